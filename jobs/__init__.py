@@ -1,0 +1,1 @@
+"""What runs on the pod; each module is a program: ``python -m jobs.train --help``."""

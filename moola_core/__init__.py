@@ -1,0 +1,1 @@
+"""The job's side of moola: JadeCompact, a soft-span multi-task model of one-minute bars."""

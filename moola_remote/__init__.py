@@ -1,0 +1,1 @@
+"""The laptop's side of moola: pods, deploys, runs, logs and verified results over SSH."""

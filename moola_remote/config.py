@@ -1,0 +1,121 @@
+"""Settings of the project and of its pods: read from files, unknown keys refused, errors in one line."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from moola_remote.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class Strict(BaseModel):
+    """The base of every settings class: frozen, and a misspelt key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PodConfig(Strict):
+    """One file of ``configs/pods``; which keys a provider needs is told by the provider."""
+
+    name: str
+    provider: Literal["local", "ssh"]
+    host: str | None = None
+    port: int = Field(default=22, ge=1, le=65535)
+    user: str | None = None
+    identity_file: Path | None = None
+    host_key: str | None = Field(default=None, pattern=r"^SHA256:[A-Za-z0-9+/]{43}$")
+    root: str = Field(default="/workspace/moola", pattern=r"^/[^\0\n]+$")
+    python: str = "python3"
+    price_per_hour: float | None = Field(default=None, ge=0)
+
+
+class Project(Strict):
+    """``[tool.moola-remote]`` of the project's pyproject.toml."""
+
+    folder: Path
+    pod: str = "local"
+    job: str = "jobs.train"
+    recipes: Path = Path("configs/train")
+    results: Path = Path("results")
+    data: dict[str, list[Path]] = {}
+
+    @property
+    def pods_folder(self) -> Path:
+        """Where the pods' files are."""
+        return self.folder / "configs" / "pods"
+
+    @property
+    def results_folder(self) -> Path:
+        """Where fetched runs go."""
+        return self.folder / self.results
+
+
+def find_project(start: Path) -> Project:
+    """The project that `start` lies in: the nearest folder whose pyproject.toml has our table.
+
+    Raises:
+        ConfigError: there is none, or its table has an unknown key or a wrong value.
+    """
+    for folder in [start, *start.parents]:
+        path = folder / "pyproject.toml"
+        if not path.is_file():
+            continue
+        try:
+            tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
+            raise ConfigError(f"{path}: not TOML, {_one_line(err)}") from err
+        table = tables.get("tool", {}).get("moola-remote")
+        if table is not None:
+            return _validate(Project, {**table, "folder": folder}, path)
+    raise ConfigError(
+        f"{start}: no project here, expected a pyproject.toml with [tool.moola-remote] in this folder or above",
+        "change to the project's folder",
+    )
+
+
+def load_pod(project: Project, name: str) -> PodConfig:
+    """The pod `name` of the project.
+
+    Raises:
+        ConfigError: no such file, broken YAML, an unknown key or a wrong value.
+    """
+    path = project.pods_folder / f"{name}.yaml"
+    known = sorted(file.stem for file in project.pods_folder.glob("*.yaml"))
+    if name not in known:
+        raise ConfigError(
+            f"pod {name!r}: unknown, expected one of {', '.join(known) or 'none'}",
+            f"choose with --pod, or write {path}",
+        )
+    try:
+        table = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as err:
+        raise ConfigError(f"{path}: not YAML, {_one_line(err)}") from err
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path}: expected keys and values, got {type(table).__name__}")
+    return _validate(PodConfig, {"name": name, **table}, path)
+
+
+def _validate(model: type[Any], table: dict[str, Any], path: Path) -> Any:
+    try:
+        return model.model_validate(table)
+    except ValidationError as err:
+        first = err.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            expected = ", ".join(name for name in model.model_fields if name not in ("name", "folder"))
+            raise ConfigError(f"{path}: unknown key {key!r}, expected one of {expected}") from err
+        got = f", got {first['input']!r}" if first["type"] != "missing" else ""
+        raise ConfigError(f"{path}: {key}: {first['msg'].lower()}{got}") from err
+
+
+def _one_line(err: Exception) -> str:
+    return " ".join(str(err).split())

@@ -1,0 +1,91 @@
+"""Errors of moola-remote: one class a cause, each with its exit code.
+
+MoolaError
+ ├── ConfigError             10  a pod, recipe, setting or data file is missing or wrong
+ ├── UnreachableError        11  the pod can't be reached or refuses us
+ ├── HostKeyError            12  the pod's host key is unknown or has changed
+ ├── NoCapacityError         13  nothing to rent under the given conditions
+ ├── LimitError              14  a limit of time, money or size was reached
+ ├── TransferError           15  a transfer or its verification failed
+ ├── JobFailedError          20  the job ended with an error
+ ├── JobCancelledError       21  the job was cancelled or preempted
+ └── RunLostError            22  the run's end can't be known
+
+0 is done, 1 a bug of ours, 2 wrong usage (click's), 130 interrupted.
+A message is one line: ``where: what is wrong, expected X, got Y``; `cure` is the command or the act that mends it.
+"""
+
+from __future__ import annotations
+
+
+class MoolaError(Exception):
+    """The base of every error that a user can meet.
+
+    Args:
+        message: ``where: what is wrong, expected X, got Y``; one line, lower case, no full stop.
+        cure: what to do about it, one line, or empty where nothing can be done.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, cure: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.cure = cure
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.cure}" if self.cure else self.message
+
+
+class ConfigError(MoolaError):
+    """A pod, recipe, setting or data file is missing or wrong."""
+
+    exit_code = 10
+
+
+class UnreachableError(MoolaError):
+    """The pod can't be reached, or lacks what we need to talk to it; says nothing of the job."""
+
+    exit_code = 11
+
+
+class HostKeyError(MoolaError):
+    """The pod's host key is unknown or has changed."""
+
+    exit_code = 12
+
+
+class NoCapacityError(MoolaError):
+    """Nothing to rent under the given conditions."""
+
+    exit_code = 13
+
+
+class LimitError(MoolaError):
+    """A limit of time, money or size was reached."""
+
+    exit_code = 14
+
+
+class TransferError(MoolaError):
+    """A transfer or its verification failed; nothing was promoted."""
+
+    exit_code = 15
+
+
+class JobFailedError(MoolaError):
+    """The job ended with an error."""
+
+    exit_code = 20
+
+
+class JobCancelledError(MoolaError):
+    """The job was cancelled or preempted."""
+
+    exit_code = 21
+
+
+class RunLostError(MoolaError):
+    """The run's end can't be known: it and its supervisor are gone without a word."""
+
+    exit_code = 22

@@ -1,0 +1,1 @@
+"""What makes pods: the embedded one, any SSH host, RunPod."""
