@@ -1,0 +1,48 @@
+# `make demo` and `make test` do all their own set-up; `make help` lists the rest.
+.DEFAULT_GOAL := help
+.PHONY: help install tools data demo test check format bench clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
+
+install: tools $(STAMP) data  ## make .venv with everything; quick when nothing changed
+
+$(STAMP): pyproject.toml constraints.txt jobs/requirements.txt tests/requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "error: $(PYTHON) is older than 3.10; try: make PYTHON=python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing packages into .venv (a few minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[job,dev]'
+	@touch $@
+
+# The programs that are not Python's: installed where we may, named where we may not.
+tools:
+	@sh tests/tools.sh
+
+# The market that stands in where ../shared/data is absent; written once, from a seed.
+data: $(STAMP)
+	@test -e ../shared/data/labelled || test -e data/synthetic/labelled || $(BIN)/python -m jobs.synthesize --out data/synthetic
+
+demo: install  ## deploy, train twice and fetch on the embedded local pod
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh tests/demo.sh
+
+test: install check  ## everything that CI runs
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests
+
+check: $(STAMP)  ## format, lint, strict types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+format: $(STAMP)  ## let ruff mend what it can
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: install  ## ratios in one run, against named alternatives
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:  ## remove what was made here, not the results
+	@rm -rf .venv data/synthetic .pytest_cache .mypy_cache .ruff_cache

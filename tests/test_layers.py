@@ -1,0 +1,54 @@
+"""The layers of docs/protocol.md and DESIGN.md: who may import whom, and what a start may load."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FORBIDDEN = {
+    "moola_remote": {"torch", "numpy", "numba", "moola_core", "jobs"},
+    "moola_core": {"moola_remote", "jobs", "click", "rich", "fabric", "paramiko"},
+    "jobs": {"moola_remote", "click", "rich", "fabric", "paramiko"},
+}
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.split(".")[0]
+
+
+@pytest.mark.parametrize("package", FORBIDDEN)
+def test_no_module_imports_what_its_layer_forbids(package: str) -> None:
+    files = sorted((ROOT / package).rglob("*.py"))
+    assert len(files) > 1
+    wrong = [(file.name, name) for file in files for name in _imports(file) if name in FORBIDDEN[package]]
+    assert wrong == []
+
+
+def test_the_agent_imports_the_standard_library_alone() -> None:
+    imported = set(_imports(ROOT / "moola_remote" / "agent.py"))
+    assert imported <= set(sys.stdlib_module_names)
+
+
+def test_help_starts_without_the_heavy_packages() -> None:
+    code = """
+import sys
+from moola_remote.cli import main
+try:
+    main(["--help"])
+except SystemExit as end:
+    assert end.code == 0
+heavy = {"torch", "fabric", "paramiko", "httpx", "numpy", "rich", "pydantic", "asyncssh", "yaml"}
+print(sorted(heavy & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.splitlines()[-1] == "[]"
