@@ -1,0 +1,210 @@
+"""Recipes: YAML read into frozen settings; an unknown key or a wrong value is one line.
+
+Every default is here and in no code that reads it. Paths are relative to the data's root.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from moola_core.errors import ConfigError
+
+Task = Literal["pointer", "type", "span", "countdown", "edges"]
+
+
+class Strict(BaseModel):
+    """The base of every settings class: frozen, and a misspelt key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(Strict):
+    """Which windows, and what is made of their bars."""
+
+    labelled: PurePosixPath = PurePosixPath("labelled/train_210.parquet")
+    test: PurePosixPath | None = None
+    position: bool = False
+
+
+class SplitConfig(Strict):
+    """How validation windows are chosen; see `moola_core.splits`."""
+
+    kind: Literal["random", "grouped", "blocked"] = "grouped"
+    validation_share: float = Field(default=0.2, gt=0, lt=1)
+    purge: bool = True
+    embargo_bars: int = Field(default=0, ge=0)
+    uniqueness_weights: bool = True
+
+
+class TargetConfig(Strict):
+    """What the heads are taught; widths and clips in bars."""
+
+    span_edge_width: float = Field(default=1.0, ge=0)
+    pointer_edge_width: float = Field(default=1.0, ge=0)
+    countdown_clip: float = Field(default=20.0, gt=0)
+    countdown_scale: float = Field(default=20.0, gt=0)
+
+
+class ModelConfig(Strict):
+    """The shape of JadeCompact."""
+
+    hidden_size: int = Field(default=96, ge=1)
+    num_layers: int = Field(default=1, ge=1)
+    pooled_size: int = Field(default=64, ge=1)
+    num_types: int = Field(default=3, ge=2)
+    input_dropout: float = Field(default=0.3, ge=0, lt=1)
+    head_dropout: float = Field(default=0.6, ge=0, lt=1)
+    tasks: tuple[Task, ...] = ("pointer", "type", "span", "countdown")
+    crf: bool = False
+
+    @model_validator(mode="after")
+    def _has_span(self) -> ModelConfig:
+        if "span" not in self.tasks or len(set(self.tasks)) != len(self.tasks):
+            raise ValueError("tasks: expected each once, span among them")
+        return self
+
+
+class LossConfig(Strict):
+    """How the heads are judged."""
+
+    span: Literal["logits", "probability"] = "logits"
+    pos_weight: float = Field(default=1.0, gt=0)
+    pointer_delta: float = Field(default=0.08, gt=0)
+    countdown_delta: float = Field(default=1.0, gt=0)
+
+
+class TrainingConfig(Strict):
+    """The loop."""
+
+    epochs: int = Field(default=20, ge=1)
+    batch_size: int = Field(default=32, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    schedule: Literal["constant", "cosine"] = "constant"
+    weight_decay: float = Field(default=0.01, ge=0)
+    clip_norm: float | None = Field(default=None, gt=0)
+    reflection: bool = False
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    keep: Literal["last", "best"] = "last"
+    best_by: Literal["total", "f1"] = "total"
+    checkpoint_epochs: int = Field(default=5, ge=1)
+    checkpoint_minutes: float = Field(default=5.0, gt=0)
+
+
+class DecoderConfig(Strict):
+    """From probabilities to a span; `choose` picks threshold or bias on validation."""
+
+    kind: Literal["threshold", "best_span", "viterbi"] = "threshold"
+    choose: bool = False
+    threshold: float = Field(default=0.5, gt=0, lt=1)
+    max_gap: int = Field(default=0, ge=0)
+    min_bars: int = Field(default=1, ge=1)
+    bias: float = 0.0
+    min_length: int = Field(default=2, ge=1)
+    max_length: int = Field(default=25, ge=1, le=105)
+    floor: float = Field(default=0.0, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> DecoderConfig:
+        if self.min_length > self.max_length:
+            raise ValueError("min_length: expected at most max_length")
+        return self
+
+
+class Recipe(Strict):
+    """Everything that decides a run but the data's content."""
+
+    name: str = Field(pattern=r"^[a-z0-9-]+$")
+    data: DataConfig = DataConfig()
+    split: SplitConfig = SplitConfig()
+    targets: TargetConfig = TargetConfig()
+    model: ModelConfig = ModelConfig()
+    loss: LossConfig = LossConfig()
+    training: TrainingConfig = TrainingConfig()
+    decoder: DecoderConfig = DecoderConfig()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Recipe:
+        if self.model.crf != (self.decoder.kind == "viterbi"):
+            raise ValueError("decoder.kind: expected viterbi with model.crf, and only with it")
+        return self
+
+
+def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
+    """The recipe in `path`, changed by ``section.key=value`` overrides.
+
+    Raises:
+        ConfigError: no such file, broken YAML, an unknown key or a wrong value, in file or override.
+    """
+    if not path.is_file():
+        raise ConfigError(
+            f"{path}: no such recipe, expected a YAML file like configs/train/seed.yaml"
+        )
+    try:
+        table = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as err:
+        raise ConfigError(f"{path}: not YAML, {_one_line(err)}") from err
+    if table is not None and not isinstance(table, dict):
+        raise ConfigError(f"{path}: expected keys and values, got {type(table).__name__}")
+    table = {"name": path.stem, **(table or {})}
+    _validate(table, str(path))
+    for override in overrides or []:
+        table = _set(table, override)
+        _validate(table, f"--set {override}")
+    return _validate(table, str(path))
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """The recipe as YAML with every key resolved."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+
+
+def _set(table: dict[str, Any], override: str) -> dict[str, Any]:
+    key, equals, text = override.partition("=")
+    section, dot, name = key.strip().partition(".")
+    if not (equals and dot and section and name):
+        raise ConfigError(f"--set {override}: expected section.key=value, like training.epochs=40")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as err:
+        raise ConfigError(f"--set {override}: not a YAML value, {_one_line(err)}") from err
+    old = table.get(section) or {}
+    if not isinstance(old, dict):
+        raise ConfigError(f"--set {override}: {section} has no keys; expected section.key=value")
+    return {**table, section: {**old, name: value}}
+
+
+def _validate(table: dict[str, Any], where: str) -> Recipe:
+    try:
+        return Recipe.model_validate(table)
+    except ValidationError as err:
+        raise ConfigError(f"{where}: {_first_error(err)}") from err
+
+
+def _first_error(err: ValidationError) -> str:
+    first = err.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {key}, expected one of {', '.join(_siblings(first['loc']))}"
+    message = first["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    if not key or first["type"] == "value_error":
+        return f"{key}: {message}".removeprefix(": ")
+    return f"{key}: {message}, got {first['input']!r}"
+
+
+def _siblings(location: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = Recipe
+    for part in location[:-1]:
+        inner = model.model_fields[str(part)].annotation
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            break
+        model = inner
+    return list(model.model_fields)
+
+
+def _one_line(err: Exception) -> str:
+    return " ".join(str(err).split())

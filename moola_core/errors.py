@@ -1,0 +1,43 @@
+"""Errors of the job: one class a cause, each with its exit code.
+
+JobError
+ ├── ConfigError           10  a recipe, a setting or an argument is wrong
+ ├── DataError             10  a data file is missing, or what is in it can't be
+ ├── CheckpointError       10  a checkpoint is missing, torn, or of another run
+ └── NonFiniteLossError    20  a loss became NaN or infinite
+
+0 is done, 1 a bug of ours, 2 wrong usage (argparse's), 143 ended by SIGTERM after a checkpoint.
+A message is one line: ``where: what is wrong, expected X, got Y; cure``.
+"""
+
+from __future__ import annotations
+
+
+class JobError(Exception):
+    """The base of every error that a job's user can meet; its text is one line."""
+
+    exit_code = 1
+
+
+class ConfigError(JobError):
+    """A recipe, a setting or an argument is wrong."""
+
+    exit_code = 10
+
+
+class DataError(JobError):
+    """A data file is missing, or what is in it can't be."""
+
+    exit_code = 10
+
+
+class CheckpointError(JobError):
+    """A checkpoint is missing, torn, or of another run."""
+
+    exit_code = 10
+
+
+class NonFiniteLossError(JobError):
+    """A loss became NaN or infinite; training on would only spread it."""
+
+    exit_code = 20

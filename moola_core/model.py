@@ -1,0 +1,142 @@
+"""JadeCompact: a small BiLSTM with one head a task. MODEL.md, section 4.
+
+Letters: B windows, T bars (105), F features a bar (12 or 13), H = 2 * hidden_size, K types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from moola_core.config import ModelConfig
+from moola_core.crf import SpanCrf
+
+Outputs: TypeAlias = dict[str, Tensor]
+
+
+class PerBarHead(nn.Module):
+    """One linear score (or `size` scores) a bar from the states, after dropout."""
+
+    def __init__(self, name: str, config: ModelConfig, size: int = 1) -> None:
+        super().__init__()
+        self.name, self.size = name, size
+        self.dropout = nn.Dropout(config.head_dropout)
+        self.linear = nn.Linear(2 * config.hidden_size, size)
+
+    def forward(self, states: Tensor, pooled: Tensor) -> Outputs:
+        """``(B, T)`` from states ``(B, T, H)``, or ``(B, T, size)``."""
+        del pooled
+        scores = self.linear(self.dropout(states))
+        return {self.name: scores[..., 0] if self.size == 1 else scores}
+
+
+class PooledHead(nn.Module):
+    """Linear scores of the whole window from its pooled state, after dropout."""
+
+    def __init__(self, name: str, config: ModelConfig, size: int, *, sigmoid: bool = False) -> None:
+        super().__init__()
+        self.name, self.sigmoid = name, sigmoid
+        self.dropout = nn.Dropout(config.head_dropout)
+        self.linear = nn.Linear(config.pooled_size, size)
+
+    def forward(self, states: Tensor, pooled: Tensor) -> Outputs:
+        """``(B, size)`` from the pooled state ``(B, pooled_size)``."""
+        del states
+        scores = self.linear(self.dropout(pooled))
+        return {self.name: torch.sigmoid(scores) if self.sigmoid else scores}
+
+
+class EdgesHead(nn.Module):
+    """Where the span starts and stops: one score a bar each."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(config.head_dropout)
+        self.linear = nn.Linear(2 * config.hidden_size, 2)
+
+    def forward(self, states: Tensor, pooled: Tensor) -> Outputs:
+        """Two ``(B, T)`` from states ``(B, T, H)``."""
+        del pooled
+        start, stop = self.linear(self.dropout(states)).unbind(dim=2)
+        return {"start_logits": start, "stop_logits": stop}
+
+
+def _span_head(config: ModelConfig) -> nn.Module:
+    if config.crf:
+        return PerBarHead("emissions", config, size=2)
+    return PerBarHead("span_logits", config)
+
+
+# A new task is a head here, a loss in criterion.LOSSES and a name in config.Task; a head sees the
+# states of all bars and the pooled state, and returns its outputs by name.
+HEADS: dict[str, Callable[[ModelConfig], nn.Module]] = {
+    "pointer": lambda config: PooledHead("pointer", config, 2, sigmoid=True),
+    "type": lambda config: PooledHead("type_logits", config, config.num_types),
+    "span": _span_head,
+    "countdown": lambda config: PerBarHead("countdown", config),
+    "edges": EdgesHead,
+}
+
+
+class JadeCompact(nn.Module):
+    """BiLSTM, mean pool, heads, and one log-sigma a task.
+
+    Args:
+        num_features: F.
+        config: sizes, dropouts and tasks.
+
+    With F = 12 and the seed's four tasks it has exactly 97,547 parameters.
+    """
+
+    def __init__(self, num_features: int, config: ModelConfig) -> None:
+        super().__init__()
+        self.input_dropout = nn.Dropout(config.input_dropout)
+        self.encoder = nn.LSTM(
+            num_features,
+            config.hidden_size,
+            num_layers=config.num_layers,
+            batch_first=True,
+            bidirectional=True,
+        )
+        self.pool = nn.Linear(2 * config.hidden_size, config.pooled_size)
+        # `type` alone is no name for a module: it is a method of every one.
+        self.heads = nn.ModuleDict({f"{task}_head": HEADS[task](config) for task in config.tasks})
+        self.crf = SpanCrf() if config.crf else None
+        # shape: (tasks,), in the order of config.tasks
+        self.log_sigma = nn.Parameter(torch.zeros(len(config.tasks)))
+
+    def forward(self, features: Tensor) -> Outputs:
+        """Scores of every head.
+
+        Args:
+            features: ``(B, T, F)`` float32.
+
+        Returns:
+            By name, those of the configured tasks: ``states (B, T, H)``, ``pointer (B, 2)`` in
+            0..1, ``type_logits (B, K)``, ``span_logits (B, T)`` or, with a CRF, ``emissions
+            (B, T, 2)``, ``countdown (B, T)`` in scaled bars, ``start_logits (B, T)`` and
+            ``stop_logits (B, T)``, scores of each bar as the first and as the last one inside.
+        """
+        # shape: (B, T, H)
+        states, _ = self.encoder(self.input_dropout(features))
+        # shape: (B, pooled_size)
+        pooled = torch.relu(self.pool(states.mean(dim=1)))
+        outputs: Outputs = {"states": states}
+        for head in self.heads.values():
+            outputs |= head(states, pooled)
+        return outputs
+
+    def span_logits(self, outputs: Outputs) -> Tensor:
+        """``(B, T)``: log-odds of each bar to be inside; with a CRF from its marginals."""
+        if self.crf is None:
+            return outputs["span_logits"]
+        inside = self.crf.marginals(outputs["emissions"])[..., 1]
+        return torch.logit(inside, eps=1e-6)
+
+
+def count_parameters(model: nn.Module) -> int:
+    """How many numbers are trained."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -1,0 +1,310 @@
+"""The loop, in the order in which it happens.
+
+Bit-identical on the CPU for a seed: also when it is killed at any moment and resumed, since a
+checkpoint holds weights, optimizer, generators, the sums of the epoch so far and the history.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from moola_core.checkpoint import Checkpoint, checkpoint_name, save_checkpoint
+from moola_core.config import Recipe, TrainingConfig
+from moola_core.criterion import Criterion, Judged
+from moola_core.dataset import WindowTensors
+from moola_core.decoding import Predictions, decode
+from moola_core.errors import NonFiniteLossError
+from moola_core.metrics import Truth, point_scores
+from moola_core.model import JadeCompact
+
+EPOCH_SCORES = ("f1", "precision", "recall", "iou", "in_span", "out_span")
+Report = Callable[[str, dict[str, Any]], None]
+
+
+class Stopped(Exception):  # noqa: N818 - a request that was met, not an error
+    """Training was asked to stop, and did so after a checkpoint."""
+
+
+@dataclass
+class Run:
+    """Everything that training works on; `progress` is what a checkpoint restores.
+
+    Attributes:
+        report: called with ``("epoch", keys)`` and ``("checkpoint", keys)`` as in events.jsonl.
+        is_stopping: asked before each batch; True means checkpoint now and leave.
+        checkpoints: the folder, or None to keep none.
+        identity: what a checkpoint must agree on to be this run's (recipe, data).
+    """
+
+    recipe: Recipe
+    model: JadeCompact
+    train: WindowTensors
+    validation: WindowTensors
+    truth: Truth
+    device: torch.device
+    report: Report = lambda kind, keys: None
+    is_stopping: Callable[[], bool] = lambda: False
+    checkpoints: Path | None = None
+    identity: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        training = self.recipe.training
+        self.criterion = Criterion(self.model, self.recipe.model.tasks, self.recipe.loss)
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(),
+            lr=training.learning_rate,
+            weight_decay=training.weight_decay,
+        )
+        self.sampler = torch.Generator().manual_seed(training.seed)
+        self.progress = Progress(best={k: v.clone() for k, v in self.model.state_dict().items()})
+        # float64, so that a sum over batches adds no error of its own; rows: total, then tasks.
+        self.sums = torch.zeros(len(self.recipe.model.tasks) + 1, dtype=torch.float64)
+        self.epoch_start = self.sampler.get_state()
+
+
+@dataclass
+class Progress:
+    """How far training is; `epoch` whole epochs and `batch` batches of the next are done."""
+
+    best: dict[str, Tensor]
+    epoch: int = 0
+    batch: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best_epoch: int = 0
+    best_value: float = math.inf
+    gradient_share: dict[str, float] = field(default_factory=dict)
+
+
+def seed_everything(seed: int) -> None:
+    """Fix the generators that models and dropout draw from, and refuse what can't be repeated."""
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(True)
+
+
+def fit(run: Run) -> None:
+    """Train to the last epoch of the recipe, from wherever ``run.progress`` stands.
+
+    Raises:
+        NonFiniteLossError: a loss became NaN or infinite; its task, epoch and batch are named.
+        Stopped: ``run.is_stopping`` said so; a checkpoint of this moment is on disk.
+    """
+    training, progress = run.recipe.training, run.progress
+    saved_at = time.monotonic()
+    while progress.epoch < training.epochs:
+        began = time.monotonic()
+        train_epoch(run)
+        losses = {"train": _named(run, run.sums), "validation": evaluate(run)}
+        progress.epoch, progress.batch = progress.epoch + 1, 0
+        run.epoch_start = run.sampler.get_state()
+        entry = _epoch_entry(run, losses, time.monotonic() - began)
+        progress.history.append(entry)
+        _note_best(run, entry)
+        run.report("epoch", entry)
+        is_due = progress.epoch % training.checkpoint_epochs == 0
+        is_late = time.monotonic() - saved_at > 60 * training.checkpoint_minutes
+        if is_due or is_late or progress.epoch == training.epochs:
+            write_checkpoint(run)
+            saved_at = time.monotonic()
+
+
+def train_epoch(run: Run) -> None:
+    """One pass over the training windows, or what is left of it."""
+    training, progress = run.recipe.training, run.progress
+    run.model.train()
+    run.sampler.set_state(run.epoch_start)
+    # shape: (B,) each; drawn on the CPU, so that every device trains in the same order
+    order = torch.randperm(len(run.train), generator=run.sampler).to(run.device)
+    mirrored = torch.rand(len(run.train), generator=run.sampler).to(run.device) < 0.5
+    batches = list(zip(order.split(training.batch_size), mirrored.split(training.batch_size)))  # noqa: B905 - equal by construction
+    if progress.batch == 0:
+        run.sums.zero_()
+    for rows, chosen in batches[progress.batch :]:
+        if run.is_stopping():
+            write_checkpoint(run)
+            raise Stopped
+        batch = run.train.take(rows).mirror(chosen)
+        for group in run.optimizer.param_groups:
+            group["lr"] = learning_rate(training, progress.epoch, progress.batch, len(batches))
+        outputs = run.model(batch.features)
+        judged = run.criterion(outputs, batch)
+        _require_finite(run, judged)
+        if progress.batch == 0:
+            progress.gradient_share = run.criterion.gradient_share(judged, outputs)
+        run.optimizer.zero_grad(set_to_none=True)
+        judged.total.backward()
+        if training.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(run.model.parameters(), training.clip_norm)
+        run.optimizer.step()
+        _add(run.sums, judged, len(rows) / len(run.train))
+        progress.batch += 1
+
+
+def learning_rate(training: TrainingConfig, epoch: int, batch: int, num_batches: int) -> float:
+    """The rate of one step: constant, or falling as a half cosine from the first step to 0 at the end.
+
+    Loshchilov & Hutter (2017), SGDR, eq. 5, without restarts.
+    """
+    if training.schedule == "constant":
+        return training.learning_rate
+    done = (epoch + batch / num_batches) / training.epochs
+    return training.learning_rate * 0.5 * (1.0 + math.cos(math.pi * done))
+
+
+@torch.no_grad()
+def evaluate(run: Run) -> dict[str, float]:
+    """The criterion's total and raw losses on validation: the same formula as in training."""
+    run.model.eval()
+    sums = torch.zeros_like(run.sums)
+    for rows in torch.arange(len(run.validation), device=run.device).split(EVALUATION_BATCH):
+        batch = run.validation.take(rows)
+        judged = run.criterion(run.model(batch.features), batch)
+        _add(sums, judged, len(rows) / len(run.validation))
+    return _named(run, sums)
+
+
+EVALUATION_BATCH = 512
+
+
+@torch.no_grad()
+def predict(model: JadeCompact, features: Tensor) -> Predictions:
+    """What the model says of windows ``(B, T, F)``, brought to the host."""
+    model.eval()
+    parts: dict[str, list[Tensor]] = {}
+    for rows in features.split(EVALUATION_BATCH):
+        outputs = model(rows)
+        span_logits = model.span_logits(outputs)
+        none = torch.zeros_like(span_logits)
+        said = {"span_logits": span_logits, "start_logp": none, "stop_logp": none}
+        if "start_logits" in outputs:
+            said["start_logp"] = torch.log_softmax(outputs["start_logits"], dim=1)
+            said["stop_logp"] = torch.log_softmax(outputs["stop_logits"], dim=1)
+        if "type_logits" in outputs:
+            said["type_probs"] = torch.softmax(outputs["type_logits"], dim=1)
+        if model.crf is not None:
+            said["viterbi"] = torch.tensor(model.crf.decode(outputs["emissions"]))
+        for name, part in said.items():
+            parts.setdefault(name, []).append(part.cpu())
+    arrays = {name: torch.cat(part).numpy().astype(np.float64) for name, part in parts.items()}
+    viterbi = arrays.pop("viterbi", None)
+    return Predictions(**arrays, viterbi=None if viterbi is None else viterbi.astype(bool))
+
+
+def write_checkpoint(run: Run) -> None:
+    """Save everything that `restore` needs, and report it."""
+    if run.checkpoints is None:
+        return
+    progress = run.progress
+    tensors = {f"model.{k}": v for k, v in run.model.state_dict().items()}
+    tensors |= {f"best.{k}": v for k, v in progress.best.items()}
+    for i, state in run.optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{i}.{k}": v for k, v in state.items()}
+    tensors |= {
+        "generator.dropout": torch.get_rng_state(),
+        "generator.sampler": run.epoch_start,
+        "sums": run.sums,
+    }
+    if run.device.type == "cuda":
+        tensors["generator.cuda"] = torch.cuda.get_rng_state(run.device)
+    state = {
+        "epoch": progress.epoch,
+        "batch": progress.batch,
+        "history": progress.history,
+        "best_epoch": progress.best_epoch,
+        "best_value": progress.best_value,
+        "gradient_share": progress.gradient_share,
+        "identity": run.identity,
+    }
+    name = checkpoint_name(progress.epoch, progress.batch)
+    path = save_checkpoint(run.checkpoints, Checkpoint(name, tensors, state))
+    is_best = progress.best_epoch == progress.epoch and progress.batch == 0
+    relative = f"{run.checkpoints.name}/{path.name}"
+    run.report("checkpoint", {"epoch": progress.epoch, "path": relative, "best": is_best})
+
+
+def restore(run: Run, checkpoint: Checkpoint) -> None:
+    """Put `run` where it stood when `checkpoint` was written."""
+    tensors, state = checkpoint.tensors, checkpoint.state
+    run.model.load_state_dict(_below("model.", tensors))
+    moments: dict[int, dict[str, Tensor]] = {}
+    for key, value in _below("optimizer.", tensors).items():
+        index, _, name = key.partition(".")
+        moments.setdefault(int(index), {})[name] = value
+    groups = run.optimizer.state_dict()["param_groups"]
+    run.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+    torch.set_rng_state(tensors["generator.dropout"])
+    if run.device.type == "cuda" and "generator.cuda" in tensors:
+        torch.cuda.set_rng_state(tensors["generator.cuda"], run.device)
+    run.epoch_start = tensors["generator.sampler"]
+    run.sums = tensors["sums"]
+    best = {k: v.to(run.device) for k, v in _below("best.", tensors).items()}
+    # JSON has no infinity: before the first epoch the best value is null.
+    best_value = math.inf if state["best_value"] is None else state["best_value"]
+    run.progress = Progress(
+        best=best,
+        epoch=state["epoch"],
+        batch=state["batch"],
+        history=state["history"],
+        best_epoch=state["best_epoch"],
+        best_value=best_value,
+        gradient_share=state["gradient_share"],
+    )
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _add(sums: Tensor, judged: Judged, share: float) -> None:
+    part = torch.cat([judged.total.detach()[None], judged.raw.detach()])
+    sums += share * part.to(device="cpu", dtype=torch.float64)
+
+
+def _named(run: Run, sums: Tensor) -> dict[str, float]:
+    return dict(zip(("total", *run.criterion.tasks), sums.tolist(), strict=True))
+
+
+def _require_finite(run: Run, judged: Judged) -> None:
+    if torch.isfinite(judged.total):
+        return
+    where = f"epoch {run.progress.epoch + 1}, batch {run.progress.batch + 1}"
+    values = dict(zip(run.criterion.tasks, judged.raw.tolist(), strict=True))
+    bad = [task for task, value in values.items() if not math.isfinite(value)] or ["the sigmas"]
+    value = values.get(bad[0], float(judged.total.detach()))
+    raise NonFiniteLossError(
+        f"{where}: the loss of {', '.join(bad)} is {value}, expected a finite number;"
+        " lower training.learning_rate or set training.clip_norm"
+    )
+
+
+def _epoch_entry(run: Run, losses: dict[str, Any], seconds: float) -> dict[str, Any]:
+    epoch = run.progress.epoch
+    predictions = predict(run.model, run.validation.features)
+    scores = point_scores(decode(predictions, run.recipe.decoder), predictions, run.truth)
+    return {
+        "epoch": epoch,
+        "epochs": run.recipe.training.epochs,
+        "seconds": seconds,
+        "learning_rate": run.optimizer.param_groups[0]["lr"],
+        **losses,
+        "sigma": run.criterion.sigma(),
+        "share": run.criterion.share(),
+        "gradient_share": run.progress.gradient_share,
+        "scores": {name: scores[name] for name in EPOCH_SCORES},
+    }
+
+
+def _note_best(run: Run, entry: dict[str, Any]) -> None:
+    by_total = run.recipe.training.best_by == "total"
+    value = entry["validation"]["total"] if by_total else -entry["scores"]["f1"]
+    if value < run.progress.best_value:
+        run.progress.best_value, run.progress.best_epoch = value, entry["epoch"]
+        run.progress.best = {k: v.clone() for k, v in run.model.state_dict().items()}
