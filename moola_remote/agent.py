@@ -1,0 +1,1812 @@
+"""The one file of ours that runs on a pod: Python 3.8+, standard library alone.
+
+The contract is docs/protocol.md. Three processes stand behind a run; no single death loses it:
+
+    supervisor   queues, starts, watches, cancels, measures; the only writer of ``state.json``
+    keeper       the job's parent; does nothing but wait, and record how the job ended
+    job          in a session of its own
+
+Supervisor killed: the keeper still records the end; the next call of this file starts a new
+supervisor. Keeper killed: the job becomes the supervisor's child (subreaper), which then learns
+its exit code. Both killed: the job lives on and is watched, but its exit code can't be known: LOST.
+
+What is ours alone in a run's folder begins with a dot:
+
+    .lock            flock, held by the supervisor as long as it lives
+    .job.lock        flock, held by the keeper as long as it lives
+    .job.json        which process is the job; written before its program runs: no file, never ran
+    .exit.json       how the job ended
+    .cancel.json     the wish to cancel
+    .reserve         space given back when the disk is full, so that an end can still be recorded
+    .supervisor.log  what the supervisor and ``on_finish`` print
+
+Durations come from clocks that nobody can set; the times of day in the files are for people.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
+
+Json = Dict[str, Any]
+
+SCHEMA = 1
+ENDED = ("SUCCEEDED", "FAILED", "CANCELLED", "PREEMPTED", "LOST")
+PREEMPTED_CODE = 143
+NO_GPU = -1
+
+TICK_S = 0.2
+HEARTBEAT_S = 5.0
+TELEMETRY_S = 10.0
+# A run of another boot whose heart beat as lately as this may live on another machine that shares
+# our volume.
+FRESH_S = 30.0
+# RunPod kills 5 s after SIGTERM.
+POD_STOP_GRACE_S = 4.0
+STRAGGLER_GRACE_S = 2.0
+KILL_PATIENCE_S = 10.0
+LAST_LINES = 25
+RESERVE_BYTES = 1 << 16
+BLOCK = 1 << 18
+
+
+class AgentError(Exception):
+    """What a caller is told: a code for programs, a line for people, perhaps more keys."""
+
+    def __init__(self, code: str, message: str, **more: Any) -> None:
+        super().__init__(message)
+        self.answer = {"ok": False, "error": code, "message": message, **more}
+
+
+# ---- files and locks -----------------------------------------------------------------------
+
+
+def write_json(path: Path, value: Any, *, sync: bool = True) -> bytes:
+    """Replace a file in one step: a reader sees the old one or the new one, power cuts included."""
+    content = json.dumps(value, separators=(",", ":")).encode() + b"\n"
+    aside = path.parent / f".{path.name.lstrip('.')}.{os.getpid()}.aside"
+    try:
+        with aside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
+        aside.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            aside.unlink()
+        raise
+    if sync:
+        sync_folder(path.parent)
+    return content
+
+
+def sync_folder(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def read_json(path: Path) -> Optional[Json]:
+    """The object in a file; None where there is none, or none that can be read."""
+    try:
+        value = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def sha256_of(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def last_lines(path: Path) -> List[str]:
+    """The end of a log; a progress bar as a terminal would leave it."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - BLOCK // 4))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return []
+    lines = text.rstrip("\n").split("\n")[-LAST_LINES:] if text.strip() else []
+    return [line.rstrip("\r").rpartition("\r")[2][:500] for line in lines]
+
+
+def lock(path: Path, *, patience_s: Optional[float] = None) -> Optional[int]:
+    """Take a lock file; None if somebody still has it after `patience_s` (None waits for ever).
+
+    Returns:
+        A descriptor: the lock lasts until every copy of it is closed, by whatever death.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    if patience_s is None:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        return fd
+    give_up = time.monotonic() + patience_s
+    while True:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return fd
+        if time.monotonic() >= give_up:
+            os.close(fd)
+            return None
+        time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    fd = lock(path)
+    assert fd is not None
+    try:
+        yield
+    finally:
+        os.close(fd)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a living process holds it; a shared lock disturbs nobody but for microseconds."""
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+# ---- processes -----------------------------------------------------------------------------
+
+
+class Process(NamedTuple):
+    """One line of /proc: enough to know a process again, also when its number was given away."""
+
+    pid: int
+    status: str
+    session: int
+    start_ticks: int
+
+    @property
+    def is_alive(self) -> bool:
+        """A zombie is dead: under a pid 1 that reaps nobody it would live for ever."""
+        return self.status not in "ZX"
+
+
+def process(pid: int) -> Optional[Process]:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return None
+    # The name in brackets may hold anything, brackets and spaces too.
+    fields = text[text.rindex(b")") + 2 :].split()
+    return Process(pid, fields[0].decode(), int(fields[3]), int(fields[19]))
+
+
+def boot() -> str:
+    """This life of this machine or container.
+
+    In a container the boot id is the host's: the start of pid 1 and the pid namespace tell two
+    lives of it apart. A file made at first use would, too, but whatever tidies it away (systemd's
+    RemoveIPC, tmpfiles) would make living jobs look lost.
+    """
+    first = process(1)
+    try:
+        host = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        namespace = os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116 - a link that must be followed
+    except OSError:
+        host, namespace = "unknown", 0
+    return f"{host}:{first.start_ticks if first else 0}:{namespace}"
+
+
+def identity(pid: int) -> Json:
+    found = process(pid)
+    return {"pid": pid, "start_ticks": found.start_ticks if found else 0, "boot": boot()}
+
+
+def is_alive(who: Optional[Json]) -> bool:
+    """Whether exactly this process lives: same number, same start, same boot."""
+    if not who or who.get("boot") != boot():
+        return False
+    found = process(who["pid"])
+    return found is not None and found.is_alive and found.start_ticks == who["start_ticks"]
+
+
+def living_members(run_id: str, job: Optional[Json]) -> Dict[int, Process]:
+    """Every living process of a run: the job's session, and who has its mark in the environment.
+
+    The session counts only while the job itself lives: afterwards its number may be another's.
+    """
+    mark = f"\0MOOLA_RUN_ID={run_id}\0".encode()
+    session = job["pid"] if job and is_alive(job) else None
+    found = {}
+    for name in os.listdir("/proc"):  # noqa: PTH208 - thousands of names, not paths
+        if not name.isdigit():
+            continue
+        one = process(int(name))
+        if one is None or not one.is_alive:
+            continue
+        if one.session == session or mark in environment_of(one.pid):
+            found[one.pid] = one
+    return found
+
+
+def environment_of(pid: int) -> bytes:
+    try:
+        return b"\0" + Path(f"/proc/{pid}/environ").read_bytes() + b"\0"
+    except OSError:
+        return b""
+
+
+def tell(target: Process, number: int) -> None:
+    """Send a signal to this very process, or to nobody."""
+    try:
+        fd = os.pidfd_open(target.pid) if hasattr(os, "pidfd_open") else None
+    except OSError as err:
+        if err.errno == errno.ESRCH:
+            return
+        fd = None  # a kernel or a sandbox without pidfd
+    try:
+        now = process(target.pid)
+        if now is None or now.start_ticks != target.start_ticks:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            if fd is None:
+                os.kill(target.pid, number)
+            else:
+                signal.pidfd_send_signal(fd, number)
+    finally:
+        if fd is not None:
+            os.close(fd)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of whoever below us loses his own (PR_SET_CHILD_SUBREAPER)."""
+    with contextlib.suppress(ImportError, OSError, AttributeError):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+
+
+def oom_kills() -> int:
+    """How often the kernel has killed for memory: cgroup v2's count, or v1's, or the machine's."""
+    places = [
+        Path("/sys/fs/cgroup/memory.events"),
+        Path("/sys/fs/cgroup/memory/memory.oom_control"),
+    ]
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines():
+            _, controllers, path = line.split(":", 2)
+            if not controllers:
+                places.insert(0, Path(f"/sys/fs/cgroup{path}/memory.events"))
+            elif "memory" in controllers.split(","):
+                places.insert(0, Path(f"/sys/fs/cgroup/memory{path}/memory.oom_control"))
+    for place in [*places, Path("/proc/vmstat")]:
+        with contextlib.suppress(OSError):
+            found = re.search(r"^oom_kill (\d+)", place.read_text(encoding="ascii"), re.MULTILINE)
+            if found:
+                return int(found.group(1))
+    return 0
+
+
+# ---- folders -------------------------------------------------------------------------------
+
+
+class Run:
+    """One run's folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.id = path.name
+        self.log = path / "log"
+        self.events = path / "events.jsonl"
+        self.lock = path / ".lock"
+        self.job_lock = path / ".job.lock"
+        self.manifest = path / "manifest.json"
+
+    def state(self) -> Json:
+        """As it is stored.
+
+        Raises:
+            AgentError: the file can't be read.
+        """
+        state = read_json(self.path / "state.json")
+        if state is None or state.get("state") is None:
+            raise AgentError("bad_run", f"{self.path}/state.json: not readable")
+        return state
+
+    def spec(self) -> Json:
+        return read_json(self.path / "spec.json") or {}
+
+    def job(self) -> Optional[Json]:
+        return read_json(self.path / ".job.json")
+
+    def write(self, name: str, value: Any, *, sync: bool = True) -> bytes:
+        """Replace a file of ours; a full disk costs the reserve first."""
+        try:
+            return write_json(self.path / name, value, sync=sync)
+        except OSError as err:
+            if err.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            with contextlib.suppress(FileNotFoundError):
+                (self.path / ".reserve").unlink()
+            return write_json(self.path / name, value, sync=sync)
+
+    def add_event(self, kind: str, **keys: Any) -> None:
+        """One line with one write; a full disk costs the line, never the job."""
+        line = json.dumps({"schema": SCHEMA, "t": time.time(), "kind": kind, **keys}) + "\n"
+        with contextlib.suppress(OSError):
+            fd = os.open(self.events, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            try:
+                os.write(fd, line.encode())
+            finally:
+                os.close(fd)
+
+
+class Pod:
+    """Everything of ours on this machine."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.runs = root / "runs"
+        self.queue_lock = root / "queue.lock"
+
+    def make(self) -> None:
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in ("runs", "code", "data", "env", "cache"):
+            (self.root / name).mkdir(exist_ok=True)
+
+    def gpu_lock(self, index: int) -> Path:
+        return self.root / f"gpu-{index}.lock"
+
+    def run(self, run_id: str) -> Run:
+        """A run that is there.
+
+        Raises:
+            AgentError: it is not.
+        """
+        check_run_id(run_id)
+        run = Run(self.runs / run_id)
+        if not run.path.is_dir():
+            raise AgentError("unknown_run", f"run {run_id}: there is none of this name on the pod")
+        return run
+
+    def all_runs(self) -> Iterator[Tuple[Run, Json]]:
+        """Each run with its stored state, oldest first; unreadable ones are passed over."""
+        found = []
+        for path in self.runs.iterdir() if self.runs.is_dir() else ():
+            state = read_json(path / "state.json") if not path.name.startswith(".") else None
+            if state is not None and "state" in state:
+                found.append((state.get("ticket") or 0, path.name, state))
+        for _, name, state in sorted(found, key=lambda one: one[:2]):
+            yield Run(self.runs / name), state
+
+
+def check_run_id(run_id: Any) -> None:
+    if not isinstance(run_id, str) or not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", run_id):
+        raise AgentError("bad_request", f"run id {run_id!r}: expected [a-z0-9-], 64 at most")
+
+
+# ---- starting, exactly once ----------------------------------------------------------------
+
+
+def start(pod: Pod, spec: Json) -> Json:
+    """Start a run unless its folder is there; whoever makes the folder has started it.
+
+    The folder appears by rename, complete: a start that is cut off leaves nothing, or a queued run
+    that the next call of this file goes on with.
+    """
+    check_spec(spec)
+    pod.make()
+    run = Run(pod.runs / spec["run_id"])
+    started = False
+    if not run.path.exists():
+        with locked(pod.queue_lock):
+            started = make_run(pod, run, spec)
+    return {"started": started, "state": view(pod, settle(pod, run))}
+
+
+def check_spec(spec: Json) -> None:
+    check_run_id(spec.get("run_id"))
+    argv, env = spec.get("argv"), spec.get("env") or {}
+    if not isinstance(argv, list) or not argv or not all(isinstance(word, str) for word in argv):
+        raise AgentError("bad_request", "spec: argv: expected a list of strings, one at least")
+    if not isinstance(env, dict) or not all(isinstance(value, str) for value in env.values()):
+        raise AgentError("bad_request", "spec: env: expected an object of strings")
+    for kind in ("code", "data", "environment"):
+        if spec.get(kind) is not None:
+            check_digest(spec[kind])
+
+
+def make_run(pod: Pod, run: Run, spec: Json) -> bool:
+    """Whether it was we who made the folder."""
+    aside = pod.runs / f".new-{run.id}-{os.getpid()}"
+    aside.mkdir(mode=0o700)
+    try:
+        for name in ("log", "events.jsonl", ".lock", ".job.lock"):
+            (aside / name).touch(mode=0o600)
+        write_json(aside / "spec.json", spec)
+        write_json(aside / "state.json", new_state(run.id, next_ticket(pod)))
+        aside.rename(run.path)
+    except OSError as err:
+        shutil.rmtree(aside, ignore_errors=True)
+        if err.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            return False
+        raise
+    sync_folder(pod.runs)
+    return True
+
+
+def next_ticket(pod: Pod) -> int:
+    """A number that grows with each run: the order of the queue, whatever the clock says."""
+    ticket = ((read_json(pod.runs / ".tickets") or {}).get("last") or 0) + 1
+    write_json(pod.runs / ".tickets", {"last": ticket})
+    return int(ticket)
+
+
+def new_state(run_id: str, ticket: int) -> Json:
+    now = time.time()
+    return {
+        "schema": SCHEMA,
+        "run_id": run_id,
+        "state": "QUEUED",
+        "reason": None,
+        "returncode": None,
+        "signal": None,
+        "oom_killed": False,
+        "queued_at": now,
+        "started_at": None,
+        "ended_at": None,
+        "heartbeat_at": now,
+        "gpu": None,
+        "supervisor": None,
+        "job": None,
+        "last_lines": [],
+        "log_size": 0,
+        "events_size": 0,
+        "manifest_sha256": None,
+        "ticket": ticket,
+        "wants": None,
+        "stopping": None,
+        "killed": 0,
+    }
+
+
+def settle(pod: Pod, run: Run) -> Json:
+    """The state, after a run that nobody watches over was given a supervisor."""
+    state = run.state()
+    if state["state"] not in ENDED and not is_locked(run.lock) and not is_elsewhere(state):
+        spawn_supervisor(pod, run)
+        state = run.state()
+    return state
+
+
+def is_elsewhere(state: Json) -> bool:
+    """Whether another machine that shares our volume seems to watch over this run."""
+    who = state.get("supervisor")
+    age = abs(time.time() - (state.get("heartbeat_at") or 0))
+    return who is not None and who.get("boot") != boot() and age < FRESH_S
+
+
+def spawn_supervisor(pod: Pod, run: Run) -> None:
+    """Start one, and wait until it has taken the run over, or has seen that another has."""
+    try:
+        errors: Any = (run.path / ".supervisor.log").open("ab")
+    except OSError:
+        errors = subprocess.DEVNULL
+    # -S: a pod's site-packages are of no use to us, and may take long to look through.
+    argv = [sys.executable, "-ISB", str(Path(__file__).resolve())]
+    child = subprocess.Popen(
+        [*argv, "--root", str(pod.root), "supervise", run.id],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        start_new_session=True,
+        cwd="/",
+    )
+    if errors is not subprocess.DEVNULL:
+        errors.close()
+    assert child.stdout is not None
+    with child.stdout:
+        select.select([child.stdout], [], [], 5.0)
+    child.wait()
+
+
+def view(pod: Pod, state: Json, others: Optional[List[Json]] = None) -> Json:
+    """A state as it is shown: with the place in the queue and the pod's clock."""
+    position = None
+    if state["state"] == "QUEUED":
+        if others is None:
+            others = [other for _, other in pod.all_runs()]
+        position = 1 + sum(is_before(other, state) for other in others)
+    return {**state, "queue_position": position, "now": time.time()}
+
+
+def is_before(other: Json, state: Json) -> bool:
+    """Whether `other` waits in front of `state` for a GPU that both could take."""
+    if other["state"] != "QUEUED" or (other.get("ticket") or 0) >= (state.get("ticket") or 0):
+        return False
+    theirs, ours = other.get("wants"), state.get("wants")
+    return theirs is None or ours is None or bool(set(theirs) & set(ours))
+
+
+# ---- the keeper and the job ----------------------------------------------------------------
+
+
+class Launch(NamedTuple):
+    """A job as it is executed."""
+
+    argv: List[str]
+    env: Dict[str, str]
+    cwd: Path
+
+
+def prepare(pod: Pod, run: Run, spec: Json) -> Launch:
+    """What the spec means on this pod.
+
+    Raises:
+        AgentError: the code, the data or the environment is not here.
+    """
+    needs = {kind: pod.root / kind / spec[kind] for kind in ("code", "data") if spec.get(kind)}
+    if spec.get("environment"):
+        needs["environment"] = pod.root / "env" / spec["environment"]
+    for kind, path in needs.items():
+        if not path.is_dir() or not (path.parent / f"{path.name}.json").is_file():
+            raise AgentError("not_deployed", f"{kind} {path.name} is not on the pod; deploy it")
+    env = {
+        key: value for key, value in os.environ.items() if not key.startswith(("SSH_", "MOOLA_"))
+    }
+    env.update(job_environment(pod, run), **(spec.get("env") or {}))
+    if "data" in needs:
+        env["MOOLA_DATA_DIR"] = str(needs["data"])
+    argv = list(spec["argv"])
+    python = sys.executable
+    if "environment" in needs:
+        binaries = needs["environment"] / "bin"
+        python = str(binaries / "python")
+        env["VIRTUAL_ENV"] = str(needs["environment"])
+        env["PATH"] = f"{binaries}:{env.get('PATH', os.defpath)}"
+    if argv[0] == "python":
+        argv[0] = python
+    return Launch(argv, env, needs.get("code", run.path))
+
+
+def job_environment(pod: Pod, run: Run) -> Dict[str, str]:
+    return {
+        "MOOLA_RUN_ID": run.id,
+        "MOOLA_RUN_DIR": str(run.path),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONPYCACHEPREFIX": str(pod.root / "cache" / "pycache"),
+        "NUMBA_CACHE_DIR": str(pod.root / "cache" / "numba"),
+    }
+
+
+def keep(run: Run, launch: Launch) -> int:
+    """The keeper's life: start the job, say so on stdout, wait, record the end."""
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    go_read, go_write = os.pipe()
+    error_read, error_write = os.pipe()
+    job = os.fork()
+    if job == 0:
+        os.close(go_write)
+        become_job(run, launch, go_read, error_write)
+    os.close(go_read)
+    os.close(error_write)
+    before = oom_kills()
+    since = time.clock_gettime(time.CLOCK_BOOTTIME)
+    run.write(".job.json", {**identity(job), "oom_kills": before, "since": since})
+    os.write(go_write, b"g")
+    os.close(go_write)
+    error = os.read(error_read, 4096).decode()
+    if not error:
+        with contextlib.suppress(BrokenPipeError):  # the supervisor may be gone already
+            os.write(1, b"running\n")
+    _, status = os.waitpid(job, 0)
+    if error:
+        record_end(run, {"error": error})
+        return 0
+    record_end(run, {"status": status, "oom_kills": oom_kills(), "ended_at": time.time()})
+    return 0
+
+
+def become_job(run: Run, launch: Launch, go: int, errors: int) -> None:
+    """The child's last steps before its program; never returns."""
+    try:
+        os.setsid()
+        log = os.open(run.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for source, target in ((nothing, 0), (log, 1), (log, 2)):
+            os.dup2(source, target)
+        # Python ignores SIGPIPE and SIGXFSZ, the keeper SIGTERM: a program expects none of that.
+        for number in ("SIGTERM", "SIGHUP", "SIGINT", "SIGPIPE", "SIGXFSZ"):
+            signal.signal(getattr(signal, number), signal.SIG_DFL)
+        # When memory runs out the job goes, not who has to tell of it.
+        with contextlib.suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text("200", encoding="ascii")
+        # End of file: the keeper died before it could write down who we are.
+        if os.read(go, 1) == b"g":
+            os.chdir(launch.cwd)
+            os.execvpe(launch.argv[0], launch.argv, launch.env)
+    except OSError as err:
+        os.write(errors, f"{launch.argv[0]}: {err.strerror}".encode())
+    finally:
+        os._exit(127)
+
+
+def record_end(run: Run, end: Json) -> None:
+    """Write how the job ended; on a disk without any room, as soon as there is some."""
+    while True:
+        with contextlib.suppress(OSError):
+            run.write(".exit.json", end)
+            return
+        time.sleep(1.0)
+
+
+# ---- the supervisor ------------------------------------------------------------------------
+
+
+class Supervisor:
+    """Takes one run from where it stands to its end; holds ``.lock`` all the while."""
+
+    def __init__(self, pod: Pod, run: Run) -> None:
+        self.pod = pod
+        self.run = run
+        self.spec = run.spec()
+        self.state = run.state()
+        self.telemetry = Telemetry(pod.root)
+        self.gpu_count: Optional[int] = None
+        self.gpu_fd: Optional[int] = None
+        self.keeper_pipe: Optional[int] = None
+        self.told_to_stop = False
+        self.is_saved = False
+        self.next_beat = 0.0
+        self.next_sample = 0.0
+        self.reaped: Dict[int, int] = {}
+        self.ended_runs: Set[str] = set()
+
+    def live(self) -> None:
+        adopt_orphans()
+        signal.signal(signal.SIGTERM, self.hear_sigterm)
+        for number in (signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        self.save(supervisor=identity(os.getpid()))
+        # Who spawned us is let go once the run is ours; if it is over already, once that is told.
+        if self.has_ended_unseen():
+            self.conclude(self.watch())
+            return
+        acknowledge()
+        if not is_locked(self.run.job_lock) and self.run.job() is None:
+            if not self.wait_for_gpu():
+                return
+            failure = self.launch()
+            if failure is not None:
+                self.conclude(failure)
+                return
+        self.conclude(self.watch())
+
+    def has_ended_unseen(self) -> bool:
+        job = self.run.job()
+        return job is not None and not is_locked(self.run.job_lock) and not is_alive(job)
+
+    def hear_sigterm(self, *_: Any) -> None:
+        self.told_to_stop = True
+
+    # -- state --
+
+    def save(self, *, sync: bool = True, **changes: Any) -> None:
+        """Change the state; what can't be written now is written with the next heartbeat."""
+        self.state.update(changes, heartbeat_at=time.time())
+        self.state.update(log_size=size_of(self.run.log), events_size=size_of(self.run.events))
+        try:
+            self.run.write("state.json", self.state, sync=sync)
+        except OSError as err:
+            if self.is_saved:
+                print(f"state not written: {err}", file=sys.stderr, flush=True)
+            self.is_saved = False
+        else:
+            self.is_saved = True
+        self.next_beat = time.monotonic() + (HEARTBEAT_S if self.is_saved else 1.0)
+
+    def pause(self, seconds: float = TICK_S) -> None:
+        """Wait, less when the keeper ends; the heart beats and the gauges are read meanwhile."""
+        now = time.monotonic()
+        if now >= self.next_beat:
+            self.save(sync=False)
+        if self.state["state"] == "RUNNING":
+            if now >= self.next_sample:
+                self.next_sample = now + TELEMETRY_S
+                self.telemetry.begin()
+            sample = self.telemetry.collect()
+            if sample is not None:
+                self.run.add_event("telemetry", **sample)
+        if self.keeper_pipe is None:
+            time.sleep(seconds)
+        elif select.select([self.keeper_pipe], [], [], seconds)[0]:
+            os.close(self.keeper_pipe)
+            self.keeper_pipe = None
+
+    # -- queue --
+
+    def wait_for_gpu(self) -> bool:
+        """Wait for our turn; False if there is nothing more to do for us."""
+        wanted = self.spec.get("gpu")
+        if wanted == NO_GPU:
+            return True
+        self.gpu_count = count_gpus()
+        if wanted is not None and wanted not in range(self.gpu_count):
+            here = f"{self.gpu_count} GPUs" if self.gpu_count else "no GPU"
+            self.conclude({"error": f"GPU {wanted} was asked for, the pod has {here}"})
+            return False
+        wants = list(range(max(1, self.gpu_count))) if wanted is None else [wanted]
+        self.save(wants=wants)
+        while self.gpu_fd is None:
+            if (self.run.path / ".cancel.json").exists():
+                self.state["stopping"] = "cancel"
+                self.conclude({"cancelled": True})
+                return False
+            if self.told_to_stop:
+                return False  # still queued: the pod's next life goes on with it
+            if not self.take_gpu(wants):
+                self.pause()
+        return True
+
+    def take_gpu(self, wants: List[int]) -> bool:
+        with locked(self.pod.queue_lock):
+            others = self.others()
+            busy = {state["gpu_lock"] for state in others if state.get("gpu_lock") is not None}
+            free = [
+                gpu for gpu in wants if gpu not in busy and not is_locked(self.pod.gpu_lock(gpu))
+            ]
+            ahead = [state for state in others if is_before(state, self.state)]
+            if not free or any(set(state.get("wants") or free) & set(free) for state in ahead):
+                return False
+            self.gpu_fd = lock(self.pod.gpu_lock(free[0]), patience_s=1.0)
+            if self.gpu_fd is None:
+                return False
+            gpu = free[0] if self.gpu_count else None
+            self.save(sync=False, state="PREPARING", gpu=gpu, gpu_lock=free[0])
+            return True
+
+    def others(self) -> List[Json]:
+        """Runs that wait with a supervisor, or run; the ended ones are never read twice."""
+        found = []
+        for path in self.pod.runs.iterdir():
+            if path.name in self.ended_runs or path.name.startswith(".") or path == self.run.path:
+                continue
+            run, state = Run(path), read_json(path / "state.json")
+            if state is None or state.get("state") in ENDED:
+                self.ended_runs.add(path.name)
+            elif is_locked(run.lock) or is_locked(run.job_lock) or is_alive(run.job()):
+                found.append(state)
+        return found
+
+    # -- job --
+
+    def launch(self) -> Optional[Json]:
+        """Start the keeper with its job; an end if that failed."""
+        with contextlib.suppress(OSError):
+            (self.run.path / ".reserve").write_bytes(bytes(RESERVE_BYTES))
+        try:
+            launch = prepare(self.pod, self.run, self.spec)
+        except AgentError as err:
+            return {"error": str(err)}
+        if (self.gpu_count or 0) > 1 and self.state["gpu"] is not None:
+            launch.env.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+            launch.env["CUDA_VISIBLE_DEVICES"] = str(self.state["gpu"])
+        job_fd = lock(self.run.job_lock, patience_s=5.0)
+        if job_fd is None:
+            return None  # a keeper lives after all; it is watched as any other
+        read_end, write_end = os.pipe()
+        if os.fork() == 0:
+            self.become_keeper(launch, write_end)
+        os.close(write_end)
+        os.close(job_fd)
+        is_running = os.read(read_end, 16) != b""
+        self.keeper_pipe = read_end
+        if is_running:
+            self.save(state="RUNNING", started_at=time.time(), job=self.job_identity())
+            return None
+        if self.run.job() is None and read_json(self.run.path / ".exit.json") is None:
+            return {"error": "its keeper ended before it; see .supervisor.log"}
+        return None
+
+    def become_keeper(self, launch: Launch, pipe: int) -> None:
+        code = 1
+        try:
+            os.setsid()
+            os.close(self.lock_fd)
+            os.dup2(pipe, 1)
+            os.close(pipe)
+            code = keep(self.run, launch)
+        except OSError as err:
+            print(f"keeper: {err}", file=sys.stderr, flush=True)
+        finally:
+            os._exit(code)
+
+    lock_fd = -1
+
+    def job_identity(self) -> Optional[Json]:
+        job = self.run.job()
+        return {key: job[key] for key in ("pid", "start_ticks", "boot")} if job else None
+
+    def watch(self) -> Json:
+        """Wait for the end; obey the wish to cancel, the limits and the pod's stop."""
+        if self.gpu_fd is None and self.state.get("gpu_lock") is not None:
+            self.gpu_fd = lock(self.pod.gpu_lock(self.state["gpu_lock"]), patience_s=0.0)
+        while True:
+            end = self.end()
+            if end is not None:
+                return end
+            if self.state["state"] != "RUNNING" and self.run.job() is not None:
+                self.save(state="RUNNING", started_at=time.time(), job=self.job_identity())
+            why, grace_s = self.wish()
+            if why is not None:
+                self.state["killed"] += self.stop(why, grace_s)
+            self.pause()
+
+    def end(self) -> Optional[Json]:
+        """How the job ended, or None while it may still tell.
+
+        The order decides: who is alive is asked first, so that a record written meanwhile is found.
+        """
+        is_kept = is_locked(self.run.job_lock)
+        job = self.run.job()
+        lives = is_alive(job)
+        self.reap()
+        record = read_json(self.run.path / ".exit.json")
+        if record is not None or is_kept or lives:
+            return record
+        status = self.reaped.get(job["pid"]) if job else None
+        if status is not None:  # the keeper was killed, and the job came to us
+            record = {"status": status, "oom_kills": oom_kills(), "ended_at": time.time()}
+            record_end(self.run, record)
+            return record
+        if job is None:
+            return {"error": "its keeper ended before it; see .supervisor.log"}
+        if job["boot"] != boot():
+            return {"lost": "the pod was restarted while it ran"}
+        return {"lost": "it and its keeper are gone, and no exit code was recorded"}
+
+    def reap(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    return
+                self.reaped[pid] = status
+
+    def wish(self) -> Tuple[Optional[str], float]:
+        """Why the job should stop, and the time it gets; a wish that was followed is none."""
+        grace_s = float(self.spec.get("grace_s") or 10.0)
+        if (self.run.path / ".cancel.json").exists():
+            cancel = read_json(self.run.path / ".cancel.json") or {}
+            asked = cancel.get("grace_s")
+            return "cancel", grace_s if asked is None else float(asked)
+        if self.told_to_stop:
+            return "the pod is being stopped", min(grace_s, POD_STOP_GRACE_S)
+        limit_s, name = time_limit(self.spec)
+        job = self.run.job()
+        if limit_s is not None and job and seconds_since(job) >= limit_s:
+            return f"its limit was reached: {name}", grace_s
+        return None, grace_s
+
+    def stop(self, why: Optional[str], grace_s: float) -> int:
+        """SIGTERM to every process of the run, SIGKILL to who is left; how many are gone for it.
+
+        Each is found again by number and start before each signal. Who was seen once stays known,
+        also when he leaves the session or loses the mark.
+        """
+        if why is not None:
+            self.save(stopping=why)
+        kill_at = time.monotonic() + grace_s
+        known: Dict[int, Process] = {}
+        told: Set[Tuple[int, int, int]] = set()
+        while True:
+            known.update(living_members(self.run.id, self.run.job()))
+            left = [one for one in known.values() if still_lives(one)]
+            now = time.monotonic()
+            if not left or now > kill_at + KILL_PATIENCE_S:
+                return len({key[:2] for key in told}) - len(left)
+            number = signal.SIGTERM if now < kill_at else signal.SIGKILL
+            for one in left:
+                key = (one.pid, one.start_ticks, int(number))
+                if key not in told:
+                    told.add(key)
+                    tell(one, number)
+            self.pause(0.05)
+            self.reap()
+
+    # -- end --
+
+    def conclude(self, end: Json) -> None:
+        """Write the end, with everything that belongs to it, in one step."""
+        left_behind = self.stop(None, STRAGGLER_GRACE_S)
+        if left_behind:
+            self.state["killed"] += left_behind
+            self.run.add_event("note", text=f"{left_behind} processes left behind were ended")
+        self.state.update(outcome(end, self.state.get("stopping"), self.run.job()))
+        self.state.update(ended_at=end.get("ended_at") or time.time())
+        self.state.update(last_lines=last_lines(self.run.log))
+        try:
+            self.state["manifest_sha256"] = make_manifest(self.run, self.beat)
+        except OSError as err:
+            print(f"no manifest: {err}", file=sys.stderr, flush=True)
+        self.save()
+        while not self.is_saved:
+            time.sleep(1.0)
+            self.save()
+        acknowledge()
+        self.finish()
+
+    def beat(self) -> None:
+        """A heartbeat while files are hashed; the end is not told before it is complete."""
+        if time.monotonic() >= self.next_beat:
+            stored = read_json(self.run.path / "state.json") or {}
+            with contextlib.suppress(OSError):
+                self.run.write("state.json", {**stored, "heartbeat_at": time.time()}, sync=False)
+            self.next_beat = time.monotonic() + HEARTBEAT_S
+
+    def finish(self) -> None:
+        """Free the GPU, then the command that was wished for after the end."""
+        if self.gpu_fd is not None:
+            os.close(self.gpu_fd)
+        command = self.spec.get("on_finish")
+        if not command:
+            return
+        env = {key: value for key, value in os.environ.items() if key != "MOOLA_RUN_ID"}
+        env.update(MOOLA_RUN_DIR=str(self.run.path), MOOLA_STATE=self.state["state"])
+        done = subprocess.run(
+            ["sh", "-c", command],
+            cwd=self.run.path,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=sys.stderr,
+            check=False,
+        )
+        print(f"on_finish: exit code {done.returncode}", file=sys.stderr, flush=True)
+
+
+def still_lives(one: Process) -> bool:
+    now = process(one.pid)
+    return now is not None and now.is_alive and now.start_ticks == one.start_ticks
+
+
+def acknowledge() -> None:
+    """Tell whoever spawned us that the run is in our hands, and let go of him."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    os.close(nothing)
+
+
+def seconds_since(job: Json) -> float:
+    """How long ago a job was started, asleep or awake; the clock is the boot's."""
+    is_of_this_boot = job["boot"] == boot()
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - job["since"] if is_of_this_boot else 0.0
+
+
+def time_limit(spec: Json) -> Tuple[Optional[float], str]:
+    """Seconds that a job may run, and the name of the limit that says so."""
+    limits = spec.get("limits") or {}
+    found = []
+    if limits.get("max_time_s"):
+        found.append((float(limits["max_time_s"]), f"max_time_s {limits['max_time_s']:g}"))
+    if limits.get("max_cost_usd") and spec.get("price_per_hour"):
+        seconds = 3600 * float(limits["max_cost_usd"]) / float(spec["price_per_hour"])
+        found.append((seconds, f"max_cost_usd {limits['max_cost_usd']:g}"))
+    return min(found) if found else (None, "")
+
+
+def outcome(end: Json, stopping: Optional[str], job: Optional[Json]) -> Json:
+    """What is said of an end: the state, the reason, exit code or signal."""
+    told: Json = {"returncode": None, "signal": None, "oom_killed": False}
+    if "cancelled" in end:
+        return {**told, "state": "CANCELLED", "reason": "cancelled before it started"}
+    if "error" in end:
+        return {**told, "state": "FAILED", "reason": f"could not be started: {end['error']}"}
+    if "lost" in end:
+        if stopping == "cancel":
+            return {**told, "state": "CANCELLED", "reason": "cancelled; its exit code is not known"}
+        return {**told, "state": "LOST", "reason": end["lost"]}
+    status = end["status"]
+    if os.WIFSIGNALED(status):
+        told["signal"] = signal.Signals(os.WTERMSIG(status)).name
+        reason = f"killed by {told['signal']}"
+    else:
+        told["returncode"] = os.WEXITSTATUS(status)
+        reason = f"exit code {told['returncode']}"
+    # 137 is how a shell tells that its child was killed by SIGKILL.
+    if (told["signal"] == "SIGKILL" or told["returncode"] == 137) and not stopping:
+        told["oom_killed"] = end.get("oom_kills", 0) > (job or end).get("oom_kills", 0)
+        reason += ": out of memory" if told["oom_killed"] else ""
+    return {**told, **verdict(told, reason, stopping)}
+
+
+def verdict(told: Json, reason: str, stopping: Optional[str]) -> Json:
+    if stopping == "cancel":
+        return {"state": "CANCELLED", "reason": f"cancelled ({reason})"}
+    if told["returncode"] == 0:
+        return {"state": "SUCCEEDED", "reason": None}
+    if stopping:
+        return {"state": "PREEMPTED", "reason": f"{stopping} ({reason})"}
+    if told["returncode"] == PREEMPTED_CODE:
+        return {"state": "PREEMPTED", "reason": f"it was asked to stop by SIGTERM ({reason})"}
+    return {"state": "FAILED", "reason": reason}
+
+
+def supervise(pod: Pod, run: Run) -> None:
+    """The verb behind `spawn_supervisor`; a second supervisor of a run leaves at once."""
+    if os.fork():
+        os._exit(0)
+    fd = lock(run.lock, patience_s=1.0)
+    if fd is None or run.state()["state"] in ENDED:
+        return
+    supervisor = Supervisor(pod, run)
+    supervisor.lock_fd = fd
+    supervisor.live()
+
+
+# ---- cancel, manifest ----------------------------------------------------------------------
+
+
+def cancel(pod: Pod, run: Run, grace_s: Optional[float]) -> Json:
+    """Have a run ended, and answer when that is verified.
+
+    Raises:
+        AgentError: it is not over, or processes of it live, after the grace and some patience.
+    """
+    state = settle(pod, run)
+    if state["state"] not in ENDED:
+        run.write(".cancel.json", {"grace_s": grace_s})
+    grace = float(run.spec().get("grace_s") or 10.0) if grace_s is None else grace_s
+    give_up = time.monotonic() + grace + KILL_PATIENCE_S + STRAGGLER_GRACE_S + 10.0
+    while state["state"] not in ENDED and time.monotonic() < give_up:
+        time.sleep(0.05)
+        state = settle(pod, run)
+    left = sorted(living_members(run.id, None))
+    if state["state"] not in ENDED or left:
+        pids = ", ".join(map(str, left)) or "none"
+        message = f"run {run.id}: not ended after {grace:g} s and more, processes left: {pids}"
+        raise AgentError("not_ended", message, state=view(pod, state), pids=left)
+    return {"state": view(pod, state), "killed": state.get("killed") or 0}
+
+
+def make_manifest(run: Run, between: Callable[[], None]) -> str:
+    """Write ``manifest.json``; its SHA-256."""
+    files: List[Json] = []
+    for path in files_below(run.path):
+        between()
+        with contextlib.suppress(FileNotFoundError):
+            found = {"size": path.stat().st_size, "sha256": sha256_of(path)}
+            files.append({"path": path.relative_to(run.path).as_posix(), **found})
+    files.sort(key=lambda file: os.fsencode(file["path"]))
+    content = run.write("manifest.json", {"schema": SCHEMA, "run_id": run.id, "files": files})
+    return hashlib.sha256(content).hexdigest()
+
+
+def files_below(top: Path) -> Iterator[Path]:
+    """Regular files that belong to a result: nothing with a dot in front, no links, no state."""
+    for folder, names, files in os.walk(top):
+        names[:] = [name for name in names if not name.startswith(".")]
+        for name in files:
+            path = Path(folder, name)
+            is_ours = path.parent == top and name in ("state.json", "manifest.json")
+            if (
+                not name.startswith(".")
+                and not is_ours
+                and not path.is_symlink()
+                and path.is_file()
+            ):
+                yield path
+
+
+def manifest(pod: Pod, run: Run) -> Json:
+    state = settle(pod, run)
+    if state["state"] not in ENDED:
+        raise AgentError(
+            "not_ended", f"run {run.id}: {state['state']}, a manifest is made at its end"
+        )
+    if state.get("manifest_sha256") is None or not run.manifest.is_file():
+        fd = lock(run.lock, patience_s=2.0)
+        if fd is None:
+            raise AgentError("busy", f"run {run.id}: its on_finish command is at work")
+        state["manifest_sha256"] = make_manifest(run, lambda: None)
+        run.write("state.json", state)
+        os.close(fd)
+    return {"manifest_sha256": state["manifest_sha256"]}
+
+
+# ---- trees: code and data ------------------------------------------------------------------
+
+
+def check_digest(digest: Any) -> None:
+    if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{8,64}", digest):
+        raise AgentError("bad_request", f"digest {digest!r}: expected hex digits")
+
+
+def seal(pod: Pod, kind: str, digest: str, wanted: Json) -> Json:
+    """Make an incoming tree a complete one, if it is exactly what the list says."""
+    check_digest(digest)
+    pod.make()
+    folder = pod.root / kind
+    final, incoming, record = (
+        folder / digest,
+        folder / f".incoming-{digest}",
+        folder / f"{digest}.json",
+    )
+    files = check_list(digest, wanted)
+    with locked(folder / ".lock"):
+        if final.is_dir() and record.is_file():
+            return {"sealed": False, "files": len(files)}
+        # A seal that was cut off between its two last steps left the tree without its list.
+        tree = final if final.is_dir() else incoming
+        missing, different = compare(tree, files)
+        if missing or different:
+            count = f"{len(missing)} missing, {len(different)} different"
+            message = f"{kind} {digest}: {count}, of {len(files)} files"
+            raise AgentError("different", message, missing=missing, different=different)
+        if tree == incoming:
+            incoming.rename(final)
+        stored = {"schema": SCHEMA, "kind": kind, "digest": digest, "sealed_at": time.time()}
+        write_json(record, {**stored, "files": wanted["files"]})
+        return {"sealed": True, "files": len(files)}
+
+
+def check_list(digest: str, wanted: Json) -> Dict[str, Json]:
+    """The files by path, if the list is well-formed and is what the digest names."""
+    files: Dict[str, Json] = {}
+    records: Dict[bytes, bytes] = {}
+    for file in wanted.get("files") or []:
+        path = file["path"]
+        parts = path.split("/")
+        if path in files or not all(parts) or "\0" in path or {".", ".."} & set(parts):
+            raise AgentError(
+                "bad_request", f"{path!r}: not a path inside the tree, or listed twice"
+            )
+        files[path] = file
+        name = os.fsencode(path)
+        records[name] = f"{file['mode']} {file['sha256']} ".encode() + name + b"\0"
+    actual = hashlib.sha256(b"".join(records[name] for name in sorted(records))).hexdigest()
+    if not actual.startswith(digest):
+        raise AgentError("bad_request", f"digest {digest}: the list's own is {actual[:16]}")
+    return files
+
+
+def compare(tree: Path, files: Dict[str, Json]) -> Tuple[List[str], List[str]]:
+    """What a tree lacks and what differs in it; whatever the list doesn't name is removed."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    there = dict(entries(tree, set(files)))
+    missing = sorted(set(files) - set(there))
+    with ThreadPoolExecutor(4) as threads:  # hashing lets go of the interpreter's lock
+        equal = threads.map(lambda path: is_as_listed(tree, there[path], files[path]), there)
+        different = sorted(path for path, is_equal in zip(there, equal) if not is_equal)
+    return missing, different
+
+
+def entries(tree: Path, keep: Set[str]) -> Iterator[Tuple[str, Path]]:
+    """Listed files and links below a tree; the rest, special files too, goes."""
+    folders = {parent for path in keep for parent in parents(path)}
+    for folder, names, files in os.walk(tree, topdown=True):
+        for name in list(names):
+            path = Path(folder, name)
+            relative = path.relative_to(tree).as_posix()
+            if path.is_symlink():
+                names.remove(name)
+                files.append(name)
+            elif relative not in folders:
+                names.remove(name)
+                shutil.rmtree(path)
+        for name in files:
+            path = Path(folder, name)
+            relative = path.relative_to(tree).as_posix()
+            if relative in keep:
+                yield relative, path
+            else:
+                path.unlink()
+
+
+def parents(path: str) -> Iterator[str]:
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
+
+
+def is_as_listed(tree: Path, path: Path, listed: Json) -> bool:
+    mode = str(listed["mode"])
+    found = path.lstat()
+    if path.is_symlink():
+        target = os.readlink(os.fsencode(path))  # noqa: PTH115 - as bytes, as it was hashed
+        inside = os.path.normpath(os.path.join(os.fsencode(path.parent), target))  # noqa: PTH118
+        top = os.fsencode(tree)
+        stays = not target.startswith(b"/") and (inside == top or inside.startswith(top + b"/"))
+        is_same = hashlib.sha256(target).hexdigest() == listed["sha256"]
+        return mode == "120000" and stays and is_same
+    is_program = bool(found.st_mode & 0o100)
+    if not path.is_file() or mode == "120000" or is_program != mode.endswith("755"):
+        return False
+    return bool(found.st_size == listed["size"]) and sha256_of(path) == listed["sha256"]
+
+
+# ---- the environment -----------------------------------------------------------------------
+
+DESCRIBE_BASE = """
+import json, os, platform, site, sys
+print(json.dumps({"python": os.path.realpath(sys.executable), "version": platform.python_version(),
+  "prefix": sys.prefix, "paths": [p for p in site.getsitepackages() if os.path.isdir(p)]}))
+"""
+DESCRIBE_ENVIRONMENT = """
+import importlib.metadata as metadata, json
+packages = {d.metadata["Name"]: d.version for d in metadata.distributions() if d.metadata["Name"]}
+torch = None
+try:
+    import torch as t
+    cuda = t.cuda.is_available()
+    torch = {"version": t.__version__, "cuda": t.version.cuda,
+             "device": t.cuda.get_device_name(0) if cuda else "cpu"}
+except ImportError:
+    pass
+print(json.dumps({"packages": packages, "torch": torch}))
+"""
+
+
+def environment(pod: Pod, digest: str, python: str, requirements: str) -> Json:
+    """A virtual environment over `python` that has the requirements; its marker is written last."""
+    check_digest(digest)
+    pod.make()
+    folder, marker = pod.root / "env" / digest, pod.root / "env" / f"{digest}.json"
+    with locked(pod.root / "env" / f".{digest}.lock"):
+        base = ask_python(python, DESCRIBE_BASE)
+        known = read_json(marker)
+        if known and known.get("base") == base and (folder / "bin" / "python").exists():
+            return {**known["answer"], "created": False}
+        with contextlib.suppress(FileNotFoundError):
+            marker.unlink()
+        shutil.rmtree(folder, ignore_errors=True)
+        make_environment(folder, python, base)
+        fill_environment(pod, folder, requirements)
+        say("looking at what is there")
+        answer = {
+            "python": base["version"],
+            **ask_python(str(folder / "bin" / "python"), DESCRIBE_ENVIRONMENT),
+        }
+        stored = {"schema": SCHEMA, "digest": digest, "base": base, "requirements": requirements}
+        write_json(marker, {**stored, "made_at": time.time(), "answer": answer})
+    return {**answer, "created": True}
+
+
+def make_environment(folder: Path, python: str, base: Json) -> None:
+    """Make it empty, with the base's packages in sight; the base may itself be an environment."""
+    say(f"making env/{folder.name} over Python {base['version']}")
+    run_quietly([python, "-m", "venv", "--without-pip", str(folder)])
+    packages = ask_python(str(folder / "bin" / "python"), DESCRIBE_BASE)["paths"][0]
+    # As plain paths: what the base has installed in editable form stays out of sight.
+    Path(packages, "_base.pth").write_text("\n".join(base["paths"]) + "\n", encoding="utf-8")
+
+
+def fill_environment(pod: Pod, folder: Path, requirements: str) -> None:
+    """Install what the base lacks; where it lacks nothing, nothing is asked of the network."""
+    python = str(folder / "bin" / "python")
+    listed = folder / "requirements.txt"
+    listed.write_text(requirements, encoding="utf-8")
+    os.environ.setdefault("PIP_CACHE_DIR", str(pod.root / "cache" / "pip"))
+    os.environ.setdefault("UV_CACHE_DIR", str(pod.root / "cache" / "uv"))
+    has_pip = subprocess.run([python, "-m", "pip", "--version"], capture_output=True, check=False)
+    if has_pip.returncode != 0:
+        uv = shutil.which("uv")
+        if uv is not None:
+            run_loudly([uv, "pip", "install", "--python", python, "-r", str(listed)])
+            return
+        run_quietly([python, "-m", "ensurepip"])
+    pip = [python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
+    satisfied = [*pip, "--quiet", "--no-index", "-r", str(listed)]
+    if subprocess.run(satisfied, capture_output=True, check=False).returncode == 0:
+        say("the pod's own packages satisfy the requirements")
+        return
+    say("installing what the pod lacks")
+    run_loudly([*pip, "--progress-bar", "off", "-r", str(listed)])
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def ask_python(python: str, program: str) -> Json:
+    answer = run_quietly([python, "-c", program])
+    value: Json = json.loads(answer.splitlines()[-1])
+    return value
+
+
+def run_quietly(argv: List[str]) -> str:
+    try:
+        done = subprocess.run(argv, capture_output=True, check=False, stdin=subprocess.DEVNULL)
+    except OSError as err:
+        raise AgentError("environment", f"{argv[0]}: {err.strerror}") from err
+    if done.returncode != 0:
+        lines = (done.stderr or done.stdout).decode("utf-8", "replace").strip().splitlines()
+        command = " ".join(argv[:4])
+        raise AgentError("environment", f"{command}: exit code {done.returncode}: {lines[-1:]}")
+    return done.stdout.decode("utf-8", "replace")
+
+
+def run_loudly(argv: List[str]) -> None:
+    """Its output is our progress; the last of it says why it failed."""
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as child:
+        assert child.stdout is not None
+        last = ""
+        for raw in child.stdout:
+            line = raw.decode("utf-8", "replace").rstrip()
+            say(line)
+            last = line if line.startswith("ERROR") or not last.startswith("ERROR") else last
+    if child.returncode != 0:
+        raise AgentError("environment", f"installing packages failed: {last}")
+
+
+# ---- what the machine is and does ----------------------------------------------------------
+
+
+def query_gpus(fields: str) -> List[str]:
+    return ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits"]
+
+
+def gpu_rows(fields: str) -> List[List[str]]:
+    """One row a GPU; none where there is no driver."""
+    if shutil.which("nvidia-smi") is None:
+        return []
+    try:
+        done = subprocess.run(query_gpus(fields), capture_output=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return parse_rows(done.stdout) if done.returncode == 0 else []
+
+
+def parse_rows(output: bytes) -> List[List[str]]:
+    lines = output.decode("utf-8", "replace").strip().splitlines()
+    return [[cell.strip() for cell in line.split(",")] for line in lines]
+
+
+def count_gpus() -> int:
+    return len(gpu_rows("index"))
+
+
+def number(cell: str) -> Optional[float]:
+    """A cell of nvidia-smi; None for ``[N/A]``."""
+    try:
+        return float(cell)
+    except ValueError:
+        return None
+
+
+def mebibytes(cell: str) -> Optional[int]:
+    value = number(cell)
+    return None if value is None else int(value) << 20
+
+
+class Telemetry:
+    """GPU, CPU, memory and disk; nvidia-smi may hang, so nobody waits for it."""
+
+    FIELDS = "index,utilization.gpu,memory.used,memory.total,temperature.gpu,power.draw"
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.has_gpus = shutil.which("nvidia-smi") is not None
+        self.query: Optional[subprocess.Popen[bytes]] = None
+        self.give_up = 0.0
+        self.is_due = False
+        self.cpu = cpu_times()
+
+    def begin(self) -> None:
+        self.is_due = True
+        if self.has_gpus and self.query is None:
+            self.give_up = time.monotonic() + TELEMETRY_S / 2
+            with contextlib.suppress(OSError):
+                argv = query_gpus(self.FIELDS)
+                nowhere = subprocess.DEVNULL
+                self.query = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=nowhere)
+
+    def collect(self) -> Optional[Json]:
+        """A sample once it is complete; without the GPUs if they don't answer."""
+        if not self.is_due:
+            return None
+        gpus: List[Json] = []
+        if self.query is not None:
+            if self.query.poll() is None:
+                if time.monotonic() < self.give_up:
+                    return None
+                self.query.kill()
+            else:
+                assert self.query.stdout is not None
+                gpus = [gpu_sample(row) for row in parse_rows(self.query.stdout.read())]
+            if self.query.stdout is not None:
+                self.query.stdout.close()
+            self.query = None
+        self.is_due = False
+        return {"gpus": gpus, **self.host()}
+
+    def host(self) -> Json:
+        before, self.cpu = self.cpu, cpu_times()
+        busy, total = self.cpu[0] - before[0], self.cpu[1] - before[1]
+        used, available = memory()
+        return {
+            "cpu_percent": round(100 * busy / total, 1) if total > 0 else None,
+            "ram_used": used,
+            "ram_total": available,
+            "disk_free": disk_free(self.root),
+        }
+
+
+def gpu_sample(row: List[str]) -> Json:
+    index, use, used, total, temperature, power = (*row, *[""] * 6)[:6]
+    return {
+        "index": int(number(index) or 0),
+        "use_percent": number(use),
+        "memory_used": mebibytes(used),
+        "memory_total": mebibytes(total),
+        "temperature_c": number(temperature),
+        "power_w": number(power),
+    }
+
+
+def cpu_times() -> Tuple[int, int]:
+    """Busy and all jiffies since boot."""
+    try:
+        fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]
+    except OSError:
+        return 0, 0
+    times = [int(field) for field in fields]
+    return sum(times) - times[3] - times[4], sum(times)
+
+
+def memory() -> Tuple[Optional[int], Optional[int]]:
+    """Bytes used and bytes there are: the container's, where it has a limit."""
+    try:
+        text = Path("/proc/meminfo").read_text(encoding="ascii")
+    except OSError:
+        return None, None
+    sizes = {
+        key: int(size) << 10 for key, size in re.findall(r"^(\w+): +(\d+) kB", text, re.MULTILINE)
+    }
+    total = sizes.get("MemTotal", 0)
+    used = total - sizes.get("MemAvailable", 0)
+    for limit, now in (
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        (
+            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+            "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+        ),
+    ):
+        with contextlib.suppress(OSError, ValueError):
+            allowed = int(Path(limit).read_text(encoding="ascii"))
+            if allowed < total:
+                return int(Path(now).read_text(encoding="ascii")), allowed
+    return used, total
+
+
+def disk_free(path: Path) -> Optional[int]:
+    try:
+        return shutil.disk_usage(path).free
+    except OSError:
+        return None
+
+
+def cpu_count() -> int:
+    """Processors that we may use: a container's share where it has one."""
+    count = len(os.sched_getaffinity(0))
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        count = min(count, max(1, -(-int(quota) // int(period))))
+    return count
+
+
+def probe(pod: Pod) -> Json:
+    import platform
+
+    pod.make()
+    gpus = [
+        {"name": row[0], "memory_total": mebibytes(row[1])} for row in gpu_rows("name,memory.total")
+    ]
+    return {
+        "python": platform.python_version(),
+        "gpus": gpus,
+        "cpus": cpu_count(),
+        "ram_total": memory()[1],
+        "disk_free": disk_free(pod.root),
+        "rsync": rsync_version(),
+        "platform": platform.platform(),
+        "hostname": platform.node(),
+        "now": time.time(),
+        "trees": {kind: complete(pod.root / kind) for kind in ("code", "data")},
+        "environments": complete(pod.root / "env"),
+    }
+
+
+def rsync_version() -> Optional[str]:
+    try:
+        done = subprocess.run(["rsync", "--version"], capture_output=True, check=False)
+    except OSError:
+        return None
+    found = re.search(rb"version v?(\S+)", done.stdout)
+    return found.group(1).decode() if found else None
+
+
+def complete(folder: Path) -> List[str]:
+    """Digests of what is there with its list or marker, the oldest first."""
+    records = sorted(folder.glob("[0-9a-f]*.json"), key=lambda path: path.stat().st_mtime)
+    return [path.stem for path in records if (folder / path.stem).is_dir()]
+
+
+# ---- the stream ----------------------------------------------------------------------------
+
+
+class Feed:
+    """One file, sent from an offset on."""
+
+    def __init__(self, name: str, path: Path, offset: int, generation: Optional[str]) -> None:
+        self.name = name
+        self.path = path
+        self.offset = offset
+        self.generation = generation
+        self.fd: Optional[int] = None
+        self.is_announced = False
+
+    def pump(self) -> int:
+        """Send what is new; how many bytes that was, a few megabytes at most a call."""
+        if self.fd is None and not self.open():
+            return 0
+        assert self.fd is not None
+        sent = 0
+        while sent < 16 * BLOCK:
+            block = os.pread(self.fd, BLOCK, self.offset)
+            if not block:
+                return sent + self.look_for_change()
+            send(f"D {self.name} {self.offset} {len(block)}\n".encode(), block)
+            self.offset += len(block)
+            sent += len(block)
+        return sent
+
+    def open(self) -> bool:
+        try:
+            self.fd = os.open(self.path, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        found = os.fstat(self.fd)
+        generation = f"{found.st_dev:x}-{found.st_ino:x}"
+        if self.generation not in (None, generation):
+            self.restart("replaced")
+        elif self.offset > found.st_size:
+            self.restart("truncated")
+        self.generation = generation
+        send(f"S {self.name} {generation} {found.st_size}\n".encode())
+        return True
+
+    def look_for_change(self) -> int:
+        """At the end of what is there: is it still the same file?"""
+        assert self.fd is not None
+        try:
+            at_path = self.path.stat()
+        except FileNotFoundError:
+            return 0
+        if at_path.st_ino != os.fstat(self.fd).st_ino:
+            os.close(self.fd)
+            self.fd = None
+            return 1
+        if at_path.st_size < self.offset:
+            self.restart("truncated")
+            send(f"S {self.name} {self.generation} {at_path.st_size}\n".encode())
+            return 1
+        return 0
+
+    def restart(self, why: str) -> None:
+        send(f"R {self.name} {why}\n".encode())
+        self.offset = 0
+
+
+def send(*parts: bytes) -> None:
+    """Write a frame to stdout, whole; a reader that is gone raises BrokenPipeError."""
+    rest = memoryview(b"".join(parts))
+    while rest:
+        rest = rest[os.write(1, rest) :]
+
+
+class Doorbell:
+    """Rings when a file in a folder changes: inotify, or a look every 50 ms where it is missing."""
+
+    CHANGES = 0x2 | 0x80 | 0x100  # IN_MODIFY, IN_MOVED_TO, IN_CREATE
+
+    def __init__(self, folder: Path) -> None:
+        self.fd: Optional[int] = None
+        with contextlib.suppress(ImportError, OSError, AttributeError):
+            import ctypes
+
+            libc = ctypes.CDLL(None, use_errno=True)
+            fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+            if fd >= 0 and libc.inotify_add_watch(fd, os.fsencode(folder), self.CHANGES) >= 0:
+                self.fd = fd
+
+    def wait(self, seconds: float) -> bool:
+        """Until something changes, or the time is over; False when stdin has ended."""
+        if self.fd is None:
+            seconds = min(seconds, 0.05)
+        watched = [0] if self.fd is None else [0, self.fd]
+        ready, _, _ = select.select(watched, [], [], seconds)
+        if self.fd in ready and self.fd is not None:
+            with contextlib.suppress(BlockingIOError):
+                os.read(self.fd, 1 << 16)
+        return 0 not in ready or os.read(0, 4096) != b""
+
+
+def follow(pod: Pod, run: Run, feeds: List[Feed]) -> None:
+    """Send the frames of docs/protocol.md until the run is over, or the reader is gone."""
+    bell = Doorbell(run.path)
+    shown: Optional[Json] = None
+    state = settle(pod, run)
+    seen = signature(run)
+    last_frame = last_settle = time.monotonic()
+    while True:
+        # Read before the files: what is written until a run is over is then sent.
+        is_over = state["state"] in ENDED
+        sent = sum(feed.pump() for feed in feeds)
+        now = time.monotonic()
+        if brief(state) != shown:
+            shown = brief(state)
+            payload = json.dumps(view(pod, state)).encode()
+            send(f"P {len(payload)}\n".encode(), payload)
+            sent += 1
+        if is_over and sent == 0:
+            payload = json.dumps(view(pod, state)).encode()
+            send(f"E {len(payload)}\n".encode(), payload)
+            return
+        if sent:
+            # A writer that never rests is read a thousand times a second, in bigger pieces.
+            pause_s = 0.001 if now - last_frame < 0.002 else 0.0
+            last_frame = now
+            if pause_s:
+                time.sleep(pause_s)
+        elif now - last_frame >= HEARTBEAT_S:
+            send(f"H {time.time():.3f}\n".encode())
+            last_frame = now
+        if not bell.wait(0 if sent else 1.0):
+            return
+        if now - last_settle >= HEARTBEAT_S:
+            state, last_settle = settle(pod, run), now
+        elif signature(run) != seen:
+            seen, state = signature(run), run.state()
+
+
+def signature(run: Run) -> Tuple[int, int]:
+    found = (run.path / "state.json").stat()
+    return found.st_mtime_ns, found.st_ino
+
+
+def brief(state: Json) -> Json:
+    """A state without what changes with each heartbeat."""
+    restless = ("heartbeat_at", "log_size", "events_size", "supervisor")
+    return {key: value for key, value in state.items() if key not in restless}
+
+
+# ---- the command line ----------------------------------------------------------------------
+
+
+def parse(argv: List[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="agent", description="moola's program on the pod")
+    parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parents[1])
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    for name in ("probe", "start", "list"):
+        verbs.add_parser(name)
+    for name in ("state", "manifest", "supervise", "cancel", "follow"):
+        verb = verbs.add_parser(name)
+        verb.add_argument("run")
+        if name == "cancel":
+            verb.add_argument("--grace", type=float)
+        if name == "follow":
+            for file in ("log", "event"):
+                verb.add_argument(f"--{file}-offset", type=int, default=0)
+                verb.add_argument(f"--{file}-generation")
+    verb = verbs.add_parser("seal")
+    verb.add_argument("kind", choices=["code", "data"])
+    verb.add_argument("digest")
+    verb = verbs.add_parser("environment")
+    verb.add_argument("digest")
+    verb.add_argument("--python", default=sys.executable)
+    return parser.parse_args(argv)
+
+
+def read_object() -> Json:
+    try:
+        value = json.loads(sys.stdin.buffer.read())
+    except ValueError as err:
+        raise AgentError("bad_request", f"stdin: not JSON: {err}") from err
+    if not isinstance(value, dict):
+        raise AgentError("bad_request", "stdin: expected a JSON object")
+    return value
+
+
+def list_runs(pod: Pod) -> Json:
+    states = [settle(pod, run) for run, _ in pod.all_runs()]
+    return {"runs": [{**view(pod, state, states), "last_lines": []} for state in states]}
+
+
+def answer(args: argparse.Namespace) -> Optional[Json]:
+    """What a verb prints; None where it prints by itself."""
+    pod = Pod(args.root.resolve())
+    if args.verb == "probe":
+        return probe(pod)
+    if args.verb == "start":
+        return start(pod, read_object())
+    if args.verb == "list":
+        return list_runs(pod)
+    if args.verb == "seal":
+        return seal(pod, args.kind, args.digest, read_object())
+    if args.verb == "environment":
+        requirements = sys.stdin.buffer.read().decode("utf-8")
+        return environment(pod, args.digest, args.python, requirements)
+    return answer_about(args, pod, pod.run(args.run))
+
+
+def answer_about(args: argparse.Namespace, pod: Pod, run: Run) -> Optional[Json]:
+    if args.verb == "state":
+        return {"state": view(pod, settle(pod, run))}
+    if args.verb == "cancel":
+        return cancel(pod, run, args.grace)
+    if args.verb == "manifest":
+        return manifest(pod, run)
+    if args.verb == "follow":
+        log = Feed("log", run.log, args.log_offset, args.log_generation)
+        events = Feed("events", run.events, args.event_offset, args.event_generation)
+        follow(pod, run, [log, events])
+        return None
+    supervise(pod, run)
+    return None
+
+
+def main(argv: List[str]) -> int:
+    os.umask(0o077)
+    args = parse(argv)
+    try:
+        said = answer(args)
+    except AgentError as err:
+        print(json.dumps(err.answer), flush=True)
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except OSError as err:
+        code = "disk_full" if err.errno in (errno.ENOSPC, errno.EDQUOT) else "io"
+        print(json.dumps({"ok": False, "error": code, "message": f"pod: {err}"}), flush=True)
+        return 1
+    if said is not None:
+        print(json.dumps({"ok": True, **said}), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
