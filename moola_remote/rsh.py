@@ -1,0 +1,27 @@
+"""What rsync's ``-e`` starts: it hands its stdin, stdout and stderr to moola-remote, and waits.
+
+Standard library alone and few imports: it starts with every transfer. The other end is bridge.py.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+
+
+def main() -> int:
+    """Returns the command's exit code; 255, as ssh does, when the connection is gone."""
+    command = " ".join(sys.argv[2:])  # the first word is rsync's host name, always "pod"
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(os.environ["MOOLA_RSH"])
+        socket.send_fds(sock, [os.fsencode(command) + b"\0"], [0, 1, 2])
+        # Now these are the bridge's alone, so that their ends are seen.
+        os.close(0)
+        os.close(1)
+        answer = sock.recv(8)
+    return int(answer or b"255")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
