@@ -1,1 +1,27 @@
-"""What makes pods: the embedded one, any SSH host, RunPod."""
+"""What makes pods: the embedded one, any SSH host; RunPod is to come."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moola_remote.providers.base import Endpoint, PodStatus, Provider
+
+if TYPE_CHECKING:
+    from moola_remote.config import PodConfig
+
+__all__ = ["Endpoint", "PodStatus", "Provider", "provider_for"]
+
+
+def provider_for(pod: PodConfig) -> Provider:
+    """The provider of a pod's file.
+
+    Raises:
+        ConfigError: a key that means nothing to this provider.
+    """
+    if pod.provider == "local":
+        from moola_remote.providers.local import LocalProvider
+
+        return LocalProvider.of(pod)
+    from moola_remote.providers.ssh import SshProvider
+
+    return SshProvider(pod)

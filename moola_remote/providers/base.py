@@ -1,0 +1,70 @@
+"""What every provider answers: where its pod is, how it stands, and how to make and end it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """All that is needed to reach a pod and to work there.
+
+    `host_key` is the fingerprint that is known beforehand (``SHA256:...``), `known_key` the whole
+    public key (``ssh-ed25519 AAAA...``); with neither, the first contact has to ask.
+    """
+
+    name: str
+    host: str
+    port: int
+    user: str
+    identity_file: Path | None
+    host_key: str | None
+    known_key: str | None
+    root: str
+    python: str
+    price_per_hour: float | None
+
+
+@dataclass(frozen=True)
+class PodStatus:
+    """How a pod stands; ``foreign`` is one that is not ours to start or stop."""
+
+    state: Literal["up", "stopped", "absent", "foreign"]
+    detail: str
+    endpoint: Endpoint | None = None
+    started_at: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.state}: {self.detail}"
+
+
+class Provider(Protocol):
+    """What makes and ends one pod; every act can be repeated."""
+
+    def up(self) -> Endpoint:
+        """Make or start the pod; when it is up already, only say where."""
+
+    def endpoint(self) -> Endpoint:
+        """Where the pod is.
+
+        Raises:
+            UnreachableError: it is not up.
+            ConfigError: its settings are wrong.
+        """
+
+    def stop(self) -> None:
+        """Stop it; its files stay."""
+
+    def down(self, *, remove_data: bool) -> None:
+        """Stop it for good; whether its results were fetched is asked by the caller, before.
+
+        Args:
+            remove_data: also remove everything below its root.
+        """
+
+    def status(self) -> PodStatus:
+        """How it stands; asks nobody's leave and changes nothing."""

@@ -1,0 +1,81 @@
+"""Any machine with an SSH server: used as it is, never started or stopped."""
+
+from __future__ import annotations
+
+import getpass
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from moola_remote.errors import ConfigError
+from moola_remote.providers.base import Endpoint, PodStatus
+
+if TYPE_CHECKING:
+    from moola_remote.config import PodConfig
+
+
+@dataclass(frozen=True)
+class SshProvider:
+    """The pod of a file with ``provider: ssh``."""
+
+    pod: PodConfig
+
+    def up(self) -> Endpoint:
+        """The pod as its file has it."""
+        return self.endpoint()
+
+    def endpoint(self) -> Endpoint:
+        """The pod as its file has it; whether it answers is told by connecting.
+
+        Raises:
+            ConfigError: no host, or an identity file that is not there.
+        """
+        pod = self.pod
+        identity_file = pod.identity_file.expanduser() if pod.identity_file else None
+        if not pod.host:
+            raise ConfigError(
+                f"configs/pods/{pod.name}.yaml: host: missing, expected a name or an address"
+            )
+        if identity_file and not identity_file.is_file():
+            raise ConfigError(
+                f"configs/pods/{pod.name}.yaml: identity_file: no such file "
+                f"{str(identity_file)!r}, expected a private key",
+                "name another, or make one with ssh-keygen -t ed25519",
+            )
+        return Endpoint(
+            name=pod.name,
+            host=pod.host,
+            port=pod.port,
+            user=pod.user or getpass.getuser(),
+            identity_file=identity_file,
+            host_key=pod.host_key,
+            known_key=None,
+            root=pod.root,
+            python=pod.python,
+            price_per_hour=pod.price_per_hour,
+        )
+
+    def stop(self) -> None:
+        """Refused: the machine is not ours.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise self._not_ours("stop")
+
+    def down(self, *, remove_data: bool) -> None:  # noqa: ARG002 - the Provider's form
+        """Refused: the machine is not ours.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise self._not_ours("remove")
+
+    def status(self) -> PodStatus:
+        """Its address; we don't rule it, so we don't say more."""
+        return PodStatus("foreign", f"{self.pod.host} port {self.pod.port}")
+
+    def _not_ours(self, verb: str) -> ConfigError:
+        return ConfigError(
+            f"pod {self.pod.name}: not ours to {verb}, expected a pod that moola-remote started",
+            f"{verb} {self.pod.host} where it was started",
+        )
