@@ -1,0 +1,512 @@
+"""The client side of the stream: every byte of a run's log, once, in order, whatever is cut.
+
+The frames are those of docs/protocol.md. What has arrived lies in a journal on the laptop, whose
+sizes are the offsets to go on from: a laptop that was closed goes on the next day. Several
+followers may share one journal, since each byte has one place in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from moola_remote.errors import LimitError, TransferError, UnreachableError
+from moola_remote.events import Event, EventReader
+from moola_remote.runs import Agent, RunState, is_missing, last_words, read_state, refusal
+from moola_remote.screen import safe
+
+if TYPE_CHECKING:
+    from moola_remote.transport import Channel
+
+logger = logging.getLogger(__name__)
+
+FileName: TypeAlias = Literal["log", "events"]
+FILES: tuple[FileName, FileName] = ("log", "events")
+
+BLOCK = 1 << 16
+MAX_HEADER = 1 << 16
+MAX_PAYLOAD = 1 << 20
+MAX_OFFSET = 1 << 62
+# The pod says something every 5 s.
+SILENCE_S = 20.0
+BACKOFF_S = (0.3, 0.6, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+MAX_MUTE = 3
+
+
+@dataclass(frozen=True)
+class Opened:
+    """``S``: which file this is, and its size now."""
+
+    file: FileName
+    generation: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Data:
+    """``D``, or a part of it: bytes of a file from an offset."""
+
+    file: FileName
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Restarted:
+    """``R``: what was sent of this file is no longer its beginning."""
+
+    file: FileName
+    why: str
+
+
+@dataclass(frozen=True)
+class Alive:
+    """``H``: nothing new."""
+
+
+@dataclass(frozen=True)
+class Stands:
+    """``P`` and ``E``: how the run stands; `is_last` when every byte was sent."""
+
+    state: dict[str, Any]
+    is_last: bool
+
+
+Frame: TypeAlias = Opened | Data | Restarted | Alive | Stands
+
+
+class FrameParser:
+    """Turns the bytes of the stream, in pieces of any size, into frames.
+
+    A long ``D`` is handed on in parts as it comes, so that memory is bounded by the piece.
+    """
+
+    def __init__(self) -> None:
+        self._pending = b""
+        self._data: tuple[FileName, int, int] | None = None  # file, offset, bytes to come
+        self._payload: tuple[bool, int] | None = None  # is_last, bytes to come
+
+    def feed(self, piece: bytes) -> Iterator[Frame]:
+        """The frames, or parts of data, that `piece` completed.
+
+        Raises:
+            TransferError: this is no frame.
+            MoolaError: the agent refuses instead of streaming.
+        """
+        buffer, at = self._pending + piece, 0
+        while at < len(buffer):
+            if self._data is not None:
+                frame, at = self._take_data(buffer, at)
+                yield frame
+                continue
+            if self._payload is not None:
+                is_last, size = self._payload
+                if len(buffer) - at < size:
+                    break
+                yield Stands(_object(buffer[at : at + size]), is_last)
+                self._payload, at = None, at + size
+                continue
+            end = buffer.find(b"\n", at)
+            if end < 0:
+                if len(buffer) - at > MAX_HEADER:
+                    raise _malformed(buffer[at:])
+                break
+            header = self._take_header(buffer[at:end])
+            at = end + 1
+            if header is not None:
+                yield header
+        self._pending = buffer[at:]
+
+    def _take_data(self, buffer: bytes, at: int) -> tuple[Data, int]:
+        assert self._data is not None
+        file, offset, size = self._data
+        data = buffer[at : at + size]
+        left = size - len(data)
+        self._data = (file, offset + len(data), left) if left else None
+        return Data(file, offset, data), at + len(data)
+
+    def _take_header(self, header: bytes) -> Frame | None:
+        if header.startswith(b"{"):
+            raise refusal(_object(header))
+        try:
+            kind, *words = header.decode("ascii").split(" ")
+            if kind == "D":
+                offset, size = _number(words[1], MAX_OFFSET), _number(words[2], MAX_OFFSET)
+                self._data = (_file(words[0]), offset, size) if size else None
+                return None
+            if kind in ("P", "E"):
+                self._payload = (kind == "E", _number(words[0], MAX_PAYLOAD))
+                return None
+            if kind == "S":
+                return Opened(_file(words[0]), words[1], _number(words[2], MAX_OFFSET))
+            if kind == "R":
+                return Restarted(_file(words[0]), safe(" ".join(words[1:]), 100))
+            if kind == "H":
+                return Alive()
+        except (ValueError, IndexError) as err:
+            raise _malformed(header) from err
+        raise _malformed(header)
+
+
+def _file(word: str) -> FileName:
+    for name in FILES:
+        if word == name:
+            return name
+    raise ValueError(word)
+
+
+def _number(word: str, limit: int) -> int:
+    value = int(word)
+    if not 0 <= value <= limit:
+        raise ValueError(word)
+    return value
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as err:
+        raise _malformed(text) from err
+    if not isinstance(value, dict):
+        raise _malformed(text)
+    return value
+
+
+def _malformed(text: bytes) -> TransferError:
+    shown = safe(text[:60].decode("utf-8", "replace"))
+    return TransferError(f"stream: expected a frame of the agent, got {shown!r}")
+
+
+class Journal:
+    """What has arrived of one run: ``log``, ``events.jsonl``, and which files they were.
+
+    Args:
+        folder: ``journals/<pod>/<run id>`` of the laptop; made when it is missing.
+
+    Raises:
+        LimitError: it can't be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.paths: dict[FileName, Path] = {
+            "log": folder / "log",
+            "events": folder / "events.jsonl",
+        }
+        self._offsets = folder / "offsets"
+        with _writing(folder):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            self._fds = {file: os.open(path, flags, 0o600) for file, path in self.paths.items()}
+
+    def close(self) -> None:
+        """Close the files."""
+        for fd in self._fds.values():
+            os.close(fd)
+        self._fds = {}
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def size(self, file: FileName) -> int:
+        """How far the file has arrived."""
+        return os.fstat(self._fds[file]).st_size
+
+    def read(self, file: FileName, start: int, stop: int) -> Iterator[bytes]:
+        """The bytes [start, stop), in blocks."""
+        while start < stop:
+            block = os.pread(self._fds[file], min(BLOCK, stop - start), start)
+            if not block:
+                return
+            yield block
+            start += len(block)
+
+    def write(self, file: FileName, offset: int, data: bytes) -> None:
+        """Put bytes where they belong; another follower may have put the same ones there."""
+        with _writing(self.folder):
+            while data:
+                written = os.pwrite(self._fds[file], data, offset)
+                data, offset = data[written:], offset + written
+
+    def generation(self, file: FileName) -> str | None:
+        """Which file on the pod this is, or None where nothing is known."""
+        try:
+            known = json.loads(self._offsets.read_bytes()).get(file)
+        except (OSError, ValueError, AttributeError):
+            return None
+        return known if isinstance(known, str) else None
+
+    def begin(self, file: FileName, generation: str | None) -> None:
+        """Note which file on the pod this is."""
+        if generation == self.generation(file):
+            return
+        known = {name: self.generation(name) for name in FILES}
+        aside = self._offsets.with_name(f".offsets.{os.getpid()}")
+        with _writing(self.folder):
+            aside.write_text(json.dumps({"schema": 1, **known, file: generation}), encoding="ascii")
+            aside.replace(self._offsets)
+
+    def restart(self, file: FileName) -> None:
+        """Forget what has arrived of a file."""
+        with _writing(self.folder):
+            os.ftruncate(self._fds[file], 0)
+        self.begin(file, None)
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as err:
+        raise LimitError(f"{folder}: can't be written, {err.strerror}") from err
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One line about the connection; while it is down the run is UNREACHABLE, no more is known."""
+
+    text: str
+    is_connected: bool
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who is told what arrives; each is called from the thread that follows.
+
+    Attributes:
+        on_log: bytes of the log, contiguous and in order.
+        on_event: an event of ``events.jsonl``.
+        on_state: the run's state, at the beginning and whenever it changed.
+        on_notice: the connection was lost, or is back.
+    """
+
+    on_log: Callable[[bytes], None] = lambda _: None
+    on_event: Callable[[Event], None] = lambda _: None
+    on_state: Callable[[RunState], None] = lambda _: None
+    on_notice: Callable[[Notice], None] = lambda _: None
+
+
+@dataclass(frozen=True)
+class Link:
+    """How the pod is reached, and reached again.
+
+    Attributes:
+        agent: to begin with; whoever made it closes it.
+        reconnect: makes a new connection with its agent, which is closed by `follow`.
+        give_up_s: how long the pod may be unreachable; None is for ever.
+        backoff_s: waits between two attempts, each shortened by chance by up to a half.
+    """
+
+    agent: Agent
+    reconnect: Callable[[], Agent]
+    give_up_s: float | None = None
+    backoff_s: Sequence[float] = BACKOFF_S
+
+
+class MuteAgentError(UnreachableError):
+    """The agent ended without a word although the connection stands."""
+
+
+class Outage:
+    """A time in which the pod is not reached."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._since = time.monotonic()
+        self._num_mute = 0
+        self.num_attempts = 0
+
+    def add(self, err: UnreachableError) -> None:
+        """One more attempt has failed.
+
+        Raises:
+            UnreachableError: `err`, when patience is over.
+        """
+        self.num_attempts += 1
+        self._num_mute += isinstance(err, MuteAgentError)
+        give_up_s = self._link.give_up_s
+        is_over = give_up_s is not None and time.monotonic() - self._since > give_up_s
+        if is_over or self._num_mute >= MAX_MUTE:
+            raise err
+
+    def wait_s(self) -> float:
+        """How long to wait now; at random, so that many clients don't come at once."""
+        waits = self._link.backoff_s
+        return waits[min(self.num_attempts, len(waits)) - 1] * random.uniform(0.5, 1.0)
+
+
+def follow(
+    link: Link, run_id: str, journal: Journal, listener: Listener, *, replay: bool = False
+) -> RunState:
+    """Follow a run to its end, over any number of lost connections.
+
+    Args:
+        link: the pod.
+        run_id: a whole run id.
+        journal: what has arrived before; what arrives is added to it.
+        listener: who is told.
+        replay: tell the listener first what the journal has already.
+
+    Returns:
+        The state that the run ended with.
+
+    Raises:
+        UnreachableError: after `Link.give_up_s`, or the agent says nothing time and again.
+        ConfigError: no such run.
+        TransferError: what arrives is no stream of ours.
+        LimitError: the journal can't be written.
+    """
+    following = Following(run_id, journal, listener)
+    following.begin(replay=replay)
+    outage = Outage(link)
+    agent: Agent | None = link.agent
+    while True:
+        try:
+            agent = agent or link.reconnect()
+            return following.once(agent)
+        except UnreachableError as err:
+            if following.take_heard():
+                outage = Outage(link)
+            outage.add(err)
+            if outage.num_attempts == 1:
+                following.lose(err)
+        finally:
+            if agent is not None and agent is not link.agent:
+                agent.transport.close()
+            agent = None
+        time.sleep(outage.wait_s())
+
+
+class Following:
+    """One follower's place in the stream."""
+
+    def __init__(self, run_id: str, journal: Journal, listener: Listener) -> None:
+        self.run_id = run_id
+        self.journal = journal
+        self.listener = listener
+        self.has_heard = False
+        self._place: dict[FileName, int] = {}
+        self._events = EventReader()
+        self._lost_at: float | None = None
+
+    def begin(self, *, replay: bool) -> None:
+        """Take the place where the journal ends."""
+        self._place = {file: self.journal.size(file) for file in FILES}
+        if replay:
+            for block in self.journal.read("log", 0, self._place["log"]):
+                self.listener.on_log(block)
+        # Always read: the last line may be half there, and the reader needs its beginning.
+        for block in self.journal.read("events", 0, self._place["events"]):
+            for event in self._events.feed(block):
+                if replay:
+                    self.listener.on_event(event)
+
+    def lose(self, err: UnreachableError) -> None:
+        """Say that the connection is gone."""
+        logger.info("stream lost at %s: %s", self._place, err)
+        self._lost_at = time.monotonic()
+        text = f"{err.message}: the run goes on, connecting again"
+        self.listener.on_notice(Notice(text, is_connected=False))
+
+    def take_heard(self) -> bool:
+        """Whether anything was heard since this was last asked."""
+        heard, self.has_heard = self.has_heard, False
+        return heard
+
+    def once(self, agent: Agent) -> RunState:
+        """Follow over one connection, to the run's end.
+
+        Raises:
+            UnreachableError: it was lost before.
+        """
+        state, code, stderr = self._read(agent)
+        if state is None and is_missing(code, stderr):
+            agent.upload()
+            state, code, stderr = self._read(agent)
+        if state is not None:
+            return state
+        if self.has_heard:
+            raise UnreachableError("the stream ended before the run")
+        raise MuteAgentError(f"agent follow: exit code {code}: {last_words(stderr) or 'no word'}")
+
+    def _read(self, agent: Agent) -> tuple[RunState | None, int, bytes]:
+        """The last state, or the exit code and the errors of a stream that ended without it."""
+        channel = self._open(agent)
+        parser = FrameParser()
+        try:
+            while piece := channel.read(BLOCK, SILENCE_S):
+                for frame in parser.feed(piece):
+                    self._hear()
+                    if isinstance(frame, Stands) and frame.is_last:
+                        return self._stand(frame), 0, b""
+                    self._take(frame)
+            return None, channel.returncode(5.0), channel.stderr()
+        finally:
+            channel.close()
+
+    def _open(self, agent: Agent) -> Channel:
+        places = []
+        for word, file in (("log", FILES[0]), ("event", FILES[1])):
+            places += [f"--{word}-offset", str(self._place[file])]
+            generation = self.journal.generation(file)
+            if generation is not None and self._place[file]:
+                places += [f"--{word}-generation={generation}"]
+        return agent.open("follow", self.run_id, *places)
+
+    def _hear(self) -> None:
+        if self.has_heard:
+            return
+        self.has_heard = True
+        if self._lost_at is not None:
+            away_s = time.monotonic() - self._lost_at
+            self._lost_at = None
+            text = f"connected again after {away_s:.0f} s, nothing is lost"
+            self.listener.on_notice(Notice(text, is_connected=True))
+
+    def _take(self, frame: Frame) -> None:
+        if isinstance(frame, Data):
+            self._keep(frame)
+        elif isinstance(frame, Opened):
+            self.journal.begin(frame.file, frame.generation)
+        elif isinstance(frame, Restarted):
+            self._restart(frame)
+        elif isinstance(frame, Stands):
+            self._stand(frame)
+
+    def _keep(self, frame: Data) -> None:
+        place = self._place[frame.file]
+        if frame.offset != place:
+            raise TransferError(
+                f"stream: {frame.file}: expected offset {place}, got {frame.offset}"
+            )
+        self.journal.write(frame.file, frame.offset, frame.data)
+        self._place[frame.file] = place + len(frame.data)
+        if frame.file == "log":
+            self.listener.on_log(frame.data)
+        else:
+            for event in self._events.feed(frame.data):
+                self.listener.on_event(event)
+
+    def _restart(self, frame: Restarted) -> None:
+        self.journal.restart(frame.file)
+        self._place[frame.file] = 0
+        if frame.file == "events":
+            self._events = EventReader()
+        text = f"{frame.file} was {frame.why} on the pod: from its beginning again"
+        self.listener.on_notice(Notice(text, is_connected=True))
+
+    def _stand(self, frame: Stands) -> RunState:
+        state = read_state(frame.state)
+        self.listener.on_state(state)
+        return state
