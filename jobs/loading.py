@@ -46,7 +46,7 @@ def load_run(recipe: Recipe, data_dir: Path, device_name: str, *, skip_bad: bool
         test = _read(data_dir, recipe.data.test.as_posix(), files, skip_bad=skip_bad)
     split = make_split(windows, recipe.split, recipe.training.seed)
     train, validation = windows.take(split.train), windows.take(split.validation)
-    seed_everything(recipe.training.seed)
+    seed_everything(recipe.training)
     reflection = recipe.training.reflection
     train_tensors = make_tensors(train, recipe, device, reflection=reflection)
     run = Run(

@@ -56,6 +56,10 @@ class SpanCrf(CRF):  # type: ignore[misc]
             (grad,) = torch.autograd.grad(self.log_partition(leaf).sum(), leaf)
         return grad
 
+    def best_path(self, emissions: Tensor) -> Tensor:
+        """``(B, T)`` int64: the tags of the highest path, by pytorch-crf's Viterbi decoding."""
+        return torch.tensor(self.decode(emissions))
+
     def _path_score(self, emissions: Tensor, tags: Tensor) -> Tensor:
         unary = emissions.gather(2, tags[..., None])[..., 0].sum(dim=1)
         pairs = self.transitions[tags[:, :-1], tags[:, 1:]].sum(dim=1)

@@ -24,9 +24,10 @@ from moola_core.dataset import WindowTensors
 from moola_core.decoding import Predictions, decode
 from moola_core.errors import NonFiniteLossError
 from moola_core.metrics import Truth, point_scores
-from moola_core.model import JadeCompact
+from moola_core.model import JadeCompact, Outputs
 
 EPOCH_SCORES = ("f1", "precision", "recall", "iou", "in_span", "out_span")
+EVALUATION_BATCH = 512
 Report = Callable[[str, dict[str, Any]], None]
 
 
@@ -84,9 +85,10 @@ class Progress:
     gradient_share: dict[str, float] = field(default_factory=dict)
 
 
-def seed_everything(seed: int) -> None:
-    """Fix the generators that models and dropout draw from, and refuse what can't be repeated."""
-    torch.manual_seed(seed)
+def seed_everything(training: TrainingConfig) -> None:
+    """Fix threads and the generator of weights and dropout; what can't be repeated is refused."""
+    torch.set_num_threads(training.threads)
+    torch.manual_seed(training.seed)
     torch.use_deterministic_algorithms(True)
 
 
@@ -102,10 +104,21 @@ def fit(run: Run) -> None:
     while progress.epoch < training.epochs:
         began = time.monotonic()
         train_epoch(run)
-        losses = {"train": _named(run, run.sums), "validation": evaluate(run)}
+        losses, predictions = evaluate(run)
         progress.epoch, progress.batch = progress.epoch + 1, 0
         run.epoch_start = run.sampler.get_state()
-        entry = _epoch_entry(run, losses, time.monotonic() - began)
+        entry = {
+            "epoch": progress.epoch,
+            "epochs": training.epochs,
+            "seconds": time.monotonic() - began,
+            "learning_rate": run.optimizer.param_groups[0]["lr"],
+            "train": _named(run, run.sums),
+            "validation": losses,
+            "sigma": run.criterion.sigma(),
+            "share": run.criterion.share(),
+            "gradient_share": progress.gradient_share,
+            "scores": _epoch_scores(run, predictions),
+        }
         progress.history.append(entry)
         _note_best(run, entry)
         run.report("epoch", entry)
@@ -124,7 +137,8 @@ def train_epoch(run: Run) -> None:
     # shape: (B,) each; drawn on the CPU, so that every device trains in the same order
     order = torch.randperm(len(run.train), generator=run.sampler).to(run.device)
     mirrored = torch.rand(len(run.train), generator=run.sampler).to(run.device) < 0.5
-    batches = list(zip(order.split(training.batch_size), mirrored.split(training.batch_size)))  # noqa: B905 - equal by construction
+    size = training.batch_size
+    batches = list(zip(order.split(size), mirrored.split(size), strict=True))
     if progress.batch == 0:
         run.sums.zero_()
     for rows, chosen in batches[progress.batch :]:
@@ -160,42 +174,46 @@ def learning_rate(training: TrainingConfig, epoch: int, batch: int, num_batches:
 
 
 @torch.no_grad()
-def evaluate(run: Run) -> dict[str, float]:
-    """The criterion's total and raw losses on validation: the same formula as in training."""
+def evaluate(run: Run) -> tuple[dict[str, float], Predictions]:
+    """The criterion's total and raw losses on validation, by the formula of training; and the answers."""
     run.model.eval()
     sums = torch.zeros_like(run.sums)
+    answers = []
     for rows in torch.arange(len(run.validation), device=run.device).split(EVALUATION_BATCH):
         batch = run.validation.take(rows)
-        judged = run.criterion(run.model(batch.features), batch)
-        _add(sums, judged, len(rows) / len(run.validation))
-    return _named(run, sums)
-
-
-EVALUATION_BATCH = 512
+        outputs = run.model(batch.features)
+        _add(sums, run.criterion(outputs, batch), len(rows) / len(run.validation))
+        answers.append(_answers(run.model, outputs))
+    return _named(run, sums), _gather(answers)
 
 
 @torch.no_grad()
 def predict(model: JadeCompact, features: Tensor) -> Predictions:
     """What the model says of windows ``(B, T, F)``, brought to the host."""
     model.eval()
-    parts: dict[str, list[Tensor]] = {}
-    for rows in features.split(EVALUATION_BATCH):
-        outputs = model(rows)
-        span_logits = model.span_logits(outputs)
-        none = torch.zeros_like(span_logits)
-        said = {"span_logits": span_logits, "start_logp": none, "stop_logp": none}
-        if "start_logits" in outputs:
-            said["start_logp"] = torch.log_softmax(outputs["start_logits"], dim=1)
-            said["stop_logp"] = torch.log_softmax(outputs["stop_logits"], dim=1)
-        if "type_logits" in outputs:
-            said["type_probs"] = torch.softmax(outputs["type_logits"], dim=1)
-        if model.crf is not None:
-            said["viterbi"] = torch.tensor(model.crf.decode(outputs["emissions"]))
-        for name, part in said.items():
-            parts.setdefault(name, []).append(part.cpu())
-    arrays = {name: torch.cat(part).numpy().astype(np.float64) for name, part in parts.items()}
-    viterbi = arrays.pop("viterbi", None)
-    return Predictions(**arrays, viterbi=None if viterbi is None else viterbi.astype(bool))
+    return _gather([_answers(model, model(rows)) for rows in features.split(EVALUATION_BATCH)])
+
+
+def _answers(model: JadeCompact, outputs: Outputs) -> dict[str, Tensor]:
+    """The fields of `Predictions` that the model has heads for."""
+    span_logits = model.span_logits(outputs)
+    none = torch.zeros_like(span_logits)
+    answers = {"span_logits": span_logits, "start_logp": none, "stop_logp": none}
+    if "start_logits" in outputs:
+        answers["start_logp"] = torch.log_softmax(outputs["start_logits"], dim=1)
+        answers["stop_logp"] = torch.log_softmax(outputs["stop_logits"], dim=1)
+    if "type_logits" in outputs:
+        answers["type_probs"] = torch.softmax(outputs["type_logits"], dim=1)
+    if model.crf is not None:
+        answers["viterbi"] = model.crf.best_path(outputs["emissions"])
+    return answers
+
+
+def _gather(parts: list[dict[str, Tensor]]) -> Predictions:
+    tensors = {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
+    viterbi = tensors.pop("viterbi", None)
+    arrays = {name: tensor.numpy().astype(np.float64) for name, tensor in tensors.items()}
+    return Predictions(**arrays, viterbi=None if viterbi is None else viterbi.numpy().astype(bool))
 
 
 def write_checkpoint(run: Run) -> None:
@@ -285,21 +303,10 @@ def _require_finite(run: Run, judged: Judged) -> None:
     )
 
 
-def _epoch_entry(run: Run, losses: dict[str, Any], seconds: float) -> dict[str, Any]:
-    epoch = run.progress.epoch
-    predictions = predict(run.model, run.validation.features)
-    scores = point_scores(decode(predictions, run.recipe.decoder), predictions, run.truth)
-    return {
-        "epoch": epoch,
-        "epochs": run.recipe.training.epochs,
-        "seconds": seconds,
-        "learning_rate": run.optimizer.param_groups[0]["lr"],
-        **losses,
-        "sigma": run.criterion.sigma(),
-        "share": run.criterion.share(),
-        "gradient_share": run.progress.gradient_share,
-        "scores": {name: scores[name] for name in EPOCH_SCORES},
-    }
+def _epoch_scores(run: Run, predictions: Predictions) -> dict[str, float]:
+    decoded = decode(predictions, run.recipe.decoder)
+    scores = point_scores(decoded, predictions, run.truth)
+    return {name: scores[name] for name in EPOCH_SCORES}
 
 
 def _note_best(run: Run, entry: dict[str, Any]) -> None:
