@@ -1,0 +1,73 @@
+"""SHA-256 of files, and a memory of those that have not changed since."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import stat
+import tempfile
+import time
+from pathlib import Path
+
+BLOCK = 1 << 20
+# A file that was changed this lately may be changed again without a change of its times.
+RACY_NS = 2_000_000_000
+
+
+def sha256_of(path: Path) -> tuple[int, str]:
+    """The size and the SHA-256 of a regular file; a link is not followed.
+
+    Raises:
+        OSError: it can't be read, or is no regular file.
+    """
+    # O_NONBLOCK: a planted fifo must not hold us up.
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(fd, "rb", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(f"{path}: no regular file")
+        digest, size = hashlib.sha256(), 0
+        while block := file.read(BLOCK):
+            digest.update(block)
+            size += len(block)
+    return size, digest.hexdigest()
+
+
+class HashCache:
+    """Remembers the SHA-256 of a file by its path, size, time of change and inode.
+
+    Args:
+        path: where it is kept between two commands, None for nowhere; a broken file counts as empty.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._known: dict[str, list[int | str]] = {}
+        self._is_changed = False
+        if path is not None:
+            with contextlib.suppress(FileNotFoundError, ValueError):
+                self._known = dict(json.loads(path.read_bytes()))
+
+    def sha256_of(self, path: Path, status: os.stat_result) -> tuple[int, str]:
+        """As `sha256_of`; `status` is the file's ``lstat``."""
+        if self._path is None:
+            return sha256_of(path)
+        key = [status.st_size, status.st_mtime_ns, status.st_ino]
+        known = self._known.get(str(path), [])
+        if known[:3] == key and len(known) == 4:
+            return status.st_size, str(known[3])
+        size, digest = sha256_of(path)
+        if time.time_ns() - status.st_mtime_ns > RACY_NS:
+            self._known[str(path)] = [*key, digest]
+            self._is_changed = True
+        return size, digest
+
+    def save(self) -> None:
+        """Write what is new."""
+        if self._path is None or not self._is_changed:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.NamedTemporaryFile("w", dir=self._path.parent, delete=False) as file:
+            json.dump(self._known, file)
+        Path(file.name).replace(self._path)

@@ -1,0 +1,293 @@
+"""Which files of a folder travel: git's own list, or what the ignore files leave.
+
+Secrets never do, nor links that leave the tree. What stays behind is counted by rule, so that
+nobody wonders on the pod where a file is. Empty directories stay too: git has no name for them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import subprocess
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from moola_remote.errors import ConfigError
+from moola_remote.screen import safe
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+IGNORE_FILE = ".moolaignore"
+# Folders of tools; what has a pyvenv.cfg is a virtual environment under any name.
+TOOL_FOLDERS = {
+    *(".git", ".hg", ".svn", "__pycache__", ".venv", "node_modules", ".tox", ".nox"),
+    *(".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", ".ipynb_checkpoints"),
+}
+SECRETS = (
+    *(".env", ".env.*", "*.pem", "*.key", "*.p12", "*.pfx", "*.ppk", "*.jks", "*.keystore"),
+    *("*.kdbx", "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", ".netrc", "_netrc", ".pypirc"),
+    *(".npmrc", ".git-credentials", ".htpasswd", ".pgpass", "kubeconfig", "credentials"),
+    *("credentials.json", "credentials.toml", "credentials.y*ml", "credentials.ini"),
+    *("secrets.json", "secrets.toml", "secrets.y*ml", "secrets.ini", "service-account*.json"),
+)
+NO_SECRETS = (".env.example", ".env.sample", ".env.template", ".env.dist", "*.pub")
+SECRET_FOLDERS = {".ssh", ".aws", ".gnupg", ".kube", ".docker", ".runpod"}
+SECRET = "looks like a secret"
+PRIVATE_KEY = re.compile(rb"\s*-----BEGIN [A-Z ]*PRIVATE KEY")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file or a link that travels: its path below the folder, POSIX, and its ``lstat``."""
+
+    path: str
+    status: os.stat_result
+
+    @property
+    def is_link(self) -> bool:
+        """Whether it is a symbolic link."""
+        return stat.S_ISLNK(self.status.st_mode)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What one rule keeps from travelling; `paths` names the first few."""
+
+    rule: str
+    count: int
+    size: int
+    paths: tuple[str, ...]
+
+    def __str__(self) -> str:
+        named = ", ".join(safe(path, 80) for path in self.paths)
+        return f"{self.rule}: {named}{', ...' if self.count > len(self.paths) else ''}"
+
+
+class Leavings:
+    """Collects what is left out."""
+
+    NAMED = 5
+
+    def __init__(self) -> None:
+        self._found: dict[str, list[tuple[str, int]]] = defaultdict(list)
+
+    def add(self, rule: str, path: str, size: int) -> None:
+        """Note that `rule` keeps `path` back."""
+        self._found[rule].append((path, size))
+
+    def paths(self, rule: str) -> list[str]:
+        """Everything that `rule` kept back."""
+        return [path for path, _ in self._found[rule]]
+
+    def all(self) -> tuple[LeftOut, ...]:
+        """One line a rule."""
+        return tuple(
+            LeftOut(rule, len(found), sum(size for _, size in found), _first(found, self.NAMED))
+            for rule, found in sorted(self._found.items())
+            if found
+        )
+
+
+def _first(found: Sequence[tuple[str, int]], count: int) -> tuple[str, ...]:
+    return tuple(path for path, _ in found[:count])
+
+
+def list_tree(
+    folder: Path, *, leavings: Leavings, with_ignores: bool = True, exclude: Iterable[str] = ()
+) -> list[Entry]:
+    """What of `folder` travels, sorted by path.
+
+    Args:
+        folder: where it lies.
+        leavings: told what stays behind, and why.
+        with_ignores: git decides, or the ignore files outside of git; False takes all but secrets.
+        exclude: paths below the folder that never travel, such as the results.
+
+    Raises:
+        ConfigError: git fails, or a name is not UTF-8.
+    """
+    if not with_ignores:
+        names: Iterable[bytes] = _walk(folder, ignore=False)
+    elif is_in_git(folder):
+        names = _less(IGNORE_FILE, folder, _git_list(folder))
+    else:
+        names = _walk(folder, ignore=True)
+    skipped = tuple(PurePosixPath(path).as_posix() for path in exclude)
+    environments: dict[str, bool] = {}
+    entries = []
+    for name in sorted(set(names)):
+        path = _decoded(folder, name)
+        try:
+            status = os.lstat(folder / path)
+        except FileNotFoundError:  # deleted, and git not told
+            continue
+        rule = _why_not(folder, path, status, skipped, environments)
+        if rule is None:
+            entries.append(Entry(path, status))
+        else:
+            leavings.add(rule, path, status.st_size)
+    return entries
+
+
+def is_in_git(folder: Path) -> bool:
+    """Whether `folder` lies in a git work tree."""
+    return any((parent / ".git").exists() for parent in [folder, *folder.parents])
+
+
+def git(folder: Path, *args: str) -> bytes:
+    """What git prints.
+
+    Raises:
+        ConfigError: git is missing, or refuses.
+    """
+    # As within a hook, another repository's variables would win over the folder.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *args],
+            capture_output=True,
+            check=False,
+            env={**environment, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"},
+        )
+    except FileNotFoundError as err:
+        raise ConfigError("git: not found on this machine", "apt-get install git") from err
+    if done.returncode != 0:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["it says nothing"]
+        raise ConfigError(f"{folder}: git {args[0]} failed, {safe(said[0], 300)}")
+    return done.stdout
+
+
+def _git_list(folder: Path, prefix: bytes = b"") -> Iterator[bytes]:
+    """Tracked and untracked files, not the ignored ones; those of repositories inside too."""
+    listed = git(folder, "ls-files", "-co", "--exclude-standard", "-z")
+    for name in listed.split(b"\0"):
+        inner = folder / os.fsdecode(name)
+        if not name:
+            continue
+        if name.endswith(b"/") or (inner.is_dir() and not inner.is_symlink()):
+            # A repository inside this one. An uninitialised submodule has no .git, and no files.
+            if (inner / ".git").exists():
+                yield from _git_list(inner, prefix + name.rstrip(b"/") + b"/")
+        else:
+            yield prefix + name
+
+
+def _less(ignore_file: str, folder: Path, names: Iterable[bytes]) -> Iterator[bytes]:
+    spec = _spec(folder / ignore_file)
+    for name in names:
+        if spec is None or not spec.match_file(os.fsdecode(name)):
+            yield name
+
+
+def _walk(folder: Path, *, ignore: bool) -> Iterator[bytes]:
+    """Every file and link below, less what the ignore files name; each counts below its folder."""
+    specs: list[tuple[str, GitIgnoreSpec]] = []
+    for here, folders, files in os.walk(folder):
+        base = PurePosixPath(Path(here).relative_to(folder)).as_posix()
+        base = "" if base == "." else f"{base}/"
+        if ignore:
+            specs = [(top, spec) for top, spec in specs if base.startswith(top)]
+            found = [_spec(Path(here, name)) for name in (".gitignore", IGNORE_FILE)]
+            specs += [(base, spec) for spec in found if spec is not None]
+        links = [name for name in folders if Path(here, name).is_symlink()]
+        folders[:] = sorted(
+            name
+            for name in folders
+            if name not in links and name != ".git" and not _is_ignored(specs, f"{base}{name}/")
+        )
+        for name in [*files, *links]:
+            if not _is_ignored(specs, base + name):
+                yield os.fsencode(base + name)
+
+
+def _is_ignored(specs: Sequence[tuple[str, GitIgnoreSpec]], path: str) -> bool:
+    """The last ignore file that has an opinion decides, as git does."""
+    for top, spec in reversed(specs):
+        verdict = spec.check_file(path[len(top) :]).include
+        if verdict is not None:
+            return verdict
+    return False
+
+
+def _spec(path: Path) -> GitIgnoreSpec | None:
+    if not path.is_file():
+        return None
+    import pathspec
+
+    with path.open(encoding="utf-8", errors="surrogateescape") as lines:
+        return pathspec.GitIgnoreSpec.from_lines(lines)
+
+
+def _decoded(folder: Path, name: bytes) -> str:
+    try:
+        return name.decode("utf-8")
+    except UnicodeDecodeError as err:
+        shown = name.decode("utf-8", "backslashreplace")
+        raise ConfigError(
+            f"{folder}: file name {shown!r} is not UTF-8", "rename it, or have it ignored"
+        ) from err
+
+
+def _why_not(
+    folder: Path,
+    path: str,
+    status: os.stat_result,
+    excluded: Sequence[str],
+    environments: dict[str, bool],
+) -> str | None:
+    parts = path.split("/")
+    if any(path == top or path.startswith(f"{top}/") for top in excluded):
+        return "results"
+    if TOOL_FOLDERS.intersection(parts) or _is_in_environment(folder, parts, environments):
+        return "tools' folders and virtual environments"
+    if stat.S_ISLNK(status.st_mode):
+        return None if _stays_inside(folder, path) else "links that leave the tree"
+    if not stat.S_ISREG(status.st_mode):
+        return "neither file nor link"
+    if is_secret(path) or _holds_private_key(folder / path, status):
+        return SECRET
+    return None
+
+
+def is_secret(path: str) -> bool:
+    """Whether the name alone says that it should not leave this machine."""
+    *folders, name = path.lower().split("/")
+    if SECRET_FOLDERS.intersection(folders):
+        return True
+    if any(fnmatch(name, pattern) for pattern in NO_SECRETS):
+        return False
+    return any(fnmatch(name, pattern) for pattern in SECRETS)
+
+
+def _holds_private_key(path: Path, status: os.stat_result) -> bool:
+    if status.st_size > 1 << 16:
+        return False
+    try:
+        with path.open("rb") as file:
+            return PRIVATE_KEY.match(file.read(64)) is not None
+    except OSError:  # told when it is hashed
+        return False
+
+
+def _is_in_environment(folder: Path, parts: Sequence[str], known: dict[str, bool]) -> bool:
+    for end in range(1, len(parts)):
+        parent = "/".join(parts[:end])
+        if parent not in known:
+            known[parent] = (folder / parent / "pyvenv.cfg").is_file()
+        if known[parent]:
+            return True
+    return False
+
+
+def _stays_inside(folder: Path, path: str) -> bool:
+    target = os.readlink(folder / path)  # noqa: PTH115 - Path's would tidy it
+    if target.startswith("/"):
+        return False
+    landed = os.path.normpath(os.path.join(os.path.dirname(path), target))  # noqa: PTH118, PTH120
+    return landed != ".." and not landed.startswith("../")
