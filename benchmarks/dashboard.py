@@ -15,6 +15,7 @@ from pathlib import Path
 
 from moola_remote.dashboard import Dashboard
 from moola_remote.events import Event, EventReader
+from moola_remote.runs import RunState
 from moola_remote.runview import RunView
 
 RUN = Path(__file__).parents[1] / "tests" / "remote" / "golden"
@@ -52,7 +53,7 @@ def replay(arguments: argparse.Namespace, events: list[Event]) -> None:
         for tick in range(num_ticks):
             now = state["started_at"] + (end - state["started_at"]) * tick / num_ticks
             if tick % 50 == 0:
-                dashboard.on_state({**state, "now": now})
+                dashboard.on_state(RunState(**{**state, "now": now}))
             for event in events[
                 tick * len(events) // num_ticks : (tick + 1) * len(events) // num_ticks
             ]:
@@ -61,7 +62,8 @@ def replay(arguments: argparse.Namespace, events: list[Event]) -> None:
                 dashboard.on_log(f"line {number}: something of no weight, 0.1234\n".encode())
             time.sleep(arguments.seconds / num_ticks)
         reason = "exit code 1" if arguments.state == "FAILED" else None
-        dashboard.on_state({**state, "state": arguments.state, "ended_at": end, "reason": reason})
+        ended = {**state, "state": arguments.state, "ended_at": end, "reason": reason}
+        dashboard.on_state(RunState(**ended))
 
 
 if __name__ == "__main__":

@@ -5,20 +5,21 @@ Without a screen, stdout is the answer (log lines, epochs, events), stderr the t
 
 from __future__ import annotations
 
-import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import TracebackType
-from typing import IO, Any, Protocol
+from typing import IO, Protocol
 
+from pydantic_core import to_json
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
 from moola_remote import panels
 from moola_remote.events import EpochEvent, Event, NoteEvent
+from moola_remote.runs import RunState
 from moola_remote.runview import RunView
 from moola_remote.screen import safe
 
@@ -36,7 +37,7 @@ class Output(Protocol):
     def event(self, event: Event) -> None:
         """Show one event."""
 
-    def state(self, state: Mapping[str, Any]) -> None:
+    def state(self, state: RunState) -> None:
         """Show how the run stands."""
 
     def link(self, text: str) -> None:
@@ -105,8 +106,8 @@ class Dashboard:
             self.view.take_event(event)
         self._output.event(event)
 
-    def on_state(self, state: Mapping[str, Any]) -> None:
-        """``state.json``, as the agent sent it."""
+    def on_state(self, state: RunState) -> None:
+        """How the run stands, as the pod tells it."""
         with self._lock:
             self.view.take_state(state, self._clock())
         self._output.state(state)
@@ -151,7 +152,7 @@ class ScreenOutput:
         del event
         self._news.set()
 
-    def state(self, state: Mapping[str, Any]) -> None:
+    def state(self, state: RunState) -> None:
         """Show it at the next redraw."""
         del state
         self._news.set()
@@ -212,10 +213,10 @@ class PlainOutput:
             _write(self._out, head)
         _write(self._out, panels.plain_row(self._view, event))
 
-    def state(self, state: Mapping[str, Any]) -> None:
+    def state(self, state: RunState) -> None:
         """Say it when it has changed."""
-        reason = f": {safe(str(state['reason']), 300)}" if state.get("reason") else ""
-        text = f"{self._view.run_id}: {self._view.state_name}{reason}"
+        reason = f": {state.reason}" if state.reason else ""
+        text = f"{self._view.run_id}: {state.state}{reason}"
         if text != self._state:
             self._state = text
             _write(self._talk, text)
@@ -241,11 +242,10 @@ class JsonOutput:
         """Write it."""
         _write(self._out, event.to_json_line().decode())
 
-    def state(self, state: Mapping[str, Any]) -> None:
+    def state(self, state: RunState) -> None:
         """Write it."""
-        line = {"schema": 1, "kind": "state", "t": self._clock(), "state": dict(state)}
-        finite = json.loads(json.dumps(line), parse_constant=lambda _: None)
-        _write(self._out, json.dumps(finite).replace("\x7f", "\\u007f"))
+        line = {"schema": 1, "kind": "state", "t": self._clock(), "state": state.model_dump()}
+        _write(self._out, to_json(line, inf_nan_mode="null").decode())
 
     def link(self, text: str) -> None:
         """The link is no event of the run."""

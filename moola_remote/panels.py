@@ -15,7 +15,6 @@ from rich.text import Text
 
 from moola_remote.events import EpochEvent, Gpu
 from moola_remote.runview import RunView
-from moola_remote.screen import safe
 
 TRAIN, VALIDATION, GOOD, WARN, BAD, QUIET = "cyan", "magenta", "green", "yellow", "bold red", "dim"
 STATE_STYLES = {
@@ -68,15 +67,15 @@ def header(view: RunView, *, width: int, now: float) -> list[Text]:
         lines.append(_progress(view, width, now))
     if view.telemetry:
         lines.append(_use(view, width))
-    if view.state.get("reason"):
-        lines.append(Text(f" {safe(str(view.state['reason']), 300)}", BAD))
+    if view.state and view.state.reason:
+        lines.append(Text(f" {view.state.reason}", BAD))
     return lines
 
 
 def _title(view: RunView, width: int, now: float) -> Text:
     state = view.state_name
-    position = view.state.get("queue_position")
-    queue = f" {position}" if isinstance(position, int) and state == "QUEUED" else ""
+    position = view.state.queue_position if view.state else None
+    queue = f" {position}" if position is not None and state == "QUEUED" else ""
     line = Text(f" {state}{queue}", STATE_STYLES.get(state, BAD))
     line.append(f"  {view.run_id}", "bold")
     elapsed = view.elapsed_s(now)

@@ -8,9 +8,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from moola_remote.events import (
     CheckpointEvent,
@@ -20,12 +18,12 @@ from moola_remote.events import (
     RunEvent,
     TelemetryEvent,
 )
+from moola_remote.runs import RunState
 from moola_remote.screen import Screen, safe
 
 MAX_EPOCHS = 5000  # that are kept; of a longer run the oldest are forgotten
 KEPT_LINES = 200
 IDLE_PERCENT = 5  # a GPU below this does nothing
-ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "PREEMPTED", "LOST"})
 
 
 @dataclass
@@ -45,7 +43,7 @@ class RunView:
     price_per_hour: float | None = None
 
     link: str = ""
-    state: Mapping[str, Any] = field(default_factory=dict)
+    state: RunState | None = None
     run: RunEvent | None = None
     epochs: dict[int, EpochEvent] = field(default_factory=dict)
     telemetry: TelemetryEvent | None = None
@@ -83,12 +81,11 @@ class RunView:
         elif isinstance(event, CheckpointEvent) and event.best:
             self.lines.append(f"note: best checkpoint so far at epoch {event.epoch}")
 
-    def take_state(self, state: Mapping[str, Any], now: float) -> None:
+    def take_state(self, state: RunState, now: float) -> None:
         """Add what the pod says of the run; `now` is the laptop's clock."""
         self.state = state
-        pod_now = _number(state.get("now"))
-        if pod_now is not None:
-            self._skew_s = pod_now - now
+        if state.now is not None and math.isfinite(state.now):
+            self._skew_s = state.now - now
 
     def _take_epoch(self, event: EpochEvent) -> None:
         is_next = not self.epochs or event.epoch > next(reversed(self.epochs))
@@ -103,12 +100,7 @@ class RunView:
     @property
     def state_name(self) -> str:
         """``RUNNING``, ``QUEUED`` and so on; ``STARTING`` before the pod has said anything."""
-        return safe(str(self.state.get("state") or "STARTING"), 20)
-
-    @property
-    def has_ended(self) -> bool:
-        """The pod has said how it ended."""
-        return self.state_name in ENDED
+        return self.state.state if self.state else "STARTING"
 
     @property
     def last_epoch(self) -> EpochEvent | None:
@@ -142,11 +134,11 @@ class RunView:
 
     def elapsed_s(self, now: float) -> float | None:
         """Seconds since the job started, on the pod's clock; to its end where it has ended."""
-        started = _number(self.state.get("started_at"))
-        if started is None:
+        if self.state is None or self.state.started_at is None:
             return None
-        ended = _number(self.state.get("ended_at"))
-        return max((now + self._skew_s if ended is None else ended) - started, 0.0)
+        ended = self.state.ended_at
+        seconds = (now + self._skew_s if ended is None else ended) - self.state.started_at
+        return max(seconds, 0.0) if math.isfinite(seconds) else None
 
     def spent_usd(self, now: float) -> float | None:
         """What the run has cost so far."""
@@ -155,7 +147,7 @@ class RunView:
     def left_s(self, now: float) -> float | None:
         """Seconds to the last epoch's end, from the median of the last five epochs."""
         last = self.last_epoch
-        if last is None or self.has_ended or not self.num_epochs:
+        if last is None or (self.state and self.state.has_ended) or not self.num_epochs:
             return None
         recent = [event.seconds for event in list(self.epochs.values())[-5:]]
         recent = [seconds for seconds in recent if math.isfinite(seconds)]
@@ -178,8 +170,3 @@ class RunView:
         if seconds is None or not self.price_per_hour:
             return None
         return seconds / 3600 * self.price_per_hour
-
-
-def _number(value: Any) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and math.isfinite(value) else None

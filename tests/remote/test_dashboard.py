@@ -24,6 +24,7 @@ from rich.console import Console
 from moola_remote import panels
 from moola_remote.dashboard import Dashboard
 from moola_remote.events import EpochEvent, EventReader, NoteEvent
+from moola_remote.runs import RunState
 from moola_remote.runview import RunView
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -32,10 +33,14 @@ STATE: dict[str, Any] = json.loads((GOLDEN / "state.json").read_bytes())
 NOW = STATE["now"]
 
 
+def state(**changes: Any) -> RunState:
+    return RunState(**{**STATE, **changes})
+
+
 def golden_view() -> RunView:
     view = RunView("runpod-4090", STATE["run_id"], gpu="RTX 4090 24 GiB", price_per_hour=0.44)
     view.link = "connected"
-    view.take_state(STATE, NOW)
+    view.take_state(state(), NOW)
     view.take_log((GOLDEN / "log").read_bytes())
     for event in EventReader().feed((GOLDEN / "events.jsonl").read_bytes()):
         view.take_event(event)
@@ -64,7 +69,7 @@ def test_the_screen_looks_as_it_did(width: int, height: int) -> None:
 
 def test_the_summary_looks_as_it_did() -> None:
     view = golden_view()
-    view.take_state({**STATE, "state": "FAILED", "ended_at": NOW, "reason": "exit code 1"}, NOW)
+    view.take_state(state(state="FAILED", ended_at=NOW, reason="exit code 1"), NOW)
     path = GOLDEN / "final-80.txt"
     text = shown(view, 80, 24, is_final=True)
     if os.environ.get("MOOLA_UPDATE_GOLDEN"):
@@ -76,7 +81,7 @@ def test_the_summary_looks_as_it_did() -> None:
 @given(st.integers(20, 220), st.integers(6, 70), st.integers(0, 60), st.text(max_size=300))
 def test_a_screen_of_any_size_fits(width: int, height: int, num_epochs: int, noise: str) -> None:
     view = RunView("pod" + noise, "run" + noise, gpu=noise, price_per_hour=1.0)
-    view.take_state({**STATE, "reason": noise}, NOW)
+    view.take_state(state(reason=noise), NOW)
     view.take_log(noise.encode("utf-8", "replace") * 5)
     names = ("total", "span", noise[:70], "a" * 60)
     for epoch in range(1, num_epochs + 1):
@@ -100,7 +105,7 @@ def test_a_run_without_epochs_shows_its_log() -> None:
 def test_a_place_in_the_queue_and_a_lost_link_are_told() -> None:
     view = RunView("local", "r")
     view.link = "reconnecting, try 3 in 8 s"
-    view.take_state({"state": "QUEUED", "queue_position": 2}, NOW)
+    view.take_state(state(state="QUEUED", queue_position=2, started_at=None), NOW)
     assert "QUEUED 2" in shown(view, 80, 24)
     assert "reconnecting, try 3 in 8 s" in shown(view, 80, 24)
 
@@ -132,13 +137,13 @@ def test_a_resumed_run_goes_on_from_its_checkpoint() -> None:
 
 def test_time_and_money_to_go_follow_the_pods_clock() -> None:
     view = RunView("pod", "run", price_per_hour=3600.0)
-    view.take_state({"state": "RUNNING", "started_at": 100.0, "now": 150.0}, now=1150.0)
+    view.take_state(state(started_at=100.0, now=150.0), now=1150.0)
     view.take_event(EpochEvent(t=140.0, epoch=4, epochs=10, seconds=20.0))
     assert view.elapsed_s(now=1150.0) == 50.0
     assert view.spent_usd(now=1150.0) == pytest.approx(50.0)
     assert view.left_s(now=1150.0) == 6 * 20 - 10
     assert view.left_usd(now=1160.0) == pytest.approx(6 * 20 - 20)
-    view.take_state({"state": "SUCCEEDED", "started_at": 100.0, "ended_at": 160.0}, now=9999.0)
+    view.take_state(state(state="SUCCEEDED", started_at=100.0, ended_at=160.0), now=9999.0)
     assert (view.elapsed_s(now=9999.0), view.left_s(now=9999.0)) == (60.0, None)
 
 
@@ -152,12 +157,12 @@ def test_a_curve_has_one_step_an_epoch_or_the_mean_of_neighbours() -> None:
 def replay_into(dashboard: Dashboard) -> None:
     with dashboard:
         dashboard.on_link("connected")
-        dashboard.on_state(STATE)
+        dashboard.on_state(state())
         dashboard.on_log((GOLDEN / "log").read_bytes())
         for event in EventReader().feed((GOLDEN / "events.jsonl").read_bytes()):
             dashboard.on_event(event)
         dashboard.on_event(NoteEvent(text="a note"))
-        dashboard.on_state({**STATE, "state": "SUCCEEDED", "ended_at": NOW})
+        dashboard.on_state(state(state="SUCCEEDED", ended_at=NOW))
 
 
 def test_a_pipe_gets_plain_lines_and_the_talk_goes_aside(
@@ -183,7 +188,7 @@ def test_json_is_one_strict_object_a_line() -> None:
     dashboard = Dashboard(RunView("pod", "run-1"), console=Console(file=out), as_json=True)
     replay_into(dashboard)
     with dashboard:
-        dashboard.on_state({"state": "FAILED", "reason": "\x7f\x9b\u202e\ud800", "x": float("nan")})
+        dashboard.on_state(state(reason="\x7f\x9b\u202e", started_at=float("nan")))
     tables = [json.loads(line, parse_constant=pytest.fail) for line in out.getvalue().splitlines()]
     assert {table["schema"] for table in tables} == {1}
     assert [table["kind"] for table in tables].count("epoch") == 12
