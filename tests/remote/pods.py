@@ -1,0 +1,132 @@
+"""A pod's folder on this machine, and its agent as a program: for tests of the agent itself."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from moola_remote import agent
+
+ENDED = agent.ENDED
+AGENT = Path(agent.__file__)
+
+
+def wait_until(is_done: Callable[[], Any], *, timeout_s: float = 20.0) -> Any:
+    """The first true answer; polls to a deadline."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        answer = is_done()
+        if answer:
+            return answer
+        assert time.monotonic() < deadline, f"still {answer!r} after {timeout_s} s"
+        time.sleep(0.02)
+
+
+class AgentPod:
+    """One root and the agent at work in it."""
+
+    def __init__(self, root: Path, python: str = sys.executable) -> None:
+        self.root = root
+        self.python = python
+        self.env: dict[str, str] = {}
+
+    def argv(self, *words: str) -> list[str]:
+        """An agent's command line."""
+        return [self.python, "-ISB", str(AGENT), "--root", str(self.root), *words]
+
+    def ask(self, *words: str, stdin: Any = None) -> dict[str, Any]:
+        """A verb's answer; `stdin` is text, or is sent as JSON."""
+        text = stdin if isinstance(stdin, str) else json.dumps(stdin)
+        done = subprocess.run(
+            self.argv(*words),
+            input=text.encode(),
+            capture_output=True,
+            check=False,
+            env={**os.environ, **self.env},
+            timeout=60,
+        )
+        assert done.stdout, done.stderr.decode()
+        answer: dict[str, Any] = json.loads(done.stdout)
+        assert done.returncode == (0 if answer["ok"] else 1)
+        return answer
+
+    def start(self, *argv: str, **spec: Any) -> str:
+        """Start a job; its run id."""
+        asked = {"run_id": f"test-{secrets.token_hex(6)}", "argv": list(argv), **spec}
+        answer = self.ask("start", stdin=asked)
+        assert answer["ok"], answer
+        return str(asked["run_id"])
+
+    def shell(self, script: str, **spec: Any) -> str:
+        """Start a shell script; its run id."""
+        return self.start("sh", "-c", script, **spec)
+
+    def folder(self, run_id: str) -> Path:
+        """The run's folder."""
+        return self.root / "runs" / run_id
+
+    def stored(self, run_id: str) -> dict[str, Any]:
+        """The state as it is stored: nobody is woken by that."""
+        state: dict[str, Any] = json.loads((self.folder(run_id) / "state.json").read_bytes())
+        return state
+
+    def state(self, run_id: str) -> dict[str, Any]:
+        """The state as the agent tells it."""
+        state: dict[str, Any] = self.ask("state", run_id)["state"]
+        return state
+
+    def wait(self, run_id: str, *states: str, timeout_s: float = 20.0) -> dict[str, Any]:
+        """The stored state, once it is one of `states`; by default, once the run has ended."""
+
+        def look() -> dict[str, Any] | None:
+            state = self.stored(run_id)
+            return state if state["state"] in (states or ENDED) else None
+
+        state: dict[str, Any] = wait_until(look, timeout_s=timeout_s)
+        return state
+
+    def wait_for_log(self, run_id: str, text: str) -> None:
+        """Until the job has written something."""
+        wait_until(lambda: text in (self.folder(run_id) / "log").read_text(encoding="utf-8"))
+
+    def process(self, run_id: str, who: str) -> int:
+        """The pid of a run's ``supervisor``, ``keeper`` or ``job``."""
+        state = self.stored(run_id)
+        if who != "keeper":
+            return int(state[who]["pid"])
+        status = Path(f"/proc/{state['job']['pid']}/stat").read_text(encoding="ascii")
+        return int(status.rpartition(")")[2].split()[1])
+
+    def kill(self, run_id: str, *whom: str) -> None:
+        """``kill -9`` some of a run's processes, all found first, and wait until they are gone."""
+        pids = [self.process(run_id, who) for who in whom]
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        for pid in pids:
+            wait_until(lambda pid=pid: not is_alive(pid))
+
+    def edit(self, run_id: str, name: str, **changes: Any) -> None:
+        """Change keys of one of the run's JSON files."""
+        path = self.folder(run_id) / name
+        path.write_text(json.dumps({**json.loads(path.read_bytes()), **changes}), encoding="utf-8")
+
+    def clear(self) -> None:
+        """End what still runs."""
+        for path in (self.root / "runs").glob("[a-z]*"):
+            with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
+                self.ask("cancel", path.name, "--grace", "0")
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process lives; a zombie does not."""
+    found = agent.process(pid)
+    return found is not None and found.is_alive
