@@ -59,6 +59,8 @@ FRESH_S = 30.0
 POD_STOP_GRACE_S = 4.0
 STRAGGLER_GRACE_S = 2.0
 KILL_PATIENCE_S = 10.0
+# What `cancel` waits past the grace, for SIGKILL, stragglers and the manifest.
+CANCEL_PATIENCE_S = 30.0
 LAST_LINES = 25
 RESERVE_BYTES = 1 << 16
 BLOCK = 1 << 18
@@ -953,7 +955,8 @@ class Supervisor:
         left_behind = self.stop(None, STRAGGLER_GRACE_S)
         if left_behind:
             self.state["killed"] += left_behind
-            self.run.add_event("note", text=f"{left_behind} processes left behind were ended")
+            processes = "process" if left_behind == 1 else "processes"
+            self.run.add_event("note", text=f"{left_behind} {processes} left behind, ended")
         self.state.update(outcome(end, self.state.get("stopping"), self.run.job()))
         self.state.update(ended_at=end.get("ended_at") or time.time())
         self.state.update(last_lines=last_lines(self.run.log))
@@ -1078,7 +1081,7 @@ def supervise(pod: Pod, run: Run) -> None:
 # ---- cancel, manifest ----------------------------------------------------------------------
 
 
-def cancel(pod: Pod, run: Run, grace_s: Optional[float]) -> Json:
+def cancel(pod: Pod, run: Run, grace_s: Optional[float], patience_s: float) -> Json:
     """Have a run ended, and answer when that is verified.
 
     Raises:
@@ -1088,7 +1091,7 @@ def cancel(pod: Pod, run: Run, grace_s: Optional[float]) -> Json:
     if state["state"] not in ENDED:
         run.write(".cancel.json", {"grace_s": grace_s})
     grace = float(run.spec().get("grace_s") or 10.0) if grace_s is None else grace_s
-    give_up = time.monotonic() + grace + KILL_PATIENCE_S + STRAGGLER_GRACE_S + 10.0
+    give_up = time.monotonic() + grace + patience_s
     while state["state"] not in ENDED and time.monotonic() < give_up:
         time.sleep(0.05)
         state = settle(pod, run)
@@ -1727,6 +1730,7 @@ def parse(argv: List[str]) -> argparse.Namespace:
         verb.add_argument("run")
         if name == "cancel":
             verb.add_argument("--grace", type=float)
+            verb.add_argument("--patience", type=float, default=CANCEL_PATIENCE_S)
         if name == "follow":
             for file in ("log", "event"):
                 verb.add_argument(f"--{file}-offset", type=int, default=0)
@@ -1776,7 +1780,7 @@ def answer_about(args: argparse.Namespace, pod: Pod, run: Run) -> Optional[Json]
     if args.verb == "state":
         return {"state": view(pod, settle(pod, run))}
     if args.verb == "cancel":
-        return cancel(pod, run, args.grace)
+        return cancel(pod, run, args.grace, args.patience)
     if args.verb == "manifest":
         return manifest(pod, run)
     if args.verb == "follow":

@@ -1,0 +1,186 @@
+"""Whoever is killed: the job lives, its end is known or said to be unknown, and nobody else is hurt."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from moola_remote import agent
+from tests.remote.pods import AgentPod, is_alive, wait_until
+
+WAITS = 'echo ready; while [ ! -e "$MOOLA_RUN_DIR/.go" ]; do sleep 0.02; done; echo done; exit 7'
+
+
+def go(pod: AgentPod, run_id: str) -> None:
+    (pod.folder(run_id) / ".go").touch()
+
+
+@pytest.mark.parametrize(
+    "whom", [("supervisor",), ("keeper",), ("supervisor", "supervisor"), ("supervisor", "keeper")]
+)
+def test_whoever_is_killed_the_job_lives_on_and_is_watched(
+    pod: AgentPod, whom: tuple[str, ...]
+) -> None:
+    run_id = pod.shell(WAITS)
+    pod.wait_for_log(run_id, "ready")
+    pod.wait(run_id, "RUNNING")
+    job = pod.process(run_id, "job")
+    for who in whom:
+        pod.kill(run_id, who)
+        assert pod.state(run_id)["state"] == "RUNNING"
+    assert is_alive(job)
+    go(pod, run_id)
+    state = pod.wait(run_id)
+    assert state["last_lines"][-1] == "done"
+    if whom == ("supervisor", "keeper"):
+        # The second supervisor is no parent of the job, and the keeper died under it.
+        assert (state["state"], state["returncode"]) == ("LOST", None)
+        assert state["reason"] == "it and its keeper are gone, and no exit code was recorded"
+    else:
+        assert (state["state"], state["returncode"]) == ("FAILED", 7)
+
+
+def test_a_job_that_ends_while_nobody_supervises_is_known_to_the_next_caller(pod: AgentPod) -> None:
+    run_id = pod.shell(WAITS)
+    pod.wait(run_id, "RUNNING")
+    pod.kill(run_id, "supervisor")
+    go(pod, run_id)
+    wait_until((pod.folder(run_id) / ".exit.json").exists)
+    assert pod.stored(run_id)["state"] == "RUNNING"
+    state = pod.state(run_id)
+    assert (state["state"], state["returncode"]) == ("FAILED", 7)
+    assert state["manifest_sha256"]
+
+
+def test_a_supervisor_that_dies_before_the_start_is_replaced_and_the_job_runs_once(
+    pod: AgentPod,
+) -> None:
+    first = pod.shell(WAITS)
+    pod.wait(first, "RUNNING")
+    second = pod.shell("echo ran")
+    pod.kill(second, "supervisor")
+    assert pod.state(second)["queue_position"] == 1
+    go(pod, first)
+    pod.wait(second)
+    assert (pod.folder(second) / "log").read_text() == "ran\n"
+
+
+def test_all_killed_is_lost_with_the_reason(pod: AgentPod) -> None:
+    run_id = pod.shell("echo ready; sleep 60")
+    pod.wait_for_log(run_id, "ready")
+    pod.wait(run_id, "RUNNING")
+    pod.kill(run_id, "supervisor", "keeper", "job")
+    state = pod.state(run_id)
+    assert state["state"] == "LOST"
+    assert "no exit code was recorded" in state["reason"]
+    assert state["last_lines"] == ["ready"]
+    assert state["manifest_sha256"]
+
+
+def stranger() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(["sleep", "60"], start_new_session=True)
+
+
+@pytest.mark.parametrize("why", ["reused pid", "another boot"])
+def test_an_innocent_process_with_the_jobs_number_is_never_signalled(
+    pod: AgentPod, why: str
+) -> None:
+    run_id = pod.shell("sleep 60")
+    pod.wait(run_id, "RUNNING")
+    pod.kill(run_id, "supervisor", "keeper", "job")
+    innocent = stranger()
+    try:
+        told = {"pid": innocent.pid}
+        if why == "another boot":
+            told = {**agent.identity(innocent.pid), "boot": "another"}
+            pod.edit(run_id, "state.json", supervisor=told, heartbeat_at=time.time() - 60)
+        pod.edit(run_id, ".job.json", **told)
+        answer = pod.ask("cancel", run_id, "--grace", "0")
+        assert answer["state"]["state"] == "LOST"
+        reason = "restarted" if why == "another boot" else "no exit code"
+        assert reason in answer["state"]["reason"]
+        assert innocent.poll() is None
+    finally:
+        innocent.kill()
+        innocent.wait()
+
+
+def test_a_supervisors_number_that_was_reused_is_no_supervisor(pod: AgentPod) -> None:
+    run_id = pod.shell(WAITS)
+    pod.wait(run_id, "RUNNING")
+    pod.kill(run_id, "supervisor")
+    pod.edit(run_id, "state.json", supervisor=agent.identity(os.getpid()))
+    go(pod, run_id)
+    wait_until(lambda: pod.state(run_id)["returncode"] == 7)
+
+
+def test_a_run_of_another_machine_on_a_shared_volume_is_left_alone_while_its_heart_beats(
+    pod: AgentPod,
+) -> None:
+    run_id = pod.shell("sleep 60")
+    pod.wait(run_id, "RUNNING")
+    pod.kill(run_id, "supervisor", "keeper", "job")
+    other = {**agent.identity(os.getpid()), "boot": "another"}
+    pod.edit(run_id, ".job.json", boot="another")
+    pod.edit(run_id, "state.json", supervisor=other, heartbeat_at=time.time())
+    assert pod.state(run_id)["state"] == "RUNNING"
+    pod.edit(run_id, "state.json", heartbeat_at=time.time() - 60)
+    state = pod.state(run_id)
+    assert (state["state"], state["reason"]) == ("LOST", "the pod was restarted while it ran")
+
+
+@pytest.mark.parametrize("hours", [-1000, 1000])
+def test_a_clock_that_jumps_changes_no_verdict(pod: AgentPod, hours: int) -> None:
+    """The times of day in the files are as a clock would have left them that was moved since."""
+    run_id = pod.shell(WAITS, limits={"max_time_s": 600})
+    pod.wait(run_id, "RUNNING")
+    pod.kill(run_id, "supervisor")
+    moved = time.time() + 3600 * hours
+    pod.edit(run_id, "state.json", heartbeat_at=moved, started_at=moved, queued_at=moved)
+    assert pod.state(run_id)["state"] == "RUNNING"
+    go(pod, run_id)
+    state = pod.wait(run_id)
+    assert (state["state"], state["returncode"]) == ("FAILED", 7)
+
+
+def test_a_stalled_supervisor_shows_by_its_heartbeat(pod: AgentPod) -> None:
+    run_id = pod.shell(WAITS)
+    pod.wait(run_id, "RUNNING")
+    supervisor = pod.process(run_id, "supervisor")
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        pod.edit(run_id, "state.json", heartbeat_at=time.time() - 100)
+        state = pod.state(run_id)
+        assert state["state"] == "RUNNING"
+        assert state["now"] - state["heartbeat_at"] > 99
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    go(pod, run_id)
+    assert pod.wait(run_id)["returncode"] == 7
+
+
+def test_a_broken_state_file_is_an_error_and_hides_no_other_run(pod: AgentPod) -> None:
+    broken, whole = pod.shell("true"), pod.shell("true")
+    pod.wait(broken)
+    pod.wait(whole)
+    (pod.folder(broken) / "state.json").write_text("{")
+    assert pod.ask("state", broken)["error"] == "bad_run"
+    assert [run["run_id"] for run in pod.ask("list")["runs"]] == [whole]
+
+
+def test_a_new_agent_file_takes_over_what_an_old_one_started(pod: AgentPod) -> None:
+    """Under a running job the agent's file may go: nothing of it is read again."""
+    old = pod.root / "agent" / "old.py"
+    old.parent.mkdir(parents=True)
+    old.write_bytes(agent.Path(agent.__file__).read_bytes())
+    run_id = "test-upgrade"
+    spec = f'{{"run_id": "{run_id}", "argv": ["sh", "-c", "sleep 1; exit 7"]}}'
+    argv = [pod.python, "-ISB", str(old), "--root", str(pod.root), "start"]
+    subprocess.run(argv, input=spec.encode(), check=True, capture_output=True)
+    old.unlink()
+    assert pod.state(run_id)["state"] in ("PREPARING", "QUEUED", "RUNNING")
+    assert pod.wait(run_id)["returncode"] == 7
