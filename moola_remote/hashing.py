@@ -38,7 +38,7 @@ class HashCache:
     """Remembers the SHA-256 of a file by its path, size, time of change and inode.
 
     Args:
-        path: where it is kept between two commands, None for nowhere; a broken file counts as empty.
+        path: where it is kept between two commands, None for nowhere; a broken one counts as empty.
     """
 
     def __init__(self, path: Path | None) -> None:

@@ -150,7 +150,7 @@ def check_version(version: tuple[int, ...] | None) -> str | None:
             f"rsync {shown}: too old, expected {'.'.join(map(str, OLDEST))} or newer", cure
         )
     if version < MENDED:
-        return f"rsync {shown} has known holes, unless your distribution mended them; 3.4.0 has not"
+        return f"rsync {shown}: known holes before 3.4.0, unless your distribution mended them"
     return None
 
 
