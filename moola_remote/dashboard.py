@@ -21,7 +21,7 @@ from moola_remote import panels
 from moola_remote.events import EpochEvent, Event, NoteEvent
 from moola_remote.runs import RunState
 from moola_remote.runview import RunView
-from moola_remote.screen import safe
+from moola_remote.screen import safe, write
 
 MIN_PAUSE_S = 0.1  # between redraws: 10 a second at most
 DUTY = 30  # a redraw of 10 ms is followed by a pause of 300: about 3% of a core
@@ -199,19 +199,19 @@ class PlainOutput:
     def log(self, lines: list[str]) -> None:
         """Write the lines."""
         if lines:
-            _write(self._out, "\n".join(lines))
+            write(self._out, "\n".join(lines) + "\n")
 
     def event(self, event: Event) -> None:
         """Write an epoch's row, with the head before the first one."""
         if isinstance(event, NoteEvent):
-            _write(self._talk, f"note: {event.text}")
+            write(self._talk, f"note: {event.text}" + "\n")
         if not isinstance(event, EpochEvent):
             return
         head = panels.plain_head(self._view)
         if head != self._head:
             self._head = head
-            _write(self._out, head)
-        _write(self._out, panels.plain_row(self._view, event))
+            write(self._out, head + "\n")
+        write(self._out, panels.plain_row(self._view, event) + "\n")
 
     def state(self, state: RunState) -> None:
         """Say it when it has changed."""
@@ -219,11 +219,11 @@ class PlainOutput:
         text = f"{self._view.run_id}: {state.state}{reason}"
         if text != self._state:
             self._state = text
-            _write(self._talk, text)
+            write(self._talk, text + "\n")
 
     def link(self, text: str) -> None:
         """Say it."""
-        _write(self._talk, text)
+        write(self._talk, text + "\n")
 
     def close(self) -> None:
         """Nothing is left to write."""
@@ -240,23 +240,15 @@ class JsonOutput:
 
     def event(self, event: Event) -> None:
         """Write it."""
-        _write(self._out, event.to_json_line().decode())
+        write(self._out, event.to_json_line().decode() + "\n")
 
     def state(self, state: RunState) -> None:
         """Write it."""
         line = {"schema": 1, "kind": "state", "t": self._clock(), "state": state.model_dump()}
-        _write(self._out, to_json(line, inf_nan_mode="null").decode())
+        write(self._out, to_json(line, inf_nan_mode="null").decode() + "\n")
 
     def link(self, text: str) -> None:
         """The link is no event of the run."""
 
     def close(self) -> None:
         """Nothing is left to write."""
-
-
-def _write(file: IO[str], text: str) -> None:
-    encoding = getattr(file, "encoding", None) or "utf-8"
-    if encoding.lower() not in ("utf-8", "utf8"):
-        text = text.encode(encoding, "backslashreplace").decode(encoding)
-    file.write(text + "\n")
-    file.flush()

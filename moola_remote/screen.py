@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from typing import IO
 
 MAX_LINE = 10_000  # characters of a line that are kept; the rest is counted
 
@@ -226,6 +227,15 @@ def safe(text: str, limit: int = MAX_LINE) -> str:
     if text.isascii() and text.isprintable():
         return text
     return _STACKED.sub(r"\1", _UNSAFE_NAME.sub(lambda found: _escaped(found.group()), text))
+
+
+def write(file: IO[str], text: str) -> None:
+    """Write safe `text` and flush; a character that the file's encoding lacks becomes an escape."""
+    encoding = getattr(file, "encoding", None) or "utf-8"
+    if encoding.lower() not in ("utf-8", "utf8"):
+        text = text.encode(encoding, "backslashreplace").decode(encoding)
+    file.write(text)
+    file.flush()
 
 
 def _escaped(char: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import resource
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moola_remote.screen import MAX_LINE, Screen, safe, safe_lines
+from moola_remote.screen import MAX_LINE, Screen, safe, safe_lines, write
 
 # What logs, terminals and attackers are made of, so that sequences and splits meet often.
 SPLITTABLE = """
@@ -176,3 +177,10 @@ def test_names_show_what_they_hide() -> None:
 
 def test_lines_of_a_state_are_read_as_a_terminal_would() -> None:
     assert safe_lines("a\x1b[1mb\r\nc\ud800\n") == ["ab", "c?"]
+
+
+def test_a_narrow_encoding_gets_escapes_and_no_crash() -> None:
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding="ascii")
+    write(file, "50% █\n")
+    assert raw.getvalue() == b"50% \\u2588\n"
