@@ -231,8 +231,7 @@ class Command:
         del self._outputs[output]
         if output is not self._input:
             output.close()
-        if not self._outputs and self._returncode is None and not self._channel.is_closing():
-            self._channel.write_eof()
+        # No EOF before the exit status: the client may close, and asyncssh would then send none.
         self._finish()
 
     def _write(self) -> None:

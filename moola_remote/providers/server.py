@@ -26,6 +26,7 @@ from moola_remote.providers.terminal import Size, Terminal
 
 # AES runs in hardware; without these asyncssh and OpenSSH agree on chacha20, at half the speed.
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes256-ctr")
+SFTP_VERSION = 3  # OpenSSH's
 
 _log = logging.getLogger(__name__)
 
@@ -187,7 +188,7 @@ class _Session(asyncssh.SSHServerSession[bytes]):
         assert self._channel
         if subsystem != "sftp":
             return False
-        self._sftp = SSHServerStreamSession(None, _sftp)
+        self._sftp = SSHServerStreamSession(None, _sftp, SFTP_VERSION)
         self._sftp.connection_made(self._channel)
         return True
 

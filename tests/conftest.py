@@ -1,0 +1,38 @@
+"""What every test may rely on: a HOME that isn't the user's, and SSH servers on loopback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from moola_remote.providers import Endpoint
+from tests.servers import SSHD, running_local_pod, running_openssh
+
+
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """No test reads or writes the user's own files: not HOME's, not our state."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(home))
+        patch.setenv("MOOLA_STATE_DIR", str(home / "state"))
+        patch.delenv("SSH_AUTH_SOCK", raising=False)
+        yield home
+
+
+@pytest.fixture(scope="session")
+def local_pod(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+    """The embedded pod, one for the whole session."""
+    with running_local_pod(tmp_path_factory.mktemp("pod") / "local-pod") as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="session")
+def openssh_server(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+    """OpenSSH's sshd, one for the whole session; skipped where it isn't installed."""
+    if not SSHD.exists():
+        pytest.skip("no OpenSSH server here: apt install openssh-server")
+    with running_openssh(tmp_path_factory.mktemp("openssh") / "sshd") as endpoint:
+        yield endpoint

@@ -1,0 +1,134 @@
+"""Real SSH servers on loopback: OpenSSH's sshd and the embedded pod, each an Endpoint."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from moola_remote.providers import Endpoint
+from moola_remote.providers.folder import LocalPodFolder
+from moola_remote.providers.local import LocalProvider
+
+SSHD = Path("/usr/sbin/sshd")
+
+
+@contextmanager
+def running_local_pod(folder: Path) -> Iterator[Endpoint]:
+    """The embedded pod with its state in `folder`."""
+    provider = LocalProvider("local", LocalPodFolder(folder))
+    try:
+        yield provider.up()
+    finally:
+        provider.stop()
+
+
+@contextmanager
+def running_openssh(folder: Path) -> Iterator[Endpoint]:
+    """OpenSSH's sshd as the current user; its keys, its HOME and its settings in `folder`."""
+    folder.mkdir(mode=0o700)
+    (folder / "home").mkdir()
+    for name in ("host_key", "client_key"):
+        _keygen(folder / name)
+    (folder / "authorized_keys").write_bytes((folder / "client_key.pub").read_bytes())
+    if os.getuid() == 0:
+        # Run as root, sshd insists on this folder, which only a booted system makes.
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    user = pwd.getpwuid(os.getuid()).pw_name
+    for _ in range(5):  # sshd can't choose its port, and another may take ours first
+        port = _free_port()
+        argv = [str(SSHD), "-D", "-E", str(folder / "sshd.log")]
+        server = subprocess.Popen([*argv, "-f", str(_write_config(folder, port))])
+        try:
+            if _answers(port, server):
+                yield Endpoint(
+                    name="openssh",
+                    host="127.0.0.1",
+                    port=port,
+                    user=user,
+                    identity_file=folder / "client_key",
+                    host_key=_fingerprint(folder / "host_key.pub"),
+                    known_key=" ".join((folder / "host_key.pub").read_text().split()[:2]),
+                    root=str(folder / "root"),
+                    python=sys.executable,
+                    price_per_hour=None,
+                )
+                return
+        finally:
+            server.terminate()
+            server.wait(timeout=10)
+    raise RuntimeError(f"sshd did not start: {(folder / 'sshd.log').read_text()}")
+
+
+def ssh_options(endpoint: Endpoint, folder: Path) -> list[str]:
+    """What leads OpenSSH's clients to `endpoint`: its host key checked, the user's files unread."""
+    known_hosts = folder / f"known_hosts-{endpoint.port}"
+    known_hosts.write_text(f"[{endpoint.host}]:{endpoint.port} {endpoint.known_key}\n")
+    return [
+        *("-F", "/dev/null"),
+        *("-i", str(endpoint.identity_file)),
+        *("-o", "IdentitiesOnly=yes"),
+        *("-o", "IdentityAgent=none"),
+        *("-o", "BatchMode=yes"),
+        *("-o", "LogLevel=ERROR"),
+        *("-o", "StrictHostKeyChecking=yes"),
+        *("-o", "UpdateHostKeys=no"),
+        *("-o", f"UserKnownHostsFile={known_hosts}"),
+        *("-o", f"Port={endpoint.port}"),
+        *("-o", f"User={endpoint.user}"),
+    ]
+
+
+def _write_config(folder: Path, port: int) -> Path:
+    path = folder / "sshd_config"
+    path.write_text(f"""\
+ListenAddress 127.0.0.1
+Port {port}
+PidFile none
+HostKey {folder}/host_key
+AuthorizedKeysFile {folder}/authorized_keys
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin prohibit-password
+PrintMotd no
+AcceptEnv LANG LC_*
+SetEnv HOME={folder}/home PATH={os.environ["PATH"]}
+Subsystem sftp internal-sftp -d {folder}/home
+""")
+    return path
+
+
+def _keygen(path: Path) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
+
+
+def _fingerprint(path: Path) -> str:
+    shown = subprocess.run(
+        ["ssh-keygen", "-lf", str(path)], check=True, capture_output=True, text=True
+    )
+    return shown.stdout.split()[1]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _answers(port: int, server: subprocess.Popen[bytes]) -> bool:
+    deadline = time.monotonic() + 10
+    while server.poll() is None and time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return probe.recv(4) == b"SSH-"
+        time.sleep(0.01)
+    return False
