@@ -38,12 +38,12 @@ def load_run(recipe: Recipe, data_dir: Path, device_name: str, *, skip_bad: bool
         ConfigError: the device is not there.
         DataError: a file is missing or bad.
     """
-    device = _device(device_name)
-    files: list[dict[str, Any]] = []
-    windows = _read(data_dir, recipe.data.labelled.as_posix(), files, skip_bad=skip_bad)
-    test = None
+    device = find_device(device_name)
+    windows, entry = read_file(data_dir, recipe.data.labelled.as_posix(), skip_bad=skip_bad)
+    files, test = [entry], None
     if recipe.data.test is not None:
-        test = _read(data_dir, recipe.data.test.as_posix(), files, skip_bad=skip_bad)
+        test, entry = read_file(data_dir, recipe.data.test.as_posix(), skip_bad=skip_bad)
+        files.append(entry)
     split = make_split(windows, recipe.split, recipe.training.seed)
     train, validation = windows.take(split.train), windows.take(split.validation)
     seed_everything(recipe.training)
@@ -66,13 +66,27 @@ def truth_of(windows: Windows) -> Truth:
     return Truth(windows.spans, windows.types, windows.group)
 
 
-def _read(data_dir: Path, name: str, files: list[dict[str, Any]], *, skip_bad: bool) -> Windows:
+def data_folder(text: str | None) -> Path:
+    """The root that a recipe's paths are relative to.
+
+    Raises:
+        ConfigError: it is not given, or not there.
+    """
+    if not text:
+        raise ConfigError("data folder: not given, expected --data or MOOLA_DATA_DIR")
+    path = Path(text)
+    if not path.is_dir():
+        raise ConfigError(f"data folder {path}: no such folder; set --data")
+    return path
+
+
+def read_file(data_dir: Path, name: str, *, skip_bad: bool) -> tuple[Windows, dict[str, Any]]:
+    """The windows of a file below the data folder, and its entry for result.json."""
     path = data_dir / name
     windows, faults = read_windows(path, skip_bad=skip_bad)
     if faults:
         print(f"note: {path}: {summarise_faults(faults)}")
-    files.append({"path": name, "sha256": file_sha256(path), "windows": len(windows)})
-    return windows
+    return windows, {"path": name, "sha256": file_sha256(path), "windows": len(windows)}
 
 
 def _without_epochs(recipe: Recipe) -> dict[str, Any]:
@@ -82,7 +96,12 @@ def _without_epochs(recipe: Recipe) -> dict[str, Any]:
     return table
 
 
-def _device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
+    """``cpu``, ``cuda``, or ``auto``: a GPU where there is one.
+
+    Raises:
+        ConfigError: ``cuda`` where there is none.
+    """
     has_cuda = torch.cuda.is_available()
     if name == "cuda" and not has_cuda:
         raise ConfigError("--device cuda: this machine has no usable GPU; use --device cpu or auto")

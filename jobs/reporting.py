@@ -9,20 +9,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from safetensors.torch import save_file
 
 from jobs.loading import Loaded, truth_of
 from moola_core import baselines, diagnostics
+from moola_core.artifacts import TrainedModel, save_model
 from moola_core.config import DecoderConfig
-from moola_core.dataset import make_tensors
 from moola_core.decoding import Decoded, Predictions, choose_decoder, decode
 from moola_core.events import write_json
-from moola_core.features import COLUMNS, POSITION
 from moola_core.metrics import Score, score
 from moola_core.model import count_parameters
 from moola_core.spans import span_mask
 from moola_core.training import predict
-from moola_core.windows import LABELS, Windows
+from moola_core.windows import Windows
 
 
 def run_event(loaded: Loaded) -> dict[str, Any]:
@@ -61,10 +59,8 @@ def print_header(loaded: Loaded) -> None:
         f" | windows: {windows['train']} train, {windows['validation']} validation"
     )
     losses = " ".join(f"{task:>9}" for task in event["tasks"])
-    print(
-        f"{'epoch':>7} {'train':>9} {'val':>9} | {losses} | {'F1':>5} {'in':>6} {'out':>6} {'s':>5}",
-        flush=True,
-    )
+    scores = f"{'F1':>5} {'in':>6} {'out':>6} {'s':>5}"
+    print(f"{'epoch':>7} {'train':>9} {'val':>9} | {losses} | {scores}", flush=True)
 
 
 def epoch_line(entry: dict[str, Any]) -> str:
@@ -74,7 +70,8 @@ def epoch_line(entry: dict[str, Any]) -> str:
     return (
         f"{entry['epoch']:>3}/{entry['epochs']:<3} {entry['train']['total']:9.4f}"
         f" {entry['validation']['total']:9.4f} | {' '.join(f'{value:9.4f}' for value in losses)}"
-        f" | {scores['f1']:5.3f} {scores['in_span']:6.3f} {scores['out_span']:6.3f} {entry['seconds']:5.2f}"
+        f" | {scores['f1']:5.3f} {scores['in_span']:6.3f} {scores['out_span']:6.3f}"
+        f" {entry['seconds']:5.2f}"
     )
 
 
@@ -85,15 +82,16 @@ def finish(loaded: Loaded, run_dir: Path, *, seconds: float) -> dict[str, Any]:
         run.model.load_state_dict(run.progress.best)
     predictions = predict(run.model, run.validation.features)
     decoder = choose_decoder(predictions, loaded.validation.spans, recipe.decoder)
+    trained = TrainedModel(run.model, recipe, decoder)
     decoded = decode(predictions, decoder)
     scores = {"validation": score(decoded, predictions, truth_of(loaded.validation)), "test": None}
     parts = [("validation", loaded.validation, predictions, decoded)]
     if loaded.test is not None:
-        tensors = make_tensors(loaded.test, recipe, run.device)
-        test_predictions = predict(run.model, tensors.features)
+        test_predictions = trained.predict(loaded.test.bars)
         test_decoded = decode(test_predictions, decoder)
         scores["test"] = score(test_decoded, test_predictions, truth_of(loaded.test))
         parts.append(("test", loaded.test, test_predictions, test_decoded))
+    rules = baseline_scores(loaded.test or loaded.validation, loaded.train)
     last = run.progress.history[-1]
     result = {
         "recipe": recipe.name,
@@ -103,14 +101,23 @@ def finish(loaded: Loaded, run_dir: Path, *, seconds: float) -> dict[str, Any]:
         "seconds": seconds,
         "decoder": decoder.model_dump(mode="json"),
         "scores": {side: as_json(part) for side, part in scores.items()},
-        "baselines": {name: as_json(part) for name, part in baseline_scores(loaded).items()},
+        "baselines": {name: as_json(part) for name, part in rules.items()},
         "sigma": last["sigma"],
         "share": last["share"],
         "num_parameters": count_parameters(run.model),
         "data": {"files": loaded.files},
     }
-    write_artifacts(loaded, run_dir / "artifacts", decoder, parts, result)
-    print_end(result)
+    folder = run_dir / "artifacts"
+    save_model(folder, trained)
+    write_json(
+        folder / "metrics.json", {"scores": result["scores"], "history": run.progress.history}
+    )
+    pq.write_table(predictions_table(parts), folder / "predictions.parquet")
+    draw_pictures(loaded, folder, predictions)
+    side = "test" if loaded.test else "validation"
+    print_sigmas(result)
+    print(f"\nscores on {side}, decoder {decoder_text(decoder)}")
+    print_scores(scores[side] or {}, rules)
     return result
 
 
@@ -119,10 +126,9 @@ def as_json(scores: dict[str, Score] | None) -> dict[str, dict[str, float]] | No
     return None if scores is None else {name: one.to_dict() for name, one in scores.items()}
 
 
-def baseline_scores(loaded: Loaded) -> dict[str, dict[str, Score]]:
-    """The rules on the test windows where there are some, else on validation."""
-    windows = loaded.test or loaded.validation
-    fee = baselines.choose_fee(loaded.train.bars, loaded.train.spans)
+def baseline_scores(windows: Windows, train: Windows) -> dict[str, dict[str, Score]]:
+    """The rules on `windows`; what one of them has to choose, it chooses on `train`."""
+    fee = baselines.choose_fee(train.bars, train.spans)
     spans = {
         "largest_bar": baselines.largest_bar(windows.bars),
         "largest_move": baselines.largest_move(windows.bars),
@@ -135,43 +141,17 @@ def baseline_scores(loaded: Loaded) -> dict[str, dict[str, Score]]:
     }
 
 
-def write_artifacts(
-    loaded: Loaded,
-    folder: Path,
-    decoder: DecoderConfig,
-    parts: list[tuple[str, Windows, Predictions, Decoded]],
-    result: dict[str, Any],
-) -> None:
-    """Weights with what is needed to use them, scores, predictions and pictures."""
-    run = loaded.run
-    columns = [*COLUMNS, *([POSITION] if loaded.recipe.data.position else [])]
-    save_file(
-        {name: tensor.cpu().contiguous() for name, tensor in run.model.state_dict().items()},
-        folder / "model.safetensors",
-    )
-    write_json(
-        folder / "model.json",
-        {
-            "recipe": loaded.recipe.model_dump(mode="json"),
-            "features": columns,
-            "types": list(LABELS),
-            "num_parameters": count_parameters(run.model),
-            "decoder": decoder.model_dump(mode="json"),
-        },
-    )
-    write_json(
-        folder / "metrics.json", {"scores": result["scores"], "history": run.progress.history}
-    )
-    pq.write_table(predictions_table(parts), folder / "predictions.parquet")
-    _, windows, predictions, _ = parts[0]
+def draw_pictures(loaded: Loaded, folder: Path, predictions: Predictions) -> None:
+    """The three PNGs; `predictions` are those of validation."""
+    windows, history = loaded.validation, loaded.run.progress.history
     inside = span_mask(windows.spans, windows.bars.shape[1])
     diagnostics.draw_span_probs(folder / "span_probs_soft.png", predictions.span_probs, inside)
-    diagnostics.draw_losses(folder / "loss_curves.png", run.progress.history)
-    diagnostics.draw_sigmas(folder / "sigma_curves.png", run.progress.history)
+    diagnostics.draw_losses(folder / "loss_curves.png", history)
+    diagnostics.draw_sigmas(folder / "sigma_curves.png", history)
 
 
 def predictions_table(parts: list[tuple[str, Windows, Predictions, Decoded]]) -> pa.Table:
-    """A row a window: the found span (half-open; empty where none), its confidence, all bars' probability."""
+    """A row a window: the found span (half-open, empty where none), confidence, probabilities."""
     tables = []
     for side, windows, predictions, decoded in parts:
         columns: dict[str, Any] = {
@@ -190,22 +170,32 @@ def predictions_table(parts: list[tuple[str, Windows, Predictions, Decoded]]) ->
     return pa.concat_tables(tables)
 
 
-def print_end(result: dict[str, Any]) -> None:
-    """The sigma table with precision and share, the in-span and out-of-span means, the scores."""
+def print_sigmas(result: dict[str, Any]) -> None:
+    """The seed's table: sigma, precision and share of each task."""
     print(f"\n{'task':>10} {'sigma':>7} {'1/sigma2':>9} {'share':>6}")
     for task, sigma in result["sigma"].items():
         print(f"{task:>10} {sigma:7.3f} {sigma**-2:9.3f} {result['share'][task]:6.0%}")
-    side = "test" if result["scores"]["test"] else "validation"
-    scores = result["scores"][side]
+
+
+def decoder_text(decoder: DecoderConfig) -> str:
+    """The decoder with what was chosen for it."""
+    chosen = {
+        "threshold": f" {decoder.threshold:g}",
+        "best_span": f", bias {decoder.bias:g}",
+        "viterbi": "",
+    }
+    return decoder.kind + chosen[decoder.kind]
+
+
+def print_scores(scores: dict[str, Score], rules: dict[str, dict[str, Score]]) -> None:
+    """In-span and out-of-span means, every score with its interval, and the rules to beat."""
     print(
-        f"\nspan probability: in-span mean {scores['in_span']['value']:.3f},"
-        f" out-of-span mean {scores['out_span']['value']:.3f}"
+        f"span probability: in-span mean {scores['in_span'].value:.3f},"
+        f" out-of-span mean {scores['out_span'].value:.3f}"
     )
-    decoder = result["decoder"]
-    key = {"threshold": "threshold", "best_span": "bias"}.get(decoder["kind"])
-    print(f"decoder {decoder['kind']}" + (f", {key} {decoder[key]:g}" if key else ""))
-    print(f"scores on {side} (95% interval over spans):")
+    print(f"{'score':>20} {'value':>7}  95% interval over spans")
     for name, one in scores.items():
-        print(f"  {name:>17} {one['value']:7.3f}  [{one['low']:.3f}, {one['high']:.3f}]")
-    for name, rule in result["baselines"].items():
-        print(f"  rule {name}: f1 {rule['f1']['value']:.3f}, iou50 {rule['iou50']['value']:.3f}")
+        print(f"{name:>20} {one.value:7.3f}  [{one.low:.3f}, {one.high:.3f}]")
+    for name, rule in rules.items():
+        f1, iou50 = rule["f1"].value, rule["iou50"].value
+        print(f"rule {name}: f1 {f1:.3f}, iou50 {iou50:.3f}")

@@ -25,7 +25,9 @@ NUM_TEST_BARS = 80_000
 
 def main(argv: list[str] | None = None) -> int:
     """Run the job; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="jobs.synthesize", description="write the built-in market")
+    parser = argparse.ArgumentParser(
+        prog="jobs.synthesize", description="write the built-in market"
+    )
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)
@@ -49,9 +51,9 @@ def synthesize(out: Path, seed: int) -> None:
     pq.write_table(bars_table(market), aside / "bars" / "synthetic_1m.parquet")
     test_market = make_market(NUM_TEST_BARS, seed + 1)
     span_ids = [
-        _write(aside, "train_210", market, 210, shifts=True),
-        _write(aside, "train_2000", market, 2000, per_span=5),
-        _write(aside, "test_1000", test_market, 1000, per_span=4, first_span=len(market.spans)),
+        _write(aside, "train_210", market),
+        _write(aside, "train_2000", market, per_span=5),
+        _write(aside, "test_1000", test_market, per_span=4, first_span=len(market.spans)),
     ]
     pq.write_table(pa.concat_tables(span_ids), aside / "labelled" / "span_ids.parquet")
     aside.rename(out)
@@ -59,16 +61,13 @@ def synthesize(out: Path, seed: int) -> None:
 
 
 def _write(
-    folder: Path,
-    name: str,
-    market: Market,
-    num_windows: int,
-    *,
-    shifts: bool = False,
-    per_span: int = 1,
-    first_span: int = 0,
+    folder: Path, name: str, market: Market, *, per_span: int = 1, first_span: int = 0
 ) -> pa.Table:
-    table, spans = windows_table(market, num_windows, per_span=per_span, shifts=shifts, seed=1)
+    """Write ``labelled/NAME.parquet`` with as many windows as its name says; returns their spans."""
+    num_windows = int(name.rpartition("_")[2])
+    table, spans = windows_table(
+        market, num_windows, per_span=per_span, shifts=per_span == 1, seed=1
+    )
     pq.write_table(table, folder / "labelled" / f"{name}.parquet")
     return pa.table(
         {

@@ -56,15 +56,19 @@ def train(arguments: argparse.Namespace, stop: StopRequest) -> int:
     """Load, train, judge, write."""
     began = time.monotonic()
     recipe = load_recipe(arguments.config, _overrides(arguments))
-    run_dir, data_dir = _folder(arguments.run_dir, "run"), _folder(arguments.data, "data")
+    if not arguments.run_dir:
+        raise ConfigError("run folder: not given, expected --run-dir or MOOLA_RUN_DIR")
+    run_dir = Path(arguments.run_dir)
 
     # Heavy imports after the cheap checks, so that a typing error is told at once.
     from jobs import reporting
-    from jobs.loading import load_run
+    from jobs.loading import data_folder, load_run
     from moola_core.checkpoint import load_latest
     from moola_core.training import Stopped, fit, restore
 
-    loaded = load_run(recipe, data_dir, arguments.device, skip_bad=arguments.skip_bad)
+    loaded = load_run(
+        recipe, data_folder(arguments.data), arguments.device, skip_bad=arguments.skip_bad
+    )
     (run_dir / "artifacts").mkdir(parents=True, exist_ok=True)
     (run_dir / "config.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
     events = EventLog(run_dir / "events.jsonl")
@@ -88,9 +92,8 @@ def train(arguments: argparse.Namespace, stop: StopRequest) -> int:
         if not stop.is_requested:
             fit(run)
     except Stopped:
-        print(
-            f"stopped after epoch {run.progress.epoch}, batch {run.progress.batch}; checkpoint written"
-        )
+        at = f"epoch {run.progress.epoch}, batch {run.progress.batch}"
+        print(f"stopped after {at}; checkpoint written")
         return STOPPED
     stop.is_training = False
     if stop.is_requested:
@@ -129,18 +132,8 @@ def _overrides(arguments: argparse.Namespace) -> list[str]:
     if arguments.seed is not None:
         overrides.append(f"training.seed={arguments.seed}")
     if arguments.use_crf:
-        overrides.append("model.crf=true")
+        overrides += ["model.crf=true", "decoder.kind=viterbi"]
     return [*overrides, *arguments.overrides]
-
-
-def _folder(text: str | None, name: str) -> Path:
-    if not text:
-        option = {"run": "--run-dir or MOOLA_RUN_DIR", "data": "--data or MOOLA_DATA_DIR"}[name]
-        raise ConfigError(f"{name} folder: not given, expected {option}")
-    path = Path(text)
-    if name == "data" and not path.is_dir():
-        raise ConfigError(f"data folder {path}: no such folder; set --data")
-    return path
 
 
 def _report(events: EventLog, kind: str, keys: dict[str, Any]) -> None:

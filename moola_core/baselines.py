@@ -32,7 +32,7 @@ def fastest_segment(bars: FloatArray, fee: float) -> IntArray:
     length = np.arange(MIN_LENGTH, MAX_LENGTH + 1)
     stop = np.minimum(start + length, num_bars)
     before, close = _previous_close(bars), bars[..., 3]
-    # shape: (B, T, L)
+    # the shape is now (B, T, L)
     move = np.abs(close[:, stop - 1] - before[:, start]) / _mean_true_range(bars)[:, None, None]
     gain = np.where(start + length <= num_bars, move - fee * length, -np.inf)
     best = gain.reshape(len(bars), -1).argmax(axis=1)

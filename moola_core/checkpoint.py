@@ -98,11 +98,11 @@ def load_latest(folder: Path) -> tuple[Checkpoint, list[str]]:
     if (folder / SUMS).is_file():
         return load_checkpoint(folder), []
     below = folder / "checkpoints" if (folder / "checkpoints").is_dir() else folder
-    torn = []
+    torn: list[str] = []
     for name in sorted(_complete(below), reverse=True):
         try:
             return load_checkpoint(below / name), torn
-        except CheckpointError as err:
+        except CheckpointError as err:  # noqa: PERF203 - two or three turns
             torn.append(str(err))
     found = f"only torn ones ({len(torn)})" if torn else "none"
     raise CheckpointError(f"{below}: expected a checkpoint to resume from, got {found}")

@@ -140,7 +140,7 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
     """The recipe in `path`, changed by ``section.key=value`` overrides.
 
     Raises:
-        ConfigError: no such file, broken YAML, an unknown key or a wrong value, in file or override.
+        ConfigError: no such file, broken YAML, an unknown key or a wrong value, anywhere.
     """
     if not path.is_file():
         raise ConfigError(
@@ -156,8 +156,7 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
     _validate(table, str(path))
     for override in overrides or []:
         table = _set(table, override)
-        _validate(table, f"--set {override}")
-    return _validate(table, str(path))
+    return _validate(table, " ".join(f"--set {override}" for override in overrides or []))
 
 
 def dump_recipe(recipe: Recipe) -> str:

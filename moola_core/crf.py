@@ -39,7 +39,7 @@ class SpanCrf(CRF):  # type: ignore[misc]
         last = self.end_transitions.expand_as(first)
         if emissions.shape[1] == 1:
             return torch.logsumexp(first + last, dim=1)
-        # shape: (B, T - 1, K, K), from the tag before to the tag here
+        # the shape is now (B, T - 1, K, K), from the tag before to the tag here
         steps = self.transitions + emissions[:, 1:, None, :]
         while steps.shape[1] > 1:
             odd = steps[:, -1:] if steps.shape[1] % 2 else steps[:, :0]
@@ -58,7 +58,8 @@ class SpanCrf(CRF):  # type: ignore[misc]
 
     def best_path(self, emissions: Tensor) -> Tensor:
         """``(B, T)`` int64: the tags of the highest path, by pytorch-crf's Viterbi decoding."""
-        return torch.tensor(self.decode(emissions))
+        mask = torch.ones(emissions.shape[:2], dtype=torch.bool, device=emissions.device)
+        return torch.tensor(self.decode(emissions, mask))
 
     def _path_score(self, emissions: Tensor, tags: Tensor) -> Tensor:
         unary = emissions.gather(2, tags[..., None])[..., 0].sum(dim=1)

@@ -51,7 +51,7 @@ class Criterion:
     def __call__(self, outputs: Outputs, batch: WindowTensors) -> Judged:
         """Judge one batch; `outputs` are the model's for ``batch.features``."""
         each = [loss(self, outputs, batch) for loss in self._losses]
-        # shape: (K, B), then (K,)
+        # the shape is now (K, B), then weighed to (K,)
         raw = (torch.stack(each) * batch.weight).mean(dim=1)
         log_sigma = self.model.log_sigma
         weighted = torch.exp(-2.0 * log_sigma) / 2.0 * raw

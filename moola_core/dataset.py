@@ -6,6 +6,7 @@ Letters: B windows, T bars, F features; M = 2 with reflected copies of the featu
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 from moola_core import targets
 from moola_core.config import Recipe
 from moola_core.features import reflect, window_features
-from moola_core.spans import IntArray, span_mask
+from moola_core.spans import FloatArray, span_mask
 from moola_core.weights import window_weights
 from moola_core.windows import Windows
 
@@ -48,8 +49,9 @@ class WindowTensors:
 
     def take(self, rows: Tensor) -> WindowTensors:
         """The windows at `rows` ``(R,)`` int64."""
-        parts = {f.name: getattr(self, f.name) for f in fields(self)}
-        return WindowTensors(**{k: None if v is None else v[rows] for k, v in parts.items()})
+        parts: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        parts = {name: part if part is None else part[rows] for name, part in parts.items()}
+        return WindowTensors(**parts)
 
     def mirror(self, chosen: Tensor) -> WindowTensors:
         """The same with the reflected features where `chosen` ``(B,)`` bool."""
@@ -67,8 +69,7 @@ def make_tensors(
     spans, target = windows.spans, recipe.targets
     start_row, stop_row = targets.edge_rows(spans, num_bars, target.pointer_edge_width)
     weighted = recipe.split.uniqueness_weights
-    arrays = {
-        "features": window_features(windows.bars, position=recipe.data.position),
+    arrays: dict[str, FloatArray] = {
         "span": targets.soft_mask(spans, num_bars, target.span_edge_width),
         "pointer": targets.pointer(spans, num_bars),
         "countdown": targets.countdown(
@@ -78,19 +79,20 @@ def make_tensors(
         "stop_row": stop_row,
         "weight": window_weights(windows) if weighted else np.ones(len(windows)),
     }
-    if reflection:
-        mirrored = reflect(windows.bars)
-        arrays["reflected"] = window_features(mirrored, position=recipe.data.position)
-    floats = {
-        name: torch.from_numpy(array.astype(np.float32)).to(device)
-        for name, array in arrays.items()
-    }
+    mirrored = make_features(reflect(windows.bars), recipe, device) if reflection else None
     return WindowTensors(
-        **{"reflected": None, **floats},
-        tags=_whole(span_mask(spans, num_bars).astype(np.int64), device),
-        types=_whole(windows.types, device),
+        features=make_features(windows.bars, recipe, device),
+        reflected=mirrored,
+        tags=torch.from_numpy(span_mask(spans, num_bars).astype(np.int64)).to(device),
+        types=torch.from_numpy(windows.types).to(device),
+        **{name: _float32(array, device) for name, array in arrays.items()},
     )
 
 
-def _whole(array: IntArray, device: torch.device) -> Tensor:
-    return torch.from_numpy(array).to(device)
+def make_features(bars: FloatArray, recipe: Recipe, device: torch.device) -> Tensor:
+    """``(B, T, F)`` float32: the features that `recipe` asks for, of bars ``(B, T, 4)``."""
+    return torch.from_numpy(window_features(bars, position=recipe.data.position)).to(device)
+
+
+def _float32(array: FloatArray, device: torch.device) -> Tensor:
+    return torch.from_numpy(array.astype(np.float32)).to(device)

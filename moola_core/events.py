@@ -1,4 +1,4 @@
-"""``events.jsonl``: one JSON object a line, appended with one write each. The keys: docs/protocol.md."""
+"""``events.jsonl``: a JSON object a line, appended with one write each; keys: docs/protocol.md."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SCHEMA = 1
 
 
 class EventLog:
-    """Appends events to one file; a reader never sees a part of a line that is still being written."""
+    """Appends events to one file; each line is there whole or not at all."""
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)

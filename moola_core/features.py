@@ -77,17 +77,17 @@ def window_views(rows: NDArray[Any], num_bars: int = WINDOW_BARS, step: int = 1)
 
 
 def reflect(bars: FloatArray) -> FloatArray:
-    """Bars ``(..., 4)`` of the mirrored market: (o, h, l, c) becomes (-o, -l, -h, -c), up is down."""
+    """Bars ``(..., 4)`` of the mirrored market: (o, h, l, c) becomes (-o, -l, -h, -c)."""
     return -bars[..., [0, 2, 1, 3]]
 
 
-@numba.njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, inline="always")
 def _clip(value: float, low: float, high: float) -> float:
     return min(max(value, low), high)
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _fill(bars: NDArray[Any], out: NDArray[Any]) -> None:  # noqa: C901, PLR0912, PLR0915
+@numba.njit(cache=True)
+def _fill(bars: NDArray[Any], out: NDArray[Any]) -> None:  # noqa: C901, PLR0915
     """One pass over each window; a single function, because the columns share one state."""
     ranges = np.empty(ATR_BARS)
     for b in range(bars.shape[0]):

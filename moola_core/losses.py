@@ -64,7 +64,7 @@ def countdown_loss(countdown: Tensor, target: Tensor, *, delta: float = 1.0) -> 
 def edges_loss(
     start_logits: Tensor, stop_logits: Tensor, start_row: Tensor, stop_row: Tensor
 ) -> Tensor:
-    """Cross-entropy of the start's and the stop's distribution over bars, their mean: ``(B,)`` nats.
+    """Cross-entropy of the start's and the stop's distribution over bars: ``(B,)``, mean nats.
 
     All four ``(B, T)``; the rows sum to 1. Pointer heads over positions after Vinyals, Fortunato &
     Jaitly (2015), Pointer Networks; theirs point with attention, here each bar has its score.

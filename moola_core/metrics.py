@@ -135,13 +135,13 @@ def _probability_sums(
         "out_sum": (probs * ~inside).sum(axis=1),
         "in_bars": inside.sum(axis=1),
         "out_bars": (~inside).sum(axis=1),
-        # shape: (B, bins)
+        # the shape is now (B, bins)
         "bin_gap": ((probs - inside)[..., None] * of_bin).sum(axis=1),
     }
     if predictions.type_probs is not None:
         num_types = predictions.type_probs.shape[1]
         said = np.eye(num_types)[predictions.type_probs.argmax(axis=1)]
-        # shape: (B, K, K), true by said
+        # the shape is now (B, K, K), true by said
         sums["confusion"] = np.eye(num_types)[truth.types][:, :, None] * said[:, None, :]
     return sums
 
@@ -200,7 +200,7 @@ class _Ranked:
         self.last = np.flatnonzero(np.append(np.diff(flat) != 0, True))
 
     def area(self, weights: FloatArray) -> FloatArray:
-        """``(R,)``: the area under precision over recall, a step a threshold; ``(R, B)`` weights."""
+        """``(R,)``: area under precision over recall, a step a threshold; weights ``(R, B)``."""
         areas = np.empty(len(weights))
         for i, row in enumerate(weights):
             weight = row[self.window]

@@ -105,7 +105,7 @@ class JadeCompact(nn.Module):
         # `type` alone is no name for a module: it is a method of every one.
         self.heads = nn.ModuleDict({f"{task}_head": HEADS[task](config) for task in config.tasks})
         self.crf = SpanCrf() if config.crf else None
-        # shape: (tasks,), in the order of config.tasks
+        # the shape is now (tasks,), in the order of config.tasks
         self.log_sigma = nn.Parameter(torch.zeros(len(config.tasks)))
 
     def forward(self, features: Tensor) -> Outputs:
@@ -120,9 +120,9 @@ class JadeCompact(nn.Module):
             (B, T, 2)``, ``countdown (B, T)`` in scaled bars, ``start_logits (B, T)`` and
             ``stop_logits (B, T)``, scores of each bar as the first and as the last one inside.
         """
-        # shape: (B, T, H)
+        # the shape is now (B, T, H)
         states, _ = self.encoder(self.input_dropout(features))
-        # shape: (B, pooled_size)
+        # the shape is now (B, pooled_size)
         pooled = torch.relu(self.pool(states.mean(dim=1)))
         outputs: Outputs = {"states": states}
         for head in self.heads.values():

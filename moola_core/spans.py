@@ -29,7 +29,7 @@ def span_mask(spans: IntArray, num_bars: int = WINDOW_BARS) -> BoolArray:
 
 
 def span_iou(first: IntArray, second: IntArray) -> FloatArray:
-    """Intersection over union of spans ``(B, 2)`` and ``(B, 2)``, ``(B,)`` in 0..1; 0 where both are empty."""
+    """Intersection over union of spans ``(B, 2)``: ``(B,)`` in 0..1, 0 where both are empty."""
     shared = np.minimum(first[:, 1], second[:, 1]) - np.maximum(first[:, 0], second[:, 0])
     shared = np.maximum(shared, 0)
     union = (first[:, 1] - first[:, 0]) + (second[:, 1] - second[:, 0]) - shared

@@ -76,7 +76,7 @@ def make_folds(windows: Windows, num_folds: int, config: SplitConfig, seed: int)
 
 
 def purge(windows: Windows, split: Split, overlaps: Overlaps, embargo_bars: int = 0) -> Split:
-    """`split` without the training windows that share a bar with validation or are too near to it."""
+    """`split` without the training windows that share a bar with validation or are too near."""
     in_validation = np.zeros(len(windows), dtype=bool)
     in_validation[split.validation] = True
     tainted = np.zeros(len(windows), dtype=bool)
@@ -101,7 +101,7 @@ def _group_order(windows: Windows, rng: np.random.Generator | None) -> IntArray:
 
 
 def _first_groups(group: IntArray, order: IntArray, share: float) -> BoolArray:
-    """``(B,)``: True in the first groups of `order` that together hold about `share` of the windows."""
+    """``(B,)``: True in the first groups of `order` that hold about `share` of the windows."""
     rank = np.unique(group, return_inverse=True)[1]
     size = np.bincount(rank)
     before = np.cumsum(size[order]) - size[order]
@@ -110,7 +110,7 @@ def _first_groups(group: IntArray, order: IntArray, share: float) -> BoolArray:
 
 
 def _too_near(windows: Windows, in_validation: BoolArray, embargo_bars: int) -> BoolArray:
-    """``(B,)``: True where a window starts less than T + embargo minutes from a validation window."""
+    """``(B,)``: True less than T + embargo minutes from the start of a validation window."""
     start = windows.start_time
     validation = np.sort(start[in_validation & (start >= 0)])
     if not len(validation):

@@ -46,7 +46,7 @@ class Market:
 
 
 def make_market(num_bars: int, seed: int) -> Market:
-    """Regime-switching volatility with fat tails, expansions about every 265 bars, distractors between."""
+    """Regime-switching volatility, fat tails, an expansion about every 265 bars, distractors."""
     rng = np.random.default_rng(seed)
     volatility = _regimes(num_bars, rng)
     drift, quiet = np.zeros(num_bars), np.ones(num_bars)
@@ -87,15 +87,13 @@ def windows_table(
     """
     rng = np.random.default_rng(seed)
     rows: list[dict[str, Any]] = []
-    number = 0
-    for span_id in np.repeat(np.arange(len(market.spans)), per_span):
+    for number, span_id in enumerate(np.repeat(np.arange(len(market.spans)), per_span)):
         span = market.spans[span_id] + rng.choice([-1, 0, 1], size=2, p=[0.2, 0.6, 0.2])
         begin = int(span[0]) - int(rng.integers(5, WINDOW_BARS - 20))
         for offset in (0, 52, -52) if shifts else (0,):
             row = _window_row(market, int(span_id), span, begin, offset, number)
             if row is not None:
                 rows.append(row)
-        number += 1
         if len(rows) >= num_windows:
             break
     rows = rows[:num_windows]
@@ -163,7 +161,7 @@ def _plant_expansion(
 def _plant_distractors(
     drift: FloatArray, quiet: FloatArray, after: int, rng: np.random.Generator
 ) -> None:
-    """What catches a rule: a spike that is taken back, a short burst, a noisy stretch without aim."""
+    """What catches a rule: a spike that is taken back, a short burst, a noisy stretch."""
     at = after + rng.integers(30, 90, size=3)
     sign = rng.choice([-1.0, 1.0], size=3)
     drift[at[0] : at[0] + 2] += sign[0] * np.array([3.5, -3.2])

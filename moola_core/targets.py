@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from moola_core.spans import FloatArray, IntArray, span_mask
 
@@ -16,10 +19,9 @@ def soft_mask(spans: IntArray, num_bars: int, edge_width: float) -> FloatArray:
     """
     if edge_width == 0:
         return span_mask(spans, num_bars).astype(np.float64)
-    middle = np.arange(num_bars) + 0.5  # a bar is judged at its middle
-    rise = _logistic((middle - spans[:, :1]) / edge_width)
-    fall = _logistic((spans[:, 1:] - middle) / edge_width)
-    return rise * fall
+    middle = np.arange(num_bars, dtype=np.float64) + 0.5  # a bar is judged at its middle
+    rise, fall = middle - spans[:, :1], spans[:, 1:] - middle
+    return _logistic(rise / edge_width) * _logistic(fall / edge_width)
 
 
 def pointer(spans: IntArray, num_bars: int) -> FloatArray:
@@ -29,7 +31,7 @@ def pointer(spans: IntArray, num_bars: int) -> FloatArray:
 
 
 def edge_rows(spans: IntArray, num_bars: int, edge_width: float) -> tuple[FloatArray, FloatArray]:
-    """``(B, T)`` and ``(B, T)``: distributions over the bars of the first and of the last bar inside.
+    """Two ``(B, T)``: distributions over the bars, of the first and of the last bar inside.
 
     Gaussian with a standard deviation of `edge_width` bars (0: one-hot); each row sums to 1.
     """
@@ -52,5 +54,5 @@ def _row_about(bar: IntArray, num_bars: int, width: float) -> FloatArray:
     return row / row.sum(axis=1, keepdims=True)
 
 
-def _logistic(x: FloatArray) -> FloatArray:
+def _logistic(x: NDArray[np.floating[Any]]) -> FloatArray:
     return 0.5 * (1.0 + np.tanh(0.5 * x))  # no overflow, unlike 1 / (1 + exp(-x))

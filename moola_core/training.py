@@ -35,6 +35,14 @@ class Stopped(Exception):  # noqa: N818 - a request that was met, not an error
     """Training was asked to stop, and did so after a checkpoint."""
 
 
+def _report_nothing(kind: str, keys: dict[str, Any]) -> None:
+    del kind, keys
+
+
+def _go_on() -> bool:
+    return False
+
+
 @dataclass
 class Run:
     """Everything that training works on; `progress` is what a checkpoint restores.
@@ -52,8 +60,8 @@ class Run:
     validation: WindowTensors
     truth: Truth
     device: torch.device
-    report: Report = lambda kind, keys: None
-    is_stopping: Callable[[], bool] = lambda: False
+    report: Report = field(default=_report_nothing)
+    is_stopping: Callable[[], bool] = field(default=_go_on)
     checkpoints: Path | None = None
     identity: dict[str, Any] = field(default_factory=dict)
 
@@ -134,7 +142,7 @@ def train_epoch(run: Run) -> None:
     training, progress = run.recipe.training, run.progress
     run.model.train()
     run.sampler.set_state(run.epoch_start)
-    # shape: (B,) each; drawn on the CPU, so that every device trains in the same order
+    # the shape is now (B,) each; drawn on the CPU, so that every device trains in the same order
     order = torch.randperm(len(run.train), generator=run.sampler).to(run.device)
     mirrored = torch.rand(len(run.train), generator=run.sampler).to(run.device) < 0.5
     size = training.batch_size
@@ -163,7 +171,7 @@ def train_epoch(run: Run) -> None:
 
 
 def learning_rate(training: TrainingConfig, epoch: int, batch: int, num_batches: int) -> float:
-    """The rate of one step: constant, or falling as a half cosine from the first step to 0 at the end.
+    """The rate of one step: constant, or falling to 0 over all epochs as a half cosine.
 
     Loshchilov & Hutter (2017), SGDR, eq. 5, without restarts.
     """
@@ -175,7 +183,7 @@ def learning_rate(training: TrainingConfig, epoch: int, batch: int, num_batches:
 
 @torch.no_grad()
 def evaluate(run: Run) -> tuple[dict[str, float], Predictions]:
-    """The criterion's total and raw losses on validation, by the formula of training; and the answers."""
+    """On validation: total and raw losses, by the formula of training; and the model's answers."""
     run.model.eval()
     sums = torch.zeros_like(run.sums)
     answers = []

@@ -191,16 +191,16 @@ def _row_faults(table: pa.Table) -> Iterator[Fault]:
     """Faults of each row, the cause before its consequences."""
     present = [*REQUIRED, *(["start_timestamp"] if "start_timestamp" in table.column_names else [])]
     for name in present:
-        for row in np.flatnonzero(_is_null(table[name])):
-            yield Fault(int(row), name, "null", "a value")
+        for empty in np.flatnonzero(_is_null(table[name])):
+            yield Fault(int(empty), name, "null", "a value")
     yield from _repeated_ids(table["window_id"].to_pylist())
     for row, label in enumerate(table["label"].to_pylist()):
         if label not in LABELS:
             yield Fault(row, "label", repr(label), " or ".join(LABELS))
     yield from _span_faults(table)
     fraction = table["overlap_fraction"].to_numpy().astype(np.float64)
-    for row in np.flatnonzero(~((fraction > 0) & (fraction <= 1))):
-        yield Fault(int(row), "overlap_fraction", f"{fraction[row]:g}", "a share in (0, 1]")
+    for wrong in np.flatnonzero(~((fraction > 0) & (fraction <= 1))):
+        yield Fault(int(wrong), "overlap_fraction", f"{fraction[wrong]:g}", "a share in (0, 1]")
     yield from _bar_faults(table["features"].combine_chunks())
 
 

@@ -1,0 +1,70 @@
+"""Score a run's trained model on a file of labelled windows, beside the rules.
+
+    python -m jobs.evaluate --run RUN_FOLDER --file labelled/test_1000.parquet --data DIR
+
+Nothing is chosen here: the decoder is the run's own, and the rules' fee comes from the run's
+training file. Read a test file once per row of a final table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from moola_core.errors import JobError
+from moola_core.events import write_json
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the job; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="jobs.evaluate", description="score a trained model")
+    parser.add_argument("--run", type=Path, required=True, help="folder of a run, with artifacts/")
+    parser.add_argument("--file", required=True, help="labelled windows, below the data folder")
+    parser.add_argument("--data", default=os.environ.get("MOOLA_DATA_DIR"), help="$MOOLA_DATA_DIR")
+    parser.add_argument("--out", type=Path, help="write the scores as JSON too")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--skip-bad", action="store_true", help="leave faulty windows out")
+    arguments = parser.parse_args(argv)
+    try:
+        evaluate(arguments)
+    except JobError as err:
+        print(f"error: {err}", file=sys.stderr)
+        return err.exit_code
+    return 0
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    """Load, predict, score, print."""
+    from jobs.loading import data_folder, find_device, read_file, truth_of
+    from jobs.reporting import as_json, baseline_scores, print_scores
+    from moola_core.artifacts import load_model
+    from moola_core.decoding import decode
+    from moola_core.metrics import score
+
+    data_dir = data_folder(arguments.data)
+    trained = load_model(arguments.run / "artifacts", find_device(arguments.device))
+    windows, entry = read_file(data_dir, arguments.file, skip_bad=arguments.skip_bad)
+    labelled = trained.recipe.data.labelled.as_posix()
+    train, _ = read_file(data_dir, labelled, skip_bad=arguments.skip_bad)
+    predictions = trained.predict(windows.bars)
+    scores = score(decode(predictions, trained.decoder), predictions, truth_of(windows))
+    rules = baseline_scores(windows, train)
+    print(f"recipe {trained.recipe.name}, {len(windows)} windows of {arguments.file}")
+    print_scores(scores, rules)
+    if arguments.out is not None:
+        write_json(
+            arguments.out,
+            {
+                "recipe": trained.recipe.name,
+                "run": arguments.run.resolve().name,
+                "file": entry,
+                "scores": as_json(scores),
+                "baselines": {name: as_json(rule) for name, rule in rules.items()},
+            },
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
