@@ -1,4 +1,4 @@
-"""Whoever is killed: the job lives, its end is known or said to be unknown, and nobody else is hurt."""
+"""Whoever is killed: the job lives, its end is known or said to be unknown, no other is hurt."""
 
 from __future__ import annotations
 
