@@ -1,10 +1,10 @@
-"""Settings of the project and of its pods: read from files, unknown keys refused, errors in one line."""
+"""Settings of the project and of its pods: unknown keys refused, errors in one line."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -33,7 +33,7 @@ class PodConfig(Strict):
     user: str | None = None
     identity_file: Path | None = None
     host_key: str | None = Field(default=None, pattern=r"^SHA256:[A-Za-z0-9+/]{43}$")
-    root: str = Field(default="/workspace/moola", pattern=r"^/[^\0\n]+$")
+    root: str = Field(default="/workspace/moola", pattern=r"^/[^\x00\n]+$")
     python: str = "python3"
     price_per_hour: float | None = Field(default=None, ge=0)
 
@@ -44,6 +44,7 @@ class Project(Strict):
     folder: Path
     pod: str = "local"
     job: str = "jobs.train"
+    recipe: str = "jade"
     recipes: Path = Path("configs/train")
     results: Path = Path("results")
     data: dict[str, list[Path]] = {}
@@ -77,7 +78,7 @@ def find_project(start: Path) -> Project:
         if table is not None:
             return _validate(Project, {**table, "folder": folder}, path)
     raise ConfigError(
-        f"{start}: no project here, expected a pyproject.toml with [tool.moola-remote] in this folder or above",
+        f"{start}: no project here or above, expected a pyproject.toml with [tool.moola-remote]",
         "change to the project's folder",
     )
 
@@ -104,14 +105,19 @@ def load_pod(project: Project, name: str) -> PodConfig:
     return _validate(PodConfig, {"name": name, **table}, path)
 
 
-def _validate(model: type[Any], table: dict[str, Any], path: Path) -> Any:
+_Model = TypeVar("_Model", bound=Strict)
+
+
+def _validate(model: type[_Model], table: dict[str, Any], path: Path) -> _Model:
     try:
         return model.model_validate(table)
     except ValidationError as err:
         first = err.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            expected = ", ".join(name for name in model.model_fields if name not in ("name", "folder"))
+            expected = ", ".join(
+                name for name in model.model_fields if name not in ("name", "folder")
+            )
             raise ConfigError(f"{path}: unknown key {key!r}, expected one of {expected}") from err
         got = f", got {first['input']!r}" if first["type"] != "missing" else ""
         raise ConfigError(f"{path}: {key}: {first['msg'].lower()}{got}") from err

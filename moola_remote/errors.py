@@ -12,7 +12,7 @@ MoolaError
  └── RunLostError            22  the run's end can't be known
 
 0 is done, 1 a bug of ours, 2 wrong usage (click's), 130 interrupted.
-A message is one line: ``where: what is wrong, expected X, got Y``; `cure` is the command or the act that mends it.
+A message is one line: ``where: what is wrong, expected X, got Y``; `cure` is what mends it.
 """
 
 from __future__ import annotations

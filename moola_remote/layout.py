@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of one run, on the pod below ``runs/<id>`` and, once fetched, below ``results/<id>``."""
+    """The files of one run: on the pod in ``runs/<id>``, once fetched in ``results/<id>``."""
 
     path: PurePosixPath
 

@@ -30,7 +30,9 @@ def _imports(path: Path) -> Iterator[str]:
 def test_no_module_imports_what_its_layer_forbids(package: str) -> None:
     files = sorted((ROOT / package).rglob("*.py"))
     assert len(files) > 1
-    wrong = [(file.name, name) for file in files for name in _imports(file) if name in FORBIDDEN[package]]
+    wrong = [
+        (file.name, name) for file in files for name in _imports(file) if name in FORBIDDEN[package]
+    ]
     assert wrong == []
 
 
@@ -50,5 +52,7 @@ except SystemExit as end:
 heavy = {"torch", "fabric", "paramiko", "httpx", "numpy", "rich", "pydantic", "asyncssh", "yaml"}
 print(sorted(heavy & set(sys.modules)))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
     assert done.stdout.splitlines()[-1] == "[]"

@@ -12,8 +12,8 @@ import click
 
 from moola_remote import __version__
 from moola_remote.cli import deploy, doctor, fetch, pods, runs, train
-from moola_remote.cli.context import Session
 from moola_remote.errors import MoolaError
+from moola_remote.session import Session
 
 
 class RemoteGroup(click.Group):
@@ -39,9 +39,16 @@ def _tell(message: str, cure: str) -> None:
 
 
 @click.group(cls=RemoteGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--pod", metavar="NAME", envvar="MOOLA_POD", help="A file of configs/pods; default: the project's.")
+@click.option(
+    "--pod",
+    metavar="NAME",
+    envvar="MOOLA_POD",
+    help="A file of configs/pods; default: the project's.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON lines on stdout.")
-@click.option("-v", "--verbose", is_flag=True, help="Say on stderr what is done and how long it takes.")
+@click.option(
+    "-v", "--verbose", is_flag=True, help="Say on stderr what is done and how long it takes."
+)
 @click.version_option(__version__, prog_name="moola-remote")
 @click.pass_context
 def main(ctx: click.Context, pod: str | None, as_json: bool, verbose: bool) -> None:
@@ -56,7 +63,9 @@ def main(ctx: click.Context, pod: str | None, as_json: bool, verbose: bool) -> N
     if verbose:
         import logging
 
-        logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(relativeCreated)6.0f ms  %(message)s")
+        logging.basicConfig(
+            stream=sys.stderr, level=logging.INFO, format="%(relativeCreated)6.0f ms  %(message)s"
+        )
     ctx.obj = Session(pod_name=pod, as_json=as_json)
     ctx.call_on_close(ctx.obj.close)
 

@@ -1,0 +1,64 @@
+"""``fetch`` and ``compare``: bring results home, verified, and look at them."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from moola_remote.session import Session
+
+if TYPE_CHECKING:
+    from moola_remote.fetch import What
+
+
+@click.command()
+@click.argument("what", type=click.Choice(["results", "logs", "checkpoints", "all"]))
+@click.argument("run_id", metavar="[RUN]", required=False)
+@click.pass_obj
+def fetch(session: Session, what: What, run_id: str | None) -> None:
+    """Fetch a run's files into results/RUN, verified against the pod's manifest.
+
+    RUN is a run's id or the beginning of one; the latest by default. An interrupted fetch
+    goes on where it stopped.
+
+    \b
+    Example:
+      moola-remote fetch results
+    """
+    from moola_remote.cli.output import Transfers, print_fetched
+    from moola_remote.fetch import fetch_run
+    from moola_remote.runs import resolve
+
+    chosen = resolve(session.agent, run_id)
+    with Transfers(is_quiet=session.as_json) as transfers:
+        fetched = fetch_run(
+            session.transport,
+            session.agent,
+            chosen.run_id,
+            session.project.results_folder,
+            what=what,
+            progress=partial(transfers.update, what),
+        )
+    print_fetched(session, fetched)
+
+
+@click.command()
+@click.argument("run_ids", metavar="[RUN ...]", nargs=-1)
+@click.pass_obj
+def compare(session: Session, run_ids: tuple[str, ...]) -> None:
+    """Print a scoreboard of fetched runs; the latest two by default.
+
+    \b
+    Example:
+      moola-remote compare 20261122-1530 20261122-1541
+    """
+    from moola_remote.cli.output import print_scoreboard
+    from moola_remote.results import choose, load
+
+    chosen = choose(session.project.results_folder, run_ids)
+    print_scoreboard(session, {path.name: load(path) for path in chosen})
+
+
+COMMANDS = [fetch, compare]

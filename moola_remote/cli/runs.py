@@ -1,0 +1,90 @@
+"""``runs``, ``logs``, ``attach``, ``cancel``: what runs on the pod, and what it says."""
+
+from __future__ import annotations
+
+import click
+
+from moola_remote.session import Session
+
+
+@click.command()
+@click.pass_obj
+def runs(session: Session) -> None:
+    """List the pod's runs, newest last.
+
+    \b
+    Example:
+      moola-remote --json runs
+    """
+    from moola_remote.cli.output import print_runs
+    from moola_remote.runs import list_runs
+
+    print_runs(session, list_runs(session.agent))
+
+
+@click.command()
+@click.argument("run_id", metavar="[RUN]", required=False)
+@click.option("-f", "--follow", "is_following", is_flag=True, help="Go on until the run ends.")
+@click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
+@click.pass_obj
+def logs(session: Session, run_id: str | None, is_following: bool, tail: int | None) -> None:
+    """Print a run's log, made safe for a screen; the latest run's by default.
+
+    The bytes as they were written: moola-remote fetch logs.
+
+    \b
+    Example:
+      moola-remote logs --tail 20 -f
+    """
+    from moola_remote.cli.logs import print_log
+    from moola_remote.runs import resolve
+
+    print_log(session, resolve(session.agent, run_id), tail=tail, is_following=is_following)
+
+
+@click.command()
+@click.argument("run_id", metavar="[RUN]", required=False)
+@click.pass_obj
+def attach(session: Session, run_id: str | None) -> None:
+    """Show a run live, from its beginning; the latest by default. Ctrl-C leaves it running.
+
+    \b
+    Example:
+      moola-remote attach 20261122-1530
+    """
+    from moola_remote.cli.follow import watch
+    from moola_remote.runs import resolve
+
+    watch(session, resolve(session.agent, run_id).run_id)
+
+
+@click.command()
+@click.argument("run_id", metavar="[RUN]", required=False)
+@click.option(
+    "--grace", type=click.FloatRange(min=0), metavar="SECONDS", help="Between TERM and KILL."
+)
+@click.pass_obj
+def cancel(session: Session, run_id: str | None, grace: float | None) -> None:
+    """End a run and all its processes, and say what was verified.
+
+    \b
+    Example:
+      moola-remote cancel
+    """
+    from moola_remote.runs import cancel as cancel_run
+    from moola_remote.runs import resolve
+
+    found = resolve(session.agent, run_id)
+    if found.has_ended:
+        click.echo(f"run {found.run_id} has ended already: {found.state}", err=True)
+        return
+    done = cancel_run(session.agent, found.run_id, grace_s=grace)
+    if session.as_json:
+        session.answer(
+            {"run_id": found.run_id, "state": done.state.state, "killed": done.num_killed}
+        )
+    else:
+        click.echo(f"run {found.run_id}: {done.state.state}, {done.num_killed} processes ended")
+
+
+COMMANDS = [runs, logs, attach, cancel]

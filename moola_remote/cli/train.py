@@ -1,0 +1,87 @@
+"""``train`` and ``run``: start a job on the pod, and follow it."""
+
+from __future__ import annotations
+
+import click
+
+from moola_remote.session import Session
+
+
+@click.command()
+@click.option("--recipe", metavar="NAME", help="A file of configs/train; default: the project's.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's.")
+@click.option("--seed", type=click.IntRange(min=0), help="Instead of the recipe's.")
+@click.option("--use-crf", is_flag=True, help="Decode the span with a linear-chain CRF.")
+@click.option(
+    "--set", "settings", metavar="KEY=VALUE", multiple=True, help="Change one key of the recipe."
+)
+@click.option("--gpu", type=click.IntRange(min=0), help="Which GPU; default: the first free one.")
+@click.option("--detach", is_flag=True, help="Start it, print its id, and return.")
+@click.option(
+    "--dry-run", is_flag=True, help="Show what would be sent and started, and do nothing."
+)
+@click.pass_obj
+def train(
+    session: Session,
+    recipe: str | None,
+    epochs: int | None,
+    seed: int | None,
+    use_crf: bool,
+    settings: tuple[str, ...],
+    gpu: int | None,
+    detach: bool,
+    dry_run: bool,
+) -> None:
+    """Deploy what changed, start a training run, follow it to its end.
+
+    Ctrl-C ends the following, never the run. The exit code says how the run ended: 0 done,
+    20 failed, 21 cancelled, 22 lost.
+
+    \b
+    Example:
+      moola-remote train --recipe jade --epochs 40 --set learning_rate=0.002
+    """
+    from moola_remote.cli.follow import start
+    from moola_remote.specs import TrainOptions, train_argv
+
+    options = TrainOptions(epochs=epochs, seed=seed, use_crf=use_crf, settings=settings)
+    name = recipe or session.project.recipe
+    argv = train_argv(session.project, name, options)
+    start(session, argv, label=name, recipe=name, gpu=gpu, detach=detach, dry_run=dry_run)
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.option("--gpu", type=click.IntRange(min=0), help="Which GPU; default: the first free one.")
+@click.option("--detach", is_flag=True, help="Start it, print its id, and return.")
+@click.option(
+    "--dry-run", is_flag=True, help="Show what would be sent and started, and do nothing."
+)
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.pass_obj
+def run(
+    session: Session, gpu: int | None, detach: bool, dry_run: bool, command: tuple[str, ...]
+) -> None:
+    """Run any command on the pod, as a run: detached, logged, verified.
+
+    It starts in the code snapshot, with MOOLA_RUN_DIR and MOOLA_DATA_DIR; `python` is the
+    environment's.
+
+    \b
+    Example:
+      moola-remote run -- python -m jobs.review labelled/train_210.parquet
+    """
+    from moola_remote.cli.follow import start
+    from moola_remote.specs import label_of
+
+    start(
+        session,
+        list(command),
+        label=label_of(command),
+        recipe=None,
+        gpu=gpu,
+        detach=detach,
+        dry_run=dry_run,
+    )
+
+
+COMMANDS = [train, run]

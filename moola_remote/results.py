@@ -1,0 +1,47 @@
+"""Runs that were fetched: which there are, and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from moola_remote.errors import ConfigError
+from moola_remote.events import Result, load_result
+from moola_remote.screen import safe
+
+LATEST = 2
+
+
+def fetched(folder: Path) -> list[Path]:
+    """The folders of fetched runs with a result, oldest first; a run's id begins with its time."""
+    return sorted(
+        path.parent for path in folder.glob("*/result.json") if path.parent.name[0] != "."
+    )
+
+
+def choose(folder: Path, names: Sequence[str]) -> list[Path]:
+    """The runs that a person means, by id or its beginning; without names the latest two.
+
+    Raises:
+        ConfigError: none, or several, begin so.
+    """
+    there = fetched(folder)
+    if not there:
+        raise ConfigError(f"{folder}: no fetched runs with a result", "moola-remote fetch results")
+    return [_one(there, name) for name in names] if names else there[-LATEST:]
+
+
+def _one(there: Sequence[Path], name: str) -> Path:
+    found = [path for path in there if path.name.startswith(name)]
+    if len(found) != 1:
+        known = ", ".join(path.name for path in (found or there)[-3:])
+        raise ConfigError(
+            f"run {safe(name, 80)}: {len(found)} fetched runs begin so, expected one of {known}",
+            f"moola-remote fetch results {safe(name, 80)}",
+        )
+    return found[0]
+
+
+def load(path: Path) -> Result:
+    """What a fetched run's ``result.json`` says."""
+    return load_result(path / "result.json")

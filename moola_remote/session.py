@@ -1,0 +1,125 @@
+"""One command's view of the project and its pod: each part is made when it is first asked for."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from moola_remote.config import PodConfig, Project
+    from moola_remote.follow import Journal, Link
+    from moola_remote.layout import Laptop
+    from moola_remote.providers import Endpoint, Provider
+    from moola_remote.runs import Agent
+    from moola_remote.transport import Transport
+
+logger = logging.getLogger(__name__)
+
+
+class Session:
+    """The project, its pod, the connection to it and the agent on it.
+
+    Args:
+        pod_name: a file of ``configs/pods``; None takes the project's default.
+        as_json: answers are JSON lines on stdout.
+    """
+
+    def __init__(self, *, pod_name: str | None = None, as_json: bool = False) -> None:
+        self._pod_name = pod_name
+        self.as_json = as_json
+
+    @cached_property
+    def project(self) -> Project:
+        """The project that the current folder lies in."""
+        from moola_remote.config import find_project
+
+        return find_project(Path.cwd())
+
+    @cached_property
+    def laptop(self) -> Laptop:
+        """Where keys, pins and journals are kept."""
+        from moola_remote.layout import Laptop
+
+        return Laptop.of_user()
+
+    @cached_property
+    def pod(self) -> PodConfig:
+        """The pod's settings."""
+        from moola_remote.config import load_pod
+
+        return load_pod(self.project, self._pod_name or self.project.pod)
+
+    @cached_property
+    def provider(self) -> Provider:
+        """What makes this pod."""
+        from moola_remote.providers import provider_for
+
+        return provider_for(self.pod)
+
+    @cached_property
+    def endpoint(self) -> Endpoint:
+        """Where the pod is; the local pod is started if need be."""
+        return self.provider.up()
+
+    @cached_property
+    def transport(self) -> Transport:
+        """The connection; its host key is checked against the pin."""
+        return self.connect()
+
+    def connect(self) -> Transport:
+        """A connection of its own, for whoever has to reconnect."""
+        from moola_remote.transport import connect
+
+        return connect(
+            self.endpoint, known_hosts=self.laptop.known_hosts, ask=_ask_if_there_is_someone()
+        )
+
+    @cached_property
+    def agent(self) -> Agent:
+        """Our program on the pod."""
+        return self._agent_over(self.transport)
+
+    def link(self) -> Link:
+        """How the pod is reached, and reached again after a cut."""
+        from moola_remote.follow import Link
+
+        return Link(self.agent, lambda: self._agent_over(self.connect()))
+
+    def journal(self, run_id: str) -> Journal:
+        """What has arrived of a run's log and events."""
+        from moola_remote.follow import Journal
+
+        return Journal(self.laptop.journals / self.pod.name / run_id)
+
+    def _agent_over(self, transport: Transport) -> Agent:
+        from moola_remote.runs import Agent
+
+        return Agent(transport, root=self.endpoint.root, python=self.endpoint.python)
+
+    def answer(self, fields: dict[str, Any]) -> None:
+        """One JSON line on stdout."""
+        click.echo(json.dumps(fields))
+
+    def close(self) -> None:
+        """Close the connection if there is one."""
+        if "transport" in self.__dict__:
+            self.transport.close()
+
+
+def _ask_if_there_is_someone() -> Callable[[str], bool] | None:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+
+    def ask(fingerprint: str) -> bool:
+        return click.confirm(
+            f"The pod shows the host key {fingerprint}. Is it the right one?", err=True
+        )
+
+    return ask

@@ -1,0 +1,102 @@
+"""What is asked of the agent: run ids, command lines and specs."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import PurePosixPath
+from typing import Any
+
+from moola_remote import __version__
+from moola_remote.config import Project
+from moola_remote.errors import ConfigError
+
+GRACE_S = 10.0
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What `train` changes in a recipe; None keeps the recipe's value."""
+
+    epochs: int | None = None
+    seed: int | None = None
+    use_crf: bool = False
+    settings: tuple[str, ...] = ()
+
+
+def new_run_id(label: str) -> str:
+    """``20261122-153012-jade-3f2a``: UTC time, what it is, and four random hex digits."""
+    now = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
+    return f"{now}-{label_of([label])}-{secrets.token_hex(2)}"
+
+
+def label_of(command: Sequence[str]) -> str:
+    """A word for a run id: the module of ``python -m``, else the program; ``[a-z0-9-]{1,24}``.
+
+    >>> label_of(["python", "-m", "jobs.review", "--x"])
+    'review'
+    >>> label_of(["/bin/Some Tool"])
+    'some-tool'
+    """
+    words = list(command)
+    word = (
+        words[words.index("-m") + 1].rpartition(".")[2]
+        if "-m" in words[:-1]
+        else PurePosixPath(words[0]).name
+    )
+    return re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-")[:24] or "run"
+
+
+def train_argv(project: Project, recipe: str, options: TrainOptions) -> list[str]:
+    """The command line of a training run, as the pod will see it.
+
+    Raises:
+        ConfigError: no such recipe, or a setting that is not ``key=value``.
+    """
+    config = project.recipes / f"{recipe}.yaml"
+    known = sorted(file.stem for file in (project.folder / project.recipes).glob("*.yaml"))
+    if recipe not in known:
+        raise ConfigError(
+            f"recipe {recipe!r}: unknown, expected one of {', '.join(known) or 'none'}",
+            f"choose with --recipe, or write {config}",
+        )
+    for setting in options.settings:
+        if "=" not in setting:
+            raise ConfigError(f"--set {setting}: expected KEY=VALUE")
+    return [
+        *("python", "-m", project.job, "--config", config.as_posix()),
+        *(["--epochs", str(options.epochs)] if options.epochs is not None else []),
+        *(["--seed", str(options.seed)] if options.seed is not None else []),
+        *(["--use-crf"] if options.use_crf else []),
+        *(word for setting in options.settings for word in ("--set", setting)),
+    ]
+
+
+def make_spec(
+    run_id: str,
+    argv: Sequence[str],
+    *,
+    trees: dict[str, str | None],
+    recipe: str | None = None,
+    gpu: int | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    """The spec of docs/protocol.md; `trees` has the digests of code, data and environment."""
+    return {
+        "schema": 1,
+        "run_id": run_id,
+        "argv": list(argv),
+        "env": {},
+        **trees,
+        "gpu": gpu,
+        "recipe": recipe,
+        "grace_s": GRACE_S,
+        "client": {"version": __version__, "host": socket.gethostname()},
+        "limits": {"max_time_s": None, "max_cost_usd": None, "idle_stop_s": None},
+        "on_finish": None,
+        **more,
+    }
