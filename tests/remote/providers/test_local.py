@@ -143,7 +143,9 @@ def test_a_command_sees_nothing_of_the_shell_that_called_up(
     assert b"SigIgn:\t0000000000000000" in done.stdout
 
 
-def test_the_log_is_bounded(provider: LocalProvider, tmp_path: Path) -> None:
+def test_the_log_keeps_the_begin_of_a_long_command_line_alone(
+    provider: LocalProvider, tmp_path: Path
+) -> None:
     provider.up()
     client = client_of(provider, tmp_path)
     client.ssh(f": {'x' * 100_000}")
