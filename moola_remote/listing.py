@@ -6,6 +6,7 @@ nobody wonders on the pod where a file is. Empty directories stay too: git has n
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
 import stat
@@ -13,7 +14,6 @@ import subprocess
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -23,20 +23,25 @@ from moola_remote.screen import safe
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
+
+def _any_of(*patterns: str) -> re.Pattern[str]:
+    return re.compile("|".join(map(fnmatch.translate, patterns)))
+
+
 IGNORE_FILE = ".moolaignore"
 # Folders of tools; what has a pyvenv.cfg is a virtual environment under any name.
 TOOL_FOLDERS = {
     *(".git", ".hg", ".svn", "__pycache__", ".venv", "node_modules", ".tox", ".nox"),
     *(".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", ".ipynb_checkpoints"),
 }
-SECRETS = (
+SECRETS = _any_of(
     *(".env", ".env.*", "*.pem", "*.key", "*.p12", "*.pfx", "*.ppk", "*.jks", "*.keystore"),
     *("*.kdbx", "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", ".netrc", "_netrc", ".pypirc"),
     *(".npmrc", ".git-credentials", ".htpasswd", ".pgpass", "kubeconfig", "credentials"),
     *("credentials.json", "credentials.toml", "credentials.y*ml", "credentials.ini"),
     *("secrets.json", "secrets.toml", "secrets.y*ml", "secrets.ini", "service-account*.json"),
 )
-NO_SECRETS = (".env.example", ".env.sample", ".env.template", ".env.dist", "*.pub")
+NO_SECRETS = _any_of(".env.example", ".env.sample", ".env.template", ".env.dist", "*.pub")
 SECRET_FOLDERS = {".ssh", ".aws", ".gnupg", ".kube", ".docker", ".runpod"}
 SECRET = "looks like a secret"
 PRIVATE_KEY = re.compile(rb"\s*-----BEGIN [A-Z ]*PRIVATE KEY")
@@ -116,6 +121,7 @@ def list_tree(
         names: Iterable[bytes] = _walk(folder, ignore=False)
     elif is_in_git(folder):
         names = _less(IGNORE_FILE, folder, _git_list(folder))
+        _tell_ignored(folder, leavings)
     else:
         names = _walk(folder, ignore=True)
     skipped = tuple(PurePosixPath(path).as_posix() for path in exclude)
@@ -176,6 +182,14 @@ def _git_list(folder: Path, prefix: bytes = b"") -> Iterator[bytes]:
                 yield from _git_list(inner, prefix + name.rstrip(b"/") + b"/")
         else:
             yield prefix + name
+
+
+def _tell_ignored(folder: Path, leavings: Leavings) -> None:
+    """What git ignores here; a folder as a whole is one name, and nothing's size is looked at."""
+    ignored = git(folder, "ls-files", "-oi", "--exclude-standard", "--directory", "-z")
+    for path in ignored.decode("utf-8", "replace").split("\0"):
+        if path and not TOOL_FOLDERS.intersection(path.split("/")):
+            leavings.add("ignored by git", path, 0)
 
 
 def _less(ignore_file: str, folder: Path, names: Iterable[bytes]) -> Iterator[bytes]:
@@ -260,9 +274,7 @@ def is_secret(path: str) -> bool:
     *folders, name = path.lower().split("/")
     if SECRET_FOLDERS.intersection(folders):
         return True
-    if any(fnmatch(name, pattern) for pattern in NO_SECRETS):
-        return False
-    return any(fnmatch(name, pattern) for pattern in SECRETS)
+    return bool(SECRETS.match(name)) and not NO_SECRETS.match(name)
 
 
 def _holds_private_key(path: Path, status: os.stat_result) -> bool:
