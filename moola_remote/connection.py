@@ -209,8 +209,9 @@ class FabricChannel:
             raise self._transport.silence(timeout_s) from err
         except EOFError as err:
             raise self._transport.lost() from err
-        # A lost connection ends the stream too, but then nobody has sent an EOF.
-        if not data and not self._channel.eof_received:
+        # A lost connection ends the stream too, but then nobody has sent an EOF. Some servers
+        # close a channel without one.
+        if not data and not self._channel.eof_received and self._transport.is_lost():
             raise self._transport.lost()
         return data
 
