@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 from moola_remote.config import PodConfig
 from moola_remote.errors import ConfigError, UnreachableError
 from moola_remote.providers import provider_for
-from moola_remote.providers.folder import VERSION, LocalPodFolder
+from moola_remote.providers.folder import VERSION, LocalPodFolder, identity_of
 from moola_remote.providers.local import LocalProvider
 from tests.remote.providers.conftest import Client
 from tests.servers import ssh_options
@@ -87,9 +88,10 @@ def test_keys_stay_over_a_stop_and_only_the_port_may_change(provider: LocalProvi
 
 def test_a_killed_server_is_not_believed_and_comes_up_again(provider: LocalProvider) -> None:
     provider.up()
-    os.kill(_pid(provider), signal.SIGKILL)
-    while _serves(_pid(provider)):
-        pass
+    pid = _pid(provider)
+    os.kill(pid, signal.SIGKILL)
+    while identity_of(pid):  # the pytest timeout is the deadline
+        time.sleep(0.01)
     assert provider.status().state == "stopped"
     assert provider.up() == provider.endpoint()
 
