@@ -77,7 +77,8 @@ def test_windows_are_read_as_they_were_written(labelled_file: Path) -> None:
     assert windows.bars.shape == (60, 105, 4)
     assert (windows.bars[3] == np.array(rows[3]["features"])).all()
     assert windows.spans[3].tolist() == [rows[3]["expansion_start"], rows[3]["expansion_end"] + 1]
-    assert windows.start_time[3] == rows[3]["start_timestamp"].value
+    start = pq.read_table(labelled_file)["start_timestamp"].cast(pa.int64())
+    assert windows.start_time.tolist() == start.to_pylist()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,73 @@
+"""The CRF against the enumeration of all paths, and against pytorch-crf."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from torch import Tensor
+
+from moola_core.crf import SpanCrf
+
+
+@pytest.fixture
+def crf() -> SpanCrf:
+    torch.manual_seed(0)
+    crf = SpanCrf(num_tags=3).double()
+    for parameter in crf.parameters():
+        torch.nn.init.normal_(parameter)
+    return crf
+
+
+def _score(crf: SpanCrf, emissions: Tensor, tags: tuple[int, ...]) -> Tensor:
+    score = crf.start_transitions[tags[0]] + crf.end_transitions[tags[-1]]
+    for t, tag in enumerate(tags):
+        score = score + emissions[t, tag]
+    for before, after in itertools.pairwise(tags):
+        score = score + crf.transitions[before, after]
+    return score
+
+
+@pytest.mark.parametrize("num_bars", [1, 2, 3, 4, 5, 7])
+def test_loss_marginals_and_best_path_equal_the_enumeration(crf: SpanCrf, num_bars: int) -> None:
+    emissions = torch.randn(2, num_bars, 3, dtype=torch.float64)
+    paths = list(itertools.product(range(3), repeat=num_bars))
+    tags = torch.tensor([paths[0], paths[-1]])
+    for b in range(2):
+        scores = torch.stack([_score(crf, emissions[b], path) for path in paths])
+        partition = torch.logsumexp(scores, dim=0)
+        loss = (partition - _score(crf, emissions[b], tuple(tags[b].tolist()))) / num_bars
+        torch.testing.assert_close(crf.nll_per_bar(emissions, tags)[b], loss)
+        probs = torch.softmax(scores, dim=0)
+        marginal = torch.zeros(num_bars, 3, dtype=torch.float64)
+        for path, prob in zip(paths, probs, strict=True):
+            marginal[torch.arange(num_bars), list(path)] += prob.detach()
+        torch.testing.assert_close(crf.marginals(emissions)[b], marginal)
+        assert crf.best_path(emissions)[b].tolist() == list(paths[int(scores.argmax())])
+
+
+def test_loss_and_its_gradient_equal_those_of_pytorch_crf(crf: SpanCrf) -> None:
+    emissions = torch.randn(4, 105, 3, dtype=torch.float64, requires_grad=True)
+    tags = torch.randint(0, 3, (4, 105))
+    mask = torch.ones(4, 105, dtype=torch.bool)
+    parameters = [emissions, *crf.parameters()]
+    ours = crf.nll_per_bar(emissions, tags).sum()
+    theirs = -crf(emissions, tags, mask=mask, reduction="sum") / 105
+    torch.testing.assert_close(ours, theirs)
+    for mine, other in zip(
+        torch.autograd.grad(ours, parameters), torch.autograd.grad(theirs, parameters), strict=True
+    ):
+        torch.testing.assert_close(mine, other)
+
+
+def test_marginals_are_probabilities_and_keep_the_graph_out(crf: SpanCrf) -> None:
+    with torch.no_grad():
+        marginals = crf.marginals(torch.randn(3, 105, 3, dtype=torch.float64))
+    assert not marginals.requires_grad
+    torch.testing.assert_close(marginals.sum(dim=2), torch.ones(3, 105, dtype=torch.float64))
+
+
+def test_shapes_that_differ_are_refused(crf: SpanCrf) -> None:
+    with pytest.raises(ValueError, match=r"got \(2, 5, 3\) and \(2, 4\)"):
+        crf.nll_per_bar(torch.zeros(2, 5, 3).double(), torch.zeros(2, 4, dtype=torch.int64))

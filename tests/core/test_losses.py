@@ -1,0 +1,97 @@
+"""Losses against the textbook's formulas in float64, and their gradients against differences."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from moola_core.losses import (
+    countdown_loss,
+    edges_loss,
+    pointer_loss,
+    probability_span_loss,
+    soft_span_loss,
+    type_loss,
+)
+
+
+def _random(*shape: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, dtype=torch.float64, generator=generator)
+
+
+def _soft_target() -> Tensor:
+    return torch.sigmoid(_random(3, 5, seed=1))
+
+
+@pytest.mark.parametrize("pos_weight", [1.0, 13.1])
+@pytest.mark.parametrize("loss", [soft_span_loss, probability_span_loss])
+def test_span_losses_equal_the_cross_entropy(loss: object, pos_weight: float) -> None:
+    assert callable(loss)
+    logits, target = _random(3, 5), _soft_target()
+    if loss is probability_span_loss:
+        target = target.round()  # with soft targets the seed's form weighs otherwise
+    expected = []
+    for row in range(3):
+        nats = 0.0
+        for t in range(5):
+            p, y = 1 / (1 + math.exp(-float(logits[row, t]))), float(target[row, t])
+            nats -= pos_weight * y * math.log(p) + (1 - y) * math.log(1 - p)
+        expected.append(nats / 5)
+    actual = loss(logits, target, pos_weight=pos_weight)
+    torch.testing.assert_close(actual, torch.tensor(expected, dtype=torch.float64))
+
+
+def test_the_span_loss_on_logits_does_not_saturate() -> None:
+    logits = torch.tensor([[-200.0]], requires_grad=True)
+    (gradient,) = torch.autograd.grad(soft_span_loss(logits, torch.ones(1, 1)).sum(), logits)
+    assert gradient.item() == pytest.approx(-1)
+
+
+@pytest.mark.parametrize("delta", [0.08, 1.0])
+def test_huber_losses_are_quadratic_then_linear(delta: float) -> None:
+    error = torch.tensor([[0.5 * delta, -3 * delta]], dtype=torch.float64)
+    expected = (0.5 * (0.5 * delta) ** 2 + delta * (3 * delta - 0.5 * delta)) / 2
+    zero = torch.zeros_like(error)
+    assert pointer_loss(error, zero, delta=delta).item() == pytest.approx(expected)
+    assert countdown_loss(error, zero, delta=delta).item() == pytest.approx(expected)
+
+
+def test_the_type_loss_is_the_log_probability() -> None:
+    logits, types = _random(4, 3), torch.tensor([0, 2, 1, 1])
+    expected = -torch.log_softmax(logits, dim=1)[torch.arange(4), types]
+    torch.testing.assert_close(type_loss(logits, types), expected)
+
+
+def test_the_edges_loss_is_the_mean_of_two_cross_entropies() -> None:
+    start, stop = _random(3, 7), _random(3, 7, seed=1)
+    rows = torch.softmax(_random(2, 3, 7, seed=2), dim=2)
+    expected = -(rows[0] * torch.log_softmax(start, dim=1)).sum(dim=1) / 2
+    expected -= (rows[1] * torch.log_softmax(stop, dim=1)).sum(dim=1) / 2
+    torch.testing.assert_close(edges_loss(start, stop, rows[0], rows[1]), expected)
+
+
+def test_gradients_equal_differences() -> None:
+    logits, target = _random(3, 5).requires_grad_(), _soft_target()
+    rows = torch.softmax(_random(3, 5, seed=3), dim=1)
+    types = torch.tensor([0, 4, 2])
+    checks = [
+        lambda x: soft_span_loss(x, target, pos_weight=13.1),
+        lambda x: probability_span_loss(x, target),
+        lambda x: type_loss(x, types),
+        lambda x: pointer_loss(x, target),
+        lambda x: countdown_loss(x, target),
+        lambda x: edges_loss(x, 2 * x, rows, rows),
+    ]
+    for check in checks:
+        assert torch.autograd.gradcheck(check, (logits,))
+
+
+def test_shapes_that_differ_are_refused_with_both() -> None:
+    with pytest.raises(
+        ValueError, match=r"logits and target of one shape, got \(3, 5\) and \(3, 4\)"
+    ):
+        soft_span_loss(torch.zeros(3, 5), torch.zeros(3, 4))
