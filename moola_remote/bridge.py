@@ -152,9 +152,8 @@ def _close_with(conn: socket.socket, channel: paramiko.Channel) -> None:
 
 def _copy(read: Callable[[int], bytes], fd: int) -> bool:
     """Everything from `read` to `fd`; False when nobody reads there any more."""
-    with contextlib.suppress(
-        BrokenPipeError, EOFError
-    ):  # EOFError is paramiko's, when the connection goes
+    # EOFError is paramiko's, when the connection goes; rsync's end is a pipe or a socket.
+    with contextlib.suppress(ConnectionError, EOFError):
         while data := read(BLOCK):
             view = memoryview(data)
             while view:

@@ -159,7 +159,8 @@ class FabricTransport:
 
     def _rsync(self, argv: list[str], files: Sequence[str], job: bridge.Rsync) -> int:
         started = time.monotonic()
-        names = b"".join(name.encode() + b"\0" for name in files)
+        # Without "./" rsync takes a name that begins with # or ; for a comment.
+        names = b"".join(b"./" + name.encode() + b"\0" for name in files)
         code, sent, stderr = job.run(argv, names)
         if code != 0:
             raise self.lost() if self.is_lost() else rsync.failure(job.where, code, stderr)

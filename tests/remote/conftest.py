@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from moola_remote.providers import Endpoint
+from moola_remote.transport import Transport, connect
+from tests.remote.lines import Line
 from tests.remote.pods import AgentPod
 
 
@@ -16,3 +19,26 @@ def pod(tmp_path: Path) -> Iterator[AgentPod]:
     pod = AgentPod(tmp_path / "pod root")
     yield pod
     pod.clear()
+
+
+@pytest.fixture(params=["openssh_server", "local_pod"])
+def endpoint(request: pytest.FixtureRequest) -> Endpoint:
+    """Each server in turn."""
+    found: Endpoint = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def transport(endpoint: Endpoint, tmp_path: Path) -> Iterator[Transport]:
+    """A connection to `endpoint`."""
+    made = connect(endpoint, known_hosts=tmp_path / "known_hosts")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def line(openssh_server: Endpoint) -> Iterator[Line]:
+    """A line to the OpenSSH server."""
+    made = Line(openssh_server.port)
+    yield made
+    made.cut()
