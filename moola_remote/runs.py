@@ -173,13 +173,18 @@ class Agent:
         """Put the agent on the pod: written aside, then renamed.
 
         Raises:
-            UnreachableError: the pod doesn't take it.
+            ConfigError: its folder can't be written.
+            UnreachableError: the connection was lost.
         """
         folder, name = str(self._path.parent), self._path.name
         argv = ["sh", "-c", UPLOAD, "sh", folder, name, str(len(self._content))]
         done = self.transport.run(argv, stdin=self._content)
         if done.returncode != 0:
-            raise UnreachableError(f"pod: {folder} can't be written: {last_words(done.stderr)}")
+            said = last_words(done.stderr) or "it arrived in part"
+            raise ConfigError(
+                f"pod: {safe(folder)} can't be written: {said}",
+                "mend `root` in the pod's file, or make room on the pod",
+            )
         logger.info("agent %s: uploaded, %d bytes", self.digest, len(self._content))
 
     def open(self, verb: str, *args: str) -> Channel:
@@ -227,14 +232,14 @@ class Agent:
 
 
 def read_progress(channel: Channel, say: Callable[[str], None], timeout_s: float) -> bytes:
-    """Say each line of a stream but the last, which is returned."""
+    """Say each line of a stream up to the answer, or what stands for one, which is returned."""
     pending = b""
     while part := channel.read(1 << 16, timeout_s):
         *lines, pending = (pending + part).split(b"\n")
         # A line without an end is no progress that anybody could read.
         pending = pending[-MAX_ANSWER_BYTES:]
         for line in lines:
-            if line.startswith(b'{"ok"'):
+            if line.startswith(b'{"ok"') or b"can't open file" in line:
                 return line
             say(safe(line.decode("utf-8", "replace"), MAX_LINE))
     return pending

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import secrets
@@ -98,6 +99,10 @@ class AgentPod:
         """Until the job has written something."""
         wait_until(lambda: text in (self.folder(run_id) / "log").read_text(encoding="utf-8"))
 
+    def wait_for_size(self, run_id: str, size: int) -> None:
+        """Until the log has so many bytes."""
+        wait_until(lambda: (self.folder(run_id) / "log").stat().st_size >= size)
+
     def process(self, run_id: str, who: str) -> int:
         """The pid of a run's ``supervisor``, ``keeper`` or ``job``."""
         state = self.stored(run_id)
@@ -112,7 +117,7 @@ class AgentPod:
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
         for pid in pids:
-            wait_until(lambda pid=pid: not is_alive(pid))
+            wait_until(functools.partial(is_gone, pid))
 
     def edit(self, run_id: str, name: str, **changes: Any) -> None:
         """Change keys of one of the run's JSON files."""
@@ -124,6 +129,11 @@ class AgentPod:
         for path in (self.root / "runs").glob("[a-z]*"):
             with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
                 self.ask("cancel", path.name, "--grace", "0")
+
+
+def is_gone(pid: int) -> bool:
+    """The contrary of `is_alive`."""
+    return not is_alive(pid)
 
 
 def is_alive(pid: int) -> bool:

@@ -34,7 +34,8 @@ def test_twenty_starts_of_one_id_at_once_run_it_once(pod: AgentPod) -> None:
 def test_a_start_that_is_cut_anywhere_and_tried_again_runs_once(pod: AgentPod) -> None:
     dice = random.Random(4)
     for number in range(20):
-        spec = {"run_id": f"test-cut-{number}", "argv": ["sh", "-c", "echo ran"], "gpu": -1}
+        run_id = f"test-cut-{number}"
+        spec = {"run_id": run_id, "argv": ["sh", "-c", "echo ran"], "gpu": -1}
         first = subprocess.Popen(
             pod.argv("start"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
         )
@@ -47,8 +48,8 @@ def test_a_start_that_is_cut_anywhere_and_tried_again_runs_once(pod: AgentPod) -
         assert first.stdout is not None
         first.stdout.close()
         assert pod.ask("start", stdin=spec)["ok"]
-        assert pod.wait(spec["run_id"])["state"] == "SUCCEEDED"
-        assert (pod.folder(spec["run_id"]) / "log").read_text() == "ran\n"
+        assert pod.wait(run_id)["state"] == "SUCCEEDED"
+        assert (pod.folder(run_id) / "log").read_text() == "ran\n"
 
 
 def test_starting_an_ended_run_again_answers_with_its_end(pod: AgentPod) -> None:

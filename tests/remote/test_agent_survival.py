@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,7 +96,7 @@ def test_an_innocent_process_with_the_jobs_number_is_never_signalled(
     pod.kill(run_id, "supervisor", "keeper", "job")
     innocent = stranger()
     try:
-        told = {"pid": innocent.pid}
+        told: dict[str, Any] = {"pid": innocent.pid}
         if why == "another boot":
             told = {**agent.identity(innocent.pid), "boot": "another"}
             pod.edit(run_id, "state.json", supervisor=told, heartbeat_at=time.time() - 60)
@@ -176,7 +178,7 @@ def test_a_new_agent_file_takes_over_what_an_old_one_started(pod: AgentPod) -> N
     """Under a running job the agent's file may go: nothing of it is read again."""
     old = pod.root / "agent" / "old.py"
     old.parent.mkdir(parents=True)
-    old.write_bytes(agent.Path(agent.__file__).read_bytes())
+    old.write_bytes(Path(agent.__file__).read_bytes())
     run_id = "test-upgrade"
     spec = f'{{"run_id": "{run_id}", "argv": ["sh", "-c", "sleep 1; exit 7"]}}'
     argv = [pod.python, "-ISB", str(old), "--root", str(pod.root), "start"]
