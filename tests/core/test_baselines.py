@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import numpy as np
+
+from moola_core.baselines import (
+    choose_fee,
+    fastest_segment,
+    largest_bar,
+    largest_move,
+)
+from moola_core.spans import FloatArray, span_iou
+
+
+def _planted(rng: np.random.Generator, start: int, stop: int) -> FloatArray:
+    """``(20, 105, 4)``: noise of 1 and a run of 3 a bar over ``[start, stop)``."""
+    steps = rng.normal(0, 1, (20, 105))
+    steps[:, start:stop] = rng.choice([-1, 1], (20, 1)) * rng.normal(3, 0.3, (20, stop - start))
+    close = 100 + np.cumsum(steps, axis=1)
+    opened = np.concatenate([np.full((20, 1), 100.0), close[:, :-1]], axis=1)
+    high, low = np.maximum(opened, close) + 0.2, np.minimum(opened, close) - 0.2
+    return np.stack([opened, high, low, close], axis=2)
+
+
+def test_the_rules_find_a_planted_run(rng: np.random.Generator) -> None:
+    bars = _planted(rng, 50, 57)
+    spans = np.tile([50, 57], (20, 1))
+    assert (largest_move(bars) == spans).mean() > 0.9
+    assert (span_iou(fastest_segment(bars, 1.0), spans) >= 0.5).mean() > 0.9
+    middle = largest_bar(bars).mean(axis=1)
+    assert ((middle >= 50) & (middle <= 57)).mean() > 0.7
+
+
+def test_rules_equal_brute_force(rng: np.random.Generator) -> None:
+    bars = _planted(rng, 98, 105)[:3]
+    for row, one in enumerate(bars):
+        o, h, l, c = one.T
+        before = np.concatenate([o[:1], c[:-1]])
+        atr = (np.maximum(h, before) - np.minimum(l, before)).mean()
+        moves = {a: abs(c[a + 6] - o[a]) for a in range(99)}
+        gains = {
+            (a, b): abs(c[b - 1] - before[a]) / atr - 0.5 * (b - a)
+            for a in range(105)
+            for b in range(a + 2, min(a + 25, 105) + 1)
+        }
+        best_move = max(moves, key=lambda a: moves[a])
+        assert largest_move(bars)[row].tolist() == [best_move, best_move + 7]
+        assert tuple(fastest_segment(bars, 0.5)[row]) == max(gains, key=lambda s: gains[s])
+
+
+def test_the_largest_bar_keeps_to_the_window(rng: np.random.Generator) -> None:
+    bars = _planted(rng, 50, 57)
+    bars[:, 104, 3] += 50
+    bars[:, 104, 1] += 50
+    assert largest_bar(bars).tolist() == [[101, 105]] * 20
+
+
+def test_the_fee_is_the_one_that_fits_the_lengths(rng: np.random.Generator) -> None:
+    bars, spans = _planted(rng, 50, 57), np.tile([50, 57], (20, 1))
+    fee = choose_fee(bars, spans)
+    best = span_iou(fastest_segment(bars, fee), spans).mean()
+    assert best >= span_iou(fastest_segment(bars, 0.1), spans).mean()
+    assert best > 0.8

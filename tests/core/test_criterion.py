@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from moola_core.config import Recipe
+from moola_core.criterion import LOSSES, Criterion
+from moola_core.dataset import WindowTensors, make_tensors
+from moola_core.losses import pointer_loss
+from moola_core.model import HEADS, JadeCompact
+from moola_core.windows import Windows
+
+
+@pytest.fixture
+def batch(windows: Windows, small_recipe: Recipe) -> WindowTensors:
+    return make_tensors(windows, small_recipe, torch.device("cpu"))
+
+
+@pytest.fixture
+def criterion(small_recipe: Recipe) -> Criterion:
+    torch.manual_seed(0)
+    model = JadeCompact(12, small_recipe.model)
+    torch.nn.init.normal_(model.log_sigma)
+    return Criterion(model, small_recipe.model.tasks, small_recipe.loss)
+
+
+def test_each_head_has_a_loss_and_each_loss_a_head() -> None:
+    assert set(HEADS) == set(LOSSES)
+
+
+def test_the_total_is_that_of_kendall_gal_and_cipolla(
+    criterion: Criterion, batch: WindowTensors
+) -> None:
+    outputs = criterion.model(batch.features)
+    judged = criterion(outputs, batch)
+    sigma = torch.exp(criterion.model.log_sigma)
+    expected = (judged.raw / (2 * sigma**2) + torch.log(sigma)).sum()
+    torch.testing.assert_close(judged.total, expected)
+    each = pointer_loss(outputs["pointer"], batch.pointer)
+    torch.testing.assert_close(judged.raw[0], (each * batch.weight).mean())
+
+
+def test_windows_of_twice_the_weight_count_twice(
+    criterion: Criterion, batch: WindowTensors
+) -> None:
+    rows = torch.tensor([0, 1, 1])
+    twice = batch.take(rows)
+    weighted = batch.take(torch.tensor([0, 1]))
+    twice.weight.fill_(1.0)
+    weighted.weight.copy_(torch.tensor([1.0, 2.0]))
+    criterion.model.eval()
+    raw = [criterion(criterion.model(b.features), b).raw * len(b) for b in (twice, weighted)]
+    torch.testing.assert_close(raw[0], raw[1])
+
+
+def test_shares_sum_to_one_and_follow_the_precisions(criterion: Criterion) -> None:
+    precision, share = criterion.precision(), criterion.share()
+    assert sum(share.values()) == pytest.approx(1)
+    for task, value in precision.items():
+        assert share[task] == pytest.approx(value / sum(precision.values()), rel=1e-5)
+        assert value == pytest.approx(criterion.sigma()[task] ** -2, rel=1e-5)
+
+
+def test_gradient_shares_are_those_of_the_tasks_own_gradients(
+    criterion: Criterion, batch: WindowTensors
+) -> None:
+    outputs = criterion.model(batch.features)
+    judged = criterion(outputs, batch)
+    share = criterion.gradient_share(judged, outputs)
+    assert all(p.grad is None for p in criterion.model.parameters())
+    norms = [
+        float(torch.autograd.grad(one, outputs["states"], retain_graph=True)[0].norm())
+        for one in judged.weighted
+    ]
+    assert list(share.values()) == pytest.approx([n / sum(norms) for n in norms], rel=1e-5)
+    judged.total.backward()  # the graph is still there

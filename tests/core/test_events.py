@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import json
+import math
+import time
+from pathlib import Path
+
+from moola_core.events import EventLog, write_json
+
+
+def test_events_are_lines_with_schema_time_and_kind(tmp_path: Path) -> None:
+    log = EventLog(tmp_path / "events.jsonl")
+    before = time.time()
+    log.write("note", text="zwölf\nlines")
+    log.write("epoch", train={"total": math.nan, "span": 0.5})
+    log.close()
+    first, second = [
+        json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()
+    ]
+    assert before <= first.pop("t") <= time.time()
+    assert first == {"schema": 1, "kind": "note", "text": "zwölf\nlines"}
+    assert second["train"] == {"total": None, "span": 0.5}
+
+
+def test_a_later_log_goes_on_where_the_first_one_ended(tmp_path: Path) -> None:
+    for _ in range(2):
+        log = EventLog(tmp_path / "events.jsonl")
+        log.write("note", text="x")
+        log.close()
+    assert len((tmp_path / "events.jsonl").read_text().splitlines()) == 2
+
+
+def test_json_replaces_a_file_and_leaves_nothing_aside(tmp_path: Path) -> None:
+    for value in (1, 2):
+        write_json(tmp_path / "result.json", {"value": value, "low": (-math.inf, 1.0)})
+    assert json.loads((tmp_path / "result.json").read_text()) == {
+        "schema": 1,
+        "value": 2,
+        "low": [None, 1.0],
+    }
+    assert [p.name for p in tmp_path.iterdir()] == ["result.json"]

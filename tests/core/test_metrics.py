@@ -1,0 +1,121 @@
+"""Scores against scikit-learn, against loops, and planted ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import (
+    average_precision_score,
+    f1_score,
+    precision_score,
+    recall_score,
+)
+
+from moola_core.decoding import Decoded, Predictions, strongest_run
+from moola_core.metrics import SCORES, Truth, group_resamples, point_scores, score
+from moola_core.spans import span_iou, span_mask
+
+
+def _case(num_windows: int = 40, seed: int = 0) -> tuple[Decoded, Predictions, Truth]:
+    rng = np.random.default_rng(seed)
+    start = rng.integers(0, 95, num_windows)
+    spans = np.stack([start, start + rng.integers(3, 10, num_windows)], axis=1)
+    # Rounded, so that equal probabilities occur.
+    logits = np.round(rng.normal(-1.5, 1, (num_windows, 105)) + 1.5 * span_mask(spans, 105), 1)
+    zeros = np.zeros_like(logits)
+    types = rng.integers(0, 2, num_windows)
+    type_probs = rng.dirichlet(np.ones(3), num_windows)
+    predictions = Predictions(logits, zeros, zeros, type_probs=type_probs)
+    decoded = strongest_run(predictions.span_probs > 0.4, predictions.span_probs)
+    return decoded, predictions, Truth(spans, types, rng.integers(0, 15, num_windows))
+
+
+def test_scores_equal_scikit_learns() -> None:
+    decoded, predictions, truth = _case()
+    inside = span_mask(truth.spans, 105).ravel()
+    said = decoded.mask.ravel()
+    probs = predictions.span_probs.ravel()
+    assert predictions.type_probs is not None
+    expected = {
+        "f1": f1_score(inside, said),
+        "precision": precision_score(inside, said),
+        "recall": recall_score(inside, said),
+        "average_precision": average_precision_score(inside, probs),
+        "type_f1": f1_score(truth.types, predictions.type_probs.argmax(axis=1), average="macro"),
+    }
+    scores = score(decoded, predictions, truth)
+    assert set(scores) == set(SCORES)
+    for name, value in expected.items():
+        assert scores[name].value == pytest.approx(value), name
+
+
+def test_the_other_scores_equal_plain_loops() -> None:
+    decoded, predictions, truth = _case(seed=1)
+    values = point_scores(decoded, predictions, truth)
+    iou, hits, centers, lengths = [], [], [], []
+    for (a, b), (c, d) in zip(decoded.spans.tolist(), truth.spans.tolist(), strict=True):
+        shared = max(0, min(b, d) - max(a, c))
+        iou.append(shared / (b - a + d - c - shared))
+        hits.append(b > a and abs(a - c) <= 3 and abs(b - d) <= 3)
+        if b > a:
+            centers.append(abs((a + b) / 2 - (c + d) / 2))
+            lengths.append(abs((b - a) - (d - c)))
+    probs, inside = predictions.span_probs, span_mask(truth.spans, 105)
+    ece = 0.0
+    for low in np.arange(10) / 10:
+        of_bin = (probs >= low) & (probs < low + 0.1)
+        ece += abs(probs[of_bin].sum() - inside[of_bin].sum()) / probs.size
+    assert values["iou"] == pytest.approx(np.mean(iou))
+    assert values["iou50"] == pytest.approx(np.mean(np.array(iou) >= 0.5))
+    assert values["hit3"] == pytest.approx(np.mean(hits))
+    assert values["center_mae"] == pytest.approx(np.mean(centers))
+    assert values["length_mae"] == pytest.approx(np.mean(lengths))
+    assert values["ece"] == pytest.approx(ece)
+    assert values["gap"] == pytest.approx(probs[inside].mean() - probs[~inside].mean())
+
+
+def test_a_perfect_answer_scores_one_and_an_empty_one_zero() -> None:
+    _, predictions, truth = _case()
+    n = len(truth.spans)
+    perfect = Decoded(truth.spans, np.ones(n), span_mask(truth.spans, 105))
+    empty = Decoded(np.zeros((n, 2), dtype=np.int64), np.zeros(n), np.zeros((n, 105), dtype=bool))
+    best, worst = score(perfect, predictions, truth), score(empty, predictions, truth)
+    for name in ("f1", "precision", "recall", "iou", "iou50", "hit3"):
+        assert (best[name].value, best[name].low, worst[name].value) == (1.0, 1.0, 0.0), name
+    assert best["center_mae"].value == best["length_mae"].value == 0
+    assert np.isnan(worst["center_mae"].value)
+
+
+def test_intervals_come_from_resampling_groups() -> None:
+    decoded, predictions, truth = _case()
+    scores = score(decoded, predictions, truth)
+    weights = group_resamples(truth.group, 1000, seed=0)
+    iou = span_iou(decoded.spans, truth.spans)
+    resampled = [np.average(iou, weights=row) for row in weights]
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    assert scores["iou"].low == pytest.approx(low)
+    assert scores["iou"].high == pytest.approx(high)
+    inside = span_mask(truth.spans, 105).ravel()
+    areas = [
+        average_precision_score(
+            inside, predictions.span_probs.ravel(), sample_weight=np.repeat(row, 105)
+        )
+        for row in weights[:100]
+    ]
+    area = scores["average_precision"]
+    assert area.low < np.median(areas) < area.high
+
+
+def test_windows_of_one_group_are_drawn_together() -> None:
+    group = np.array([5, 5, 9, 9, 9, 2])
+    weights = group_resamples(group, 50, seed=1)
+    assert (weights[:, 0] == weights[:, 1]).all()
+    assert (weights[:, 2] == weights[:, 4]).all()
+    assert (weights[:, [0, 2, 5]].sum(axis=1) == 3).all()
+
+
+def test_a_rule_without_probabilities_has_only_the_scores_of_spans() -> None:
+    decoded, _, truth = _case()
+    scores = score(decoded, None, truth)
+    assert "average_precision" not in scores
+    assert "f1" in scores

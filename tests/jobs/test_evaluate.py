@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from jobs.evaluate import main as evaluate
+from jobs.train import main as train
+
+SEED = Path(__file__).parents[2] / "configs" / "train" / "seed.yaml"
+
+
+def test_a_trained_model_is_scored_beside_the_rules(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    small = ["--set", "model.hidden_size=8", "--epochs", "1", "--use-crf"]
+    argv = ["--config", str(SEED), "--run-dir", str(run), "--data", str(data)]
+    assert train([*argv, *small]) == 0
+    out = tmp_path / "scores.json"
+    asked = ["--run", str(run), "--data", str(data), "--file", "labelled/test_1000.parquet"]
+    assert evaluate([*asked, "--out", str(out)]) == 0
+    assert "recipe seed, 1000 windows of labelled/test_1000.parquet" in capsys.readouterr().out
+    scores = json.loads(out.read_text())
+    assert (scores["run"], scores["file"]["windows"]) == ("run", 1000)
+    assert len(scores["scores"]) == 14
+    assert scores["baselines"]["largest_move"]["f1"]["value"] > 0.2
+
+
+def test_a_folder_without_a_model_is_refused(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["--run", str(tmp_path), "--data", str(data), "--file", "labelled/test_1000.parquet"]
+    assert evaluate(asked) == 10
+    assert "expected a trained model" in capsys.readouterr().err

@@ -1,0 +1,205 @@
+"""The job as a process of its own: what it writes, how it is stopped, resumed and refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from jobs.train import main
+
+ROOT = Path(__file__).parents[2]
+RECIPES = ROOT / "configs" / "train"
+# Small and many epochs: there is time to be stopped in.
+SMALL = [
+    *("--set", "model.hidden_size=8", "--set", "training.checkpoint_epochs=2"),
+    *("--device", "cpu"),
+]
+
+
+def _argv(recipe: str, run_dir: Path, data: Path, *more: str) -> list[str]:
+    paths = ["--config", str(RECIPES / f"{recipe}.yaml"), "--run-dir", str(run_dir)]
+    return [*paths, "--data", str(data), *SMALL, *more]
+
+
+def _start(argv: list[str]) -> subprocess.Popen[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "jobs.train", *argv],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def _events(run_dir: Path) -> list[dict[str, Any]]:
+    path = run_dir / "events.jsonl"
+    if not path.exists():
+        return []
+    return [
+        json.loads(line) for line in path.read_text().splitlines(keepends=True) if line[-1] == "\n"
+    ]
+
+
+def _wait_for_epoch(process: subprocess.Popen[str], run_dir: Path, epoch: int) -> None:
+    deadline = time.monotonic() + 60
+    while not any(e["kind"] == "epoch" and e["epoch"] >= epoch for e in _events(run_dir)):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def _without_clock(path: Path) -> Any:
+    table = json.loads(path.read_text())
+    for entry in table["history"]:
+        del entry["seconds"]
+    return table
+
+
+@pytest.fixture(autouse=True)
+def own_signals() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(scope="module")
+def whole_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run_dir = tmp_path_factory.mktemp("whole") / "run"
+    process = _start(_argv("jade", run_dir, data, "--epochs", "30"))
+    output = process.communicate(timeout=100)[0]
+    assert process.returncode == 0, output
+    (run_dir / "log").write_text(output)
+    return run_dir
+
+
+def test_a_run_writes_what_the_protocol_lists(whole_run: Path) -> None:
+    assert sorted(p.name for p in whole_run.iterdir()) == [
+        *("artifacts", "checkpoints", "config.yaml", "events.jsonl", "log", "result.json")
+    ]
+    assert sorted(p.name for p in (whole_run / "artifacts").iterdir()) == [
+        *("loss_curves.png", "metrics.json", "model.json", "model.safetensors"),
+        *("predictions.parquet", "sigma_curves.png", "span_probs_soft.png"),
+    ]
+    assert sorted(p.name for p in (whole_run / "checkpoints").iterdir()) == [
+        *("epoch-0028", "epoch-0030")
+    ]
+
+
+def test_its_events_have_the_keys_of_the_protocol(whole_run: Path) -> None:
+    events = _events(whole_run)
+    assert set(events[0]) == {
+        *("schema", "t", "kind", "recipe", "device", "seed", "epochs", "num_parameters"),
+        *("num_features", "windows", "tasks"),
+    }
+    assert (events[0]["kind"], events[0]["recipe"]) == ("run", "jade")
+    assert sum(event["kind"] == "epoch" for event in events) == 30
+    assert all(event["schema"] == 1 for event in events)
+
+
+def test_its_result_has_the_keys_of_the_protocol(whole_run: Path) -> None:
+    result = json.loads((whole_run / "result.json").read_text())
+    assert set(result) == {
+        *("schema", "recipe", "seed", "device", "epochs", "seconds", "decoder", "scores"),
+        *("baselines", "sigma", "share", "num_parameters", "data"),
+    }
+    assert result["scores"]["test"] is None
+    assert set(result["scores"]["validation"]["f1"]) == {"value", "low", "high"}
+    assert len(result["scores"]["validation"]) == 14
+    assert set(result["baselines"]) == {"largest_bar", "largest_move", "fastest_segment"}
+    (file,) = result["data"]["files"]
+    assert (file["path"], file["windows"], len(file["sha256"])) == (
+        "labelled/train_210.parquet",
+        210,
+        64,
+    )
+
+
+def test_its_log_has_the_seeds_form(whole_run: Path) -> None:
+    log = (whole_run / "log").read_text()
+    assert " 30/30 " in log
+    assert "sigma  1/sigma2  share" in log
+    assert "in-span mean" in log
+
+
+def test_its_predictions_are_a_row_a_validation_window(whole_run: Path) -> None:
+    table = pq.read_table(whole_run / "artifacts" / "predictions.parquet")
+    assert len(table) == _events(whole_run)[0]["windows"]["validation"]
+    assert len(table["span_probs"][0]) == 105
+
+
+def test_a_run_that_is_stopped_and_killed_ends_bit_identical(
+    whole_run: Path, data: Path, tmp_path: Path
+) -> None:
+    argv = _argv("jade", tmp_path / "run", data, "--epochs", "30")
+    first = _start(argv)
+    _wait_for_epoch(first, tmp_path / "run", 5)
+    asked = time.monotonic()
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(timeout=30) == 143, first.communicate()[0]
+    assert time.monotonic() - asked < 5
+    second = _start([*argv, "--resume"])
+    _wait_for_epoch(second, tmp_path / "run", 15)
+    second.kill()
+    second.wait(timeout=30)
+    third = _start([*argv, "--resume"])
+    output = third.communicate(timeout=100)[0]
+    assert third.returncode == 0, output
+    assert "resuming after epoch" in output
+    for name in ("model.safetensors", "predictions.parquet"):
+        ours, theirs = (run / "artifacts" / name for run in (tmp_path / "run", whole_run))
+        assert ours.read_bytes() == theirs.read_bytes(), name
+    ours, theirs = (run / "artifacts" / "metrics.json" for run in (tmp_path / "run", whole_run))
+    assert _without_clock(ours) == _without_clock(theirs)
+
+
+def test_a_run_ends_by_sigterm_before_it_trains_too(data: Path, tmp_path: Path) -> None:
+    process = _start(_argv("jade", tmp_path / "run", data))
+    deadline = time.monotonic() + 60
+    # The handler is there once Python runs the job's main; config.yaml comes soon after.
+    while not (tmp_path / "run" / "config.yaml").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=30) == 143
+
+
+def test_another_recipes_checkpoint_is_refused(
+    whole_run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = _argv("jade", tmp_path / "run", data, "--seed", "3", "--resume", str(whole_run))
+    assert main(argv) == 10
+    assert "a checkpoint of another run, its recipe differs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        (["--epochs", "0"], "training.epochs: input should be greater than or equal to 1, got 0"),
+        (["--set", "model.size=3"], "unknown key model.size, expected one of hidden_size"),
+        (["--set", "data.labelled=labelled/none.parquet"], "none.parquet: no such file"),
+        (["--config", "none.yaml"], "none.yaml: no such recipe"),
+        (["--data", "nowhere"], "data folder nowhere: no such folder; set --data"),
+        (["--run-dir", ""], "run folder: not given, expected --run-dir or MOOLA_RUN_DIR"),
+        (["--resume"], "expected a checkpoint to resume from, got none"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line_with_exit_code_10(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], expected: str
+) -> None:
+    assert main(_argv("seed", tmp_path / "run", data, *more)) == 10
+    printed = capsys.readouterr().err
+    assert expected in printed
+    assert printed.startswith("error: ")
+    assert printed.count("\n") == 1
