@@ -164,7 +164,7 @@ class Watcher:
 class Impatient(Watcher):
     """Presses Ctrl-C at the first word."""
 
-    def take(self, data: bytes) -> None:
+    def take(self, data: bytes) -> None:  # noqa: ARG002 - what it is doesn't matter
         signal.raise_signal(signal.SIGINT)
 
 
