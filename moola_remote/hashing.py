@@ -43,23 +43,24 @@ class HashCache:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._known: dict[str, list[int | str]] = {}
+        self._known: dict[str, str] = {}
         self._is_changed = False
         if path is not None:
             with contextlib.suppress(FileNotFoundError, ValueError):
-                self._known = dict(json.loads(path.read_bytes()))
+                known = json.loads(path.read_bytes())
+                self._known = known if isinstance(known, dict) else {}
 
     def sha256_of(self, path: Path, status: os.stat_result) -> tuple[int, str]:
         """As `sha256_of`; `status` is the file's ``lstat``."""
         if self._path is None:
             return sha256_of(path)
-        key = [status.st_size, status.st_mtime_ns, status.st_ino]
-        known = self._known.get(str(path), [])
-        if known[:3] == key and len(known) == 4:
-            return status.st_size, str(known[3])
+        key = f"{status.st_size} {status.st_mtime_ns} {status.st_ino} "
+        known = str(self._known.get(str(path)))
+        if known.startswith(key):
+            return status.st_size, known[len(key) :]
         size, digest = sha256_of(path)
         if time.time_ns() - status.st_mtime_ns > RACY_NS:
-            self._known[str(path)] = [*key, digest]
+            self._known[str(path)] = key + digest
             self._is_changed = True
         return size, digest
 

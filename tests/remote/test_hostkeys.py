@@ -70,9 +70,12 @@ def test_a_person_decides_about_an_unknown_key(endpoint: Endpoint, path: Path) -
     asked: list[str] = []
     assert "refused by you" in str(_refusal(_stranger(endpoint), path, lambda _: False))
     assert not path.exists()
-    connect(
-        _stranger(endpoint), known_hosts=path, ask=lambda shown: not asked.append(shown)
-    ).close()
+
+    def ask(shown: str) -> bool:
+        asked.append(shown)
+        return True
+
+    connect(_stranger(endpoint), known_hosts=path, ask=ask).close()
     connect(_stranger(endpoint), known_hosts=path).close()
     assert asked == [_shown(endpoint)]
 

@@ -14,7 +14,7 @@ import pytest
 from moola_remote import bridge, connection
 from moola_remote.errors import ConfigError, TransferError, UnreachableError
 from moola_remote.providers import Endpoint
-from moola_remote.transport import Transport, connect
+from moola_remote.transport import Progress, Transport, connect
 from tests.remote.lines import Line
 from tests.remote.pods import wait_until
 
@@ -188,8 +188,8 @@ def test_odd_names_travel_there_and_back(transport: Transport, tmp_path: Path) -
     assert _content(there) == content
     assert sent == sum(map(len, content.values()))
     assert told[-1] == sent
-    limits = {"max_file": 3_000_000, "max_bytes": 4_000_000}
-    transport.pull(PurePosixPath(there), back, files=[*content], **limits)
+    far = PurePosixPath(there)
+    transport.pull(far, back, files=[*content], max_file=3_000_000, max_bytes=4_000_000)
     assert _content(back) == content
 
 
@@ -287,12 +287,21 @@ def test_an_interrupted_pull_goes_on_where_it_was(transport: Transport, tmp_path
         wait_until(lambda: any(file.stat().st_size > 1_000_000 for file in back.glob(".big.*")))
         raise KeyboardInterrupt
 
-    limits = {"max_file": 40_000_000, "max_bytes": 80_000_000}
+    def pull(progress: Progress | None = None) -> int:
+        return transport.pull(
+            PurePosixPath(there),
+            back,
+            files=["big"],
+            max_file=40_000_000,
+            max_bytes=80_000_000,
+            progress=progress,
+        )
+
     with pytest.raises(KeyboardInterrupt):
-        transport.pull(PurePosixPath(there), back, files=["big"], progress=interrupt, **limits)
+        pull(interrupt)
     arrived = (back / ".rsync-partial" / "big").stat().st_size
     assert arrived > 1_000_000
-    sent = transport.pull(PurePosixPath(there), back, files=["big"], **limits)
+    sent = pull()
     assert sent <= 40_000_000 - arrived + 100_000
     assert (back / "big").read_bytes() == (there / "big").read_bytes()
 
