@@ -63,7 +63,7 @@ def synthesize(out: Path, seed: int) -> None:
 def _write(
     folder: Path, name: str, market: Market, *, per_span: int = 1, first_span: int = 0
 ) -> pa.Table:
-    """Write ``labelled/NAME.parquet`` with as many windows as its name says; returns their spans."""
+    """Write ``labelled/NAME.parquet``, of as many windows as its name says; returns their spans."""
     num_windows = int(name.rpartition("_")[2])
     table, spans = windows_table(
         market, num_windows, per_span=per_span, shifts=per_span == 1, seed=1

@@ -23,7 +23,9 @@ def draw_span_probs(path: Path, probs: FloatArray, inside: BoolArray) -> None:
             ("in span", "C1", probs[inside]),
             ("outside", "C0", probs[~inside]),
         ):
-            mean = float(part.mean()) if part.size else float("nan")
+            if not part.size:
+                continue
+            mean = float(part.mean())
             axes.hist(part, bins=50, range=(0, 1), density=True, alpha=0.5, color=color)
             axes.axvline(mean, color=color, label=f"{name}: mean {mean:.3f}, {part.size} bars")
         axes.set(

@@ -33,12 +33,12 @@ def test_the_rules_find_a_planted_run(rng: np.random.Generator) -> None:
 def test_rules_equal_brute_force(rng: np.random.Generator) -> None:
     bars = _planted(rng, 98, 105)[:3]
     for row, one in enumerate(bars):
-        o, h, l, c = one.T
-        before = np.concatenate([o[:1], c[:-1]])
-        atr = (np.maximum(h, before) - np.minimum(l, before)).mean()
-        moves = {a: abs(c[a + 6] - o[a]) for a in range(99)}
+        opened, high, low, close = one.T
+        before = np.concatenate([opened[:1], close[:-1]])
+        atr = (np.maximum(high, before) - np.minimum(low, before)).mean()
+        moves = {a: abs(close[a + 6] - opened[a]) for a in range(99)}
         gains = {
-            (a, b): abs(c[b - 1] - before[a]) / atr - 0.5 * (b - a)
+            (a, b): abs(close[b - 1] - before[a]) / atr - 0.5 * (b - a)
             for a in range(105)
             for b in range(a + 2, min(a + 25, 105) + 1)
         }

@@ -14,14 +14,15 @@ from moola_core.crf import SpanCrf
 @pytest.fixture
 def crf() -> SpanCrf:
     torch.manual_seed(0)
-    crf = SpanCrf(num_tags=3).double()
+    crf = SpanCrf(num_tags=3)
+    crf.double()
     for parameter in crf.parameters():
         torch.nn.init.normal_(parameter)
     return crf
 
 
 def _score(crf: SpanCrf, emissions: Tensor, tags: tuple[int, ...]) -> Tensor:
-    score = crf.start_transitions[tags[0]] + crf.end_transitions[tags[-1]]
+    score: Tensor = crf.start_transitions[tags[0]] + crf.end_transitions[tags[-1]]
     for t, tag in enumerate(tags):
         score = score + emissions[t, tag]
     for before, after in itertools.pairwise(tags):

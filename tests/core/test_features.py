@@ -48,26 +48,26 @@ class _Zigzag:
 def _reference(bars: FloatArray) -> FloatArray:
     zigzag, ema, rows = _Zigzag(), 0.0, []
     true_ranges: list[float] = []
-    for t, (o, h, l, c) in enumerate(bars.tolist()):
-        ema = h - l if t == 0 else 2 / 21 * (h - l) + 19 / 21 * ema
+    for t, (o, h, low, c) in enumerate(bars.tolist()):
+        ema = h - low if t == 0 else 2 / 21 * (h - low) + 19 / 21 * ema
         if t:
             previous = bars[t - 1, 3]
-            true_ranges.append(max(h - l, abs(h - previous), abs(l - previous)))
+            true_ranges.append(max(h - low, abs(h - previous), abs(low - previous)))
         last = true_ranges[-10:]
         atr = sum(last) / len(last) if last else 0.0
-        zigzag.step(t, h, l, c, atr)
-        width, unit = max(h - l, EPS), atr if atr > 0 else 1e-8
+        zigzag.step(t, h, low, c, atr)
+        width, unit = max(h - low, EPS), atr if atr > 0 else 1e-8
         body = np.clip((c - o) / width, -1, 1)
-        range_z = np.clip((h - l) / max(ema, EPS), 0, 3)
+        range_z = np.clip((h - low) / max(ema, EPS), 0, 3)
         top, bottom = zigzag.swings.get(1), zigzag.swings.get(-1)
         since = [np.clip((t - s[1]) / 105, 0, 3) if s else 0.0 for s in (top, bottom)]
         rows.append(
             [
-                np.clip((o - l) / width, 0, 1),
-                np.clip((c - l) / width, 0, 1),
+                np.clip((o - low) / width, 0, 1),
+                np.clip((c - low) / width, 0, 1),
                 body,
                 np.clip((h - max(o, c)) / width, 0, 1),
-                np.clip((min(o, c) - l) / width, 0, 1),
+                np.clip((min(o, c) - low) / width, 0, 1),
                 range_z,
                 np.clip((top[0] - c) / unit, -3, 3) if top else 0.0,
                 np.clip((c - bottom[0]) / unit, -3, 3) if bottom else 0.0,

@@ -21,7 +21,8 @@ def _case(num_windows: int = 40, seed: int = 0) -> tuple[Decoded, Predictions, T
     start = rng.integers(0, 95, num_windows)
     spans = np.stack([start, start + rng.integers(3, 10, num_windows)], axis=1)
     # Rounded, so that equal probabilities occur.
-    logits = np.round(rng.normal(-1.5, 1, (num_windows, 105)) + 1.5 * span_mask(spans, 105), 1)
+    logits = rng.normal(-1.5, 1, (num_windows, 105)) + 1.5 * span_mask(spans, 105)
+    logits = np.round(logits, 1).astype(np.float64)
     zeros = np.zeros_like(logits)
     types = rng.integers(0, 2, num_windows)
     type_probs = rng.dirichlet(np.ones(3), num_windows)

