@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from moola_core.config import CandidateConfig
 from moola_core.features import reflect
-from moola_core.span_grid import all_spans
+from moola_core.span_grid import MIN_LENGTH, all_spans
 from moola_core.spans import FloatArray, IntArray
 from moola_core.volatility import edge_prices, local_atr, true_range
 
@@ -132,10 +132,8 @@ def _describe(  # noqa: PLR0913 - the arrays of one window
     for k in range(len(kept)):
         kept[k] = order[k]
         start, stop = grid[order[k]]
-        # What moves nowhere is as good up as down.
-        path = up if up.price[stop] >= up.price[start] else down
-        if (up.gain[stop] - up.gain[start]) != (down.gain[stop] - down.gain[start]):
-            path = up if up.gain[stop] - up.gain[start] > down.gain[stop] - down.gain[start] else down
+        rises = up.gain[stop] - up.gain[start] >= down.gain[stop] - down.gain[start]
+        path = up if rises else down
         local = unit[max(start - 1, 0)]
         i = _size(out[k], 0, path, start, stop, local, mean_range, fastest)
         i = _within(out[k], i, path, start, stop, ranges, local)
@@ -143,3 +141,151 @@ def _describe(  # noqa: PLR0913 - the arrays of one window
         i = _after(out[k], i, path, stop, local)
         i = _bars(out[k], i, path, start, stop, ranges, unit)
         _place(out[k], i, start, stop, len(ranges))
+
+
+@numba.njit(cache=True)
+def _rank(up: Path, down: Path, grid: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """``(S,)`` each: the rule's score of every span, and the same less what its ends do wrong."""
+    fast, priority = np.empty(len(grid)), np.empty(len(grid))
+    lowest, highest = np.empty(2), np.empty(2)
+    paths = (up, down)
+    for i in range(len(grid)):
+        start, stop = grid[i]
+        for side in range(2):  # spans of one start come by length: the extremes grow with them
+            inner = paths[side].gain[stop - 1]
+            begins = stop - start == MIN_LENGTH
+            lowest[side] = inner if begins else min(lowest[side], inner)
+            highest[side] = inner if begins else max(highest[side], inner)
+        side = 0 if up.gain[stop] - up.gain[start] >= down.gain[stop] - down.gain[start] else 1
+        path = paths[side]
+        fast[i] = path.gain[stop] - path.gain[start]
+        false_start = min(max(path.gain[start] - lowest[side], 0.0), 2.0)
+        false_stop = min(max(highest[side] - path.gain[stop], 0.0), 2.0)
+        longer = min(max(path.before[start], 0.0), 3.0) + min(max(path.after[stop], 0.0), 3.0)
+        priority[i] = fast[i] - 2.0 * (false_start + false_stop) - longer
+    return fast, priority
+
+
+@numba.njit(cache=True, inline="always")
+def _between(value: float, low: float, high: float) -> float:
+    return min(max(value, low), high)
+
+
+@numba.njit(cache=True)
+def _size(  # noqa: PLR0913 - the arrays of one span
+    row: NDArray[Any],
+    i: int,
+    path: Path,
+    start: int,
+    stop: int,
+    local: float,
+    mean_range: float,
+    fastest: float,
+) -> int:
+    fast = path.gain[stop] - path.gain[start]
+    net = path.price[stop] - path.price[start]
+    row[i] = fast
+    row[i + 1] = (stop - start) / 10.0
+    row[i + 2] = np.log(stop - start)
+    row[i + 3] = net / local
+    row[i + 4] = net / mean_range
+    row[i + 5] = max(fast - fastest, -6.0)
+    row[i + 6] = max(2.2 - fast, 0.0)
+    return i + len(SIZE)
+
+
+@numba.njit(cache=True)
+def _within(  # noqa: PLR0913 - the arrays of one span
+    row: NDArray[Any],
+    i: int,
+    path: Path,
+    start: int,
+    stop: int,
+    ranges: NDArray[Any],
+    local: float,
+) -> int:
+    inner = path.gain[start + 1 : stop]
+    start_margin = inner.min() - path.gain[start]
+    stop_margin = path.gain[stop] - inner.max()
+    drawdown, peak, walked = 0.0, inner[0], 0.0
+    for value in inner:
+        drawdown, peak = max(drawdown, peak - value), max(peak, value)
+    for t in range(start, stop):
+        walked += abs(path.price[t + 1] - path.price[t])
+    row[i] = _between(-start_margin, 0.0, 2.0)
+    row[i + 1] = _between(-stop_margin, 0.0, 2.0)
+    row[i + 2] = _between(path.before[start], 0.0, 3.0)
+    row[i + 3] = _between(path.after[stop], 0.0, 3.0)
+    row[i + 4] = min(drawdown, 4.0)
+    row[i + 5] = _between(start_margin, 0.0, 2.0)
+    row[i + 6] = _between(stop_margin, 0.0, 2.0)
+    row[i + 7] = _between(-path.before[start], 0.0, 2.0)
+    row[i + 8] = _between(-path.after[stop], 0.0, 2.0)
+    row[i + 9] = abs(path.price[stop] - path.price[start]) / (walked + 1e-9)
+    row[i + 10] = np.log(ranges[start:stop].mean() / local + 1e-3)
+    return i + len(PATH)
+
+
+@numba.njit(cache=True)
+def _before(row: NDArray[Any], i: int, path: Path, start: int, local: float) -> int:
+    """How high and low price was in the last 5..30 bars before the run, from where it starts."""
+    price = path.price[start]
+    first = i
+    range_12, counter_12 = 0.0, 0.0
+    for num_bars in (5, 8, 12, 20, 30):
+        begin, end = max(start - num_bars, 0), max(start, 1)
+        above = (path.high[begin:end].max() - price) / local
+        below = (price - path.low[begin:end].min()) / local
+        if num_bars == 12:
+            range_12, counter_12 = min(above + below, 10.0), min(above, 8.0)
+        if num_bars > 5:
+            row[i] = min(above + below, 10.0)
+            i += 1
+        if num_bars in (5, 12, 20):
+            row[i], row[i + 1] = min(above, 8.0), min(below, 8.0)
+            i += 2
+    row[i] = (price - path.price[max(start - 5, 0)]) / local
+    row[i + 1] = (price - path.price[max(start - 12, 0)]) / local
+    row[i + 2] = 1.0 / (1.0 + np.exp(2.5 * (range_12 - 3.0)))
+    row[i + 3] = 1.0 / (1.0 + np.exp(-2.5 * (counter_12 - 2.0)))
+    row[i + 4] = max(row[i + 2], row[i + 3])
+    return first + len(BEFORE)
+
+
+@numba.njit(cache=True)
+def _after(row: NDArray[Any], i: int, path: Path, stop: int, local: float) -> int:
+    """How much further the 5..20 bars after the run go, and how far back."""
+    price = path.price[stop]
+    for num_bars in (5, 10, 20):
+        begin = min(stop, len(path.high) - 1)
+        end = max(stop + num_bars, begin + 1)
+        row[i] = _between((path.high[begin:end].max() - price) / local, -1.0, 8.0)
+        row[i + 1] = _between((price - path.low[begin:end].min()) / local, -1.0, 8.0)
+        i += 2
+    return i
+
+
+@numba.njit(cache=True)
+def _bars(  # noqa: PLR0913 - the arrays of one span
+    row: NDArray[Any],
+    i: int,
+    path: Path,
+    start: int,
+    stop: int,
+    ranges: NDArray[Any],
+    unit: NDArray[Any],
+) -> int:
+    row[i] = path.step[start]
+    row[i + 1] = path.step[stop - 1]
+    row[i + 2] = path.step[start - 1] if start > 0 else 0.0
+    row[i + 3] = path.step[stop] if stop < len(path.step) else 0.0
+    row[i + 4] = (ranges[start:stop] / unit[start:stop]).max()
+    return i + len(BARS)
+
+
+@numba.njit(cache=True)
+def _place(row: NDArray[Any], i: int, start: int, stop: int, num_bars: int) -> None:
+    """Where in the window: labels keep away from its edges (the last 7 bars, the first 6)."""
+    row[i] = max(6 - start, 0) / 3.0
+    row[i + 1] = max(stop - (num_bars - 7), 0) / 3.0
+    row[i + 2] = (start + stop) / 2 / num_bars - 0.5

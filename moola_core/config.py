@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from moola_core.errors import ConfigError
 
-Task = Literal["pointer", "type", "span", "countdown", "edges"]
+Task = Literal["pointer", "type", "span", "countdown", "edges", "choice", "context_type"]
 
 
 class Strict(BaseModel):
@@ -28,13 +28,22 @@ class DataConfig(Strict):
     labelled: PurePosixPath = PurePosixPath("labelled/train_210.parquet")
     test: PurePosixPath | None = None
     position: bool = False
+    offsets: tuple[int, ...] | None = None  # train on windows shifted by these bars; null: all
+
+
+class CandidateConfig(Strict):
+    """The spans that the task `choice` chooses from; see `moola_core.candidates`."""
+
+    number: int = Field(default=160, ge=1)
+    atr_bars: int = Field(default=30, ge=1)
+    fee: float = Field(default=0.3, ge=0)  # local ATR a bar
 
 
 class SplitConfig(Strict):
     """How validation windows are chosen; see `moola_core.splits`."""
 
     kind: Literal["random", "grouped", "blocked"] = "grouped"
-    validation_share: float = Field(default=0.2, gt=0, lt=1)
+    validation_share: float = Field(default=0.2, ge=0, lt=1)  # 0: train on everything
     purge: bool = True
     embargo_bars: int = Field(default=0, ge=0)
     uniqueness_weights: bool = True
@@ -47,6 +56,15 @@ class TargetConfig(Strict):
     pointer_edge_width: float = Field(default=1.0, ge=0)
     countdown_clip: float = Field(default=20.0, gt=0)
     countdown_scale: float = Field(default=20.0, gt=0)
+    # The probability that a label's end is off by 0, 1, 2 bars to one side.
+    end_noise: tuple[float, ...] = (0.4, 0.25, 0.05)
+
+    @model_validator(mode="after")
+    def _is_distribution(self) -> TargetConfig:
+        noise = self.end_noise
+        if not noise or min(noise) < 0 or abs(noise[0] + 2 * sum(noise[1:]) - 1) > 1e-6:
+            raise ValueError("end_noise: expected p0 + 2 (p1 + p2 + ...) = 1, none negative")
+        return self
 
 
 class ModelConfig(Strict):
@@ -60,12 +78,25 @@ class ModelConfig(Strict):
     head_dropout: float = Field(default=0.6, ge=0, lt=1)
     tasks: tuple[Task, ...] = ("pointer", "type", "span", "countdown")
     crf: bool = False
+    symmetric: bool = False  # answers are means over the window and its mirror image
+    choice_hidden_size: int = Field(default=16, ge=1)
+    choice_dropout: float = Field(default=0.3, ge=0, lt=1)
+    choice_state_dropout: float = Field(default=0.5, ge=0, lt=1)
 
     @model_validator(mode="after")
     def _has_span(self) -> ModelConfig:
-        if "span" not in self.tasks or len(set(self.tasks)) != len(self.tasks):
-            raise ValueError("tasks: expected each once, span among them")
+        if len(set(self.tasks)) != len(self.tasks) or not {"span", "choice"} & set(self.tasks):
+            raise ValueError("tasks: expected each once, span or choice among them")
+        if "context_type" in self.tasks and ("choice" not in self.tasks or "type" in self.tasks):
+            raise ValueError("tasks: expected context_type with choice and without type")
+        if self.crf and "span" not in self.tasks:
+            raise ValueError("crf: expected span among the tasks")
         return self
+
+    @property
+    def has_candidates(self) -> bool:
+        """Whether a task needs candidate spans."""
+        return "choice" in self.tasks
 
 
 class LossConfig(Strict):
@@ -75,6 +106,7 @@ class LossConfig(Strict):
     pos_weight: float = Field(default=1.0, gt=0)
     pointer_delta: float = Field(default=0.08, gt=0)
     countdown_delta: float = Field(default=1.0, gt=0)
+    choice_soft_share: float = Field(default=0.5, ge=0, le=1)  # of the soft form, see losses
 
 
 class TrainingConfig(Strict):
@@ -83,8 +115,11 @@ class TrainingConfig(Strict):
     epochs: int = Field(default=20, ge=1)
     batch_size: int = Field(default=32, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
     weight_decay: float = Field(default=0.01, ge=0)
+    # The same for what looks at candidate spans: few weights on many columns.
+    choice_learning_rate: float = Field(default=0.01, gt=0)
+    choice_weight_decay: float = Field(default=1.0, ge=0)
     clip_norm: float | None = Field(default=None, gt=0)
     reflection: bool = False
     seed: int = Field(default=0, ge=0, lt=2**31)
@@ -100,7 +135,7 @@ class TrainingConfig(Strict):
 class DecoderConfig(Strict):
     """From probabilities to a span; `choose` picks threshold or bias on validation."""
 
-    kind: Literal["threshold", "best_span", "viterbi"] = "threshold"
+    kind: Literal["threshold", "best_span", "viterbi", "expected_iou"] = "threshold"
     choose: bool = False
     threshold: float = Field(default=0.5, gt=0, lt=1)
     max_gap: int = Field(default=0, ge=0)
@@ -117,22 +152,39 @@ class DecoderConfig(Strict):
         return self
 
 
+class EnsembleConfig(Strict):
+    """How many models answer together."""
+
+    seeds: int = Field(default=1, ge=1)  # training.seed and the next ones
+
+
 class Recipe(Strict):
     """Everything that decides a run but the data's content."""
 
     name: str = Field(pattern=r"^[a-z0-9-]+$")
     data: DataConfig = DataConfig()
+    candidates: CandidateConfig = CandidateConfig()
     split: SplitConfig = SplitConfig()
     targets: TargetConfig = TargetConfig()
     model: ModelConfig = ModelConfig()
     loss: LossConfig = LossConfig()
     training: TrainingConfig = TrainingConfig()
     decoder: DecoderConfig = DecoderConfig()
+    ensemble: EnsembleConfig = EnsembleConfig()
 
     @model_validator(mode="after")
     def _fits(self) -> Recipe:
         if self.model.crf != (self.decoder.kind == "viterbi"):
             raise ValueError("decoder.kind: expected viterbi with model.crf, and only with it")
+        if self.decoder.kind == "expected_iou" and not self.model.has_candidates:
+            raise ValueError("decoder.kind: expected_iou needs choice among model.tasks")
+        if self.split.validation_share == 0 and (
+            self.decoder.choose or self.training.keep == "best"
+        ):
+            raise ValueError(
+                "split.validation_share: 0 leaves nothing to choose on,"
+                " expected decoder.choose false and training.keep last"
+            )
         return self
 
 
