@@ -51,7 +51,7 @@ def test_overrides_change_one_key_each_and_the_last_wins(tmp_path: Path) -> None
         ("training: {epochs: 0}", [], "training.epochs: input should be greater than"),
         ("training: {epochs: [", [], "not YAML"),
         ("- 1", [], "expected keys and values, got list"),
-        ("model: {tasks: [type]}", [], "tasks: expected each once, span among them"),
+        ("model: {tasks: [type]}", [], "tasks: expected each once"),
         ("decoder: {kind: viterbi}", [], "decoder.kind: expected viterbi with model.crf"),
         ("decoder: {min_length: 9, max_length: 3}", [], "min_length: expected at most max_length"),
         ("", ["training.epochs=many"], "--set training.epochs=many: training.epochs: input should"),
