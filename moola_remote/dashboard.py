@@ -1,6 +1,6 @@
 """Shows a run while it is followed: a screen on a terminal, plain lines in a pipe, or JSON lines.
 
-Without a screen, stdout is the answer (log lines, epochs, events), stderr the talk (link, state).
+Without a screen, stdout is the answer (log lines, or events), stderr the talk (link, state).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rich.live import Live
 from rich.text import Text
 
 from moola_remote import panels
-from moola_remote.events import EpochEvent, Event, NoteEvent
+from moola_remote.events import Event, NoteEvent
 from moola_remote.runs import RunState
 from moola_remote.runview import RunView
 from moola_remote.screen import safe, write
@@ -189,11 +189,10 @@ class ScreenOutput:
 
 
 class PlainOutput:
-    """Log lines as they come, epochs as rows of a table, the talk on stderr."""
+    """Log lines as they come, the talk on stderr; a job tells its epochs in its log."""
 
     def __init__(self, view: RunView, out: IO[str], talk: IO[str]) -> None:
         self._view, self._out, self._talk = view, out, talk
-        self._head = ""
         self._state = ""
 
     def log(self, lines: list[str]) -> None:
@@ -202,16 +201,9 @@ class PlainOutput:
             write(self._out, "\n".join(lines) + "\n")
 
     def event(self, event: Event) -> None:
-        """Write an epoch's row, with the head before the first one."""
+        """Say a note."""
         if isinstance(event, NoteEvent):
             write(self._talk, f"note: {event.text}" + "\n")
-        if not isinstance(event, EpochEvent):
-            return
-        head = panels.plain_head(self._view)
-        if head != self._head:
-            self._head = head
-            write(self._out, head + "\n")
-        write(self._out, panels.plain_row(self._view, event) + "\n")
 
     def state(self, state: RunState) -> None:
         """Say it when it has changed."""

@@ -215,8 +215,8 @@ class Group:
         ]
 
 
-def groups(view: RunView, width: int | None) -> list[Group]:
-    """The epoch table's columns: those that fit in `width`, the most telling first; None: all."""
+def groups(view: RunView, width: int) -> list[Group]:
+    """The epoch table's columns: those that fit in `width`, the most telling first."""
     tasks = view.tasks[:MAX_TASKS]
     total = Group("total", ["train", "valid"], _totals, loss)
     train = Group("train loss", tasks, lambda event: event.train, loss, TRAIN)
@@ -228,7 +228,7 @@ def groups(view: RunView, width: int | None) -> list[Group]:
     chosen: list[Group] = []
     for group in (total, scores, validation, sigma, share, pace, train):
         used = EPOCH_WIDTH + sum(one.width for one in [*chosen, group])
-        if group.keys and (width is None or used <= width):
+        if group.keys and used <= width:
             chosen.append(group)
     return [one for one in (total, train, validation, sigma, share, scores, pace) if one in chosen]
 
@@ -264,18 +264,6 @@ def _epoch_row(event: EpochEvent, columns: Sequence[Group], *, is_best: bool) ->
         for cell in group.cells(event):
             line.append(cell, BAD if cell.strip() in ("nan", "inf", "-inf") else group.style)
     return line
-
-
-def plain_head(view: RunView) -> str:
-    """The head of the epoch table for a pipe or a file."""
-    names = [f"{group.title}:" + "".join(group.heads) for group in groups(view, None)]
-    return "  epoch " + "  ".join(names)
-
-
-def plain_row(view: RunView, event: EpochEvent) -> str:
-    """One epoch for a pipe or a file, under `plain_head`."""
-    cells = [" " * (len(g.title) + 1) + "".join(g.cells(event)) for g in groups(view, None)]
-    return f"{event.epoch:>7} " + "  ".join(cells)
 
 
 def log_panel(view: RunView, *, width: int, num_lines: int) -> list[Text]:
