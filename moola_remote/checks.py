@@ -5,29 +5,47 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from moola_remote.errors import ConfigError, MoolaError
+from moola_remote.errors import MoolaError
 from moola_remote.session import Session
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found."""
+    """What one check found; `exit_code` is 0, or that of what is wrong."""
 
     name: str
-    is_ok: bool
     details: str
+    exit_code: int = 0
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return self.exit_code == 0
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check, which makes no sense where the one that it `needs` found a fault."""
+
+    name: str
+    look: Callable[[Session], str]
+    needs: str | None = None
 
 
 def run_checks(session: Session) -> list[Finding]:
-    """Every check in turn; one that fails does not hide the next."""
-    return [_look(name, check, session) for name, check in CHECKS.items()]
+    """Every check in turn; one that fails hides only those that need it."""
+    findings: dict[str, Finding] = {}
+    for check in CHECKS:
+        if check.needs is None or (check.needs in findings and findings[check.needs].is_ok):
+            findings[check.name] = _look(check, session)
+    return list(findings.values())
 
 
-def _look(name: str, check: Callable[[Session], str], session: Session) -> Finding:
+def _look(check: Check, session: Session) -> Finding:
     try:
-        return Finding(name, is_ok=True, details=check(session))
+        return Finding(check.name, check.look(session))
     except MoolaError as err:
-        return Finding(name, is_ok=False, details=str(err))
+        return Finding(check.name, str(err), err.exit_code)
 
 
 def _rsync(_: Session) -> str:
@@ -43,10 +61,10 @@ def _project(session: Session) -> str:
 
 
 def _data(session: Session) -> str:
-    from moola_remote.deploy import data_folders
+    from moola_remote.deploy import data_paths
 
-    folders = data_folders(session.project)
-    return ", ".join(f"{name}: {path}" for name, path in folders.items()) or "none is configured"
+    paths = data_paths(session.project)
+    return ", ".join(f"{name}: {path}" for name, path in paths.items()) or "none is configured"
 
 
 def _pod(session: Session) -> str:
@@ -60,20 +78,20 @@ def _connection(session: Session) -> str:
 
 
 def _agent(session: Session) -> str:
+    from moola_remote.deploy import no_rsync
+
     facts = session.agent.call("probe")
     if not facts["rsync"]:
-        raise ConfigError(
-            f"pod {session.pod.name}: no rsync on the pod", "apt-get install rsync there"
-        )
+        raise no_rsync(session)
     free = (facts["disk_free"] or 0) / 1e9
     return f"Python {facts['python']}, rsync {facts['rsync']}, {free:.0f} GB of disk free"
 
 
-CHECKS: dict[str, Callable[[Session], str]] = {
-    "rsync here": _rsync,
-    "project": _project,
-    "data": _data,
-    "pod": _pod,
-    "SSH connection": _connection,
-    "agent on the pod": _agent,
-}
+CHECKS = (
+    Check("rsync here", _rsync),
+    Check("project", _project),
+    Check("data", _data, needs="project"),
+    Check("pod", _pod, needs="project"),
+    Check("SSH connection", _connection, needs="pod"),
+    Check("agent on the pod", _agent, needs="SSH connection"),
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -47,6 +48,7 @@ class Project(Strict):
     recipe: str = "jade"
     recipes: Path = Path("configs/train")
     results: Path = Path("results")
+    requirements: Path = Path("jobs/requirements.txt")
     data: dict[str, list[Path]] = {}
 
     @property
@@ -71,12 +73,12 @@ def find_project(start: Path) -> Project:
         if not path.is_file():
             continue
         try:
-            tables = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
-            raise ConfigError(f"{path}: not TOML, {_one_line(err)}") from err
-        table = tables.get("tool", {}).get("moola-remote")
-        if table is not None:
-            return _validate(Project, {**table, "folder": folder}, path)
+            tables = tomllib.loads(_read(path))
+        except tomllib.TOMLDecodeError as err:
+            raise ConfigError(f"{path}: not TOML, {_one_line(err)}", "mend that line") from err
+        tools = tables.get("tool")
+        if isinstance(tools, dict) and "moola-remote" in tools:
+            return _validate(Project, tools["moola-remote"], path, folder=folder)
     raise ConfigError(
         f"{start}: no project here or above, expected a pyproject.toml with [tool.moola-remote]",
         "change to the project's folder",
@@ -97,30 +99,45 @@ def load_pod(project: Project, name: str) -> PodConfig:
             f"choose with --pod, or write {path}",
         )
     try:
-        table = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as err:
-        raise ConfigError(f"{path}: not YAML, {_one_line(err)}") from err
-    if not isinstance(table, dict):
-        raise ConfigError(f"{path}: expected keys and values, got {type(table).__name__}")
-    return _validate(PodConfig, {"name": name, **table}, path)
+        table = yaml.safe_load(_read(path))
+    except yaml.YAMLError as err:
+        raise ConfigError(f"{path}: not YAML, {_one_line(err)}", "mend that line") from err
+    return _validate(PodConfig, table, path, name=name)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as err:
+        raise ConfigError(
+            f"{path}: not UTF-8 text at byte {err.start}", "save it as UTF-8"
+        ) from err
+    except OSError as err:
+        raise ConfigError(f"{path}: can't be read, {err.strerror}") from err
 
 
 _Model = TypeVar("_Model", bound=Strict)
 
 
-def _validate(model: type[_Model], table: dict[str, Any], path: Path) -> _Model:
+def _validate(model: type[_Model], table: Any, path: Path, **given: Any) -> _Model:
+    """The settings of a file's `table`; `given` are the fields that no file sets."""
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path}: expected keys and values, got {type(table).__name__}")
+    known = [name for name in model.model_fields if name not in given]
+    for key in table:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            cure = f"did you mean {near[0]}?" if near else "remove it"
+            raise ConfigError(
+                f"{path}: unknown key {key!r}, expected one of {', '.join(known)}", cure
+            )
     try:
-        return model.model_validate(table)
+        return model.model_validate({**table, **given})
     except ValidationError as err:
         first = err.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            expected = ", ".join(
-                name for name in model.model_fields if name not in ("name", "folder")
-            )
-            raise ConfigError(f"{path}: unknown key {key!r}, expected one of {expected}") from err
         got = f", got {first['input']!r}" if first["type"] != "missing" else ""
-        raise ConfigError(f"{path}: {key}: {first['msg'].lower()}{got}") from err
+        raise ConfigError(f"{path}: {key}: {first['msg'].lower()}{got}", "correct it") from err
 
 
 def _one_line(err: Exception) -> str:

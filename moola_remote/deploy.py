@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Protocol
 
 from moola_remote import snapshot
 from moola_remote.config import Project
-from moola_remote.errors import ConfigError
+from moola_remote.errors import ConfigError, UnreachableError
 from moola_remote.session import Session
-
-REQUIREMENTS = Path("jobs/requirements.txt")
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,13 @@ class Deployed:
         return gpu_name(self.facts)
 
 
+def no_rsync(session: Session) -> UnreachableError:
+    """What is said of a pod without rsync."""
+    return UnreachableError(
+        f"pod {session.pod.name}: no rsync on the pod", "there: apt-get install rsync"
+    )
+
+
 def environment_digest(plan: Plan, facts: dict[str, Any]) -> str:
     """The name of an environment: its requirements and the pod's Python."""
     text = f"{facts['python']}\0{plan.requirements}"
@@ -67,57 +73,119 @@ def gpu_name(facts: dict[str, Any]) -> str:
     )
 
 
-def data_folders(project: Project) -> dict[str, Path]:
-    """For each name of ``[tool.moola-remote.data]`` the first of its folders that exists.
+def data_paths(
+    project: Project, chosen: Mapping[str, Path] = MappingProxyType({})
+) -> dict[str, Path]:
+    """What is sent as each name of ``[tool.moola-remote.data]``: a folder, or one file.
+
+    Args:
+        project: lists the candidates; the first that exists is taken.
+        chosen: taken instead of a name's candidates; relative to the current folder.
 
     Raises:
-        ConfigError: none of a name's folders exists.
+        ConfigError: `chosen` has a name that the project has not, or what it names does not exist;
+            or none of a name's candidates exists.
     """
-    found = {}
-    for name, candidates in project.data.items():
-        paths = [project.folder / candidate for candidate in candidates]
-        present = [path for path in paths if path.exists()]
-        if not present:
-            tried = ", ".join(str(candidate) for candidate in candidates)
-            raise ConfigError(f"data {name!r}: none of {tried} exists", "make data")
-        found[name] = present[0]
-    return found
+    for name in chosen:
+        if name not in project.data:
+            known = ", ".join(project.data) or "none"
+            raise ConfigError(
+                f"--data {name}: unknown name, expected one of {known}",
+                "add it to [tool.moola-remote.data] in pyproject.toml",
+            )
+    return {
+        name: _first_there(
+            name,
+            [Path.cwd() / chosen[name]]
+            if name in chosen
+            else [project.folder / path for path in candidates],
+        )
+        for name, candidates in project.data.items()
+    }
 
 
-def make_plan(session: Session) -> Plan:
-    """Look at the laptop: what would be sent."""
-    project = session.project
-    requirements = project.folder / REQUIREMENTS
-    if not requirements.is_file():
-        raise ConfigError(f"{requirements}: missing, expected the list of packages a job needs")
-    folders = data_folders(project)
-    return Plan(
-        code=snapshot.code_tree(project.folder, results=project.results),
-        data=snapshot.data_tree(folders, cache=session.laptop.hash_cache) if folders else None,
-        requirements=requirements.read_text(encoding="utf-8"),
+def _first_there(name: str, candidates: Sequence[Path]) -> Path:
+    for path in candidates:
+        if path.exists():
+            return path
+    tried = ", ".join(map(str, candidates)) or "nothing"
+    raise ConfigError(
+        f"data {name!r}: no such file or folder, tried {tried}",
+        f"name another with --data {name}=PATH, or in [tool.moola-remote.data] of pyproject.toml",
     )
 
 
-def deploy(
-    session: Session, plan: Plan, *, progress: snapshot.Progress, say: Callable[[str], None]
-) -> Deployed:
+def make_plan(session: Session, data: Mapping[str, Path] = MappingProxyType({})) -> Plan:
+    """Look at the laptop: what would be sent.
+
+    Args:
+        session: the project.
+        data: see `data_paths`.
+
+    Raises:
+        ConfigError: data or the list of requirements is missing, or a file can't be read.
+        LimitError: the code is too large.
+    """
+    project = session.project
+    requirements = _read_requirements(project)
+    paths = data_paths(project, data)
+    return Plan(
+        code=snapshot.code_tree(project.folder, results=project.results),
+        data=snapshot.data_tree(paths, cache=session.laptop.hash_cache) if paths else None,
+        requirements=requirements,
+    )
+
+
+def _read_requirements(project: Project) -> str:
+    path = project.folder / project.requirements
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as err:
+        why = err.strerror if isinstance(err, OSError) else "not UTF-8"
+        raise ConfigError(
+            f"{path}: can't be read, {why}; expected the packages that a job needs, a line each",
+            "write it, empty where it needs none, or correct `requirements` in pyproject.toml",
+        ) from err
+
+
+class Watcher(Protocol):
+    """Who is told how a deploy goes."""
+
+    def update(self, name: str, done: int, total: int) -> None:
+        """`done` of `total` bytes of the transfer `name` have gone."""
+
+    def step(self, text: str) -> None:
+        """This is done now."""
+
+    def say(self, line: str) -> None:
+        """The pod says a line."""
+
+
+def deploy(session: Session, plan: Plan, watcher: Watcher) -> Deployed:
     """Send what is not there yet, have it verified, and make the environment.
 
     Args:
         session: the project and its pod.
         plan: what the run needs.
-        progress: told of each transfer as it goes.
-        say: told each line of what the pod does meanwhile.
+        watcher: is told how it goes.
+
+    Raises:
+        MoolaError: of the connection, of the transfer, or of the environment.
     """
+    watcher.step("asking the pod what it has")
     facts = session.agent.call("probe")
+    if not facts["rsync"]:
+        raise no_rsync(session)
     sent = {}
     trees: dict[snapshot.Kind, snapshot.Tree | None] = {"code": plan.code, "data": plan.data}
     for kind, tree in trees.items():
         if tree is not None:
+            watcher.step(f"sending what is new of the {kind}, and having it verified")
             sent[kind] = snapshot.send(
-                session.transport, session.agent, tree, kind, facts=facts, progress=progress
+                session.transport, session.agent, tree, kind, facts=facts, progress=watcher.update
             )
+    watcher.step("preparing the environment")
     environment = session.agent.environment(
-        environment_digest(plan, facts), plan.requirements, say=say
+        environment_digest(plan, facts), plan.requirements, say=watcher.say
     )
     return Deployed(plan, facts, environment, sent)

@@ -11,11 +11,15 @@ MoolaError
  ├── JobCancelledError       21  the job was cancelled or preempted
  └── RunLostError            22  the run's end can't be known
 
-0 is done, 1 a bug of ours, 2 wrong usage (click's), 130 interrupted.
+0 is done, 1 a bug of ours, 2 wrong usage (click's), 130 interrupted, 141 nobody reads stdout.
 A message is one line: ``where: what is wrong, expected X, got Y``; `cure` is what mends it.
 """
 
 from __future__ import annotations
+
+USAGE = 2
+INTERRUPTED = 130
+BROKEN_PIPE = 141  # as a shell tells the end by SIGPIPE
 
 
 class MoolaError(Exception):

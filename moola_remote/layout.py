@@ -107,12 +107,17 @@ class Laptop:
         """``hashes.json``."""
         return self.state / "hashes.json"
 
+    @property
+    def bug(self) -> Path:
+        """``bug.log``: the traceback of the latest error that was not foreseen."""
+        return self.state / "bug.log"
+
     @classmethod
     def of_user(cls) -> Laptop:
         """``$MOOLA_STATE_DIR``, or the user's state folder after the XDG convention."""
         chosen = os.environ.get("MOOLA_STATE_DIR")
         if chosen:
-            return cls(Path(chosen))
+            return cls(Path(chosen).expanduser().absolute())
         from platformdirs import user_state_path
 
         return cls(user_state_path("moola", appauthor=False))

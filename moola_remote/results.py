@@ -33,13 +33,15 @@ def choose(folder: Path, names: Sequence[str]) -> list[Path]:
 
 def _one(there: Sequence[Path], name: str) -> Path:
     found = [path for path in there if path.name.startswith(name)]
-    if len(found) != 1:
-        known = ", ".join(path.name for path in (found or there)[-3:])
-        raise ConfigError(
-            f"run {safe(name, 80)}: {len(found)} fetched runs begin so, expected one of {known}",
-            f"moola-remote fetch results {safe(name, 80)}",
-        )
-    return found[0]
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(path.name for path in (found or there)[-3:])
+    shown = safe(name, 80)
+    if found:
+        raise ConfigError(f"run {shown}: {len(found)} fetched runs begin so: {known}", "name one")
+    raise ConfigError(
+        f"run {shown}: not fetched, expected one of {known}", f"moola-remote fetch results {shown}"
+    )
 
 
 def load(path: Path) -> Result:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import sys
 from collections.abc import Callable
 from functools import cached_property
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
     from moola_remote.runs import Agent
     from moola_remote.transport import Transport
 
-logger = logging.getLogger(__name__)
-
 
 class Session:
     """The project, its pod, the connection to it and the agent on it.
@@ -29,11 +25,15 @@ class Session:
     Args:
         pod_name: a file of ``configs/pods``; None takes the project's default.
         as_json: answers are JSON lines on stdout.
+        is_verbose: what is ordinary is told on stderr too.
     """
 
-    def __init__(self, *, pod_name: str | None = None, as_json: bool = False) -> None:
+    def __init__(
+        self, *, pod_name: str | None = None, as_json: bool = False, is_verbose: bool = False
+    ) -> None:
         self._pod_name = pod_name
         self.as_json = as_json
+        self.is_verbose = is_verbose
 
     @cached_property
     def project(self) -> Project:
@@ -104,8 +104,16 @@ class Session:
         return Agent(transport, root=self.endpoint.root, python=self.endpoint.python)
 
     def answer(self, fields: dict[str, Any]) -> None:
-        """One JSON line on stdout."""
-        click.echo(json.dumps(fields))
+        """One line of strict JSON on stdout: what is no number there is null."""
+        from pydantic_core import to_json
+
+        click.echo(to_json(fields, inf_nan_mode="null").decode())
+
+    @property
+    def command(self) -> str:
+        """What to type for this pod, in hints: ``moola-remote``, with ``--pod`` where needed."""
+        is_default = self.pod.name == self.project.pod
+        return "moola-remote" if is_default else f"moola-remote --pod {self.pod.name}"
 
     def close(self) -> None:
         """Close the connection if there is one."""

@@ -37,25 +37,25 @@ def new_run_id(label: str) -> str:
 def label_of(command: Sequence[str]) -> str:
     """A word for a run id: the module of ``python -m``, else the program; ``[a-z0-9-]{1,24}``.
 
+    Args:
+        command: what is run; one word at least.
+
     >>> label_of(["python", "-m", "jobs.review", "--x"])
     'review'
     >>> label_of(["/bin/Some Tool"])
     'some-tool'
     """
-    words = list(command)
-    word = (
-        words[words.index("-m") + 1].rpartition(".")[2]
-        if "-m" in words[:-1]
-        else PurePosixPath(words[0]).name
-    )
-    return re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-")[:24] or "run"
+    word = PurePosixPath(command[0]).name
+    if word.startswith("python") and "-m" in command[1:-1]:
+        word = command[command.index("-m") + 1].rpartition(".")[2]
+    return re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-")[:24].strip("-") or "run"
 
 
 def train_argv(project: Project, recipe: str, options: TrainOptions) -> list[str]:
     """The command line of a training run, as the pod will see it.
 
     Raises:
-        ConfigError: no such recipe, or a setting that is not ``key=value``.
+        ConfigError: no such recipe.
     """
     config = project.recipes / f"{recipe}.yaml"
     known = sorted(file.stem for file in (project.folder / project.recipes).glob("*.yaml"))
@@ -64,9 +64,6 @@ def train_argv(project: Project, recipe: str, options: TrainOptions) -> list[str
             f"recipe {recipe!r}: unknown, expected one of {', '.join(known) or 'none'}",
             f"choose with --recipe, or write {config}",
         )
-    for setting in options.settings:
-        if "=" not in setting:
-            raise ConfigError(f"--set {setting}: expected KEY=VALUE")
     return [
         *("python", "-m", project.job, "--config", config.as_posix()),
         *(["--epochs", str(options.epochs)] if options.epochs is not None else []),

@@ -10,7 +10,7 @@ from moola_remote.session import Session
 @click.command()
 @click.pass_obj
 def doctor(session: Session) -> None:
-    """Check this machine, the project and the pod; exit code 1 if something is wrong.
+    """Check this machine, the project and the pod; the exit code is that of the first fault.
 
     \b
     Example:
@@ -26,7 +26,8 @@ def doctor(session: Session) -> None:
     else:
         rows = [Row("ok" if f.is_ok else "bad", f.name, f.details) for f in findings]
         show(component_table(rows))
-    click.get_current_context().exit(0 if all(finding.is_ok for finding in findings) else 1)
+    codes = (finding.exit_code for finding in findings)
+    click.get_current_context().exit(next(filter(None, codes), 0))
 
 
 COMMANDS = [doctor]

@@ -27,19 +27,19 @@ def fetch(session: Session, what: What, run_id: str | None) -> None:
     Example:
       moola-remote fetch results
     """
-    from moola_remote.cli.output import Transfers, print_fetched
+    from moola_remote.cli.output import Progression, print_fetched
     from moola_remote.fetch import fetch_run
     from moola_remote.runs import resolve
 
     chosen = resolve(session.agent, run_id)
-    with Transfers(is_quiet=session.as_json) as transfers:
+    with Progression() as progression:
         fetched = fetch_run(
             session.transport,
             session.agent,
             chosen.run_id,
             session.project.results_folder,
             what=what,
-            progress=partial(transfers.update, what),
+            progress=partial(progression.update, what),
         )
     print_fetched(session, fetched)
 

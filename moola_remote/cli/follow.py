@@ -2,54 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from moola_remote.errors import JobCancelledError, JobFailedError, MoolaError, RunLostError
+from moola_remote.errors import (
+    INTERRUPTED,
+    JobCancelledError,
+    JobFailedError,
+    MoolaError,
+    RunLostError,
+    UnreachableError,
+)
 from moola_remote.session import Session
 
 if TYPE_CHECKING:
+    from moola_remote.deploy import Deployed
     from moola_remote.runs import RunState
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of a run beside its command: `label` is a word for its id."""
+
+    label: str
+    recipe: str | None = None
+    gpu: int | None = None
+    data: Mapping[str, Path] = field(default_factory=dict)
 
 
 def start(
     session: Session,
     argv: Sequence[str],
+    asked: Asked,
     *,
-    label: str,
     detach: bool = False,
     dry_run: bool = False,
-    **asked: Any,
 ) -> None:
     """Deploy what changed, start `argv` as a run, and follow it unless `detach`.
 
     Args:
         session: the project and its pod.
         argv: the command, run in the code snapshot.
-        label: a word for the run's id.
+        asked: what more is asked.
         detach: print the id and return.
         dry_run: only show what would be done.
-        asked: more of the spec: ``recipe``, ``gpu``.
-    """
-    from moola_remote.cli.output import print_plan, show_deploy
-    from moola_remote.deploy import make_plan
-    from moola_remote.runs import submit
-    from moola_remote.specs import make_spec, new_run_id
 
-    plan = make_plan(session)
+    Raises:
+        MoolaError: it can't be started, or did not succeed.
+    """
+    from moola_remote.cli.output import make_plan, print_plan, show_deploy
+
+    plan = make_plan(session, asked.data, is_all=session.is_verbose or dry_run)
     if dry_run:
         print_plan(session, plan, argv)
         return
     deployed = show_deploy(session, plan)
-    spec = make_spec(new_run_id(label), argv, trees=deployed.trees, source=plan.source, **asked)
-    state = submit(session.agent, spec).state
+    state = _submit(session, argv, asked, deployed)
     if detach:
         _answer(session, state)
         return
     click.echo(f"run {state.run_id} started; Ctrl-C leaves it running", err=True)
     watch(session, state.run_id, gpu=deployed.gpu)
+
+
+def _submit(session: Session, argv: Sequence[str], asked: Asked, deployed: Deployed) -> RunState:
+    from moola_remote.runs import submit
+    from moola_remote.specs import make_spec, new_run_id
+
+    run_id = new_run_id(asked.label)
+    spec = make_spec(
+        run_id,
+        argv,
+        trees=deployed.trees,
+        recipe=asked.recipe,
+        gpu=asked.gpu,
+        source=deployed.plan.source,
+        price_per_hour=session.endpoint.price_per_hour,
+    )
+    perhaps = f"run {run_id}: may have been started"
+    try:
+        return submit(session.agent, spec).state
+    except KeyboardInterrupt:
+        click.echo(f"\n{perhaps}\n{_hints(session, run_id)}", err=True)
+        raise
+    except UnreachableError as err:
+        raise UnreachableError(f"{perhaps}, {err.message}", f"{session.command} runs") from err
 
 
 def _answer(session: Session, state: RunState) -> None:
@@ -81,38 +123,52 @@ def watch(session: Session, run_id: str, *, gpu: str = "") -> None:
             )
             state = follow(session.link(), run_id, journal, listener, replay=True)
     except KeyboardInterrupt:
-        click.echo(f"\nrun {run_id} goes on without you\n{_hints(session, run_id)}", err=True)
-        click.get_current_context().exit(130)
-    conclude(session, state)
+        leave(session, run_id)
+    else:
+        is_log_shown = not session.as_json and not sys.stdout.isatty()
+        conclude(session, state, is_log_shown=is_log_shown)
 
 
-def conclude(session: Session, state: RunState) -> None:
-    """Say what to do next; nothing for a run that succeeded but where its results are.
+def leave(session: Session, run_id: str) -> None:
+    """After Ctrl-C: the run goes on, and this is how to return to it."""
+    click.echo(f"\nrun {run_id} goes on without you\n{_hints(session, run_id)}", err=True)
+    click.get_current_context().exit(INTERRUPTED)
+
+
+def conclude(session: Session, state: RunState, *, is_log_shown: bool = False) -> None:
+    """Say what to do next, or what the log's end says of the failure.
+
+    Args:
+        session: the project and its pod.
+        state: how the run ended.
+        is_log_shown: the log's end stands above already.
 
     Raises:
         MoolaError: the run did not succeed.
     """
-    command = _command(session)
     if state.state == "SUCCEEDED":
-        click.echo(f"run {state.run_id} succeeded; next: {command} fetch results", err=True)
+        next_step = f"{session.command} fetch results {state.run_id}"
+        click.echo(f"run {state.run_id} succeeded; next: {next_step}", err=True)
         return
-    raise _ending(state, f"{command} logs {state.run_id}")
+    if not is_log_shown:
+        for line in state.last_lines[:-1]:
+            click.echo(f"  | {line}", err=True)
+    raise _ending(session, state)
 
 
-def _ending(state: RunState, cure: str) -> MoolaError:
-    if state.state in ("CANCELLED", "PREEMPTED"):
-        return JobCancelledError(f"run {state.run_id}: {state.state.lower()}, {state.reason}")
+def _ending(session: Session, state: RunState) -> MoolaError:
+    where = f"run {state.run_id}"
+    if state.state == "CANCELLED":
+        return JobCancelledError(f"{where}: {state.reason or 'cancelled'}")
+    if state.state == "PREEMPTED":
+        return JobCancelledError(f"{where}: preempted, {state.reason}")
+    logs = f"{session.command} logs {state.run_id}"
     if state.state == "LOST":
-        return RunLostError(f"run {state.run_id}: lost, {state.reason}", cure)
-    lines = "".join(f"\n  | {line}" for line in state.last_lines)
-    return JobFailedError(f"run {state.run_id}: failed, {state.reason}{lines}", cure)
+        return RunLostError(f"{where}: lost, {state.reason}", logs)
+    last = f": {state.last_lines[-1]}" if state.last_lines else ""
+    return JobFailedError(f"{where}: failed, {state.reason}{last}", logs)
 
 
 def _hints(session: Session, run_id: str) -> str:
-    command = _command(session)
+    command = session.command
     return f"  watch it:  {command} attach {run_id}\n  end it:    {command} cancel {run_id}"
-
-
-def _command(session: Session) -> str:
-    is_default = session.pod.name == session.project.pod
-    return "moola-remote" if is_default else f"moola-remote --pod {session.pod.name}"

@@ -70,7 +70,7 @@ def print_log(session: Session, run: RunState, *, tail: int | None, is_following
     Raises:
         MoolaError: `is_following`, and the run did not succeed.
     """
-    from moola_remote.cli.follow import conclude
+    from moola_remote.cli.follow import conclude, leave
     from moola_remote.follow import Listener, follow
 
     printer = Printer(run.log_size, tail=tail, is_following=is_following)
@@ -78,11 +78,14 @@ def print_log(session: Session, run: RunState, *, tail: int | None, is_following
         on_log=printer.add, on_notice=lambda notice: click.echo(notice.text, err=True)
     )
     if not run.log_size and not is_following:
-        click.echo(f"run {run.run_id}: its log is empty, it is {run.state}", err=True)
+        click.echo(f"run {run.run_id} is {run.state}, its log is empty", err=True)
         return
     ended = None
-    with session.journal(run.run_id) as journal, contextlib.suppress(_EnoughError):
-        ended = follow(session.link(), run.run_id, journal, listener, replay=True)
+    try:
+        with session.journal(run.run_id) as journal, contextlib.suppress(_EnoughError):
+            ended = follow(session.link(), run.run_id, journal, listener, replay=True)
+    except KeyboardInterrupt:
+        leave(session, run.run_id)
     printer.close()
     if ended is not None and is_following:
-        conclude(session, ended)
+        conclude(session, ended, is_log_shown=True)

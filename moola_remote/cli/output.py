@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    SpinnerColumn,
     TaskID,
     TextColumn,
+    TimeElapsedColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.table import Column
 
-from moola_remote.deploy import Deployed, Plan, deploy
-from moola_remote.listing import LeftOut
+from moola_remote import deploy
+from moola_remote.datasets import contents_of
+from moola_remote.deploy import Deployed, Plan
+from moola_remote.listing import ORDINARY
 from moola_remote.session import Session
 from moola_remote.tables import Mark, Row, component_table, runs_table, scoreboard, show
 
@@ -31,22 +38,30 @@ if TYPE_CHECKING:
     from moola_remote.snapshot import Tree
 
 
-class Transfers:
-    """Progress bars on stderr, one a transfer; a context manager. None without a terminal."""
+class Progression:
+    """What is going on, on stderr: bars of transfers over one line of talk; a context manager.
 
-    def __init__(self, *, is_quiet: bool) -> None:
+    Without a terminal there are no bars, and only what the pod says is told.
+    """
+
+    def __init__(self) -> None:
         console = Console(stderr=True)
-        columns = (
-            *(TextColumn("{task.description:>8}"), BarColumn(), DownloadColumn()),
-            *(TransferSpeedColumn(), TimeRemainingColumn()),
-        )
+        self._is_live = console.is_terminal
         self._bars = Progress(
-            *columns, console=console, transient=True, disable=is_quiet or not console.is_terminal
+            *(_words("{task.description:>8}"), BarColumn(), DownloadColumn()),
+            *(TransferSpeedColumn(), TimeRemainingColumn()),
+            console=console,
+        )
+        self._talk = Progress(
+            SpinnerColumn(), _words("{task.description}"), TimeElapsedColumn(), console=console
         )
         self._tasks: dict[str, TaskID] = {}
+        self._said: TaskID | None = None
+        self._live = Live(Group(self._bars, self._talk), console=console, transient=True)
 
-    def __enter__(self) -> Transfers:
-        self._bars.start()
+    def __enter__(self) -> Progression:
+        if self._is_live:
+            self._live.start()
         return self
 
     def __exit__(
@@ -55,7 +70,8 @@ class Transfers:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._bars.stop()
+        if self._is_live:
+            self._live.stop()
 
     def update(self, name: str, done: int, total: int) -> None:
         """`done` of `total` bytes of the transfer `name` have gone."""
@@ -63,27 +79,47 @@ class Transfers:
             self._tasks[name] = self._bars.add_task(name)
         self._bars.update(self._tasks[name], completed=done, total=total)
 
+    def step(self, text: str) -> None:
+        """Show what is done now, and for how long, instead of the step before."""
+        if self._said is not None:
+            self._talk.remove_task(self._said)
+        self._said = self._talk.add_task(text, total=None)
+
+    def say(self, line: str) -> None:
+        """Tell a line of the pod's."""
+        if self._is_live:
+            self.step(f"pod: {line}")
+        else:
+            click.echo(f"pod: {line}", err=True)
+
+
+def _words(form: str) -> TextColumn:
+    # A pod's line is no markup, and must not wrap: the live view would jump.
+    return TextColumn(form, markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
+
+
+def make_plan(session: Session, data: Mapping[str, Path], *, is_all: bool) -> Plan:
+    """Look at the laptop, and name what does not travel; what is ordinary only where `is_all`."""
+    with Progression() as progression:
+        progression.step("reading code and data")
+        plan = deploy.make_plan(session, data)
+    for tree in (plan.code, plan.data):
+        for leaving in tree.left_out if tree else ():
+            if is_all or leaving.rule not in ORDINARY:
+                click.echo(f"not sent, {leaving}", err=True)
+    return plan
+
 
 def show_deploy(session: Session, plan: Plan) -> Deployed:
-    """Deploy with progress bars."""
-    tell_left_out(plan.code.left_out)
-    with Transfers(is_quiet=session.as_json) as transfers:
-        return deploy(session, plan, progress=transfers.update, say=_say)
+    """Deploy, and show how it goes."""
+    _ = session.transport  # it may ask whether a host key is right: before anything is drawn
+    with Progression() as progression:
+        return deploy.deploy(session, plan, progression)
 
 
-def _say(line: str) -> None:
-    click.echo(f"pod: {line}", err=True)
-
-
-def tell_left_out(left_out: Iterable[LeftOut]) -> None:
-    """Name on stderr what does not travel."""
-    for leaving in left_out:
-        click.echo(f"not sent, {leaving}", err=True)
-
-
-def megabytes(size: float) -> str:
+def amount(size: float) -> str:
     """Bytes in words: ``3.1 MB``."""
-    return f"{size / 1e6:,.1f} MB"
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 def print_components(session: Session, deployed: Deployed) -> None:
@@ -95,7 +131,7 @@ def print_components(session: Session, deployed: Deployed) -> None:
     show(component_table(rows))
     total = sum(deployed.sent.values())
     if total or deployed.environment["created"]:
-        click.echo(f"sent {megabytes(total)}")
+        click.echo(f"sent {amount(total)}")
     else:
         click.echo("nothing to send: code, data and environment were there already")
 
@@ -105,7 +141,7 @@ def component_rows(session: Session, deployed: Deployed) -> list[Row]:
     endpoint, facts, environment = session.endpoint, deployed.facts, deployed.environment
     torch, packages = environment["torch"], environment["packages"]
     cuda = f"{torch['version']}, CUDA {torch['cuda'] or 'none'}" if torch else "torch is missing"
-    disk = megabytes(facts["disk_free"] or 0)
+    disk = amount(facts["disk_free"] or 0)
     return [
         Row("ok", "SSH connection", f"{endpoint.user}@{endpoint.host}:{endpoint.port}"),
         Row("ok" if deployed.gpu else "none", "GPU", deployed.gpu or "none: CPU"),
@@ -129,7 +165,7 @@ def _code_words(tree: Tree) -> str:
     source = tree.source
     commit = (source.commit or "no commit")[:8] if source else "not in git"
     dirty = ", dirty" if source and source.dirty else ""
-    return f"{len(tree.files)} files, {megabytes(tree.size)}, {commit}{dirty}, {tree.digest}"
+    return f"{len(tree.files)} files, {amount(tree.size)}, {commit}{dirty}, {tree.digest}"
 
 
 def _data_row(deployed: Deployed) -> Row:
@@ -137,23 +173,26 @@ def _data_row(deployed: Deployed) -> Row:
     if tree is None:
         return Row("none", "data", "none is configured")
     names = ", ".join(part.name for part in tree.parts)
-    words = f"{names}: {len(tree.files)} files, {megabytes(tree.size)}, {tree.digest}"
-    return Row(_mark(deployed.sent["data"]), "data", words)
+    contents = contents_of(tree)
+    mark = "warn" if contents.unreadable else _mark(deployed.sent["data"])
+    words = [f"{names}: {contents}" if str(contents) else names]
+    words += [f"{len(tree.files)} files", amount(tree.size), tree.digest]
+    return Row(mark, "data", ", ".join(words))
 
 
 def print_plan(session: Session, plan: Plan, argv: Sequence[str] = ()) -> None:
     """What would be sent and started."""
-    tell_left_out(plan.code.left_out)
     trees = {"code": plan.code, "data": plan.data}
     sizes = {kind: tree for kind, tree in trees.items() if tree is not None}
     if session.as_json:
         told = {
-            kind: {"files": len(tree.files), "bytes": tree.size} for kind, tree in sizes.items()
+            kind: {"files": len(tree.files), "bytes": tree.size, "digest": tree.digest}
+            for kind, tree in sizes.items()
         }
         session.answer({**told, "argv": list(argv)})
         return
     for kind, tree in sizes.items():
-        click.echo(f"{kind}: {len(tree.files)} files, {megabytes(tree.size)}, {tree.digest}")
+        click.echo(f"{kind}: {len(tree.files)} files, {amount(tree.size)}, {tree.digest}")
     if argv:
         click.echo(f"command: {shlex.join(argv)}")
 
@@ -175,7 +214,7 @@ def print_fetched(session: Session, fetched: Fetched) -> None:
         told = {"run_id": fetched.run_id, "folder": str(fetched.folder), "files": fetched.files}
         session.answer({**told, "bytes": fetched.bytes, "already_there": fetched.already_there})
         return
-    came = f"{fetched.files} files, {megabytes(fetched.bytes)}" if fetched.files else "nothing new"
+    came = f"{fetched.files} files, {amount(fetched.bytes)}" if fetched.files else "nothing new"
     click.echo(f"verified: {came}, {fetched.already_there} there already", err=True)
     click.echo(str(fetched.folder))
     for picture in sorted(fetched.folder.glob("artifacts/*.png")):

@@ -76,15 +76,15 @@ def cancel(session: Session, run_id: str | None, grace: float | None) -> None:
 
     found = resolve(session.agent, run_id)
     if found.has_ended:
-        click.echo(f"run {found.run_id} has ended already: {found.state}", err=True)
-        return
-    done = cancel_run(session.agent, found.run_id, grace_s=grace)
-    if session.as_json:
-        session.answer(
-            {"run_id": found.run_id, "state": done.state.state, "killed": done.num_killed}
-        )
+        state, num_killed, said = found, 0, "had ended already"
     else:
-        click.echo(f"run {found.run_id}: {done.state.state}, {done.num_killed} processes ended")
+        done = cancel_run(session.agent, found.run_id, grace_s=grace)
+        state, num_killed = done.state, done.num_killed
+        said = f"nothing of it lives, processes ended: {num_killed}"
+    if session.as_json:
+        session.answer({"run_id": state.run_id, "state": state.state, "killed": num_killed})
+    else:
+        click.echo(f"run {state.run_id}: {state.state}, {said}")
 
 
 COMMANDS = [runs, logs, attach, cancel]

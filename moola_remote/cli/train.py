@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
+from moola_remote.cli.options import (
+    data_option,
+    detach_option,
+    dry_run_option,
+    gpu_option,
+    key_values,
+)
 from moola_remote.session import Session
 
 
@@ -13,13 +22,17 @@ from moola_remote.session import Session
 @click.option("--seed", type=click.IntRange(min=0), help="Instead of the recipe's.")
 @click.option("--use-crf", is_flag=True, help="Decode the span with a linear-chain CRF.")
 @click.option(
-    "--set", "settings", metavar="KEY=VALUE", multiple=True, help="Change one key of the recipe."
+    "--set",
+    "settings",
+    metavar="KEY=VALUE",
+    multiple=True,
+    callback=key_values,
+    help="Change one key of the recipe.",
 )
-@click.option("--gpu", type=click.IntRange(min=0), help="Which GPU; default: the first free one.")
-@click.option("--detach", is_flag=True, help="Start it, print its id, and return.")
-@click.option(
-    "--dry-run", is_flag=True, help="Show what would be sent and started, and do nothing."
-)
+@data_option
+@gpu_option
+@detach_option
+@dry_run_option
 @click.pass_obj
 def train(
     session: Session,
@@ -28,6 +41,7 @@ def train(
     seed: int | None,
     use_crf: bool,
     settings: tuple[str, ...],
+    data: dict[str, Path],
     gpu: int | None,
     detach: bool,
     dry_run: bool,
@@ -41,25 +55,30 @@ def train(
     Example:
       moola-remote train --recipe jade --epochs 40 --set learning_rate=0.002
     """
-    from moola_remote.cli.follow import start
+    from moola_remote.cli.follow import Asked, start
     from moola_remote.specs import TrainOptions, train_argv
 
     options = TrainOptions(epochs=epochs, seed=seed, use_crf=use_crf, settings=settings)
     name = recipe or session.project.recipe
     argv = train_argv(session.project, name, options)
-    start(session, argv, label=name, recipe=name, gpu=gpu, detach=detach, dry_run=dry_run)
+    asked = Asked(label=name, recipe=name, gpu=gpu, data=data)
+    start(session, argv, asked, detach=detach, dry_run=dry_run)
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
-@click.option("--gpu", type=click.IntRange(min=0), help="Which GPU; default: the first free one.")
-@click.option("--detach", is_flag=True, help="Start it, print its id, and return.")
-@click.option(
-    "--dry-run", is_flag=True, help="Show what would be sent and started, and do nothing."
-)
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.command()
+@data_option
+@gpu_option
+@detach_option
+@dry_run_option
+@click.argument("command", metavar="-- COMMAND ...", nargs=-1, required=True)
 @click.pass_obj
 def run(
-    session: Session, gpu: int | None, detach: bool, dry_run: bool, command: tuple[str, ...]
+    session: Session,
+    data: dict[str, Path],
+    gpu: int | None,
+    detach: bool,
+    dry_run: bool,
+    command: tuple[str, ...],
 ) -> None:
     """Run any command on the pod, as a run: detached, logged, verified.
 
@@ -70,18 +89,11 @@ def run(
     Example:
       moola-remote run -- python -m jobs.review labelled/train_210.parquet
     """
-    from moola_remote.cli.follow import start
+    from moola_remote.cli.follow import Asked, start
     from moola_remote.specs import label_of
 
-    start(
-        session,
-        list(command),
-        label=label_of(command),
-        recipe=None,
-        gpu=gpu,
-        detach=detach,
-        dry_run=dry_run,
-    )
+    asked = Asked(label=label_of(command), gpu=gpu, data=data)
+    start(session, list(command), asked, detach=detach, dry_run=dry_run)
 
 
 COMMANDS = [train, run]
