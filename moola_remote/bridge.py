@@ -8,7 +8,9 @@ check of the host key for everything, and no new ssh for each transfer.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
+import select
 import shutil
 import signal
 import socket
@@ -16,13 +18,14 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from moola_remote import rsync
-from moola_remote.errors import MoolaError, TransferError
+from moola_remote.errors import MoolaError, TransferError, UnreachableError
 
 if TYPE_CHECKING:
     import paramiko
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
 RSH = rsync.rsh_option([sys.executable, "-I", "-S", str(Path(__file__).with_name("rsh.py"))])
 BLOCK = 1 << 16
 STDERR_KEPT = 1 << 16
+TICK_S = 1.0
+# How long the pod's last words may take once rsync itself is gone.
+LAST_WORDS_S = 2.0
 SOCKET_PATH_MAX = 100  # macOS has 104, Linux 108
 
 Start = Callable[[str], "paramiko.Channel"]
@@ -44,63 +50,123 @@ def local_version() -> tuple[int, ...] | None:
     return rsync.parse_version(shown.stdout)
 
 
-@contextlib.contextmanager
-def listening(start: Start) -> Iterator[Path]:
-    """A private unix socket on which rsh.py asks for channels.
+class Bridge:
+    """A private unix socket on which rsh.py asks for commands on the pod; a context manager.
 
     Args:
         start: opens a channel on which a command runs.
+
+    Attributes:
+        path: of the socket.
+        heard_at: when bytes went through last, of the monotonic clock.
     """
-    folder = Path(tempfile.mkdtemp(prefix="moola-"))  # 0700
-    if len(str(folder)) > SOCKET_PATH_MAX - len("/rsh"):
-        folder.rmdir()
-        folder = Path(tempfile.mkdtemp(prefix="moola-", dir="/tmp"))
-    path = folder / "rsh"
-    with socket.socket(socket.AF_UNIX) as listener:
-        try:
-            listener.bind(str(path))
-            listener.listen()
-            threading.Thread(target=_accept, args=(listener, start), daemon=True).start()
-            yield path
-        finally:
-            # Closing alone does not wake the thread that accepts.
+
+    def __init__(self, start: Start) -> None:
+        self._start = start
+        self.heard_at = time.monotonic()
+        self._folder = Path(tempfile.mkdtemp(prefix="moola-"))  # 0700
+        if len(str(self._folder)) > SOCKET_PATH_MAX - len("/rsh"):
+            self._folder.rmdir()
+            self._folder = Path(tempfile.mkdtemp(prefix="moola-", dir="/tmp"))
+        self.path = self._folder / "rsh"
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(self.path))
+        self._listener.listen()
+        self._served: list[tuple[socket.socket, threading.Thread]] = []
+        self._acceptor = threading.Thread(target=self._accept, daemon=True)
+        self._acceptor.start()
+
+    def __enter__(self) -> Bridge:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):  # closing alone does not wake who accepts
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._acceptor.join()
+        self.finish(0.0)
+        self.path.unlink(missing_ok=True)
+        self._folder.rmdir()
+
+    def finish(self, patience_s: float) -> None:
+        """Let the commands come to their end, and cut off those that do not.
+
+        rsync may be gone before the pod's last words are here; or the pod may hold a channel open
+        for ever, for whatever reason of its own.
+        """
+        deadline = time.monotonic() + patience_s
+        for conn, thread in self._served:
+            thread.join(max(deadline - time.monotonic(), 0.0))
             with contextlib.suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)
-            path.unlink(missing_ok=True)
-            folder.rmdir()
+                conn.shutdown(socket.SHUT_RDWR)
+            thread.join()
+        self._served.clear()
 
-
-def _accept(listener: socket.socket, start: Start) -> None:
-    while True:
-        try:
-            conn, _ = listener.accept()
-        except OSError:
-            return
-        threading.Thread(target=_serve, args=(conn, start), daemon=True).start()
-
-
-def _serve(conn: socket.socket, start: Start) -> None:
-    """One command: its streams are copied until it ends, then its exit code is told."""
-    with conn:
-        received = _receive(conn)
-        if received is None:
-            return
-        command, (stdin, stdout, stderr) = received
-        with (
-            os.fdopen(stderr, "wb", buffering=0) as told,
-            os.fdopen(stdout, "wb", buffering=0) as out,
-        ):
-            os.set_blocking(out.fileno(), True)
+    def _accept(self) -> None:
+        while True:
             try:
-                channel = start(command)
-            except MoolaError as err:
-                os.close(stdin)
-                with contextlib.suppress(OSError):
-                    told.write(f"{err.message}\n".encode())
+                conn, _ = self._listener.accept()
+            except OSError:
                 return
-            code = _pump(conn, channel, stdin, out.fileno(), told.fileno())
-        with contextlib.suppress(OSError):
-            conn.sendall(b"%d" % code)
+            thread = threading.Thread(target=self._serve, args=(conn,), daemon=True)
+            self._served.append((conn, thread))
+            thread.start()
+
+    def _serve(self, conn: socket.socket) -> None:
+        """One command: its streams are copied until it ends, then its exit code is told."""
+        with conn:
+            received = _receive(conn)
+            if received is None:
+                return
+            command, (stdin, stdout, stderr) = received
+            with _owned(stdout) as out, _owned(stderr) as told:
+                try:
+                    channel = self._start(command)
+                except MoolaError as err:
+                    os.close(stdin)
+                    with contextlib.suppress(OSError):
+                        told.write(f"{err.message}\n".encode())
+                    return
+                self._spawn(self._feed, stdin, channel)
+                self._spawn(_close_with, conn, channel)
+                errors = self._spawn(self._copy, channel.recv_stderr, told)
+                if not self._copy(channel.recv, out):
+                    channel.close()  # rsync is gone: the far side must not write for nobody
+                errors.join()
+            code = channel.recv_exit_status()
+            channel.close()
+            with contextlib.suppress(OSError):
+                conn.sendall(b"%d" % (code if code >= 0 else 255))
+
+    def _spawn(self, target: Callable[..., object], *args: object) -> threading.Thread:
+        thread = threading.Thread(target=target, args=args, daemon=True)
+        thread.start()
+        return thread
+
+    def _feed(self, stdin: int, channel: paramiko.Channel) -> None:
+        with _owned(stdin) as source, contextlib.suppress(OSError, EOFError):
+            while data := source.read(BLOCK):
+                channel.sendall(data)
+                self.heard_at = time.monotonic()
+            channel.shutdown_write()
+
+    def _copy(self, read: Callable[[int], bytes], file: io.FileIO) -> bool:
+        """Everything from `read` to `file`; False when nobody reads there any more."""
+        # EOFError is paramiko's, when the connection goes; rsync's end is a pipe or a socket.
+        with contextlib.suppress(ConnectionError, EOFError):
+            while data := read(BLOCK):
+                self.heard_at = time.monotonic()
+                view = memoryview(data)
+                while view:
+                    view = view[file.write(view) :]
+            return True
+        return False
+
+
+def _owned(fd: int) -> io.FileIO:
+    """A file that rsync gave away: raw, blocking, closed with its block."""
+    os.set_blocking(fd, True)
+    return io.FileIO(fd, "r+")
 
 
 def _receive(conn: socket.socket) -> tuple[str, list[int]] | None:
@@ -117,49 +183,11 @@ def _receive(conn: socket.socket) -> tuple[str, list[int]] | None:
     return None
 
 
-def _pump(
-    conn: socket.socket, channel: paramiko.Channel, stdin: int, stdout: int, stderr: int
-) -> int:
-    threads = [
-        threading.Thread(target=_feed, args=(stdin, channel), daemon=True),
-        threading.Thread(target=_close_with, args=(conn, channel), daemon=True),
-        threading.Thread(target=_copy, args=(channel.recv_stderr, stderr), daemon=True),
-    ]
-    for thread in threads:
-        thread.start()
-    if not _copy(channel.recv, stdout):
-        channel.close()  # rsync is gone: the far side must not write for nobody
-    threads[-1].join()
-    code = channel.recv_exit_status()
-    channel.close()
-    return code if code >= 0 else 255
-
-
-def _feed(stdin: int, channel: paramiko.Channel) -> None:
-    os.set_blocking(stdin, True)
-    with os.fdopen(stdin, "rb", buffering=0) as source, contextlib.suppress(OSError, EOFError):
-        while data := source.read(BLOCK):
-            channel.sendall(data)
-        channel.shutdown_write()
-
-
 def _close_with(conn: socket.socket, channel: paramiko.Channel) -> None:
     """rsh.py says nothing more: the end of its stream is its death, or ours."""
     with contextlib.suppress(OSError):
         conn.recv(1)
     channel.close()
-
-
-def _copy(read: Callable[[int], bytes], fd: int) -> bool:
-    """Everything from `read` to `fd`; False when nobody reads there any more."""
-    # EOFError is paramiko's, when the connection goes; rsync's end is a pipe or a socket.
-    with contextlib.suppress(ConnectionError, EOFError):
-        while data := read(BLOCK):
-            view = memoryview(data)
-            while view:
-                view = view[os.write(fd, view) :]
-        return True
-    return False
 
 
 class Rsync:
@@ -197,11 +225,12 @@ class Rsync:
 
         Raises:
             TransferError: `max_bytes` were reached.
+            UnreachableError: nothing went over the line for `rsync.STALL_S`.
             ConfigError: this machine's rsync is missing or too old.
         """
         rsync.check_version(local_version())
-        with listening(self._start) as path:
-            environment = {**os.environ, "MOOLA_RSH": str(path), "LC_ALL": "C"}
+        with Bridge(self._start) as bridge:
+            environment = {**os.environ, "MOOLA_RSH": str(bridge.path), "LC_ALL": "C"}
             # Its own session: an interrupt is ours to handle.
             with subprocess.Popen(
                 argv,
@@ -211,9 +240,11 @@ class Rsync:
                 env=environment,
                 start_new_session=True,
             ) as process:
-                return self._attend(process, names)
+                return self._attend(process, names, bridge)
 
-    def _attend(self, process: subprocess.Popen[bytes], names: bytes) -> tuple[int, int, bytes]:
+    def _attend(
+        self, process: subprocess.Popen[bytes], names: bytes, bridge: Bridge
+    ) -> tuple[int, int, bytes]:
         assert process.stdin
         assert process.stdout
         assert process.stderr
@@ -221,16 +252,21 @@ class Rsync:
         feeder = threading.Thread(target=_write_all, args=(process.stdin, names), daemon=True)
         feeder.start()
         try:
-            sent = self._follow(process.stdout.fileno())
-            return process.wait(), sent, said.text()
+            sent = self._follow(process.stdout.fileno(), bridge)
+            code = process.wait()
         finally:
             _end(process)
+            bridge.finish(LAST_WORDS_S)
             feeder.join()
             said.join()
+        return code, sent, said.kept
 
-    def _follow(self, stdout: int) -> int:
+    def _follow(self, stdout: int, bridge: Bridge) -> int:
         sent = 0
         for line in _lines(stdout):
+            # rsync's own timeout does not hold once it has nothing left to do but to wait.
+            if time.monotonic() - bridge.heard_at > rsync.STALL_S + TICK_S:
+                raise UnreachableError(f"{self.where}: no data for {rsync.STALL_S} s")
             done = rsync.parse_progress(line)
             if done is not None:
                 self._note(done)
@@ -252,22 +288,24 @@ class _Tail(threading.Thread):
     def __init__(self, fd: int) -> None:
         super().__init__(daemon=True)
         self._fd = fd
-        self._kept = b""
+        self.kept = b""
         self.start()
 
     def run(self) -> None:
         while data := os.read(self._fd, BLOCK):
-            self._kept = (self._kept + data)[-STDERR_KEPT:]
-
-    def text(self) -> bytes:
-        self.join()
-        return self._kept
+            self.kept = (self.kept + data)[-STDERR_KEPT:]
 
 
 def _lines(fd: int) -> Iterator[bytes]:
-    """Lines that end with CR or LF, as they come."""
+    """Lines that end with CR or LF, as they come; an empty one now and then where none come."""
     rest = b""
-    while data := os.read(fd, BLOCK):
+    while True:
+        if not select.select([fd], [], [], TICK_S)[0]:
+            yield b""
+            continue
+        data = os.read(fd, BLOCK)
+        if not data:
+            return
         *whole, rest = (rest + data).replace(b"\r", b"\n").split(b"\n")
         rest = rest[-BLOCK:]
         yield from whole

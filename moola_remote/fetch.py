@@ -130,7 +130,7 @@ def _manifest_content(
 def _read(transport: Transport, path: PurePosixPath, limit: int) -> bytes:
     channel = transport.open(["cat", "--", str(path)])
     try:
-        content = b""
+        content = bytearray()
         while part := channel.read(1 << 16, READ_TIMEOUT_S):
             content += part
             if len(content) > limit:
@@ -138,7 +138,7 @@ def _read(transport: Transport, path: PurePosixPath, limit: int) -> bytes:
         if channel.returncode(READ_TIMEOUT_S) != 0:
             said = runs.last_words(channel.stderr())
             raise TransferError(f"{path}: can't be read on the pod, {said}")
-        return content
+        return bytes(content)
     finally:
         channel.close()
 
@@ -221,15 +221,16 @@ def _lock(fd: int, staging: Path, run_id: str) -> None:
     raise TransferError(f"run {run_id}: another fetch of it is at work", "wait for it")
 
 
-def _sweep(staging: Path, wanted: set[str]) -> None:
-    """Only wanted files may stay, whole or in part; nothing that is a link, or special."""
+def _sweep(staging: Path, wanted: set[str]) -> list[str]:
+    """Remove all but wanted files, whole or in part; what that was."""
+    removed = []
     for path, status in _below(staging):
-        relative = path.relative_to(staging).as_posix()
-        if stat.S_ISDIR(status.st_mode):
-            continue
-        whole = relative.replace(f"{PARTIAL_DIR}/", "")
-        if not stat.S_ISREG(status.st_mode) or whole not in wanted:
+        name = path.relative_to(staging).as_posix()
+        is_wanted = name.replace(f"{PARTIAL_DIR}/", "") in wanted
+        if not stat.S_ISDIR(status.st_mode) and not (is_wanted and stat.S_ISREG(status.st_mode)):
             path.unlink()
+            removed.append(name)
+    return removed
 
 
 def _below(top: Path) -> Iterator[tuple[Path, os.stat_result]]:
@@ -263,12 +264,9 @@ def _pull(
 
 def _verify(run_id: str, staging: Path, wanted: Sequence[ManifestFile]) -> None:
     """Raises a TransferError unless each file is what the manifest says; what is not, goes."""
-    for path, status in _below(staging):
-        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
-            path.unlink()
-            raise TransferError(
-                f"run {run_id}: the pod sent a link or a special file: {path.name!a}"
-            )
+    unasked = _sweep(staging, {file.path for file in wanted})
+    if unasked:
+        raise TransferError(f"run {run_id}: nobody asked for what came: {safe(unasked[0], 80)}")
     wrong = [file for file in wanted if not _is_as_declared(staging / file.path, file)]
     if wrong:
         named = ", ".join(file.path for file in wrong[:3]) + (", ..." if len(wrong) > 3 else "")
@@ -293,8 +291,11 @@ def _promote(staging: Path, final: Path, paths: Sequence[str]) -> None:
     """Rename what was verified into place, once the disk has it."""
     for path in paths:
         _sync(staging / path)
-    for folder in sorted((path for path, _ in _below(staging) if path.is_dir()), reverse=True):
-        with contextlib.suppress(OSError):  # not empty
+    below = [path for path, status in _below(staging) if stat.S_ISDIR(status.st_mode)]
+    for folder in reversed(below):  # the deepest first
+        if folder.name == PARTIAL_DIR:
+            shutil.rmtree(folder)
+        elif not any(folder.iterdir()):
             folder.rmdir()
     if not final.exists():
         staging.rename(final)

@@ -20,16 +20,18 @@ STALL_S = 60
 PARTIAL_DIR = ".rsync-partial"
 HOST = "pod"
 
-_COMMON = (
-    "rsync",
-    "--times",
-    "--omit-dir-times",
-    "--protect-args",
-    "--no-human-readable",
-    "--info=progress2,stats2",
-    f"--partial-dir={PARTIAL_DIR}",
-    f"--timeout={STALL_S}",
-)
+
+def _common() -> list[str]:
+    return [
+        "rsync",
+        "--times",
+        "--omit-dir-times",
+        "--protect-args",
+        "--no-human-readable",
+        "--info=progress2,stats2",
+        f"--partial-dir={PARTIAL_DIR}",
+        f"--timeout={STALL_S}",
+    ]
 
 
 def push_argv(
@@ -52,7 +54,7 @@ def push_argv(
         compare_content: equal size and time are not enough to leave a file out.
     """
     return [
-        *_COMMON,
+        *_common(),
         "--links",
         "--perms",
         "--chmod=D755,Fu=rwX,Fgo=rX",
@@ -79,7 +81,7 @@ def pull_argv(source: PurePosixPath, dest: Path, *, rsh: str, max_file: int) -> 
     limit = ["sh", "-c", f'ulimit -f {max_file // 512 + 1} && exec "$@"', "sh"]
     return [
         *limit,
-        *_COMMON,
+        *_common(),
         "--files-from=-",
         "--from0",
         "--no-implied-dirs",
