@@ -172,6 +172,7 @@ def latency(place: Place, follower: Follower) -> str:
     time.sleep(1.0)  # the follower is at work when the first line comes
     go(place, run_id)
     thread.join()
+    wait_for_end(place, run_id)
     cuts = statistics.quantiles(clock.ages_ms, n=100)
     return f"p50 {cuts[49]:6.2f} ms   p99 {cuts[98]:6.2f} ms"
 
@@ -185,6 +186,7 @@ def live(place: Place, follower: Follower, num_lines: int) -> str:
     time.sleep(1.0)
     go(place, run_id)
     thread.join()
+    wait_for_end(place, run_id)
     return rate(clock, num_lines)
 
 
@@ -192,8 +194,7 @@ def catching_up(place: Place, follower: Follower, num_lines: int) -> str:
     """Lines a second of a log that is there already."""
     run_id = start(place, num_lines, 0.0)
     go(place, run_id)
-    while not get_state(place.agent, run_id).has_ended:
-        time.sleep(0.1)
+    wait_for_end(place, run_id)
     clock = Clock()
     follower(place, run_id, clock.count)
     return rate(clock, num_lines)
@@ -203,6 +204,12 @@ def go(place: Place, run_id: str) -> None:
     """Let the job write."""
     done = place.transport.run(["touch", f"{place.root}/runs/{run_id}/.go"])
     assert done.returncode == 0, done.stderr
+
+
+def wait_for_end(place: Place, run_id: str) -> None:
+    """Until the job's end is recorded: it writes no more."""
+    while not get_state(place.agent, run_id).has_ended:
+        time.sleep(0.1)
 
 
 def rate(clock: Clock, num_lines: int) -> str:

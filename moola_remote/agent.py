@@ -29,18 +29,44 @@ import argparse
 import contextlib
 import errno
 import fcntl
-import hashlib
 import json
 import os
 import re
 import select
-import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Set,
+    Tuple,
+)
+
+
+class Later:
+    """A module that is imported when it is first used: most calls need none of these."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __getattr__(self, key: str) -> Any:
+        return getattr(__import__(self.name), key)
+
+
+if TYPE_CHECKING:
+    import hashlib
+    import shutil
+    import subprocess
+else:
+    hashlib, shutil, subprocess = Later("hashlib"), Later("shutil"), Later("subprocess")
 
 Json = Dict[str, Any]
 
@@ -64,6 +90,8 @@ CANCEL_PATIENCE_S = 30.0
 LAST_LINES = 25
 RESERVE_BYTES = 1 << 16
 BLOCK = 1 << 18
+# A line or two is the rule, and to make room for a large block costs more than to fill it.
+FIRST_BLOCK = 1 << 13
 
 
 class AgentError(Exception):
@@ -454,7 +482,7 @@ def make_run(pod: Pod, run: Run, spec: Json) -> bool:
     aside = pod.runs / f".new-{run.id}-{os.getpid()}"
     aside.mkdir(mode=0o700)
     try:
-        for name in ("log", "events.jsonl", ".lock", ".job.lock"):
+        for name in ("log", "events.jsonl", ".lock", ".job.lock", ".supervisor.log"):
             (aside / name).touch(mode=0o600)
         write_json(aside / "spec.json", spec)
         write_json(aside / "state.json", new_state(run.id, next_ticket(pod)))
@@ -521,36 +549,33 @@ def is_elsewhere(state: Json) -> bool:
 
 def spawn_supervisor(pod: Pod, run: Run) -> None:
     """Start one, and wait until it has taken the run over, or has seen that another has."""
-    try:
-        errors: Any = (run.path / ".supervisor.log").open("ab")
-    except OSError:
-        errors = subprocess.DEVNULL
+    read_end, write_end = os.pipe()
+    errors = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    files = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_DUP2, write_end, 1),
+        (os.POSIX_SPAWN_OPEN, 2, str(run.path / ".supervisor.log"), errors, 0o600),
+    ]
     # -S: a pod's site-packages are of no use to us, and may take long to look through.
-    argv = [sys.executable, "-ISB", str(Path(__file__).resolve())]
-    child = subprocess.Popen(
-        [*argv, "--root", str(pod.root), "supervise", run.id],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=errors,
-        start_new_session=True,
-        cwd="/",
-    )
-    if errors is not subprocess.DEVNULL:
-        errors.close()
-    assert child.stdout is not None
-    with child.stdout:
-        select.select([child.stdout], [], [], 5.0)
-    child.wait()
+    argv = [sys.executable, "-ISB", str(Path(__file__).resolve()), "--root", str(pod.root)]
+    argv += ["supervise", run.id]
+    child = os.posix_spawn(sys.executable, argv, os.environ, file_actions=files, setsid=True)
+    os.close(write_end)
+    select.select([read_end], [], [], 5.0)
+    os.close(read_end)
+    os.waitpid(child, 0)
 
 
 def view(pod: Pod, state: Json, others: Optional[List[Json]] = None) -> Json:
-    """A state as it is shown: with the place in the queue and the pod's clock."""
+    """A state as it is shown: with the place in the queue, the pod's clock, the sizes of now."""
     position = None
     if state["state"] == "QUEUED":
         if others is None:
             others = [other for _, other in pod.all_runs()]
         position = 1 + sum(is_before(other, state) for other in others)
-    return {**state, "queue_position": position, "now": time.time()}
+    run = pod.run(state["run_id"])
+    sizes = {"log_size": size_of(run.log), "events_size": size_of(run.events)}
+    return {**state, **sizes, "queue_position": position, "now": time.time()}
 
 
 def is_before(other: Json, state: Json) -> bool:
@@ -1070,6 +1095,8 @@ def supervise(pod: Pod, run: Run) -> None:
     """The verb behind `spawn_supervisor`; a second supervisor of a run leaves at once."""
     if os.fork():
         os._exit(0)
+    os.closerange(3, 256)  # what whoever called us has left open
+    os.chdir("/")
     fd = lock(run.lock, patience_s=1.0)
     if fd is None or run.state()["state"] in ENDED:
         return
@@ -1579,26 +1606,30 @@ class Feed:
         self.offset = offset
         self.generation = generation
         self.fd: Optional[int] = None
-        self.is_announced = False
+        self.is_at_end = True
 
     def pump(self) -> int:
         """Send what is new; how many bytes that was, a few megabytes at most a call."""
         if self.fd is None and not self.open():
             return 0
         assert self.fd is not None
-        sent = 0
+        sent, size = 0, FIRST_BLOCK
         while sent < 16 * BLOCK:
-            block = os.pread(self.fd, BLOCK, self.offset)
-            if not block:
-                return sent + self.look_for_change()
-            send(f"D {self.name} {self.offset} {len(block)}\n".encode(), block)
-            self.offset += len(block)
-            sent += len(block)
+            block = os.pread(self.fd, size, self.offset)
+            if block:
+                send(f"D {self.name} {self.offset} {len(block)}\n".encode(), block)
+                self.offset += len(block)
+                sent += len(block)
+            if len(block) < size:
+                self.is_at_end = True
+                return sent or self.look_for_change()
+            size = BLOCK
+        self.is_at_end = False
         return sent
 
     def open(self) -> bool:
         try:
-            self.fd = os.open(self.path, os.O_RDONLY)
+            self.fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
         except FileNotFoundError:
             return False
         found = os.fstat(self.fd)
@@ -1620,7 +1651,7 @@ class Feed:
             return 0
         if at_path.st_ino != os.fstat(self.fd).st_ino:
             os.close(self.fd)
-            self.fd = None
+            self.fd, self.is_at_end = None, False
             return 1
         if at_path.st_size < self.offset:
             self.restart("truncated")
@@ -1663,46 +1694,71 @@ class Doorbell:
         ready, _, _ = select.select(watched, [], [], seconds)
         if self.fd in ready and self.fd is not None:
             with contextlib.suppress(BlockingIOError):
-                os.read(self.fd, 1 << 16)
+                os.read(self.fd, 1 << 12)
         return 0 not in ready or os.read(0, 4096) != b""
 
 
-def follow(pod: Pod, run: Run, feeds: List[Feed]) -> None:
-    """Send the frames of docs/protocol.md until the run is over, or the reader is gone."""
-    bell = Doorbell(run.path)
-    shown: Optional[Json] = None
-    state = settle(pod, run)
-    seen = signature(run)
-    last_frame = last_settle = time.monotonic()
-    while True:
-        # Read before the files: what is written until a run is over is then sent.
-        is_over = state["state"] in ENDED
-        sent = sum(feed.pump() for feed in feeds)
+class Follower:
+    """Sends the frames of docs/protocol.md until the run is over, or the reader is gone."""
+
+    def __init__(self, pod: Pod, run: Run, feeds: List[Feed]) -> None:
+        self.pod = pod
+        self.run = run
+        self.feeds = feeds
+        self.bell = Doorbell(run.path)
+        self.state = settle(pod, run)
+        self.seen = signature(run)
+        self.shown: Optional[Json] = None
+        self.sent_at = self.settled_at = time.monotonic()
+
+    def live(self) -> None:
+        while True:
+            # Known before the files are read: what is written until a run is over is then sent.
+            is_over = self.state["state"] in ENDED
+            sent = sum(feed.pump() for feed in self.feeds)
+            if is_over and not sent and self.shown is not None:
+                self.send_state("E")
+                return
+            if self.look():
+                continue
+            # Whatever is written from here on rings: only what is left of now can't wait.
+            is_behind = is_over or not all(feed.is_at_end for feed in self.feeds)
+            self.rest(sent)
+            if not self.bell.wait(0.0 if is_behind else 1.0):
+                return
+
+    def look(self) -> bool:
+        """Send the state if it has changed; whether it has."""
         now = time.monotonic()
-        if brief(state) != shown:
-            shown = brief(state)
-            payload = json.dumps(view(pod, state)).encode()
-            send(f"P {len(payload)}\n".encode(), payload)
-            sent += 1
-        if is_over and sent == 0:
-            payload = json.dumps(view(pod, state)).encode()
-            send(f"E {len(payload)}\n".encode(), payload)
+        if now - self.settled_at >= HEARTBEAT_S:
+            self.state, self.settled_at = settle(self.pod, self.run), now
+        elif signature(self.run) != self.seen:
+            self.seen, self.state = signature(self.run), self.run.state()
+        elif self.shown is not None:
+            return False
+        shown = brief(view(self.pod, self.state))
+        if shown == self.shown:
+            return False
+        self.shown = shown
+        self.send_state("P")
+        return True
+
+    def send_state(self, kind: str) -> None:
+        payload = json.dumps(view(self.pod, self.state)).encode()
+        send(f"{kind} {len(payload)}\n".encode(), payload)
+
+    def rest(self, sent: int) -> None:
+        """A short rest after what was sent, a sign of life where nothing was for long."""
+        now = time.monotonic()
+        silence_s = now - self.sent_at
+        if not sent and silence_s < HEARTBEAT_S:
             return
-        if sent:
-            # A writer that never rests is read a thousand times a second, in bigger pieces.
-            pause_s = 0.001 if now - last_frame < 0.002 else 0.0
-            last_frame = now
-            if pause_s:
-                time.sleep(pause_s)
-        elif now - last_frame >= HEARTBEAT_S:
+        if not sent:
             send(f"H {time.time():.3f}\n".encode())
-            last_frame = now
-        if not bell.wait(0 if sent else 1.0):
-            return
-        if now - last_settle >= HEARTBEAT_S:
-            state, last_settle = settle(pod, run), now
-        elif signature(run) != seen:
-            seen, state = signature(run), run.state()
+        elif silence_s < 0.002:
+            # A writer that never rests is read a thousand times a second, in bigger pieces.
+            time.sleep(0.001)
+        self.sent_at = now
 
 
 def signature(run: Run) -> Tuple[int, int]:
@@ -1712,7 +1768,7 @@ def signature(run: Run) -> Tuple[int, int]:
 
 def brief(state: Json) -> Json:
     """A state without what changes with each heartbeat."""
-    restless = ("heartbeat_at", "log_size", "events_size", "supervisor")
+    restless = ("heartbeat_at", "log_size", "events_size", "supervisor", "now")
     return {key: value for key, value in state.items() if key not in restless}
 
 
@@ -1786,7 +1842,7 @@ def answer_about(args: argparse.Namespace, pod: Pod, run: Run) -> Optional[Json]
     if args.verb == "follow":
         log = Feed("log", run.log, args.log_offset, args.log_generation)
         events = Feed("events", run.events, args.event_offset, args.event_generation)
-        follow(pod, run, [log, events])
+        Follower(pod, run, [log, events]).live()
         return None
     supervise(pod, run)
     return None

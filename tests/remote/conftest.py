@@ -10,7 +10,7 @@ import pytest
 from moola_remote.providers import Endpoint
 from moola_remote.transport import Transport, connect
 from tests.remote.lines import Line
-from tests.remote.pods import AgentPod
+from tests.remote.pods import AgentPod, make_bare_python
 
 
 @pytest.fixture
@@ -19,6 +19,12 @@ def pod(tmp_path: Path) -> Iterator[AgentPod]:
     pod = AgentPod(tmp_path / "pod root")
     yield pod
     pod.clear()
+
+
+@pytest.fixture(scope="session")
+def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with pip and two small packages, as an image's own may be one."""
+    return make_bare_python(tmp_path_factory.mktemp("bare") / "venv")
 
 
 @pytest.fixture(params=["openssh_server", "local_pod"])

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pip
+
 from moola_remote import agent
 
 ENDED = agent.ENDED
@@ -129,6 +131,24 @@ class AgentPod:
         for path in (self.root / "runs").glob("[a-z]*"):
             with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
                 self.ask("cancel", path.name, "--grace", "0")
+
+
+def make_bare_python(folder: Path) -> Path:
+    """A virtual environment with pip, `candle` and `wick`, and somebody's editable package."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    python = folder / "bin" / "python"
+    where = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    done = subprocess.run(where, check=True, capture_output=True, text=True)
+    packages = Path(done.stdout.strip())
+    (packages / "pip").symlink_to(Path(pip.__file__).parent)
+    for name, needs in (("candle", "Requires-Dist: wick>=2\n"), ("wick", "")):
+        (packages / f"{name}.py").write_text("VALUE = 7\n")
+        info = packages / f"{name}-2.5.dist-info"
+        info.mkdir()
+        head = f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.5\n"
+        (info / "METADATA").write_text(head + needs)
+    (packages / "__editable__.pth").write_text("/nowhere/at/all\n")
+    return python
 
 
 def is_gone(pid: int) -> bool:

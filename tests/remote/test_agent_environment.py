@@ -2,48 +2,25 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-import pytest
 
 from tests.remote.pods import AgentPod
 
 DIGEST = "0123456789abcdef"
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment with pip and two small packages, as an image's own may be one."""
-    folder = tmp_path_factory.mktemp("base") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    python = folder / "bin" / "python"
-    where = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    done = subprocess.run([python, "-c", where], check=True, capture_output=True, text=True)
-    packages = Path(done.stdout.strip())
-    for name, needs in (("candle", "Requires-Dist: wick>=2\n"), ("wick", "")):
-        (packages / f"{name}.py").write_text("VALUE = 7\n")
-        info = packages / f"{name}-2.5.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.5\n{needs}"
-        )
-    # What the base has in editable form belongs to somebody else's work.
-    (packages / "__editable__.pth").write_text("/nowhere/at/all\n")
-    return python
-
-
-def make(pod: AgentPod, base: Path, requirements: str) -> dict[str, object]:
+def make(pod: AgentPod, bare_python: Path, requirements: str) -> dict[str, object]:
     # An index that doesn't exist: whoever asks the network fails.
     pod.env["PIP_INDEX_URL"] = "http://127.0.0.1:9/simple"
     pod.env["PIP_RETRIES"] = "0"
-    return pod.ask("environment", DIGEST, "--python", str(base), stdin=requirements)
+    return pod.ask("environment", DIGEST, "--python", str(bare_python), stdin=requirements)
 
 
-def test_what_the_base_has_is_used_and_nothing_is_downloaded(pod: AgentPod, base: Path) -> None:
-    answer = make(pod, base, "candle>=2\n")
+def test_what_the_base_has_is_used_and_nothing_is_downloaded(
+    pod: AgentPod, bare_python: Path
+) -> None:
+    answer = make(pod, bare_python, "candle>=2\n")
     assert answer["ok"], answer
     assert answer["created"] is True
     packages = answer["packages"]
@@ -58,25 +35,25 @@ def test_what_the_base_has_is_used_and_nothing_is_downloaded(pod: AgentPod, base
     assert state["last_lines"] == [f"{pod.root}/env/{DIGEST}/bin/python"]
 
 
-def test_it_is_made_once_also_by_two_at_once(pod: AgentPod, base: Path) -> None:
+def test_it_is_made_once_also_by_two_at_once(pod: AgentPod, bare_python: Path) -> None:
     with ThreadPoolExecutor(2) as threads:
-        answers = list(threads.map(lambda _: make(pod, base, "candle"), range(2)))
+        answers = list(threads.map(lambda _: make(pod, bare_python, "candle"), range(2)))
     assert sorted(answer["created"] is True for answer in answers) == [False, True]
     assert answers[0]["packages"] == answers[1]["packages"]
 
 
-def test_one_that_was_not_finished_is_made_anew(pod: AgentPod, base: Path) -> None:
+def test_one_that_was_not_finished_is_made_anew(pod: AgentPod, bare_python: Path) -> None:
     torn = pod.root / "env" / DIGEST
     (torn / "bin").mkdir(parents=True)
     (torn / "rest").touch()
-    assert make(pod, base, "candle")["created"] is True
+    assert make(pod, bare_python, "candle")["created"] is True
     assert not (torn / "rest").exists()
 
 
 def test_what_can_not_be_installed_is_one_line_and_leaves_no_marker(
-    pod: AgentPod, base: Path
+    pod: AgentPod, bare_python: Path
 ) -> None:
-    answer = make(pod, base, "candle>=3\n")
+    answer = make(pod, bare_python, "candle>=3\n")
     assert (answer["ok"], answer["error"]) == (False, "environment")
     assert "candle>=3" in str(answer["message"])
     assert pod.ask("probe")["environments"] == []

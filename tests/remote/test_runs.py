@@ -138,7 +138,13 @@ def test_a_root_that_can_not_be_written_is_one_line(transport: ShellTransport) -
         Agent(transport, root="/dev/null", python=sys.executable).call("probe")
 
 
-def test_the_environments_progress_is_said_line_by_line(agent: Agent) -> None:
+@pytest.fixture
+def bare_agent(transport: ShellTransport, pod: AgentPod, bare_python: Path) -> Agent:
+    return Agent(transport, root=str(pod.root), python=str(bare_python))
+
+
+def test_the_environments_progress_is_said_line_by_line(bare_agent: Agent) -> None:
+    agent = bare_agent
     said: list[str] = []
     answer = agent.environment("0123456789abcdef", "", say=said.append)
     assert answer["created"] is True
@@ -148,10 +154,12 @@ def test_the_environments_progress_is_said_line_by_line(agent: Agent) -> None:
     assert again == []
 
 
-def test_an_environment_that_fails_says_why(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_environment_that_fails_says_why(
+    bare_agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(ConfigError, match=r"installing packages failed: .*no-such-package-of-ours"):
-        agent.environment("0123456789abcdef", "no-such-package-of-ours", say=lambda _: None)
+        bare_agent.environment("0123456789abcdef", "no-such-package-of-ours", say=lambda _: None)
 
 
 @pytest.mark.parametrize(
