@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import select
 import shutil
@@ -29,6 +30,8 @@ from moola_remote.errors import MoolaError, TransferError, UnreachableError
 
 if TYPE_CHECKING:
     import paramiko
+
+logger = logging.getLogger(__name__)
 
 RSH = rsync.rsh_option([sys.executable, "-I", "-S", str(Path(__file__).with_name("rsh.py"))])
 BLOCK = 1 << 16
@@ -228,7 +231,9 @@ class Rsync:
             UnreachableError: nothing went over the line for `rsync.STALL_S`.
             ConfigError: this machine's rsync is missing or too old.
         """
-        rsync.check_version(local_version())
+        warning = rsync.check_version(local_version())
+        if warning:
+            logger.info(warning)
         with Bridge(self._start) as bridge:
             environment = {**os.environ, "MOOLA_RSH": str(bridge.path), "LC_ALL": "C"}
             # Its own session: an interrupt is ours to handle.

@@ -9,12 +9,18 @@ import threading
 
 
 class Line:
-    """A TCP line to a server, which can be cut, or fall silent without a word."""
+    """A TCP line to a server, which can be cut, or fall silent without a word.
+
+    Attributes:
+        silent_after: it falls silent by itself after so many bytes, both ways together.
+    """
 
     def __init__(self, port: int) -> None:
         self._target = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._ends: list[socket.socket] = []
+        self._moved = 0
+        self.silent_after: float = float("inf")
         self._silent = threading.Event()
         self._gone = threading.Event()
         self.port: int = self._listener.getsockname()[1]
@@ -32,8 +38,11 @@ class Line:
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._listener)
             while not self._gone.is_set():
+                if self._silent.is_set():
+                    self._gone.wait()
+                    break
                 ready, _, _ = select.select([self._listener, *self._ends], [], [], 0.02)
-                if not self._silent.is_set() and not all(map(self._move, ready)):
+                if not all(map(self._move, ready)):
                     break
             for end in self._ends:
                 end.close()
@@ -50,4 +59,7 @@ class Line:
             other.sendall(data)
         except OSError:
             return False
+        self._moved += len(data)
+        if self._moved > self.silent_after:
+            self.fall_silent()
         return bool(data)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -166,7 +165,7 @@ def test_data_that_is_missing_is_named(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def agent(transport: Transport, endpoint: Endpoint, tmp_path: Path) -> Iterator[Agent]:
+def agent(transport: Transport, endpoint: Endpoint, tmp_path: Path) -> Agent:
     """The real agent with a root of its own."""
     return Agent(transport, root=str(tmp_path / "ro'ot"), python=endpoint.python)
 

@@ -6,7 +6,8 @@ import dataclasses
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from moola_remote import bridge, connection
 from moola_remote.errors import ConfigError, TransferError, UnreachableError
 from moola_remote.providers import Endpoint
-from moola_remote.transport import Progress, Transport, connect
+from moola_remote.transport import Transport, connect
 from tests.remote.lines import Line
 from tests.remote.pods import wait_until
 
@@ -277,32 +278,41 @@ def test_a_pull_stops_above_its_cap(transport: Transport, tmp_path: Path) -> Non
     assert transport.run(["echo", "alive"]).stdout == b"alive\n"
 
 
-def test_an_interrupted_pull_goes_on_where_it_was(transport: Transport, tmp_path: Path) -> None:
+@contextmanager
+def _cut_once_there_are_some(line: Line, folder: Path) -> Iterator[None]:
+    """Cuts the line when the file that arrives in `folder` is larger than a megabyte."""
+
+    def cut() -> None:
+        wait_until(lambda: any(file.stat().st_size > 1_000_000 for file in folder.glob(".big.*")))
+        line.cut()
+
+    thread = threading.Thread(target=cut)
+    thread.start()
+    yield
+    thread.join()
+
+
+def test_an_interrupted_pull_goes_on_where_it_was(
+    openssh_server: Endpoint, over_line: Transport, line: Line, tmp_path: Path
+) -> None:
     there, back = tmp_path / "there", tmp_path / "back"
     there.mkdir()
     back.mkdir()
-    (there / "big").write_bytes(os.urandom(40_000_000))
+    (there / "big").write_bytes(os.urandom(20_000_000))
+    line.silent_after = 5_000_000
 
-    def interrupt(done: int) -> None:
-        wait_until(lambda: any(file.stat().st_size > 1_000_000 for file in back.glob(".big.*")))
-        raise KeyboardInterrupt
+    def pull(transport: Transport) -> int:
+        far = PurePosixPath(there)
+        return transport.pull(far, back, files=["big"], max_file=20_000_000, max_bytes=40_000_000)
 
-    def pull(progress: Progress | None = None) -> int:
-        return transport.pull(
-            PurePosixPath(there),
-            back,
-            files=["big"],
-            max_file=40_000_000,
-            max_bytes=80_000_000,
-            progress=progress,
-        )
-
-    with pytest.raises(KeyboardInterrupt):
-        pull(interrupt)
+    with _cut_once_there_are_some(line, back), pytest.raises(UnreachableError, match="lost"):
+        pull(over_line)
+    over_line.close()
     arrived = (back / ".rsync-partial" / "big").stat().st_size
     assert arrived > 1_000_000
-    sent = pull()
-    assert sent <= 40_000_000 - arrived + 100_000
+    again = connect(openssh_server, known_hosts=tmp_path / "known_hosts")
+    assert pull(again) <= 20_000_000 - arrived + 100_000
+    again.close()
     assert (back / "big").read_bytes() == (there / "big").read_bytes()
 
 
@@ -316,14 +326,12 @@ def test_a_cut_line_in_a_transfer_is_unreachable(
 ) -> None:
     here = tmp_path / "here"
     here.mkdir()
-    (here / "big").write_bytes(os.urandom(40_000_000))
+    (here / "big").write_bytes(os.urandom(20_000_000))
+    line.silent_after = 5_000_000
 
-    def cut(done: int) -> None:
-        if done > 1_000_000:
-            line.cut()
-
-    with pytest.raises(UnreachableError, match="connection lost"):
-        over_line.push(here, PurePosixPath(tmp_path / "there"), progress=cut)
+    there = tmp_path / "there"
+    with _cut_once_there_are_some(line, there), pytest.raises(UnreachableError, match="lost"):
+        over_line.push(here, PurePosixPath(there))
     over_line.close()
 
 
