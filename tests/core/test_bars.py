@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+from moola_core import bars as bars_module
+from moola_core.bars import read_bars, read_chunks
+from moola_core.errors import DataError
+from moola_core.synthetic import Market, bars_table
+
+GOOD = "timestamp,open,high,low,close\n2024-01-01T00:00,1,2,0.5,1.5\n2024-01-01T00:01,1,2,0.5,1.5\n"
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_a_series_is_read_as_it_was_written(market: Market, tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"bars.{kind}"
+    if kind == "csv":
+        pyarrow.csv.write_csv(bars_table(market), path)
+    else:
+        pq.write_table(bars_table(market), path)
+    bars = read_bars(path)
+    np.testing.assert_array_equal(bars.prices, market.bars)
+    assert bars.time is not None
+    np.testing.assert_array_equal(bars.time, market.timestamp.astype(np.int64))
+
+
+def test_chunks_join_to_the_series(
+    market: Market, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pq.write_table(bars_table(market), tmp_path / "bars.parquet")
+    monkeypatch.setattr(bars_module, "CHUNK_BARS", 999)
+    chunks = list(read_chunks(tmp_path / "bars.parquet"))
+    assert max(len(chunk) for chunk in chunks) <= 999
+    np.testing.assert_array_equal(np.concatenate([c.prices for c in chunks]), market.bars)
+
+
+def test_times_are_optional(tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text("close,low,high,open,note\n1,0.5,2,1.5,x\n")
+    bars = read_bars(path)
+    assert bars.time is None
+    assert bars.prices.tolist() == [[1.5, 2.0, 0.5, 1.0]]
+
+
+@pytest.mark.parametrize("stamp", ["2024-01-01 00:00:00", "2024-01-01T00:00:00Z"])
+def test_times_with_and_without_a_zone_are_read(tmp_path: Path, stamp: str) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text(f"timestamp,open,high,low,close\n{stamp},1,2,0.5,1.5\n")
+    time = read_bars(path).time
+    assert time is not None
+    assert time[0] == 1_704_067_200_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("close\n", "cloze\n", "column close is missing, expected open, high, low, close"),
+        ("00:01,1,", "00:01,one,", "row 1, column open: expected a number, got 'one'"),
+        ("00:01,1,", "00:01,,", "row 1, column open: expected a number, got nothing"),
+        ("00:01,1,", "00:01,inf,", "row 1, column open: expected a finite price, got inf"),
+        ("00:01,1,2", "00:01,1,1.2", "row 1, column high: expected at least open and close"),
+        ("00:01,1,2,0.5", "00:01,1,2,1.2", "row 1, column low: expected at most open and close"),
+        ("00:01,", "00:00,", "row 1, column timestamp: expected a time after"),
+        ("2024-01-01T00:01", "noon", "row 1, column timestamp: expected a time like"),
+        ("00:01,1,2,0.5,1.5", "00:01,1", "not readable, CSV parse error"),
+        (GOOD[30:], "", "holds no bar"),
+    ],
+)
+def test_a_bad_csv_is_refused_in_one_line(
+    tmp_path: Path, old: str, new: str, expected: str
+) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text(GOOD.replace(old, new))
+    with pytest.raises(DataError) as caught:
+        read_bars(path)
+    message = str(caught.value)
+    assert expected in message
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+
+
+def test_rows_are_counted_through_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prices = np.ones((100, 4))
+    prices[77, 1] = 0.5
+    names = ("open", "high", "low", "close")
+    table = pa.table({name: prices[:, i] for i, name in enumerate(names)})
+    pq.write_table(table, tmp_path / "bars.parquet")
+    monkeypatch.setattr(bars_module, "CHUNK_BARS", 10)
+    with pytest.raises(DataError, match="row 77, column high"):
+        read_bars(tmp_path / "bars.parquet")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("none.csv", None, "no such file"),
+        ("bars.txt", b"x", "expected a name that ends in .parquet or .csv"),
+        ("bars.parquet", b"x", "not readable"),
+    ],
+)
+def test_a_file_that_holds_no_bars_is_refused(
+    tmp_path: Path, name: str, content: bytes | None, expected: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=expected):
+        read_bars(tmp_path / name)
