@@ -1,0 +1,130 @@
+r"""Find expansions in a series of bars of any length.
+
+    python -m jobs.predict --run results/RUN --bars ../shared/data/bars/mnq_1m.parquet \
+        --out spans.parquet --min-confidence 0.3
+
+In: Parquet or CSV with the columns open, high, low, close and, where known, timestamp (bar open).
+Out, by the name's end Parquet or CSV, a row a span, none sharing a bar with another:
+
+    start, stop                      bars of the series from 0, half-open: [start, stop)
+    first_timestamp, last_timestamp  open of the first and of the last bar inside, where known
+    confidence                       0..1, of the window that is surest of it
+    type, type_confidence            what went before: consolidation or retracement
+    windows                          how many windows found it; each bar is in about 105 / stride
+
+Any run that has artifacts/model.safetensors will do. The file appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from moola_core.errors import ConfigError, JobError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from moola_core.predict import Found
+
+KINDS = (".parquet", ".csv")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the job; returns its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="jobs.predict",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--run", type=Path, required=True, help="folder of a run, with artifacts/")
+    parser.add_argument("--bars", type=Path, required=True, help="the series, .parquet or .csv")
+    parser.add_argument("--out", type=Path, required=True, help="the spans, .parquet or .csv")
+    parser.add_argument(
+        "--stride", type=int, default=35, help="bars from window to window, 1..80 (35)"
+    )
+    parser.add_argument("--min-confidence", type=float, default=0.0, help="drop less sure ones (0)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--threads", type=int, default=1, help="of the CPU (1)")
+    arguments = parser.parse_args(argv)
+    try:
+        predict(arguments)
+    except JobError as err:
+        print(f"error: {err}", file=sys.stderr)
+        return err.exit_code
+    return 0
+
+
+def predict(arguments: argparse.Namespace) -> None:
+    """Load, slide over the series, write, tell."""
+    out: Path = arguments.out
+    if out.suffix not in KINDS:
+        raise ConfigError(f"--out {out}: expected a name that ends in .parquet or .csv")
+    if not out.parent.is_dir():
+        raise ConfigError(f"--out {out}: no such folder, {out.parent}; make it first")
+    import torch
+
+    from jobs.loading import find_device
+    from moola_core.artifacts import load_model
+    from moola_core.bars import read_chunks
+    from moola_core.predict import answer, find_spans
+
+    torch.set_num_threads(arguments.threads)
+    trained = load_model(arguments.run / "artifacts", find_device(arguments.device))
+    began = time.monotonic()
+    found = find_spans(
+        read_chunks(arguments.bars),
+        partial(answer, trained),
+        stride=arguments.stride,
+        floor=arguments.min_confidence,
+    )
+    seconds = time.monotonic() - began
+    write(out, to_table(found))
+    print(
+        f"{out}: {len(found.spans):,} spans in {found.num_bars:,} bars,"
+        f" {found.num_windows:,} windows, {seconds:.1f} s"
+    )
+
+
+def to_table(found: Found) -> pa.Table:
+    """A row a span, columns as in the module's text."""
+    import pyarrow as pa
+
+    from moola_core.windows import LABELS
+
+    columns: dict[str, Any] = {"start": found.spans[:, 0], "stop": found.spans[:, 1]}
+    if found.time is not None:
+        instant = pa.timestamp("ns", tz="UTC")
+        for i, name in enumerate(("first_timestamp", "last_timestamp")):
+            columns[name] = pa.array(found.time[:, i]).cast(instant)
+    columns["confidence"] = found.confidence
+    types = [LABELS[kind] if kind >= 0 else None for kind in found.types]
+    columns["type"] = pa.array(types, pa.string())
+    columns["type_confidence"] = pa.array(found.type_confidence, mask=found.types < 0)
+    columns["windows"] = found.windows
+    return pa.table(columns)
+
+
+def write(out: Path, table: pa.Table) -> None:
+    """Write aside, then rename."""
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    aside = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        if out.suffix == ".csv":
+            pyarrow.csv.write_csv(table, aside)
+        else:
+            pyarrow.parquet.write_table(table, aside)
+        aside.replace(out)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
