@@ -1,38 +1,51 @@
-"""From a recipe and a data folder to a run that can be fitted."""
+"""From a recipe and a data folder to runs that can be fitted, and from those to one model."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from moola_core.artifacts import TrainedModel
 from moola_core.config import Recipe
-from moola_core.dataset import make_tensors
-from moola_core.errors import ConfigError
+from moola_core.dataset import WindowTensors, make_tensors
+from moola_core.decoding import Predictions, choose_decoder
+from moola_core.ensemble import mean_predictions
+from moola_core.errors import ConfigError, DataError
 from moola_core.metrics import Truth
 from moola_core.model import JadeCompact
 from moola_core.splits import make_split
-from moola_core.training import Run, seed_everything
+from moola_core.training import Run, predict, seed_everything
 from moola_core.windows import Windows, file_sha256, read_windows, summarise_faults
 
 
-@dataclass(frozen=True)
+@dataclass
 class Loaded:
-    """A run with the windows behind its tensors; `files` as in result.json."""
+    """Windows and their tensors, and a run for each model that was begun.
+
+    Attributes:
+        recipe: as it was given; a run's own has its seed.
+        validation, validation_tensors: None where all windows train.
+        files: as in result.json.
+    """
 
     recipe: Recipe
-    run: Run
+    device: torch.device
     train: Windows
-    validation: Windows
+    validation: Windows | None
     test: Windows | None
-    files: list[dict[str, Any]]
+    train_tensors: WindowTensors
+    validation_tensors: WindowTensors | None
+    files: list[dict[str, Any]] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
 
 
-def load_run(recipe: Recipe, data_dir: Path, device_name: str, *, skip_bad: bool) -> Loaded:
-    """Read the data, split it, and build model and tensors on the device.
+def load(recipe: Recipe, data_dir: Path, device_name: str, *, skip_bad: bool) -> Loaded:
+    """Read the data, split it, and put tensors on the device.
 
     Raises:
         ConfigError: the device is not there.
@@ -44,21 +57,81 @@ def load_run(recipe: Recipe, data_dir: Path, device_name: str, *, skip_bad: bool
     if recipe.data.test is not None:
         test, entry = read_file(data_dir, recipe.data.test.as_posix(), skip_bad=skip_bad)
         files.append(entry)
-    split = make_split(windows, recipe.split, recipe.training.seed)
-    train, validation = windows.take(split.train), windows.take(split.validation)
+    train, validation = split_windows(windows, recipe)
+    loaded = prepare(recipe, train, validation, device)
+    loaded.test, loaded.files = test, files
+    return loaded
+
+
+def prepare(
+    recipe: Recipe, train: Windows, validation: Windows | None, device: torch.device
+) -> Loaded:
+    """Windows with their tensors on the device."""
+    torch.set_num_threads(recipe.training.threads)
+    tensors = None
+    if validation is not None:
+        tensors = make_tensors(validation, recipe, device, reflection=recipe.model.symmetric)
+    return Loaded(
+        recipe=recipe,
+        device=device,
+        train=train,
+        validation=validation,
+        test=None,
+        train_tensors=make_tensors(train, recipe, device, reflection=recipe.training.reflection),
+        validation_tensors=tensors,
+    )
+
+
+def begin_run(loaded: Loaded, recipe: Recipe) -> Run:
+    """A new model of the seed of `recipe`, to be fitted next; it joins ``loaded.runs``."""
     seed_everything(recipe.training)
-    reflection = recipe.training.reflection
-    train_tensors = make_tensors(train, recipe, device, reflection=reflection)
+    features = loaded.train_tensors.features
     run = Run(
         recipe=recipe,
-        model=JadeCompact(train_tensors.features.shape[2], recipe.model).to(device),
-        train=train_tensors,
-        validation=make_tensors(validation, recipe, device),
-        truth=truth_of(validation),
-        device=device,
-        identity={"recipe": _without_epochs(recipe), "data": files},
+        model=JadeCompact(features.shape[2], recipe.model).to(loaded.device),
+        train=loaded.train_tensors,
+        validation=loaded.validation_tensors,
+        truth=None if loaded.validation is None else truth_of(loaded.validation),
+        device=loaded.device,
+        identity={"recipe": _without_epochs(recipe), "data": loaded.files},
     )
-    return Loaded(recipe, run, train, validation, test, files)
+    loaded.runs.append(run)
+    return run
+
+
+def judge(loaded: Loaded) -> tuple[TrainedModel, Predictions | None]:
+    """The fitted models as one with its decoder, and what it says of validation."""
+    for run in loaded.runs:
+        if run.recipe.training.keep == "best":
+            run.model.load_state_dict(run.progress.best)
+    models = tuple(run.model for run in loaded.runs)
+    decoder, predictions = loaded.recipe.decoder, None
+    if loaded.validation is not None and loaded.validation_tensors is not None:
+        predictions = mean_predictions(
+            [predict(model, loaded.validation_tensors) for model in models]
+        )
+        decoder = choose_decoder(predictions, loaded.validation.spans, decoder)
+    return TrainedModel(models, loaded.recipe, decoder), predictions
+
+
+def split_windows(windows: Windows, recipe: Recipe) -> tuple[Windows, Windows | None]:
+    """Those to train on and those to validate, by the recipe; a share of 0 trains on all.
+
+    Raises:
+        DataError: a side would be empty.
+    """
+    if recipe.data.offsets is not None:
+        kept = np.isin(windows.offset, recipe.data.offsets)
+        if not kept.any():
+            raise DataError(
+                f"data.offsets {list(recipe.data.offsets)}: no such window,"
+                f" expected some of {np.unique(windows.offset).tolist()}"
+            )
+        windows = windows.take(kept)
+    if recipe.split.validation_share == 0:
+        return windows, None
+    split = make_split(windows, recipe.split, recipe.training.seed)
+    return windows.take(split.train), windows.take(split.validation)
 
 
 def truth_of(windows: Windows) -> Truth:

@@ -10,36 +10,41 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from jobs.loading import Loaded, truth_of
+from jobs.loading import Loaded, judge, truth_of
 from moola_core import baselines, diagnostics
-from moola_core.artifacts import TrainedModel, save_model
+from moola_core.artifacts import save_model
 from moola_core.config import DecoderConfig
-from moola_core.decoding import Decoded, Predictions, choose_decoder, decode
+from moola_core.decoding import Decoded, Predictions, decode
 from moola_core.events import write_json
 from moola_core.metrics import Score, score
 from moola_core.model import count_parameters
 from moola_core.spans import span_mask
-from moola_core.training import predict
+from moola_core.training import Run
 from moola_core.windows import Windows
 
 
 def run_event(loaded: Loaded) -> dict[str, Any]:
     """The keys of the event `run`."""
-    recipe, run = loaded.recipe, loaded.run
+    recipe = loaded.recipe
     return {
         "recipe": recipe.name,
-        "device": device_name(run.device),
+        "device": device_name(loaded.device),
         "seed": recipe.training.seed,
-        "epochs": recipe.training.epochs,
-        "num_parameters": count_parameters(run.model),
-        "num_features": run.train.features.shape[2],
+        "epochs": recipe.training.epochs * recipe.ensemble.seeds,
+        "num_parameters": num_parameters(loaded),
+        "num_features": loaded.train_tensors.features.shape[2],
         "windows": {
             "train": len(loaded.train),
-            "validation": len(loaded.validation),
+            "validation": len(loaded.validation) if loaded.validation else 0,
             "test": len(loaded.test) if loaded.test else 0,
         },
         "tasks": list(recipe.model.tasks),
     }
+
+
+def num_parameters(loaded: Loaded) -> int:
+    """Of all models together, also of those that are not begun."""
+    return count_parameters(loaded.runs[0].model) * loaded.recipe.ensemble.seeds
 
 
 def device_name(device: torch.device) -> str:
@@ -64,61 +69,86 @@ def print_header(loaded: Loaded) -> None:
 
 
 def epoch_line(entry: dict[str, Any]) -> str:
-    """One line of the epoch table: both totals, each task's raw loss on validation, scores."""
-    losses = [value for name, value in entry["validation"].items() if name != "total"]
-    scores = entry["scores"]
+    """One line of the epoch table: both totals, each task's raw loss on validation, scores.
+
+    Without validation the raw losses are those of training.
+    """
+    nan = float("nan")  # where there is no validation
+    judged = entry["validation"] or entry["train"]
+    losses = [value for name, value in judged.items() if name != "total"]
+    f1, in_span, out_span = (entry["scores"].get(k, nan) for k in ("f1", "in_span", "out_span"))
     return (
         f"{entry['epoch']:>3}/{entry['epochs']:<3} {entry['train']['total']:9.4f}"
-        f" {entry['validation']['total']:9.4f} | {' '.join(f'{value:9.4f}' for value in losses)}"
-        f" | {scores['f1']:5.3f} {scores['in_span']:6.3f} {scores['out_span']:6.3f}"
-        f" {entry['seconds']:5.2f}"
+        f" {entry['validation'].get('total', nan):9.4f}"
+        f" | {' '.join(f'{value:9.4f}' for value in losses)}"
+        f" | {f1:5.3f} {in_span:6.3f} {out_span:6.3f} {entry['seconds']:5.2f}"
     )
+
+
+def history(loaded: Loaded) -> list[dict[str, Any]]:
+    """The epochs of all runs, one after the other."""
+    return [
+        whole_epoch(run, i, entry)
+        for i, run in enumerate(loaded.runs)
+        for entry in run.progress.history
+    ]
+
+
+def whole_epoch(run: Run, index: int, entry: dict[str, Any]) -> dict[str, Any]:
+    """An epoch's entry with its number in the whole job; `run` is the model at `index`."""
+    epochs, seeds = run.recipe.training.epochs, run.recipe.ensemble.seeds
+    return {**entry, "epoch": index * epochs + entry["epoch"], "epochs": seeds * epochs}
 
 
 def finish(loaded: Loaded, run_dir: Path, *, seconds: float) -> dict[str, Any]:
     """Judge the trained model, write the artifacts, print the end; returns result.json's keys."""
-    recipe, run = loaded.recipe, loaded.run
-    if recipe.training.keep == "best":
-        run.model.load_state_dict(run.progress.best)
-    predictions = predict(run.model, run.validation.features)
-    decoder = choose_decoder(predictions, loaded.validation.spans, recipe.decoder)
-    trained = TrainedModel(run.model, recipe, decoder)
-    decoded = decode(predictions, decoder)
-    scores = {"validation": score(decoded, predictions, truth_of(loaded.validation)), "test": None}
-    parts = [("validation", loaded.validation, predictions, decoded)]
+    recipe = loaded.recipe
+    trained, predictions = judge(loaded)
+    parts = []
+    if loaded.validation is not None and predictions is not None:
+        parts.append(("validation", loaded.validation, predictions))
     if loaded.test is not None:
-        test_predictions = trained.predict(loaded.test.bars)
-        test_decoded = decode(test_predictions, decoder)
-        scores["test"] = score(test_decoded, test_predictions, truth_of(loaded.test))
-        parts.append(("test", loaded.test, test_predictions, test_decoded))
-    rules = baseline_scores(loaded.test or loaded.validation, loaded.train)
-    last = run.progress.history[-1]
+        parts.append(("test", loaded.test, trained.predict(loaded.test.bars)))
+    scores = {
+        side: score(decode(said, trained.decoder), said, truth_of(windows))
+        for side, windows, said in parts
+    }
+    last = [run.progress.history[-1] for run in loaded.runs]
+    scored = loaded.test or loaded.validation
+    rules = baseline_scores(scored, loaded.train) if scored else {}
     result = {
         "recipe": recipe.name,
         "seed": recipe.training.seed,
-        "device": device_name(run.device),
-        "epochs": run.progress.epoch,
+        "device": device_name(loaded.device),
+        "epochs": sum(run.progress.epoch for run in loaded.runs),
         "seconds": seconds,
-        "decoder": decoder.model_dump(mode="json"),
-        "scores": {side: as_json(part) for side, part in scores.items()},
+        "decoder": trained.decoder.model_dump(mode="json"),
+        "scores": {side: as_json(scores.get(side)) for side in ("validation", "test")},
         "baselines": {name: as_json(part) for name, part in rules.items()},
-        "sigma": last["sigma"],
-        "share": last["share"],
-        "num_parameters": count_parameters(run.model),
+        "sigma": _mean_by_task([entry["sigma"] for entry in last]),
+        "share": _mean_by_task([entry["share"] for entry in last]),
+        "num_parameters": num_parameters(loaded),
         "data": {"files": loaded.files},
     }
     folder = run_dir / "artifacts"
     save_model(folder, trained)
-    write_json(
-        folder / "metrics.json", {"scores": result["scores"], "history": run.progress.history}
-    )
-    pq.write_table(predictions_table(parts), folder / "predictions.parquet")
+    write_json(folder / "metrics.json", {"scores": result["scores"], "history": history(loaded)})
+    if parts:
+        table = predictions_table([(*part, decode(part[2], trained.decoder)) for part in parts])
+        pq.write_table(table, folder / "predictions.parquet")
     draw_pictures(loaded, folder, predictions)
-    side = "test" if loaded.test else "validation"
     print_sigmas(result)
-    print(f"\nscores on {side}, decoder {decoder_text(decoder)}")
-    print_scores(scores[side] or {}, rules)
+    if not parts:
+        print("\nno scores: every window was trained on; score it with jobs.evaluate")
+        return result
+    side = parts[-1][0]
+    print(f"\nscores on {side}, decoder {decoder_text(trained.decoder)}")
+    print_scores(scores[side], rules)
     return result
+
+
+def _mean_by_task(parts: list[dict[str, float]]) -> dict[str, float]:
+    return {task: sum(part[task] for part in parts) / len(parts) for task in parts[0]}
 
 
 def as_json(scores: dict[str, Score] | None) -> dict[str, dict[str, float]] | None:
@@ -133,6 +163,7 @@ def baseline_scores(windows: Windows, train: Windows) -> dict[str, dict[str, Sco
         "largest_bar": baselines.largest_bar(windows.bars),
         "largest_move": baselines.largest_move(windows.bars),
         "fastest_segment": baselines.fastest_segment(windows.bars, fee),
+        "local_segment": baselines.local_segment(windows.bars),
     }
     num_bars = windows.bars.shape[1]
     return {
@@ -141,13 +172,15 @@ def baseline_scores(windows: Windows, train: Windows) -> dict[str, dict[str, Sco
     }
 
 
-def draw_pictures(loaded: Loaded, folder: Path, predictions: Predictions) -> None:
+def draw_pictures(loaded: Loaded, folder: Path, predictions: Predictions | None) -> None:
     """The three PNGs; `predictions` are those of validation."""
-    windows, history = loaded.validation, loaded.run.progress.history
-    inside = span_mask(windows.spans, windows.bars.shape[1])
-    diagnostics.draw_span_probs(folder / "span_probs_soft.png", predictions.span_probs, inside)
-    diagnostics.draw_losses(folder / "loss_curves.png", history)
-    diagnostics.draw_sigmas(folder / "sigma_curves.png", history)
+    windows, epochs = loaded.validation, history(loaded)
+    if windows is not None and predictions is not None:
+        inside = span_mask(windows.spans, windows.bars.shape[1])
+        path = folder / "span_probs_soft.png"
+        diagnostics.draw_span_probs(path, predictions.span_probs, inside)
+    diagnostics.draw_losses(folder / "loss_curves.png", epochs)
+    diagnostics.draw_sigmas(folder / "sigma_curves.png", epochs)
 
 
 def predictions_table(parts: list[tuple[str, Windows, Predictions, Decoded]]) -> pa.Table:
@@ -183,6 +216,7 @@ def decoder_text(decoder: DecoderConfig) -> str:
         "threshold": f" {decoder.threshold:g}",
         "best_span": f", bias {decoder.bias:g}",
         "viterbi": "",
+        "expected_iou": "",
     }
     return decoder.kind + chosen[decoder.kind]
 

@@ -21,7 +21,7 @@ from moola_core.errors import CheckpointError, ConfigError, JobError
 from moola_core.events import EventLog, write_json
 
 if TYPE_CHECKING:
-    from moola_core.training import Run
+    from moola_core.training import Report, Run
 
 STOPPED = 143
 
@@ -58,49 +58,84 @@ def train(arguments: argparse.Namespace, stop: StopRequest) -> int:
     recipe = load_recipe(arguments.config, _overrides(arguments))
     if not arguments.run_dir:
         raise ConfigError("run folder: not given, expected --run-dir or MOOLA_RUN_DIR")
+    if recipe.pretrain is not None:
+        from jobs.pretrain import pretrain
+
+        return pretrain(recipe, arguments, stop)
     run_dir = Path(arguments.run_dir)
 
     # Heavy imports after the cheap checks, so that a typing error is told at once.
     from jobs import reporting
-    from jobs.loading import data_folder, load_run
-    from moola_core.checkpoint import load_latest
-    from moola_core.training import Stopped, fit, restore
+    from jobs.loading import begin_run, data_folder, load
+    from moola_core.ensemble import member_recipes
+    from moola_core.training import Stopped, fit
 
-    loaded = load_run(
+    loaded = load(
         recipe, data_folder(arguments.data), arguments.device, skip_bad=arguments.skip_bad
     )
     (run_dir / "artifacts").mkdir(parents=True, exist_ok=True)
     (run_dir / "config.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
     events = EventLog(run_dir / "events.jsonl")
-    run = loaded.run
-    run.checkpoints = run_dir / "checkpoints"
-    run.is_stopping = lambda: stop.is_requested
-    run.report = lambda kind, keys: _report(events, kind, keys)
-    if arguments.resume:
-        source = run_dir if arguments.resume == "here" else Path(arguments.resume)
-        checkpoint, torn = load_latest(source)
-        _require_same_run(run, checkpoint.state["identity"], source)
-        for line in torn:
-            print(f"note: {line}; using the one before")
-            events.write("note", text=line)
-        restore(run, checkpoint)
-        print(f"resuming after epoch {run.progress.epoch}, batch {run.progress.batch}")
-    events.write("run", **reporting.run_event(loaded))
-    reporting.print_header(loaded)
-    stop.is_training = True
-    try:
-        if not stop.is_requested:
-            fit(run)
-    except Stopped:
-        at = f"epoch {run.progress.epoch}, batch {run.progress.batch}"
-        print(f"stopped after {at}; checkpoint written")
-        return STOPPED
-    stop.is_training = False
-    if stop.is_requested:
-        return STOPPED
+    for index, one in enumerate(member_recipes(recipe)):
+        run = begin_run(loaded, one)
+        folder = "checkpoints"
+        if recipe.ensemble.seeds > 1:
+            folder += f"/seed-{one.training.seed}"
+        run.checkpoints = run_dir / folder
+        run.is_stopping = lambda: stop.is_requested
+        run.report = _reporter(events, run, index)
+        if arguments.resume:
+            source = run_dir if arguments.resume == "here" else Path(arguments.resume)
+            _resume(run, events, source / folder if recipe.ensemble.seeds > 1 else source)
+        if index == 0:
+            events.write("run", **reporting.run_event(loaded))
+            reporting.print_header(loaded)
+        stop.is_training = True
+        try:
+            if not stop.is_requested:
+                fit(run)
+        except Stopped:
+            at = f"epoch {run.progress.epoch}, batch {run.progress.batch}"
+            print(f"stopped after {at}; checkpoint written")
+            return STOPPED
+        stop.is_training = False
+        if stop.is_requested:
+            return STOPPED
     result = reporting.finish(loaded, run_dir, seconds=time.monotonic() - began)
     write_json(run_dir / "result.json", result)
     return 0
+
+
+def _resume(run: Run, events: EventLog, source: Path) -> None:
+    """Go on from the newest whole checkpoint; a later model of an ensemble may have none yet."""
+    from moola_core.checkpoint import load_latest
+    from moola_core.training import restore
+
+    if run.recipe.ensemble.seeds > 1 and not source.is_dir():
+        return
+    checkpoint, torn = load_latest(source)
+    _require_same_run(run, checkpoint.state["identity"], source)
+    for line in torn:
+        print(f"note: {line}; using the one before")
+        events.write("note", text=line)
+    restore(run, checkpoint)
+    print(f"resuming after epoch {run.progress.epoch}, batch {run.progress.batch}")
+
+
+def _reporter(events: EventLog, run: Run, index: int) -> Report:
+    """Writes and prints what `run`, the model at `index`, reports."""
+    from jobs.reporting import epoch_line, whole_epoch
+
+    def report(kind: str, keys: dict[str, Any]) -> None:
+        if kind == "epoch":
+            keys = whole_epoch(run, index, keys)
+            print(epoch_line(keys), flush=True)
+        elif run.recipe.ensemble.seeds > 1:
+            keys = {**keys, "path": f"checkpoints/{keys['path']}"}
+            keys["epoch"] += index * run.recipe.training.epochs
+        events.write(kind, **keys)
+
+    return report
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -134,14 +169,6 @@ def _overrides(arguments: argparse.Namespace) -> list[str]:
     if arguments.use_crf:
         overrides += ["model.crf=true", "decoder.kind=viterbi"]
     return [*overrides, *arguments.overrides]
-
-
-def _report(events: EventLog, kind: str, keys: dict[str, Any]) -> None:
-    from jobs.reporting import epoch_line
-
-    events.write(kind, **keys)
-    if kind == "epoch":
-        print(epoch_line(keys), flush=True)
 
 
 def _require_same_run(run: Run, identity: dict[str, Any], source: Path) -> None:

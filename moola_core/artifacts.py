@@ -1,4 +1,7 @@
-"""A trained model on disk: ``model.safetensors`` and ``model.json``, all that its use needs."""
+"""A trained model on disk: ``model.json`` and its weights, all that its use needs.
+
+The weights are in ``model.safetensors``, of an ensemble in one ``model-<seed>.safetensors`` a seed.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,11 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from moola_core.candidates import SPAN_COLUMNS
 from moola_core.config import DecoderConfig, Recipe
-from moola_core.dataset import make_features
+from moola_core.dataset import make_inputs
 from moola_core.decoding import Predictions
+from moola_core.ensemble import mean_predictions
 from moola_core.errors import DataError
 from moola_core.events import write_json
 from moola_core.features import COLUMNS, POSITION
@@ -25,32 +30,38 @@ from moola_core.windows import LABELS
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model with the recipe that made it and the decoder that was chosen for it."""
+    """Models that answer as one, by the recipe that made them and the decoder chosen for them."""
 
-    model: JadeCompact
+    models: tuple[JadeCompact, ...]
     recipe: Recipe
     decoder: DecoderConfig
 
     def predict(self, bars: FloatArray) -> Predictions:
-        """What the model says of windows of bars ``(B, T, 4)``."""
-        device = next(self.model.parameters()).device
-        return predict(self.model, make_features(bars, self.recipe, device))
+        """What the models say of windows of bars ``(B, T, 4)``: the mean of their probabilities."""
+        device = next(self.models[0].parameters()).device
+        symmetric = self.recipe.model.symmetric
+        inputs = make_inputs(bars, self.recipe, device, reflection=symmetric)
+        return mean_predictions([predict(model, inputs) for model in self.models])
 
 
 def save_model(folder: Path, trained: TrainedModel) -> None:
-    """Write both files below `folder`."""
-    state = trained.model.state_dict()
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    save_file(weights, folder / "model.safetensors")
-    (folder / "model.safetensors").chmod(0o644)  # safetensors makes it 0600
+    """Write all files below `folder`."""
+    names = _file_names(trained)
+    for name, model in zip(names, trained.models, strict=True):
+        state = model.state_dict()
+        weights = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
+        save_file(weights, folder / name)
+        (folder / name).chmod(0o644)  # safetensors makes it 0600
     write_json(
         folder / "model.json",
         {
             "recipe": trained.recipe.model_dump(mode="json"),
             "decoder": trained.decoder.model_dump(mode="json"),
             "features": [*COLUMNS, *([POSITION] if trained.recipe.data.position else [])],
+            "candidate_columns": list(SPAN_COLUMNS) if trained.recipe.model.has_candidates else [],
             "types": list(LABELS),
-            "num_parameters": count_parameters(trained.model),
+            "num_parameters": sum(count_parameters(model) for model in trained.models),
+            "weights": names,
         },
     )
 
@@ -65,8 +76,11 @@ def load_model(folder: Path, device: torch.device) -> TrainedModel:
         table = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         recipe = Recipe.model_validate(table["recipe"])
         decoder = DecoderConfig.model_validate(table["decoder"])
-        model = JadeCompact(len(table["features"]), recipe.model)
-        model.load_state_dict(load_file(folder / "model.safetensors"))
+        if table["candidate_columns"] not in ([], list(SPAN_COLUMNS)):
+            raise ValueError("its columns of candidate spans are others")  # noqa: TRY301
+        models = tuple(
+            _load_one(folder, name, recipe, len(table["features"])) for name in table["weights"]
+        )
     except FileNotFoundError as err:
         raise DataError(
             f"{err.filename}: no such file, expected a trained model in {folder}"
@@ -74,4 +88,19 @@ def load_model(folder: Path, device: torch.device) -> TrainedModel:
     except (ValueError, KeyError, ValidationError, SafetensorError, RuntimeError) as err:
         reason = " ".join(str(err).split())[:200]
         raise DataError(f"{folder}: not a model that this version can use, {reason}") from err
-    return TrainedModel(model.to(device).eval(), recipe, decoder)
+    return TrainedModel(tuple(model.to(device).eval() for model in models), recipe, decoder)
+
+
+def _load_one(folder: Path, name: str, recipe: Recipe, num_features: int) -> JadeCompact:
+    if Path(name).name != name:
+        raise ValueError(f"weights: expected the name of a file, got {name!r}")
+    model = JadeCompact(num_features, recipe.model)
+    model.load_state_dict(load_file(folder / name))
+    return model
+
+
+def _file_names(trained: TrainedModel) -> list[str]:
+    if len(trained.models) == 1:
+        return ["model.safetensors"]
+    first = trained.recipe.training.seed
+    return [f"model-{first + i}.safetensors" for i in range(len(trained.models))]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from moola_core.decoding import Decoded
+from moola_core.span_grid import all_spans
 from moola_core.spans import FloatArray, IntArray, span_iou, span_mask
+from moola_core.volatility import NO_RANGE, edge_prices, steps, true_range
 
 MOVE_BARS = 7
-MIN_LENGTH, MAX_LENGTH = 2, 25
 FEES = tuple(np.arange(2, 21) / 20)  # ATR a bar
+LOCAL_FEE, LOCAL_ATR_BARS = 0.3, 30
 
 
 def largest_bar(bars: FloatArray) -> IntArray:
@@ -27,17 +29,19 @@ def largest_move(bars: FloatArray) -> IntArray:
 
 def fastest_segment(bars: FloatArray, fee: float) -> IntArray:
     """``(B, 2)``: the segment of 2..25 bars with the greatest net move in ATR less `fee` a bar."""
-    num_bars = bars.shape[1]
-    start = np.arange(num_bars)[:, None]
-    length = np.arange(MIN_LENGTH, MAX_LENGTH + 1)
-    stop = np.minimum(start + length, num_bars)
-    before, close = _previous_close(bars), bars[..., 3]
-    # the shape is now (B, T, L)
-    move = np.abs(close[:, stop - 1] - before[:, start]) / _mean_true_range(bars)[:, None, None]
-    gain = np.where(start + length <= num_bars, move - fee * length, -np.inf)
-    best = gain.reshape(len(bars), -1).argmax(axis=1)
-    first, k = np.divmod(best, len(length))
-    return np.stack([first, first + MIN_LENGTH + k], axis=1)
+    mean_range = np.maximum(true_range(bars).mean(axis=1, keepdims=True), NO_RANGE)
+    return _best_segment(edge_prices(bars) / mean_range, fee)
+
+
+def local_segment(
+    bars: FloatArray, fee: float = LOCAL_FEE, atr_bars: int = LOCAL_ATR_BARS
+) -> IntArray:
+    """``(B, 2)``: the same with each bar's move in the ATR of the bars before it.
+
+    A run in a calm market beats a larger move in a wild one.
+    """
+    moves = np.cumsum(steps(bars, atr_bars), axis=1)
+    return _best_segment(np.pad(moves, ((0, 0), (1, 0))), fee)
 
 
 def choose_fee(bars: FloatArray, spans: IntArray) -> float:
@@ -50,11 +54,9 @@ def as_decoded(spans: IntArray, num_bars: int) -> Decoded:
     return Decoded(spans.astype(np.int64), np.ones(len(spans)), span_mask(spans, num_bars))
 
 
-def _previous_close(bars: FloatArray) -> FloatArray:
-    return np.concatenate([bars[:, :1, 0], bars[:, :-1, 3]], axis=1)
-
-
-def _mean_true_range(bars: FloatArray) -> FloatArray:
-    before = _previous_close(bars)
-    high, low = np.maximum(bars[..., 1], before), np.minimum(bars[..., 2], before)
-    return np.maximum((high - low).mean(axis=1), 1e-8)
+def _best_segment(path: FloatArray, fee: float) -> IntArray:
+    """``(B, 2)``: the span of the greatest ``|path[stop] - path[start]|`` less `fee` a bar."""
+    spans = all_spans(path.shape[1] - 1)
+    start, stop = spans.T
+    gain = np.abs(path[:, stop] - path[:, start]) - fee * (stop - start)
+    return spans[gain.argmax(axis=1)]

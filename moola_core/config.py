@@ -28,7 +28,7 @@ class DataConfig(Strict):
     labelled: PurePosixPath = PurePosixPath("labelled/train_210.parquet")
     test: PurePosixPath | None = None
     position: bool = False
-    offsets: tuple[int, ...] | None = None  # train on windows shifted by these bars; null: all
+    offsets: tuple[int, ...] | None = None  # windows shifted by these bars; null: all
 
 
 class CandidateConfig(Strict):
@@ -56,15 +56,6 @@ class TargetConfig(Strict):
     pointer_edge_width: float = Field(default=1.0, ge=0)
     countdown_clip: float = Field(default=20.0, gt=0)
     countdown_scale: float = Field(default=20.0, gt=0)
-    # The probability that a label's end is off by 0, 1, 2 bars to one side.
-    end_noise: tuple[float, ...] = (0.4, 0.25, 0.05)
-
-    @model_validator(mode="after")
-    def _is_distribution(self) -> TargetConfig:
-        noise = self.end_noise
-        if not noise or min(noise) < 0 or abs(noise[0] + 2 * sum(noise[1:]) - 1) > 1e-6:
-            raise ValueError("end_noise: expected p0 + 2 (p1 + p2 + ...) = 1, none negative")
-        return self
 
 
 class ModelConfig(Strict):
@@ -72,6 +63,8 @@ class ModelConfig(Strict):
 
     hidden_size: int = Field(default=96, ge=1)
     num_layers: int = Field(default=1, ge=1)
+    # The folder of a run of the recipe pretrain, whose encoder this one starts from.
+    encoder: PurePosixPath | None = None
     pooled_size: int = Field(default=64, ge=1)
     num_types: int = Field(default=3, ge=2)
     input_dropout: float = Field(default=0.3, ge=0, lt=1)
@@ -82,6 +75,15 @@ class ModelConfig(Strict):
     choice_hidden_size: int = Field(default=16, ge=1)
     choice_dropout: float = Field(default=0.3, ge=0, lt=1)
     choice_state_dropout: float = Field(default=0.5, ge=0, lt=1)
+    # The probability that a label's end is off by 0, 1, 2 bars to one side.
+    end_noise: tuple[float, ...] = (0.4, 0.25, 0.05)
+
+    @model_validator(mode="after")
+    def _is_distribution(self) -> ModelConfig:
+        noise = self.end_noise
+        if not noise or min(noise) < 0 or abs(noise[0] + 2 * sum(noise[1:]) - 1) > 1e-6:
+            raise ValueError("end_noise: expected p0 + 2 (p1 + p2 + ...) = 1, none negative")
+        return self
 
     @model_validator(mode="after")
     def _has_span(self) -> ModelConfig:
@@ -158,6 +160,20 @@ class EnsembleConfig(Strict):
     seeds: int = Field(default=1, ge=1)  # training.seed and the next ones
 
 
+class PretrainConfig(Strict):
+    """Masked reconstruction on unlabelled bars; see `moola_core.reconstruction`."""
+
+    bars: tuple[PurePosixPath, ...] = Field(
+        default=(PurePosixPath("bars/mnq_1m.parquet"),), min_length=1
+    )
+    # The last bars of each series judge.
+    validation_share: float = Field(default=0.1, gt=0, lt=1)
+    windows: int = Field(default=4096, ge=1)  # drawn an epoch
+    mask_share: float = Field(default=0.15, gt=0, lt=1)
+    patch_bars: int = Field(default=10, ge=1, le=105)
+    delta: float = Field(default=1.0, gt=0)
+
+
 class Recipe(Strict):
     """Everything that decides a run but the data's content."""
 
@@ -170,6 +186,8 @@ class Recipe(Strict):
     loss: LossConfig = LossConfig()
     training: TrainingConfig = TrainingConfig()
     decoder: DecoderConfig = DecoderConfig()
+    # With this section the run pre-trains an encoder and needs no labels.
+    pretrain: PretrainConfig | None = None
     ensemble: EnsembleConfig = EnsembleConfig()
 
     @model_validator(mode="after")
@@ -209,6 +227,28 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
     for override in overrides or []:
         table = _set(table, override)
     return _validate(table, " ".join(f"--set {override}" for override in overrides or []))
+
+
+def load_decoder(path: Path) -> DecoderConfig:
+    """The decoder in `path`, as `dump_decoder` wrote it: a recipe's section `decoder` alone.
+
+    Raises:
+        ConfigError: no such file, broken YAML, an unknown key or a wrong value.
+    """
+    try:
+        table = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return DecoderConfig.model_validate(table["decoder"])
+    except OSError as err:
+        raise ConfigError(f"{path}: no such file, expected a decoder of jobs.tune") from err
+    except ValidationError as err:
+        raise ConfigError(f"{path}: {_first_error(err)}") from err
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError) as err:
+        raise ConfigError(f"{path}: expected YAML with the section decoder") from err
+
+
+def dump_decoder(decoder: DecoderConfig) -> str:
+    """The decoder as the section of a recipe."""
+    return yaml.safe_dump({"decoder": decoder.model_dump(mode="json")}, sort_keys=False)
 
 
 def dump_recipe(recipe: Recipe) -> str:

@@ -77,7 +77,9 @@ class Criterion:
         """
         states = outputs["states"]
         norms = [
-            torch.autograd.grad(loss, states, retain_graph=True)[0].norm()
+            torch.autograd.grad(
+                loss, states, retain_graph=True, allow_unused=True, materialize_grads=True
+            )[0].norm()
             for loss in judged.weighted
         ]
         norm = torch.stack(norms)
@@ -115,10 +117,28 @@ def _edges(self: Criterion, outputs: Outputs, batch: WindowTensors) -> Tensor:
     return losses.edges_loss(start, stop, batch.start_row, batch.stop_row)
 
 
+def _choice(self: Criterion, outputs: Outputs, batch: WindowTensors) -> Tensor:
+    share = self.config.choice_soft_share
+    return losses.choice_loss(outputs["choice_logits"], _likelihood(batch), soft_share=share)
+
+
+def _context_type(self: Criterion, outputs: Outputs, batch: WindowTensors) -> Tensor:
+    del self
+    return losses.context_type_loss(outputs["context_logits"], _likelihood(batch), batch.types)
+
+
+def _likelihood(batch: WindowTensors) -> Tensor:
+    if batch.likelihood is None:
+        raise ValueError("expected windows with candidates for the tasks choice and context_type")
+    return batch.likelihood
+
+
 LOSSES: dict[str, Callable[[Criterion, Outputs, WindowTensors], Tensor]] = {
     "pointer": _pointer,
     "type": _type,
     "span": _span,
     "countdown": _countdown,
     "edges": _edges,
+    "choice": _choice,
+    "context_type": _context_type,
 }

@@ -1,6 +1,6 @@
 """The whole labelled set as tensors on the device, so that an epoch does no Python work a sample.
 
-Letters: B windows, T bars, F features; M = 2 with reflected copies of the features, else 1.
+Letters: B windows, T bars, F features, K candidate spans a window.
 """
 
 from __future__ import annotations
@@ -11,30 +11,63 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import Self
 
 from moola_core import targets
+from moola_core.candidates import find_candidates
+from moola_core.choice import Candidates
 from moola_core.config import Recipe
 from moola_core.features import reflect, window_features
+from moola_core.span_grid import noise_table, span_index
 from moola_core.spans import FloatArray, span_mask
 from moola_core.weights import window_weights
 from moola_core.windows import Windows
 
 
 @dataclass(frozen=True)
-class WindowTensors:
-    """Features and targets of windows; row i of each belongs to window i.
+class Inputs:
+    """What a model sees of windows; row i of each belongs to window i.
 
     Attributes:
         features: ``(B, T, F)`` float32.
-        reflected: the same of the mirrored market, or None; every target is its own mirror image.
-        span: ``(B, T)`` float32, the soft mask. tags: ``(B, T)`` int64, the hard one.
-        types: ``(B,)`` int64. pointer: ``(B, 2)`` float32. countdown: ``(B, T)`` float32.
-        start_row, stop_row: ``(B, T)`` float32, each row sums to 1.
-        weight: ``(B,)`` float32, mean 1.
+        reflected: the same of the mirrored market, or None.
+        candidates: the spans to choose from, or None; they are their own mirror image.
     """
 
     features: Tensor
-    reflected: Tensor | None
+    reflected: Tensor | None = None
+    candidates: Candidates | None = None
+
+    def __len__(self) -> int:
+        return self.features.shape[0]
+
+    def take(self, rows: Tensor) -> Self:
+        """The windows at `rows` ``(R,)`` int64."""
+        parts: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        parts = {name: part if part is None else part[rows] for name, part in parts.items()}
+        return type(self)(**parts)
+
+    def mirror(self, chosen: Tensor) -> Self:
+        """The same with the reflected features where `chosen` ``(B,)`` bool."""
+        if self.reflected is None:
+            return self
+        features = torch.where(chosen[:, None, None], self.reflected, self.features)
+        return replace(self, features=features, reflected=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowTensors(Inputs):
+    """Inputs and targets of windows; every target is its own mirror image.
+
+    Attributes:
+        span: ``(B, T)`` float32, the soft mask. tags: ``(B, T)`` int64, the hard one.
+        types: ``(B,)`` int64. pointer: ``(B, 2)`` float32. countdown: ``(B, T)`` float32.
+        start_row, stop_row: ``(B, T)`` float32, each row sums to 1.
+        likelihood: ``(B, K)`` float32, the probability of the label if the candidate is the run;
+            None without candidates.
+        weight: ``(B,)`` float32, mean 1.
+    """
+
     span: Tensor
     tags: Tensor
     types: Tensor
@@ -42,23 +75,8 @@ class WindowTensors:
     countdown: Tensor
     start_row: Tensor
     stop_row: Tensor
+    likelihood: Tensor | None
     weight: Tensor
-
-    def __len__(self) -> int:
-        return self.features.shape[0]
-
-    def take(self, rows: Tensor) -> WindowTensors:
-        """The windows at `rows` ``(R,)`` int64."""
-        parts: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        parts = {name: part if part is None else part[rows] for name, part in parts.items()}
-        return WindowTensors(**parts)
-
-    def mirror(self, chosen: Tensor) -> WindowTensors:
-        """The same with the reflected features where `chosen` ``(B,)`` bool."""
-        if self.reflected is None:
-            return self
-        features = torch.where(chosen[:, None, None], self.reflected, self.features)
-        return replace(self, features=features, reflected=None)
 
 
 def make_tensors(
@@ -79,19 +97,48 @@ def make_tensors(
         "stop_row": stop_row,
         "weight": window_weights(windows) if weighted else np.ones(len(windows)),
     }
-    mirrored = make_features(reflect(windows.bars), recipe, device) if reflection else None
+    inputs = make_inputs(windows.bars, recipe, device, reflection=reflection)
     return WindowTensors(
-        features=make_features(windows.bars, recipe, device),
-        reflected=mirrored,
+        features=inputs.features,
+        reflected=inputs.reflected,
+        candidates=inputs.candidates,
+        likelihood=_likelihood(inputs.candidates, windows, recipe),
         tags=torch.from_numpy(span_mask(spans, num_bars).astype(np.int64)).to(device),
         types=torch.from_numpy(windows.types).to(device),
         **{name: _float32(array, device) for name, array in arrays.items()},
     )
 
 
+def make_inputs(
+    bars: FloatArray, recipe: Recipe, device: torch.device, *, reflection: bool = False
+) -> Inputs:
+    """What the recipe's model sees of bars ``(B, T, 4)``, on `device`."""
+    candidates = None
+    if recipe.model.has_candidates:
+        found = find_candidates(bars, recipe.candidates)
+        candidates = Candidates(
+            torch.from_numpy(found.features).to(device), torch.from_numpy(found.spans).to(device)
+        )
+    return Inputs(
+        make_features(bars, recipe, device),
+        make_features(reflect(bars), recipe, device) if reflection else None,
+        candidates,
+    )
+
+
 def make_features(bars: FloatArray, recipe: Recipe, device: torch.device) -> Tensor:
     """``(B, T, F)`` float32: the features that `recipe` asks for, of bars ``(B, T, 4)``."""
     return torch.from_numpy(window_features(bars, position=recipe.data.position)).to(device)
+
+
+def _likelihood(candidates: Candidates | None, windows: Windows, recipe: Recipe) -> Tensor | None:
+    if candidates is None:
+        return None
+    num_bars = windows.bars.shape[1]
+    noise = noise_table(num_bars, recipe.model.end_noise)
+    label = span_index(windows.spans, num_bars)
+    chosen = span_index(candidates.spans.cpu().numpy(), num_bars)
+    return _float32(noise[chosen, label[:, None]], candidates.features.device)
 
 
 def _float32(array: FloatArray, device: torch.device) -> Tensor:

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+TINY = 1e-30  # a probability that is none, still above 0 in float32
+
 
 def soft_span_loss(logits: Tensor, target: Tensor, *, pos_weight: float = 1.0) -> Tensor:
     """Binary cross-entropy of span logits against soft span targets.
@@ -74,6 +76,51 @@ def edges_loss(
     start = F.cross_entropy(start_logits, start_row, reduction="none")
     stop = F.cross_entropy(stop_logits, stop_row, reduction="none")
     return (start + stop) / 2
+
+
+def choice_loss(logits: Tensor, likelihood: Tensor, *, soft_share: float = 0.5) -> Tensor:
+    """Cross-entropy of the choice of a span against a label whose ends may be off by some bars.
+
+    Two readings, of which the second has the share `soft_share`. The run is hidden and the label
+    its noisy copy: ``-log sum_k p_k likelihood_k``. Or the label is spread over its neighbours:
+    ``-sum_k q_k log p_k``, q the likelihood scaled to sum 1. The first lets the model choose among
+    the neighbours, the second holds it close. A window whose label no candidate explains pulls
+    nowhere.
+
+    Args:
+        logits: ``(B, K)`` float, one score a candidate.
+        likelihood: ``(B, K)`` in [0, 1]: the probability of the label if the candidate is the run.
+        soft_share: in [0, 1].
+
+    Returns:
+        ``(B,)`` float, nats.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    _require_same_shape("logits and likelihood", logits, likelihood)
+    logp = torch.log_softmax(logits, dim=1)
+    hidden = -torch.logsumexp(logp + torch.log(likelihood + TINY), dim=1)
+    target = likelihood / likelihood.sum(dim=1, keepdim=True).clamp_min(TINY)
+    soft = -(target * logp).sum(dim=1)
+    return (1.0 - soft_share) * hidden + soft_share * soft
+
+
+def context_type_loss(logits: Tensor, likelihood: Tensor, types: Tensor) -> Tensor:
+    """Cross-entropy of the type at each candidate, mean over those that explain the label.
+
+    Args:
+        logits: ``(B, K, C)`` float.
+        likelihood: ``(B, K)``, as in `choice_loss`.
+        types: ``(B,)`` int64.
+
+    Returns:
+        ``(B,)`` float, nats.
+    """
+    target = likelihood / likelihood.sum(dim=1, keepdim=True).clamp_min(TINY)
+    true = types[:, None].expand(likelihood.shape)
+    each = F.cross_entropy(logits.transpose(1, 2), true, reduction="none")
+    return (target * each).sum(dim=1)
 
 
 def _require_same_shape(names: str, first: Tensor, second: Tensor) -> None:

@@ -11,6 +11,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from moola_core.choice import Candidates, ChoiceHead, ContextHead, Standardise
 from moola_core.config import ModelConfig
 from moola_core.crf import SpanCrf
 
@@ -70,14 +71,19 @@ def _span_head(config: ModelConfig) -> nn.Module:
     return PerBarHead("span_logits", config)
 
 
-# A new task is a head here, a loss in criterion.LOSSES and a name in config.Task; a head sees the
-# states of all bars and the pooled state, and returns its outputs by name.
+# A new task is a head here or in SPAN_HEADS, a loss in criterion.LOSSES and a name in config.Task.
+# A head sees the states of all bars and the pooled state, and returns its outputs by name.
 HEADS: dict[str, Callable[[ModelConfig], nn.Module]] = {
     "pointer": lambda config: PooledHead("pointer", config, 2, sigmoid=True),
     "type": lambda config: PooledHead("type_logits", config, config.num_types),
     "span": _span_head,
     "countdown": lambda config: PerBarHead("countdown", config),
     "edges": EdgesHead,
+}
+# These score candidate spans.
+SPAN_HEADS: dict[str, Callable[[ModelConfig], nn.Module]] = {
+    "choice": ChoiceHead,
+    "context_type": ContextHead,
 }
 
 
@@ -93,32 +99,40 @@ class JadeCompact(nn.Module):
 
     def __init__(self, num_features: int, config: ModelConfig) -> None:
         super().__init__()
+        self.symmetric = config.symmetric
+        self.end_noise = config.end_noise
         self.input_dropout = nn.Dropout(config.input_dropout)
-        self.encoder = nn.LSTM(
-            num_features,
-            config.hidden_size,
-            num_layers=config.num_layers,
-            batch_first=True,
-            bidirectional=True,
-        )
+        self.encoder = make_encoder(num_features, config)
         self.pool = nn.Linear(2 * config.hidden_size, config.pooled_size)
         # `type` alone is no name for a module: it is a method of every one.
-        self.heads = nn.ModuleDict({f"{task}_head": HEADS[task](config) for task in config.tasks})
+        self.heads = nn.ModuleDict(
+            {f"{task}_head": HEADS[task](config) for task in config.tasks if task in HEADS}
+        )
+        self.standardise = Standardise() if config.has_candidates else None
+        self.span_heads = nn.ModuleDict(
+            {
+                f"{task}_head": SPAN_HEADS[task](config)
+                for task in config.tasks
+                if task in SPAN_HEADS
+            }
+        )
         self.crf = SpanCrf() if config.crf else None
         # the shape is now (tasks,), in the order of config.tasks
         self.log_sigma = nn.Parameter(torch.zeros(len(config.tasks)))
 
-    def forward(self, features: Tensor) -> Outputs:
+    def forward(self, features: Tensor, candidates: Candidates | None = None) -> Outputs:
         """Scores of every head.
 
         Args:
             features: ``(B, T, F)`` float32.
+            candidates: needed by the tasks of `SPAN_HEADS`.
 
         Returns:
             By name, those of the configured tasks: ``states (B, T, H)``, ``pointer (B, 2)`` in
             0..1, ``type_logits (B, K)``, ``span_logits (B, T)`` or, with a CRF, ``emissions
             (B, T, 2)``, ``countdown (B, T)`` in scaled bars, ``start_logits (B, T)`` and
-            ``stop_logits (B, T)``, scores of each bar as the first and as the last one inside.
+            ``stop_logits (B, T)``, scores of each bar as the first and as the last one inside,
+            ``choice_logits (B, K)``, ``context_logits (B, K, C)``.
         """
         # the shape is now (B, T, H)
         states, _ = self.encoder(self.input_dropout(features))
@@ -127,6 +141,14 @@ class JadeCompact(nn.Module):
         outputs: Outputs = {"states": states}
         for head in self.heads.values():
             outputs |= head(states, pooled)
+        if self.standardise is not None:
+            if candidates is None:
+                raise ValueError("expected candidates for the tasks choice and context_type")
+            columns = self.standardise(candidates.features)
+            choice = self.span_heads["choice_head"]
+            outputs["choice_logits"] = choice(states, columns, candidates.spans)
+            if "context_type_head" in self.span_heads:
+                outputs["context_logits"] = self.span_heads["context_type_head"](columns)
         return outputs
 
     def span_logits(self, outputs: Outputs) -> Tensor:
@@ -135,6 +157,25 @@ class JadeCompact(nn.Module):
             return outputs["span_logits"]
         inside = self.crf.marginals(outputs["emissions"])[..., 1]
         return torch.logit(inside, eps=1e-6)
+
+    def column_parameters(self) -> list[nn.Parameter]:
+        """What looks at the columns of candidates."""
+        heads = [self.span_heads[name] for name in self.span_heads if name == "context_type_head"]
+        if "choice_head" in self.span_heads:
+            choice = self.span_heads["choice_head"]
+            heads += [choice.get_submodule("linear"), choice.get_submodule("mlp")]
+        return [parameter for head in heads for parameter in head.parameters()]
+
+
+def make_encoder(num_features: int, config: ModelConfig) -> nn.LSTM:
+    """``(B, T, F)`` in, states ``(B, T, H)`` out."""
+    return nn.LSTM(
+        num_features,
+        config.hidden_size,
+        num_layers=config.num_layers,
+        batch_first=True,
+        bidirectional=True,
+    )
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -27,7 +27,7 @@ def all_spans(num_bars: int) -> IntArray:
 def span_index(spans: IntArray, num_bars: int) -> IntArray:
     """``(...)``: where spans ``(..., 2)`` stand in `all_spans`; the nearest one for any other.
 
-    A span that is too long loses its end; one that is too short gets longer, to the right if it can.
+    A span that is too long loses its end; a too short one grows, to the right if it can.
     """
     length = np.clip(spans[..., 1] - spans[..., 0], MIN_LENGTH, MAX_LENGTH)
     start = np.minimum(spans[..., 0], num_bars - length)
@@ -71,6 +71,22 @@ def noise_table(num_bars: int, end_noise: tuple[float, ...]) -> FloatArray:
     return _frozen(table / table.sum(axis=1, keepdims=True))
 
 
+def label_posterior(
+    probs: FloatArray, spans: IntArray, num_bars: int, end_noise: tuple[float, ...]
+) -> FloatArray:
+    """``(B, S)``: the probability of each span to be the label.
+
+    Args:
+        probs: ``(B, K)``, of each candidate to be the run; rows sum to 1.
+        spans: ``(B, K, 2)``, the candidates, each once a window.
+        num_bars: T.
+        end_noise: as in `noise_table`.
+    """
+    hidden = np.zeros((len(probs), len(all_spans(num_bars))))
+    np.put_along_axis(hidden, span_index(spans, num_bars), probs, axis=1)
+    return hidden @ noise_table(num_bars, end_noise)
+
+
 def coverage(posterior: FloatArray, num_bars: int) -> FloatArray:
     """``(B, T)``: the probability of each bar to be inside, from that of each span ``(B, S)``."""
     start, stop = all_spans(num_bars).T
@@ -89,6 +105,6 @@ def _places(num_bars: int) -> IntArray:
     return _frozen(places)
 
 
-def _frozen(array: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _frozen(array: np.ndarray) -> np.ndarray:
     array.flags.writeable = False
     return array

@@ -20,14 +20,16 @@ from torch import Tensor
 from moola_core.checkpoint import Checkpoint, checkpoint_name, save_checkpoint
 from moola_core.config import Recipe, TrainingConfig
 from moola_core.criterion import Criterion, Judged
-from moola_core.dataset import WindowTensors
-from moola_core.decoding import Predictions, decode
+from moola_core.dataset import Inputs, WindowTensors
+from moola_core.decoding import Predictions, decode, log_odds
 from moola_core.errors import NonFiniteLossError
 from moola_core.metrics import Truth, point_scores
 from moola_core.model import JadeCompact, Outputs
+from moola_core.span_grid import coverage, label_posterior
 
 EPOCH_SCORES = ("f1", "precision", "recall", "iou", "in_span", "out_span")
 EVALUATION_BATCH = 512
+RISE, LOWEST = 0.3, 1 / 25
 Report = Callable[[str, dict[str, Any]], None]
 
 
@@ -50,6 +52,7 @@ class Run:
     Attributes:
         report: called with ``("epoch", keys)`` and ``("checkpoint", keys)`` as in events.jsonl.
         is_stopping: asked before each batch; True means checkpoint now and leave.
+        validation, truth: both None where all windows train.
         checkpoints: the folder, or None to keep none.
         identity: what a checkpoint must agree on to be this run's (recipe, data).
     """
@@ -57,8 +60,8 @@ class Run:
     recipe: Recipe
     model: JadeCompact
     train: WindowTensors
-    validation: WindowTensors
-    truth: Truth
+    validation: WindowTensors | None
+    truth: Truth | None
     device: torch.device
     report: Report = field(default=_report_nothing)
     is_stopping: Callable[[], bool] = field(default=_go_on)
@@ -68,11 +71,9 @@ class Run:
     def __post_init__(self) -> None:
         training = self.recipe.training
         self.criterion = Criterion(self.model, self.recipe.model.tasks, self.recipe.loss)
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(),
-            lr=training.learning_rate,
-            weight_decay=training.weight_decay,
-        )
+        if self.model.standardise is not None and self.train.candidates is not None:
+            self.model.standardise.fit(self.train.candidates.features)
+        self.optimizer = make_optimizer(self.model, training)
         self.sampler = torch.Generator().manual_seed(training.seed)
         self.progress = Progress(best={k: v.clone() for k, v in self.model.state_dict().items()})
         # float64, so that a sum over batches adds no error of its own; rows: total, then tasks.
@@ -91,6 +92,28 @@ class Progress:
     best_epoch: int = 0
     best_value: float = math.inf
     gradient_share: dict[str, float] = field(default_factory=dict)
+
+
+def make_optimizer(model: JadeCompact, training: TrainingConfig) -> torch.optim.AdamW:
+    """AdamW; what looks at candidates' columns has a rate and a decay of its own.
+
+    A group's ``scale`` is its rate over ``training.learning_rate``, which the schedule moves.
+    """
+    columns = model.column_parameters()
+    known = {id(p) for p in columns}
+    groups = [
+        {
+            "params": [p for p in model.parameters() if id(p) not in known],
+            "weight_decay": training.weight_decay,
+            "scale": 1.0,
+        },
+        {
+            "params": columns,
+            "weight_decay": training.choice_weight_decay,
+            "scale": training.choice_learning_rate / training.learning_rate,
+        },
+    ]
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=training.learning_rate)
 
 
 def seed_everything(training: TrainingConfig) -> None:
@@ -112,7 +135,7 @@ def fit(run: Run) -> None:
     while progress.epoch < training.epochs:
         began = time.monotonic()
         train_epoch(run)
-        losses, predictions = evaluate(run)
+        losses, scores = _validate(run)
         progress.epoch, progress.batch = progress.epoch + 1, 0
         run.epoch_start = run.sampler.get_state()
         entry = {
@@ -125,7 +148,7 @@ def fit(run: Run) -> None:
             "sigma": run.criterion.sigma(),
             "share": run.criterion.share(),
             "gradient_share": progress.gradient_share,
-            "scores": _epoch_scores(run, predictions),
+            "scores": scores,
         }
         progress.history.append(entry)
         _note_best(run, entry)
@@ -154,9 +177,10 @@ def train_epoch(run: Run) -> None:
             write_checkpoint(run)
             raise Stopped
         batch = run.train.take(rows).mirror(chosen)
+        rate = learning_rate(training, progress.epoch, progress.batch, len(batches))
         for group in run.optimizer.param_groups:
-            group["lr"] = learning_rate(training, progress.epoch, progress.batch, len(batches))
-        outputs = run.model(batch.features)
+            group["lr"] = rate * group["scale"]
+        outputs = run.model(batch.features, batch.candidates)
         judged = run.criterion(outputs, batch)
         _require_finite(run, judged)
         if progress.batch == 0:
@@ -173,40 +197,61 @@ def train_epoch(run: Run) -> None:
 def learning_rate(training: TrainingConfig, epoch: int, batch: int, num_batches: int) -> float:
     """The rate of one step: constant, or falling to 0 over all epochs as a half cosine.
 
-    Loshchilov & Hutter (2017), SGDR, eq. 5, without restarts.
+    Loshchilov & Hutter (2017), SGDR, eq. 5, without restarts. ``one_cycle`` first rises from 1/25
+    of the rate by another half cosine, over `RISE` of the steps (Smith & Topin 2019,
+    Super-Convergence; theirs is piecewise linear).
     """
     if training.schedule == "constant":
         return training.learning_rate
     done = (epoch + batch / num_batches) / training.epochs
+    if training.schedule == "one_cycle":
+        if done < RISE:
+            risen = 0.5 * (1.0 - math.cos(math.pi * done / RISE))
+            return training.learning_rate * (LOWEST + (1.0 - LOWEST) * risen)
+        done = (done - RISE) / (1.0 - RISE)
     return training.learning_rate * 0.5 * (1.0 + math.cos(math.pi * done))
 
 
 @torch.no_grad()
-def evaluate(run: Run) -> tuple[dict[str, float], Predictions]:
-    """On validation: total and raw losses, by the formula of training; and the model's answers."""
+def evaluate(run: Run, windows: WindowTensors) -> tuple[dict[str, float], Predictions]:
+    """Total and raw losses by the formula of training, and the model's answers."""
     run.model.eval()
     sums = torch.zeros_like(run.sums)
     answers = []
-    for rows in torch.arange(len(run.validation), device=run.device).split(EVALUATION_BATCH):
-        batch = run.validation.take(rows)
-        outputs = run.model(batch.features)
-        _add(sums, run.criterion(outputs, batch), len(rows) / len(run.validation))
-        answers.append(_answers(run.model, outputs))
-    return _named(run, sums), _gather(answers)
+    for rows in torch.arange(len(windows), device=run.device).split(EVALUATION_BATCH):
+        batch = windows.take(rows)
+        outputs = _outputs(run.model, batch)
+        _add(sums, run.criterion(outputs, batch), len(rows) / len(windows))
+        answers.append(_answers(run.model, outputs, batch))
+    return _named(run, sums), _gather(run.model, answers)
 
 
 @torch.no_grad()
-def predict(model: JadeCompact, features: Tensor) -> Predictions:
-    """What the model says of windows ``(B, T, F)``, brought to the host."""
+def predict(model: JadeCompact, inputs: Inputs) -> Predictions:
+    """What the model says of windows, brought to the host."""
     model.eval()
-    return _gather([_answers(model, model(rows)) for rows in features.split(EVALUATION_BATCH)])
+    rows = torch.arange(len(inputs), device=inputs.features.device)
+    parts = [inputs.take(some) for some in rows.split(EVALUATION_BATCH)]
+    return _gather(model, [_answers(model, _outputs(model, part), part) for part in parts])
 
 
-def _answers(model: JadeCompact, outputs: Outputs) -> dict[str, Tensor]:
-    """The fields of `Predictions` that the model has heads for."""
-    span_logits = model.span_logits(outputs)
-    none = torch.zeros_like(span_logits)
-    answers = {"span_logits": span_logits, "start_logp": none, "stop_logp": none}
+def _outputs(model: JadeCompact, inputs: Inputs) -> Outputs:
+    """The model's outputs; of a symmetric one the mean over the market and its mirror image."""
+    outputs = model(inputs.features, inputs.candidates)
+    if not model.symmetric:
+        return outputs
+    if inputs.reflected is None:
+        raise ValueError("expected reflected features for a symmetric model")
+    mirrored = model(inputs.reflected, inputs.candidates)
+    return {name: (output + mirrored[name]) / 2 for name, output in outputs.items()}
+
+
+def _answers(model: JadeCompact, outputs: Outputs, inputs: Inputs) -> dict[str, Tensor]:
+    """The fields of `Predictions` that the model has heads for, less what follows from others."""
+    none = torch.zeros(inputs.features.shape[:2])
+    answers = {"start_logp": none, "stop_logp": none}
+    if "span_logits" in outputs or model.crf is not None:
+        answers["span_logits"] = model.span_logits(outputs)
     if "start_logits" in outputs:
         answers["start_logp"] = torch.log_softmax(outputs["start_logits"], dim=1)
         answers["stop_logp"] = torch.log_softmax(outputs["stop_logits"], dim=1)
@@ -214,13 +259,26 @@ def _answers(model: JadeCompact, outputs: Outputs) -> dict[str, Tensor]:
         answers["type_probs"] = torch.softmax(outputs["type_logits"], dim=1)
     if model.crf is not None:
         answers["viterbi"] = model.crf.best_path(outputs["emissions"])
+    if "choice_logits" in outputs and inputs.candidates is not None:
+        answers["choice_probs"] = torch.softmax(outputs["choice_logits"].double(), dim=1)
+        answers["choice_spans"] = inputs.candidates.spans
+    if "context_logits" in outputs:
+        # the shape is now (B, C): the mean over candidates
+        each = torch.softmax(outputs["context_logits"].double(), dim=2)
+        answers["type_probs"] = (answers["choice_probs"][..., None] * each).sum(dim=1)
     return answers
 
 
-def _gather(parts: list[dict[str, Tensor]]) -> Predictions:
+def _gather(model: JadeCompact, parts: list[dict[str, Tensor]]) -> Predictions:
     tensors = {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
-    viterbi = tensors.pop("viterbi", None)
+    viterbi, spans = tensors.pop("viterbi", None), tensors.pop("choice_spans", None)
     arrays = {name: tensor.numpy().astype(np.float64) for name, tensor in tensors.items()}
+    if spans is not None:
+        num_bars = arrays["start_logp"].shape[1]
+        probs = arrays.pop("choice_probs")
+        posterior = label_posterior(probs, spans.numpy(), num_bars, model.end_noise)
+        arrays["span_posterior"] = posterior
+        arrays.setdefault("span_logits", log_odds(coverage(posterior, num_bars)))
     return Predictions(**arrays, viterbi=None if viterbi is None else viterbi.numpy().astype(bool))
 
 
@@ -311,13 +369,19 @@ def _require_finite(run: Run, judged: Judged) -> None:
     )
 
 
-def _epoch_scores(run: Run, predictions: Predictions) -> dict[str, float]:
+def _validate(run: Run) -> tuple[dict[str, float], dict[str, float]]:
+    """Losses and scores on validation; nothing where all windows train."""
+    if run.validation is None or run.truth is None:
+        return {}, {}
+    losses, predictions = evaluate(run, run.validation)
     decoded = decode(predictions, run.recipe.decoder)
     scores = point_scores(decoded, predictions, run.truth)
-    return {name: scores[name] for name in EPOCH_SCORES}
+    return losses, {name: scores[name] for name in EPOCH_SCORES}
 
 
 def _note_best(run: Run, entry: dict[str, Any]) -> None:
+    if not entry["validation"]:
+        return
     by_total = run.recipe.training.best_by == "total"
     value = entry["validation"]["total"] if by_total else -entry["scores"]["f1"]
     if value < run.progress.best_value:

@@ -50,6 +50,7 @@ class Windows:
         types: ``(B,)`` int, an index into `LABELS`.
         overlap_fraction: ``(B,)`` float64 in (0, 1].
         start_time: ``(B,)`` int, nanoseconds since 1970 UTC of the first bar; -1 where unknown.
+        offset: ``(B,)`` int, bars by which the window is shifted from its base window.
     """
 
     window_id: np.ndarray[Any, Any]
@@ -59,6 +60,7 @@ class Windows:
     types: IntArray
     overlap_fraction: FloatArray
     start_time: IntArray
+    offset: IntArray
 
     def __len__(self) -> int:
         return len(self.window_id)
@@ -299,6 +301,7 @@ def _to_windows(table: pa.Table, group: IntArray) -> Windows:
         ),
         overlap_fraction=table["overlap_fraction"].to_numpy().astype(np.float64),
         start_time=start_time,
+        offset=table["offset"].to_numpy().astype(np.int64),
     )
 
 

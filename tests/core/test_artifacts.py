@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 def trained(small_recipe: Recipe) -> TrainedModel:
     torch.manual_seed(0)
     decoder = DecoderConfig(kind="best_span", bias=-1.25)
-    return TrainedModel(JadeCompact(12, small_recipe.model), small_recipe, decoder)
+    return TrainedModel((JadeCompact(12, small_recipe.model),), small_recipe, decoder)
 
 
 def test_a_model_comes_back_with_recipe_and_decoder(

@@ -7,7 +7,7 @@ from moola_core.config import Recipe
 from moola_core.criterion import LOSSES, Criterion
 from moola_core.dataset import WindowTensors, make_tensors
 from moola_core.losses import pointer_loss
-from moola_core.model import HEADS, JadeCompact
+from moola_core.model import HEADS, SPAN_HEADS, JadeCompact
 from moola_core.windows import Windows
 
 
@@ -25,7 +25,7 @@ def criterion(small_recipe: Recipe) -> Criterion:
 
 
 def test_each_head_has_a_loss_and_each_loss_a_head() -> None:
-    assert set(HEADS) == set(LOSSES)
+    assert {*HEADS, *SPAN_HEADS} == set(LOSSES)
 
 
 def test_the_total_is_that_of_kendall_gal_and_cipolla(

@@ -20,6 +20,7 @@ def cut(market: Market, first_bars: list[int], num_bars: int = 105) -> Windows:
         types=np.zeros(len(first), dtype=np.int64),
         overlap_fraction=np.ones(len(first)),
         start_time=market.timestamp[first].astype(np.int64),
+        offset=np.zeros(len(first), dtype=np.int64),
     )
 
 

@@ -38,18 +38,22 @@ def make_run(recipe: Recipe, windows: Windows) -> Run:
         recipe=recipe,
         model=JadeCompact(12, recipe.model),
         train=make_tensors(train, recipe, cpu, reflection=recipe.training.reflection),
-        validation=make_tensors(validation, recipe, cpu),
+        validation=make_tensors(validation, recipe, cpu, reflection=recipe.model.symmetric),
         truth=Truth(validation.spans, validation.types, validation.group),
         device=cpu,
     )
 
 
-@pytest.fixture(params=["heads", "crf"])
+@pytest.fixture(params=["heads", "crf", "choice"])
 def new_run(request: pytest.FixtureRequest, small_recipe: Recipe, windows: Windows) -> MakeRun:
     table = small_recipe.model_dump()
     if request.param == "crf":
         table["model"]["crf"] = True
         table["decoder"]["kind"] = "viterbi"
+    if request.param == "choice":
+        table["model"] |= {"tasks": ["choice", "context_type", "edges"], "symmetric": True}
+        table["training"]["schedule"] = "one_cycle"
+        table["decoder"]["kind"] = "expected_iou"
     return lambda: make_run(Recipe.model_validate(table), windows)
 
 
@@ -202,8 +206,8 @@ def test_predictions_are_the_same_in_parts_and_without_dropout(
     small_recipe: Recipe, windows: Windows
 ) -> None:
     run = make_run(small_recipe, windows)
-    whole = predict(run.model, run.train.features)
-    again = predict(run.model, run.train.features)
+    whole = predict(run.model, run.train)
+    again = predict(run.model, run.train)
     assert (whole.span_logits == again.span_logits).all()
     assert whole.start_logp.shape == run.train.span.shape
     assert whole.type_probs is not None

@@ -113,7 +113,9 @@ def test_its_result_has_the_keys_of_the_protocol(whole_run: Path) -> None:
     assert result["scores"]["test"] is None
     assert set(result["scores"]["validation"]["f1"]) == {"value", "low", "high"}
     assert len(result["scores"]["validation"]) == 14
-    assert set(result["baselines"]) == {"largest_bar", "largest_move", "fastest_segment"}
+    assert set(result["baselines"]) == {
+        *("largest_bar", "largest_move", "fastest_segment", "local_segment"),
+    }
     (file,) = result["data"]["files"]
     assert (file["path"], file["windows"], len(file["sha256"])) == (
         "labelled/train_210.parquet",

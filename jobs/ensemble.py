@@ -1,0 +1,65 @@
+"""Let several models answer as one: the mean of their probabilities, decoded once.
+
+    python -m jobs.ensemble --runs RUN RUN ... --run-dir DIR
+
+Copies the models of finished runs of one recipe (other seeds, other splits) into one run's folder,
+for jobs.evaluate and jobs.predict; no training, no score. To train several seeds in one run give a
+recipe with ``ensemble.seeds`` to jobs.train, like configs/train/jade-ensemble.yaml.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from moola_core.config import Recipe, dump_recipe
+from moola_core.errors import ConfigError, JobError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the job; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="jobs.ensemble", description="join trained models")
+    parser.add_argument("--runs", type=Path, nargs="+", required=True, help="folders of runs")
+    parser.add_argument("--run-dir", default=os.environ.get("MOOLA_RUN_DIR"), help="$MOOLA_RUN_DIR")
+    arguments = parser.parse_args(argv)
+    try:
+        join(arguments.runs, arguments.run_dir)
+    except JobError as err:
+        print(f"error: {err}", file=sys.stderr)
+        return err.exit_code
+    return 0
+
+
+def join(runs: list[Path], run_dir: str | None) -> None:
+    """Load every model, write them as one, with the first one's recipe and decoder."""
+    import torch
+
+    from moola_core.artifacts import TrainedModel, load_model, save_model
+
+    if not run_dir:
+        raise ConfigError("run folder: not given, expected --run-dir or MOOLA_RUN_DIR")
+    parts = [load_model(run / "artifacts", torch.device("cpu")) for run in runs]
+    first = parts[0]
+    for run, part in zip(runs, parts, strict=True):
+        if _seen(part.recipe) != _seen(first.recipe):
+            raise ConfigError(f"{run}: its model sees other inputs than that of {runs[0]}")
+    models = tuple(model for part in parts for model in part.models)
+    seeds = first.recipe.ensemble.model_copy(update={"seeds": len(models)})
+    recipe = first.recipe.model_copy(update={"ensemble": seeds})
+    folder = Path(run_dir) / "artifacts"
+    folder.mkdir(parents=True, exist_ok=True)
+    save_model(folder, TrainedModel(models, recipe, first.decoder))
+    (folder.parent / "config.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
+    print(f"{folder}: {len(models)} models of {len(runs)} runs")
+
+
+def _seen(recipe: Recipe) -> list[Any]:
+    """What must agree for models to answer about the same inputs in the same form."""
+    return [recipe.data.position, recipe.candidates, recipe.model]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
