@@ -7,8 +7,10 @@ from moola_core.baselines import (
     fastest_segment,
     largest_bar,
     largest_move,
+    local_segment,
 )
 from moola_core.spans import FloatArray, span_iou
+from moola_core.volatility import local_atr
 
 
 def _planted(rng: np.random.Generator, start: int, stop: int) -> FloatArray:
@@ -60,3 +62,27 @@ def test_the_fee_is_the_one_that_fits_the_lengths(rng: np.random.Generator) -> N
     best = span_iou(fastest_segment(bars, fee), spans).mean()
     assert best >= span_iou(fastest_segment(bars, 0.1), spans).mean()
     assert best > 0.8
+
+
+def test_the_local_rule_equals_brute_force(rng: np.random.Generator) -> None:
+    for bars in _planted(rng, 60, 68)[:3]:
+        unit = local_atr(bars, 30).tolist()
+        before = [bars[0, 0], *bars[:-1, 3].tolist()]
+        moves = [(c - p) / u for c, p, u in zip(bars[:, 3].tolist(), before, unit, strict=True)]
+        gains = {
+            (a, b): abs(sum(moves[a:b])) - 0.3 * (b - a)
+            for a in range(105)
+            for b in range(a + 2, min(a + 25, 105) + 1)
+        }
+        assert tuple(local_segment(bars[None])[0]) == max(gains, key=lambda span: gains[span])
+
+
+def test_the_local_rule_finds_a_calm_markets_run_beside_a_wild_stretch(
+    rng: np.random.Generator,
+) -> None:
+    bars = _planted(rng, 90, 97)
+    middle = bars[:, :60].mean(axis=(1, 2), keepdims=True)
+    bars[:, :60] = middle + 6 * (bars[:, :60] - middle)
+    spans = np.tile([90, 97], (20, 1))
+    local = (span_iou(local_segment(bars), spans) >= 0.5).mean()
+    assert local > (span_iou(fastest_segment(bars, 0.3), spans) >= 0.5).mean()

@@ -13,9 +13,11 @@ from moola_core.decoding import (
     best_span,
     choose_decoder,
     decode,
+    expected_iou,
     span_scores,
     strongest_run,
 )
+from moola_core.span_grid import all_spans
 from moola_core.spans import BoolArray, FloatArray, IntArray, span_iou, span_mask
 
 
@@ -166,3 +168,42 @@ def test_the_bias_is_chosen_so_that_lengths_come_out_right() -> None:
     assert (decode(Predictions(logits, zeros, zeros), chosen).spans == spans).all()
     kept = config.model_copy(update={"choose": False})
     assert choose_decoder(Predictions(logits, zeros, zeros), spans, kept) is kept
+
+
+@given(st.integers(5, 30), st.integers(0, 999))
+@settings(deadline=None, max_examples=25)
+def test_the_span_of_greatest_expected_iou_is_that_of_brute_force(num_bars: int, seed: int) -> None:
+    config = DecoderConfig(kind="expected_iou", min_length=3, max_length=12)
+    spans = all_spans(num_bars)
+    posterior = np.random.default_rng(seed).dirichlet(np.full(len(spans), 0.05), size=3)
+    decoded = expected_iou(posterior, num_bars, config)
+    for row in range(3):
+        gains = {}
+        for a in range(num_bars):
+            for b in range(a + 3, min(a + 12, num_bars) + 1):
+                iou = np.array([_iou((a, b), (c, d)) for c, d in spans.tolist()])
+                gains[a, b] = float((posterior[row] * (iou + (iou >= 0.5))).sum())
+        a, b = decoded.spans[row].tolist()
+        assert gains[a, b] == pytest.approx(max(gains.values()))
+        near = np.array([_iou((a, b), (c, d)) >= 0.5 for c, d in spans.tolist()])
+        assert decoded.confidence[row] == pytest.approx(posterior[row][near].sum())
+
+
+def _iou(first: tuple[int, int], second: tuple[int, int]) -> float:
+    shared = max(min(first[1], second[1]) - max(first[0], second[0]), 0)
+    return shared / (first[1] - first[0] + second[1] - second[0] - shared)
+
+
+def test_a_certain_posterior_is_decoded_as_it_is_and_a_vague_one_not_at_all() -> None:
+    certain = np.eye(2220)[[700]]
+    vague = np.full((1, 2220), 1 / 2220)
+    config = DecoderConfig(kind="expected_iou", floor=0.5)
+    decoded = expected_iou(np.concatenate([certain, vague]), 105, config)
+    assert decoded.spans.tolist() == [all_spans(105)[700].tolist(), [0, 0]]
+    assert decoded.confidence.tolist() == pytest.approx([1.0, 0.0])
+    assert decoded.mask.sum(axis=1).tolist() == [np.diff(all_spans(105)[700])[0], 0]
+
+
+def test_expected_iou_needs_a_model_that_chooses() -> None:
+    with pytest.raises(ValueError, match="expected a model with a choice head"):
+        decode(_predictions(2, 10, seed=0), DecoderConfig(kind="expected_iou"))

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from moola_core.losses import (
+    choice_loss,
+    context_type_loss,
     countdown_loss,
     edges_loss,
     pointer_loss,
@@ -95,3 +97,42 @@ def test_shapes_that_differ_are_refused_with_both() -> None:
         ValueError, match=r"logits and target of one shape, got \(3, 5\) and \(3, 4\)"
     ):
         soft_span_loss(torch.zeros(3, 5), torch.zeros(3, 4))
+
+
+def test_the_choice_loss_is_that_of_enumeration() -> None:
+    logits = torch.randn(4, 9, dtype=torch.float64)
+    likelihood = torch.rand(4, 9, dtype=torch.float64) * (torch.rand(4, 9) < 0.5)
+    likelihood[:, 0] = 0.2
+    for row, loss in enumerate(choice_loss(logits, likelihood, soft_share=0.3).tolist()):
+        weights = [math.exp(x) for x in logits[row].tolist()]
+        probs = [w / sum(weights) for w in weights]
+        each = likelihood[row].tolist()
+        hidden = -math.log(sum(p * q for p, q in zip(probs, each, strict=True)))
+        soft = -sum(q / sum(each) * math.log(p) for p, q in zip(probs, each, strict=True))
+        assert loss == pytest.approx(0.7 * hidden + 0.3 * soft)
+
+
+def test_the_choice_loss_has_the_gradient_of_differences() -> None:
+    logits = torch.randn(3, 6, dtype=torch.float64, requires_grad=True)
+    likelihood = torch.rand(3, 6, dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda x: choice_loss(x, likelihood), logits)
+
+
+def test_a_label_that_no_candidate_explains_pulls_nowhere() -> None:
+    logits = torch.randn(2, 5, requires_grad=True)
+    likelihood = torch.tensor([[0.0] * 5, [0.0, 0.3, 0.0, 0.0, 0.1]])
+    loss = choice_loss(logits, likelihood)
+    assert torch.isfinite(loss).all()
+    loss.sum().backward()
+    assert logits.grad is not None
+    torch.testing.assert_close(logits.grad[0], torch.zeros(5), atol=1e-6, rtol=0)
+    assert logits.grad[1].abs().max() > 0.1
+
+
+def test_the_context_loss_is_the_mean_over_the_label_s_candidates() -> None:
+    logits = torch.randn(2, 4, 3, dtype=torch.float64)
+    likelihood = torch.tensor([[0.0, 0.2, 0.0, 0.6], [0.5, 0.0, 0.0, 0.0]], dtype=torch.float64)
+    types = torch.tensor([2, 0])
+    logp = torch.log_softmax(logits, dim=2)
+    expected = torch.stack([-(logp[0, 1, 2] + 3 * logp[0, 3, 2]) / 4, -logp[1, 0, 0]])
+    torch.testing.assert_close(context_type_loss(logits, likelihood, types), expected)

@@ -1,0 +1,210 @@
+"""Candidates and their columns against plain Python definitions, one span at a time."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from moola_core.candidates import CONTEXT_COLUMNS, SPAN_COLUMNS, find_candidates
+from moola_core.config import CandidateConfig
+from moola_core.features import reflect
+from moola_core.span_grid import all_spans, iou_table, span_index
+from moola_core.spans import FloatArray
+from moola_core.volatility import edge_prices, local_atr, true_range
+from moola_core.windows import Windows
+
+CONFIG = CandidateConfig()
+
+
+class Slow:
+    """One window, told in lists, from the side of a run `sign` (+1 rising, -1 falling)."""
+
+    def __init__(self, bars: FloatArray, sign: int, fee: float = 0.3) -> None:
+        self.unit = local_atr(bars, 30).tolist()
+        self.ranges = true_range(bars).tolist()
+        self.price = [sign * p for p in edge_prices(bars).tolist()]
+        self.high = (bars[:, 1] if sign > 0 else -bars[:, 2]).tolist()
+        self.low = (bars[:, 2] if sign > 0 else -bars[:, 1]).tolist()
+        moves = zip(self.price, self.price[1:], self.unit, strict=False)
+        self.step = [(after - before) / unit for before, after, unit in moves]
+        self.gain = [math.fsum(self.step[:t]) - fee * t for t in range(len(self.price))]
+
+    def fast(self, a: int, b: int) -> float:
+        return self.gain[b] - self.gain[a]
+
+    def priority(self, a: int, b: int) -> float:
+        row = self.path(a, b)
+        wrong = row["false_start"] + row["false_stop"]
+        return self.fast(a, b) - 2 * wrong - row["more_before"] - row["more_after"]
+
+    def path(self, a: int, b: int) -> dict[str, float]:
+        gain, inner = self.gain, self.gain[a + 1 : b]
+        start, stop = min(inner) - gain[a], gain[b] - max(inner)
+        before = gain[a] - min(gain[max(a - 25, 0) : a], default=gain[a])
+        after = max(gain[b + 1 : b + 26], default=gain[b]) - gain[b]
+        falls = [max(inner[: i + 1]) - inner[i] for i in range(len(inner))]
+        walked = sum(abs(self.price[t + 1] - self.price[t]) for t in range(a, b))
+        mean_range = sum(self.ranges[a:b]) / (b - a)
+        return {
+            "false_start": clip(-start, 0, 2),
+            "false_stop": clip(-stop, 0, 2),
+            "more_before": clip(before, 0, 3),
+            "more_after": clip(after, 0, 3),
+            "drawdown": min(max(falls), 4),
+            "start_margin": clip(start, 0, 2),
+            "stop_margin": clip(stop, 0, 2),
+            "before_margin": clip(-before, 0, 2),
+            "after_margin": clip(-after, 0, 2),
+            "efficiency": abs(self.price[b] - self.price[a]) / (walked + 1e-9),
+            "log_range": math.log(mean_range / self.unit[max(a - 1, 0)] + 1e-3),
+        }
+
+    def columns(self, a: int, b: int, fastest: float) -> dict[str, float]:
+        local, fast = self.unit[max(a - 1, 0)], self.fast(a, b)
+        net = self.price[b] - self.price[a]
+        ratios = [r / u for r, u in zip(self.ranges[a:b], self.unit[a:b], strict=True)]
+        row = {
+            "fast": fast,
+            "length": (b - a) / 10,
+            "log_length": math.log(b - a),
+            "net": net / local,
+            "net_of_window": net / (sum(self.ranges) / len(self.ranges)),
+            "faster": max(fast - fastest, -6),
+            "not_fast": max(2.2 - fast, 0),
+            "first_step": self.step[a],
+            "last_step": self.step[b - 1],
+            "step_before": self.step[a - 1] if a else 0,
+            "step_after": self.step[b] if b < len(self.step) else 0,
+            "largest_bar": max(ratios),
+            "left_edge": max(6 - a, 0) / 3,
+            "right_edge": max(b - 98, 0) / 3,
+            "middle": (a + b) / 2 / 105 - 0.5,
+        }
+        return row | self.path(a, b) | self.before(a, local) | self.after(b, local)
+
+    def before(self, a: int, local: float) -> dict[str, float]:
+        price, row = self.price[a], {}
+        for n in (5, 8, 12, 20, 30):
+            bars = slice(max(a - n, 0), max(a, 1))
+            above = (max(self.high[bars]) - price) / local
+            below = (price - min(self.low[bars])) / local
+            row[f"range_{n}"] = min(above + below, 10)
+            row[f"counter_{n}"], row[f"momentum_{n}"] = min(above, 8), min(below, 8)
+        for n in (5, 12):
+            row[f"net_{n}"] = (price - self.price[max(a - n, 0)]) / local
+        row["consolidation"] = 1 / (1 + math.exp(2.5 * (row["range_12"] - 3)))
+        row["retracement"] = 1 / (1 + math.exp(-2.5 * (row["counter_12"] - 2)))
+        row["either"] = max(row["consolidation"], row["retracement"])
+        return row
+
+    def after(self, b: int, local: float) -> dict[str, float]:
+        row = {}
+        for n in (5, 10, 20):
+            bars = slice(min(b, 104), max(b + n, 105) if b >= 105 else b + n)
+            row[f"over_{n}"] = clip((max(self.high[bars]) - self.price[b]) / local, -1, 8)
+            row[f"back_{n}"] = clip((self.price[b] - min(self.low[bars])) / local, -1, 8)
+        return row
+
+
+def clip(value: float, low: float, high: float) -> float:
+    return min(max(value, low), high)
+
+
+def _sides(bars: FloatArray) -> dict[tuple[int, int], Slow]:
+    """Each span with the side from which it rises."""
+    up, down = Slow(bars, 1), Slow(bars, -1)
+    return {
+        (a, b): up if up.fast(a, b) >= down.fast(a, b) else down for a, b in all_spans(105).tolist()
+    }
+
+
+@pytest.mark.parametrize("row", [0, 7, 31])
+def test_candidates_and_columns_are_those_of_the_definition(windows: Windows, row: int) -> None:
+    bars = windows.bars[row]
+    sides = _sides(bars)
+    found = find_candidates(bars[None], CONFIG)
+    spans = [(a, b) for a, b in found.spans[0].tolist()]
+    assert len(set(spans)) == 160
+    priority = {span: side.priority(*span) for span, side in sides.items()}
+    left_out = max(value for span, value in priority.items() if span not in set(spans))
+    assert min(priority[span] for span in spans) >= left_out - 1e-9
+    falling = np.diff([priority[span] for span in spans])
+    assert (falling <= 1e-9).all()
+    fastest = max(side.fast(*span) for span, side in sides.items())
+    for k, span in enumerate(spans):
+        expected = sides[span].columns(*span, fastest)
+        for name, got in zip(SPAN_COLUMNS, found.features[0, k].tolist(), strict=True):
+            assert got == pytest.approx(clip(expected[name], -15, 15), rel=1e-4, abs=1e-4), name
+
+
+def test_the_definition_names_every_column_and_no_other(windows: Windows) -> None:
+    slow = Slow(windows.bars[0], 1).columns(3, 9, 0.0)
+    not_used = {"counter_8", "momentum_8", "range_5", "counter_30", "momentum_30"}
+    assert set(slow) - not_used == set(SPAN_COLUMNS)
+    assert len(SPAN_COLUMNS) == 47
+    assert set(CONTEXT_COLUMNS) <= set(SPAN_COLUMNS)
+
+
+def test_a_window_and_its_mirror_image_give_the_same(windows: Windows) -> None:
+    found = find_candidates(windows.bars, CONFIG)
+    mirrored = find_candidates(reflect(windows.bars), CONFIG)
+    assert (found.spans == mirrored.spans).all()
+    assert (found.features == mirrored.features).all()
+
+
+@pytest.mark.parametrize("factor", [1 / 64, 4.0, 1024.0])
+def test_the_unit_of_price_does_not_matter(windows: Windows, factor: float) -> None:
+    found = find_candidates(windows.bars, CONFIG)
+    scaled = find_candidates(factor * windows.bars, CONFIG)
+    assert (found.spans == scaled.spans).all()
+    np.testing.assert_allclose(found.features, scaled.features, rtol=1e-5, atol=1e-5)
+
+
+def test_windows_do_not_see_each_other(windows: Windows) -> None:
+    together = find_candidates(windows.bars[:4], CONFIG)
+    for row in range(4):
+        alone = find_candidates(windows.bars[row : row + 1], CONFIG)
+        assert (alone.features[0] == together.features[row]).all()
+
+
+def test_what_went_before_is_not_changed_by_what_comes_after(windows: Windows) -> None:
+    """The type's columns end where the span begins."""
+    bars = windows.bars[:1].copy()
+    everything = CandidateConfig(number=2220)
+    columns = [SPAN_COLUMNS.index(name) for name in CONTEXT_COLUMNS]
+
+    def context(bars: FloatArray, start: int) -> FloatArray:
+        found = find_candidates(bars, everything)
+        place = np.argsort(span_index(found.spans[0], 105))
+        rows = found.features[0, place[all_spans(105)[:, 0] == start]][:, columns]
+        return np.sort(np.abs(rows), axis=0).astype(np.float64)
+
+    later = bars.copy()
+    later[:, 60:] += 0.5 * (bars[:, 59:60, 3:] - bars[:, 60:61, :1])
+    # From the same side only: a span may rise in one market and fall in the other.
+    same = [SPAN_COLUMNS.index(name) for name in ("range_8", "range_12", "range_20")]
+    picks = [columns.index(one) for one in same]
+    np.testing.assert_allclose(context(bars, 60)[:, picks], context(later, 60)[:, picks], rtol=1e-5)
+
+
+def test_most_labels_are_among_the_candidates(windows: Windows) -> None:
+    found = find_candidates(windows.bars, CONFIG)
+    label = span_index(windows.spans, 105)
+    best = iou_table(105)[span_index(found.spans, 105), label[:, None]].max(axis=1)
+    assert (best >= 0.5).mean() > 0.8
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_odd_windows_have_finite_columns(flat: bool) -> None:
+    bars = np.full((1, 105, 4), 100.0)
+    if not flat:
+        bars[0, 50:] = 1e6  # one jump
+    assert np.isfinite(find_candidates(bars, CONFIG).features).all()
+
+
+def test_a_short_window_has_fewer_candidates(windows: Windows) -> None:
+    found = find_candidates(windows.bars[:2, :10], CONFIG)
+    assert found.spans.shape == (2, len(all_spans(10)), 2)
+    assert find_candidates(windows.bars[:0], CONFIG).features.shape == (0, 160, 47)

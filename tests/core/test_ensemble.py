@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+import torch
+
+from moola_core.artifacts import TrainedModel
+from moola_core.config import DecoderConfig, Recipe
+from moola_core.decoding import Predictions, decode
+from moola_core.ensemble import mean_predictions, member_recipes
+from moola_core.model import JadeCompact
+from moola_core.windows import Windows
+
+
+@pytest.fixture
+def recipe(small_recipe: Recipe) -> Recipe:
+    table = small_recipe.model_dump()
+    table["model"] |= {"tasks": ["choice", "context_type", "edges"], "symmetric": True}
+    table["decoder"]["kind"] = "expected_iou"
+    table["ensemble"] = {"seeds": 3}
+    return Recipe.model_validate(table)
+
+
+def _model(recipe: Recipe, seed: int) -> JadeCompact:
+    torch.manual_seed(seed)
+    return JadeCompact(12, recipe.model)
+
+
+def _answers(recipe: Recipe, windows: Windows, seeds: list[int]) -> Predictions:
+    models = tuple(_model(recipe, seed) for seed in seeds)
+    return TrainedModel(models, recipe, recipe.decoder).predict(windows.bars[:10])
+
+
+def test_the_same_model_three_times_answers_as_the_model(recipe: Recipe, windows: Windows) -> None:
+    one, three = _answers(recipe, windows, [5]), _answers(recipe, windows, [5, 5, 5])
+    for field in fields(Predictions):
+        first, second = getattr(one, field.name), getattr(three, field.name)
+        if first is None:
+            assert second is None
+        else:
+            np.testing.assert_allclose(first, second, atol=1e-9)
+    assert (decode(one, recipe.decoder).spans == decode(three, recipe.decoder).spans).all()
+
+
+def test_probabilities_are_averaged(recipe: Recipe, windows: Windows) -> None:
+    one, two = _answers(recipe, windows, [1]), _answers(recipe, windows, [2])
+    both = _answers(recipe, windows, [1, 2])
+    np.testing.assert_allclose(both.span_probs, (one.span_probs + two.span_probs) / 2)
+    start = (np.exp(one.start_logp) + np.exp(two.start_logp)) / 2
+    np.testing.assert_allclose(np.exp(both.start_logp), start)
+    assert one.type_probs is not None
+    assert two.type_probs is not None
+    assert both.type_probs is not None
+    np.testing.assert_allclose(both.type_probs, (one.type_probs + two.type_probs) / 2)
+    assert both.span_posterior is not None
+    assert both.span_posterior.sum(axis=1) == pytest.approx(1)
+
+
+def test_a_single_answer_stays_bit_for_bit(recipe: Recipe, windows: Windows) -> None:
+    one = _answers(recipe, windows, [1])
+    assert mean_predictions([one]) is one
+
+
+def test_models_of_other_tasks_do_not_mix(recipe: Recipe, windows: Windows) -> None:
+    one = _answers(recipe, windows, [1])
+    other = Predictions(one.span_logits, one.start_logp, one.stop_logp)
+    with pytest.raises(ValueError, match="expected models of the same tasks"):
+        mean_predictions([one, other])
+    with pytest.raises(ValueError, match="at least one model"):
+        mean_predictions([])
+
+
+def test_of_best_paths_the_majority_counts() -> None:
+    zeros = np.zeros((1, 4))
+    paths = np.array([[1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 1, 0]], dtype=bool)
+    parts = [Predictions(zeros, zeros, zeros, viterbi=path[None]) for path in paths]
+    mean = mean_predictions(parts)
+    assert decode(mean, DecoderConfig(kind="viterbi")).spans.tolist() == [[0, 2]]
+
+
+def test_members_differ_in_their_seed_alone(recipe: Recipe) -> None:
+    members = member_recipes(recipe)
+    assert [one.training.seed for one in members] == [0, 1, 2]
+    assert members[0] == recipe
+
+
+def test_an_answer_and_that_to_the_mirror_image_are_the_same(
+    recipe: Recipe, windows: Windows
+) -> None:
+    from moola_core.features import reflect
+
+    trained = TrainedModel((_model(recipe, 0),), recipe, recipe.decoder)
+    straight = trained.predict(windows.bars[:10])
+    mirrored = trained.predict(reflect(windows.bars[:10]))
+    np.testing.assert_allclose(straight.span_logits, mirrored.span_logits, atol=1e-5)
+    assert straight.span_posterior is not None
+    assert mirrored.span_posterior is not None
+    np.testing.assert_allclose(straight.span_posterior, mirrored.span_posterior, atol=1e-6)
