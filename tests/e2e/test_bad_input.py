@@ -1,0 +1,124 @@
+"""What a user gets wrong, and what a machine lacks: one line, the cure, no traces."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from moola_remote.providers import Endpoint
+from tests.projects import NOWHERE, PROGRAM, Project, pod_file
+
+pytestmark = pytest.mark.e2e
+
+
+def test_a_pod_that_refuses_the_connection_or_the_key_is_told(
+    openssh_server: Endpoint, offline: Project, tmp_path: Path
+) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        offline.write(
+            "configs/pods/host.yaml", pod_file(openssh_server, port=closed.getsockname()[1])
+        )
+        line = offline.refused(11, "--pod", "host", "deploy")
+    assert "connection refused; is the pod running" in line
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    offline.write("configs/pods/host.yaml", pod_file(openssh_server, identity_file=key))
+    line = offline.refused(11, "--pod", "host", "deploy")
+    assert f"refuses user {openssh_server.user}" in line
+    assert "authorized_keys" in line
+    other = "SHA256:" + "A" * 43
+    offline.write("configs/pods/host.yaml", pod_file(openssh_server, host_key=other))
+    offline.refused(12, "--pod", "host", "deploy")
+    doctor = offline.run("--pod", "host", "doctor")
+    assert doctor.returncode == 12
+    assert "agent on the pod" not in doctor.stdout
+
+
+def test_an_interrupt_is_told_without_a_traceback(offline: Project) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)
+        offline.write("configs/pods/host.yaml", pod_file(NOWHERE, port=server.getsockname()[1]))
+        with offline.running(PROGRAM, "--pod", "host", "runs") as waiting:
+            silent, _ = server.accept()
+            with silent:
+                waiting.send_signal(signal.SIGINT)
+                _, talk = waiting.communicate(timeout=30)
+    assert (waiting.returncode, talk.strip()) == (130, "error: interrupted")
+
+
+@pytest.fixture
+def without_rsync(tmp_path: Path) -> str:
+    """A PATH that has git and no rsync."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in ("git", "sh", "cat", "mkdir", "mv", "wc"):
+        (folder / name).symlink_to(shutil.which(name) or name)
+    return str(folder)
+
+
+def test_no_rsync_here(local_project: Project, without_rsync: str) -> None:
+    local_project.env["PATH"] = without_rsync
+    line = local_project.refused(10, "deploy")
+    assert line.startswith("error: rsync: not found on this machine")
+    assert "apt-get install rsync" in line
+
+
+def test_no_rsync_on_the_pod(offline: Project, without_rsync: str) -> None:
+    offline.env["PATH"] = without_rsync
+    offline.ok("up")
+    try:
+        offline.env.clear()
+        line = offline.refused(11, "deploy")
+        assert line == "error: pod local: no rsync on the pod; there: apt-get install rsync"
+        assert list((offline.state / "local-pod" / "root" / "code").iterdir()) == []
+    finally:
+        offline.ok("stop")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 2 MB; only root can make one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
+    if os.getuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no disk can be mounted here")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_on_the_pod_leaves_nothing_that_counts(
+    openssh_server: Endpoint, offline: Project, small_disk: Path
+) -> None:
+    offline.write("configs/pods/host.yaml", pod_file(openssh_server, root=small_disk / "root"))
+    (offline.folder / "data" / "numbers" / "big.bin").write_bytes(os.urandom(3_000_000))
+    line = offline.refused(15, "--pod", "host", "train")
+    assert "the disk is full; free some space" in line
+    assert list((small_disk / "root" / "data").glob("[!.]*")) == []
+    assert list((small_disk / "root" / "runs").iterdir()) == []
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    assert "✓  data" in offline.ok("--pod", "host", "deploy")
+
+
+def test_what_lies_where_results_should_go_is_left_alone(local_project: Project) -> None:
+    run_id = local_project.json("train", "--detach")[0]["run_id"]
+    local_project.run("attach", run_id)
+    results = local_project.write("results", "mine\n")
+    line = local_project.refused(10, "fetch", "results")
+    assert f"{results}: can't be written" in line
+    assert results.read_text() == "mine\n"
+    results.unlink()
+    mine = local_project.write(f"results/{run_id}/log", "mine\n")
+    line = local_project.refused(15, "fetch", "results")
+    assert "is not replaced; move it away, then fetch again" in line
+    assert mine.read_text() == "mine\n"
+    for name in ("nosuch", "20200101-000000-x-0000"):
+        assert "unknown, expected for example" in local_project.refused(10, "logs", name)

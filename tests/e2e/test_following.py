@@ -1,0 +1,160 @@
+"""Following a run, leaving it, coming back, ending it: what is told, and how the commands end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.projects import PROGRAM, Project, make_project
+from tests.remote.pods import AgentPod
+from tests.servers import running_local_pod
+
+pytestmark = pytest.mark.e2e
+HANG = ("--set", "end=hang", "--epochs", "1")
+
+
+def pod_of(project: Project) -> AgentPod:
+    """The embedded pod's folder, which is on this machine."""
+    return AgentPod(project.state / "local-pod" / "root")
+
+
+def state_of(project: Project, run_id: str) -> str:
+    """How a run stands."""
+    return str({run["run_id"]: run["state"] for run in project.json("runs")}[run_id])
+
+
+def detached(project: Project, *words: str) -> str:
+    """Start a run; its id."""
+    return project.ok("train", "--detach", *words).strip()
+
+
+def test_ctrl_c_leaves_the_run_going_and_says_how_to_return(project: Project) -> None:
+    with project.running(PROGRAM, "train", *HANG) as following:
+        assert following.stdout
+        lines = iter(following.stdout)
+        assert next(line for line in lines if line == "epoch 1/1\n")
+        following.send_signal(signal.SIGINT)
+        left_at = time.monotonic()
+        _, talk = following.communicate(timeout=30)
+        assert time.monotonic() - left_at < 3  # 0.1 s on an idle machine
+    assert following.returncode == 130
+    run_id = project.json("runs")[-1]["run_id"]
+    assert f"run {run_id} goes on without you" in talk
+    assert f"moola-remote attach {run_id}" in talk
+    assert "Traceback" not in talk
+    with project.running(PROGRAM, "attach", run_id) as again:
+        assert again.stdout
+        assert next(line for line in again.stdout if line == "epoch 1/1\n")
+        assert "CANCELLED" in project.ok("cancel", "--grace", "0")
+        _, talk = again.communicate(timeout=30)
+    assert again.returncode == 21
+    assert talk.splitlines()[-1].startswith(f"error: run {run_id}: cancelled")
+    assert "had ended already" in project.ok("cancel")
+
+
+def test_ctrl_c_on_a_terminal_gives_the_screen_back(local_project: Project) -> None:
+    run_id = detached(local_project, *HANG)
+    local_project.env.update(TERM="xterm", COLUMNS="80", LINES="24")
+    ours, theirs = pty.openpty()
+    terminal = dict.fromkeys(("stdin", "stdout", "stderr"), theirs)
+    with local_project.running(PROGRAM, "attach", run_id, **terminal) as following:
+        os.close(theirs)
+        shown = b""
+        while b"RUNNING" not in shown:
+            shown += os.read(ours, 65536)
+        following.send_signal(signal.SIGINT)
+        after = read_to_end(ours).partition(b"\x1b[?1049l")[2]
+        assert following.wait(timeout=30) == 130
+    assert f"moola-remote attach {run_id}".encode() in after
+    assert b"Traceback" not in after
+    local_project.ok("cancel", run_id, "--grace", "0")
+
+
+def read_to_end(terminal: int) -> bytes:
+    shown = b""
+    with open(terminal, "rb", buffering=0) as file, contextlib.suppress(OSError):
+        # Linux tells with an error that the other end is closed.
+        while data := file.read(65536):
+            shown += data
+    return shown
+
+
+def test_a_failure_is_told_with_the_logs_last_line_and_can_be_fetched(
+    local_project: Project,
+) -> None:
+    line = local_project.refused(20, "train", "--set", "end=fail")
+    run_id = local_project.json("runs")[-1]["run_id"]
+    assert line == (
+        f"error: run {run_id}: failed, exit code 3: error: numbers/one.txt: no such luck; "
+        f"moola-remote logs {run_id}"
+    )
+    folder = Path(local_project.ok("fetch", "results").splitlines()[0])
+    assert (folder / "log").read_text().endswith("no such luck\n")
+    assert not (folder / "result.json").exists()
+    assert "no fetched runs" in local_project.refused(10, "compare")
+
+
+def test_a_run_whose_processes_are_gone_is_lost(local_project: Project) -> None:
+    run_id = detached(local_project, *HANG)
+    pod = pod_of(local_project)
+    pod.wait(run_id, "RUNNING")
+    pod.kill(run_id, "supervisor", "keeper", "job")
+    assert f"run {run_id}: lost" in local_project.refused(22, "attach")
+    assert state_of(local_project, run_id) == "LOST"
+
+
+def test_two_runs_take_their_turn_and_only_what_has_ended_is_fetched(
+    local_project: Project,
+) -> None:
+    first = detached(local_project, "--set", "end=late")
+    second = detached(local_project)
+    pod = pod_of(local_project)
+    pod.wait(first, "RUNNING")
+    states = {run["run_id"]: run for run in local_project.json("runs")}
+    assert states[second]["state"] == "QUEUED"
+    assert states[second]["queue_position"] == 1
+    line = local_project.refused(15, "fetch", "results", first)
+    assert "still RUNNING" in line
+    assert f"moola-remote attach {first}" in line
+    assert list((local_project.folder / "results").iterdir()) == []
+    (pod.folder(first) / "enough").touch()
+    assert local_project.ok("attach", second).endswith("epoch 3/3\n")
+    assert state_of(local_project, first) == "SUCCEEDED"
+
+
+def test_a_log_can_be_read_whole_or_its_end_or_as_it_grows(local_project: Project) -> None:
+    run_id = detached(local_project, "--set", "end=late", "--epochs", "5")
+    pod = pod_of(local_project)
+    pod.wait_for_log(run_id, "epoch 5/5")
+    whole = local_project.ok("logs")
+    assert whole.splitlines() == ["recipe calm, data 1", *(f"epoch {n}/5" for n in range(1, 6))]
+    assert local_project.ok("logs", run_id[:20], "--tail", "2") == "epoch 4/5\nepoch 5/5\n"
+    with local_project.running(PROGRAM, "logs", "-f", "--tail", "1") as following:
+        assert following.stdout
+        assert following.stdout.readline() == "epoch 5/5\n"
+        (pod.folder(run_id) / "enough").touch()
+        _, talk = following.communicate(timeout=30)
+    assert following.returncode == 0, talk
+    with local_project.running("bash", "-c", f"{PROGRAM} logs | head -1") as piped:
+        assert piped.communicate(timeout=60) == ("recipe calm, data 1\n", "")
+
+
+def test_nothing_is_removed_under_a_run(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    with running_local_pod(tmp_path / "state" / "local-pod"):
+        project = make_project(tmp_path / "project", tmp_path / "state")
+        run_id = detached(project, *HANG)
+        assert f"moola-remote cancel {run_id}" in project.refused(14, "down", "--yes")
+        project.ok("cancel", "--grace", "0")
+        assert "1 of them not fetched" in project.refused(2, "down")
+        assert "local: removed" in project.ok("down", "--yes")
+        assert "nothing to remove" in project.ok("down")
+        assert [path.name for path in (tmp_path / "state" / "local-pod").iterdir()] == [
+            "server.lock"
+        ]

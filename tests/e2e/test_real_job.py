@@ -1,0 +1,74 @@
+"""The job itself, on the built-in market, through the embedded pod."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from jobs.synthesize import synthesize
+from tests.projects import Project
+
+pytestmark = pytest.mark.e2e
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def market(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data of somebody who has none."""
+    out = tmp_path_factory.mktemp("market") / "synthetic"
+    synthesize(out, seed=0)
+    return out
+
+
+@pytest.fixture
+def jade(local_state: Path, market: Path, tmp_path: Path) -> Project:
+    """This very project, with the market as its data."""
+    project = Project(tmp_path / "project", local_state)
+    for name in ("jobs", "moola_core", "configs"):
+        shutil.copytree(ROOT / name, project.folder / name)
+    table = (ROOT / "pyproject.toml").read_text(encoding="utf-8").partition("[tool.moola-remote]")
+    project.write("pyproject.toml", "".join(table[1:]).partition("[tool.ruff]")[0])
+    (project.folder / "data").mkdir()
+    (project.folder / "data" / "synthetic").symlink_to(market)
+    return project
+
+
+@pytest.mark.timeout(300)  # torch, numba and matplotlib start cold; 25 s on 2 idle cores
+def test_the_seed_recipe_is_trained_fetched_and_compared(jade: Project) -> None:
+    assert "3,210 windows, " in jade.ok("deploy")
+    trained = jade.run("train", "--recipe", "seed", "--epochs", "2")
+    assert trained.returncode == 0, trained.stderr
+    assert "97,547 parameters | 12 features" in trained.stdout
+    assert trained.stdout.count("\n  2/2 ") == 1
+    folder = Path(jade.ok("fetch", "all").splitlines()[0])
+    pictures = {"span_probs_soft.png", "loss_curves.png", "sigma_curves.png"}
+    artifacts = {path.name for path in (folder / "artifacts").iterdir()}
+    assert artifacts >= {"model.safetensors", "model.json", "metrics.json", *pictures}
+    assert {path.name for path in folder.iterdir()} >= {"config.yaml", "events.jsonl", "log"}
+    assert "largest_bar" in jade.ok("compare")
+
+
+@pytest.mark.parametrize("fault", ["no column", "nan", "impossible bar"])
+def test_a_bad_window_fails_the_run_with_its_own_line(
+    jade: Project, market: Path, tmp_path: Path, fault: str
+) -> None:
+    table = pq.read_table(market / "labelled" / "train_210.parquet")
+    if fault == "no column":
+        table = table.drop_columns("expansion_end")
+    else:
+        windows = table.column("features").to_pylist()
+        windows[7][3][1] = float("nan") if fault == "nan" else windows[7][3][2] - 1.0  # high < low
+        table = table.set_column(
+            table.column_names.index("features"), table.field("features"), [windows]
+        )
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    pq.write_table(table, bad / "train_210.parquet")
+    line = jade.refused(20, "train", "--recipe", "seed", "--data", f"labelled={bad}")
+    assert ": failed, exit code " in line
+    assert "train_210.parquet: " in line.partition("error: ")[2]
+    said = {"no column": "expansion_end", "nan": "7", "impossible bar": "7"}
+    assert said[fault] in line.partition("train_210.parquet: ")[2]

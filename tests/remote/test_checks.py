@@ -1,0 +1,47 @@
+"""The checks of doctor: a fault is told once, and hides what can't be known without it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from moola_remote.checks import run_checks
+from moola_remote.session import Session
+from tests.projects import Project, make_project
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    project = make_project(tmp_path / "project", tmp_path / "state")
+    monkeypatch.setenv("MOOLA_STATE_DIR", str(project.state))
+    monkeypatch.chdir(project.folder)
+    return project
+
+
+def test_a_connection_that_fails_is_the_last_thing_told(files: Project) -> None:
+    findings = run_checks(Session(pod_name="host"))
+    assert {finding.name: finding.exit_code for finding in findings} == {
+        "rsync here": 0,
+        "project": 0,
+        "data": 0,
+        "pod": 0,
+        "SSH connection": 11,
+    }
+    assert "connection refused; is the pod running" in findings[-1].details
+
+
+def test_missing_data_hides_nothing_else(files: Project) -> None:
+    shutil.rmtree(files.folder / "data")
+    findings = {finding.name: finding for finding in run_checks(Session(pod_name="host"))}
+    assert findings["data"].exit_code == 10
+    assert findings["pod"].is_ok
+
+
+def test_outside_of_a_project_only_the_laptop_is_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = [finding.name for finding in run_checks(Session())]
+    assert names == ["rsync here", "project"]
