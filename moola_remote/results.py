@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,25 @@ from moola_remote.events import Result, load_result
 from moola_remote.screen import safe
 
 LATEST = 2
+
+
+def make_folder(folder: Path) -> Path:
+    """The folder where fetched runs go, made if need be.
+
+    Raises:
+        ConfigError: something else lies there, or it can't be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK | os.X_OK):
+            return folder
+        why = "no permission"
+    except OSError as err:
+        why = str(err.strerror)
+    raise ConfigError(
+        f"{folder}: can't be written, {why}; expected a folder for results",
+        "make room for it, or name another as `results` in pyproject.toml",
+    )
 
 
 def fetched(folder: Path) -> list[Path]:

@@ -29,15 +29,17 @@ def fetch(session: Session, what: What, run_id: str | None) -> None:
     """
     from moola_remote.cli.output import Progression, print_fetched
     from moola_remote.fetch import fetch_run
+    from moola_remote.results import make_folder
     from moola_remote.runs import resolve
 
+    folder = make_folder(session.project.results_folder)
     chosen = resolve(session.agent, run_id)
     with Progression() as progression:
         fetched = fetch_run(
             session.transport,
             session.agent,
             chosen.run_id,
-            session.project.results_folder,
+            folder,
             what=what,
             progress=partial(progression.update, what),
         )
