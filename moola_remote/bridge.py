@@ -134,10 +134,10 @@ class Bridge:
                 self._spawn(_close_with, conn, channel)
                 errors = self._spawn(self._copy, channel.recv_stderr, told)
                 if not self._copy(channel.recv, out):
-                    channel.close()  # rsync is gone: the far side must not write for nobody
+                    _close(channel)  # rsync is gone: the far side must not write for nobody
                 errors.join()
             code = channel.recv_exit_status()
-            channel.close()
+            _close(channel)
             with contextlib.suppress(OSError):
                 conn.sendall(b"%d" % (code if code >= 0 else 255))
 
@@ -155,8 +155,7 @@ class Bridge:
 
     def _copy(self, read: Callable[[int], bytes], file: io.FileIO) -> bool:
         """Everything from `read` to `file`; False when nobody reads there any more."""
-        # EOFError is paramiko's, when the connection goes; rsync's end is a pipe or a socket.
-        with contextlib.suppress(ConnectionError, EOFError):
+        with contextlib.suppress(OSError, EOFError):  # EOFError: the connection went
             while data := read(BLOCK):
                 self.heard_at = time.monotonic()
                 view = memoryview(data)
@@ -190,7 +189,12 @@ def _close_with(conn: socket.socket, channel: paramiko.Channel) -> None:
     """rsh.py says nothing more: the end of its stream is its death, or ours."""
     with contextlib.suppress(OSError):
         conn.recv(1)
-    channel.close()
+    _close(channel)
+
+
+def _close(channel: paramiko.Channel) -> None:
+    with contextlib.suppress(OSError, EOFError):  # the connection is going, and the channel with it
+        channel.close()
 
 
 class Rsync:

@@ -59,7 +59,10 @@ class FabricTransport:
                 asker.start()
 
     def _ask(self) -> None:
-        with contextlib.suppress(EOFError, OSError):  # the connection went while we asked
+        import paramiko
+
+        # The connection may go while we ask.
+        with contextlib.suppress(EOFError, OSError, paramiko.SSHException):
             self._ssh.global_request("keepalive@openssh.com")
 
     def lost(self) -> UnreachableError:
@@ -195,7 +198,7 @@ class FabricChannel:
                 part = self._channel.recv_stderr(BLOCK)
             except TimeoutError:  # paramiko has one timeout for both streams: stdout's
                 continue
-            except EOFError:
+            except (OSError, EOFError):
                 return
             if not part:
                 return
@@ -208,7 +211,7 @@ class FabricChannel:
             data = self._channel.recv(n)
         except TimeoutError as err:
             raise self._transport.silence(timeout_s) from err
-        except EOFError as err:
+        except (OSError, EOFError) as err:
             raise self._transport.lost() from err
         # A lost connection ends the stream too, but then nobody has sent an EOF. Some servers
         # close a channel without one.
@@ -255,4 +258,5 @@ class FabricChannel:
 
     def close(self) -> None:
         """See `Channel.close`."""
-        self._channel.close()
+        with contextlib.suppress(OSError, EOFError):  # the connection went first
+            self._channel.close()
