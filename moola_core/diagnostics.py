@@ -33,7 +33,7 @@ def draw_span_probs(path: Path, probs: FloatArray, inside: BoolArray) -> None:
         )
         axes.legend()
 
-    _save(path, draw)
+    save_figure(path, draw)
 
 
 def draw_losses(path: Path, history: list[dict[str, Any]]) -> None:
@@ -42,17 +42,18 @@ def draw_losses(path: Path, history: list[dict[str, Any]]) -> None:
     The raw loss of each task has an axis of its own for the same reason.
     """
     tasks = [name for name in history[0]["train"] if name != "total"]
+    sides = ("train", "validation") if history[0]["validation"] else ("train",)
 
     def draw(axes: Any) -> None:
         for one, name in zip(axes.ravel(), ("total", *tasks), strict=False):
-            for side in ("train", "validation"):
+            for side in sides:
                 one.plot(_epochs(history), [entry[side][name] for entry in history], label=side)
             one.set(title=name, xlabel="epoch")
             one.legend()
         for unused in axes.ravel()[len(tasks) + 1 :]:
             unused.set_visible(False)
 
-    _save(path, draw, num_axes=len(tasks) + 1)
+    save_figure(path, draw, num_axes=len(tasks) + 1)
 
 
 def draw_sigmas(path: Path, history: list[dict[str, Any]]) -> None:
@@ -64,14 +65,37 @@ def draw_sigmas(path: Path, history: list[dict[str, Any]]) -> None:
         axes.set(xlabel="epoch", ylabel="sigma", title="Learnt noise of each task")
         axes.legend()
 
-    _save(path, draw)
+    save_figure(path, draw)
+
+
+def draw_sweeps(
+    path: Path,
+    thresholds: list[tuple[float, float, float, float]],
+    biases: list[tuple[float, float, float, float]],
+) -> None:
+    """``thresholds.png``: F1, precision and recall by the constant of two decoders.
+
+    Rows are constant, F1, precision, recall.
+    """
+
+    def draw(axes: Any) -> None:
+        sweeps = (("threshold", thresholds), ("bias of best_span", biases))
+        for one, (name, rows) in zip(axes.ravel(), sweeps, strict=True):
+            constant, *scores = zip(*rows, strict=True)
+            for score, label in zip(scores, ("F1", "precision", "recall"), strict=True):
+                one.plot(constant, score, label=label)
+            one.set(title=f"by {name}", xlabel=name, ylim=(0, 1))
+            one.legend()
+
+    save_figure(path, draw, num_axes=2)
 
 
 def _epochs(history: list[dict[str, Any]]) -> list[int]:
     return [entry["epoch"] for entry in history]
 
 
-def _save(path: Path, draw: Callable[[Any], None], num_axes: int = 1) -> None:
+def save_figure(path: Path, draw: Callable[[Any], None], num_axes: int = 1) -> None:
+    """Write a PNG of so many axes, three a row; `draw` is given them."""
     # Figure without pyplot: no window system, no global state, nothing to close.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jobs.crossval import RULES, FoldAnswers, compare
+from jobs.crossval import main as crossval
+from moola_core.baselines import as_decoded
+from moola_core.metrics import Truth, window_sums
+from moola_core.spans import IntArray
+from moola_core.windows import read_windows
+
+RECIPES = Path(__file__).parents[2] / "configs" / "train"
+
+
+@pytest.mark.parametrize("recipe", ["seed", "jade"])
+def test_a_recipe_is_scored_beside_the_rules_on_the_same_folds(
+    recipe: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "scores.json"
+    argv = ["--config", str(RECIPES / f"{recipe}.yaml"), "--data", str(data), "--device", "cpu"]
+    small = ["--set", "model.hidden_size=4", "--set", "training.epochs=1", "--folds", "2"]
+    assert crossval([*argv, *small, "--repeats", "1", "--out", str(out)]) == 0
+    assert "repeat 0 fold 1" in capsys.readouterr().out
+    scores = json.loads(out.read_text())["scores"]
+    assert set(scores) == {
+        *("recipe", "fastest_segment", "local_segment"),
+        *("recipe - fastest_segment", "recipe - local_segment"),
+    }
+    for rule in ("fastest_segment", "local_segment"):
+        lead = scores[f"recipe - {rule}"]["f1"]
+        expected = scores["recipe"]["f1"]["value"] - scores[rule]["f1"]["value"]
+        assert lead["value"] == pytest.approx(expected)
+        assert lead["low"] <= lead["value"] <= lead["high"]
+
+
+def test_scores_are_pooled_over_folds_and_averaged_over_repeats(data: Path) -> None:
+    windows, _ = read_windows(data / "labelled" / "train_210.parquet")
+
+    def answers(rows: IntArray, shift: int) -> FoldAnswers:
+        part = windows.take(rows)
+        said = as_decoded(np.clip(part.spans + shift, 0, 105), 105)
+        sums = window_sums(said, None, Truth(part.spans, part.types, part.group))
+        return FoldAnswers(
+            rows, dict.fromkeys(("recipe", "fastest_segment", "local_segment"), sums)
+        )
+
+    rows = np.random.default_rng(0).permutation(len(windows))
+    right = [answers(rows[:100], 0), answers(rows[100:], 0)]
+    wrong = [answers(rows[:50], 60), answers(rows[50:], -60)]
+    table = compare([right, wrong], windows)
+    assert table["recipe"]["f1"]["value"] == pytest.approx(0.5, abs=0.02)
+    assert table["recipe - local_segment"]["iou50"]["value"] == 0
+    perfect = compare([right], windows)["recipe"]["f1"]
+    assert (perfect["value"], perfect["low"], perfect["high"]) == (1, 1, 1)
