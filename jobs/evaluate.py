@@ -2,8 +2,8 @@
 
     python -m jobs.evaluate --run RUN_FOLDER --file labelled/test_1000.parquet --data DIR
 
-Nothing is chosen here: the decoder is the run's own, and the rules' fee comes from the run's
-training file. Read a test file once per row of a final table.
+Nothing is chosen here: the decoder is the run's own or one that jobs.tune chose, and the rules' fee
+comes from the run's training file. Read a test file once per row of a final table.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--run", type=Path, required=True, help="folder of a run, with artifacts/")
     parser.add_argument("--file", required=True, help="labelled windows, below the data folder")
     parser.add_argument("--data", default=os.environ.get("MOOLA_DATA_DIR"), help="$MOOLA_DATA_DIR")
+    parser.add_argument("--decoder", type=Path, help="decoder.yaml of jobs.tune, not the run's own")
     parser.add_argument("--out", type=Path, help="write the scores as JSON too")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--skip-bad", action="store_true", help="leave faulty windows out")
@@ -40,6 +41,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     from jobs.loading import data_folder, find_device, read_file, truth_of
     from jobs.reporting import as_json, baseline_scores, print_scores
     from moola_core.artifacts import load_model
+    from moola_core.config import load_decoder
     from moola_core.decoding import decode
     from moola_core.metrics import score
 
@@ -49,7 +51,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
     labelled = trained.recipe.data.labelled.as_posix()
     train, _ = read_file(data_dir, labelled, skip_bad=arguments.skip_bad)
     predictions = trained.predict(windows.bars)
-    scores = score(decode(predictions, trained.decoder), predictions, truth_of(windows))
+    decoder = load_decoder(arguments.decoder) if arguments.decoder else trained.decoder
+    scores = score(decode(predictions, decoder), predictions, truth_of(windows))
     rules = baseline_scores(windows, train)
     print(f"recipe {trained.recipe.name}, {len(windows)} windows of {arguments.file}")
     print_scores(scores, rules)
@@ -60,6 +63,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
                 "recipe": trained.recipe.name,
                 "run": arguments.run.resolve().name,
                 "file": entry,
+                "decoder": decoder.model_dump(mode="json"),
                 "scores": as_json(scores),
                 "baselines": {name: as_json(rule) for name, rule in rules.items()},
             },

@@ -1,0 +1,142 @@
+"""Choose a finished run's decoder and its constants on its validation windows.
+
+    python -m jobs.tune results/RUN --data DIR
+    python -m jobs.evaluate --run results/RUN --decoder results/RUN/artifacts/decoder.yaml ...
+
+Tried: the seed's thresholds 0.1..0.9, thresholds 0.01..0.99 with gaps closed and short runs
+dropped, and the best single span with biases -8..8. Writes ``decoder.yaml`` and ``thresholds.png``
+to the run's artifacts (or --out). The validation windows are those of the run: same file, split and
+seed. The chosen score is of the windows that it was chosen on; judge it on others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from moola_core.errors import DataError, JobError
+
+if TYPE_CHECKING:
+    from moola_core.artifacts import TrainedModel
+    from moola_core.config import DecoderConfig
+    from moola_core.decoding import Predictions
+    from moola_core.tuning import Tried
+    from moola_core.windows import Windows
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the job; returns its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="jobs.tune",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run", type=Path, help="folder of a finished run, with artifacts/")
+    parser.add_argument("--data", default=os.environ.get("MOOLA_DATA_DIR"), help="$MOOLA_DATA_DIR")
+    parser.add_argument("--out", type=Path, help="folder for what is written (the run's artifacts)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--skip-bad", action="store_true", help="leave faulty windows out")
+    arguments = parser.parse_args(argv)
+    try:
+        tune(arguments)
+    except JobError as err:
+        print(f"error: {err}", file=sys.stderr)
+        return err.exit_code
+    return 0
+
+
+def tune(arguments: argparse.Namespace) -> None:
+    """Load, sweep, print, write."""
+    from jobs.loading import find_device
+    from jobs.reporting import decoder_text
+    from moola_core.artifacts import load_model
+    from moola_core.config import dump_decoder
+    from moola_core.diagnostics import draw_sweeps
+    from moola_core.tuning import SEED_THRESHOLDS, best_of, families, sweep, thresholds
+
+    trained = load_model(arguments.run / "artifacts", find_device(arguments.device))
+    windows = _validation(trained, arguments)
+    predictions = trained.predict(windows.bars)
+    print(f"recipe {trained.recipe.name}, {len(windows)} validation windows")
+    _print_seed(sweep(predictions, windows.spans, thresholds(SEED_THRESHOLDS)))
+    swept = {
+        name: sweep(predictions, windows.spans, decoders)
+        for name, decoders in families(trained.decoder).items()
+    }
+    best = {name: best_of(tried) for name, tried in swept.items()}
+    _print_best(best, predictions, windows)
+    # Plain ones come first, and only a higher score displaces them.
+    chosen = max(best.values(), key=lambda one: one.f1).decoder
+    out = arguments.out or arguments.run / "artifacts"
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "decoder.yaml").write_text(dump_decoder(chosen), encoding="utf-8")
+    draw_sweeps(
+        out / "thresholds.png",
+        [(one.decoder.threshold, one.f1, one.precision, one.recall) for one in swept["threshold"]],
+        [(one.decoder.bias, one.f1, one.precision, one.recall) for one in swept["best_span"]],
+    )
+    print(f"chosen: {decoder_text(chosen)}; written: {out / 'decoder.yaml'}, thresholds.png")
+
+
+def _validation(trained: TrainedModel, arguments: argparse.Namespace) -> Windows:
+    """The windows on which the run was validated."""
+    import json
+
+    from jobs.loading import data_folder, read_file, split_windows
+
+    recipe = trained.recipe
+    name = recipe.data.labelled.as_posix()
+    windows, entry = read_file(data_folder(arguments.data), name, skip_bad=arguments.skip_bad)
+    try:
+        files = json.loads((arguments.run / "result.json").read_text())["data"]["files"]
+    except (OSError, ValueError, KeyError) as err:
+        raise DataError(f"{arguments.run}: expected a finished run with result.json") from err
+    if entry not in files:
+        raise DataError(
+            f"{name}: not the file that the run was trained on (other content or --skip-bad),"
+            " its validation windows can't be told; give the run's own --data"
+        )
+    _, validation = split_windows(windows, recipe)
+    if validation is None:
+        raise DataError(f"{arguments.run}: trained on all windows, expected some to choose on")
+    return validation
+
+
+def _print_seed(tried: list[Tried]) -> None:
+    print(f"\n{'threshold':>9} {'F1':>6} {'prec.':>6} {'recall':>6} {'IoU50':>6}")
+    for one in tried:
+        print(f"{one.decoder.threshold:9.1f} {_scores(one)}")
+
+
+def _print_best(best: dict[str, Tried], predictions: Predictions, windows: Windows) -> None:
+    """The best of each kind, with the interval of its F1 over spans."""
+    from jobs.loading import truth_of
+    from moola_core.decoding import decode
+    from moola_core.metrics import score
+
+    head = f"{'F1':>6} {'prec.':>6} {'recall':>6} {'IoU50':>6}"
+    print(f"\n{'best of':25} {'constant':>22} {head}  95% of F1")
+    for name, one in best.items():
+        f1 = score(decode(predictions, one.decoder), None, truth_of(windows))["f1"]
+        constant = _constant(one.decoder)
+        print(f"{name:25} {constant:>22} {_scores(one)}  [{f1.low:.3f}, {f1.high:.3f}]")
+
+
+def _constant(decoder: DecoderConfig) -> str:
+    if decoder.kind == "best_span":
+        return f"bias {decoder.bias:.2f}"
+    if decoder.kind != "threshold":
+        return decoder.kind
+    more = (decoder.max_gap, decoder.min_bars)
+    return f"{decoder.threshold:.2f}" + (f", gap {more[0]}, run {more[1]}" * (more != (0, 1)))
+
+
+def _scores(one: Tried) -> str:
+    return f"{one.f1:6.3f} {one.precision:6.3f} {one.recall:6.3f} {one.iou50:6.3f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+from jobs.predict import main
+
+
+@pytest.fixture
+def bars(data: Path, tmp_path: Path) -> Path:
+    table = pq.read_table(data / "bars" / "synthetic_1m.parquet").slice(0, 1500)
+    pq.write_table(table, tmp_path / "bars.parquet")
+    return tmp_path / "bars.parquet"
+
+
+def test_spans_of_a_series_share_no_bar(small_run: Path, bars: Path, tmp_path: Path) -> None:
+    out = tmp_path / "spans.parquet"
+    assert main(["--run", str(small_run), "--bars", str(bars), "--out", str(out)]) == 0
+    table = pq.read_table(out)
+    assert table.column_names == [
+        *("start", "stop", "first_timestamp", "last_timestamp"),
+        *("confidence", "type", "type_confidence", "windows"),
+    ]
+    start, stop = table["start"].to_numpy(), table["stop"].to_numpy()
+    assert len(table) > 3
+    assert (stop > start).all()
+    assert (start[1:] >= stop[:-1]).all()
+    times = pq.read_table(bars)["timestamp"].to_numpy()
+    np.testing.assert_array_equal(table["first_timestamp"].to_numpy(), times[start])
+    np.testing.assert_array_equal(table["last_timestamp"].to_numpy(), times[stop - 1])
+    assert set(table["type"].to_pylist()) <= {"consolidation", "retracement"}
+
+
+def test_csv_in_and_out_say_the_same(small_run: Path, bars: Path, tmp_path: Path) -> None:
+    pa.csv.write_csv(pq.read_table(bars).drop(["timestamp"]), tmp_path / "bars.csv")
+    common = ["--run", str(small_run), "--stride", "20"]
+    csv, parquet = tmp_path / "spans.csv", tmp_path / "spans.parquet"
+    assert main([*common, "--bars", str(tmp_path / "bars.csv"), "--out", str(csv)]) == 0
+    assert main([*common, "--bars", str(bars), "--out", str(parquet)]) == 0
+    ours, theirs = pa.csv.read_csv(csv), pq.read_table(parquet)
+    assert "first_timestamp" not in ours.column_names
+    assert ours["start"].to_pylist() == theirs["start"].to_pylist()
+
+
+def test_a_floor_leaves_fewer(small_run: Path, bars: Path, tmp_path: Path) -> None:
+    out = tmp_path / "spans.parquet"
+    asked = ["--run", str(small_run), "--bars", str(bars), "--out", str(out)]
+    assert main([*asked, "--min-confidence", "1.0"]) == 0
+    assert pq.read_table(out).num_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--out", "spans.txt"], "expected a name that ends in .parquet or .csv"),
+        (["--out", "nowhere/spans.csv"], "no such folder"),
+        (["--stride", "90"], "stride: expected 1..80 bars, got 90"),
+        (["--run", "nowhere"], "expected a trained model"),
+        (["--bars", "none.csv"], "none.csv: no such file"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    small_run: Path,
+    bars: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    expected: str,
+) -> None:
+    before = sorted(tmp_path.iterdir())
+    good = ["--run", str(small_run), "--bars", str(bars), "--out", str(tmp_path / "spans.csv")]
+    assert main([*good, *options]) == 10
+    printed = capsys.readouterr().err
+    assert expected in printed
+    assert printed.count("\n") == 1
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_bad_bar_is_named_and_an_old_answer_stays(
+    small_run: Path, bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = pq.read_table(bars)
+    high = table["high"].to_numpy().copy()
+    high[1234] = 0.0
+    column = table.column_names.index("high")
+    pq.write_table(table.set_column(column, "high", pa.array(high)), bars)
+    out = tmp_path / "spans.csv"
+    out.write_text("old")
+    assert main(["--run", str(small_run), "--bars", str(bars), "--out", str(out)]) == 10
+    message = "row 1234, column high: expected at least open and close, got 0.0"
+    assert message in capsys.readouterr().err
+    assert out.read_text() == "old"
