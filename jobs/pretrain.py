@@ -1,0 +1,184 @@
+"""Pre-train JadeCompact's encoder on unlabelled bars: masked reconstruction.
+
+    python -m jobs.pretrain --run-dir DIR --data DIR
+
+This is ``python -m jobs.train --config configs/train/pretrain.yaml`` with the same options: a
+recipe that has the section ``pretrain`` is done here. The run's folder is as any run's; its
+artifacts are ``encoder.safetensors``, ``encoder.json``, ``metrics.json`` and ``loss_curves.png``.
+Start from it with ``--set model.encoder=FOLDER`` (below the data folder, or absolute).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from moola_core.config import Recipe, dump_recipe
+from moola_core.errors import CheckpointError
+from moola_core.events import EventLog, write_json
+
+if TYPE_CHECKING:
+    from jobs.train import StopRequest
+    from moola_core.pretraining import Pretraining
+
+CONFIG = Path(__file__).parents[1] / "configs" / "train" / "pretrain.yaml"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the job; returns its exit code."""
+    from jobs.train import main as train
+
+    return train(["--config", str(CONFIG), *(sys.argv[1:] if argv is None else argv)])
+
+
+def pretrain(recipe: Recipe, arguments: argparse.Namespace, stop: StopRequest) -> int:
+    """Load, train, judge, write; `arguments` and `stop` are those of jobs.train."""
+    began = time.monotonic()
+    from jobs.loading import data_folder, find_device
+    from jobs.train import STOPPED
+    from moola_core.pretraining import fit, make_pretraining
+    from moola_core.training import Stopped, seed_everything
+
+    run_dir, data_dir = Path(arguments.run_dir), data_folder(arguments.data)
+    seed_everything(recipe.training)
+    files = _files(recipe, data_dir)
+    run = make_pretraining(recipe, data_dir, find_device(arguments.device))
+    run.identity = {"recipe": _without_epochs(recipe), "data": files}
+    (run_dir / "artifacts").mkdir(parents=True, exist_ok=True)
+    (run_dir / "config.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
+    events = EventLog(run_dir / "events.jsonl")
+    run.checkpoints = run_dir / "checkpoints"
+    run.is_stopping = lambda: stop.is_requested
+    run.report = lambda kind, keys: _report(events, kind, keys)
+    if arguments.resume:
+        _resume(run, run_dir if arguments.resume == "here" else Path(arguments.resume), events)
+    event = _run_event(run)
+    events.write("run", **event)
+    print(
+        f"recipe {recipe.name} | {event['device']} | seed {event['seed']}"
+        f" | {event['num_parameters']:,} parameters | {event['num_features']} features"
+        f" | {len(run.series.prices):,} bars, {event['windows']['train']:,} windows an epoch"
+    )
+    print(f"{'epoch':>7} {'train':>9} {'val':>9} {'s':>6}", flush=True)
+    stop.is_training = True
+    try:
+        if not stop.is_requested:
+            fit(run)
+    except Stopped:
+        print(f"stopped after epoch {run.epoch}, batch {run.batch}; checkpoint written")
+        return STOPPED
+    stop.is_training = False
+    if stop.is_requested:
+        return STOPPED
+    _finish(run, run_dir, event, files, time.monotonic() - began)
+    return 0
+
+
+def _files(recipe: Recipe, data_dir: Path) -> list[dict[str, Any]]:
+    """Each series as result.json has files; it holds no labelled windows."""
+    from moola_core.errors import DataError
+    from moola_core.windows import file_sha256
+
+    assert recipe.pretrain is not None
+    entries = []
+    for name in recipe.pretrain.bars:
+        if not (data_dir / name).is_file():
+            raise DataError(
+                f"{data_dir / name}: no such file, expected bars as Parquet or CSV;"
+                " set --data or pretrain.bars"
+            )
+        sha256 = file_sha256(data_dir / name)
+        entries.append({"path": name.as_posix(), "sha256": sha256, "windows": 0})
+    return entries
+
+
+def _without_epochs(recipe: Recipe) -> dict[str, Any]:
+    """More epochs may be added when a run is resumed; anything else makes it another run."""
+    table = recipe.model_dump(mode="json")
+    del table["training"]["epochs"]
+    return table
+
+
+def _resume(run: Pretraining, source: Path, events: EventLog) -> None:
+    from moola_core.checkpoint import load_latest
+    from moola_core.pretraining import restore
+
+    checkpoint, torn = load_latest(source)
+    for key, value in run.identity.items():
+        if checkpoint.state["identity"].get(key) != value:
+            raise CheckpointError(
+                f"{source}: a checkpoint of another run, its {key} differs; start anew"
+            )
+    for line in torn:
+        print(f"note: {line}; using the one before")
+        events.write("note", text=line)
+    restore(run, checkpoint)
+    print(f"resuming after epoch {run.epoch}, batch {run.batch}")
+
+
+def _run_event(run: Pretraining) -> dict[str, Any]:
+    from jobs.reporting import device_name
+    from moola_core.model import count_parameters
+    from moola_core.pretraining import TASK
+
+    windows = {"train": run.config.windows, "validation": len(run.validation), "test": 0}
+    return {
+        "recipe": run.recipe.name,
+        "device": device_name(run.device),
+        "seed": run.recipe.training.seed,
+        "epochs": run.recipe.training.epochs,
+        "num_parameters": count_parameters(run.model),
+        "num_features": run.validation.shape[2],
+        "windows": windows,
+        "tasks": [TASK],
+    }
+
+
+def _report(events: EventLog, kind: str, keys: dict[str, Any]) -> None:
+    events.write(kind, **keys)
+    if kind == "epoch":
+        totals = f"{keys['train']['total']:9.4f} {keys['validation']['total']:9.4f}"
+        print(f"{keys['epoch']:>3}/{keys['epochs']:<3} {totals} {keys['seconds']:6.2f}", flush=True)
+
+
+def _finish(
+    run: Pretraining,
+    run_dir: Path,
+    event: dict[str, Any],
+    files: list[dict[str, Any]],
+    seconds: float,
+) -> None:
+    """Judge, write the artifacts and, last, result.json."""
+    from moola_core.diagnostics import draw_losses
+    from moola_core.pretraining import TASK, save_encoder, scores
+
+    folder = run_dir / "artifacts"
+    save_encoder(folder, run)
+    named = {name: {TASK: one.to_dict()} for name, one in scores(run).items()}
+    own = named.pop("model")
+    judged = {"validation": own, "test": None}
+    write_json(folder / "metrics.json", {"scores": judged, "history": run.history})
+    draw_losses(folder / "loss_curves.png", run.history)
+    same = ("recipe", "seed", "device", "num_parameters")
+    result = {
+        **{key: event[key] for key in same},
+        "epochs": run.epoch,
+        "seconds": seconds,
+        "scores": judged,
+        "baselines": named,
+        "sigma": {},
+        "share": {},
+        "data": {"files": files},
+    }
+    write_json(run_dir / "result.json", result)
+    print("\nHuber loss of a hidden value, on validation")
+    for name, one in {run.recipe.name: own, **named}.items():
+        value = one[TASK]
+        print(f"{name:>14} {value['value']:.4f}  [{value['low']:.4f}, {value['high']:.4f}]")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
