@@ -18,6 +18,7 @@ from moola_core.ensemble import mean_predictions
 from moola_core.errors import ConfigError, DataError
 from moola_core.metrics import Truth
 from moola_core.model import JadeCompact
+from moola_core.pretraining import find_encoder, load_encoder
 from moola_core.splits import make_split
 from moola_core.training import Run, predict, seed_everything
 from moola_core.windows import Windows, file_sha256, read_windows, summarise_faults
@@ -31,6 +32,7 @@ class Loaded:
         recipe: as it was given; a run's own has its seed.
         validation, validation_tensors: None where all windows train.
         files: as in result.json.
+        data_dir: what the path of a pre-trained encoder is relative to.
     """
 
     recipe: Recipe
@@ -42,6 +44,7 @@ class Loaded:
     validation_tensors: WindowTensors | None
     files: list[dict[str, Any]] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
+    data_dir: Path = Path()
 
 
 def load(recipe: Recipe, data_dir: Path, device_name: str, *, skip_bad: bool) -> Loaded:
@@ -59,7 +62,11 @@ def load(recipe: Recipe, data_dir: Path, device_name: str, *, skip_bad: bool) ->
         files.append(entry)
     train, validation = split_windows(windows, recipe)
     loaded = prepare(recipe, train, validation, device)
-    loaded.test, loaded.files = test, files
+    loaded.test, loaded.files, loaded.data_dir = test, files, data_dir
+    if recipe.model.encoder is not None:
+        path = find_encoder(data_dir / recipe.model.encoder)
+        name = recipe.model.encoder.as_posix()
+        files.append({"path": name, "sha256": file_sha256(path), "windows": 0})
     return loaded
 
 
@@ -85,10 +92,12 @@ def prepare(
 def begin_run(loaded: Loaded, recipe: Recipe) -> Run:
     """A new model of the seed of `recipe`, to be fitted next; it joins ``loaded.runs``."""
     seed_everything(recipe.training)
-    features = loaded.train_tensors.features
+    model = JadeCompact(loaded.train_tensors.features.shape[2], recipe.model)
+    if recipe.model.encoder is not None:
+        load_encoder(model.encoder, loaded.data_dir / recipe.model.encoder)
     run = Run(
         recipe=recipe,
-        model=JadeCompact(features.shape[2], recipe.model).to(loaded.device),
+        model=model.to(loaded.device),
         train=loaded.train_tensors,
         validation=loaded.validation_tensors,
         truth=None if loaded.validation is None else truth_of(loaded.validation),
