@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jobs.crossval import RULES, FoldAnswers, compare
+from jobs.crossval import FoldAnswers, compare
 from jobs.crossval import main as crossval
 from moola_core.baselines import as_decoded
 from moola_core.metrics import Truth, window_sums
