@@ -123,7 +123,10 @@ def finish(loaded: Loaded, run_dir: Path, *, seconds: float) -> dict[str, Any]:
         "epochs": sum(run.progress.epoch for run in loaded.runs),
         "seconds": seconds,
         "decoder": trained.decoder.model_dump(mode="json"),
-        "scores": {side: as_json(scores.get(side)) for side in ("validation", "test")},
+        "scores": {
+            "validation": as_json(scores.get("validation")) or {},
+            "test": as_json(scores.get("test")),
+        },
         "baselines": {name: as_json(part) for name, part in rules.items()},
         "sigma": _mean_by_task([entry["sigma"] for entry in last]),
         "share": _mean_by_task([entry["share"] for entry in last]),

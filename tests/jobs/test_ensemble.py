@@ -47,7 +47,7 @@ def test_each_seed_has_a_model_and_its_epochs_are_counted_on(two: Path) -> None:
 
 def test_a_run_on_every_window_has_no_score_of_its_own(two: Path) -> None:
     result = json.loads((two / "result.json").read_text())
-    assert result["scores"] == {"validation": None, "test": None}
+    assert result["scores"] == {"validation": {}, "test": None}
     assert (result["epochs"], result["baselines"]) == (4, {})
     assert not (two / "artifacts" / "predictions.parquet").exists()
 
