@@ -147,8 +147,8 @@ def conclude(session: Session, state: RunState, *, is_log_shown: bool = False) -
         MoolaError: the run did not succeed.
     """
     if state.state == "SUCCEEDED":
-        next_step = f"{session.command} fetch results {state.run_id}"
-        click.echo(f"run {state.run_id} succeeded; next: {next_step}", err=True)
+        click.echo(f"run {state.run_id} succeeded", err=True)
+        click.echo(f"  fetch it:  {session.command} fetch results {state.run_id}", err=True)
         return
     if not is_log_shown:
         for line in state.last_lines[:-1]:

@@ -31,11 +31,7 @@ def test_deploy_train_fetch_and_compare(project: Project) -> None:
     assert Path(picture) == Path(folder) / "artifacts" / "loss_curves.png"
     assert_is_as_the_manifest_says(Path(folder))
     assert json.loads(Path(folder, "spec.json").read_text())["source"]["dirty"] is False
-    assert project.json("fetch", "results")[0]["files"] == 0
-
     assert Path(folder).name in project.ok("compare")
-    (compared,) = project.json("compare")
-    assert compared["scores"]["validation"]["f1"]["value"] == 0.5
 
 
 def assert_is_as_the_manifest_says(folder: Path) -> None:
@@ -100,10 +96,21 @@ def test_what_is_no_ordinary_absence_is_told(local_project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["runs", "pods", "doctor", "deploy", "up", "fetch logs", "compare", "cancel"]
+    ("words", "key", "value"),
+    [
+        ("runs", "state", "SUCCEEDED"),
+        ("doctor", "ok", True),
+        ("deploy", "code", {"mark": "same"}),
+        ("fetch results", "files", 0),
+        ("compare", "recipe", "calm"),
+        ("cancel", "killed", 0),
+    ],
 )
-def test_every_answer_can_be_had_as_json(words: str, finished: Project) -> None:
-    assert finished.json(*words.split())
+def test_every_answer_can_be_had_as_json(
+    words: str, key: str, value: object, finished: Project
+) -> None:
+    answer = finished.json(*words.split())[-1][key]
+    assert answer == value or (isinstance(value, dict) and answer.items() >= value.items())
 
 
 @pytest.fixture(scope="module")
