@@ -61,8 +61,8 @@ PARTS = [
     Row("jade, smoothed label only", "jade", ("loss.choice_soft_share=1",)),
     Row("jade, hidden run only", "jade", ("loss.choice_soft_share=0",)),
     Row("jade, ends without noise", "jade", ("model.end_noise=[1.0]",)),
-    Row("jade, volatility of 10 bars", "jade", ("candidates.atr_bars=10",)),
-    Row("jade, volatility of 100 bars", "jade", ("candidates.atr_bars=100",)),
+    Row("jade, volatility of 10 bars", "jade", ("candidates.unit={bars: 10}",)),
+    Row("jade, volatility of 100 bars", "jade", ("candidates.unit={bars: 100}",)),
     Row("jade, without uniqueness weights", "jade", ("split.uniqueness_weights=false",)),
 ]
 

@@ -31,12 +31,19 @@ class DataConfig(Strict):
     offsets: tuple[int, ...] | None = None  # windows shifted by these bars; null: all
 
 
+class UnitConfig(Strict):
+    """The unit of price that candidates are found and seen in; see `moola_core.volatility`."""
+
+    kind: Literal["sma", "wilder"] = "sma"
+    bars: int = Field(default=30, ge=1)
+    fee: float = Field(default=0.3, ge=0)  # units that a run has to earn a bar
+
+
 class CandidateConfig(Strict):
     """The spans that the task `choice` chooses from; see `moola_core.candidates`."""
 
     number: int = Field(default=160, ge=1)
-    atr_bars: int = Field(default=30, ge=1)
-    fee: float = Field(default=0.3, ge=0)  # local ATR a bar
+    unit: UnitConfig = UnitConfig()
 
 
 class SplitConfig(Strict):

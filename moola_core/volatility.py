@@ -7,6 +7,8 @@ Every function takes bars ``(..., T, 4)``: open, high, low, close.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from moola_core.spans import FloatArray
@@ -28,13 +30,24 @@ def true_range(bars: FloatArray) -> FloatArray:
     return np.maximum(bars[..., 1], before) - np.minimum(bars[..., 2], before)
 
 
-def local_atr(bars: FloatArray, num_bars: int) -> FloatArray:
-    """``(..., T)``: mean true range of the last `num_bars` bars, price units, above 0.
+def local_atr(
+    bars: FloatArray, num_bars: int, kind: Literal["sma", "wilder"] = "sma"
+) -> FloatArray:
+    """``(..., T)``: mean true range of about the last `num_bars` bars, price units, above 0.
 
-    The first `num_bars` bars of a window share the mean of all of them.
+    ``sma``: their plain mean; the first `num_bars` bars of a window share the mean of all of them.
+    ``wilder``: begun with that mean, each bar moves it by 1 / `num_bars` of the way to its own
+    range (Wilder 1978, ch. 3).
     """
     ranges = true_range(bars)
     length = min(num_bars, ranges.shape[-1])
+    if kind == "wilder":
+        mean = ranges[..., :length].mean(axis=-1)
+        means = np.empty_like(ranges)
+        for t in range(ranges.shape[-1]):
+            mean = mean + (ranges[..., t] - mean) / num_bars
+            means[..., t] = mean
+        return np.maximum(means, NO_RANGE)
     means = np.lib.stride_tricks.sliding_window_view(ranges, length, axis=-1).mean(axis=-1)
     last = np.maximum(np.arange(ranges.shape[-1]) + 1 - length, 0)
     return np.maximum(means[..., last], NO_RANGE)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from moola_core.candidates import CONTEXT_COLUMNS, SPAN_COLUMNS, find_candidates
-from moola_core.config import CandidateConfig
+from moola_core.config import CandidateConfig, UnitConfig
 from moola_core.features import reflect
 from moola_core.span_grid import all_spans, iou_table, span_index
 from moola_core.spans import FloatArray
@@ -21,15 +21,15 @@ CONFIG = CandidateConfig()
 class Slow:
     """One window, told in lists, from the side of a run `sign` (+1 rising, -1 falling)."""
 
-    def __init__(self, bars: FloatArray, sign: int, fee: float = 0.3) -> None:
-        self.unit = local_atr(bars, 30).tolist()
+    def __init__(self, bars: FloatArray, sign: int, unit: UnitConfig) -> None:
+        self.unit = local_atr(bars, unit.bars, unit.kind).tolist()
         self.ranges = true_range(bars).tolist()
         self.price = [sign * p for p in edge_prices(bars).tolist()]
         self.high = (bars[:, 1] if sign > 0 else -bars[:, 2]).tolist()
         self.low = (bars[:, 2] if sign > 0 else -bars[:, 1]).tolist()
         moves = zip(self.price, self.price[1:], self.unit, strict=False)
         self.step = [(after - before) / unit for before, after, unit in moves]
-        self.gain = [math.fsum(self.step[:t]) - fee * t for t in range(len(self.price))]
+        self.gain = [math.fsum(self.step[:t]) - unit.fee * t for t in range(len(self.price))]
 
     def fast(self, a: int, b: int) -> float:
         return self.gain[b] - self.gain[a]
@@ -61,7 +61,7 @@ class Slow:
             "log_range": math.log(mean_range / self.unit[max(a - 1, 0)] + 1e-3),
         }
 
-    def columns(self, a: int, b: int, fastest: float) -> dict[str, float]:
+    def columns(self, a: int, b: int) -> dict[str, float]:
         local, fast = self.unit[max(a - 1, 0)], self.fast(a, b)
         net = self.price[b] - self.price[a]
         ratios = [r / u for r, u in zip(self.ranges[a:b], self.unit[a:b], strict=True)]
@@ -71,15 +71,14 @@ class Slow:
             "log_length": math.log(b - a),
             "net": net / local,
             "net_of_window": net / (sum(self.ranges) / len(self.ranges)),
-            "faster": max(fast - fastest, -6),
-            "not_fast": max(2.2 - fast, 0),
+            **{f"not_fast_{limit}": max(limit - fast, 0) for limit in (1.5, 2.0, 2.5, 3.0)},
             "first_step": self.step[a],
             "last_step": self.step[b - 1],
             "step_before": self.step[a - 1] if a else 0,
             "step_after": self.step[b] if b < len(self.step) else 0,
             "largest_bar": max(ratios),
-            "left_edge": max(6 - a, 0) / 3,
-            "right_edge": max(b - 98, 0) / 3,
+            **{f"left_edge_{limit}": max(limit - a, 0) / 3 for limit in (3, 6, 9, 12)},
+            **{f"right_edge_{limit}": max(limit - (105 - b), 0) / 3 for limit in (3, 6, 9, 12)},
             "middle": (a + b) / 2 / 105 - 0.5,
         }
         return row | self.path(a, b) | self.before(a, local) | self.after(b, local)
@@ -94,9 +93,14 @@ class Slow:
             row[f"counter_{n}"], row[f"momentum_{n}"] = min(above, 8), min(below, 8)
         for n in (5, 12):
             row[f"net_{n}"] = (price - self.price[max(a - n, 0)]) / local
-        row["consolidation"] = 1 / (1 + math.exp(2.5 * (row["range_12"] - 3)))
-        row["retracement"] = 1 / (1 + math.exp(-2.5 * (row["counter_12"] - 2)))
-        row["either"] = max(row["consolidation"], row["retracement"])
+        for n in (2.5, 3.0, 3.5, 4.0):
+            row[f"consolidation_{n}"] = sigmoid(2.5 * (n - row["range_12"]))
+        for n in (1.5, 2.0, 2.5, 3.0):
+            row[f"retracement_{n}"] = sigmoid(2.5 * (row["counter_12"] - n))
+        for n in (2.5, 3.0, 3.5):
+            for m in (1.5, 2.0, 2.5):
+                either = max(row[f"consolidation_{n}"], row[f"retracement_{m}"])
+                row[f"either_{n}_{m}"] = either
         return row
 
     def after(self, b: int, local: float) -> dict[str, float]:
@@ -112,19 +116,32 @@ def clip(value: float, low: float, high: float) -> float:
     return min(max(value, low), high)
 
 
-def _sides(bars: FloatArray) -> dict[tuple[int, int], Slow]:
+def sigmoid(value: float) -> float:
+    return 1 / (1 + math.exp(-value))
+
+
+def _sides(bars: FloatArray, unit: UnitConfig) -> dict[tuple[int, int], Slow]:
     """Each span with the side from which it rises."""
-    up, down = Slow(bars, 1), Slow(bars, -1)
+    up, down = Slow(bars, 1, unit), Slow(bars, -1, unit)
     return {
         (a, b): up if up.fast(a, b) >= down.fast(a, b) else down for a, b in all_spans(105).tolist()
     }
 
 
-@pytest.mark.parametrize("row", [0, 7, 31])
-def test_candidates_and_columns_are_those_of_the_definition(windows: Windows, row: int) -> None:
+@pytest.mark.parametrize(
+    ("row", "unit"),
+    [
+        (0, UnitConfig()),
+        (7, UnitConfig(kind="wilder", fee=0.35)),
+        (31, UnitConfig(bars=60, fee=0.25)),
+    ],
+)
+def test_candidates_and_columns_are_those_of_the_definition(
+    windows: Windows, row: int, unit: UnitConfig
+) -> None:
     bars = windows.bars[row]
-    sides = _sides(bars)
-    found = find_candidates(bars[None], CONFIG)
+    sides = _sides(bars, unit)
+    found = find_candidates(bars[None], CandidateConfig(unit=unit))
     spans = [(a, b) for a, b in found.spans[0].tolist()]
     assert len(set(spans)) == 160
     priority = {span: side.priority(*span) for span, side in sides.items()}
@@ -132,18 +149,17 @@ def test_candidates_and_columns_are_those_of_the_definition(windows: Windows, ro
     assert min(priority[span] for span in spans) >= left_out - 1e-9
     falling = np.diff([priority[span] for span in spans])
     assert (falling <= 1e-9).all()
-    fastest = max(side.fast(*span) for span, side in sides.items())
     for k, span in enumerate(spans):
-        expected = sides[span].columns(*span, fastest)
+        expected = sides[span].columns(*span)
         for name, got in zip(SPAN_COLUMNS, found.features[0, k].tolist(), strict=True):
             assert got == pytest.approx(clip(expected[name], -15, 15), rel=1e-4, abs=1e-4), name
 
 
 def test_the_definition_names_every_column_and_no_other(windows: Windows) -> None:
-    slow = Slow(windows.bars[0], 1).columns(3, 9, 0.0)
+    slow = Slow(windows.bars[0], 1, UnitConfig()).columns(3, 9)
     not_used = {"counter_8", "momentum_8", "range_5", "counter_30", "momentum_30"}
     assert set(slow) - not_used == set(SPAN_COLUMNS)
-    assert len(SPAN_COLUMNS) == 47
+    assert len(SPAN_COLUMNS) == 69
     assert set(CONTEXT_COLUMNS) <= set(SPAN_COLUMNS)
 
 
@@ -207,4 +223,4 @@ def test_odd_windows_have_finite_columns(flat: bool) -> None:
 def test_a_short_window_has_fewer_candidates(windows: Windows) -> None:
     found = find_candidates(windows.bars[:2, :10], CONFIG)
     assert found.spans.shape == (2, len(all_spans(10)), 2)
-    assert find_candidates(windows.bars[:0], CONFIG).features.shape == (0, 160, 47)
+    assert find_candidates(windows.bars[:0], CONFIG).features.shape == (0, 160, 69)

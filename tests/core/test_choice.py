@@ -108,4 +108,4 @@ def test_each_trained_number_is_in_one_group_of_the_optimizer() -> None:
     assert groups[1]["scale"] == pytest.approx(10)
     sizes = [sum(p.numel() for p in group["params"]) for group in groups]
     assert sum(sizes) == count_parameters(model)
-    assert sizes[1] == 47 + (47 * 16 + 16) + 16 + (10 * 2 + 2)
+    assert sizes[1] == 69 + (69 * 16 + 16) + 16 + (10 * 2 + 2)

@@ -29,6 +29,17 @@ def test_the_local_atr_is_the_mean_of_the_last_true_ranges(windows: Windows, num
         np.testing.assert_allclose(atr[:, t], expected)
 
 
+def test_wilder_s_atr_forgets_a_share_of_the_past_each_bar(windows: Windows) -> None:
+    ranges = true_range(windows.bars[:3])
+    atr = local_atr(windows.bars[:3], 10, "wilder")
+    for i in range(3):
+        weight = [0.1 * 0.9**k for k in range(105)]
+        for t in range(105):
+            past = [weight[t - s] * ranges[i, s] for s in range(t + 1)]
+            begun = 0.9 ** (t + 1) * ranges[i, :10].mean()
+            assert atr[i, t] == pytest.approx(begun + sum(past))
+
+
 def test_steps_sum_to_the_move_where_volatility_is_one(windows: Windows) -> None:
     bars = windows.bars[:3]
     moves = steps(bars, 30) * local_atr(bars, 30)

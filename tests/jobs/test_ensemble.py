@@ -89,7 +89,7 @@ def test_models_that_see_other_inputs_are_not_joined(
     two: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = tmp_path / "other"
-    _train(other, data, "--set", "ensemble.seeds=1", "--set", "candidates.fee=0.2")
+    _train(other, data, "--set", "ensemble.seeds=1", "--set", "candidates.unit={fee: 0.2}")
     assert join(["--runs", str(two), str(other), "--run-dir", str(tmp_path / "joined")]) == 10
     assert "its model sees other inputs" in capsys.readouterr().err
     assert not (tmp_path / "joined").exists()
