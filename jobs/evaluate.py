@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from moola_core.errors import JobError
@@ -24,6 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--file", required=True, help="labelled windows, below the data folder")
     parser.add_argument("--data", default=os.environ.get("MOOLA_DATA_DIR"), help="$MOOLA_DATA_DIR")
     parser.add_argument("--decoder", type=Path, help="decoder.yaml of jobs.tune, not the run's own")
+    parser.add_argument("--trees", action="store_true", help="boosted trees beside it; slow")
     parser.add_argument("--out", type=Path, help="write the scores as JSON too")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--skip-bad", action="store_true", help="leave faulty windows out")
@@ -38,24 +40,30 @@ def main(argv: list[str] | None = None) -> int:
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Load, predict, score, print."""
+    import numpy as np
+
     from jobs.loading import data_folder, find_device, read_file, truth_of
-    from jobs.reporting import as_json, baseline_scores, print_scores
+    from jobs.reporting import as_json, print_scores, summed_answers
     from moola_core.artifacts import load_model
+    from moola_core.comparison import Answers, compare, table_lines
     from moola_core.config import load_decoder
     from moola_core.decoding import decode
     from moola_core.metrics import score
 
     data_dir = data_folder(arguments.data)
     trained = load_model(arguments.run / "artifacts", find_device(arguments.device))
+    if arguments.decoder:
+        trained = replace(trained, decoder=load_decoder(arguments.decoder))
     windows, entry = read_file(data_dir, arguments.file, skip_bad=arguments.skip_bad)
     labelled = trained.recipe.data.labelled.as_posix()
     train, _ = read_file(data_dir, labelled, skip_bad=arguments.skip_bad)
     predictions = trained.predict(windows.bars)
-    decoder = load_decoder(arguments.decoder) if arguments.decoder else trained.decoder
-    scores = score(decode(predictions, decoder), predictions, truth_of(windows))
-    rules = baseline_scores(windows, train)
+    scores = score(decode(predictions, trained.decoder), predictions, truth_of(windows))
+    sums = summed_answers(windows, train, trained, with_trees=arguments.trees)
+    table = compare([[Answers(np.arange(len(windows)), sums)]], windows.group, "recipe")
     print(f"recipe {trained.recipe.name}, {len(windows)} windows of {arguments.file}")
-    print_scores(scores, rules)
+    print_scores(scores, {})
+    print("\n".join(table_lines(table)))
     if arguments.out is not None:
         write_json(
             arguments.out,
@@ -63,9 +71,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
                 "recipe": trained.recipe.name,
                 "run": arguments.run.resolve().name,
                 "file": entry,
-                "decoder": decoder.model_dump(mode="json"),
+                "decoder": trained.decoder.model_dump(mode="json"),
                 "scores": as_json(scores),
-                "baselines": {name: as_json(rule) for name, rule in rules.items()},
+                "comparison": table,
             },
         )
 

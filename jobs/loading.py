@@ -12,7 +12,7 @@ import torch
 
 from moola_core.artifacts import TrainedModel
 from moola_core.config import Recipe
-from moola_core.dataset import WindowTensors, make_tensors
+from moola_core.dataset import WindowTensors, in_unit_of, make_tensors
 from moola_core.decoding import Predictions, choose_decoder
 from moola_core.ensemble import mean_predictions
 from moola_core.errors import ConfigError, DataError
@@ -92,14 +92,19 @@ def prepare(
 def begin_run(loaded: Loaded, recipe: Recipe) -> Run:
     """A new model of the seed of `recipe`, to be fitted next; it joins ``loaded.runs``."""
     seed_everything(recipe.training)
+    train, validation = loaded.train_tensors, loaded.validation_tensors
+    if recipe.candidates != loaded.recipe.candidates:
+        train = in_unit_of(train, loaded.train, recipe)
+        if validation is not None and loaded.validation is not None:
+            validation = in_unit_of(validation, loaded.validation, recipe)
     model = JadeCompact(loaded.train_tensors.features.shape[2], recipe.model)
-    if recipe.model.encoder is not None:
+    if recipe.model.encoder is not None and model.encoder is not None:
         load_encoder(model.encoder, loaded.data_dir / recipe.model.encoder)
     run = Run(
         recipe=recipe,
         model=model.to(loaded.device),
-        train=loaded.train_tensors,
-        validation=loaded.validation_tensors,
+        train=train,
+        validation=validation,
         truth=None if loaded.validation is None else truth_of(loaded.validation),
         device=loaded.device,
         identity={"recipe": _without_epochs(recipe), "data": loaded.files},
@@ -115,10 +120,9 @@ def judge(loaded: Loaded) -> tuple[TrainedModel, Predictions | None]:
             run.model.load_state_dict(run.progress.best)
     models = tuple(run.model for run in loaded.runs)
     decoder, predictions = loaded.recipe.decoder, None
-    if loaded.validation is not None and loaded.validation_tensors is not None:
-        predictions = mean_predictions(
-            [predict(model, loaded.validation_tensors) for model in models]
-        )
+    seen = [(run.model, run.validation) for run in loaded.runs if run.validation is not None]
+    if loaded.validation is not None:
+        predictions = mean_predictions([predict(model, tensors) for model, tensors in seen])
         decoder = choose_decoder(predictions, loaded.validation.spans, decoder)
     return TrainedModel(models, loaded.recipe, decoder), predictions
 

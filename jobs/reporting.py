@@ -12,13 +12,13 @@ import torch
 
 from jobs.loading import Loaded, judge, truth_of
 from moola_core import baselines, diagnostics
-from moola_core.artifacts import save_model
+from moola_core.artifacts import TrainedModel, save_model
 from moola_core.config import DecoderConfig
 from moola_core.decoding import Decoded, Predictions, decode
 from moola_core.events import write_json
-from moola_core.metrics import Score, score
+from moola_core.metrics import Score, score, window_sums
 from moola_core.model import count_parameters
-from moola_core.spans import span_mask
+from moola_core.spans import FloatArray, span_mask
 from moola_core.training import Run
 from moola_core.windows import Windows
 
@@ -30,7 +30,7 @@ def run_event(loaded: Loaded) -> dict[str, Any]:
         "recipe": recipe.name,
         "device": device_name(loaded.device),
         "seed": recipe.training.seed,
-        "epochs": recipe.training.epochs * recipe.ensemble.seeds,
+        "epochs": recipe.training.epochs * recipe.ensemble.size,
         "num_parameters": num_parameters(loaded),
         "num_features": loaded.train_tensors.features.shape[2],
         "windows": {
@@ -44,7 +44,7 @@ def run_event(loaded: Loaded) -> dict[str, Any]:
 
 def num_parameters(loaded: Loaded) -> int:
     """Of all models together, also of those that are not begun."""
-    return count_parameters(loaded.runs[0].model) * loaded.recipe.ensemble.seeds
+    return count_parameters(loaded.runs[0].model) * loaded.recipe.ensemble.size
 
 
 def device_name(device: torch.device) -> str:
@@ -96,8 +96,8 @@ def history(loaded: Loaded) -> list[dict[str, Any]]:
 
 def whole_epoch(run: Run, index: int, entry: dict[str, Any]) -> dict[str, Any]:
     """An epoch's entry with its number in the whole job; `run` is the model at `index`."""
-    epochs, seeds = run.recipe.training.epochs, run.recipe.ensemble.seeds
-    return {**entry, "epoch": index * epochs + entry["epoch"], "epochs": seeds * epochs}
+    epochs, size = run.recipe.training.epochs, run.recipe.ensemble.size
+    return {**entry, "epoch": index * epochs + entry["epoch"], "epochs": size * epochs}
 
 
 def finish(loaded: Loaded, run_dir: Path, *, seconds: float) -> dict[str, Any]:
@@ -159,8 +159,12 @@ def as_json(scores: dict[str, Score] | None) -> dict[str, dict[str, float]] | No
     return None if scores is None else {name: one.to_dict() for name, one in scores.items()}
 
 
-def baseline_scores(windows: Windows, train: Windows) -> dict[str, dict[str, Score]]:
-    """The rules on `windows`; what one of them has to choose, it chooses on `train`."""
+def rule_answers(
+    windows: Windows, train: Windows, *, with_trees: bool = False
+) -> dict[str, Decoded]:
+    """What each rule says of `windows`; what one of them has to choose, it chooses on `train`."""
+    from moola_core.boosting import boosted_bars
+
     fee = baselines.choose_fee(train.bars, train.spans)
     spans = {
         "largest_bar": baselines.largest_bar(windows.bars),
@@ -169,9 +173,25 @@ def baseline_scores(windows: Windows, train: Windows) -> dict[str, dict[str, Sco
         "local_segment": baselines.local_segment(windows.bars),
     }
     num_bars = windows.bars.shape[1]
+    said = {name: baselines.as_decoded(one, num_bars) for name, one in spans.items()}
+    return said | ({"boosted_bars": boosted_bars(train, windows.bars)} if with_trees else {})
+
+
+def baseline_scores(windows: Windows, train: Windows) -> dict[str, dict[str, Score]]:
+    """The rules' scores on `windows`."""
+    said = rule_answers(windows, train)
+    return {name: score(one, None, truth_of(windows)) for name, one in said.items()}
+
+
+def summed_answers(
+    windows: Windows, train: Windows, trained: TrainedModel, *, with_trees: bool = False
+) -> dict[str, dict[str, FloatArray]]:
+    """For `moola_core.comparison`: what the model, as ``recipe``, and each rule add to a score."""
+    truth, predictions = truth_of(windows), trained.predict(windows.bars)
+    said = rule_answers(windows, train, with_trees=with_trees)
     return {
-        name: score(baselines.as_decoded(one, num_bars), None, truth_of(windows))
-        for name, one in spans.items()
+        "recipe": window_sums(decode(predictions, trained.decoder), predictions, truth),
+        **{name: window_sums(one, None, truth) for name, one in said.items()},
     }
 
 

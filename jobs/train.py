@@ -79,14 +79,14 @@ def train(arguments: argparse.Namespace, stop: StopRequest) -> int:
     for index, one in enumerate(member_recipes(recipe)):
         run = begin_run(loaded, one)
         folder = "checkpoints"
-        if recipe.ensemble.seeds > 1:
+        if recipe.ensemble.size > 1:
             folder += f"/seed-{one.training.seed}"
         run.checkpoints = run_dir / folder
         run.is_stopping = lambda: stop.is_requested
         run.report = _reporter(events, run, index)
         if arguments.resume:
             source = run_dir if arguments.resume == "here" else Path(arguments.resume)
-            _resume(run, events, source / folder if recipe.ensemble.seeds > 1 else source)
+            _resume(run, events, source / folder if recipe.ensemble.size > 1 else source)
         if index == 0:
             events.write("run", **reporting.run_event(loaded))
             reporting.print_header(loaded)
@@ -111,7 +111,7 @@ def _resume(run: Run, events: EventLog, source: Path) -> None:
     from moola_core.checkpoint import load_latest
     from moola_core.training import restore
 
-    if run.recipe.ensemble.seeds > 1 and not source.is_dir():
+    if run.recipe.ensemble.size > 1 and not source.is_dir():
         return
     checkpoint, torn = load_latest(source)
     _require_same_run(run, checkpoint.state["identity"], source)
@@ -130,7 +130,7 @@ def _reporter(events: EventLog, run: Run, index: int) -> Report:
         if kind == "epoch":
             keys = whole_epoch(run, index, keys)
             print(epoch_line(keys), flush=True)
-        elif run.recipe.ensemble.seeds > 1:
+        elif run.recipe.ensemble.size > 1:
             keys = {**keys, "path": f"checkpoints/{keys['path']}"}
             keys["epoch"] += index * run.recipe.training.epochs
         events.write(kind, **keys)

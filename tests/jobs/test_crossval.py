@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jobs.crossval import FoldAnswers, compare
 from jobs.crossval import main as crossval
 from moola_core.baselines import as_decoded
+from moola_core.comparison import Answers, compare
 from moola_core.metrics import Truth, window_sums
 from moola_core.spans import IntArray
 from moola_core.windows import read_windows
@@ -26,10 +26,8 @@ def test_a_recipe_is_scored_beside_the_rules_on_the_same_folds(
     assert crossval([*argv, *small, "--repeats", "1", "--out", str(out)]) == 0
     assert "repeat 0 fold 1" in capsys.readouterr().out
     scores = json.loads(out.read_text())["scores"]
-    assert set(scores) == {
-        *("recipe", "fastest_segment", "local_segment"),
-        *("recipe - fastest_segment", "recipe - local_segment"),
-    }
+    rules = ("largest_bar", "largest_move", "fastest_segment", "local_segment")
+    assert set(scores) == {"recipe", *rules, *(f"recipe - {rule}" for rule in rules)}
     for rule in ("fastest_segment", "local_segment"):
         lead = scores[f"recipe - {rule}"]["f1"]
         expected = scores["recipe"]["f1"]["value"] - scores[rule]["f1"]["value"]
@@ -40,19 +38,17 @@ def test_a_recipe_is_scored_beside_the_rules_on_the_same_folds(
 def test_scores_are_pooled_over_folds_and_averaged_over_repeats(data: Path) -> None:
     windows, _ = read_windows(data / "labelled" / "train_210.parquet")
 
-    def answers(rows: IntArray, shift: int) -> FoldAnswers:
+    def answers(rows: IntArray, shift: int) -> Answers:
         part = windows.take(rows)
         said = as_decoded(np.clip(part.spans + shift, 0, 105), 105)
         sums = window_sums(said, None, Truth(part.spans, part.types, part.group))
-        return FoldAnswers(
-            rows, dict.fromkeys(("recipe", "fastest_segment", "local_segment"), sums)
-        )
+        return Answers(rows, dict.fromkeys(("recipe", "fastest_segment", "local_segment"), sums))
 
     rows = np.random.default_rng(0).permutation(len(windows))
     right = [answers(rows[:100], 0), answers(rows[100:], 0)]
     wrong = [answers(rows[:50], 60), answers(rows[50:], -60)]
-    table = compare([right, wrong], windows)
+    table = compare([right, wrong], windows.group, "recipe")
     assert table["recipe"]["f1"]["value"] == pytest.approx(0.5, abs=0.02)
     assert table["recipe - local_segment"]["iou50"]["value"] == 0
-    perfect = compare([right], windows)["recipe"]["f1"]
+    perfect = compare([right], windows.group, "recipe")["recipe"]["f1"]
     assert (perfect["value"], perfect["low"], perfect["high"]) == (1, 1, 1)

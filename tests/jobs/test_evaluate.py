@@ -25,7 +25,7 @@ def test_a_trained_model_is_scored_beside_the_rules(
     scores = json.loads(out.read_text())
     assert (scores["run"], scores["file"]["windows"]) == ("run", 1000)
     assert len(scores["scores"]) == 14
-    assert scores["baselines"]["largest_move"]["f1"]["value"] > 0.2
+    assert scores["comparison"]["largest_move"]["f1"]["value"] > 0.2
 
 
 def test_a_folder_without_a_model_is_refused(
