@@ -15,10 +15,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from moola_core.candidates import SPAN_COLUMNS
-from moola_core.config import DecoderConfig, Recipe
-from moola_core.dataset import make_inputs
+from moola_core.config import DecoderConfig, Recipe, UnitConfig
+from moola_core.dataset import Inputs, make_inputs
 from moola_core.decoding import Predictions
-from moola_core.ensemble import mean_predictions
+from moola_core.ensemble import mean_predictions, member_recipes
 from moola_core.errors import DataError
 from moola_core.events import write_json
 from moola_core.features import COLUMNS, POSITION
@@ -39,9 +39,18 @@ class TrainedModel:
     def predict(self, bars: FloatArray) -> Predictions:
         """What the models say of windows of bars ``(B, T, 4)``: the mean of their probabilities."""
         device = next(self.models[0].parameters()).device
-        symmetric = self.recipe.model.symmetric
-        inputs = make_inputs(bars, self.recipe, device, reflection=symmetric)
-        return mean_predictions([predict(model, inputs) for model in self.models])
+        recipes = member_recipes(self.recipe)
+        shown: dict[UnitConfig, Inputs] = {}
+        for one in recipes:
+            if one.candidates.unit not in shown:
+                inputs = make_inputs(bars, one, device, reflection=one.model.symmetric)
+                shown[one.candidates.unit] = inputs
+        return mean_predictions(
+            [
+                predict(model, shown[one.candidates.unit])
+                for model, one in zip(self.models, recipes, strict=True)
+            ]
+        )
 
 
 def save_model(folder: Path, trained: TrainedModel) -> None:

@@ -58,7 +58,8 @@ class ChoiceHead(nn.Module):
     """One score a candidate: what its columns say and what the encoder's states say.
 
     ``w z + mlp(z) + exp(g) * (sum of inside scores + start score + stop score)``; the three scores
-    a bar are linear in its states, the sum is a difference of prefix sums.
+    a bar are linear in its states, the sum is a difference of prefix sums. Without hidden units
+    and without an encoder ``w z`` is all.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -66,21 +67,29 @@ class ChoiceHead(nn.Module):
         size = config.choice_hidden_size
         self.linear = nn.Linear(len(SPAN_COLUMNS), 1, bias=False)
         nn.init.zeros_(self.linear.weight)
-        self.mlp = nn.Sequential(
-            nn.Linear(len(SPAN_COLUMNS), size),
-            nn.SiLU(),
-            nn.Dropout(config.choice_dropout),
-            nn.Linear(size, 1, bias=False),
-        )
-        self.dropout = nn.Dropout(config.choice_state_dropout)
-        self.bar_scores = nn.Linear(2 * config.hidden_size, 3)
-        self.log_gain = nn.Parameter(torch.zeros(()))
+        self.mlp = None
+        if size > 0:
+            self.mlp = nn.Sequential(
+                nn.Linear(len(SPAN_COLUMNS), size),
+                nn.SiLU(),
+                nn.Dropout(config.choice_dropout),
+                nn.Linear(size, 1, bias=False),
+            )
+        self.bar_scores = None
+        if config.hidden_size > 0:
+            self.dropout = nn.Dropout(config.choice_state_dropout)
+            self.bar_scores = nn.Linear(2 * config.hidden_size, 3)
+            self.log_gain = nn.Parameter(torch.zeros(()))
 
     def forward(self, states: Tensor, columns: Tensor, spans: Tensor) -> Tensor:
         """``(B, K)`` from states ``(B, T, H)``, standardised columns and spans."""
-        scores = (self.linear(columns) + self.mlp(columns))[..., 0]
-        bars = self.bar_scores(self.dropout(states))
-        return scores + torch.exp(self.log_gain) * span_sums(bars, spans)
+        scores = self.linear(columns)[..., 0]
+        if self.mlp is not None:
+            scores = scores + self.mlp(columns)[..., 0]
+        if self.bar_scores is not None:
+            bars = self.bar_scores(self.dropout(states))
+            scores = scores + torch.exp(self.log_gain) * span_sums(bars, spans)
+        return scores
 
 
 class ContextHead(nn.Module):

@@ -68,7 +68,7 @@ class TargetConfig(Strict):
 class ModelConfig(Strict):
     """The shape of JadeCompact."""
 
-    hidden_size: int = Field(default=96, ge=1)
+    hidden_size: int = Field(default=96, ge=0)  # 0: no encoder, see tasks choice, context_type
     num_layers: int = Field(default=1, ge=1)
     # The folder of a run of the recipe pretrain, whose encoder this one starts from.
     encoder: PurePosixPath | None = None
@@ -79,7 +79,7 @@ class ModelConfig(Strict):
     tasks: tuple[Task, ...] = ("pointer", "type", "span", "countdown")
     crf: bool = False
     symmetric: bool = False  # answers are means over the window and its mirror image
-    choice_hidden_size: int = Field(default=16, ge=1)
+    choice_hidden_size: int = Field(default=16, ge=0)  # 0: linear in the columns
     choice_dropout: float = Field(default=0.3, ge=0, lt=1)
     choice_state_dropout: float = Field(default=0.5, ge=0, lt=1)
     # The probability that a label's end is off by 0, 1, 2 bars to one side.
@@ -102,6 +102,16 @@ class ModelConfig(Strict):
             raise ValueError("crf: expected span among the tasks")
         return self
 
+    @model_validator(mode="after")
+    def _can_do_without_encoder(self) -> ModelConfig:
+        others = set(self.tasks) - {"choice", "context_type"}
+        if self.hidden_size == 0 and (others or self.symmetric or self.encoder is not None):
+            raise ValueError(
+                "hidden_size: 0 is for the tasks choice and context_type alone,"
+                " expected no encoder and symmetric false"
+            )
+        return self
+
     @property
     def has_candidates(self) -> bool:
         """Whether a task needs candidate spans."""
@@ -116,12 +126,15 @@ class LossConfig(Strict):
     pointer_delta: float = Field(default=0.08, gt=0)
     countdown_delta: float = Field(default=1.0, gt=0)
     choice_soft_share: float = Field(default=0.5, ge=0, le=1)  # of the soft form, see losses
+    ridge: float = Field(default=0.0, ge=0)  # times the squared weights on candidates' columns
 
 
 class TrainingConfig(Strict):
     """The loop."""
 
     epochs: int = Field(default=20, ge=1)
+    # lbfgs: an epoch is some steps on all windows at once; for a model linear in its columns.
+    optimizer: Literal["adamw", "lbfgs"] = "adamw"
     batch_size: int = Field(default=32, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
     schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
@@ -162,9 +175,15 @@ class DecoderConfig(Strict):
 
 
 class EnsembleConfig(Strict):
-    """How many models answer together."""
+    """Which models answer together: `seeds` in each of `units`, numbered from training.seed on."""
 
-    seeds: int = Field(default=1, ge=1)  # training.seed and the next ones
+    seeds: int = Field(default=1, ge=1)
+    units: tuple[UnitConfig, ...] = ()  # empty: that of candidates
+
+    @property
+    def size(self) -> int:
+        """How many models."""
+        return self.seeds * max(len(self.units), 1)
 
 
 class PretrainConfig(Strict):
@@ -203,6 +222,12 @@ class Recipe(Strict):
             raise ValueError("decoder.kind: expected viterbi with model.crf, and only with it")
         if self.decoder.kind == "expected_iou" and not self.model.has_candidates:
             raise ValueError("decoder.kind: expected_iou needs choice among model.tasks")
+        linear = self.model.hidden_size == 0 and self.model.choice_hidden_size == 0
+        if self.training.optimizer == "lbfgs" and not linear:
+            raise ValueError(
+                "training.optimizer: lbfgs is for a linear model,"
+                " expected model.hidden_size and model.choice_hidden_size 0"
+            )
         if self.split.validation_share == 0 and (
             self.decoder.choose or self.training.keep == "best"
         ):

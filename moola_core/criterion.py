@@ -76,6 +76,8 @@ class Criterion:
         Leaves the graph and every ``.grad`` as they are.
         """
         states = outputs["states"]
+        if not states.requires_grad:  # no encoder to pull on
+            return {}
         norms = [
             torch.autograd.grad(
                 loss, states, retain_graph=True, allow_unused=True, materialize_grads=True
@@ -119,12 +121,19 @@ def _edges(self: Criterion, outputs: Outputs, batch: WindowTensors) -> Tensor:
 
 def _choice(self: Criterion, outputs: Outputs, batch: WindowTensors) -> Tensor:
     share = self.config.choice_soft_share
-    return losses.choice_loss(outputs["choice_logits"], _likelihood(batch), soft_share=share)
+    loss = losses.choice_loss(outputs["choice_logits"], _likelihood(batch), soft_share=share)
+    return loss + _ridge(self, "choice_head")
 
 
 def _context_type(self: Criterion, outputs: Outputs, batch: WindowTensors) -> Tensor:
-    del self
-    return losses.context_type_loss(outputs["context_logits"], _likelihood(batch), batch.types)
+    loss = losses.context_type_loss(outputs["context_logits"], _likelihood(batch), batch.types)
+    return loss + _ridge(self, "context_type_head")
+
+
+def _ridge(self: Criterion, head: str) -> Tensor:
+    """``()``: on a head's weights on columns; in its loss, so that no sigma moves the balance."""
+    weight = self.model.span_heads[head].get_parameter("linear.weight")
+    return self.config.ridge * weight.square().sum()
 
 
 def _likelihood(batch: WindowTensors) -> Tensor:

@@ -113,16 +113,24 @@ def make_inputs(
     bars: FloatArray, recipe: Recipe, device: torch.device, *, reflection: bool = False
 ) -> Inputs:
     """What the recipe's model sees of bars ``(B, T, 4)``, on `device`."""
-    candidates = None
-    if recipe.model.has_candidates:
-        found = find_candidates(bars, recipe.candidates)
-        candidates = Candidates(
-            torch.from_numpy(found.features).to(device), torch.from_numpy(found.spans).to(device)
-        )
     return Inputs(
         make_features(bars, recipe, device),
         make_features(reflect(bars), recipe, device) if reflection else None,
-        candidates,
+        _candidates(bars, recipe, device) if recipe.model.has_candidates else None,
+    )
+
+
+def in_unit_of(tensors: WindowTensors, windows: Windows, recipe: Recipe) -> WindowTensors:
+    """`tensors` of `windows`, with the candidates of the unit of `recipe`."""
+    candidates = _candidates(windows.bars, recipe, tensors.features.device)
+    likelihood = _likelihood(candidates, windows, recipe)
+    return replace(tensors, candidates=candidates, likelihood=likelihood)
+
+
+def _candidates(bars: FloatArray, recipe: Recipe, device: torch.device) -> Candidates:
+    found = find_candidates(bars, recipe.candidates)
+    return Candidates(
+        torch.from_numpy(found.features).to(device), torch.from_numpy(found.spans).to(device)
     )
 
 

@@ -7,21 +7,30 @@ from typing import Any
 
 import numpy as np
 
-from moola_core.config import Recipe
+from moola_core.config import Recipe, UnitConfig
 from moola_core.decoding import Predictions, log_odds
 from moola_core.spans import FloatArray
 
 
 def member_recipes(recipe: Recipe) -> list[Recipe]:
-    """The recipe of each model: one a seed, from ``training.seed`` on."""
-    first = recipe.training.seed
-    return [with_seed(recipe, first + i) for i in range(recipe.ensemble.seeds)]
+    """The recipe of each model: the units in turn, the seeds from ``training.seed`` on."""
+    first, units = recipe.training.seed, recipe.ensemble.units or (recipe.candidates.unit,)
+    return [
+        with_unit(with_seed(recipe, first + i), units[i % len(units)])
+        for i in range(recipe.ensemble.size)
+    ]
 
 
 def with_seed(recipe: Recipe, seed: int) -> Recipe:
     """`recipe` with another ``training.seed``."""
     training = recipe.training.model_copy(update={"seed": seed})
     return recipe.model_copy(update={"training": training})
+
+
+def with_unit(recipe: Recipe, unit: UnitConfig) -> Recipe:
+    """`recipe` with another ``candidates.unit``."""
+    candidates = recipe.candidates.model_copy(update={"unit": unit})
+    return recipe.model_copy(update={"candidates": candidates})
 
 
 def mean_predictions(predictions: Sequence[Predictions]) -> Predictions:

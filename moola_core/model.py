@@ -102,8 +102,10 @@ class JadeCompact(nn.Module):
         self.symmetric = config.symmetric
         self.end_noise = config.end_noise
         self.input_dropout = nn.Dropout(config.input_dropout)
-        self.encoder = make_encoder(num_features, config)
-        self.pool = nn.Linear(2 * config.hidden_size, config.pooled_size)
+        self.encoder = self.pool = None
+        if config.hidden_size > 0:
+            self.encoder = make_encoder(num_features, config)
+            self.pool = nn.Linear(2 * config.hidden_size, config.pooled_size)
         # `type` alone is no name for a module: it is a method of every one.
         self.heads = nn.ModuleDict(
             {f"{task}_head": HEADS[task](config) for task in config.tasks if task in HEADS}
@@ -134,13 +136,16 @@ class JadeCompact(nn.Module):
             ``stop_logits (B, T)``, scores of each bar as the first and as the last one inside,
             ``choice_logits (B, K)``, ``context_logits (B, K, C)``.
         """
-        # the shape is now (B, T, H)
-        states, _ = self.encoder(self.input_dropout(features))
-        # the shape is now (B, pooled_size)
-        pooled = torch.relu(self.pool(states.mean(dim=1)))
-        outputs: Outputs = {"states": states}
-        for head in self.heads.values():
-            outputs |= head(states, pooled)
+        # the shape is now (B, T, H); of a model without encoder H is 0
+        states = features[..., :0]
+        outputs: Outputs = {}
+        if self.encoder is not None and self.pool is not None:
+            states, _ = self.encoder(self.input_dropout(features))
+            # the shape is now (B, pooled_size)
+            pooled = torch.relu(self.pool(states.mean(dim=1)))
+            for head in self.heads.values():
+                outputs |= head(states, pooled)
+        outputs["states"] = states
         if self.standardise is not None:
             if candidates is None:
                 raise ValueError("expected candidates for the tasks choice and context_type")
@@ -160,11 +165,9 @@ class JadeCompact(nn.Module):
 
     def column_parameters(self) -> list[nn.Parameter]:
         """What looks at the columns of candidates."""
-        heads = [self.span_heads[name] for name in self.span_heads if name == "context_type_head"]
-        if "choice_head" in self.span_heads:
-            choice = self.span_heads["choice_head"]
-            heads += [choice.get_submodule("linear"), choice.get_submodule("mlp")]
-        return [parameter for head in heads for parameter in head.parameters()]
+        parts = ("context_type_head.", "choice_head.linear.", "choice_head.mlp.")
+        named = self.span_heads.named_parameters()
+        return [parameter for name, parameter in named if name.startswith(parts)]
 
 
 def make_encoder(num_features: int, config: ModelConfig) -> nn.LSTM:

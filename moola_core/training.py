@@ -30,6 +30,7 @@ from moola_core.span_grid import coverage, label_posterior
 EPOCH_SCORES = ("f1", "precision", "recall", "iou", "in_span", "out_span")
 EVALUATION_BATCH = 512
 RISE, LOWEST = 0.3, 1 / 25
+STEPS, MEMORY = 20, 20  # of L-BFGS an epoch
 Report = Callable[[str, dict[str, Any]], None]
 
 
@@ -166,6 +167,9 @@ def train_epoch(run: Run) -> None:
     """One pass over the training windows, or what is left of it."""
     training, progress = run.recipe.training, run.progress
     run.model.train()
+    if training.optimizer == "lbfgs":
+        _whole_epoch(run)
+        return
     run.sampler.set_state(run.epoch_start)
     # the shape is now (B,) each; drawn on the CPU, so that every device trains in the same order
     order = torch.randperm(len(run.train), generator=run.sampler).to(run.device)
@@ -194,6 +198,33 @@ def train_epoch(run: Run) -> None:
         run.optimizer.step()
         _add(run.sums, judged, len(rows) / len(run.train))
         progress.batch += 1
+
+
+def _whole_epoch(run: Run) -> None:
+    """Some steps of L-BFGS on all windows at once (Liu & Nocedal 1989), begun anew each epoch.
+
+    Tasks share no weight here, so that the log-sigmas have nothing to weigh and stay 0.
+    """
+    if run.is_stopping():
+        write_checkpoint(run)
+        raise Stopped
+    optimizer = torch.optim.LBFGS(
+        run.model.column_parameters(),
+        max_iter=STEPS,
+        history_size=MEMORY,
+        line_search_fn="strong_wolfe",
+    )
+
+    def closure() -> Tensor:
+        judged = run.criterion(run.model(run.train.features, run.train.candidates), run.train)
+        _require_finite(run, judged)
+        run.sums.zero_()
+        _add(run.sums, judged, 1.0)
+        optimizer.zero_grad()
+        judged.total.backward()
+        return judged.total
+
+    optimizer.step(closure)
 
 
 def learning_rate(training: TrainingConfig, epoch: int, batch: int, num_batches: int) -> float:

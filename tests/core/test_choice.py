@@ -98,6 +98,19 @@ def test_a_model_that_chooses_needs_candidates() -> None:
     }
 
 
+def test_without_encoder_and_hidden_units_a_score_is_linear_in_the_columns() -> None:
+    table = {"hidden_size": 0, "choice_hidden_size": 0, "tasks": ("choice", "context_type")}
+    model = JadeCompact(12, ModelConfig.model_validate(table | {"num_types": 2}))
+    assert count_parameters(model) == NUM_COLUMNS + (10 * 2 + 2) + 2
+    choice = model.span_heads["choice_head"].get_submodule("linear")
+    torch.nn.init.normal_(choice.get_parameter("weight"))
+    candidates = Candidates(torch.randn(2, 7, NUM_COLUMNS), _spans(2, 105, 7))
+    outputs = model(torch.randn(2, 105, 12), candidates)
+    expected = candidates.features @ choice.get_parameter("weight")[0]
+    torch.testing.assert_close(outputs["choice_logits"], expected)
+    assert outputs["states"].shape == (2, 105, 0)
+
+
 def test_each_trained_number_is_in_one_group_of_the_optimizer() -> None:
     from moola_core.config import TrainingConfig
     from moola_core.training import make_optimizer

@@ -52,6 +52,8 @@ def test_overrides_change_one_key_each_and_the_last_wins(tmp_path: Path) -> None
         ("training: {epochs: [", [], "not YAML"),
         ("- 1", [], "expected keys and values, got list"),
         ("model: {tasks: [type]}", [], "tasks: expected each once"),
+        ("model: {hidden_size: 0}", [], "hidden_size: 0 is for the tasks choice and context_type"),
+        ("training: {optimizer: lbfgs}", [], "training.optimizer: lbfgs is for a linear model"),
         ("decoder: {kind: viterbi}", [], "decoder.kind: expected viterbi with model.crf"),
         ("decoder: {min_length: 9, max_length: 3}", [], "min_length: expected at most max_length"),
         ("", ["training.epochs=many"], "--set training.epochs=many: training.epochs: input should"),

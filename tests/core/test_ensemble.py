@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from moola_core.artifacts import TrainedModel
-from moola_core.config import DecoderConfig, Recipe
+from moola_core.config import DecoderConfig, EnsembleConfig, Recipe
 from moola_core.decoding import Predictions, decode
-from moola_core.ensemble import mean_predictions, member_recipes
+from moola_core.ensemble import mean_predictions, member_recipes, with_unit
 from moola_core.model import JadeCompact
 from moola_core.windows import Windows
 
@@ -28,8 +28,13 @@ def _model(recipe: Recipe, seed: int) -> JadeCompact:
     return JadeCompact(12, recipe.model)
 
 
+def _sized(recipe: Recipe, number: int) -> Recipe:
+    return recipe.model_copy(update={"ensemble": EnsembleConfig(seeds=number)})
+
+
 def _answers(recipe: Recipe, windows: Windows, seeds: list[int]) -> Predictions:
     models = tuple(_model(recipe, seed) for seed in seeds)
+    recipe = _sized(recipe, len(seeds))
     return TrainedModel(models, recipe, recipe.decoder).predict(windows.bars[:10])
 
 
@@ -86,12 +91,36 @@ def test_members_differ_in_their_seed_alone(recipe: Recipe) -> None:
     assert members[0] == recipe
 
 
+UNITS = ({"bars": 20}, {"kind": "wilder", "fee": 0.35})
+
+
+def test_members_take_the_units_in_turn(recipe: Recipe) -> None:
+    units = Recipe.model_validate(recipe.model_dump() | {"ensemble": {"seeds": 2, "units": UNITS}})
+    members = member_recipes(units)
+    assert [one.candidates.unit for one in members] == 2 * list(units.ensemble.units)
+    assert [one.training.seed for one in members] == [0, 1, 2, 3]
+
+
+def test_each_member_sees_candidates_of_its_own_unit(recipe: Recipe, windows: Windows) -> None:
+    both = Recipe.model_validate(recipe.model_dump() | {"ensemble": {"units": UNITS}})
+    models = (_model(recipe, 1), _model(recipe, 2))
+    bars = windows.bars[:10]
+    parts = [
+        TrainedModel((model,), with_unit(_sized(recipe, 1), unit), recipe.decoder).predict(bars)
+        for model, unit in zip(models, both.ensemble.units, strict=True)
+    ]
+    alone = [part.span_posterior for part in parts if part.span_posterior is not None]
+    together = TrainedModel(models, both, both.decoder).predict(bars).span_posterior
+    assert together is not None
+    np.testing.assert_allclose(together, (alone[0] + alone[1]) / 2)
+
+
 def test_an_answer_and_that_to_the_mirror_image_are_the_same(
     recipe: Recipe, windows: Windows
 ) -> None:
     from moola_core.features import reflect
 
-    trained = TrainedModel((_model(recipe, 0),), recipe, recipe.decoder)
+    trained = TrainedModel((_model(recipe, 0),), _sized(recipe, 1), recipe.decoder)
     straight = trained.predict(windows.bars[:10])
     mirrored = trained.predict(reflect(windows.bars[:10]))
     np.testing.assert_allclose(straight.span_logits, mirrored.span_logits, atol=1e-5)

@@ -126,6 +126,55 @@ def test_more_epochs_go_on_where_the_last_ones_ended(
         assert torch.equal(value, second.model.state_dict()[name])
 
 
+@pytest.fixture
+def linear_recipe(small_recipe: Recipe) -> Recipe:
+    table = small_recipe.model_dump()
+    table["model"] |= {"hidden_size": 0, "choice_hidden_size": 0}
+    table["model"] |= {"tasks": ["choice", "context_type"]}
+    table["loss"]["ridge"] = 0.02
+    table["training"] |= {"optimizer": "lbfgs", "epochs": 6}
+    table["decoder"]["kind"] = "expected_iou"
+    return Recipe.model_validate(table)
+
+
+def test_a_linear_model_is_fitted_to_where_its_loss_is_lowest(
+    linear_recipe: Recipe, windows: Windows
+) -> None:
+    run = make_run(linear_recipe, windows)
+    fit(run)
+    totals = [entry["train"]["total"] for entry in run.progress.history]
+    assert totals == sorted(totals, reverse=True)
+    batch = run.train
+    run.criterion(run.model(batch.features, batch.candidates), batch).total.backward()
+    columns = run.model.column_parameters()
+    slopes = [float(p.grad.abs().max()) for p in columns if p.grad is not None]
+    assert len(slopes) == len(columns) == 3
+    assert max(slopes) < 1e-3
+    assert run.criterion.sigma() == {"choice": 1.0, "context_type": 1.0}
+
+
+def test_a_linear_model_needs_no_luck_and_goes_on_where_it_was_stopped(
+    linear_recipe: Recipe, windows: Windows, tmp_path: Path
+) -> None:
+    whole = make_run(linear_recipe, windows)
+    fit(whole)
+    training = linear_recipe.training.model_copy(update={"seed": 7})
+    other = linear_recipe.model_copy(update={"training": training})
+    stopped = make_run(other, windows)
+    stopped.checkpoints = tmp_path
+    left = iter(range(2))
+    stopped.is_stopping = lambda: next(left, None) is None
+    with pytest.raises(Stopped):
+        fit(stopped)
+    resumed = make_run(other, windows)
+    restore(resumed, load_latest(tmp_path)[0])
+    assert resumed.progress.epoch == 2
+    fit(resumed)
+    for task in ("choice_head.linear.weight", "context_type_head.linear.weight"):
+        name = f"span_heads.{task}"
+        assert torch.equal(whole.model.state_dict()[name], resumed.model.state_dict()[name])
+
+
 @pytest.mark.parametrize(("value", "shown"), [(math.nan, "nan"), (math.inf, "inf")])
 def test_a_loss_that_is_not_finite_stops_with_task_and_batch(
     small_recipe: Recipe, windows: Windows, value: float, shown: str
