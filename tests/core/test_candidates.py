@@ -93,14 +93,14 @@ class Slow:
             row[f"counter_{n}"], row[f"momentum_{n}"] = min(above, 8), min(below, 8)
         for n in (5, 12):
             row[f"net_{n}"] = (price - self.price[max(a - n, 0)]) / local
-        for n in (2.5, 3.0, 3.5, 4.0):
-            row[f"consolidation_{n}"] = sigmoid(2.5 * (n - row["range_12"]))
-        for n in (1.5, 2.0, 2.5, 3.0):
-            row[f"retracement_{n}"] = sigmoid(2.5 * (row["counter_12"] - n))
-        for n in (2.5, 3.0, 3.5):
-            for m in (1.5, 2.0, 2.5):
-                either = max(row[f"consolidation_{n}"], row[f"retracement_{m}"])
-                row[f"either_{n}_{m}"] = either
+        for calm in (2.5, 3.0, 3.5, 4.0):
+            row[f"consolidation_{calm}"] = sigmoid(2.5 * (calm - row["range_12"]))
+        for counter in (1.5, 2.0, 2.5, 3.0):
+            row[f"retracement_{counter}"] = sigmoid(2.5 * (row["counter_12"] - counter))
+        for calm in (2.5, 3.0, 3.5):
+            for counter in (1.5, 2.0, 2.5):
+                either = max(row[f"consolidation_{calm}"], row[f"retracement_{counter}"])
+                row[f"either_{calm}_{counter}"] = either
         return row
 
     def after(self, b: int, local: float) -> dict[str, float]:

@@ -50,6 +50,8 @@ def test_a_score_is_what_columns_and_states_say_together() -> None:
         _spans(2, 30, 6),
     )
     scores = head(states, columns, spans)
+    assert head.bar_scores is not None
+    assert head.mlp is not None
     bars = head.bar_scores(states)
     for i in range(2):
         for k in range(6):

@@ -10,7 +10,7 @@ import torch
 from moola_core.checkpoint import load_latest
 from moola_core.config import Recipe
 from moola_core.errors import DataError, NonFiniteLossError
-from moola_core.model import JadeCompact
+from moola_core.model import JadeCompact, make_encoder
 from moola_core.pretraining import (
     Pretraining,
     fit,
@@ -114,6 +114,7 @@ def test_its_encoder_loads_into_jade_compact(data_dir: Path, tmp_path: Path, bel
     (tmp_path / below).mkdir(exist_ok=True)
     save_encoder(tmp_path / below, run)
     model = JadeCompact(12, run.recipe.model)
+    assert model.encoder is not None
     load_encoder(model.encoder, tmp_path)
     features = torch.rand(2, 105, 12)
     torch.testing.assert_close(model.encoder(features)[0], run.model.encoder(features)[0])
@@ -133,14 +134,14 @@ def test_an_encoder_that_does_not_fit_is_refused(
     save_encoder(tmp_path, run)
     config = run.recipe.model.model_copy(update={"hidden_size": size})
     with pytest.raises(DataError, match=expected):
-        load_encoder(JadeCompact(num_features, config).encoder, tmp_path)
+        load_encoder(make_encoder(num_features, config), tmp_path)
 
 
 def test_a_folder_without_an_encoder_is_refused(tmp_path: Path) -> None:
-    model = JadeCompact(12, _recipe().model)
+    encoder = make_encoder(12, _recipe().model)
     with pytest.raises(DataError, match="expected a run of the recipe pretrain"):
-        load_encoder(model.encoder, tmp_path)
+        load_encoder(encoder, tmp_path)
     (tmp_path / "encoder.safetensors").write_bytes(b"torn")
     (tmp_path / "encoder.json").write_text('{"features": []}')
     with pytest.raises(DataError, match="not readable"):
-        load_encoder(model.encoder, tmp_path)
+        load_encoder(encoder, tmp_path)

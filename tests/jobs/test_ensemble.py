@@ -14,12 +14,21 @@ from jobs.ensemble import main as join
 from jobs.evaluate import main as evaluate
 from jobs.train import main as train
 
-JADE = Path(__file__).parents[2] / "configs" / "train" / "jade-ensemble.yaml"
+RECIPES = Path(__file__).parents[2] / "configs" / "train"
+JADE, LINEAR = RECIPES / "jade.yaml", RECIPES / "jade-ensemble.yaml"
+UNITS = "ensemble.units=[{bars: 20}, {kind: wilder, fee: 0.35}]"
 
 
 def _train(run: Path, data: Path, *more: str) -> None:
     small = ["--set", "model.hidden_size=8", "--set", "candidates.number=40", "--epochs", "2"]
+    small += ["--set", "split.validation_share=0"]
     argv = ["--config", str(JADE), "--run-dir", str(run), "--data", str(data), "--device", "cpu"]
+    assert train([*argv, *small, *more]) == 0
+
+
+def _train_units(run: Path, data: Path, *more: str) -> None:
+    small = ["--set", "candidates.number=40", "--epochs", "2", "--set", UNITS]
+    argv = ["--config", str(LINEAR), "--run-dir", str(run), "--data", str(data), "--device", "cpu"]
     assert train([*argv, *small, *more]) == 0
 
 
@@ -70,6 +79,23 @@ def test_an_interrupted_ensemble_goes_on_where_it_was(
         assert _weights(run, name) == _weights(two, name)
 
 
+def test_each_unit_has_a_model_and_they_answer_as_one(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, other = tmp_path / "run", tmp_path / "other"
+    _train_units(run, data)
+    _train_units(other, data, "--seed", "3", "--set", "split.validation_share=0.2")
+    models = {path.name for path in (run / "artifacts").glob("*.safetensors")}
+    assert models == {"model-0.safetensors", "model-1.safetensors"}
+    assert _weights(run, "model-0.safetensors") != _weights(run, "model-1.safetensors")
+    joined = tmp_path / "joined"
+    assert join(["--runs", str(run), str(other), "--run-dir", str(joined)]) == 0
+    for folder in (run, joined):
+        asked = ["--run", str(folder), "--data", str(data), "--file", "labelled/test_1000.parquet"]
+        assert evaluate([*asked, "--out", str(tmp_path / "scores.json")]) == 0
+    assert "4 models of 2 runs" in capsys.readouterr().out
+
+
 def test_runs_are_joined_and_scored_as_one(
     two: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -79,7 +105,7 @@ def test_runs_are_joined_and_scored_as_one(
     assert len(list((joined / "artifacts").glob("*.safetensors"))) == 3
     asked = ["--run", str(joined), "--data", str(data), "--file", "labelled/test_1000.parquet"]
     assert evaluate([*asked, "--out", str(tmp_path / "scores.json")]) == 0
-    assert "rule local_segment" in capsys.readouterr().out
+    assert "local_segment" in capsys.readouterr().out
     scores = json.loads((tmp_path / "scores.json").read_text())["scores"]
     assert scores["type_f1"]["value"] > 0
     assert 0 < scores["average_precision"]["value"] <= 1
