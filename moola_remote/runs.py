@@ -6,6 +6,7 @@ safe for a screen before anybody sees it.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
 import json
@@ -223,8 +224,10 @@ class Agent:
         both = ["sh", "-c", 'exec "$@" 2>&1', "sh", *self.argv("environment", digest)]
         channel = self.transport.open(both)
         try:
-            channel.write(requirements.encode())
-            channel.close_stdin()
+            # Where there is no agent yet the command is over before it reads; its output says so.
+            with contextlib.suppress(UnreachableError):
+                channel.write(requirements.encode())
+                channel.close_stdin()
             last = read_progress(channel, say, timeout_s)
             return channel.returncode(timeout_s), last
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,11 @@ import pytest
 
 from moola_remote.providers import Endpoint
 from tests.servers import SSHD, running_local_pod, running_openssh
+
+
+# Started in the background of a shell, as a CI may, we would inherit an ignored SIGINT, and so would
+# every program that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -85,6 +85,14 @@ def ssh_options(endpoint: Endpoint, folder: Path) -> list[str]:
     ]
 
 
+def changed_signals(line: str) -> int:
+    """The signals of a line of /proc/PID/status, as its bits.
+
+    32 and 33 are the C library's own: `posix_spawn` leaves them ignored, whoever called it.
+    """
+    return int(line.split()[1], 16) & ~(0b11 << 31)
+
+
 def _write_config(folder: Path, port: int) -> Path:
     path = folder / "sshd_config"
     path.write_text(f"""\
