@@ -55,7 +55,7 @@ def _steps() -> list[Row]:
 
 PARTS = [
     Row("jade", "jade"),
-    Row("jade-ensemble (5 seeds)", "jade-ensemble"),
+    Row("jade-ensemble (linear, 8 units)", "jade-ensemble"),
     Row("jade without reflection", "jade", ("training.reflection=false", "model.symmetric=false")),
     Row("jade with windows shifted by 52 too", "jade", ("data.offsets=[-52, 0, 52]",)),
     Row("jade, smoothed label only", "jade", ("loss.choice_soft_share=1",)),

@@ -3,8 +3,8 @@
     python -m jobs.ensemble --runs RUN RUN ... --run-dir DIR
 
 Copies the models of finished runs of one recipe (other seeds, other splits) into one run's folder,
-for jobs.evaluate and jobs.predict; no training, no score. To train several seeds in one run give a
-recipe with ``ensemble.seeds`` to jobs.train, like configs/train/jade-ensemble.yaml.
+for jobs.evaluate and jobs.predict; no training, no score. To train several models in one run give a
+recipe with ``ensemble.seeds`` or ``ensemble.units`` to jobs.train, like jade-ensemble.yaml.
 """
 
 from __future__ import annotations

@@ -11,8 +11,7 @@ import pytest
 from moola_remote.providers import Endpoint
 from tests.servers import SSHD, running_local_pod, running_openssh
 
-
-# Started in the background of a shell, as a CI may, we would inherit an ignored SIGINT, and so would
+# Started in the background of a shell, as a CI may, we inherit an ignored SIGINT, and so does
 # every program that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
