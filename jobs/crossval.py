@@ -19,8 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jobs.ending import exit_code_of
 from moola_core.config import Recipe, load_recipe
-from moola_core.errors import JobError
 from moola_core.events import write_json
 
 if TYPE_CHECKING:
@@ -47,12 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--skip-bad", action="store_true", help="leave faulty windows out")
     arguments = parser.parse_args(argv)
-    try:
-        crossval(arguments)
-    except JobError as err:
-        print(f"error: {err}", file=sys.stderr)
-        return err.exit_code
-    return 0
+    return exit_code_of(lambda: crossval(arguments))
 
 
 def crossval(arguments: argparse.Namespace) -> None:

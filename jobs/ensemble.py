@@ -15,8 +15,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from jobs.ending import exit_code_of
 from moola_core.config import Recipe, dump_recipe
-from moola_core.errors import ConfigError, JobError
+from moola_core.errors import ConfigError
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -25,12 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--runs", type=Path, nargs="+", required=True, help="folders of runs")
     parser.add_argument("--run-dir", default=os.environ.get("MOOLA_RUN_DIR"), help="$MOOLA_RUN_DIR")
     arguments = parser.parse_args(argv)
-    try:
-        join(arguments.runs, arguments.run_dir)
-    except JobError as err:
-        print(f"error: {err}", file=sys.stderr)
-        return err.exit_code
-    return 0
+    return exit_code_of(lambda: join(arguments.runs, arguments.run_dir))
 
 
 def join(runs: list[Path], run_dir: str | None) -> None:

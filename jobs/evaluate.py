@@ -14,7 +14,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from moola_core.errors import JobError
+from jobs.ending import exit_code_of
 from moola_core.events import write_json
 
 
@@ -30,12 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--skip-bad", action="store_true", help="leave faulty windows out")
     arguments = parser.parse_args(argv)
-    try:
-        evaluate(arguments)
-    except JobError as err:
-        print(f"error: {err}", file=sys.stderr)
-        return err.exit_code
-    return 0
+    return exit_code_of(lambda: evaluate(arguments))
 
 
 def evaluate(arguments: argparse.Namespace) -> None:

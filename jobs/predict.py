@@ -25,7 +25,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from moola_core.errors import ConfigError, JobError
+from jobs.ending import exit_code_of
+from moola_core.errors import ConfigError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,12 +53,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--threads", type=int, default=1, help="of the CPU (1)")
     arguments = parser.parse_args(argv)
-    try:
-        predict(arguments)
-    except JobError as err:
-        print(f"error: {err}", file=sys.stderr)
-        return err.exit_code
-    return 0
+    return exit_code_of(lambda: predict(arguments))
 
 
 def predict(arguments: argparse.Namespace) -> None:

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from moola_core.errors import JobError
+from jobs.ending import exit_code_of
 
 if TYPE_CHECKING:
     from moola_core.review import Finding
@@ -38,12 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.out is None and "MOOLA_RUN_DIR" in os.environ:
         arguments.out = Path(os.environ["MOOLA_RUN_DIR"]) / "artifacts"
-    try:
-        review(arguments)
-    except JobError as err:
-        print(f"error: {err}", file=sys.stderr)
-        return err.exit_code
-    return 0
+    return exit_code_of(lambda: review(arguments))
 
 
 def review(arguments: argparse.Namespace) -> None:

@@ -16,7 +16,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from moola_core.errors import ConfigError, JobError
+from jobs.ending import exit_code_of
+from moola_core.errors import ConfigError
 from moola_core.synthetic import Market, bars_table, make_market, windows_table
 
 NUM_BARS = 120_000
@@ -31,12 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)
-    try:
-        synthesize(arguments.out, arguments.seed)
-    except JobError as err:
-        print(f"error: {err}", file=sys.stderr)
-        return err.exit_code
-    return 0
+    return exit_code_of(lambda: synthesize(arguments.out, arguments.seed))
 
 
 def synthesize(out: Path, seed: int) -> None:

@@ -17,7 +17,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from moola_core.errors import DataError, JobError
+from jobs.ending import exit_code_of
+from moola_core.errors import DataError
 
 if TYPE_CHECKING:
     from moola_core.artifacts import TrainedModel
@@ -40,12 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--skip-bad", action="store_true", help="leave faulty windows out")
     arguments = parser.parse_args(argv)
-    try:
-        tune(arguments)
-    except JobError as err:
-        print(f"error: {err}", file=sys.stderr)
-        return err.exit_code
-    return 0
+    return exit_code_of(lambda: tune(arguments))
 
 
 def tune(arguments: argparse.Namespace) -> None:
