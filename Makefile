@@ -14,8 +14,8 @@ install: tools $(STAMP) data  ## make .venv with everything; quick when nothing 
 $(STAMP): pyproject.toml constraints.txt jobs/requirements.txt tests/requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "error: $(PYTHON) is older than 3.10; try: make PYTHON=python3.11"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@echo "installing packages into .venv (a few minutes the first time)"
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[job,dev]'
+	@echo "installing packages into .venv (about 1 GB, a few minutes the first time)"
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[job,dev]'
 	@touch $@
 
 # The programs that are not Python's: installed where we may, named where we may not.

@@ -162,7 +162,9 @@ def data_folder(text: str | None) -> Path:
         raise ConfigError("data folder: not given, expected --data or MOOLA_DATA_DIR")
     path = Path(text)
     if not path.is_dir():
-        raise ConfigError(f"data folder {path}: no such folder; set --data")
+        raise ConfigError(
+            f"data folder {path}: no such folder; set --data, or `make data` for data/synthetic"
+        )
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -252,7 +253,8 @@ def print_scores(scores: dict[str, Score], rules: dict[str, dict[str, Score]]) -
     )
     print(f"{'score':>20} {'value':>7}  95% interval over spans")
     for name, one in scores.items():
-        print(f"{name:>20} {one.value:7.3f}  [{one.low:.3f}, {one.high:.3f}]")
+        known = f"{one.value:7.3f}  [{one.low:.3f}, {one.high:.3f}]"
+        print(f"{name:>20} {'      -' if math.isnan(one.value) else known}")
     for name, rule in rules.items():
         f1, iou50 = rule["f1"].value, rule["iou50"].value
         print(f"rule {name}: f1 {f1:.3f}, iou50 {iou50:.3f}")

@@ -111,7 +111,7 @@ def _first_there(name: str, candidates: Sequence[Path]) -> Path:
     tried = ", ".join(map(str, candidates)) or "nothing"
     raise ConfigError(
         f"data {name!r}: no such file or folder, tried {tried}",
-        f"name another with --data {name}=PATH, or in [tool.moola-remote.data] of pyproject.toml",
+        f"make data writes a synthetic market; or name another with --data {name}=PATH",
     )
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from moola_remote.follow import Journal, Link
     from moola_remote.layout import Laptop
     from moola_remote.providers import Endpoint, Provider
-    from moola_remote.runs import Agent
+    from moola_remote.runs import Agent, RunState
     from moola_remote.transport import Transport
 
 
@@ -91,6 +91,15 @@ class Session:
         from moola_remote.follow import Link
 
         return Link(self.agent, lambda: self._agent_over(self.connect()))
+
+    def find_run(self, name: str | None) -> RunState:
+        """The run that a person means; when none is named the latest, which is said on stderr."""
+        from moola_remote.runs import resolve
+
+        run = resolve(self.agent, name)
+        if name is None:
+            click.echo(f"latest run: {run.run_id}", err=True)
+        return run
 
     def journal(self, run_id: str) -> Journal:
         """What has arrived of a run's log and events."""

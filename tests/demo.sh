@@ -10,8 +10,17 @@ else
 fi
 say moola-remote up
 say moola-remote deploy
-say moola-remote train --epochs 20 --recipe seed
-say moola-remote fetch results
-say moola-remote train --recipe jade
-say moola-remote fetch results
-say moola-remote compare
+
+# Started and then watched, so that the id is known and nobody else's run can be meant.
+train_and_fetch() {
+    printf '\n\033[1m$ moola-remote train %s\033[0m\n' "$*"
+    run=$(moola-remote train --detach "$@")
+    moola-remote attach "$run"
+    say moola-remote fetch results "$run"
+}
+
+train_and_fetch --epochs 20 --recipe seed
+seed=$run
+echo "That was the original recipe, kept as a baseline: in 20 epochs it finds nothing."
+train_and_fetch --recipe jade
+say moola-remote compare "$seed" "$run"

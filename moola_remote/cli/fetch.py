@@ -30,10 +30,9 @@ def fetch(session: Session, what: What, run_id: str | None) -> None:
     from moola_remote.cli.output import Progression, print_fetched
     from moola_remote.fetch import fetch_run
     from moola_remote.results import make_folder
-    from moola_remote.runs import resolve
 
     folder = make_folder(session.project.results_folder)
-    chosen = resolve(session.agent, run_id)
+    chosen = session.find_run(run_id)
     with Progression() as progression:
         fetched = fetch_run(
             session.transport,

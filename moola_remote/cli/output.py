@@ -119,6 +119,8 @@ def show_deploy(session: Session, plan: Plan) -> Deployed:
 
 def amount(size: float) -> str:
     """Bytes in words: ``3.1 MB``."""
+    if size < 1e5:
+        return f"{size / 1e3:.1f} kB"
     return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 

@@ -37,9 +37,8 @@ def logs(session: Session, run_id: str | None, is_following: bool, tail: int | N
       moola-remote logs --tail 20 -f
     """
     from moola_remote.cli.logs import print_log
-    from moola_remote.runs import resolve
 
-    print_log(session, resolve(session.agent, run_id), tail=tail, is_following=is_following)
+    print_log(session, session.find_run(run_id), tail=tail, is_following=is_following)
 
 
 @click.command()
@@ -53,9 +52,8 @@ def attach(session: Session, run_id: str | None) -> None:
       moola-remote attach 20261122-1530
     """
     from moola_remote.cli.follow import watch
-    from moola_remote.runs import resolve
 
-    watch(session, resolve(session.agent, run_id).run_id)
+    watch(session, session.find_run(run_id).run_id)
 
 
 @click.command()
@@ -72,9 +70,8 @@ def cancel(session: Session, run_id: str | None, grace: float | None) -> None:
       moola-remote cancel
     """
     from moola_remote.runs import cancel as cancel_run
-    from moola_remote.runs import resolve
 
-    found = resolve(session.agent, run_id)
+    found = session.find_run(run_id)
     if found.has_ended:
         state, num_killed, said = found, 0, "had ended already"
     else:
