@@ -141,7 +141,10 @@ def test_a_log_can_be_read_whole_or_its_end_or_as_it_grows(local_project: Projec
         _, talk = following.communicate(timeout=30)
     assert following.returncode == 0, talk
     with local_project.running("bash", "-c", f"{PROGRAM} logs | head -1") as piped:
-        assert piped.communicate(timeout=60) == ("recipe calm, data 1\n", "")
+        assert piped.communicate(timeout=60) == (
+            "recipe calm, data 1\n",
+            f"latest run: {run_id}\n",
+        )
 
 
 def test_nothing_is_removed_under_a_run(tmp_path: Path) -> None:
