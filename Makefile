@@ -20,7 +20,7 @@ $(STAMP): pyproject.toml constraints.txt jobs/requirements.txt tests/requirement
 
 # The programs that are not Python's: installed where we may, named where we may not.
 tools:
-	@sh tests/tools.sh
+	@PYTHON=$(PYTHON) sh tests/tools.sh
 
 # The market that stands in where ../shared/data is absent; written once, from a seed.
 data: $(STAMP)
