@@ -692,7 +692,7 @@ def become_job(run: Run, launch: Launch, go: int, errors: int) -> None:
 
 def record_end(run: Run, end: Json) -> None:
     """Write how the job ended; on a disk without any room, as soon as there is some."""
-    while True:
+    while run.path.is_dir():  # a folder that was removed has nobody to tell
         with contextlib.suppress(OSError):
             run.write(".exit.json", end)
             return
@@ -990,7 +990,7 @@ class Supervisor:
         except OSError as err:
             print(f"no manifest: {err}", file=sys.stderr, flush=True)
         self.save()
-        while not self.is_saved:
+        while not self.is_saved and self.run.path.is_dir():
             time.sleep(1.0)
             self.save()
         acknowledge()

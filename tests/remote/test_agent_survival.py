@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -186,3 +187,12 @@ def test_a_new_agent_file_takes_over_what_an_old_one_started(pod: AgentPod) -> N
     old.unlink()
     assert pod.state(run_id)["state"] in ("PREPARING", "QUEUED", "RUNNING")
     assert pod.wait(run_id)["returncode"] == 7
+
+
+def test_a_run_whose_folder_is_removed_leaves_no_process(pod: AgentPod) -> None:
+    run_id = pod.shell("exec sleep 60")
+    pod.wait(run_id, "RUNNING")
+    supervisor, job = pod.process(run_id, "supervisor"), pod.process(run_id, "job")
+    shutil.rmtree(pod.folder(run_id))
+    os.kill(job, signal.SIGKILL)
+    wait_until(lambda: not Path(f"/proc/{supervisor}").exists())
