@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
 from moola_remote import __version__
 from moola_remote.errors import INTERRUPTED, MoolaError
-
-# A traceback is there to be sent to others: no value of such a variable, no such option's word.
-_SECRET_NAMES = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
-_SECRET_WORDS = re.compile(r"(?i)((?:key|token|secret|password|bearer)['\"]?\s*[=: ]\s*)\S{6,}")
-_SHORTEST_SECRET = 6
+from moola_remote.redaction import redact, strike
 
 
 def run(args: Sequence[str] | None) -> int:
@@ -46,7 +39,7 @@ def run(args: Sequence[str] | None) -> int:
 def tell(message: str) -> None:
     """One error on stderr."""
     click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-    click.echo(message, err=True)
+    click.echo(strike(message), err=True)
 
 
 def _path(err: click.UsageError) -> str:
@@ -59,7 +52,7 @@ def _bug(err: Exception) -> str:
 
     from moola_remote.layout import Laptop
 
-    # No argv: a command's words are the user's. Nor local variables.
+    # It is there to be sent: no argv, since a command's words are the user's, no local variables.
     text = f"moola-remote {__version__}, Python {sys.version.split()[0]}, {sys.platform}\n"
     text = redact(text + "".join(traceback.format_exception(err)))
     said = redact(f"a bug of ours, {type(err).__name__}: {' '.join(str(err).split())}")
@@ -73,11 +66,3 @@ def _bug(err: Exception) -> str:
         click.echo(text, err=True)
         return f"{said}; its traceback stands above, {path} can't be written: {unwritable.strerror}"
     return f"{said}; please report it with {path}, which holds the traceback and no secrets"
-
-
-def redact(text: str) -> str:
-    """`text` without the values of secret environment variables, and without the home folder."""
-    for name, value in os.environ.items():
-        if _SECRET_NAMES.search(name) and len(value) >= _SHORTEST_SECRET:
-            text = text.replace(value, "***")
-    return _SECRET_WORDS.sub(r"\1***", text.replace(str(Path.home()), "~"))

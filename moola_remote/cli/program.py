@@ -67,8 +67,14 @@ def _log_to_stderr() -> None:
     """Our own lines alone: paramiko and invoke have much to say that nobody asked for."""
     import logging
 
+    from moola_remote.redaction import strike
+
+    class Formatter(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return strike(super().format(record))
+
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(relativeCreated)6.0f ms  %(message)s"))
+    handler.setFormatter(Formatter("%(relativeCreated)6.0f ms  %(message)s"))
     ours = logging.getLogger("moola_remote")
     ours.addHandler(handler)
     ours.setLevel(logging.INFO)
