@@ -92,7 +92,7 @@ def fetch_run(  # noqa: PLR0913 - each has its own source
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", run_id):
         raise TransferError(f"run {safe(run_id, 80)}: not a run id")
     far = PodFolder(PurePosixPath(agent.root)).run(run_id)
-    content = _manifest_content(transport, agent, run_id, far)
+    content = manifest_content(transport, agent, runs.get_state(agent, run_id))
     files = _chosen(read_manifest(content, run_id).files, what)
     final = dest_root / run_id
     wanted = [file for file in files if not _is_there(final / file.path, file)]
@@ -110,10 +110,13 @@ def fetch_run(  # noqa: PLR0913 - each has its own source
     return Fetched(run_id, final, len(wanted), num_bytes, len(files) - len(wanted), seconds)
 
 
-def _manifest_content(
-    transport: Transport, agent: runs.Agent, run_id: str, far: RunFolder
-) -> bytes:
-    state = runs.get_state(agent, run_id)
+def manifest_content(transport: Transport, agent: runs.Agent, state: runs.RunState) -> bytes:
+    """What a run's ``manifest.json`` holds, as its `state` names it.
+
+    Raises:
+        TransferError: the run goes on, or the manifest is another one, or can't be read.
+    """
+    run_id = state.run_id
     if not state.has_ended:
         raise TransferError(
             f"run {run_id}: still {state.state}; what it writes is complete when it has ended",
@@ -121,6 +124,7 @@ def _manifest_content(
             "`moola-remote cancel` ends it with a last checkpoint",
         )
     expected = state.manifest_sha256 or runs.make_manifest(agent, run_id)
+    far = PodFolder(PurePosixPath(agent.root)).run(run_id)
     content = _read(transport, far.manifest, MAX_MANIFEST_BYTES)
     if hashlib.sha256(content).hexdigest() != expected:
         raise TransferError(f"run {run_id}: manifest.json is not the one that state.json names")

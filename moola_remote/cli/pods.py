@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from moola_remote.cli.loss import force_option, refuse_loss
 from moola_remote.errors import ConfigError, LimitError
 from moola_remote.session import Session
 
@@ -28,57 +29,57 @@ def up(session: Session) -> None:
 
 
 @click.command()
+@force_option
 @click.pass_obj
-def stop(session: Session) -> None:
-    """Stop the pod; what is on it stays. A job of the local pod runs on.
+def stop(session: Session, force: bool) -> None:
+    """Stop the pod; refused while a run goes on, or while anything on it has no copy here.
 
     \b
     Example:
       moola-remote stop
     """
+    if not force and session.provider.status().state == "up":
+        refuse_loss(session, "stop")
+    session.close()
     session.provider.stop()
     _tell(session, "stopped", f"its files stay; {session.command} up starts it again")
 
 
 @click.command()
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@force_option
 @click.pass_obj
-def down(session: Session, yes: bool) -> None:
-    """Remove the pod and everything on it; refused while a run goes on.
+def down(session: Session, yes: bool, force: bool) -> None:
+    """Remove the pod and everything on it.
+
+    Refused while a run goes on, or while anything on it has no verified copy here.
 
     \b
     Example:
       moola-remote down
     """
-    if session.provider.status().state == "absent":
+    state = session.provider.status().state
+    if state == "absent":
         _tell(session, "absent", "there was nothing to remove")
         return
-    if session.provider.status().state != "foreign":
-        _guard_runs(session, is_asking=not yes)
+    if state == "stopped" and not force and session.pod.provider != "local":
+        raise LimitError(
+            f"pod {session.pod.name}: stopped, so that what is on it can't be looked at",
+            f"{session.command} up, then fetch; or {session.command} down --force",
+        )
+    if state != "foreign":
+        if not force:
+            refuse_loss(session, "down")
+        _ask(session, is_asking=not yes)
     session.close()
     session.provider.down(remove_data=True)
     _tell(session, "removed", "with every run on it")
 
 
-def _guard_runs(session: Session, *, is_asking: bool) -> None:
-    """Nothing is removed under a run, nor, unasked, what was not fetched."""
-    from moola_remote.results import fetched
-    from moola_remote.runs import list_runs
-
-    runs = list_runs(session.agent)
-    alive = [run for run in runs if not run.has_ended]
-    if alive:
-        raise LimitError(
-            f"pod {session.pod.name}: run {alive[-1].run_id} is {alive[-1].state}",
-            f"{session.command} cancel {alive[-1].run_id}, or wait for its end",
-        )
+def _ask(session: Session, *, is_asking: bool) -> None:
     if not is_asking:
         return
-    here = {path.name for path in fetched(session.project.results_folder)}
-    num_lost = len([run for run in runs if run.run_id not in here])
-    question = (
-        f"Remove pod {session.pod.name} with {len(runs)} runs, {num_lost} of them not fetched?"
-    )
+    question = f"Remove pod {session.pod.name} and everything on it?"
     if not sys.stdin.isatty():
         raise click.UsageError(f"{question} Nobody is there to answer, expected --yes")
     click.confirm(question, abort=True, err=True)

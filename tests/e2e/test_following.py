@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.projects import PROGRAM, Project, make_project
+from tests.projects import PROGRAM, Project
 from tests.remote.pods import AgentPod
-from tests.servers import running_local_pod
 
 pytestmark = pytest.mark.e2e
 HANG = ("--set", "end=hang", "--epochs", "1")
@@ -145,18 +144,3 @@ def test_a_log_can_be_read_whole_or_its_end_or_as_it_grows(local_project: Projec
             "recipe calm, data 1\n",
             f"latest run: {run_id}\n",
         )
-
-
-def test_nothing_is_removed_under_a_run(tmp_path: Path) -> None:
-    (tmp_path / "state").mkdir()
-    with running_local_pod(tmp_path / "state" / "local-pod"):
-        project = make_project(tmp_path / "project", tmp_path / "state")
-        run_id = detached(project, *HANG)
-        assert f"moola-remote cancel {run_id}" in project.refused(14, "down", "--yes")
-        project.ok("cancel", "--grace", "0")
-        assert "1 of them not fetched" in project.refused(2, "down")
-        assert "local: removed" in project.ok("down", "--yes")
-        assert "nothing to remove" in project.ok("down")
-        assert [path.name for path in (tmp_path / "state" / "local-pod").iterdir()] == [
-            "server.lock"
-        ]

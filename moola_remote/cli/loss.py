@@ -1,0 +1,77 @@
+"""What `stop`, `down` and `clean` ask: nothing goes that has no verified copy here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from moola_remote.errors import LimitError, UnreachableError
+from moola_remote.session import Session
+
+if TYPE_CHECKING:
+    from moola_remote.runs import RunState
+    from moola_remote.unsaved import Unsaved
+
+MAX_LISTED = 20
+
+force_option = click.option(
+    "--force", is_flag=True, help="Even if that loses what has no copy here; nothing is looked at."
+)
+
+
+def refuse_loss(session: Session, verb: str, states: Sequence[RunState] | None = None) -> None:
+    """List what would be lost on stderr, and refuse; nothing happens where nothing would be.
+
+    Args:
+        session: the project and its pod.
+        verb: what the user asked for.
+        states: the runs that it would concern; None are all of the pod.
+
+    Raises:
+        LimitError: something would be lost.
+        UnreachableError: the pod can't be asked.
+    """
+    from moola_remote.runs import list_runs
+    from moola_remote.unsaved import find_unsaved
+
+    try:
+        found = find_unsaved(
+            session.transport,
+            session.agent,
+            list_runs(session.agent) if states is None else states,
+            session.project.results_folder,
+            cache=session.laptop.hash_cache,
+        )
+    except UnreachableError as err:
+        unseen = f"{session.command} {verb} --force does it unseen"
+        raise UnreachableError(f"{err.message}; so what would be lost isn't known", unseen) from err
+    if found:
+        _list(found)
+        raise _refusal(session, verb, found)
+
+
+def _list(found: Sequence[Unsaved]) -> None:
+    from moola_remote.cli.output import amount
+
+    for one in found[-MAX_LISTED:]:
+        named = ", ".join(one.paths[:3]) + (", ..." if len(one.paths) > 3 else "")
+        words = f"{one.run_id}: {one.why}, {amount(one.bytes)}"
+        click.echo(f"would be lost, {words}{': ' if named else ''}{named}", err=True)
+    if len(found) > MAX_LISTED:
+        click.echo(f"would be lost, {len(found) - MAX_LISTED} older runs", err=True)
+
+
+def _refusal(session: Session, verb: str, found: Sequence[Unsaved]) -> LimitError:
+    from moola_remote.cli.output import amount
+
+    size = amount(sum(one.bytes for one in found))
+    if len(found) == 1:
+        told = f"run {found[0].run_id} has {size} without a verified copy here"
+    else:
+        told = f"{len(found)} runs have {size} without a verified copy here"
+    alive = [one.run_id for one in found if not one.has_ended]
+    mend = f"cancel {alive[-1]}" if alive else f"fetch all {found[-1].run_id}"
+    cure = f"{session.command} {mend}, or {verb} --force"
+    return LimitError(f"pod {session.pod.name}: {told}", cure)

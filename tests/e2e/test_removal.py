@@ -1,0 +1,56 @@
+"""Nothing is stopped or removed that has no verified copy on the laptop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.projects import Project, make_project
+from tests.servers import running_local_pod
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[Project]:
+    """A project with an embedded pod of its own, which may be stopped and removed."""
+    (tmp_path / "state").mkdir()
+    with running_local_pod(tmp_path / "state" / "local-pod"):
+        yield make_project(tmp_path / "project", tmp_path / "state")
+
+
+def test_a_pod_is_stopped_and_removed_once_everything_was_fetched(alone: Project) -> None:
+    hung = alone.ok("train", "--detach", "--set", "end=hang", "--epochs", "1").strip()
+    for verb in ("stop", "down"):
+        line = alone.refused(14, verb)
+        assert f"run {hung} has " in line
+        assert line.endswith(f"moola-remote cancel {hung}, or {verb} --force")
+    alone.ok("cancel", "--grace", "0")
+
+    folder = Path(alone.ok("fetch", "logs").splitlines()[0])
+    done = alone.run("stop")
+    assert done.returncode == 14
+    assert "would be lost" in done.stderr
+    assert "files are not here" in done.stderr
+    assert f"fetch all {hung}" in done.stderr
+    alone.ok("fetch", "all")
+    alone.ok("stop")
+
+    (folder / "log").write_text("of mine")  # a copy that was changed is none
+    assert ": log" in alone.run("down", "--yes").stderr
+    (folder / "log").unlink()
+    alone.ok("fetch", "all")
+    assert "expected --yes" in alone.refused(2, "down")
+    assert "local: removed" in alone.ok("down", "--yes")
+    assert "nothing to remove" in alone.ok("down")
+    left = [path.name for path in (alone.state / "local-pod").iterdir()]
+    assert left == ["server.lock"]
+
+
+def test_force_stops_and_removes_what_was_not_fetched(alone: Project) -> None:
+    alone.ok("run", "--", "echo", "said")
+    alone.refused(14, "down", "--yes")
+    alone.ok("stop", "--force")
+    assert "local: removed" in alone.ok("down", "--yes", "--force")
