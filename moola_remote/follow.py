@@ -84,10 +84,12 @@ class Journal:
 
     def write(self, file: FileName, offset: int, data: bytes) -> None:
         """Put bytes where they belong; another follower may have put the same ones there."""
-        with _writing(self.folder):
+        try:
             while data:
                 written = os.pwrite(self._fds[file], data, offset)
                 data, offset = data[written:], offset + written
+        except OSError as err:
+            raise _unwritable(self.folder, err) from err
 
     def generation(self, file: FileName) -> str | None:
         """Which file on the pod this is, or None where nothing is known."""
@@ -119,7 +121,11 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as err:
-        raise LimitError(f"{folder}: can't be written, {err.strerror}") from err
+        raise _unwritable(folder, err) from err
+
+
+def _unwritable(folder: Path, err: OSError) -> LimitError:
+    return LimitError(f"{folder}: can't be written, {err.strerror}")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from moola_remote.dial import ListeningSocket
 from moola_remote.errors import ConfigError, MoolaError, UnreachableError
 from moola_remote.providers import Endpoint
 from moola_remote.transport import connect
@@ -146,3 +147,17 @@ def test_connecting_says_nothing_without_verbose(
     logging.getLogger("paramiko")
     _refusal(_with_key(endpoint, _keygen(tmp_path / "other")), tmp_path)
     assert capfd.readouterr() == ("", "")
+
+
+def test_what_was_read_ahead_is_handed_out_in_the_pieces_that_are_asked_for() -> None:
+    near, far = socket.socketpair()
+    with near, far:
+        listening = ListeningSocket(near)
+        far.sendall(b"head and the rest")
+        assert listening.recv(4) == b"head"
+        heard_at = listening.heard_at
+        assert (listening.recv(9), listening.recv(99)) == (b" and the ", b"rest")
+        assert listening.heard_at == heard_at
+        far.sendall(b"more")
+        far.close()
+        assert (listening.recv(99), listening.recv(99)) == (b"more", b"")
