@@ -1,0 +1,1 @@
+"""Pods of RunPod, through its REST API v2 alone."""

@@ -1,0 +1,372 @@
+"""A thin client of RunPod's REST API v2: one method a call, each failure one line.
+
+What may be repeated is repeated: reading and deleting after any failure, everything else only where
+the API says that it did nothing (429) or was not reached. After any other failure of a call that
+changes something, nobody but the API's own list knows whether it was done: `UnansweredError`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Literal, TypeAlias, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import ValidationError
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_random_exponential,
+)
+
+from moola_remote import __version__
+from moola_remote.errors import (
+    ConfigError,
+    LimitError,
+    MoolaError,
+    NoCapacityError,
+    UnreachableError,
+)
+from moola_remote.providers.runpod.models import Answer, Billing, GpuType, GpuTypes, Pod, PodList
+from moola_remote.screen import safe
+
+logger = logging.getLogger(__name__)
+
+API = "https://api.runpod.io"
+# Cloudflare in front of the API refuses those of HTTP libraries.
+USER_AGENT = f"moola-remote/{__version__}"
+TIMEOUT_S = 30.0
+ATTEMPTS = 6
+MAX_WAIT_S = 60.0
+MAX_ANSWER_BYTES = 16 * 2**20
+MAX_SAID = 300
+
+Cloud: TypeAlias = Literal["SECURE", "COMMUNITY"]
+Action: TypeAlias = Literal["start", "stop"]
+Source: TypeAlias = Literal["container", "system"]
+Sleep: TypeAlias = Callable[[float], None]
+
+_Answer = TypeVar("_Answer", bound=Answer)
+_HTML_TITLE = re.compile(r"<title>([^<]*)</title>", re.IGNORECASE)
+
+
+class UnansweredError(UnreachableError):
+    """No answer, or none of the API's own: the call may have been carried out or not.
+
+    Args:
+        message: as every error's.
+        was_sent: False where the API was not even reached.
+    """
+
+    def __init__(self, message: str, *, was_sent: bool = True) -> None:
+        super().__init__(message, "see https://uptime.runpod.io, or try again later")
+        self.was_sent = was_sent
+
+
+class BusyError(UnreachableError):
+    """Too many requests; `retry_after_s` is what the API asks for, None where it says nothing."""
+
+    def __init__(self, message: str, retry_after_s: float | None) -> None:
+        super().__init__(message, "try again in a minute")
+        self.retry_after_s = retry_after_s
+
+
+class RefusedError(ConfigError):
+    """The API understood, and says no; `status` is HTTP's."""
+
+    def __init__(self, message: str, cure: str, status: int) -> None:
+        super().__init__(message, cure)
+        self.status = status
+
+
+class RunpodClient:
+    """The calls that we need; use it as a context manager.
+
+    Args:
+        key: the API key; it travels in a header, and is in no message.
+        base_url: of the API, without ``/v2``.
+        sleep: waits between two attempts.
+        transport: instead of the network.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        base_url: str = API,
+        *,
+        sleep: Sleep = time.sleep,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._http = httpx.Client(
+            base_url=base_url,
+            headers={"Authorization": f"Bearer {key}", "User-Agent": USER_AGENT},
+            timeout=TIMEOUT_S,
+            transport=transport,
+        )
+        self._sleep = sleep
+
+    def __enter__(self) -> RunpodClient:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.close()
+
+    def pods(self) -> list[Pod]:
+        """Every pod of the account; filters are ours: the API ignores what it doesn't know."""
+        found: list[Pod] = []
+        cursor: str | None = None
+        while True:
+            page = self._read(PodList, "/v2/pods", {"cursor": cursor} if cursor else {})
+            found += page.pods
+            if not page.pagination.has_next_page or page.pagination.next_cursor in (None, cursor):
+                return found
+            cursor = page.pagination.next_cursor
+
+    def pod(self, pod_id: str) -> Pod | None:
+        """One pod; None where there is none (any more)."""
+        try:
+            return self._read(Pod, f"/v2/pods/{pod_id}")
+        except RefusedError as err:
+            if err.status == httpx.codes.NOT_FOUND:
+                return None
+            raise
+
+    def create(self, body: Mapping[str, Any]) -> Pod:
+        """Make a pod; it is never asked for twice.
+
+        Raises:
+            NoCapacityError: nothing to rent under these conditions; perhaps under others.
+            UnansweredError: look by its name whether it was made.
+        """
+        return _parse(Pod, self._call("POST", "/v2/pods", body))
+
+    def act(self, pod_id: str, action: Action) -> None:
+        """Start or stop a pod; how it stands then is to be read.
+
+        Raises:
+            NoCapacityError: its host has no free GPU.
+            RefusedError: the pod is in no state for it (409), or is gone (404).
+            UnansweredError: read how it stands.
+        """
+        self._call("POST", f"/v2/pods/{pod_id}/action", {"action": action})
+
+    def delete(self, pod_id: str) -> None:
+        """Remove a pod and its disk; one that is gone already is no error."""
+        try:
+            self._call("DELETE", f"/v2/pods/{pod_id}")
+        except RefusedError as err:
+            if err.status != httpx.codes.NOT_FOUND:
+                raise
+
+    def gpu_types(self) -> list[GpuType]:
+        """The catalog, without stock."""
+        return self._read(GpuTypes, "/v2/catalog/gpus").gpus
+
+    def gpu_type(self, gpu: str, cloud: Cloud, *, count: int, min_cuda: str) -> GpuType:
+        """Prices and stock of one type on one cloud; the stock is a hint, no reservation."""
+        asked = {
+            "include": "AVAILABILITY",
+            "product": "POD",
+            "cloud": cloud,
+            "count": str(count),
+            "minCudaVersion": min_cuda,
+        }
+        return self._read(GpuType, f"/v2/catalog/gpus/{quote(gpu, safe='')}", asked)
+
+    def billing(self, pod_id: str | None = None, *, days: int = 30) -> Billing:
+        """What was billed, a record a pod and day."""
+        asked = {"bucketSize": "day", "lastN": str(days), **({"podId": pod_id} if pod_id else {})}
+        return self._read(Billing, "/v2/billing/pods", asked)
+
+    def log(
+        self,
+        pod_id: str,
+        source: Source,
+        *,
+        tail: int = 1000,
+        silence_s: float = 1.5,
+        limit_s: float = 10.0,
+    ) -> list[str]:
+        """The last lines of a log as it is now, oldest first.
+
+        The stream never ends, marks no end of what is old, and sends not even a header before its
+        first line: silence is the only end. The newest lines may be missing, until it is read anew.
+        """
+        give_up = time.monotonic() + limit_s
+        lines: list[str] = []
+        asked = {"source": source, "tail": str(tail)}
+        timeout = httpx.Timeout(TIMEOUT_S, read=silence_s)
+        try:
+            with self._http.stream(
+                "GET", f"/v2/pods/{pod_id}/logs", params=asked, timeout=timeout
+            ) as response:
+                if not response.is_success:
+                    response.read()
+                    raise _failure(response, f"logs of {pod_id}")
+                for line in response.iter_lines():
+                    lines += _log_line(line)
+                    if time.monotonic() > give_up:
+                        break
+        except httpx.ReadTimeout:
+            pass
+        except httpx.TransportError as err:
+            logger.info("log of %s: %s", pod_id, err)
+        return lines
+
+    def may_write(self) -> bool:
+        """Whether the key may change pods: asked with an action on a pod that does not exist."""
+        try:
+            self._call("POST", "/v2/pods/moola-doctor/action", {"action": "stop"})
+        except RefusedError as err:
+            return err.status != httpx.codes.FORBIDDEN
+        return True
+
+    def _read(
+        self, model: type[_Answer], path: str, params: Mapping[str, str] | None = None
+    ) -> _Answer:
+        return _parse(model, self._call("GET", path, params=params))
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        params: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """One call, repeated where it may be.
+
+        Raises:
+            MoolaError: by the decision table of the API.
+        """
+
+        def is_to_repeat(error: BaseException) -> bool:
+            if isinstance(error, UnansweredError):
+                return method != "POST" or not error.was_sent
+            return isinstance(error, BusyError)
+
+        attempts = Retrying(
+            retry=retry_if_exception(is_to_repeat),
+            wait=_wait_s,
+            stop=stop_after_attempt(ATTEMPTS),
+            sleep=self._sleep,
+            reraise=True,
+        )
+        return attempts(self._once, method, path, body, params)
+
+    def _once(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        params: Mapping[str, str] | None,
+    ) -> httpx.Response:
+        what = f"{method} {path}"
+        started = time.monotonic()
+        try:
+            response = self._http.request(method, path, json=body, params=params)
+        except httpx.TransportError as err:
+            was_sent = not isinstance(err, httpx.ConnectError | httpx.ConnectTimeout)
+            said = safe(str(err)) or type(err).__name__
+            raise UnansweredError(f"RunPod: {what}: {said}", was_sent=was_sent) from err
+        took_ms = 1000 * (time.monotonic() - started)
+        request_id = safe(response.headers.get("x-request-id", "-"), 80)
+        logger.info("%s: %d in %.0f ms, %s", what, response.status_code, took_ms, request_id)
+        if not response.is_success:
+            raise _failure(response, what)
+        return response
+
+
+_backoff_s = wait_random_exponential(multiplier=0.5, max=15.0)
+
+
+def _wait_s(attempt: RetryCallState) -> float:
+    error = attempt.outcome.exception() if attempt.outcome else None
+    asked = error.retry_after_s if isinstance(error, BusyError) else None
+    return _backoff_s(attempt) if asked is None else min(asked, MAX_WAIT_S)
+
+
+def _parse(model: type[_Answer], response: httpx.Response) -> _Answer:
+    what = f"{response.request.method} {response.request.url.path}"
+    if len(response.content) > MAX_ANSWER_BYTES:
+        raise UnansweredError(f"RunPod: {what}: an answer of {len(response.content)} bytes")
+    try:
+        return model.model_validate_json(response.content)
+    except ValidationError as err:
+        first = err.errors(include_url=False, include_context=False)[0]
+        key = safe(".".join(map(str, first["loc"])), 60) or "its answer"
+        raise UnansweredError(
+            f"RunPod: {what}: not an answer of API v2, {key}: {first['msg'].lower()}"
+        ) from err
+
+
+def _failure(response: httpx.Response, what: str) -> MoolaError:
+    """What an answer that is no success means to us, in one line."""
+    status, said = response.status_code, _said(response)
+    message = f"RunPod: {what}: {status} {said}"
+    if status == httpx.codes.TOO_MANY_REQUESTS:
+        after = response.headers.get("retry-after", "")
+        return BusyError(message, float(after) if after.isdigit() else None)
+    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        return UnansweredError(message)
+    if status == httpx.codes.PAYMENT_REQUIRED:
+        return LimitError(message, "add credit at console.runpod.io, one hour's price at least")
+    if status == httpx.codes.BAD_REQUEST and response.request.method == "POST":
+        return NoCapacityError(message, "try another GPU, cloud or data centre, or later")
+    return RefusedError(message, _CURES.get(status, ""), status)
+
+
+_CURES = {
+    400: "correct the pod's file",
+    401: "make a key at console.runpod.io, Settings, API keys; set it as RUNPOD_API_KEY",
+    403: "give the API key the permission `All` (console.runpod.io, Settings, API keys)",
+    404: "see what there is with: moola-remote pods",
+    409: "look again in a minute with: moola-remote pods",
+    410: "this API has been retired: upgrade moola-remote, or correct the API's address",
+    422: "correct the pod's file",
+}
+
+
+def _said(response: httpx.Response) -> str:
+    """What a body says, whether it is the API's JSON, a proxy's HTML, or plain text."""
+    text = response.text[: 64 * 1024]
+    try:
+        problem = json.loads(text)
+    except ValueError:
+        problem = None
+    if isinstance(problem, dict):
+        errors = problem.get("errors")
+        words = [str(error) for error in errors[:3]] if isinstance(errors, list) else []
+        head = problem.get("detail") or problem.get("title") or problem.get("error") or ""
+        return safe(": ".join([str(head), *words]), MAX_SAID)
+    title = _HTML_TITLE.search(text)
+    if title:
+        return f"(from a proxy) {safe(title.group(1).strip(), MAX_SAID)}"
+    return safe(" ".join(text.split()), MAX_SAID) or "(no text)"
+
+
+def _log_line(line: str) -> list[str]:
+    """The text of a ``data:`` line; nothing of any other."""
+    if not line.startswith("data:"):
+        return []
+    try:
+        record = json.loads(line.removeprefix("data:"))
+    except ValueError:
+        return []
+    text = record.get("line") if isinstance(record, dict) else None
+    return [safe(text, 2000)] if isinstance(text, str) else []
