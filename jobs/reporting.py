@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import platform
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +42,16 @@ def run_event(loaded: Loaded) -> dict[str, Any]:
             "test": len(loaded.test) if loaded.test else 0,
         },
         "tasks": list(recipe.model.tasks),
+        "versions": versions(),
     }
+
+
+def versions() -> dict[str, str]:
+    """Of Python, of its system, and of the packages that decide what a run gives."""
+    packages = ("torch", "numpy", "numba", "pyarrow", "scikit-learn")
+    known = {"python": platform.python_version(), "system": platform.platform()}
+    known |= {name: metadata.version(name) for name in packages}
+    return known | ({"cuda": torch.version.cuda} if torch.version.cuda else {})
 
 
 def num_parameters(loaded: Loaded) -> int:
@@ -208,17 +219,24 @@ def draw_pictures(loaded: Loaded, folder: Path, predictions: Predictions | None)
 
 
 def predictions_table(parts: list[tuple[str, Windows, Predictions, Decoded]]) -> pa.Table:
-    """A row a window: the found span (half-open, empty where none), confidence, probabilities."""
+    """A row a window: what is true, what was found, and the bars; columns: docs/protocol.md."""
     tables = []
     for side, windows, predictions, decoded in parts:
+        inside = span_mask(windows.spans, windows.bars.shape[1])
         columns: dict[str, Any] = {
             "window_id": [str(name) for name in windows.window_id],
             "side": [side] * len(windows),
+            "group": windows.group,
+            "start_time": windows.start_time,
             "start": decoded.spans[:, 0],
             "stop": decoded.spans[:, 1],
             "confidence": decoded.confidence,
             "true_start": windows.spans[:, 0],
             "true_stop": windows.spans[:, 1],
+            "true_type": windows.types,
+            "said_bars": decoded.mask.sum(axis=1),
+            "hit_bars": (decoded.mask & inside).sum(axis=1),
+            "bars": list(windows.bars.reshape(len(windows), -1).astype(np.float32)),
             "span_probs": list(predictions.span_probs.astype(np.float32)),
         }
         if predictions.type_probs is not None:

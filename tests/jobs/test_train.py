@@ -97,7 +97,7 @@ def test_its_events_have_the_keys_of_the_protocol(whole_run: Path) -> None:
     events = _events(whole_run)
     assert set(events[0]) == {
         *("schema", "t", "kind", "recipe", "device", "seed", "epochs", "num_parameters"),
-        *("num_features", "windows", "tasks"),
+        *("num_features", "windows", "tasks", "versions"),
     }
     assert (events[0]["kind"], events[0]["recipe"]) == ("run", "jade")
     assert sum(event["kind"] == "epoch" for event in events) == 30
@@ -135,6 +135,14 @@ def test_its_predictions_are_a_row_a_validation_window(whole_run: Path) -> None:
     table = pq.read_table(whole_run / "artifacts" / "predictions.parquet")
     assert len(table) == _events(whole_run)[0]["windows"]["validation"]
     assert len(table["span_probs"][0]) == 105
+    assert len(table["bars"][0]) == 4 * 105
+    hits, said = (sum(table[name].to_pylist()) for name in ("hit_bars", "said_bars"))
+    true = sum(
+        row["true_stop"] - row["true_start"]
+        for row in table.select(["true_start", "true_stop"]).to_pylist()
+    )
+    f1 = json.loads((whole_run / "result.json").read_text())["scores"]["validation"]["f1"]
+    assert 2 * hits / (said + true) == pytest.approx(f1["value"], abs=1e-12)
 
 
 def test_a_run_that_is_stopped_and_killed_ends_bit_identical(
