@@ -1,9 +1,10 @@
 """One change at a time, judged by cross-validation on train_210; the tables of docs/results.md.
 
-    python benchmarks/ablation.py [--only WORD] [--repeats N]
+    python benchmarks/ablation.py [--table faults] [--only WORD] [--repeats N] [--encoder RUN]
 
-The first table removes the seed's faults one after the other, each row keeping those before it. The
-second takes one part away from `jade`. No test file is read.
+`faults` removes the seed's faults one after the other, each row keeping those before it. `more`
+adds one thing to the last of those rows. `parts` changes one part of `jade` or `jade-ensemble`. No
+test file is read. Rows with a pre-trained encoder need the folder of a run of the recipe pretrain.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[1]
-SHOWN = ("f1", "iou50", "type_f1", "ece")
+SHOWN = ("f1", "iou50", "average_precision", "type_f1", "ece")
+ENCODER = "model.encoder={encoder}"
 
 
 class Row(NamedTuple):
@@ -30,70 +31,95 @@ class Row(NamedTuple):
     changes: tuple[str, ...] = ()
 
 
-def _steps() -> list[Row]:
-    """The seed's run, then one fault less in each row."""
-    steps = [
-        ("seed, random split: leaks", ()),
-        ("+ grouped and purged split", ("split.kind=grouped", "split.purge=true")),
-        ("+ span loss on logits, pos_weight 13.1", ("loss.span=logits", "loss.pos_weight=13.1")),
-        ("+ threshold chosen on validation", ("decoder.choose=true",)),
-        ("+ 40 epochs", ("training.epochs=40",)),
-        ("+ best single span", ("decoder.kind=best_span", "loss.pos_weight=1")),
-        ("+ countdown on the scale of the others", ("targets.countdown_scale=20",)),
-        ("+ soft targets", ("targets.span_edge_width=0.5",)),
-        ("+ per-bar edges, no pooled pointer", ("model.tasks=[type, span, countdown, edges]",)),
-        ("+ uniqueness weights", ("split.uniqueness_weights=true",)),
-        ("+ reflection", ("training.reflection=true",)),
-        ("+ lighter dropout", ("model.input_dropout=0.1", "model.head_dropout=0.3")),
-    ]
-    rows, changes = [], ()
-    for name, added in steps:
-        changes += added
-        rows.append(Row(name, "seed", changes))
-    return rows
+FAULTS = (
+    ("seed, random split: leaks", ()),
+    ("+ grouped and purged split", ("split.kind=grouped", "split.purge=true")),
+    ("+ span loss on logits", ("loss.span=logits",)),
+    ("+ pos_weight 13.1", ("loss.pos_weight=13.1",)),
+    ("+ threshold chosen on validation", ("decoder.choose=true",)),
+    ("+ countdown on the scale of the others", ("targets.countdown_scale=20",)),
+    ("+ best single span", ("decoder.kind=best_span",)),
+    ("+ soft targets", ("targets.span_edge_width=0.5",)),
+    ("+ per-bar edges, no pooled pointer", ("model.tasks=[type, span, countdown, edges]",)),
+    ("+ uniqueness weights", ("split.uniqueness_weights=true",)),
+    ("+ reflection", ("training.reflection=true",)),
+    ("+ lighter dropout", ("model.input_dropout=0.1", "model.head_dropout=0.3")),
+    ("+ 40 epochs", ("training.epochs=40",)),
+)
+MENDED = tuple(change for _, changes in FAULTS for change in changes)
+RECROPPED = ("data.crops={number: 4}",)
 
-
-PARTS = [
-    Row("jade", "jade"),
-    Row("jade-ensemble (linear, 8 units)", "jade-ensemble"),
-    Row("jade without reflection", "jade", ("training.reflection=false", "model.symmetric=false")),
-    Row("jade with windows shifted by 52 too", "jade", ("data.offsets=[-52, 0, 52]",)),
-    Row("jade, smoothed label only", "jade", ("loss.choice_soft_share=1",)),
-    Row("jade, hidden run only", "jade", ("loss.choice_soft_share=0",)),
-    Row("jade, ends without noise", "jade", ("model.end_noise=[1.0]",)),
-    Row("jade, volatility of 10 bars", "jade", ("candidates.unit={bars: 10}",)),
-    Row("jade, volatility of 100 bars", "jade", ("candidates.unit={bars: 100}",)),
-    Row("jade, without uniqueness weights", "jade", ("split.uniqueness_weights=false",)),
-]
+TABLES = {
+    "faults": [
+        Row(FAULTS[i][0], "seed", tuple(c for _, changes in FAULTS[: i + 1] for c in changes))
+        for i in range(len(FAULTS))
+    ],
+    "more": [
+        Row("random split: leaks", "seed", (*MENDED, "split.kind=random", "split.purge=false")),
+        Row(
+            "CRF and Viterbi, no best span",
+            "seed",
+            (*MENDED, *("model.crf=true", "decoder.kind=viterbi")),
+        ),
+        Row("encoder pre-trained", "seed", (*MENDED, ENCODER)),
+        Row("re-cropped, 4 crops a window", "seed", (*MENDED, *RECROPPED)),
+        Row("the last 4 checkpoints as one", "seed", (*MENDED, "ensemble.checkpoints=4")),
+        Row("5 seeds as one", "seed", (*MENDED, "ensemble.seeds=5")),
+    ],
+    "parts": [
+        Row("jade", "jade"),
+        Row("jade-ensemble (linear, 8 units)", "jade-ensemble"),
+        Row("jade-ensemble, one unit", "jade-ensemble", ("ensemble.units=[]",)),
+        Row("jade, best single span", "jade", ("decoder.kind=best_span", "decoder.choose=true")),
+        Row("jade, encoder pre-trained", "jade", (ENCODER,)),
+        Row("jade, 5 seeds as one", "jade", ("ensemble.seeds=5",)),
+        Row("jade, the last 4 checkpoints as one", "jade", ("ensemble.checkpoints=4",)),
+        Row("jade, re-cropped", "jade", RECROPPED),
+        Row("jade-ensemble, re-cropped", "jade-ensemble", RECROPPED),
+        Row("jade, blind to the place", "jade", ("candidates.place=false",)),
+        Row("jade-ensemble, blind to the place", "jade-ensemble", ("candidates.place=false",)),
+        Row("jade, no reflection", "jade", ("training.reflection=false", "model.symmetric=false")),
+        Row("jade, windows shifted by 52 too", "jade", ("data.offsets=[-52, 0, 52]",)),
+        Row("jade, smoothed label only", "jade", ("loss.choice_soft_share=1",)),
+        Row("jade, hidden run only", "jade", ("loss.choice_soft_share=0",)),
+        Row("jade, ends without noise", "jade", ("model.end_noise=[1.0]",)),
+        Row("jade, volatility of 10 bars", "jade", ("candidates.unit={bars: 10}",)),
+        Row("jade, volatility of 100 bars", "jade", ("candidates.unit={bars: 100}",)),
+        Row("jade, no uniqueness weights", "jade", ("split.uniqueness_weights=false",)),
+    ],
+}
 
 
 def main() -> int:
-    """Run every row, two at a time."""
+    """Run every row, one after the other."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="../shared/data")
+    parser.add_argument("--table", choices=tuple(TABLES), action="append", help="all three")
     parser.add_argument("--only", default="", help="rows whose name has this word")
     parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--encoder", type=Path, help="folder of a run of the recipe pretrain")
     arguments = parser.parse_args()
-    for title, rows in (("fault", _steps()), ("part", PARTS)):
-        chosen = [row for row in rows if arguments.only in row.name]
-        print(
-            f"\n| {title} | bar F1 | IoU ≥ 0.5 | type F1 | ECE | time |\n|---|---|---|---|---|---|"
-        )
-        with ThreadPoolExecutor(2) as pool:
-            for line in pool.map(lambda row: judge(row, arguments), chosen):
-                print(line, flush=True)
+    for table in arguments.table or TABLES:
+        print(f"\n| {table} | {' | '.join(SHOWN)} | time |\n|{'---|' * (len(SHOWN) + 2)}")
+        for row in TABLES[table]:
+            if arguments.only in row.name:
+                print(judge(row, arguments), flush=True)
     return 0
 
 
 def judge(row: Row, arguments: argparse.Namespace) -> str:
     """A line of the table."""
+    if ENCODER in row.changes and arguments.encoder is None:
+        return f"| {row.name} | not run: give --encoder |"
+    encoder = "" if arguments.encoder is None else arguments.encoder.resolve()
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "scores.json"
         argv = [sys.executable, "-m", "jobs.crossval", "--data", arguments.data, "--out", str(out)]
         argv += ["--config", f"configs/train/{row.recipe}.yaml"]
         argv += ["--repeats", str(arguments.repeats)]
-        argv += [word for change in row.changes for word in ("--set", change)]
+        for change in row.changes:
+            argv += ["--set", change.replace("{encoder}", str(encoder))]
         done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             return f"| {row.name} | failed: {done.stderr.strip().splitlines()[-1]} |"

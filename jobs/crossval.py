@@ -14,7 +14,6 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,14 +23,15 @@ from moola_core.config import Recipe, load_recipe
 from moola_core.events import write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
 
     from moola_core.artifacts import TrainedModel
     from moola_core.comparison import Answers
-    from moola_core.spans import FloatArray
     from moola_core.windows import Windows
 
-    JudgeFold = Callable[[Windows, Windows, Recipe], dict[str, dict[str, FloatArray]]]
+    Fit = Callable[[Windows, Windows, Recipe], TrainedModel]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -57,53 +57,49 @@ def crossval(arguments: argparse.Namespace) -> None:
 
     name = recipe.data.labelled.as_posix()
     windows, entry = read_file(data_folder(arguments.data), name, skip_bad=arguments.skip_bad)
-    device = find_device(arguments.device)
     began = time.monotonic()
-    judge_fold = partial(_answer, device=device, with_trees=arguments.trees)
+    data_dir, device = data_folder(arguments.data), find_device(arguments.device)
+    fit = partial(_fit, device=device, data_dir=data_dir)
     repeats = [
-        _one_repeat(windows, recipe, arguments.folds, seed, judge_fold)
-        for seed in range(arguments.repeats)
+        _one_repeat(windows, recipe, arguments, seed, fit) for seed in range(arguments.repeats)
     ]
-    from moola_core.comparison import compare, table_lines
+    from moola_core.comparison import compare, reliability_lines, reliability_of, table_lines
 
     table = compare(repeats, windows.group, "recipe")
+    reliable = reliability_of(repeats, "recipe")
     print(f"{time.monotonic() - began:.0f} s, {arguments.repeats} x {arguments.folds} models")
-    print("\n".join(table_lines(table)))
+    print("\n".join([*table_lines(table), *reliability_lines(reliable)]))
     if arguments.out is not None:
         keys = {"recipe": recipe.model_dump(mode="json"), "file": entry}
-        write_json(arguments.out, {**keys, "overrides": arguments.overrides, "scores": table})
+        keys |= {"overrides": arguments.overrides, "scores": table, "reliability": reliable}
+        write_json(arguments.out, keys)
 
 
 def _one_repeat(
-    windows: Windows, recipe: Recipe, num_folds: int, seed: int, judge_fold: JudgeFold
+    windows: Windows, recipe: Recipe, arguments: argparse.Namespace, seed: int, fit: Fit
 ) -> list[Answers]:
-    from moola_core.comparison import Answers
+    from jobs.reporting import answers_of
     from moola_core.ensemble import with_seed
     from moola_core.metrics import ratios
     from moola_core.splits import make_folds
 
     answers = []
-    for k, fold in enumerate(make_folds(windows, num_folds, recipe.split, seed)):
+    for k, fold in enumerate(make_folds(windows, arguments.folds, recipe.split, seed)):
         # Shifted copies of a window are no more windows to be right about.
         rows = fold.validation[windows.offset[fold.validation] == 0]
         train, held_out = windows.take(fold.train), windows.take(rows)
-        one = with_seed(recipe, 10 * seed + k)
-        answers.append(Answers(rows, judge_fold(train, held_out, one)))
+        trained = fit(train, held_out, with_seed(recipe, 10 * seed + k))
+        trees = arguments.trees
+        answers.append(answers_of(held_out, rows, train, trained, with_trees=trees))
         sums = answers[-1].sums["recipe"]
         f1 = float(ratios({name: part.sum(axis=0) for name, part in sums.items()})["f1"])
         print(f"repeat {seed} fold {k}: {len(rows)} windows, f1 {f1:.3f}", flush=True)
     return answers
 
 
-def _answer(
-    train: Windows, held_out: Windows, recipe: Recipe, *, device: torch.device, with_trees: bool
-) -> dict[str, dict[str, FloatArray]]:
-    from jobs.reporting import summed_answers
-
-    return summed_answers(held_out, train, _fit(train, recipe, device), with_trees=with_trees)
-
-
-def _fit(train: Windows, recipe: Recipe, device: torch.device) -> TrainedModel:
+def _fit(
+    train: Windows, held_out: Windows, recipe: Recipe, *, device: torch.device, data_dir: Path
+) -> TrainedModel:
     """What jobs.train would make of a file of these windows.
 
     Windows are only set aside for validation if the recipe chooses something on them.
@@ -115,7 +111,7 @@ def _fit(train: Windows, recipe: Recipe, device: torch.device) -> TrainedModel:
     if not recipe.decoder.choose and recipe.training.keep == "last":
         split = recipe.split.model_copy(update={"validation_share": 0.0})
         recipe = recipe.model_copy(update={"split": split})
-    loaded = prepare(recipe, *split_windows(train, recipe), device)
+    loaded = prepare(recipe, *split_windows(train, recipe), device, data_dir, [held_out])
     for one in member_recipes(recipe):
         fit(begin_run(loaded, one))
     return judge(loaded)[0]

@@ -43,8 +43,8 @@ def join(runs: list[Path], run_dir: str | None) -> None:
         if _seen(part.recipe) != _seen(first.recipe):
             raise ConfigError(f"{run}: its model sees other inputs than that of {runs[0]}")
     models = tuple(model for part in parts for model in part.models)
-    units = first.recipe.ensemble.units
-    seeds = first.recipe.ensemble.model_copy(update={"seeds": len(models) // max(len(units), 1)})
+    of_a_seed = first.recipe.ensemble.num_answers // first.recipe.ensemble.seeds
+    seeds = first.recipe.ensemble.model_copy(update={"seeds": len(models) // of_a_seed})
     recipe = first.recipe.model_copy(update={"ensemble": seeds})
     folder = Path(run_dir) / "artifacts"
     folder.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,8 @@ def join(runs: list[Path], run_dir: str | None) -> None:
 
 def _seen(recipe: Recipe) -> list[Any]:
     """What must agree for models to answer about the same inputs in the same form."""
-    return [recipe.data.position, recipe.candidates, recipe.ensemble.units, recipe.model]
+    ensemble = recipe.ensemble.model_copy(update={"seeds": 1})
+    return [recipe.data.position, recipe.candidates, ensemble, recipe.model]
 
 
 if __name__ == "__main__":

@@ -38,9 +38,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
     import numpy as np
 
     from jobs.loading import data_folder, find_device, read_file, truth_of
-    from jobs.reporting import as_json, print_scores, summed_answers
+    from jobs.reporting import answers_of, as_json, print_scores
     from moola_core.artifacts import load_model
-    from moola_core.comparison import Answers, compare, table_lines
+    from moola_core.comparison import compare, reliability_lines, reliability_of, table_lines
     from moola_core.config import load_decoder
     from moola_core.decoding import decode
     from moola_core.metrics import score
@@ -54,11 +54,13 @@ def evaluate(arguments: argparse.Namespace) -> None:
     train, _ = read_file(data_dir, labelled, skip_bad=arguments.skip_bad)
     predictions = trained.predict(windows.bars)
     scores = score(decode(predictions, trained.decoder), predictions, truth_of(windows))
-    sums = summed_answers(windows, train, trained, with_trees=arguments.trees)
-    table = compare([[Answers(np.arange(len(windows)), sums)]], windows.group, "recipe")
+    rows = np.arange(len(windows))
+    repeats = [[answers_of(windows, rows, train, trained, with_trees=arguments.trees)]]
+    table = compare(repeats, windows.group, "recipe")
+    reliable = reliability_of(repeats, "recipe")
     print(f"recipe {trained.recipe.name}, {len(windows)} windows of {arguments.file}")
     print_scores(scores, {})
-    print("\n".join(table_lines(table)))
+    print("\n".join([*table_lines(table), *reliability_lines(reliable)]))
     if arguments.out is not None:
         write_json(
             arguments.out,
@@ -69,6 +71,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
                 "decoder": trained.decoder.model_dump(mode="json"),
                 "scores": as_json(scores),
                 "comparison": table,
+                "reliability": reliable,
             },
         )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,9 @@ import numpy as np
 import torch
 
 from moola_core.artifacts import TrainedModel
+from moola_core.bars import read_bars
 from moola_core.config import Recipe
+from moola_core.cropping import recrop
 from moola_core.dataset import WindowTensors, in_unit_of, make_tensors
 from moola_core.decoding import Predictions, choose_decoder
 from moola_core.ensemble import mean_predictions
@@ -61,8 +65,11 @@ def load(recipe: Recipe, data_dir: Path, device_name: str, *, skip_bad: bool) ->
         test, entry = read_file(data_dir, recipe.data.test.as_posix(), skip_bad=skip_bad)
         files.append(entry)
     train, validation = split_windows(windows, recipe)
-    loaded = prepare(recipe, train, validation, device)
-    loaded.test, loaded.files, loaded.data_dir = test, files, data_dir
+    loaded = prepare(recipe, train, validation, device, data_dir, [test] if test else [])
+    loaded.test, loaded.files = test, files
+    if recipe.data.crops is not None:
+        name = recipe.data.crops.bars.as_posix()
+        files.append({"path": name, "sha256": file_sha256(data_dir / name), "windows": 0})
     if recipe.model.encoder is not None:
         path = find_encoder(data_dir / recipe.model.encoder)
         name = recipe.model.encoder.as_posix()
@@ -71,10 +78,22 @@ def load(recipe: Recipe, data_dir: Path, device_name: str, *, skip_bad: bool) ->
 
 
 def prepare(
-    recipe: Recipe, train: Windows, validation: Windows | None, device: torch.device
+    recipe: Recipe,
+    train: Windows,
+    validation: Windows | None,
+    device: torch.device,
+    data_dir: Path,
+    unseen: Sequence[Windows] = (),
 ) -> Loaded:
-    """Windows with their tensors on the device."""
+    """Windows with their tensors on the device.
+
+    Crops of training windows show no bar of `validation`, nor of `unseen`.
+    """
     torch.set_num_threads(recipe.training.threads)
+    if recipe.data.crops is not None:
+        series = read_bars(data_dir / recipe.data.crops.bars)
+        hidden = [*unseen, *([] if validation is None else [validation])]
+        train = recrop(train, series, hidden, recipe.data.crops, recipe.training.seed)
     tensors = None
     if validation is not None:
         tensors = make_tensors(validation, recipe, device, reflection=recipe.model.symmetric)
@@ -86,6 +105,7 @@ def prepare(
         test=None,
         train_tensors=make_tensors(train, recipe, device, reflection=recipe.training.reflection),
         validation_tensors=tensors,
+        data_dir=data_dir,
     )
 
 
@@ -118,13 +138,24 @@ def judge(loaded: Loaded) -> tuple[TrainedModel, Predictions | None]:
     for run in loaded.runs:
         if run.recipe.training.keep == "best":
             run.model.load_state_dict(run.progress.best)
-    models = tuple(run.model for run in loaded.runs)
+    answering = [(model, run.validation) for run in loaded.runs for model in _answering(run)]
+    models = tuple(model for model, _ in answering)
     decoder, predictions = loaded.recipe.decoder, None
-    seen = [(run.model, run.validation) for run in loaded.runs if run.validation is not None]
+    seen = [(model, tensors) for model, tensors in answering if tensors is not None]
     if loaded.validation is not None:
         predictions = mean_predictions([predict(model, tensors) for model, tensors in seen])
         decoder = choose_decoder(predictions, loaded.validation.spans, decoder)
     return TrainedModel(models, loaded.recipe, decoder), predictions
+
+
+def _answering(run: Run) -> list[JadeCompact]:
+    """The run's model, or one for each of its last checkpoints."""
+    if run.recipe.ensemble.checkpoints == 1:
+        return [run.model]
+    models = [copy.deepcopy(run.model) for _ in run.progress.snapshots]
+    for model, snapshot in zip(models, run.progress.snapshots, strict=True):
+        model.load_state_dict(snapshot)
+    return models
 
 
 def split_windows(windows: Windows, recipe: Recipe) -> tuple[Windows, Windows | None]:
@@ -141,10 +172,22 @@ def split_windows(windows: Windows, recipe: Recipe) -> tuple[Windows, Windows | 
                 f" expected some of {np.unique(windows.offset).tolist()}"
             )
         windows = windows.take(kept)
+    if recipe.data.windows is not None:
+        windows = _draw(windows, recipe.data.windows, recipe.training.seed)
     if recipe.split.validation_share == 0:
         return windows, None
     split = make_split(windows, recipe.split, recipe.training.seed)
     return windows.take(split.train), windows.take(split.validation)
+
+
+def _draw(windows: Windows, number: int, seed: int) -> Windows:
+    """So many of the windows; a larger draw of the same seed holds the smaller one."""
+    if number > len(windows):
+        raise DataError(
+            f"data.windows {number}: expected at most {len(windows)}, all that are left"
+        )
+    rows = np.random.default_rng(seed).permutation(len(windows))[:number]
+    return windows.take(np.sort(rows))
 
 
 def truth_of(windows: Windows) -> Truth:

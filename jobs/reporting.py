@@ -16,12 +16,13 @@ import torch
 from jobs.loading import Loaded, judge, truth_of
 from moola_core import baselines, diagnostics
 from moola_core.artifacts import TrainedModel, save_model
+from moola_core.comparison import Answers
 from moola_core.config import DecoderConfig
 from moola_core.decoding import Decoded, Predictions, decode
 from moola_core.events import write_json
 from moola_core.metrics import Score, score, window_sums
 from moola_core.model import count_parameters
-from moola_core.spans import FloatArray, span_mask
+from moola_core.spans import IntArray, span_mask
 from moola_core.training import Run
 from moola_core.windows import Windows
 
@@ -56,7 +57,7 @@ def versions() -> dict[str, str]:
 
 def num_parameters(loaded: Loaded) -> int:
     """Of all models together, also of those that are not begun."""
-    return count_parameters(loaded.runs[0].model) * loaded.recipe.ensemble.size
+    return count_parameters(loaded.runs[0].model) * loaded.recipe.ensemble.num_answers
 
 
 def device_name(device: torch.device) -> str:
@@ -195,16 +196,26 @@ def baseline_scores(windows: Windows, train: Windows) -> dict[str, dict[str, Sco
     return {name: score(one, None, truth_of(windows)) for name, one in said.items()}
 
 
-def summed_answers(
-    windows: Windows, train: Windows, trained: TrainedModel, *, with_trees: bool = False
-) -> dict[str, dict[str, FloatArray]]:
-    """For `moola_core.comparison`: what the model, as ``recipe``, and each rule add to a score."""
+def answers_of(
+    windows: Windows,
+    rows: IntArray,
+    train: Windows,
+    trained: TrainedModel,
+    *,
+    with_trees: bool = False,
+) -> Answers:
+    """What the model, as ``recipe``, and each rule add to a score; `rows` name the windows."""
     truth, predictions = truth_of(windows), trained.predict(windows.bars)
     said = rule_answers(windows, train, with_trees=with_trees)
-    return {
-        "recipe": window_sums(decode(predictions, trained.decoder), predictions, truth),
-        **{name: window_sums(one, None, truth) for name, one in said.items()},
-    }
+    return Answers(
+        rows,
+        {
+            "recipe": window_sums(decode(predictions, trained.decoder), predictions, truth),
+            **{name: window_sums(one, None, truth) for name, one in said.items()},
+        },
+        probs={"recipe": predictions.span_probs},
+        inside=span_mask(windows.spans, windows.bars.shape[1]),
+    )
 
 
 def draw_pictures(loaded: Loaded, folder: Path, predictions: Predictions | None) -> None:

@@ -1,6 +1,7 @@
 """A trained model on disk: ``model.json`` and its weights, all that its use needs.
 
-The weights are in ``model.safetensors``, of an ensemble in one ``model-<seed>.safetensors`` a seed.
+The weights are in ``model.safetensors``, of an ensemble in one ``model-<number>.safetensors`` each,
+numbered from ``training.seed`` on.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class TrainedModel:
     def predict(self, bars: FloatArray) -> Predictions:
         """What the models say of windows of bars ``(B, T, 4)``: the mean of their probabilities."""
         device = next(self.models[0].parameters()).device
-        recipes = member_recipes(self.recipe)
+        checkpoints = range(self.recipe.ensemble.checkpoints)
+        recipes = [one for one in member_recipes(self.recipe) for _ in checkpoints]
         shown: dict[UnitConfig, Inputs] = {}
         for one in recipes:
             if one.candidates.unit not in shown:

@@ -110,6 +110,8 @@ def find_candidates(bars: FloatArray, config: CandidateConfig) -> SpanCandidates
         down = _path(mirrored[i], unit[i], config.unit.fee)
         _describe(up, down, true_range(bars[i]), unit[i], grid, kept[i], features[i])
     np.clip(np.nan_to_num(features, copy=False), -LIMIT, LIMIT, out=features)
+    if not config.place:
+        features[..., -len(PLACE) :] = 0
     return SpanCandidates(features, grid[kept])
 
 

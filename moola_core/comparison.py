@@ -7,14 +7,14 @@ hard for all of them cancels in the difference.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from moola_core.metrics import group_resamples, ratios
-from moola_core.spans import FloatArray, IntArray
+from moola_core.metrics import Ranked, group_resamples, ratios, reliability
+from moola_core.spans import BoolArray, FloatArray, IntArray
 
-SHOWN = ("f1", "iou50", "iou", "hit3", "type_f1", "ece")
+SHOWN = ("f1", "iou50", "iou", "hit3", "average_precision", "type_f1", "ece")
 NUM_RESAMPLES = 2000
 
 # By the answerer and the score: value, low and high.
@@ -28,10 +28,14 @@ class Answers:
     Attributes:
         rows: ``(B,)``, which windows.
         sums: by the answerer's name, as `moola_core.metrics.window_sums` gives them.
+        probs: ``(B, T)`` of each answerer that has probabilities.
+        inside: ``(B, T)``, what is true of them; None without probabilities.
     """
 
     rows: IntArray
     sums: dict[str, dict[str, FloatArray]]
+    probs: dict[str, FloatArray] = field(default_factory=dict)
+    inside: BoolArray | None = None
 
 
 def compare(repeats: list[list[Answers]], group: IntArray, leader: str) -> Table:
@@ -59,6 +63,25 @@ def compare(repeats: list[list[Answers]], group: IntArray, leader: str) -> Table
     }
 
 
+def reliability_of(repeats: list[list[Answers]], name: str) -> dict[str, list[dict[str, float]]]:
+    """How often what one answerer says comes true, over all repeats; see `reliability`."""
+    parts = [part.sums[name] for repeat in repeats for part in repeat]
+    sums = {key: sum(part[key].sum(axis=0) for part in parts) for key in parts[0]}
+    return {what: reliability(sums, what) for what in ("bar", "confidence")}
+
+
+def reliability_lines(table: dict[str, list[dict[str, float]]]) -> list[str]:
+    """A line a bin of probability."""
+    lines = []
+    for what, rows in table.items():
+        lines.append(f"{what:>12} {'said':>7} {'mean':>6} {'true':>6}")
+        lines += [
+            f"{row['low']:10.1f}.. {row['said']:7.0f} {row['mean']:6.3f} {row['true']:6.3f}"
+            for row in rows
+        ]
+    return lines
+
+
 def table_lines(table: Table) -> list[str]:
     """A line an answerer, then one a score."""
     lines = []
@@ -76,6 +99,10 @@ def _scores(repeat: list[Answers], name: str, weights: FloatArray) -> dict[str, 
     parts = [part.sums[name] for part in repeat]
     sums = {key: np.concatenate([part[key] for part in parts])[order] for key in parts[0]}
     values = ratios({key: np.tensordot(weights, part, axes=1) for key, part in sums.items()})
+    if name in repeat[0].probs:
+        probs = np.concatenate([part.probs[name] for part in repeat])[order]
+        inside = np.concatenate([part.inside for part in repeat if part.inside is not None])
+        values["average_precision"] = Ranked(probs, inside[order]).area(weights)
     return {score: values[score] for score in SHOWN if score in values}
 
 

@@ -22,6 +22,14 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class CropConfig(Strict):
+    """More training windows, cut anew from the series; see `moola_core.cropping`."""
+
+    number: int = Field(default=4, ge=1)  # at most, of each window
+    reach: int = Field(default=20, ge=1, le=104)  # bars that a crop is shifted at most
+    bars: PurePosixPath = PurePosixPath("bars/mnq_1m.parquet")  # the series
+
+
 class DataConfig(Strict):
     """Which windows, and what is made of their bars."""
 
@@ -29,6 +37,8 @@ class DataConfig(Strict):
     test: PurePosixPath | None = None
     position: bool = False
     offsets: tuple[int, ...] | None = None  # windows shifted by these bars; null: all
+    windows: int | None = Field(default=None, ge=1)  # so many, drawn by training.seed; null: all
+    crops: CropConfig | None = None
 
 
 class UnitConfig(Strict):
@@ -44,6 +54,9 @@ class CandidateConfig(Strict):
 
     number: int = Field(default=160, ge=1)
     unit: UnitConfig = UnitConfig()
+    # Whether the place in the window is seen. Labelled windows were cut around their run, so that
+    # it tells something there; on a stream of bars it tells nothing and misleads.
+    place: bool = True
 
 
 class SplitConfig(Strict):
@@ -179,11 +192,18 @@ class EnsembleConfig(Strict):
 
     seeds: int = Field(default=1, ge=1)
     units: tuple[UnitConfig, ...] = ()  # empty: that of candidates
+    # The last so many checkpoints of each, training.checkpoint_epochs apart.
+    checkpoints: int = Field(default=1, ge=1)
 
     @property
     def size(self) -> int:
-        """How many models."""
+        """How many models are trained."""
         return self.seeds * max(len(self.units), 1)
+
+    @property
+    def num_answers(self) -> int:
+        """How many models answer."""
+        return self.size * self.checkpoints
 
 
 class PretrainConfig(Strict):
@@ -228,6 +248,7 @@ class Recipe(Strict):
                 "training.optimizer: lbfgs is for a linear model,"
                 " expected model.hidden_size and model.choice_hidden_size 0"
             )
+        self._require_checkpoints()
         if self.split.validation_share == 0 and (
             self.decoder.choose or self.training.keep == "best"
         ):
@@ -236,6 +257,17 @@ class Recipe(Strict):
                 " expected decoder.choose false and training.keep last"
             )
         return self
+
+    def _require_checkpoints(self) -> None:
+        wanted, training = self.ensemble.checkpoints, self.training
+        if wanted > 1 and training.keep == "best":
+            raise ValueError("ensemble.checkpoints: expected training.keep last with more than 1")
+        there = -(-training.epochs // training.checkpoint_epochs)
+        if wanted > there:
+            raise ValueError(
+                f"ensemble.checkpoints: {training.epochs} epochs leave {there} checkpoints"
+                f" {training.checkpoint_epochs} apart, expected at most so many, got {wanted}"
+            )
 
 
 def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:

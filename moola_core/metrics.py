@@ -71,7 +71,7 @@ def score(
     values = ratios({name: part.sum(axis=0) for name, part in sums.items()})
     samples = ratios({name: np.tensordot(weights, part, axes=1) for name, part in sums.items()})
     if predictions is not None:
-        ranked = _Ranked(predictions.span_probs, span_mask(truth.spans, decoded.mask.shape[1]))
+        ranked = Ranked(predictions.span_probs, span_mask(truth.spans, decoded.mask.shape[1]))
         values["average_precision"] = ranked.area(np.ones((1, len(truth.spans))))[0]
         samples["average_precision"] = ranked.area(weights)
     return {
@@ -121,6 +121,7 @@ def window_sums(
     }
     if predictions is not None:
         sums |= _probability_sums(predictions, inside, truth)
+        sums |= _binned("confidence", decoded.confidence[:, None], (iou >= 0.5)[:, None])
     return {name: part.astype(np.float64) for name, part in sums.items()}
 
 
@@ -128,15 +129,12 @@ def _probability_sums(
     predictions: Predictions, inside: np.ndarray[Any, Any], truth: Truth
 ) -> dict[str, Any]:
     probs = predictions.span_probs
-    bins = np.minimum((probs * NUM_BINS).astype(np.int64), NUM_BINS - 1)
-    of_bin = bins[..., None] == np.arange(NUM_BINS)
     sums = {
         "in_sum": (probs * inside).sum(axis=1),
         "out_sum": (probs * ~inside).sum(axis=1),
         "in_bars": inside.sum(axis=1),
         "out_bars": (~inside).sum(axis=1),
-        # the shape is now (B, bins)
-        "bin_gap": ((probs - inside)[..., None] * of_bin).sum(axis=1),
+        **_binned("bar", probs, inside),
     }
     if predictions.type_probs is not None:
         num_types = predictions.type_probs.shape[1]
@@ -144,6 +142,44 @@ def _probability_sums(
         # the shape is now (B, K, K), true by said
         sums["confusion"] = np.eye(num_types)[truth.types][:, :, None] * said[:, None, :]
     return sums
+
+
+def _binned(what: str, probs: FloatArray, came_true: np.ndarray[Any, Any]) -> dict[str, FloatArray]:
+    """``(B, bins)`` each: of what ``(B, N)`` was said with a probability in the bin.
+
+    How much was said, the sum of its probabilities, and how much of it came true.
+    """
+    bins = np.minimum((probs * NUM_BINS).astype(np.int64), NUM_BINS - 1)
+    of_bin = bins[..., None] == np.arange(NUM_BINS)
+    return {
+        f"{what}_bin_said": of_bin.sum(axis=1),
+        f"{what}_bin_probs": (probs[..., None] * of_bin).sum(axis=1),
+        f"{what}_bin_true": (came_true[..., None] * of_bin).sum(axis=1),
+    }
+
+
+def reliability(sums: dict[str, Any], what: str) -> list[dict[str, float]]:
+    """Of each bin of probability that occurs: how much was said, its mean, and what came true.
+
+    Args:
+        sums: over windows, of what `window_sums` gave for each.
+        what: ``bar``, the probability of each bar to be inside; or ``confidence``, that of each
+            answer to hit (IoU >= 0.5).
+
+    Returns:
+        A row a bin: ``low`` (its lower end), ``said`` (bars, or windows), ``mean`` and ``true``.
+    """
+    said, probs, true = (sums[f"{what}_bin_{name}"] for name in ("said", "probs", "true"))
+    return [
+        {
+            "low": k / NUM_BINS,
+            "said": float(said[k]),
+            "mean": float(probs[k] / said[k]),
+            "true": float(true[k] / said[k]),
+        }
+        for k in range(NUM_BINS)
+        if said[k] > 0
+    ]
 
 
 def ratios(sums: dict[str, Any]) -> dict[str, Any]:
@@ -163,7 +199,8 @@ def ratios(sums: dict[str, Any]) -> dict[str, Any]:
             in_span, out_span = sums["in_sum"] / sums["in_bars"], sums["out_sum"] / sums["out_bars"]
             bars = sums["in_bars"] + sums["out_bars"]
             values |= {"in_span": in_span, "out_span": out_span, "gap": in_span - out_span}
-            values["ece"] = np.abs(sums["bin_gap"]).sum(axis=-1) / bars
+            gaps = sums["bar_bin_probs"] - sums["bar_bin_true"]
+            values["ece"] = np.abs(gaps).sum(axis=-1) / bars
         if "confusion" in sums:
             values["type_f1"] = _macro_f1(sums["confusion"])
     return values
@@ -188,7 +225,7 @@ def _interval(samples: FloatArray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-class _Ranked:
+class Ranked:
     """Bars sorted once by probability, so that each resample's area is one pass of sums."""
 
     def __init__(self, probs: FloatArray, inside: np.ndarray[Any, Any]) -> None:

@@ -84,7 +84,11 @@ class Run:
 
 @dataclass
 class Progress:
-    """How far training is; `epoch` whole epochs and `batch` batches of the next are done."""
+    """How far training is; `epoch` whole epochs and `batch` batches of the next are done.
+
+    `snapshots` are the weights of the last ``ensemble.checkpoints`` of the epochs that are a
+    multiple of ``training.checkpoint_epochs``, or the last; none where one model answers.
+    """
 
     best: dict[str, Tensor]
     epoch: int = 0
@@ -93,6 +97,7 @@ class Progress:
     best_epoch: int = 0
     best_value: float = math.inf
     gradient_share: dict[str, float] = field(default_factory=dict)
+    snapshots: list[dict[str, Tensor]] = field(default_factory=list)
 
 
 def make_optimizer(model: JadeCompact, training: TrainingConfig) -> torch.optim.AdamW:
@@ -158,8 +163,10 @@ def fit(run: Run) -> None:
         _note_best(run, entry)
         run.report("epoch", entry)
         is_due = progress.epoch % training.checkpoint_epochs == 0
-        is_late = time.monotonic() - saved_at > 60 * training.checkpoint_minutes
-        if is_due or is_late or progress.epoch == training.epochs:
+        is_due = is_due or progress.epoch == training.epochs
+        if is_due:
+            _note_snapshot(run)
+        if is_due or time.monotonic() - saved_at > 60 * training.checkpoint_minutes:
             write_checkpoint(run)
             saved_at = time.monotonic()
 
@@ -323,6 +330,8 @@ def write_checkpoint(run: Run) -> None:
     progress = run.progress
     tensors = {f"model.{k}": v for k, v in run.model.state_dict().items()}
     tensors |= {f"best.{k}": v for k, v in progress.best.items()}
+    for i, snapshot in enumerate(progress.snapshots):
+        tensors |= {f"snapshot.{i}.{k}": v for k, v in snapshot.items()}
     for i, state in run.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{i}.{k}": v for k, v in state.items()}
     tensors |= {
@@ -364,6 +373,8 @@ def restore(run: Run, checkpoint: Checkpoint) -> None:
     run.epoch_start = tensors["generator.sampler"]
     run.sums = tensors["sums"]
     best = {k: v.to(run.device) for k, v in _below("best.", tensors).items()}
+    numbers = {int(key.split(".")[0]) for key in _below("snapshot.", tensors)}
+    snapshots = [_below(f"snapshot.{i}.", tensors) for i in sorted(numbers)]
     # JSON has no infinity: before the first epoch the best value is null.
     best_value = math.inf if state["best_value"] is None else state["best_value"]
     run.progress = Progress(
@@ -374,6 +385,7 @@ def restore(run: Run, checkpoint: Checkpoint) -> None:
         best_epoch=state["best_epoch"],
         best_value=best_value,
         gradient_share=state["gradient_share"],
+        snapshots=[{k: v.to(run.device) for k, v in one.items()} for one in snapshots],
     )
 
 
@@ -411,6 +423,13 @@ def _validate(run: Run) -> tuple[dict[str, float], dict[str, float]]:
     decoded = decode(predictions, run.recipe.decoder)
     scores = point_scores(decoded, predictions, run.truth)
     return losses, {name: scores[name] for name in EPOCH_SCORES}
+
+
+def _note_snapshot(run: Run) -> None:
+    wanted = run.recipe.ensemble.checkpoints
+    if wanted > 1:
+        taken = {k: v.clone() for k, v in run.model.state_dict().items()}
+        run.progress.snapshots = [*run.progress.snapshots, taken][-wanted:]
 
 
 def _note_best(run: Run, entry: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from moola_core.candidates import CONTEXT_COLUMNS, SPAN_COLUMNS, find_candidates
+from moola_core.candidates import CONTEXT_COLUMNS, PLACE, SPAN_COLUMNS, find_candidates
 from moola_core.config import CandidateConfig, UnitConfig
 from moola_core.features import reflect
 from moola_core.span_grid import all_spans, iou_table, span_index
@@ -224,3 +224,13 @@ def test_a_short_window_has_fewer_candidates(windows: Windows) -> None:
     found = find_candidates(windows.bars[:2, :10], CONFIG)
     assert found.spans.shape == (2, len(all_spans(10)), 2)
     assert find_candidates(windows.bars[:0], CONFIG).features.shape == (0, 160, 69)
+
+
+def test_blind_candidates_say_nothing_of_their_place_and_all_else(windows: Windows) -> None:
+    seen = find_candidates(windows.bars[:5], CONFIG)
+    blind = find_candidates(windows.bars[:5], CandidateConfig(place=False))
+    is_place = np.isin(SPAN_COLUMNS, PLACE)
+    assert (blind.features[..., is_place] == 0).all()
+    assert seen.features[..., is_place].any(axis=(0, 1)).all()
+    assert (blind.features[..., ~is_place] == seen.features[..., ~is_place]).all()
+    assert (blind.spans == seen.spans).all()

@@ -12,7 +12,15 @@ from sklearn.metrics import (
 )
 
 from moola_core.decoding import Decoded, Predictions, strongest_run
-from moola_core.metrics import SCORES, Truth, group_resamples, point_scores, score
+from moola_core.metrics import (
+    SCORES,
+    Truth,
+    group_resamples,
+    point_scores,
+    reliability,
+    score,
+    window_sums,
+)
 from moola_core.spans import span_iou, span_mask
 
 
@@ -120,3 +128,21 @@ def test_a_rule_without_probabilities_has_only_the_scores_of_spans() -> None:
     scores = score(decoded, None, truth)
     assert "average_precision" not in scores
     assert "f1" in scores
+
+
+def test_reliability_equals_plain_loops() -> None:
+    decoded, predictions, truth = _case(seed=2)
+    sums = {k: v.sum(axis=0) for k, v in window_sums(decoded, predictions, truth).items()}
+    iou = span_iou(decoded.spans, truth.spans)
+    cases = {
+        "bar": (predictions.span_probs.ravel(), span_mask(truth.spans, 105).ravel()),
+        "confidence": (decoded.confidence, iou >= 0.5),
+    }
+    for what, (probs, came_true) in cases.items():
+        rows = reliability(sums, what)
+        assert sum(row["said"] for row in rows) == len(probs)
+        for row in rows:
+            of_bin = (probs >= row["low"]) & (probs < row["low"] + 0.1)
+            assert row["said"] == of_bin.sum()
+            assert row["mean"] == pytest.approx(probs[of_bin].mean())
+            assert row["true"] == pytest.approx(came_true[of_bin].mean())

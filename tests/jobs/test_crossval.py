@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score
 
 from jobs.crossval import main as crossval
 from moola_core.baselines import as_decoded
 from moola_core.comparison import Answers, compare
 from moola_core.metrics import Truth, window_sums
-from moola_core.spans import IntArray
+from moola_core.spans import IntArray, span_mask
 from moola_core.windows import read_windows
 
 RECIPES = Path(__file__).parents[2] / "configs" / "train"
@@ -25,7 +26,10 @@ def test_a_recipe_is_scored_beside_the_rules_on_the_same_folds(
     small = ["--set", "model.hidden_size=4", "--set", "training.epochs=1", "--folds", "2"]
     assert crossval([*argv, *small, "--repeats", "1", "--out", str(out)]) == 0
     assert "repeat 0 fold 1" in capsys.readouterr().out
-    scores = json.loads(out.read_text())["scores"]
+    written = json.loads(out.read_text())
+    scores = written["scores"]
+    assert 0 < scores["recipe"]["average_precision"]["value"] < 1
+    assert sum(row["said"] for row in written["reliability"]["bar"]) % 105 == 0
     rules = ("largest_bar", "largest_move", "fastest_segment", "local_segment")
     assert set(scores) == {"recipe", *rules, *(f"recipe - {rule}" for rule in rules)}
     for rule in ("fastest_segment", "local_segment"):
@@ -52,3 +56,21 @@ def test_scores_are_pooled_over_folds_and_averaged_over_repeats(data: Path) -> N
     assert table["recipe - local_segment"]["iou50"]["value"] == 0
     perfect = compare([right], windows.group, "recipe")["recipe"]["f1"]
     assert (perfect["value"], perfect["low"], perfect["high"]) == (1, 1, 1)
+
+
+def test_the_area_is_that_of_the_pooled_bars(data: Path) -> None:
+    windows, _ = read_windows(data / "labelled" / "train_210.parquet")
+    inside = span_mask(windows.spans, 105)
+    probs = np.random.default_rng(1).random(inside.shape) + 0.3 * inside
+    rows = np.random.default_rng(2).permutation(len(windows))
+
+    def answers(rows: IntArray) -> Answers:
+        part = windows.take(rows)
+        truth = Truth(part.spans, part.types, part.group)
+        sums = window_sums(as_decoded(part.spans, 105), None, truth)
+        return Answers(rows, {"recipe": sums}, {"recipe": probs[rows]}, inside[rows])
+
+    table = compare([[answers(rows[:70]), answers(rows[70:])]], windows.group, "recipe")
+    area = table["recipe"]["average_precision"]
+    assert area["value"] == pytest.approx(average_precision_score(inside.ravel(), probs.ravel()))
+    assert area["low"] < area["value"] < area["high"]

@@ -119,3 +119,16 @@ def test_models_that_see_other_inputs_are_not_joined(
     assert join(["--runs", str(two), str(other), "--run-dir", str(tmp_path / "joined")]) == 10
     assert "its model sees other inputs" in capsys.readouterr().err
     assert not (tmp_path / "joined").exists()
+
+
+def test_the_last_checkpoints_of_a_run_answer_together(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    _train(run, data, "--set", "ensemble.checkpoints=2", "--set", "training.checkpoint_epochs=1")
+    names = {path.name for path in (run / "artifacts").glob("*.safetensors")}
+    assert names == {"model-0.safetensors", "model-1.safetensors"}
+    assert _weights(run, "model-0.safetensors") != _weights(run, "model-1.safetensors")
+    argv = ["--run", str(run), "--data", str(data), "--device", "cpu"]
+    assert evaluate([*argv, "--file", "labelled/test_1000.parquet"]) == 0
+    assert "recipe jade, 1000 windows" in capsys.readouterr().out
