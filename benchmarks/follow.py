@@ -1,16 +1,24 @@
 """How fast a log is followed: `follow` against ``tail -F``, over the same line, in the same run.
 
-    python benchmarks/follow.py [--over shell|openssh|local] [--lines 200000]
+    python benchmarks/follow.py [--link loopback|slow] [--over shell|openssh|local]
 
 ``shell`` has no network (a local ``sh``), ``openssh`` is OpenSSH's sshd on loopback, ``local`` the
-embedded pod. ``tail`` is ``tail -F`` through our own connection, ``ssh tail`` through OpenSSH's
-client. Latency: from the job's write to the listener, at 200 lines a second. Live: a job that
-writes one line a call, as fast as it can. Catching up: a log that is there already.
+embedded pod; ``slow`` puts tests/slow_line.py between (30 ms each way, 100 Mbit/s). ``tail`` is
+``tail -F`` through our own connection, ``ssh tail`` through OpenSSH's client.
+
+Latency: from the job's write to the line on the screen, at 200 lines a second, by turns, so that a
+busy machine is as busy for each. Live: a job that writes one line a call, as fast as it can.
+Catching up: a log that is there already. Commands: what a user waits for. Ends with 1 if an aim is
+missed.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import dataclasses
+import itertools
+import os
 import secrets
 import select
 import statistics
@@ -20,22 +28,32 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from moola_remote.follow import Journal, Link, Listener, follow
+from moola_remote.providers import Endpoint
 from moola_remote.runs import Agent, get_state, submit
+from moola_remote.screen import Screen, write
 from moola_remote.transport import Transport, connect
+from tests.projects import make_project
 from tests.remote.fakes import ShellTransport
 from tests.servers import SSHD, running_local_pod, running_openssh, ssh_options
+from tests.slow_line import DELAY_S, slow_line
 
+ROUNDS = 9
+LINES_A_ROUND = 200
+PUSHED_MB = 50
+AIM_RATIO = 2.0
+AIM_OVER_DELAY_MS = 10.0
+AIM_LIVE = 100_000
+AIM_CATCHING_UP = 200_000
 WRITER = """
 import os, sys, time
 num_lines, pause_s = int(sys.argv[1]), float(sys.argv[2])
+os.write(1, b"ready\\n")
 while not os.path.exists(os.environ["MOOLA_RUN_DIR"] + "/.go"):
     time.sleep(0.01)
 for number in range(num_lines):
@@ -57,6 +75,7 @@ class Place:
     python: str
     scratch: Path
     ssh: list[str] | None = None
+    endpoint: Endpoint | None = None
 
     @property
     def agent(self) -> Agent:
@@ -64,53 +83,58 @@ class Place:
         return Agent(self.transport, root=self.root, python=self.python)
 
 
-@contextmanager
-def place(over: str) -> Iterator[Place]:
-    """One of the three lines."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+@contextlib.contextmanager
+def place(over: str, link: str) -> Iterator[Place]:
+    """A server, or none, behind one of the two lines."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         if over == "shell":
             root = str(folder / "root")
             yield Place(ShellTransport(folder), root, sys.executable, folder)
             return
         server = running_openssh if over == "openssh" else running_local_pod
-        with server(folder / "server") as endpoint:
-            transport = connect(endpoint, known_hosts=folder / "known_hosts")
-            options = ssh_options(endpoint, folder)
-            where = [*("-p", str(endpoint.port)), f"{endpoint.user}@{endpoint.host}"]
-            ssh = ["ssh", *options, *where]
-            try:
-                yield Place(transport, endpoint.root, endpoint.python, folder, ssh)
-            finally:
-                transport.close()
+        endpoint = stack.enter_context(server(folder / "server"))
+        if link == "slow":
+            port = stack.enter_context(slow_line(endpoint.port))
+            endpoint = dataclasses.replace(endpoint, port=port)
+        transport = connect(endpoint, known_hosts=folder / "known_hosts")
+        stack.callback(transport.close)
+        where = [*("-p", str(endpoint.port)), f"{endpoint.user}@{endpoint.host}"]
+        ssh = ["ssh", *ssh_options(endpoint, folder), *where]
+        yield Place(transport, endpoint.root, endpoint.python, folder, ssh, endpoint)
 
 
 def start(place: Place, num_lines: int, pause_s: float) -> str:
-    """A job that waits for its `.go` and writes; its run id."""
+    """A job that says that it is ready, waits for its `.go` and writes; its run id."""
     run_id = f"bench-{secrets.token_hex(4)}"
     argv = ["python", "-c", WRITER, str(num_lines), str(pause_s)]
     submit(place.agent, {"run_id": run_id, "argv": argv, "gpu": -1})
-    while get_state(place.agent, run_id).state != "RUNNING":
-        time.sleep(0.05)
     return run_id
 
 
 def by_follow(place: Place, run_id: str, on_data: OnData) -> None:
-    """The whole of `follow`: frames, journal, listener."""
-    with Journal(place.scratch / f"journal-{secrets.token_hex(4)}") as journal:
-        agent = place.agent
-        follow(Link(agent, lambda: agent), run_id, journal, Listener(on_log=on_data))
+    """The whole of `follow`: frames, journal, the screen's rules, and the write to a terminal."""
+    screen, agent = Screen(), place.agent
+    journal = Journal(place.scratch / f"journal-{secrets.token_hex(4)}")
+    with journal, Path(os.devnull).open("w", encoding="utf-8") as terminal:
+
+        def show(data: bytes) -> None:
+            write(terminal, "\n".join([*screen.feed(data), ""]))
+            on_data(data)
+
+        follow(Link(agent, lambda: agent), run_id, journal, Listener(on_log=show))
 
 
 def by_tail(place: Place, run_id: str, on_data: OnData) -> None:
     """``tail -F`` through our own connection."""
-    channel = place.transport.open(tail(place, run_id))
+    # tail sees neither the end of its stdin nor of its reader.
+    words = ["sh", "-c", '"$@" & cat; kill $!', "sh", *tail(place, run_id)]
+    channel = place.transport.open(words)
     ending = b""
     while not ending.endswith(b"end\n"):
         piece = channel.read(1 << 16, 30)
         ending = (ending + piece)[-4:]
         on_data(piece)
-    # tail sees neither the end of its stdin nor of its reader.
     channel.close_stdin()
 
 
@@ -134,70 +158,63 @@ def tail(place: Place, run_id: str) -> list[str]:
     return ["timeout", "120", "tail", "-c", "+1", "-F", f"{place.root}/runs/{run_id}/log"]
 
 
-class Clock:
-    """Takes pieces of a log; knows the age of each line, and when the last came."""
+Follower = Callable[[Place, str, OnData], None]
+FOLLOWERS: dict[str, Follower] = {"follow": by_follow, "tail": by_tail, "ssh tail": by_ssh_tail}
 
-    def __init__(self) -> None:
+
+class Clock:
+    """Takes pieces of a log; knows when the first and the last came, and the age of each line."""
+
+    def __init__(self, *, is_aging: bool = False) -> None:
+        self.ready = threading.Event()
         self.ages_ms: list[float] = []
         self.num_lines = 0
         self.first_ns = 0
         self.last_ns = 0
+        self._is_aging = is_aging
         self._pending = b""
 
     def take(self, piece: bytes) -> None:
-        """Every line of it, with its age."""
+        """A piece that is shown now."""
         now = time.time_ns()
-        *lines, self._pending = (self._pending + piece).split(b"\n")
-        for line in lines:
-            if line != b"end":
-                self.ages_ms.append((now - int(line.split(b" ", 1)[0])) / 1e6)
-        self.count(piece)
-
-    def count(self, piece: bytes) -> None:
-        """Only how many lines there were."""
-        self.last_ns = time.time_ns()
-        self.first_ns = self.first_ns or self.last_ns
         self.num_lines += piece.count(b"\n")
+        self.ready.set()
+        if piece == b"ready\n":
+            return
+        self.first_ns = self.first_ns or now
+        self.last_ns = now
+        if self._is_aging:
+            *lines, self._pending = (self._pending + piece).split(b"\n")
+            stamps = [line.split(b" ", 1)[0] for line in lines]
+            self.ages_ms += [(now - int(stamp)) / 1e6 for stamp in stamps if stamp.isdigit()]
+
+    def rate(self, num_lines: int) -> float:
+        """Lines a second, from the first piece to the last."""
+        assert self.num_lines == num_lines + 2, f"{self.num_lines} lines of {num_lines + 2}"
+        return num_lines / max(self.last_ns - self.first_ns, 1) * 1e9
 
 
-Follower = Callable[[Place, str, OnData], None]
-
-
-def latency(place: Place, follower: Follower) -> str:
-    """The age of lines when they are shown: median and 99%."""
-    run_id = start(place, 600, 0.005)
-    clock = Clock()
+def live(place: Place, follower: Follower, num_lines: int, pause_s: float = 0.0) -> Clock:
+    """Follow a job while it writes."""
+    clock = Clock(is_aging=pause_s > 0)
+    run_id = start(place, num_lines, pause_s)
     thread = threading.Thread(target=follower, args=(place, run_id, clock.take))
     thread.start()
-    time.sleep(1.0)  # the follower is at work when the first line comes
+    clock.ready.wait(30)
     go(place, run_id)
     thread.join()
     wait_for_end(place, run_id)
-    cuts = statistics.quantiles(clock.ages_ms, n=100)
-    return f"p50 {cuts[49]:6.2f} ms   p99 {cuts[98]:6.2f} ms"
+    return clock
 
 
-def live(place: Place, follower: Follower, num_lines: int) -> str:
-    """Lines a second of a job that writes as fast as it can."""
-    run_id = start(place, num_lines, 0.0)
-    clock = Clock()
-    thread = threading.Thread(target=follower, args=(place, run_id, clock.count))
-    thread.start()
-    time.sleep(1.0)
-    go(place, run_id)
-    thread.join()
-    wait_for_end(place, run_id)
-    return rate(clock, num_lines)
-
-
-def catching_up(place: Place, follower: Follower, num_lines: int) -> str:
-    """Lines a second of a log that is there already."""
+def catching_up(place: Place, follower: Follower, num_lines: int) -> Clock:
+    """Follow a job that has ended."""
     run_id = start(place, num_lines, 0.0)
     go(place, run_id)
     wait_for_end(place, run_id)
     clock = Clock()
-    follower(place, run_id, clock.count)
-    return rate(clock, num_lines)
+    follower(place, run_id, clock.take)
+    return clock
 
 
 def go(place: Place, run_id: str) -> None:
@@ -212,35 +229,110 @@ def wait_for_end(place: Place, run_id: str) -> None:
         time.sleep(0.1)
 
 
-def rate(clock: Clock, num_lines: int) -> str:
-    """Lines a second, from the first piece to the last."""
-    assert clock.num_lines == num_lines + 1, f"{clock.num_lines} lines of {num_lines + 1}"
-    return f"{num_lines / max(clock.last_ns - clock.first_ns, 1) * 1e9:10,.0f} lines/s"
+class Report:
+    """Prints what was measured, and knows whether an aim was missed."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.is_missed = False
+
+    def tell(self, what: str, found: str) -> None:
+        """One measurement."""
+        print(f"{self.where}  {what:24} {found}", flush=True)
+
+    def aim(self, what: str, found: str, *, is_met: bool) -> None:
+        """One measurement that has an aim."""
+        self.is_missed |= not is_met
+        self.tell(what, f"{found}: {'met' if is_met else 'MISSED'}")
 
 
-def main() -> None:
-    """Print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def measure_latency(place: Place, link: str, report: Report) -> None:
+    """Ages of lines, the followers by turns."""
+    followers = {who: one for who, one in FOLLOWERS.items() if place.ssh or who != "ssh tail"}
+    ages: dict[str, list[list[float]]] = {who: [] for who in followers}
+    for _ in range(ROUNDS):
+        for who, follower in followers.items():
+            ages[who].append(live(place, follower, LINES_A_ROUND, 0.005).ages_ms)
+    for who, rounds in ages.items():
+        cuts = statistics.quantiles(itertools.chain(*rounds), n=100)
+        found = f"p50 {cuts[49]:6.2f} ms   p99 {cuts[98]:6.2f} ms"
+        if link == "slow" and who == "follow":
+            aim = 1000 * DELAY_S + AIM_OVER_DELAY_MS
+            report.aim(f"latency {who}", f"{found} (aim {aim:.0f})", is_met=cuts[49] <= aim)
+        else:
+            report.tell(f"latency {who}", found)
+    if place.ssh and link == "loopback":
+        medians = {who: [statistics.median(one) for one in ages[who]] for who in ages}
+        ratios = sorted(a / b for a, b in zip(medians["follow"], medians["ssh tail"], strict=True))
+        ratio = statistics.median(ratios)
+        found = f"{ratio:.2f} times ssh tail, {ROUNDS} rounds: {ratios[0]:.2f} to {ratios[-1]:.2f}"
+        report.aim("latency follow", f"{found} (aim {AIM_RATIO:g})", is_met=ratio <= AIM_RATIO)
+
+
+def measure_rates(place: Place, link: str, report: Report, num_lines: int) -> None:
+    """Lines a second, live and catching up."""
+    for name, measure, aim in (
+        ("live", live, AIM_LIVE),
+        ("catching up", catching_up, AIM_CATCHING_UP),
+    ):
+        for who, follower in FOLLOWERS.items():
+            if who == "ssh tail" and place.ssh is None:
+                continue
+            rate = measure(place, follower, num_lines).rate(num_lines)
+            found = f"{rate:10,.0f} lines/s"
+            if who == "follow" and link == "loopback":
+                report.aim(f"{name} {who}", f"{found} (aim {aim:,})", is_met=rate >= aim)
+            else:
+                report.tell(f"{name} {who}", found)
+
+
+def measure_commands(place: Place, report: Report) -> None:
+    """What a user waits for: a push, and commands from their start to their end."""
+    assert place.endpoint is not None
+    source = place.scratch / "pushed"
+    source.mkdir()
+    (source / "data").write_bytes(os.urandom(PUSHED_MB * 10**6))
+    taken_s = seconds(lambda: place.transport.push(source, PurePosixPath(place.root, "pushed")))
+    report.tell(f"push of {PUSHED_MB} MB", f"{taken_s:.2f} s, {PUSHED_MB / taken_s:.1f} MB/s")
+    project = make_project(place.scratch / "project", place.scratch / "state", place.endpoint)
+    for name, words in (
+        ("deploy, all is new", ("deploy",)),
+        ("deploy, unchanged", ("deploy",)),
+        ("runs", ("runs",)),
+        ("--help: start-up alone", ("--help",)),
+    ):
+        taken_s = seconds(lambda words=words: project.ok("--pod", "host", *words))  # type: ignore[misc]
+        report.tell(name, f"{taken_s:.2f} s")
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long it takes."""
+    began = time.monotonic()
+    work()
+    return time.monotonic() - began
+
+
+def main() -> int:
+    """Print what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     default = "openssh" if SSHD.exists() else "local"
     parser.add_argument("--over", choices=["shell", "openssh", "local"], default=default)
+    parser.add_argument("--link", choices=["loopback", "slow"], default="loopback")
     parser.add_argument("--lines", type=int, default=200_000)
-    parser.add_argument("--what", nargs="*", default=["latency", "live", "catching up"])
+    parser.add_argument("--what", nargs="*", default=["latency", "rates", "commands"])
     args = parser.parse_args()
-    measures = {
-        "latency": latency,
-        "live": partial(live, num_lines=args.lines),
-        "catching up": partial(catching_up, num_lines=args.lines),
-    }
-    with place(args.over) as here:
-        followers: dict[str, Follower] = {"follow": by_follow, "tail": by_tail}
-        if here.ssh is not None:
-            followers["ssh tail"] = by_ssh_tail
-        for name in args.what:
-            for who, follower in followers.items():
-                print(
-                    f"{args.over:8} {name:12} {who:9} {measures[name](here, follower)}", flush=True
-                )
+    report = Report(f"{args.over}, {args.link}")
+    print(f"load at the start: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    with place(args.over, args.link) as here:
+        if "latency" in args.what:
+            measure_latency(here, args.link, report)
+        if "rates" in args.what:
+            measure_rates(here, args.link, report, args.lines)
+        if "commands" in args.what and here.endpoint is not None:
+            measure_commands(here, report)
+    print(f"load at the end: {os.getloadavg()[0]:.1f}")
+    return int(report.is_missed)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

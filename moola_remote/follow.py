@@ -346,13 +346,20 @@ class Following:
             raise TransferError(
                 f"stream: {frame.file}: expected offset {place}, got {frame.offset}"
             )
-        self.journal.write(frame.file, frame.offset, frame.data)
-        self._place[frame.file] = place + len(frame.data)
+        # Shown first, kept whatever the listener raises; what a death in between keeps from the
+        # journal is asked for again.
+        try:
+            self._tell(frame)
+        finally:
+            self.journal.write(frame.file, frame.offset, frame.data)
+            self._place[frame.file] = place + len(frame.data)
+
+    def _tell(self, frame: Data) -> None:
         if frame.file == "log":
             self.listener.on_log(frame.data)
-        else:
-            for event in self._events.feed(frame.data):
-                self.listener.on_event(event)
+            return
+        for event in self._events.feed(frame.data):
+            self.listener.on_event(event)
 
     def _restart(self, frame: Restarted) -> None:
         self.journal.restart(frame.file)
