@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all their own set-up; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help install tools data demo test check format bench clean
+.PHONY: help install tools data demo test check format golden bench clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -40,6 +40,9 @@ check: $(STAMP)  ## format, lint, strict types
 format: $(STAMP)  ## let ruff mend what it can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+golden: install  ## write the screens and pages that tests compare with anew; then read the diff
+	@MOOLA_UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/remote/test_dashboard.py tests/remote/test_reference.py
 
 bench: install  ## ratios in one run, against named alternatives
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

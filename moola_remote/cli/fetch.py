@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from moola_remote.cli.names import fetched_ids
+from moola_remote.cli.options import run_argument
 from moola_remote.session import Session
 
 if TYPE_CHECKING:
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("what", type=click.Choice(["results", "logs", "checkpoints", "all"]))
-@click.argument("run_id", metavar="[RUN]", required=False)
+@run_argument
 @click.pass_obj
 def fetch(session: Session, what: What, run_id: str | None) -> None:
     """Fetch a run's files into results/RUN, verified against the pod's manifest.
@@ -46,7 +48,7 @@ def fetch(session: Session, what: What, run_id: str | None) -> None:
 
 
 @click.command()
-@click.argument("run_ids", metavar="[RUN ...]", nargs=-1)
+@click.argument("run_ids", metavar="[RUN ...]", nargs=-1, shell_complete=fetched_ids)
 @click.pass_obj
 def compare(session: Session, run_ids: tuple[str, ...]) -> None:
     """Print a scoreboard of fetched runs; the latest two by default.

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from moola_remote.cli.names import run_ids
+
 
 def key_values(
     ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
@@ -22,6 +24,7 @@ def _paths(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
     return {name: Path(path).expanduser() for name, _, path in pairs}
 
 
+run_argument = click.argument("run_id", metavar="[RUN]", required=False, shell_complete=run_ids)
 data_option = click.option(
     "--data",
     metavar="NAME=PATH",

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from moola_remote import __version__
-from moola_remote.cli import deploy, doctor, fetch, pods, runs, train
+from moola_remote.cli import completion, deploy, doctor, fetch, pods, runs, train
+from moola_remote.cli.names import pod_names
 from moola_remote.errors import BROKEN_PIPE, USAGE
 from moola_remote.session import Session
 
@@ -37,6 +38,7 @@ class Program(click.Group):
     "--pod",
     metavar="NAME",
     envvar="MOOLA_POD",
+    shell_complete=pod_names,
     help="A file of configs/pods; default: the project's.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON lines on stdout.")
@@ -80,6 +82,6 @@ def _log_to_stderr() -> None:
     ours.setLevel(logging.INFO)
 
 
-for module in (deploy, train, runs, fetch, pods, doctor):
+for module in (deploy, train, runs, fetch, pods, doctor, completion):
     for command in module.COMMANDS:
         program.add_command(command)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from moola_remote.cli.options import run_argument
 from moola_remote.session import Session
 
 
@@ -23,7 +24,7 @@ def runs(session: Session) -> None:
 
 
 @click.command()
-@click.argument("run_id", metavar="[RUN]", required=False)
+@run_argument
 @click.option("-f", "--follow", "is_following", is_flag=True, help="Go on until the run ends.")
 @click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
 @click.pass_obj
@@ -42,7 +43,7 @@ def logs(session: Session, run_id: str | None, is_following: bool, tail: int | N
 
 
 @click.command()
-@click.argument("run_id", metavar="[RUN]", required=False)
+@run_argument
 @click.pass_obj
 def attach(session: Session, run_id: str | None) -> None:
     """Show a run live, from its beginning; the latest by default. Ctrl-C leaves it running.
@@ -57,7 +58,7 @@ def attach(session: Session, run_id: str | None) -> None:
 
 
 @click.command()
-@click.argument("run_id", metavar="[RUN]", required=False)
+@run_argument
 @click.option(
     "--grace", type=click.FloatRange(min=0), metavar="SECONDS", help="Between TERM and KILL."
 )

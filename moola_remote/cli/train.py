@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from moola_remote.cli.names import recipe_names
 from moola_remote.cli.options import (
     data_option,
     detach_option,
@@ -17,7 +18,12 @@ from moola_remote.session import Session
 
 
 @click.command()
-@click.option("--recipe", metavar="NAME", help="A file of configs/train; default: the project's.")
+@click.option(
+    "--recipe",
+    metavar="NAME",
+    shell_complete=recipe_names,
+    help="A file of configs/train; default: the project's.",
+)
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's.")
 @click.option("--seed", type=click.IntRange(min=0), help="Instead of the recipe's.")
 @click.option("--use-crf", is_flag=True, help="Decode the span with a linear-chain CRF.")

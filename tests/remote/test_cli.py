@@ -133,17 +133,6 @@ def test_without_a_word_the_help_is_shown(capsys: pytest.CaptureFixture[str]) ->
     assert "Commands:" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", program.commands.values(), ids=lambda command: command.name)
-def test_every_command_has_help_with_an_example(
-    command: click.Command, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run([str(command.name), "--help"]) == 0
-    shown = capsys.readouterr().out
-    assert (
-        f"Example:\n    moola-remote {'--json ' * (command.name == 'runs')}{command.name}" in shown
-    )
-
-
 @pytest.fixture
 def failing() -> Iterator[Callable[[BaseException], None]]:
     """Gives the program a command, ``boom``, that ends with an error of the test's choice."""

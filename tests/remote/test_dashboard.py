@@ -1,6 +1,6 @@
 """The live view: golden screens, bounds for any size, plain and JSON output, a real terminal.
 
-After a wanted change, set MOOLA_UPDATE_GOLDEN=1, run this file, and read the diff.
+`make golden` redraws the screens.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from moola_remote.events import EpochEvent, EventReader, NoteEvent
 from moola_remote.runs import RunState
 from moola_remote.runview import RunView
 from moola_remote.screen import safe_lines
+from tests.golden import kept
 
 GOLDEN = Path(__file__).parent / "golden"
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "dashboard.py"
@@ -61,21 +62,15 @@ def shown(view: RunView, width: int, height: int, *, is_final: bool = False) -> 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (160, 50)])
 def test_the_screen_looks_as_it_did(width: int, height: int) -> None:
-    path = GOLDEN / f"screen-{width}x{height}.txt"
     text = shown(golden_view(), width, height)
-    if os.environ.get("MOOLA_UPDATE_GOLDEN"):
-        path.write_text(text, encoding="utf-8")
-    assert text == path.read_text(encoding="utf-8")
+    assert text == kept(GOLDEN / f"screen-{width}x{height}.txt", text)
 
 
 def test_the_summary_looks_as_it_did() -> None:
     view = golden_view()
     view.take_state(state(state="FAILED", ended_at=NOW, reason="exit code 1"), NOW)
-    path = GOLDEN / "final-80.txt"
     text = shown(view, 80, 24, is_final=True)
-    if os.environ.get("MOOLA_UPDATE_GOLDEN"):
-        path.write_text(text, encoding="utf-8")
-    assert text == path.read_text(encoding="utf-8")
+    assert text == kept(GOLDEN / "final-80.txt", text)
 
 
 @settings(deadline=None, max_examples=60)

@@ -1,0 +1,54 @@
+"""``--help`` and ``docs/cli.md``: complete, current, and with examples that are commands."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from moola_remote.cli.ending import run
+from moola_remote.cli.program import program
+from tests.golden import kept
+from tests.remote.reference import reference, text_of, tree
+
+DOCS = Path(__file__).parents[2] / "docs"
+COMMANDS = {context.command_path: command for context, command in tree()}
+
+
+def test_the_page_of_all_commands_is_current() -> None:
+    text = reference()
+    assert text == kept(DOCS / "cli.md", text), "out of date; run: make golden"
+    assert text.count("\nExample:\n") == len(COMMANDS)
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_every_command_has_help_with_an_example_that_it_understands(
+    path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*path.split()[1:], "--help"]) == 0
+    shown = capsys.readouterr().out
+    words, examples = text_of(COMMANDS[path])
+    assert words.endswith(".")
+    assert examples
+    for example in examples:
+        assert f"  {example}\n" in shown
+        assert _parsed(example).startswith(path)
+
+
+def _parsed(example: str) -> str:
+    """The path of the command that an example calls, once click has taken all its words."""
+    found = re.search(r'moola-remote ([^")]*)', example)
+    assert found, example
+    context = program.make_context("moola-remote", shlex.split(found[1]))
+    command: click.Command = program
+    while isinstance(command, click.Group):
+        # click keeps a group's words until it invokes the command: 8.2 renamed where.
+        words = [*getattr(context, "_protected_args", ()), *context.args]
+        name, child, rest = command.resolve_command(context, words)
+        assert child is not None
+        assert name is not None
+        context, command = child.make_context(name, rest, parent=context), child
+    return context.command_path
