@@ -17,6 +17,7 @@ What is ours alone in a run's folder begins with a dot:
     .job.json        which process is the job; written before its program runs: no file, never ran
     .exit.json       how the job ended
     .cancel.json     the wish to cancel
+    .secrets.json    the values of the run's secrets, until it has ended
     .reserve         space given back when the disk is full, so that an end can still be recorded
     .supervisor.log  what the supervisor and ``on_finish`` print
 
@@ -348,6 +349,71 @@ def oom_kills() -> int:
     return 0
 
 
+# ---- secrets of a run ----------------------------------------------------------------------
+
+
+class Mask:
+    """Strikes secrets out of what a job writes, by as many stars: offsets stay what they are."""
+
+    FILE = ".secrets.json"
+    SHORTEST = 6
+
+    def __init__(self, values: List[str]) -> None:
+        texts = {text for value in values for text in [value, *value.splitlines()]}
+        # As they stand in events, too.
+        escaped = {json.dumps(text, ensure_ascii=False)[1:-1] for text in texts}
+        texts |= escaped | {json.dumps(text)[1:-1] for text in texts}
+        forms = {text.encode() for text in texts if len(text) >= self.SHORTEST}
+        self.forms = sorted(forms, key=len, reverse=True)  # one may hold another
+        self.pattern = re.compile(b"|".join(map(re.escape, self.forms)) or b"(?!)")
+        # A secret may begin so many bytes before what is looked at.
+        self.reach = max(map(len, self.forms), default=1) - 1
+
+    @classmethod
+    def of(cls, run: Run) -> Optional[Mask]:
+        secrets = read_json(run.path / cls.FILE)
+        return cls(list(secrets.values())) if secrets else None
+
+    def strike(self, data: bytes) -> bytes:
+        return self.pattern.sub(lambda found: b"*" * len(found.group()), data)
+
+    def begun(self, data: bytes) -> int:
+        """How many bytes at the end may be a secret's beginning."""
+        for length in range(min(self.reach, len(data)), 0, -1):
+            end = data[-length:]
+            if any(len(form) > length and form.startswith(end) for form in self.forms):
+                return length
+        return 0
+
+    def strike_file(self, path: Path) -> None:
+        with path.open("r+b", buffering=0) as file:
+            at, block = 0, b"-"
+            while block:
+                block = os.pread(file.fileno(), BLOCK + self.reach, at)
+                struck = self.strike(block)
+                if struck != block:
+                    os.pwrite(file.fileno(), struck, at)
+                at += BLOCK
+
+
+def wipe_secrets(run: Run) -> None:
+    """Strike a run's secrets out of its log and events, then overwrite and remove their values."""
+    mask, path = Mask.of(run), run.path / Mask.FILE
+    if mask is None:
+        return
+    try:
+        for written in (run.log, run.events):
+            mask.strike_file(written)
+    except OSError as err:
+        print(f"secrets not struck out: {err}", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError), path.open("r+b") as file:
+        file.write(bytes(size_of(path)))
+        file.flush()
+        os.fsync(file.fileno())
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
 # ---- folders -------------------------------------------------------------------------------
 
 
@@ -456,12 +522,13 @@ def start(pod: Pod, spec: Json) -> Json:
     that the next call of this file goes on with.
     """
     check_spec(spec)
+    secrets = take_secrets(spec)
     pod.make()
     run = Run(pod.runs / spec["run_id"])
     started = False
     if not run.path.exists():
         with locked(pod.queue_lock):
-            started = make_run(pod, run, spec)
+            started = make_run(pod, run, spec, secrets)
     return {"started": started, "state": view(pod, settle(pod, run))}
 
 
@@ -477,14 +544,29 @@ def check_spec(spec: Json) -> None:
             check_digest(spec[kind])
 
 
-def make_run(pod: Pod, run: Run, spec: Json) -> bool:
+def take_secrets(spec: Json) -> Dict[str, str]:
+    """The values of a spec's secrets; in the spec, which is kept and fetched, stay their names."""
+    secrets = spec.pop("secrets", None) or {}
+    is_object = isinstance(secrets, dict)
+    for name, value in secrets.items() if is_object else [("secrets", None)]:
+        is_name = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) and not name.startswith("MOOLA_")
+        if not is_name or not isinstance(value, str) or "\0" in value:
+            raise AgentError("bad_request", f"spec: secret {name!r}: expected NAME: value")
+    spec["secret_names"] = sorted(secrets)
+    return dict(secrets)
+
+
+def make_run(pod: Pod, run: Run, spec: Json, secrets: Dict[str, str]) -> bool:
     """Whether it was we who made the folder."""
+    sweep_unfinished(pod)
     aside = pod.runs / f".new-{run.id}-{os.getpid()}"
     aside.mkdir(mode=0o700)
     try:
         for name in ("log", "events.jsonl", ".lock", ".job.lock", ".supervisor.log"):
             (aside / name).touch(mode=0o600)
         write_json(aside / "spec.json", spec)
+        if secrets:
+            write_json(aside / Mask.FILE, secrets)
         write_json(aside / "state.json", new_state(run.id, next_ticket(pod)))
         aside.rename(run.path)
     except OSError as err:
@@ -494,6 +576,13 @@ def make_run(pod: Pod, run: Run, spec: Json) -> bool:
         raise
     sync_folder(pod.runs)
     return True
+
+
+def sweep_unfinished(pod: Pod) -> None:
+    """Remove what a start that was killed has left, since its secrets are in it."""
+    for aside in pod.runs.glob(".new-*"):
+        if process(int(aside.name.rpartition("-")[2])) is None:
+            shutil.rmtree(aside, ignore_errors=True)
 
 
 def next_ticket(pod: Pod) -> int:
@@ -613,6 +702,7 @@ def prepare(pod: Pod, run: Run, spec: Json) -> Launch:
         key: value for key, value in os.environ.items() if not key.startswith(("SSH_", "MOOLA_"))
     }
     env.update(job_environment(pod, run), **(spec.get("env") or {}))
+    env.update(read_json(run.path / Mask.FILE) or {})
     if "data" in needs:
         env["MOOLA_DATA_DIR"] = str(needs["data"])
     argv = list(spec["argv"])
@@ -984,6 +1074,7 @@ class Supervisor:
             self.run.add_event("note", text=f"{left_behind} {processes} left behind, ended")
         self.state.update(outcome(end, self.state.get("stopping"), self.run.job()))
         self.state.update(ended_at=end.get("ended_at") or time.time())
+        wipe_secrets(self.run)
         self.state.update(last_lines=last_lines(self.run.log))
         try:
             self.state["manifest_sha256"] = make_manifest(self.run, self.beat)
@@ -1600,9 +1691,11 @@ def complete(folder: Path) -> List[str]:
 class Feed:
     """One file, sent from an offset on."""
 
-    def __init__(self, name: str, path: Path, offset: int, generation: Optional[str]) -> None:
+    def __init__(self, run: Run, name: str, offset: int, generation: Optional[str]) -> None:
         self.name = name
-        self.path = path
+        self.path = {"log": run.log, "events": run.events}[name]
+        self.mask = Mask.of(run)
+        self.is_over = False
         self.offset = offset
         self.generation = generation
         self.fd: Optional[int] = None
@@ -1615,17 +1708,30 @@ class Feed:
         assert self.fd is not None
         sent, size = 0, FIRST_BLOCK
         while sent < 16 * BLOCK:
-            block = os.pread(self.fd, size, self.offset)
+            block, is_at_end = self.read(size)
             if block:
                 send(f"D {self.name} {self.offset} {len(block)}\n".encode(), block)
                 self.offset += len(block)
                 sent += len(block)
-            if len(block) < size:
+            if is_at_end:
                 self.is_at_end = True
                 return sent or self.look_for_change()
             size = BLOCK
         self.is_at_end = False
         return sent
+
+    def read(self, size: int) -> Tuple[bytes, bool]:
+        """The next bytes without secrets, and whether the file ends with them."""
+        assert self.fd is not None
+        if self.mask is None:
+            block = os.pread(self.fd, size, self.offset)
+            return block, len(block) < size
+        start = max(0, self.offset - self.mask.reach)
+        size += self.offset - start + self.mask.reach
+        block = os.pread(self.fd, size, start)
+        # The rest of a secret that has begun may be on its way.
+        stop = len(block) - (0 if self.is_over else self.mask.begun(block))
+        return self.mask.strike(block)[self.offset - start : stop], len(block) < size
 
     def open(self) -> bool:
         try:
@@ -1723,6 +1829,8 @@ class Follower:
         while True:
             # Known before the files are read: what is written until a run is over is then sent.
             is_over = self.state["state"] in ENDED
+            for feed in self.feeds:
+                feed.is_over = is_over
             sent = sum(feed.pump() for feed in self.feeds)
             if is_over and not sent and self.shown is not None:
                 self.send_state("E")
@@ -1865,8 +1973,8 @@ def answer_about(args: argparse.Namespace, pod: Pod, run: Run) -> Optional[Json]
     if args.verb == "manifest":
         return manifest(pod, run)
     if args.verb == "follow":
-        log = Feed("log", run.log, args.log_offset, args.log_generation)
-        events = Feed("events", run.events, args.event_offset, args.event_generation)
+        log = Feed(run, "log", args.log_offset, args.log_generation)
+        events = Feed(run, "events", args.event_offset, args.event_generation)
         Follower(pod, run, [log, events]).live()
         return None
     supervise(pod, run)
