@@ -360,8 +360,9 @@ class Mask:
 
     def __init__(self, values: List[str]) -> None:
         texts = {text for value in values for text in [value, *value.splitlines()]}
-        # As they stand in events, too.
+        # As they stand in events and in Python's messages, too.
         escaped = {json.dumps(text, ensure_ascii=False)[1:-1] for text in texts}
+        escaped |= {repr(text)[1:-1] for text in texts}
         texts |= escaped | {json.dumps(text)[1:-1] for text in texts}
         forms = {text.encode() for text in texts if len(text) >= self.SHORTEST}
         self.forms = sorted(forms, key=len, reverse=True)  # one may hold another

@@ -33,6 +33,7 @@ class Asked:
     recipe: str | None = None
     gpu: int | None = None
     data: Mapping[str, Path] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def start(
@@ -81,6 +82,7 @@ def _submit(session: Session, argv: Sequence[str], asked: Asked, deployed: Deplo
         trees=deployed.trees,
         recipe=asked.recipe,
         gpu=asked.gpu,
+        secrets=dict(asked.secrets),
         source=deployed.plan.source,
         price_per_hour=session.endpoint.price_per_hour,
     )

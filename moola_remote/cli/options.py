@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import sys
 from pathlib import Path
 
 import click
@@ -24,6 +27,43 @@ def _paths(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
     return {name: Path(path).expanduser() for name, _, path in pairs}
 
 
+def _secrets(ctx: click.Context, param: click.Parameter, names: tuple[str, ...]) -> dict[str, str]:
+    if ctx.resilient_parsing:  # a Tab key asks nobody
+        return {}
+    return {name: _secret(ctx, param, name) for name in names}
+
+
+def _secret(ctx: click.Context, param: click.Parameter, name: str) -> str:
+    """The value of one, from the environment or whoever sits here; no error shows it."""
+    from moola_remote.redaction import SHORTEST, remember
+
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise click.BadParameter(
+            "expected the NAME of an environment variable; its value never stands here", ctx, param
+        )
+    value = os.environ.get(name)
+    if value is None and sys.stdin.isatty():
+        value = str(click.prompt(f"Value of {name}", hide_input=True, err=True))
+    if value is None:
+        raise click.BadParameter(f"{name} is not set, and nobody is there to be asked", ctx, param)
+    if len(value) < SHORTEST:
+        raise click.BadParameter(
+            f"{name} is too short to be kept out of logs, expected {SHORTEST} characters",
+            ctx,
+            param,
+        )
+    remember(value)
+    return value
+
+
+secret_option = click.option(
+    "--secret",
+    "secrets",
+    metavar="NAME",
+    multiple=True,
+    callback=_secrets,
+    help="Give the job this variable of yours (asked for if unset); masked in its log, then wiped.",
+)
 run_argument = click.argument("run_id", metavar="[RUN]", required=False, shell_complete=run_ids)
 data_option = click.option(
     "--data",

@@ -13,6 +13,7 @@ from moola_remote.cli.options import (
     dry_run_option,
     gpu_option,
     key_values,
+    secret_option,
 )
 from moola_remote.session import Session
 
@@ -36,6 +37,7 @@ from moola_remote.session import Session
     help="Change one key of the recipe.",
 )
 @data_option
+@secret_option
 @gpu_option
 @detach_option
 @dry_run_option
@@ -48,6 +50,7 @@ def train(
     use_crf: bool,
     settings: tuple[str, ...],
     data: dict[str, Path],
+    secrets: dict[str, str],
     gpu: int | None,
     detach: bool,
     dry_run: bool,
@@ -67,12 +70,13 @@ def train(
     options = TrainOptions(epochs=epochs, seed=seed, use_crf=use_crf, settings=settings)
     name = recipe or session.project.recipe
     argv = train_argv(session.project, name, options)
-    asked = Asked(label=name, recipe=name, gpu=gpu, data=data)
+    asked = Asked(label=name, recipe=name, gpu=gpu, data=data, secrets=secrets)
     start(session, argv, asked, detach=detach, dry_run=dry_run)
 
 
 @click.command()
 @data_option
+@secret_option
 @gpu_option
 @detach_option
 @dry_run_option
@@ -81,6 +85,7 @@ def train(
 def run(
     session: Session,
     data: dict[str, Path],
+    secrets: dict[str, str],
     gpu: int | None,
     detach: bool,
     dry_run: bool,
@@ -98,7 +103,7 @@ def run(
     from moola_remote.cli.follow import Asked, start
     from moola_remote.specs import label_of
 
-    asked = Asked(label=label_of(command), gpu=gpu, data=data)
+    asked = Asked(label=label_of(command), gpu=gpu, data=data, secrets=secrets)
     start(session, list(command), asked, detach=detach, dry_run=dry_run)
 
 

@@ -10,6 +10,7 @@ import pytest
 from moola_remote.providers import Endpoint
 from tests.projects import Project, make_project
 from tests.remote.pods import ENDED, AgentPod
+from tests.servers import running_local_pod
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +47,15 @@ def project(request: pytest.FixtureRequest) -> Project:
     """A project at each place in turn."""
     found: Project = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[Project]:
+    """A project with an embedded pod of its own, which may be stopped and removed."""
+    (tmp_path / "state").mkdir()
+    with running_local_pod(tmp_path / "state" / "local-pod") as endpoint:
+        yield make_project(tmp_path / "project", tmp_path / "state")
+        end_runs(endpoint)
 
 
 @pytest.fixture

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.projects import Project, make_project
-from tests.servers import running_local_pod
+from tests.projects import Project
 
 pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture
-def alone(tmp_path: Path) -> Iterator[Project]:
-    """A project with an embedded pod of its own, which may be stopped and removed."""
-    (tmp_path / "state").mkdir()
-    with running_local_pod(tmp_path / "state" / "local-pod"):
-        yield make_project(tmp_path / "project", tmp_path / "state")
 
 
 def test_a_pod_is_stopped_and_removed_once_everything_was_fetched(alone: Project) -> None:
