@@ -37,6 +37,8 @@ RSH = rsync.rsh_option([sys.executable, "-I", "-S", str(Path(__file__).with_name
 BLOCK = 1 << 16
 STDERR_KEPT = 1 << 16
 TICK_S = 1.0
+# What goes over the line beside the content: the list of files, and rsync's own framing.
+LISTING_MAX = 1 << 26
 # How long the pod's last words may take once rsync itself is gone.
 LAST_WORDS_S = 2.0
 SOCKET_PATH_MAX = 100  # macOS has 104, Linux 108
@@ -62,11 +64,13 @@ class Bridge:
     Attributes:
         path: of the socket.
         heard_at: when bytes went through last, of the monotonic clock.
+        num_received: bytes of the pod's stdout so far.
     """
 
     def __init__(self, start: Start) -> None:
         self._start = start
         self.heard_at = time.monotonic()
+        self.num_received = 0
         self._folder = Path(tempfile.mkdtemp(prefix="moola-"))  # 0700
         if len(str(self._folder)) > SOCKET_PATH_MAX - len("/rsh"):
             self._folder.rmdir()
@@ -133,7 +137,7 @@ class Bridge:
                 self._spawn(self._feed, stdin, channel)
                 self._spawn(_close_with, conn, channel)
                 errors = self._spawn(self._copy, channel.recv_stderr, told)
-                if not self._copy(channel.recv, out):
+                if not self._copy(self._counted(channel.recv), out):
                     _close(channel)  # rsync is gone: the far side must not write for nobody
                 errors.join()
             code = channel.recv_exit_status()
@@ -152,6 +156,14 @@ class Bridge:
                 channel.sendall(data)
                 self.heard_at = time.monotonic()
             channel.shutdown_write()
+
+    def _counted(self, read: Callable[[int], bytes]) -> Callable[[int], bytes]:
+        def count(n: int) -> bytes:
+            data = read(n)
+            self.num_received += len(data)
+            return data
+
+        return count
 
     def _copy(self, read: Callable[[int], bytes], file: io.FileIO) -> bool:
         """Everything from `read` to `file`; False when nobody reads there any more."""
@@ -235,9 +247,7 @@ class Rsync:
             UnreachableError: nothing went over the line for `rsync.STALL_S`.
             ConfigError: this machine's rsync is missing or too old.
         """
-        warning = rsync.check_version(local_version())
-        if warning:
-            logger.info(warning)
+        rsync.check_version(local_version())
         with Bridge(self._start) as bridge:
             environment = {**os.environ, "MOOLA_RSH": str(bridge.path), "LC_ALL": "C"}
             # Its own session: an interrupt is ours to handle.
@@ -276,17 +286,22 @@ class Rsync:
             # rsync's own timeout does not hold once it has nothing left to do but to wait.
             if time.monotonic() - bridge.heard_at > rsync.STALL_S + TICK_S:
                 raise UnreachableError(f"{self.where}: no data for {rsync.STALL_S} s")
+            # Counted here, whatever rsync says of it or is made to say.
+            self._check(bridge.num_received * 63 // 64 - LISTING_MAX)
             done = rsync.parse_progress(line)
             if done is not None:
                 self._note(done)
             sent = rsync.parse_sent(line) or sent
         return sent
 
-    def _note(self, done: int) -> None:
+    def _check(self, done: int) -> None:
         if self._max_bytes is not None and done > self._max_bytes:
             raise TransferError(
                 f"{self.where}: the pod sends more than the {self._max_bytes} bytes it announced"
             )
+
+    def _note(self, done: int) -> None:
+        self._check(done)
         if self._progress:
             self._progress(done)
 

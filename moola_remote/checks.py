@@ -50,10 +50,11 @@ def _look(check: Check, session: Session) -> Finding:
 
 def _rsync(_: Session) -> str:
     from moola_remote.bridge import local_version
-    from moola_remote.rsync import check_version
+    from moola_remote.rsync import check_version, known_holes
 
     version = local_version()
-    return check_version(version) or f"version {'.'.join(map(str, version or ()))}"
+    check_version(version)
+    return known_holes(version) or f"version {'.'.join(map(str, version or ()))}"
 
 
 def _project(session: Session) -> str:
@@ -79,12 +80,15 @@ def _connection(session: Session) -> str:
 
 def _agent(session: Session) -> str:
     from moola_remote.deploy import no_rsync
+    from moola_remote.facts import probe
+    from moola_remote.rsync import known_holes
 
-    facts = session.agent.call("probe")
-    if not facts["rsync"]:
+    facts = probe(session.agent)
+    if not facts.rsync:
         raise no_rsync(session)
-    free = (facts["disk_free"] or 0) / 1e9
-    return f"Python {facts['python']}, rsync {facts['rsync']}, {free:.0f} GB of disk free"
+    rsync = known_holes(facts.rsync) or f"rsync {facts.rsync}"
+    free = (facts.disk_free or 0) / 1e9
+    return f"Python {facts.python}, {free:.0f} GB of disk free, {rsync}"
 
 
 CHECKS = (

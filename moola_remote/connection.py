@@ -12,9 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from moola_remote import bridge, rsync
-from moola_remote.errors import UnreachableError
+from moola_remote.errors import TransferError, UnreachableError
 from moola_remote.screen import safe
-from moola_remote.transport import Completed, Progress
+from moola_remote.transport import MAX_OUTPUT, Completed, Progress
 
 if TYPE_CHECKING:
     import fabric
@@ -89,11 +89,15 @@ class FabricTransport:
         feeder = threading.Thread(target=channel.feed, args=(stdin,), daemon=True)
         feeder.start()
         try:
-            parts = []
+            stdout = bytearray()
             while part := channel.read(BLOCK, _left(deadline)):
-                parts.append(part)
+                stdout += part
+                if len(stdout) > MAX_OUTPUT:
+                    raise TransferError(
+                        f"{self._where}: {argv[0]} printed more than {MAX_OUTPUT} bytes"
+                    )
             code = channel.returncode(_left(deadline))
-            return Completed(code, b"".join(parts), channel.stderr())
+            return Completed(code, bytes(stdout), channel.stderr())
         except _SilenceError as err:
             raise UnreachableError(
                 f"{self._where}: {argv[0]} did not end within {timeout_s:.0f} s"

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from moola_remote import snapshot
 from moola_remote.config import Project
 from moola_remote.errors import ConfigError, UnreachableError
+from moola_remote.facts import Environment, Facts, probe, read_answer_as
 from moola_remote.session import Session
 
 
@@ -34,8 +35,8 @@ class Deployed:
     """What is on the pod now: the agent's `facts`, its `environment`, and bytes `sent` a tree."""
 
     plan: Plan
-    facts: dict[str, Any]
-    environment: dict[str, Any]
+    facts: Facts
+    environment: Environment
     sent: dict[snapshot.Kind, int]
 
     @property
@@ -60,17 +61,15 @@ def no_rsync(session: Session) -> UnreachableError:
     )
 
 
-def environment_digest(plan: Plan, facts: dict[str, Any]) -> str:
+def environment_digest(plan: Plan, facts: Facts) -> str:
     """The name of an environment: its requirements and the pod's Python."""
-    text = f"{facts['python']}\0{plan.requirements}"
+    text = f"{facts.python}\0{plan.requirements}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def gpu_name(facts: dict[str, Any]) -> str:
+def gpu_name(facts: Facts) -> str:
     """The pod's first GPU in words: ``NVIDIA RTX 4090, 24 GiB``."""
-    return ", ".join(
-        f"{gpu['name']}, {gpu['memory_total'] / 2**30:.0f} GiB" for gpu in facts["gpus"][:1]
-    )
+    return ", ".join(f"{gpu.name}, {gpu.memory_total / 2**30:.0f} GiB" for gpu in facts.gpus[:1])
 
 
 def data_paths(
@@ -173,8 +172,8 @@ def deploy(session: Session, plan: Plan, watcher: Watcher) -> Deployed:
         MoolaError: of the connection, of the transfer, or of the environment.
     """
     watcher.step("asking the pod what it has")
-    facts = session.agent.call("probe")
-    if not facts["rsync"]:
+    facts = probe(session.agent)
+    if not facts.rsync:
         raise no_rsync(session)
     sent = {}
     trees: dict[snapshot.Kind, snapshot.Tree | None] = {"code": plan.code, "data": plan.data}
@@ -185,7 +184,8 @@ def deploy(session: Session, plan: Plan, watcher: Watcher) -> Deployed:
                 session.transport, session.agent, tree, kind, facts=facts, progress=watcher.update
             )
     watcher.step("preparing the environment")
-    environment = session.agent.environment(
+    answer = session.agent.environment(
         environment_digest(plan, facts), plan.requirements, say=watcher.say
     )
+    environment = read_answer_as(Environment, answer, "environment")
     return Deployed(plan, facts, environment, sent)

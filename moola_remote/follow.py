@@ -33,6 +33,8 @@ BLOCK = 1 << 16
 SILENCE_S = 20.0
 BACKOFF_S = (0.3, 0.6, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 MAX_MUTE = 3
+# A pod must not fill the laptop's disk by talking.
+MAX_JOURNAL_BYTES = 10 * 10**9
 
 
 class Journal:
@@ -84,6 +86,11 @@ class Journal:
 
     def write(self, file: FileName, offset: int, data: bytes) -> None:
         """Put bytes where they belong; another follower may have put the same ones there."""
+        if offset + len(data) > MAX_JOURNAL_BYTES:
+            raise LimitError(
+                f"{self.paths[file]}: expected at most {MAX_JOURNAL_BYTES / 1e9:.0f} GB to follow",
+                "the run goes on; when it has ended: moola-remote fetch logs",
+            )
         try:
             while data:
                 written = os.pwrite(self._fds[file], data, offset)

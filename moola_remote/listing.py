@@ -35,9 +35,11 @@ TOOL_FOLDERS = {
     *(".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", ".ipynb_checkpoints"),
 }
 SECRETS = _any_of(
-    *(".env", ".env.*", "*.pem", "*.key", "*.p12", "*.pfx", "*.ppk", "*.jks", "*.keystore"),
+    *(".env", ".env.*", ".envrc", "*.env"),
+    *("*.pem", "*.key", "*.p12", "*.pfx", "*.ppk", "*.jks", "*.keystore"),
     *("*.kdbx", "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", ".netrc", "_netrc", ".pypirc"),
     *(".npmrc", ".git-credentials", ".htpasswd", ".pgpass", "kubeconfig", "credentials"),
+    *(".dockercfg", ".s3cfg", ".boto", "application_default_credentials.json"),
     *("credentials.json", "credentials.toml", "credentials.y*ml", "credentials.ini"),
     *("secrets.json", "secrets.toml", "secrets.y*ml", "secrets.ini", "service-account*.json"),
 )
@@ -87,10 +89,6 @@ class Leavings:
     def add(self, rule: str, path: str, size: int) -> None:
         """Note that `rule` keeps `path` back."""
         self._found[rule].append((path, size))
-
-    def paths(self, rule: str) -> list[str]:
-        """Everything that `rule` kept back."""
-        return [path for path, _ in self._found[rule]]
 
     def all(self) -> tuple[LeftOut, ...]:
         """One line a rule."""

@@ -31,7 +31,7 @@ def check_path(path: str) -> str:
         ValueError: it does not.
     """
     parts = path.split("/")
-    if path in RESERVED:
+    if _folded(path) in RESERVED:
         raise ValueError("a file that is not the run's to declare")
     if len(parts) > MAX_DEPTH or any(
         len(part.encode("utf-8", "replace")) > MAX_NAME_BYTES for part in parts

@@ -137,8 +137,8 @@ def parse_version(text: str) -> tuple[int, ...] | None:
     return tuple(int(part) for part in match.groups()) if match else None
 
 
-def check_version(version: tuple[int, ...] | None) -> str | None:
-    """What to tell the user about this machine's rsync, or None.
+def check_version(version: tuple[int, ...] | None) -> None:
+    """Refuse to work with a missing or too old rsync on this machine.
 
     Raises:
         ConfigError: it is missing (None), or too old.
@@ -151,9 +151,16 @@ def check_version(version: tuple[int, ...] | None) -> str | None:
         raise ConfigError(
             f"rsync {shown}: too old, expected {'.'.join(map(str, OLDEST))} or newer", cure
         )
-    if version < MENDED:
-        return f"rsync {shown}: known holes before 3.4.0, unless your distribution mended them"
-    return None
+
+
+def known_holes(version: tuple[int, ...] | str | None) -> str | None:
+    """What to tell of an old rsync, this machine's or the pod's (as text), or None."""
+    if isinstance(version, str):
+        version = tuple(int(part) for part in re.findall(r"\d{1,9}", version)[:3])
+    if not version or version >= MENDED:
+        return None
+    shown, mended = (".".join(map(str, one)) for one in (version, MENDED))
+    return f"rsync {shown}: known holes before {mended}, unless the distribution mended them"
 
 
 def failure(where: str, code: int, stderr: bytes) -> MoolaError:

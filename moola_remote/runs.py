@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field
 
 from moola_remote.errors import (
     ConfigError,
@@ -30,6 +30,7 @@ from moola_remote.errors import (
     UnreachableError,
 )
 from moola_remote.events import Count, Name, Remote, Text
+from moola_remote.facts import read_answer_as
 from moola_remote.layout import PodFolder
 from moola_remote.screen import safe
 
@@ -45,7 +46,7 @@ ENDED: frozenset[State] = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "PREEMP
 
 MAX_LAST_LINES = 25
 MAX_RUNS = 10_000
-MAX_ANSWER_BYTES = 64 * 2**20
+MAX_PENDING = 4 * 2**20
 MAX_LINE = 2000
 # Past a grace that is the spec's, and the agent's own patience.
 CANCEL_TIMEOUT_S = 600.0
@@ -55,6 +56,8 @@ UPLOAD = (
     '&& mv "$1/.$2.$$" "$1/$2"'
 )
 FULL_ID = re.compile(r"\d{8}-\d{6}-[a-z0-9-]+-[0-9a-f]{4}")
+# It becomes the name of a folder here, too.
+RunId: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 
 _ERRORS: dict[str, type[MoolaError]] = {
     "unknown_run": ConfigError,
@@ -80,10 +83,10 @@ def _ending(lines: Any) -> Any:
 class RunState(Remote):
     """How a run stands, as the pod tells it; the times are the pod's clock, Unix seconds."""
 
-    run_id: Name
+    run_id: RunId
     state: State
     reason: Text | None = None
-    returncode: int | None = None
+    returncode: Annotated[int, Field(ge=-(2**31), lt=2**32)] | None = None
     signal: Name | None = None
     oom_killed: bool = False
     queued_at: float | None = None
@@ -240,7 +243,7 @@ def read_progress(channel: Channel, say: Callable[[str], None], timeout_s: float
     while part := channel.read(1 << 16, timeout_s):
         *lines, pending = (pending + part).split(b"\n")
         # A line without an end is no progress that anybody could read.
-        pending = pending[-MAX_ANSWER_BYTES:]
+        pending = pending[-MAX_PENDING:]
         for line in lines:
             if line.startswith(b'{"ok"') or b"can't open file" in line:
                 return line
@@ -266,8 +269,8 @@ def read_answer(stdout: bytes, returncode: int, stderr: bytes, *, what: str) -> 
             "name one, 3.8 or newer, as `python` in the pod's file",
         )
     try:
-        answer = json.loads(stdout) if len(stdout) <= MAX_ANSWER_BYTES else None
-    except ValueError:
+        answer = json.loads(stdout)
+    except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
         said = last_words(stderr) or "nothing"
@@ -279,8 +282,8 @@ def read_answer(stdout: bytes, returncode: int, stderr: bytes, *, what: str) -> 
 
 def refusal(answer: Mapping[str, Any]) -> MoolaError:
     """What the agent refuses, as an error of ours."""
-    code = str(answer.get("error"))
-    message = safe(str(answer.get("message")), MAX_LINE)
+    code = _word(answer.get("error"))
+    message = safe(_word(answer.get("message")), MAX_LINE)
     names = [*_names(answer, "missing"), *_names(answer, "different")]
     if names:
         message += f": {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
@@ -289,7 +292,12 @@ def refusal(answer: Mapping[str, Any]) -> MoolaError:
 
 def _names(answer: Mapping[str, Any], key: str) -> list[str]:
     names = answer.get(key)
-    return [safe(str(name), 100) for name in names] if isinstance(names, list) else []
+    return [safe(_word(name), 100) for name in names] if isinstance(names, list) else []
+
+
+def _word(value: Any) -> str:
+    """A string of the pod's; anything else, however deep, is only told to be none."""
+    return value if isinstance(value, str) else f"no text but {type(value).__name__}"
 
 
 def last_words(stderr: bytes) -> str:
@@ -304,12 +312,7 @@ def read_state(value: Any) -> RunState:
     Raises:
         TransferError: it is none.
     """
-    try:
-        return RunState.model_validate(value)
-    except ValidationError as err:
-        first = err.errors(include_url=False, include_context=False)[0]
-        key = safe(".".join(map(str, first["loc"])), 60) or "it"
-        raise TransferError(f"agent: state: {key}: {first['msg'].lower()}") from err
+    return read_answer_as(RunState, value, "state")
 
 
 def submit(agent: Agent, spec: Mapping[str, Any]) -> Started:
@@ -328,11 +331,15 @@ def get_state(agent: Agent, run_id: str) -> RunState:
 
     Raises:
         ConfigError: there is none of this id; the nearest ones are named.
+        TransferError: the answer is no state, or another run's.
     """
     try:
-        return read_state(agent.call("state", run_id).get("state"))
+        state = read_state(agent.call("state", run_id).get("state"))
     except ConfigError as err:
         raise unknown_run(run_id, [state.run_id for state in list_runs(agent)]) from err
+    if state.run_id != run_id:
+        raise TransferError(f"run {safe(run_id, 80)}: the agent answers of {state.run_id}")
+    return state
 
 
 def list_runs(agent: Agent) -> list[RunState]:

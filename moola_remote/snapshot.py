@@ -10,18 +10,27 @@ import hashlib
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from moola_remote.errors import ConfigError, LimitError, TransferError
 from moola_remote.hashing import HashCache
 from moola_remote.layout import PodFolder
-from moola_remote.listing import SECRET, Entry, Leavings, LeftOut, git, is_in_git, list_tree
+from moola_remote.listing import (
+    Entry,
+    Leavings,
+    LeftOut,
+    git,
+    is_in_git,
+    is_secret,
+    list_tree,
+)
 from moola_remote.screen import safe
 
 if TYPE_CHECKING:
+    from moola_remote.facts import Facts
     from moola_remote.runs import Agent
     from moola_remote.transport import Transport
 
@@ -110,8 +119,8 @@ def code_tree(
     entries = list_tree(folder, leavings=leavings, exclude=[results.as_posix()])
     if limit is not None:
         _guard(folder, entries, limit)
-    source = read_source(folder, leavings.paths(SECRET)) if is_in_git(folder) else None
     part = Part("", folder, tuple(entry.path for entry in entries))
+    source = read_source(folder, set(part.paths)) if is_in_git(folder) else None
     return _tree(_hash(part, entries, HashCache(None)), [part], leavings, source)
 
 
@@ -145,12 +154,12 @@ def digest_of(files: Iterable[File]) -> str:
     return records.hexdigest()[:16]
 
 
-def read_source(folder: Path, secrets: Sequence[str] = ()) -> Source:
+def read_source(folder: Path, sent: Collection[str]) -> Source:
     """Where the code in a git work tree comes from.
 
     Args:
         folder: in the work tree.
-        secrets: paths whose changes must not be shown.
+        sent: the paths that travel; the diff shows the changes of no other file.
 
     Raises:
         ConfigError: git fails.
@@ -163,15 +172,24 @@ def read_source(folder: Path, secrets: Sequence[str] = ()) -> Source:
     commit = None if head["oid"] == "(initial)" else head["oid"]
     branch = None if head["head"] == "(detached)" else head["head"]
     dirty = any(not line.startswith("#") for line in lines)
-    return Source(commit, branch, dirty, _diff(folder, secrets) if dirty and commit else "")
+    return Source(commit, branch, dirty, _diff(folder, sent) if dirty and commit else "")
 
 
-def _diff(folder: Path, secrets: Sequence[str]) -> str:
-    hidden = [f":(exclude,literal){path}" for path in secrets]
-    options = ("--no-ext-diff", "--no-textconv", "--no-color", "--submodule=short")
-    diff = git(folder, "diff", "HEAD", *options, "--", ".", *hidden)
+def _diff(folder: Path, sent: Collection[str]) -> str:
+    names = ("--name-only", "--no-renames", "--relative", "-z")
+    named = git(folder, "diff", "HEAD", *names, "--", ".")
+    changed = [os.fsdecode(name) for name in named.split(b"\0") if name]
+    stay = [path for path in changed if is_secret(path) or _stays(folder / path, path, sent)]
+    hidden = [f":(exclude,literal){path}" for path in stay]
+    # What was deleted may have been a secret: of such a file the name is told and nothing else.
+    options = ("--no-ext-diff", "--no-textconv", "--no-color", "--no-renames", "--submodule=short")
+    diff = git(folder, "diff", "HEAD", *options, "--irreversible-delete", "--", ".", *hidden)
     text = diff[:DIFF_MAX].decode("utf-8", "replace")
     return text + (f"\n[cut: {len(diff)} bytes in all]\n" if len(diff) > DIFF_MAX else "")
+
+
+def _stays(file: Path, path: str, sent: Collection[str]) -> bool:
+    return path not in sent and (file.is_symlink() or file.is_file())
 
 
 def _guard(folder: Path, entries: Sequence[Entry], limit: int) -> None:
@@ -234,7 +252,7 @@ def send(
     tree: Tree,
     kind: Kind,
     *,
-    facts: Mapping[str, Any],
+    facts: Facts,
     progress: Progress = lambda *_: None,
 ) -> int:
     """Have a tree on the pod, complete and verified there.
@@ -254,7 +272,7 @@ def send(
         TransferError: a file was changed while it was sent, or the disk is full.
         UnreachableError: the connection was lost.
     """
-    known = _trees_there(facts, kind)
+    known = facts.trees.code if kind == "code" else facts.trees.data
     if tree.digest in known:
         return 0
     folder = PodFolder(PurePosixPath(agent.root))
@@ -271,13 +289,6 @@ def send(
         _seal(agent, tree, kind)
     progress(kind, tree.size, tree.size)
     return sent
-
-
-def _trees_there(facts: Mapping[str, Any], kind: Kind) -> list[str]:
-    """The digests that the pod names, oldest first; it may name anything."""
-    trees = facts.get("trees")
-    named = trees.get(kind) if isinstance(trees, dict) else None
-    return [name for name in named or [] if re.fullmatch(r"[0-9a-f]{16}", str(name))]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # Bytes sent or received so far; called a few times a second.
 Progress = Callable[[int], None]
+# The most that a command may print; nothing that we ask for comes near.
+MAX_OUTPUT = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class Transport(Protocol):
 
         Raises:
             UnreachableError: it did not end within `timeout_s`, or the connection was lost.
+            TransferError: it printed more than `MAX_OUTPUT`.
         """
         ...
 

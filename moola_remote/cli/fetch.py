@@ -29,12 +29,17 @@ def fetch(session: Session, what: What, run_id: str | None) -> None:
     Example:
       moola-remote fetch results
     """
+    from moola_remote.bridge import local_version
     from moola_remote.cli.output import Progression, print_fetched
     from moola_remote.fetch import fetch_run
     from moola_remote.results import make_folder
+    from moola_remote.rsync import known_holes
 
     folder = make_folder(session.project.results_folder)
     chosen = session.find_run(run_id)
+    holes = known_holes(local_version())
+    if holes:
+        click.echo(f"note: {holes}", err=True)
     with Progression() as progression:
         fetched = fetch_run(
             session.transport,

@@ -25,9 +25,11 @@ from rich.progress import (
 from rich.table import Column
 
 from moola_remote import deploy
+from moola_remote.bridge import local_version
 from moola_remote.datasets import contents_of
 from moola_remote.deploy import Deployed, Plan
 from moola_remote.listing import ORDINARY
+from moola_remote.rsync import known_holes
 from moola_remote.session import Session
 from moola_remote.tables import Mark, Row, component_table, runs_table, scoreboard, show
 
@@ -106,7 +108,8 @@ def make_plan(session: Session, data: Mapping[str, Path], *, is_all: bool) -> Pl
     for tree in (plan.code, plan.data):
         for leaving in tree.left_out if tree else ():
             if is_all or leaving.rule not in ORDINARY:
-                click.echo(f"not sent, {leaving}", err=True)
+                size = f" ({amount(leaving.size)})" if leaving.size else ""
+                click.echo(f"not sent, {leaving}{size}", err=True)
     return plan
 
 
@@ -132,7 +135,7 @@ def print_components(session: Session, deployed: Deployed) -> None:
         return
     show(component_table(rows))
     total = sum(deployed.sent.values())
-    if total or deployed.environment["created"]:
+    if total or deployed.environment.created:
         click.echo(f"sent {amount(total)}")
     else:
         click.echo("nothing to send: code, data and environment were there already")
@@ -141,20 +144,26 @@ def print_components(session: Session, deployed: Deployed) -> None:
 def component_rows(session: Session, deployed: Deployed) -> list[Row]:
     """What is on the pod, a row a component."""
     endpoint, facts, environment = session.endpoint, deployed.facts, deployed.environment
-    torch, packages = environment["torch"], environment["packages"]
-    cuda = f"{torch['version']}, CUDA {torch['cuda'] or 'none'}" if torch else "torch is missing"
-    disk = amount(facts["disk_free"] or 0)
+    torch = environment.torch
+    cuda = f"{torch.version}, CUDA {torch.cuda or 'none'}" if torch else "torch is missing"
+    disk = amount(facts.disk_free or 0)
+    holes = [known_holes(local_version()), known_holes(facts.rsync or "")]
     return [
         Row("ok", "SSH connection", f"{endpoint.user}@{endpoint.host}:{endpoint.port}"),
         Row("ok" if deployed.gpu else "none", "GPU", deployed.gpu or "none: CPU"),
-        Row("ok", "Python", f"{environment['python']}, {facts['cpus']} CPUs, {disk} of disk free"),
+        Row("ok", "Python", f"{environment.python}, {facts.cpus} CPUs, {disk} of disk free"),
         Row("ok" if torch else "bad", "torch, CUDA", cuda),
         Row(_mark(deployed.sent["code"]), "code", _code_words(deployed.plan.code)),
         _data_row(deployed),
         Row(
-            "ok" if environment["created"] else "same",
+            "ok" if environment.created else "same",
             "dependencies",
-            f"{len(packages)} packages, {deployed.trees['environment']}",
+            f"{len(environment.packages)} packages, {deployed.trees['environment']}",
+        ),
+        *(
+            Row("warn", f"rsync {where}", hole)
+            for where, hole in zip(("here", "on the pod"), holes, strict=True)
+            if hole
         ),
     ]
 

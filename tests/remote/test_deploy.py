@@ -10,6 +10,7 @@ from moola_remote.config import Project as Settings
 from moola_remote.config import find_project
 from moola_remote.deploy import Plan, data_paths, environment_digest, gpu_name, make_plan
 from moola_remote.errors import ConfigError
+from moola_remote.facts import Facts, PodGpu
 from moola_remote.session import Session
 from tests.projects import Project, make_project
 
@@ -56,7 +57,7 @@ def test_a_plan_is_the_code_the_data_and_the_requirements(files: Project) -> Non
 def test_an_environment_is_named_by_requirements_and_python(files: Project) -> None:
     plan = make_plan(Session())
     names = {
-        environment_digest(Plan(plan.code, None, requirements), {"python": python})
+        environment_digest(Plan(plan.code, None, requirements), Facts(python=python))
         for requirements in ("", "numpy\n")
         for python in ("3.10.1", "3.11.7")
     }
@@ -65,6 +66,6 @@ def test_an_environment_is_named_by_requirements_and_python(files: Project) -> N
 
 
 def test_a_gpu_is_told_with_its_memory() -> None:
-    gpus = [{"name": "NVIDIA RTX 4090", "memory_total": 24 * 2**30}] * 2
-    assert gpu_name({"gpus": gpus}) == "NVIDIA RTX 4090, 24 GiB"
-    assert gpu_name({"gpus": []}) == ""
+    gpu = PodGpu(name="NVIDIA RTX 4090", memory_total=24 * 2**30)
+    assert gpu_name(Facts(python="3", gpus=[gpu, gpu])) == "NVIDIA RTX 4090, 24 GiB"
+    assert gpu_name(Facts(python="3")) == ""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
-import json
 import os
 import shutil
 import sys
@@ -17,15 +15,15 @@ import pytest
 
 from moola_remote import rsync
 from moola_remote.errors import LimitError, MoolaError, TransferError, UnreachableError
-from moola_remote.fetch import Caps, Fetched, fetch_run
+from moola_remote.fetch import Caps, fetch_run
 from moola_remote.providers import Endpoint
 from moola_remote.runs import Agent, get_state, submit
 from moola_remote.transport import Transport, connect
 from tests.remote.fakes import ShellTransport
+from tests.remote.fetching import FILES, RUN, Pod, content_of
 from tests.remote.pods import wait_until
 from tests.servers import SSHD, running_openssh
 
-RUN = "20260101-000000-x-abcd"
 JOB = """
 mkdir -p $MOOLA_RUN_DIR/artifacts $MOOLA_RUN_DIR/checkpoints/epoch-0001
 echo '{"schema": 1, "t": 1, "kind": "note", "text": "x"}' >$MOOLA_RUN_DIR/events.jsonl
@@ -35,12 +33,6 @@ printf state >$MOOLA_RUN_DIR/checkpoints/epoch-0001/state.safetensors
 ln -s /etc/passwd $MOOLA_RUN_DIR/artifacts/link
 echo said
 """
-FILES = {
-    "log": b"said\n",
-    "artifacts/model.safetensors": b"weights",
-    "artifacts/sub/metrics.json": b"{}",
-    "checkpoints/epoch-0001/state": os.urandom(300_000),
-}
 
 
 def _spec(script: str) -> dict[str, Any]:
@@ -54,62 +46,6 @@ def _spec(script: str) -> dict[str, Any]:
         **nothing,
     }
     return {**spec, "grace_s": 1, "source": None, "limits": limits, "on_finish": None}
-
-
-def _content(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file())
-    found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
-    found.pop("manifest.json", None)
-    return found
-
-
-class Pod:
-    """A pod's folder with one run that has ended, and where it is fetched to.
-
-    `files` are what the manifest declares; whatever `spoil` does to the run's folder comes after.
-    """
-
-    def __init__(self, top: Path, transport: Transport, python: str) -> None:
-        self.run = top / "root" / "runs" / RUN
-        self.results = top / "results"
-        self.final = self.results / RUN
-        self.staging = self.results / f".staging-{RUN}"
-        self.transport = transport
-        self.agent = Agent(transport, root=str(top / "root"), python=python)
-        self.write(FILES)
-
-    def write(self, files: dict[str, bytes], **declared: Any) -> None:
-        for path, content in files.items():
-            (self.run / path).parent.mkdir(parents=True, exist_ok=True)
-            (self.run / path).write_bytes(content)
-        entries = [
-            {"path": path, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-            for path, content in sorted(files.items())
-        ]
-        self.declare({"schema": 1, "run_id": RUN, "files": entries, **declared})
-
-    def declare(self, manifest: dict[str, Any]) -> None:
-        content = json.dumps(manifest).encode()
-        (self.run / "manifest.json").write_bytes(content)
-        digest = hashlib.sha256(content).hexdigest()
-        state = {"schema": 1, "run_id": RUN, "state": "SUCCEEDED", "manifest_sha256": digest}
-        (self.run / "state.json").write_text(json.dumps(state))
-
-    def declare_file(self, **changes: Any) -> None:
-        manifest = json.loads((self.run / "manifest.json").read_bytes())
-        manifest["files"][0].update(changes)
-        self.declare(manifest)
-
-    def fetch(self, what: Any = "all", **options: Any) -> Fetched:
-        return fetch_run(self.transport, self.agent, RUN, self.results, what=what, **options)
-
-    def refusal(self, kind: type[MoolaError] = TransferError, **options: Any) -> str:
-        """What a fetch says that must fail; nothing may be promoted by it."""
-        with pytest.raises(kind) as caught:
-            self.fetch(**options)
-        assert not self.final.exists()
-        assert str(caught.value).isprintable()
-        return str(caught.value)
 
 
 class Counting:
@@ -140,7 +76,7 @@ def test_a_real_run_comes_home_verified(
     submit(agent, _spec(JOB))
     wait_until(lambda: get_state(agent, RUN).has_ended)
     fetched = fetch_run(transport, agent, RUN, tmp_path / "results", what="all")
-    content = _content(fetched.folder)
+    content = content_of(fetched.folder)
     assert content["log"] == b"said\n"
     assert content["artifacts/a plot é.png"] == b"plot"
     assert content["checkpoints/epoch-0001/state.safetensors"] == b"state"
@@ -166,7 +102,7 @@ def test_a_run_that_goes_on_is_not_fetched(
 def test_everything_comes_once(pod: Pod) -> None:
     told: list[tuple[int, int]] = []
     fetched = pod.fetch(progress=lambda *step: told.append(step))
-    assert _content(pod.final) == FILES
+    assert content_of(pod.final) == FILES
     assert (fetched.files, fetched.bytes) == (4, sum(map(len, FILES.values())))
     assert told[-1] == (fetched.bytes, fetched.bytes)
     assert not pod.staging.exists()
@@ -176,12 +112,12 @@ def test_everything_comes_once(pod: Pod) -> None:
 
 def test_what_is_asked_for_comes(pod: Pod) -> None:
     pod.fetch("logs")
-    assert set(_content(pod.final)) == {"log"}
+    assert set(content_of(pod.final)) == {"log"}
     fetched = pod.fetch("results")
     assert fetched.already_there == 1
-    assert set(_content(pod.final)) == {name for name in FILES if "check" not in name}
+    assert set(content_of(pod.final)) == {name for name in FILES if "check" not in name}
     pod.fetch("checkpoints")
-    assert _content(pod.final) == FILES
+    assert content_of(pod.final) == FILES
 
 
 def test_a_file_that_was_changed_here_is_never_replaced(pod: Pod) -> None:
@@ -189,7 +125,7 @@ def test_a_file_that_was_changed_here_is_never_replaced(pod: Pod) -> None:
     (pod.final / "log").write_text("notes of mine")
     with pytest.raises(TransferError, match="differs from the pod's, and is not replaced"):
         pod.fetch()
-    assert _content(pod.final) == {"log": b"notes of mine"}
+    assert content_of(pod.final) == {"log": b"notes of mine"}
 
 
 def test_an_interrupted_fetch_goes_on(pod: Pod) -> None:
@@ -199,7 +135,7 @@ def test_an_interrupted_fetch_goes_on(pod: Pod) -> None:
     (pod.staging / "stray").write_text("of another fetch")
     counting = Counting(pod.transport)
     fetched = fetch_run(counting, pod.agent, RUN, pod.results, what="all")
-    assert _content(pod.final) == FILES
+    assert content_of(pod.final) == FILES
     assert fetched.files == 4
     assert counting.sent == sum(map(len, FILES.values())) - len(FILES[done])
 
@@ -275,7 +211,7 @@ def test_a_mended_run_is_fetched_after_all(pod: Pod) -> None:
     (pod.run / "log").write_bytes(b"said\n")
     os.utime(pod.run / "log", ns=(times.st_atime_ns, times.st_mtime_ns))
     pod.fetch()
-    assert _content(pod.final) == FILES
+    assert content_of(pod.final) == FILES
 
 
 @pytest.mark.parametrize("path", ["../../x", "/etc/passwd", "a\x1b[2Jb", "artifacts"])
@@ -311,7 +247,7 @@ def test_links_planted_in_the_staging_folder_are_gone_before_anything_arrives(
     (pod.staging / "log").symlink_to(victim / "log")
     pod.fetch()
     assert list(victim.iterdir()) == []
-    assert _content(pod.final) == FILES
+    assert content_of(pod.final) == FILES
 
 
 # ---- a pod whose rsync lies: another program under its name
@@ -415,7 +351,7 @@ def test_nothing_is_promoted_with_what_was_planted(
 def test_the_same_pod_without_a_plant_is_fetched(tmp_path: Path) -> None:
     pod = Pod(tmp_path, Planting(tmp_path, bool), sys.executable)
     pod.fetch()
-    assert _content(pod.final) == FILES
+    assert content_of(pod.final) == FILES
 
 
 def test_a_lost_line_keeps_the_staging_folder(tmp_path: Path) -> None:

@@ -167,7 +167,10 @@ def test_secrets_stay_and_are_named(repository: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["a/.ENV.local", "x/ID_ED25519", "s.key", ".aws/anything", "sub/.ssh/config", ".netrc"],
+    [
+        *("a/.ENV.local", "x/ID_ED25519", "s.key", ".aws/anything", "sub/.ssh/config", ".netrc"),
+        *(".envrc", "conf/prod.env", ".dockercfg", "application_default_credentials.json"),
+    ],
 )
 def test_a_secret_is_known_by_its_name(path: str) -> None:
     assert is_secret(path)

@@ -79,9 +79,18 @@ def test_the_version_is_read(shown: str, version: tuple[int, ...] | None) -> Non
     assert rsync.parse_version(shown) == version
 
 
-def test_old_versions_are_told_and_too_old_ones_refused() -> None:
-    assert rsync.check_version((3, 5, 0)) is None
-    assert "known holes" in (rsync.check_version((3, 2, 7)) or "")
+@pytest.mark.parametrize("version", [(3, 2, 7), "3.2.7", "3.1.3-8", (3, 3, 0)])
+def test_a_version_with_known_holes_is_told(version: tuple[int, ...] | str) -> None:
+    assert "known holes before 3.4.0" in (rsync.known_holes(version) or "")
+
+
+@pytest.mark.parametrize("version", [(3, 4, 0), "3.4.1", "3.5.0", "4", "", None, "x" * 99])
+def test_a_version_without_known_holes_is_not_told(version: tuple[int, ...] | str) -> None:
+    assert rsync.known_holes(version) is None
+
+
+def test_too_old_versions_are_refused() -> None:
+    rsync.check_version((3, 2, 7))
     for version in (None, (2, 6, 9), (3, 0, 9)):
         with pytest.raises(ConfigError, match="rsync"):
             rsync.check_version(version)

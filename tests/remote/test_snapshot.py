@@ -12,6 +12,7 @@ import pytest
 
 from moola_remote import snapshot
 from moola_remote.errors import ConfigError, LimitError, TransferError
+from moola_remote.facts import Facts, probe
 from moola_remote.providers import Endpoint
 from moola_remote.runs import Agent
 from moola_remote.snapshot import Tree, code_tree, data_tree, read_source
@@ -99,7 +100,7 @@ def test_results_are_no_code(project: Path) -> None:
 
 
 def test_the_source_of_a_clean_tree(project: Path) -> None:
-    source = read_source(project)
+    source = read_source(project, ())
     assert source.commit == _git(project, "rev-parse", "HEAD").strip()
     assert (source.branch, source.dirty, source.diff) == ("main", False, "")
 
@@ -116,9 +117,27 @@ def test_the_source_of_a_dirty_tree_has_its_diff_without_secrets(project: Path) 
     assert "TOKEN" not in source.diff
 
 
+def test_the_diff_shows_no_secret_that_was_deleted_renamed_or_held_back(project: Path) -> None:
+    for name in (".env", "gone.env", "deploy_key", "held"):
+        _write(project, **{name: "TOKEN=s3cret\n" * 9})
+    _git(project, "add", "-f", ".")
+    _git(project, "commit", "-qm", "x")
+    _write(project, **{".moolaignore": "held\n", "held": "TOKEN=new\n", ".env": "TOKEN=new\n"})
+    (project / "deploy_key").unlink()
+    (project / "gone.env").rename(project / "plain")
+    source = code_tree(project).source
+    assert source is not None
+    assert "deploy_key" in source.diff
+    assert "b/plain" in source.diff
+    assert "-TOKEN" not in source.diff
+    assert "new" not in source.diff
+    sub = read_source(project / "sub", {"other"})
+    assert sub.diff == ""
+
+
 def test_a_new_file_makes_a_tree_dirty(project: Path) -> None:
     _write(project, new="x")
-    source = read_source(project)
+    source = read_source(project, ())
     assert (source.dirty, source.diff) == (True, "")
 
 
@@ -126,10 +145,10 @@ def test_the_source_before_the_first_commit_and_on_a_detached_head(
     project: Path, tmp_path: Path
 ) -> None:
     _git(project, "checkout", "-q", "--detach")
-    assert read_source(project).branch is None
+    assert read_source(project, ()).branch is None
     fresh = _write(tmp_path / "fresh", a="x")
     _git(fresh, "init", "-q", "-b", "trunk")
-    assert read_source(fresh) == snapshot.Source(None, "trunk", dirty=True, diff="")
+    assert read_source(fresh, ()) == snapshot.Source(None, "trunk", dirty=True, diff="")
 
 
 def test_code_outside_git_has_no_source(tmp_path: Path) -> None:
@@ -138,7 +157,7 @@ def test_code_outside_git_has_no_source(tmp_path: Path) -> None:
 
 def test_a_long_diff_is_cut(project: Path) -> None:
     (project / "plain").write_text("line\n" * 100_000)
-    diff = read_source(project).diff
+    diff = read_source(project, {"plain"}).diff
     assert len(diff) < snapshot.DIFF_MAX + 100
     assert "[cut: " in diff
 
@@ -171,8 +190,7 @@ def agent(transport: Transport, endpoint: Endpoint, tmp_path: Path) -> Agent:
 
 
 def _send(agent: Agent, tree: Tree, **options: Any) -> int:
-    facts = agent.call("probe")
-    return snapshot.send(agent.transport, agent, tree, "code", facts=facts, **options)
+    return snapshot.send(agent.transport, agent, tree, "code", facts=probe(agent), **options)
 
 
 def test_a_tree_is_sent_once_and_sealed(agent: Agent, project: Path) -> None:
@@ -239,17 +257,17 @@ def test_what_an_earlier_attempt_left_is_cleared(agent: Agent, project: Path) ->
 
 def test_data_is_sent_below_its_names(agent: Agent, tmp_path: Path) -> None:
     tree = data_tree({"x": _write(tmp_path / "one", a="1"), "y": _write(tmp_path / "2", b="2")})
-    facts = agent.call("probe")
-    snapshot.send(agent.transport, agent, tree, "data", facts=facts)
+    snapshot.send(agent.transport, agent, tree, "data", facts=probe(agent))
     there = PurePosixPath(agent.root) / "data" / tree.digest
     assert Path(there / "x" / "a").read_text() == "1"
     assert Path(there / "y" / "b").read_text() == "2"
 
 
-@pytest.mark.parametrize("facts", [{}, {"trees": 3}, {"trees": {"code": [3, None, "../x"]}}])
+@pytest.mark.parametrize("trees", [{}, {"code": 3}, {"code": [3, None, "../x", "0" * 16 + "\n"]}])
 def test_a_pod_that_names_odd_trees_is_sent_ours(
-    facts: dict[str, Any], agent: Agent, project: Path
+    trees: dict[str, Any], agent: Agent, project: Path
 ) -> None:
     tree = code_tree(project)
+    facts = Facts.model_validate({"python": "3", "trees": trees})
     snapshot.send(agent.transport, agent, tree, "code", facts=facts)
     assert (Path(agent.root) / "code" / tree.digest / "plain").exists()

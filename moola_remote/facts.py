@@ -1,0 +1,94 @@
+"""What a pod says of itself, its answers to ``probe`` and ``environment``: typed and bounded."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
+
+from pydantic import BeforeValidator, Field, ValidationError
+
+from moola_remote.errors import TransferError
+from moola_remote.events import MAX_ENTRIES, Count, Name, Remote
+from moola_remote.screen import safe
+
+if TYPE_CHECKING:
+    from moola_remote.runs import Agent
+
+MAX_PACKAGES = 10_000
+MAX_TREES = 10_000
+
+
+def _digests(names: Any) -> Any:
+    """Those that are digests: a pod may have, and say, anything else too."""
+    named = names[-MAX_TREES:] if isinstance(names, list) else []
+    return [name for name in named if re.fullmatch(r"[0-9a-f]{16}", str(name))]
+
+
+Digests: TypeAlias = Annotated[list[str], BeforeValidator(_digests)]
+
+
+class PodGpu(Remote):
+    """A GPU and its bytes of memory."""
+
+    name: Name = ""
+    memory_total: Count = 0
+
+
+class Trees(Remote):
+    """Digests of the trees that are there, oldest first."""
+
+    code: Digests = Field(default=[])
+    data: Digests = Field(default=[])
+
+
+class Facts(Remote):
+    """The answer to ``probe``; None is what the pod can't tell."""
+
+    python: Name
+    gpus: list[PodGpu] = Field(default=[], max_length=MAX_ENTRIES)
+    cpus: Count = 0
+    disk_free: Count | None = None
+    rsync: Name | None = None
+    trees: Trees = Trees()
+
+
+class Torch(Remote):
+    """The environment's torch and its CUDA."""
+
+    version: Name
+    cuda: Name | None = None
+
+
+class Environment(Remote):
+    """The answer to ``environment``; `created` where it was made now."""
+
+    created: bool = False
+    python: Name
+    packages: dict[Name, Name] = Field(default={}, max_length=MAX_PACKAGES)
+    torch: Torch | None = None
+
+
+Answer = TypeVar("Answer", bound=Remote)
+
+
+def probe(agent: Agent) -> Facts:
+    """What is on the pod.
+
+    Raises:
+        MoolaError: it can't be asked, or answers with something else.
+    """
+    return read_answer_as(Facts, agent.call("probe"), "probe")
+
+
+def read_answer_as(model: type[Answer], answer: Any, verb: str) -> Answer:
+    """The agent's `answer` to `verb`, typed.
+
+    Raises:
+        TransferError: a key is missing, or of another type or size.
+    """
+    try:
+        return model.model_validate(answer)
+    except ValidationError as err:
+        first = err.errors(include_url=False, include_context=False)[0]
+        key = safe(".".join(map(str, first["loc"])), 60) or "it"
+        raise TransferError(f"agent: {verb}: {key}: {safe(first['msg'], 120).lower()}") from err
