@@ -24,11 +24,32 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class RunpodConfig(Strict):
+    """What to rent of RunPod; prices are USD an hour of the whole pod, disks GB."""
+
+    gpus: list[str] = Field(min_length=1, max_length=20)
+    gpu_count: int = Field(default=1, ge=1, le=16)
+    clouds: list[Literal["SECURE", "COMMUNITY"]] = Field(default=["SECURE"], min_length=1)
+    data_centers: list[str] = []
+    max_price: float = Field(gt=0)
+    image: str
+    cuda: str = Field(pattern=r"^\d+\.\d+$")
+    # Requests for less are refused as if there were no capacity.
+    disk_gb: int = Field(default=40, ge=20)
+    volume_gb: int = Field(default=60, ge=10)
+    volume_path: str = Field(default="/workspace", pattern=r"^/[^\x00\n]+$")
+    lifetime_h: float = Field(default=24.0, gt=0, le=24 * 30)
+    start_limit_min: float = Field(default=20.0, gt=0)
+    idle_stop_min: float | None = Field(default=15.0, gt=0)
+    owner: str | None = Field(default=None, pattern=r"^[a-z0-9]{1,24}$")
+    api: str = Field(default="https://api.runpod.io", pattern=r"^https?://[^\s/]+/?$")
+
+
 class PodConfig(Strict):
     """One file of ``configs/pods``; which keys a provider needs is told by the provider."""
 
     name: str
-    provider: Literal["local", "ssh"]
+    provider: Literal["local", "ssh", "runpod"]
     host: str | None = None
     port: int = Field(default=22, ge=1, le=65535)
     user: str | None = None
@@ -37,6 +58,7 @@ class PodConfig(Strict):
     root: str = Field(default="/workspace/moola", pattern=r"^/[^\x00\n]+$")
     python: str = "python3"
     price_per_hour: float | None = Field(default=None, ge=0)
+    runpod: RunpodConfig | None = None
 
 
 class Project(Strict):

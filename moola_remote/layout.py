@@ -103,6 +103,11 @@ class Laptop:
         return self.state / "journals"
 
     @property
+    def runpod(self) -> Path:
+        """``runpod``: the key pair for RunPod's pods, and what is known of each."""
+        return self.state / "runpod"
+
+    @property
     def hash_cache(self) -> Path:
         """``hashes.json``."""
         return self.state / "hashes.json"

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from moola_remote.errors import UnreachableError
+
 if TYPE_CHECKING:
     from moola_remote.config import PodConfig, Project
     from moola_remote.follow import Journal, Link
@@ -65,8 +67,8 @@ class Session:
 
     @cached_property
     def endpoint(self) -> Endpoint:
-        """Where the pod is; the local pod is started if need be."""
-        return self.provider.up()
+        """Where the pod is; one that costs nothing is started if need be."""
+        return self.provider.endpoint() if self.provider.is_paid else self.provider.up()
 
     @cached_property
     def transport(self) -> Transport:
@@ -77,9 +79,12 @@ class Session:
         """A connection of its own, for whoever has to reconnect."""
         from moola_remote.transport import connect
 
-        return connect(
-            self.endpoint, known_hosts=self.laptop.known_hosts, ask=_ask_if_there_is_someone()
-        )
+        known_hosts, ask = self.laptop.known_hosts, _ask_if_there_is_someone()
+        try:
+            return connect(self.endpoint, known_hosts=known_hosts, ask=ask)
+        except UnreachableError:
+            self.__dict__.pop("endpoint", None)  # a rented pod's port changes with each start
+            raise
 
     @cached_property
     def agent(self) -> Agent:

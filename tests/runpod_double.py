@@ -93,6 +93,7 @@ class FakePod:
     started: float = field(default_factory=time.monotonic)
     started_at: float = field(default_factory=time.time)
     starts: int = 1
+    hidden_for: int = 0
     port: int | None = None
     old_port: int | None = None
     fingerprint: str = ""
@@ -114,6 +115,8 @@ class Double:
         wrong: what broke the OpenAPI document.
         fault: asked before each request.
         refuse: a refusal of a create or of a start, by its body.
+        lag: a new pod is missing from so many answers to a list.
+        more_system_log: what a start says beside the ordinary.
         gauge: GPU use in per cent.
     """
 
@@ -128,6 +131,8 @@ class Double:
         self.prices = {"SECURE": 0.74, "COMMUNITY": 0.34}
         self.stock = {"EU-RO-1": "LOW", "US-IL-1": "MEDIUM"}
         self.gpus = [GPU]
+        self.lag = 0
+        self.more_system_log: list[str] = []
         self.gauge = 0
         self.is_read_only = False
         self.prints_host_keys = True
@@ -209,7 +214,11 @@ class Double:
     def _list(self, request: Request) -> Response:
         # Newest first, in pages: a client that reads the first alone would overlook some.
         size, start = 3, int(request.args.get("cursor", "0"))
-        pods = list(reversed(self.pods.values()))
+        pods = []
+        for pod in reversed(self.pods.values()):
+            if pod.hidden_for == 0 or start:
+                pods.append(pod)
+            pod.hidden_for = max(0, pod.hidden_for - (not start))
         page = pods[start : start + size]
         more = start + size < len(pods)
         pagination = {"nextCursor": str(start + size) if more else None, "hasNextPage": more}
@@ -224,6 +233,7 @@ class Double:
         cloud = body.get("cloud", "SECURE")
         pod_id = f"pod{self._made:06d}"
         pod = FakePod(pod_id, body, self.make_machine(), self.prices[cloud] + 0.01)
+        pod.hidden_for = self.lag
         self.pods[pod_id] = pod
         pod.system_log += [f"create container {body['image']}", f"{IMAGE} Pulling from runpod"]
         self._boot(pod)
@@ -251,6 +261,7 @@ class Double:
         pod.old_port = pod.port
         pod.port, pod.fingerprint = pod.machine.start(env)
         pod.system_log += ["ab6fdd207dfd Extracting [====>]", f"start container for {IMAGE}: begin"]
+        pod.system_log += self.more_system_log
         pod.container_log += ["Pod Started"]
         if self.prints_host_keys:
             rsa = f"SHA256:{'R' * 43}"

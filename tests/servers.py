@@ -8,9 +8,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from moola_remote.providers import Endpoint
 from moola_remote.providers.folder import LocalPodFolder
@@ -30,13 +31,19 @@ def running_local_pod(folder: Path) -> Iterator[Endpoint]:
 
 
 @contextmanager
-def running_openssh(folder: Path) -> Iterator[Endpoint]:
-    """OpenSSH's sshd as the current user; its keys, its HOME and its settings in `folder`."""
+def running_openssh(
+    folder: Path, *, public_key: str = "", env: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Endpoint]:
+    """OpenSSH's sshd as the current user; its keys, its HOME and its settings in `folder`.
+
+    It lets in a key of its own, and `public_key`; `env` is what its commands see.
+    """
     folder.mkdir(mode=0o700)
     (folder / "home").mkdir()
     for name in ("host_key", "client_key"):
         _keygen(folder / name)
-    (folder / "authorized_keys").write_bytes((folder / "client_key.pub").read_bytes())
+    own = (folder / "client_key.pub").read_text(encoding="ascii")
+    (folder / "authorized_keys").write_text(f"{own}{public_key}\n", encoding="ascii")
     if os.getuid() == 0:
         # Run as root, sshd insists on this folder, which only a booted system makes.
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
@@ -44,7 +51,7 @@ def running_openssh(folder: Path) -> Iterator[Endpoint]:
     for _ in range(5):  # sshd can't choose its port, and another may take ours first
         port = _free_port()
         argv = [str(SSHD), "-D", "-E", str(folder / "sshd.log")]
-        server = subprocess.Popen([*argv, "-f", str(_write_config(folder, port))])
+        server = subprocess.Popen([*argv, "-f", str(_write_config(folder, port, env))])
         try:
             if _answers(port, server):
                 yield Endpoint(
@@ -64,6 +71,34 @@ def running_openssh(folder: Path) -> Iterator[Endpoint]:
             server.terminate()
             server.wait(timeout=10)
     raise RuntimeError(f"sshd did not start: {(folder / 'sshd.log').read_text()}")
+
+
+class SshMachine:
+    """A rented machine for the double of RunPod: each start is a new server with a new host key.
+
+    What its commands see of the pod's environment a real pod keeps in /proc/1/environ.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.user = pwd.getpwuid(os.getuid()).pw_name
+        self._folder = folder
+        self._starts = 0
+        self._running = ExitStack()
+
+    def start(self, env: dict[str, str]) -> tuple[int, str]:
+        """See `runpod_double.Machine`."""
+        self._starts += 1
+        told = {name: value for name, value in env.items() if name != "PUBLIC_KEY"}
+        server = running_openssh(
+            self._folder / f"start-{self._starts}", public_key=env["PUBLIC_KEY"], env=told
+        )
+        endpoint = self._running.enter_context(server)
+        assert endpoint.host_key
+        return endpoint.port, endpoint.host_key
+
+    def stop(self) -> None:
+        """See `runpod_double.Machine`."""
+        self._running.close()
 
 
 def ssh_options(endpoint: Endpoint, folder: Path) -> list[str]:
@@ -93,8 +128,10 @@ def changed_signals(line: str) -> int:
     return int(line.split()[1], 16) & ~(0b11 << 31)
 
 
-def _write_config(folder: Path, port: int) -> Path:
+def _write_config(folder: Path, port: int, env: Mapping[str, str]) -> Path:
     path = folder / "sshd_config"
+    seen = {"HOME": f"{folder}/home", "PATH": os.environ["PATH"], **env}
+    told = " ".join(f'"{name}={value}"' for name, value in seen.items())
     path.write_text(f"""\
 ListenAddress 127.0.0.1
 Port {port}
@@ -108,7 +145,7 @@ KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 PrintMotd no
 AcceptEnv LANG LC_*
-SetEnv HOME={folder}/home PATH={os.environ["PATH"]}
+SetEnv {told}
 Subsystem sftp internal-sftp -d {folder}/home
 """)
     return path

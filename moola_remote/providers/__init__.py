@@ -1,4 +1,4 @@
-"""What makes pods: the embedded one, any SSH host; RunPod is to come."""
+"""What makes pods: the embedded one, any SSH host, RunPod."""
 
 from __future__ import annotations
 
@@ -22,6 +22,10 @@ def provider_for(pod: PodConfig) -> Provider:
         from moola_remote.providers.local import LocalProvider
 
         return LocalProvider.of(pod)
+    if pod.provider == "runpod":
+        from moola_remote.providers.runpod.provider import RunpodProvider
+
+        return RunpodProvider.of(pod)
     from moola_remote.providers.ssh import SshProvider
 
     return SshProvider(pod)

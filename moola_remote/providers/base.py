@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+# Told each line of progress.
+Say: TypeAlias = Callable[[str], None]
+# Asked a question; False where nobody is there.
+Confirm: TypeAlias = Callable[[str], bool]
+
+
+def quiet(_: str) -> None:
+    """Nobody is told."""
+
+
+def nobody(_: str) -> bool:
+    """Nobody is there to answer."""
+    return False
 
 
 @dataclass(frozen=True)
@@ -43,9 +58,15 @@ class PodStatus:
 
 
 class Provider(Protocol):
-    """What makes and ends one pod; every act can be repeated."""
+    """What makes and ends one pod; every act can be repeated.
 
-    def up(self) -> Endpoint:
+    Attributes:
+        is_paid: `up` costs money, so only who asks for it gets it.
+    """
+
+    is_paid: ClassVar[bool]
+
+    def up(self, *, say: Say = quiet, confirm: Confirm = nobody) -> Endpoint:
         """Make or start the pod; when it is up already, only say where."""
 
     def endpoint(self) -> Endpoint:

@@ -10,12 +10,12 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import moola_remote
 from moola_remote.errors import ConfigError, UnreachableError
 from moola_remote.layout import Laptop
-from moola_remote.providers.base import Endpoint, PodStatus
+from moola_remote.providers.base import Confirm, Endpoint, PodStatus, Say, nobody, quiet
 from moola_remote.providers.folder import VERSION, LocalPodFolder, PodRecord
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ _OURS_TO_CHOOSE = {"host", "port", "user", "identity_file", "host_key", "root", 
 class LocalProvider:
     """The pod of a file with ``provider: local``; there is one for each state folder."""
 
+    is_paid: ClassVar[bool] = False
     name: str
     folder: LocalPodFolder
     price_per_hour: float | None = None
@@ -50,7 +51,7 @@ class LocalProvider:
             )
         return cls(pod.name, LocalPodFolder(Laptop.of_user().local_pod), pod.price_per_hour)
 
-    def up(self) -> Endpoint:
+    def up(self, *, say: Say = quiet, confirm: Confirm = nobody) -> Endpoint:  # noqa: ARG002
         """Start the server, or find the one that runs; two at once start one.
 
         Raises:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import getpass
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from moola_remote.errors import ConfigError
-from moola_remote.providers.base import Endpoint, PodStatus
+from moola_remote.providers.base import Confirm, Endpoint, PodStatus, Say, nobody, quiet
 
 if TYPE_CHECKING:
     from moola_remote.config import PodConfig
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 class SshProvider:
     """The pod of a file with ``provider: ssh``."""
 
+    is_paid: ClassVar[bool] = False
     pod: PodConfig
 
-    def up(self) -> Endpoint:
+    def up(self, *, say: Say = quiet, confirm: Confirm = nobody) -> Endpoint:  # noqa: ARG002
         """The pod as its file has it."""
         return self.endpoint()
 

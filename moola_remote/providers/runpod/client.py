@@ -45,6 +45,8 @@ USER_AGENT = f"moola-remote/{__version__}"
 TIMEOUT_S = 30.0
 ATTEMPTS = 6
 MAX_WAIT_S = 60.0
+SILENCE_S = 1.5
+LOG_LIMIT_S = 10.0
 MAX_ANSWER_BYTES = 16 * 2**20
 MAX_SAID = 300
 
@@ -93,6 +95,7 @@ class RunpodClient:
         key: the API key; it travels in a header, and is in no message.
         base_url: of the API, without ``/v2``.
         sleep: waits between two attempts.
+        silence_s: after which a log has told what it has.
         transport: instead of the network.
     """
 
@@ -102,6 +105,7 @@ class RunpodClient:
         base_url: str = API,
         *,
         sleep: Sleep = time.sleep,
+        silence_s: float = SILENCE_S,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._http = httpx.Client(
@@ -111,6 +115,7 @@ class RunpodClient:
             transport=transport,
         )
         self._sleep = sleep
+        self._silence_s = silence_s
 
     def __enter__(self) -> RunpodClient:
         return self
@@ -194,24 +199,18 @@ class RunpodClient:
         asked = {"bucketSize": "day", "lastN": str(days), **({"podId": pod_id} if pod_id else {})}
         return self._read(Billing, "/v2/billing/pods", asked)
 
-    def log(
-        self,
-        pod_id: str,
-        source: Source,
-        *,
-        tail: int = 1000,
-        silence_s: float = 1.5,
-        limit_s: float = 10.0,
-    ) -> list[str]:
+    def log(self, pod_id: str, source: Source, *, tail: int = 1000) -> list[str]:
         """The last lines of a log as it is now, oldest first.
 
         The stream never ends, marks no end of what is old, and sends not even a header before its
-        first line: silence is the only end. The newest lines may be missing, until it is read anew.
+        first line: silence is the only end, and a sign of life is silence too. The newest lines
+        may be missing, until it is read anew.
         """
-        give_up = time.monotonic() + limit_s
+        give_up = time.monotonic() + LOG_LIMIT_S
+        heard_at = time.monotonic()
         lines: list[str] = []
         asked = {"source": source, "tail": str(tail)}
-        timeout = httpx.Timeout(TIMEOUT_S, read=silence_s)
+        timeout = httpx.Timeout(TIMEOUT_S, read=self._silence_s)
         try:
             with self._http.stream(
                 "GET", f"/v2/pods/{pod_id}/logs", params=asked, timeout=timeout
@@ -220,8 +219,10 @@ class RunpodClient:
                     response.read()
                     raise _failure(response, f"logs of {pod_id}")
                 for line in response.iter_lines():
-                    lines += _log_line(line)
-                    if time.monotonic() > give_up:
+                    told, now = _log_line(line), time.monotonic()
+                    lines += told
+                    heard_at = now if told else heard_at
+                    if now > min(give_up, heard_at + self._silence_s):
                         break
         except httpx.ReadTimeout:
             pass

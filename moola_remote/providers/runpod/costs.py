@@ -1,0 +1,58 @@
+"""What a pod has cost and costs, by our own meter: its price and its clock.
+
+The bill itself counts from the machine's start, in seconds, and is told by the billing API.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from moola_remote.panels import duration
+
+if TYPE_CHECKING:
+    from moola_remote.providers.runpod.models import Pod
+
+# Published: USD a GB and month of the volume of a stopped pod; it is half that while it runs.
+STOPPED_GB_MONTH = 0.20
+HOURS_A_MONTH = 730
+
+
+def is_stopped(pod: Pod) -> bool:
+    """Whether only its volume is billed."""
+    return pod.status in ("EXITED", "ERROR")
+
+
+def storage_cost(pod: Pod) -> float:
+    """USD an hour for a stopped pod's volume, by the published prices."""
+    volume = pod.mounts.persistent
+    return volume.size * STOPPED_GB_MONTH / HOURS_A_MONTH if volume else 0.0
+
+
+def uptime_s(pod: Pod) -> float:
+    """Seconds since its last start; 0 where it is stopped."""
+    if pod.started_at is None or is_stopped(pod):
+        return 0.0
+    return max(0.0, (datetime.now(timezone.utc) - pod.started_at).total_seconds())
+
+
+def spent(pod: Pod) -> float:
+    """USD since its last start."""
+    return pod.cost * uptime_s(pod) / 3600
+
+
+def describe(pod: Pod) -> str:
+    """A pod in one line: what it is, and what it costs."""
+    gpu = pod.gpu.id.removeprefix("NVIDIA GeForce ") if pod.gpu else "no GPU"
+    words = [f"{pod.id} {gpu}", " ".join(filter(None, [pod.cloud, pod.data_center_id]))]
+    if is_stopped(pod):
+        rate = storage_cost(pod)
+        return ", ".join([*words, pod.status, f"its volume costs ${24 * rate:.2f} a day"])
+    words.append(f"${pod.cost:.2f}/h")
+    if pod.started_at:
+        words += [f"up {duration(uptime_s(pod))}", f"${spent(pod):.2f} since its start"]
+    gpus = pod.runtime.gpus if pod.runtime else []
+    uses = [gpu.util for gpu in gpus if gpu.util is not None]
+    if uses:
+        words.append(f"GPU {max(uses):.0f}%")
+    return ", ".join(words)

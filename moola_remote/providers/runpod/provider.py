@@ -1,0 +1,391 @@
+"""A pod of RunPod: found by its name, rented, started, watched until SSH answers, stopped, removed.
+
+The API's list of pods is the only record of what exists, so that a second laptop, or a client that
+was killed in the middle, sees the same pods. What is kept here is the key pair, and each pod's
+host key as its log told it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from moola_remote.errors import (
+    ConfigError,
+    HostKeyError,
+    MoolaError,
+    NoCapacityError,
+    UnreachableError,
+)
+from moola_remote.hostkeys import KnownHosts
+from moola_remote.layout import Laptop
+from moola_remote.providers.base import Confirm, Endpoint, PodStatus, Say, nobody, quiet
+from moola_remote.providers.folder import write_private
+from moola_remote.providers.runpod import lines
+from moola_remote.providers.runpod.client import RefusedError, RunpodClient, Sleep, UnansweredError
+from moola_remote.providers.runpod.costs import describe, is_stopped, storage_cost
+from moola_remote.providers.runpod.names import PodName, owner_of_this_machine
+from moola_remote.providers.runpod.offers import find_offers
+from moola_remote.providers.runpod.rent import CONFLICT, Renting, halt, remove
+
+if TYPE_CHECKING:
+    from moola_remote.config import PodConfig, RunpodConfig
+    from moola_remote.providers.runpod.models import Pod
+
+POLL_S = 5.0
+# How long an image may take to tell its host key after its SSH server has an address.
+HOST_KEY_LIMIT_S = 60.0
+GONE = ("TERMINATED",)
+ADDRESS = "MOOLA_RUNPOD_API"
+
+
+@dataclass
+class RunpodProvider:
+    """The pod of a file with ``provider: runpod``.
+
+    Attributes:
+        open_client: a client of the API; its key is looked for when it is needed.
+        probe: connects, or raises what keeps it from connecting.
+    """
+
+    is_paid: ClassVar[bool] = True
+    pod: PodConfig
+    wanted: RunpodConfig
+    laptop: Laptop
+    open_client: Callable[[], RunpodClient]
+    probe: Callable[[Endpoint], None]
+    poll_s: float = POLL_S
+    sleep: Sleep = time.sleep
+    _client: RunpodClient | None = field(default=None, init=False)
+
+    @classmethod
+    def of(cls, pod: PodConfig) -> RunpodProvider:
+        """The provider of `pod`.
+
+        Raises:
+            ConfigError: no section ``runpod``, or a key that RunPod decides.
+        """
+        where = f"configs/pods/{pod.name}.yaml"
+        if pod.runpod is None:
+            raise ConfigError(
+                f"{where}: runpod: missing, expected a section with gpus, image, cuda, max_price",
+                "copy configs/pods/runpod-4090.yaml",
+            )
+        chosen = {"host", "port", "user", "host_key", "price_per_hour"} & pod.model_fields_set
+        if chosen:
+            raise ConfigError(
+                f"{where}: {min(chosen)}: told by RunPod, expected no such key", "remove the line"
+            )
+        if not pod.root.startswith(f"{pod.runpod.volume_path.rstrip('/')}/"):
+            raise ConfigError(
+                f"{where}: root: {pod.root} is not on the volume {pod.runpod.volume_path}, and "
+                "would be lost with every stop",
+                f"write root: {pod.runpod.volume_path.rstrip('/')}/moola",
+            )
+        laptop = Laptop.of_user()
+        api = os.environ.get(ADDRESS) or pod.runpod.api
+        return cls(
+            pod, pod.runpod, laptop, lambda: _open(api), lambda endpoint: _probe(endpoint, laptop)
+        )
+
+    @property
+    def client(self) -> RunpodClient:
+        """The API."""
+        if self._client is None:
+            self._client = self.open_client()
+        return self._client
+
+    @property
+    def owner(self) -> str:
+        """Whose pods are ours."""
+        return self.wanted.owner or owner_of_this_machine()
+
+    def find(self) -> Pod | None:
+        """The newest pod of this file."""
+        return next(iter(self.find_all()), None)
+
+    def find_all(self) -> list[Pod]:
+        """Every pod of this file, the newest first; more than one is a bill that nobody wants."""
+        named = ((PodName.parse(pod.name), pod) for pod in self.client.pods())
+        ours = [
+            pod
+            for name, pod in named
+            if name is not None
+            and (name.owner, name.pod) == (self.owner, self.pod.name)
+            and pod.status not in GONE
+        ]
+        return sorted(ours, key=lambda pod: (pod.created_at is None, pod.created_at), reverse=True)
+
+    def up(self, *, say: Say = quiet, confirm: Confirm = nobody) -> Endpoint:
+        """Find, start or rent the pod, and wait until SSH answers with the host key of its log.
+
+        Raises:
+            NoCapacityError: nothing to rent, or the stopped pod's host has no free GPU.
+            UnreachableError: it is not ready in time; what this call made or started was undone.
+        """
+        pod = self.find()
+        if pod is None:
+            return self._rent(say, confirm)
+        if is_stopped(pod):
+            say(f"starting {pod.name}, stopped on its host")
+            try:
+                self._start(pod)
+            except NoCapacityError as err:
+                return self._elsewhere(pod, err, say, confirm)
+            with self._undone_if_it_fails(pod, halt, "stopped again", say, confirm):
+                return self._wait(pod.id, say)
+        return self._wait(pod.id, say)
+
+    def endpoint(self) -> Endpoint:
+        """Where the pod is now: its port changes with each start.
+
+        Raises:
+            UnreachableError: there is none, or it is stopped, or has no address yet.
+        """
+        pod, up = self.find(), f"moola-remote --pod {self.pod.name} up"
+        if pod is None:
+            raise UnreachableError(f"pod {self.pod.name}: there is none at RunPod", up)
+        found = self._endpoint(pod)
+        if found is None:
+            raise UnreachableError(f"pod {self.pod.name}: {pod.status}, no SSH address yet", up)
+        return found
+
+    def stop(self) -> None:
+        """Stop it, and see that it has stopped; its volume stays, and costs more than before."""
+        pod = self.find()
+        if pod is not None:
+            halt(self.client, pod.id, self.sleep)
+
+    def down(self, *, remove_data: bool) -> None:  # noqa: ARG002 - a volume goes with its pod
+        """Remove every pod of this file, and see that they are gone, volumes and all."""
+        for pod in self.find_all():
+            remove(self.client, pod.id, self.sleep)
+        KnownHosts(self.laptop.known_hosts).forget(self.pod.name)
+        self._seen.unlink(missing_ok=True)
+
+    def status(self) -> PodStatus:
+        """How it stands, by the API alone."""
+        pod = self.find()
+        if pod is None:
+            return PodStatus("absent", f"rented by up, ${self.wanted.max_price:.2f}/h at most")
+        started = pod.started_at.timestamp() if pod.started_at else None
+        return PodStatus("stopped" if is_stopped(pod) else "up", describe(pod), None, started)
+
+    # ---- making and starting ----
+
+    def _rent(self, say: Say, confirm: Confirm) -> Endpoint:
+        found = find_offers(self.client, self.wanted)
+        name = PodName.new(self.owner, self.pod.name, timedelta(hours=self.wanted.lifetime_h))
+        public_key = self.public_key()
+        renting = Renting(self.client, self.wanted, name, public_key, say, self.sleep)
+        pod = renting.rent(found)
+        say(f"rented {pod.id}, ${pod.cost:.2f}/h from now on; {name}")
+        with self._undone_if_it_fails(pod, remove, "removed", say, confirm):
+            return self._wait(pod.id, say)
+
+    def _start(self, pod: Pod) -> None:
+        try:
+            self.client.act(pod.id, "start")
+        except UnansweredError:
+            pass  # how it stands decides, while we wait
+        except RefusedError as err:
+            if err.status != CONFLICT:
+                raise
+
+    def _elsewhere(self, pod: Pod, err: NoCapacityError, say: Say, confirm: Confirm) -> Endpoint:
+        daily = storage_cost(pod) * 24
+        say(f"{err.message}; its volume stays on that host, for ${daily:.2f} a day")
+        question = "Rent another pod? What is on the stopped one is not on it."
+        if not confirm(question):
+            raise NoCapacityError(
+                f"pod {self.pod.name}: {err.message}",
+                "try again later, or remove it with `down --force` and rent another with `up`",
+            ) from err
+        return self._rent(say, confirm)
+
+    @contextmanager
+    def _undone_if_it_fails(
+        self,
+        pod: Pod,
+        undo: Callable[[RunpodClient, str, Sleep], None],
+        undone: str,
+        say: Say,
+        confirm: Confirm,
+    ) -> Iterator[None]:
+        """What was begun and never became ready costs nothing more; Ctrl-C asks first."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            if confirm(f"Keep pod {pod.id}? It costs ${pod.cost:.2f}/h"):
+                say(f"pod {pod.id} stays; go on with: moola-remote --pod {self.pod.name} up")
+            else:
+                undo(self.client, pod.id, self.sleep)
+                say(f"pod {pod.id} {undone}")
+            raise
+        except MoolaError as err:
+            undo(self.client, pod.id, self.sleep)
+            err.message += f"; pod {pod.id} {undone}"
+            raise
+
+    def _wait(self, pod_id: str, say: Say) -> Endpoint:
+        """Until SSH answers with the host key that the container's log tells.
+
+        Whatever keeps us out is the old port, another's machine behind it, or a server that is not
+        there yet, until the time is over.
+        """
+        give_up = time.monotonic() + 60 * self.wanted.start_limit_min
+        addressed_at: float | None = None
+        said, why = "", ""
+        while True:
+            pod = self.client.pod(pod_id)
+            _check_lives(pod, pod_id)
+            assert pod is not None
+            step = self._step(pod)
+            if pod.ssh.direct:
+                addressed_at = addressed_at or time.monotonic()
+                step = "waiting for SSH"
+                endpoint = self._endpoint(pod, is_fresh=True)
+                is_late = time.monotonic() - addressed_at > HOST_KEY_LIMIT_S
+                if endpoint and (endpoint.host_key or is_late):
+                    try:
+                        self.probe(endpoint)
+                    except (UnreachableError, HostKeyError) as err:
+                        why = f": {err.message}"
+                        if isinstance(err, HostKeyError) and not endpoint.host_key:
+                            raise
+                    else:
+                        return endpoint
+            if step != said:
+                say(f"{pod.status}, {step}")
+                said = step
+            if time.monotonic() > give_up:
+                raise UnreachableError(
+                    f"pod {pod_id}: not ready within {self.wanted.start_limit_min:g} min, "
+                    f"{step}{why}",
+                    "try `up` again for another host, or raise start_limit_min",
+                )
+            self.sleep(self.poll_s)
+
+    def _step(self, pod: Pod) -> str:
+        """How far it is, by its system log.
+
+        Raises:
+            UnreachableError: it can't get further.
+        """
+        if pod.ssh.direct:
+            return "waiting for SSH"
+        told = self.client.log(pod.id, "system", tail=200)
+        why = lines.failure(told)
+        if why:
+            raise UnreachableError(f"pod {pod.id}: {why}", "try `up` again for another host")
+        return lines.progress(told)
+
+    # ---- where it is, and its keys ----
+
+    def _endpoint(self, pod: Pod, *, is_fresh: bool = False) -> Endpoint | None:
+        direct = pod.ssh.direct
+        if direct is None:
+            return None
+        return Endpoint(
+            name=self.pod.name,
+            host=direct.host,
+            port=direct.port,
+            user=direct.username,
+            identity_file=self.identity_file,
+            host_key=self._host_key(pod, is_fresh=is_fresh),
+            known_key=None,
+            root=self.pod.root,
+            python=self.pod.python,
+            price_per_hour=pod.cost,
+        )
+
+    @property
+    def _seen(self) -> Path:
+        return self.laptop.runpod / f"{self.pod.name}.json"
+
+    def _host_key(self, pod: Pod, *, is_fresh: bool) -> str | None:
+        """The fingerprint of this very start of the pod, by its log, which comes over TLS."""
+        start = f"{pod.id} {pod.started_at}"
+        try:
+            seen = json.loads(self._seen.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            seen = {}
+        if not isinstance(seen, dict):
+            seen = {}
+        if not is_fresh and seen.get("start") == start:
+            return str(seen["host_key"])
+        key = lines.host_key(self.client.log(pod.id, "container"))
+        if key is not None:
+            self._seen.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_private(self._seen, json.dumps({"start": start, "host_key": key}) + "\n")
+        elif seen.get("start") != start:
+            # The pin is that of an earlier start: its container, and its key, are gone.
+            KnownHosts(self.laptop.known_hosts).forget(self.pod.name)
+        return key
+
+    @property
+    def identity_file(self) -> Path:
+        """The private key that opens the pod: the file's, or our own."""
+        chosen = self.pod.identity_file
+        return chosen.expanduser() if chosen else self.laptop.runpod / "id_ed25519"
+
+    def public_key(self) -> str:
+        """The line for the pod's authorized_keys; our own key pair is made at first use.
+
+        Raises:
+            ConfigError: the file's key has no public half beside it.
+        """
+        private = self.identity_file
+        public = private.with_name(f"{private.name}.pub")
+        if self.pod.identity_file is None and not private.exists():
+            _make_key_pair(private)
+        try:
+            return public.read_text(encoding="utf-8").strip()
+        except OSError as err:
+            raise ConfigError(
+                f"{public}: can't be read, {err.strerror}; expected the public half of "
+                "identity_file",
+                f"ssh-keygen -y -f {private} > {public}",
+            ) from err
+
+
+def _check_lives(pod: Pod | None, pod_id: str) -> None:
+    """Raises an UnreachableError for a pod that will never answer."""
+    status = pod.status if pod else "gone"
+    if status in ("gone", "EXITED", "ERROR", *GONE):
+        raise UnreachableError(
+            f"pod {pod_id}: {status} while it was waited for", "try `up` again for another host"
+        )
+
+
+def _make_key_pair(private: Path) -> None:
+    import asyncssh
+
+    private.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    key = asyncssh.generate_private_key("ssh-ed25519", comment="moola-remote")
+    public = private.with_name(f"{private.name}.pub")
+    write_private(public, key.export_public_key().decode("ascii"))
+    write_private(private, key.export_private_key().decode("ascii"))
+
+
+def _open(api: str) -> RunpodClient:
+    from moola_remote.credentials import find_api_key
+
+    return RunpodClient(find_api_key().reveal(), api)
+
+
+def _probe(endpoint: Endpoint, laptop: Laptop) -> None:
+    from moola_remote.transport import connect
+
+    transport = connect(endpoint, known_hosts=laptop.known_hosts)
+    try:
+        transport.run(["true"])
+    finally:
+        transport.close()

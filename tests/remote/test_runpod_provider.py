@@ -1,0 +1,260 @@
+"""The whole life of a rented pod: the double over TCP, and a real SSH server behind its port."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from moola_remote.config import PodConfig, RunpodConfig
+from moola_remote.errors import ConfigError, NoCapacityError, UnreachableError
+from moola_remote.hostkeys import KnownHosts
+from moola_remote.layout import Laptop
+from moola_remote.providers.base import Endpoint
+from moola_remote.providers.runpod.client import RunpodClient
+from moola_remote.providers.runpod.provider import RunpodProvider, _probe
+from tests.runpod_double import (
+    GPU,
+    IMAGE,
+    KEY,
+    NO_CAPACITY,
+    NO_GPU_ON_HOST,
+    Double,
+    Machine,
+    Times,
+    serving,
+)
+from tests.servers import SSHD, SshMachine
+
+pytestmark = pytest.mark.skipif(not SSHD.exists(), reason="no OpenSSH server here")
+
+
+@pytest.fixture
+def double(tmp_path: Path) -> Iterator[Double]:
+    """RunPod, whose pods are OpenSSH servers here."""
+    numbers = itertools.count()
+
+    def make_machine() -> Machine:
+        folder = tmp_path / f"machine-{next(numbers)}"
+        folder.mkdir()
+        return SshMachine(folder)
+
+    with serving(Double()) as double:
+        double.make_machine = make_machine
+        yield double
+        assert double.wrong == []
+
+
+@pytest.fixture
+def provider(double: Double, tmp_path: Path) -> Iterator[RunpodProvider]:
+    """The provider of ``configs/pods/x.yaml``."""
+    section = RunpodConfig(
+        gpus=[GPU], max_price=0.9, image=IMAGE, cuda="12.8", start_limit_min=0.2, owner="anna"
+    )
+    pod = PodConfig(name="x", provider="runpod", runpod=section)
+    laptop = Laptop(tmp_path / "state")
+    with RunpodClient(KEY, double.url, sleep=lambda _: None, silence_s=0.1) as client:
+        yield RunpodProvider(
+            pod,
+            section,
+            laptop,
+            lambda: client,
+            lambda endpoint: _probe(endpoint, laptop),
+            poll_s=0.05,
+            sleep=lambda _: None,
+        )
+
+
+def pinned(provider: RunpodProvider) -> bytes | None:
+    return KnownHosts(provider.laptop.known_hosts).get("x")
+
+
+def test_a_pod_is_rented_pinned_stopped_started_anew_and_removed(
+    provider: RunpodProvider, double: Double
+) -> None:
+    said: list[str] = []
+    first = provider.up(say=said.append)
+    (pod,) = double.pods.values()
+    assert first.host_key == pod.fingerprint
+    assert first.price_per_hour == 0.75
+    assert pod.body["name"].startswith("moola-anna-x-")
+    assert "0.75/h from now on" in "\n".join(said)
+    assert provider.status().state == "up"
+    old_pin = pinned(provider)
+
+    assert provider.up().port == first.port  # there already
+    assert len(double.pods) == 1
+    assert provider.endpoint() == first
+
+    provider.stop()
+    assert pod.status == "EXITED"
+    assert "its volume costs $0.39 a day" in provider.status().detail
+    with pytest.raises(UnreachableError, match="EXITED, no SSH address yet; moola-remote --pod x"):
+        provider.endpoint()
+
+    again = provider.up(say=said.append)
+    assert again.host_key != first.host_key
+    assert pinned(provider) not in (None, old_pin)
+
+    provider.down(remove_data=True)
+    assert double.pods == {}
+    assert provider.status().state == "absent"
+    assert pinned(provider) is None
+
+
+def test_running_is_not_ready(provider: RunpodProvider, double: Double) -> None:
+    double.times = Times(running=0.1, address=0.3, sshd=0.8, runtime=5.0)
+    said: list[str] = []
+    provider.up(say=said.append)
+    steps = [line for line in said if line.startswith(("PROVISIONING", "RUNNING"))]
+    assert steps[-1] == "RUNNING, waiting for SSH"
+    assert "starting the container" in "\n".join(steps)
+
+
+def test_the_port_of_the_start_before_is_passed_over(
+    provider: RunpodProvider, double: Double
+) -> None:
+    first = provider.up()
+    provider.stop()
+    double.times = Times(fresh_port=0.6)
+    again = provider.up()
+    assert again.port == next(iter(double.pods.values())).port
+    assert again.host_key != first.host_key
+
+
+def test_another_machine_behind_the_old_port_is_not_taken_for_ours(
+    provider: RunpodProvider, double: Double, openssh_server: Endpoint
+) -> None:
+    provider.up()
+    provider.stop()
+    double.times = Times(fresh_port=0.6)
+    next(iter(double.pods.values())).port = openssh_server.port  # given away meanwhile
+    again = provider.up()
+    assert again.port != openssh_server.port
+
+
+def test_a_pod_that_is_never_ready_is_removed(provider: RunpodProvider, double: Double) -> None:
+    double.times = Times(address=99)
+    provider.wanted = provider.wanted.model_copy(update={"start_limit_min": 0.01})
+    with pytest.raises(UnreachableError, match=r"not ready within 0.01 min.*; pod pod000001 remov"):
+        provider.up()
+    assert double.pods == {}
+
+
+def test_a_start_that_can_not_succeed_is_ended_at_once(
+    provider: RunpodProvider, double: Double
+) -> None:
+    double.times = Times(address=99)
+    double.more_system_log = [
+        "error starting container: requirement error: unsatisfied condition: cuda>=12.8, please"
+    ]
+    with pytest.raises(UnreachableError, match="its host's driver is older than the image's CUDA"):
+        provider.up()
+    assert double.pods == {}
+
+
+def test_a_started_pod_that_is_never_ready_is_stopped_and_keeps_its_volume(
+    provider: RunpodProvider, double: Double
+) -> None:
+    provider.up()
+    provider.stop()
+    double.times = Times(address=99)
+    provider.wanted = provider.wanted.model_copy(update={"start_limit_min": 0.01})
+    with pytest.raises(UnreachableError, match="stopped again"):
+        provider.up()
+    assert [pod.status for pod in double.pods.values()] == ["EXITED"]
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_an_interrupt_asks_whether_to_keep_the_pod(
+    provider: RunpodProvider, double: Double, *, is_kept: bool
+) -> None:
+    double.times = Times(address=99)
+    questions: list[str] = []
+
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    def answer(question: str) -> bool:
+        questions.append(question)
+        provider.sleep = lambda _: None
+        return is_kept
+
+    provider.sleep = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        provider.up(confirm=answer)
+    assert questions == ["Keep pod pod000001? It costs $0.75/h"]
+    assert len(double.pods) == is_kept
+
+
+def test_a_host_without_a_free_gpu_offers_another_pod(
+    provider: RunpodProvider, double: Double
+) -> None:
+    provider.up()
+    provider.stop()
+    double.refuse = lambda body: (400, NO_GPU_ON_HOST) if "action" in body else None
+    with pytest.raises(NoCapacityError, match="not enough free GPUs"):
+        provider.up()
+    assert len(double.pods) == 1
+    provider.up(confirm=lambda _: True)
+    assert [pod.status for pod in double.pods.values()] == ["EXITED", "RUNNING"]
+    assert provider.find_all()[0].status == "RUNNING"
+
+
+def test_without_capacity_nothing_is_made(provider: RunpodProvider, double: Double) -> None:
+    double.refuse = lambda _: (400, NO_CAPACITY)
+    with pytest.raises(NoCapacityError, match="no longer any instances"):
+        provider.up()
+    assert double.pods == {}
+
+
+def test_another_file_and_another_owner_have_their_own_pods(
+    provider: RunpodProvider, double: Double
+) -> None:
+    provider.up()
+    (pod,) = double.pods.values()
+    for name in (pod.body["name"].replace("-x-", "-y-"), "moola-x", "somebody's"):
+        pod.body["name"] = name
+        assert provider.find() is None
+
+
+def test_our_key_pair_is_made_once_and_is_ours_alone(provider: RunpodProvider) -> None:
+    made = provider.public_key()
+    assert made.startswith("ssh-ed25519 ")
+    assert provider.public_key() == made
+    assert stat.S_IMODE(provider.identity_file.stat().st_mode) == 0o600
+
+
+def test_a_key_of_the_users_needs_its_public_half(provider: RunpodProvider, tmp_path: Path) -> None:
+    provider.pod = provider.pod.model_copy(update={"identity_file": tmp_path / "own"})
+    with pytest.raises(ConfigError, match=r"own\.pub: can't be read, No such file"):
+        provider.public_key()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"runpod": None}, "runpod: missing, expected a section"),
+        ({"host": "1.2.3.4"}, "host: told by RunPod, expected no such key"),
+        ({"root": "/root/moola"}, "root: /root/moola is not on the volume /workspace"),
+    ],
+)
+def test_a_wrong_file_is_one_line(
+    provider: RunpodProvider, change: dict[str, object], said: str
+) -> None:
+    table = {**provider.pod.model_dump(exclude_unset=True), **change}
+    with pytest.raises(ConfigError, match=said):
+        RunpodProvider.of(PodConfig.model_validate(table))
+
+
+def test_the_shipped_file_is_right(tmp_path: Path) -> None:
+    from moola_remote.config import find_project, load_pod
+
+    project = find_project(Path(__file__).parent)
+    pod = load_pod(project, "runpod-4090")
+    assert RunpodProvider.of(pod).wanted.gpus == [GPU]
+    shutil.rmtree(tmp_path)
