@@ -1267,6 +1267,21 @@ def manifest(pod: Pod, run: Run) -> Json:
     return {"manifest_sha256": state["manifest_sha256"]}
 
 
+def show(pod: Pod, run: Run) -> Json:
+    """What is on record of a run: its state, spec, configuration and last event ``run``."""
+    config, begun = None, None
+    with contextlib.suppress(OSError), (run.path / "config.yaml").open("rb") as file:
+        config = file.read(BLOCK).decode("utf-8", "replace")
+    with contextlib.suppress(OSError), run.events.open("rb") as file:
+        for line in file:
+            if b'"run"' in line:
+                with contextlib.suppress(ValueError):
+                    event = json.loads(line)
+                    begun = event if event.get("kind") == "run" else begun
+    state = view(pod, settle(pod, run))
+    return {"state": state, "spec": run.spec(), "config": config, "run": begun}
+
+
 # ---- trees: code and data ------------------------------------------------------------------
 
 
@@ -1915,7 +1930,7 @@ def parse(argv: List[str]) -> argparse.Namespace:
     verbs = parser.add_subparsers(dest="verb", required=True)
     for name in ("probe", "start", "list"):
         verbs.add_parser(name)
-    for name in ("state", "manifest", "supervise", "cancel", "follow"):
+    for name in ("state", "show", "manifest", "supervise", "cancel", "follow"):
         verb = verbs.add_parser(name)
         verb.add_argument("run")
         if name == "cancel":
@@ -1969,6 +1984,8 @@ def answer(args: argparse.Namespace) -> Optional[Json]:
 def answer_about(args: argparse.Namespace, pod: Pod, run: Run) -> Optional[Json]:
     if args.verb == "state":
         return {"state": view(pod, settle(pod, run))}
+    if args.verb == "show":
+        return show(pod, run)
     if args.verb == "cancel":
         return cancel(pod, run, args.grace, args.patience)
     if args.verb == "manifest":

@@ -49,6 +49,17 @@ class Deployed:
         }
 
     @property
+    def machine(self) -> dict[str, str | None]:
+        """The part of a spec that says what the run is to run on."""
+        torch = self.environment["torch"] or {}
+        return {
+            "python": self.environment["python"],
+            "torch": torch.get("version"),
+            "cuda": torch.get("cuda"),
+            "device": torch.get("device") or self.gpu or "cpu",
+        }
+
+    @property
     def gpu(self) -> str:
         """The pod's first GPU in words, or empty."""
         return gpu_name(self.facts)

@@ -77,6 +77,7 @@ class RunEvent(Event):
     num_features: Count | None = None
     windows: dict[Name, Count | None] = Field(default={}, max_length=MAX_ENTRIES)
     tasks: list[Name] = Field(default=[], max_length=MAX_ENTRIES)
+    versions: dict[Name, Name] = Field(default={}, max_length=MAX_ENTRIES)
 
 
 class EpochEvent(Event):

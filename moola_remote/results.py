@@ -51,6 +51,15 @@ def choose(folder: Path, names: Sequence[str]) -> list[Path]:
     return [_one(there, name) for name in names] if names else there[-LATEST:]
 
 
+def choose_folder(folder: Path, name: str) -> Path:
+    """The folder of the fetched run that a person means, with a result or without.
+
+    Raises:
+        ConfigError: none, or several, begin so.
+    """
+    return _one([path.parent for path in sorted(folder.glob("[!.]*/spec.json"))], name)
+
+
 def _one(there: Sequence[Path], name: str) -> Path:
     found = [path for path in there if path.name.startswith(name)]
     if len(found) == 1:

@@ -11,6 +11,14 @@ import time
 from functools import partial
 from pathlib import Path
 
+RUN_EVENT = {
+    "schema": 1,
+    "t": time.time(),
+    "kind": "run",
+    "seed": 7,
+    "device": "cpu",
+    "versions": {"python": "3.9.1", "torch": "2.9.1"},
+}
 say = partial(print, flush=True)
 
 
@@ -25,6 +33,8 @@ def main() -> int:
     data = Path(os.environ["MOOLA_DATA_DIR"], "numbers")
     say(f"recipe {arguments.config.stem}, data {next(data.glob('*.txt')).read_text().strip()}")
     (folder / "config.yaml").write_text(arguments.config.read_text())
+    with (folder / "events.jsonl").open("a") as file:
+        file.write(json.dumps(RUN_EVENT) + "\n")
     for epoch in range(1, arguments.epochs + 1):
         say(f"epoch {epoch}/{arguments.epochs}")
         with (folder / "events.jsonl").open("a") as file:

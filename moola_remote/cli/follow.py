@@ -84,6 +84,7 @@ def _submit(session: Session, argv: Sequence[str], asked: Asked, deployed: Deplo
         gpu=asked.gpu,
         secrets=dict(asked.secrets),
         source=deployed.plan.source,
+        machine=deployed.machine,
         price_per_hour=session.endpoint.price_per_hour,
     )
     perhaps = f"run {run_id}: may have been started"

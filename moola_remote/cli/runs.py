@@ -8,19 +8,44 @@ from moola_remote.cli.options import run_argument
 from moola_remote.session import Session
 
 
-@click.command()
-@click.pass_obj
-def runs(session: Session) -> None:
-    """List the pod's runs, newest last.
+@click.group(invoke_without_command=True)
+@click.pass_context
+def runs(ctx: click.Context) -> None:
+    """List the pod's runs, newest last; `runs show` tells all about one.
 
     \b
     Example:
       moola-remote --json runs
     """
+    if ctx.invoked_subcommand is not None:
+        return
     from moola_remote.cli.output import print_runs
     from moola_remote.runs import list_runs
 
-    print_runs(session, list_runs(session.agent))
+    print_runs(ctx.obj, list_runs(ctx.obj.agent))
+
+
+@runs.command()
+@run_argument
+@click.option("--diff", "with_diff", is_flag=True, help="Print all changes against the commit.")
+@click.pass_obj
+def show(session: Session, run_id: str | None, with_diff: bool) -> None:
+    """Print what is on record of a run: its code, data, environment, machine and configuration.
+
+    Also of a run that was fetched and is not on the pod any more.
+
+    \b
+    Example:
+      moola-remote runs show 20261122-1530 --diff
+    """
+    from moola_remote.cli.show import print_diff, print_record
+    from moola_remote.record import find_record
+
+    record = find_record(session, run_id)
+    if with_diff:
+        print_diff(record)
+    else:
+        print_record(session, record)
 
 
 @click.command()

@@ -1,0 +1,160 @@
+"""What is on record of a run: all that is needed to judge it, and to run it again.
+
+From the pod, or from ``results/`` once the pod is gone. Both were written by a machine that is not
+trusted: parsed, bounded and made safe before anybody sees it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, Field, ValidationError
+
+from moola_remote.errors import ConfigError, TransferError
+from moola_remote.events import MAX_EVENT_BYTES, EventReader, Name, Remote, RunEvent, Text
+from moola_remote.results import choose_folder
+from moola_remote.runs import RunState
+from moola_remote.screen import safe, safe_lines
+
+if TYPE_CHECKING:
+    from moola_remote.session import Session
+
+MAX_BLOCK = 1 << 19
+MAX_WORDS = 10_000
+MAX_SPEC_BYTES = 4 * 2**20
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")]
+Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40,64}$")]
+Block = Annotated[
+    str, Field(max_length=MAX_BLOCK), AfterValidator(lambda text: "\n".join(safe_lines(text)))
+]
+# Run again as it is: not cut, and made safe where it is shown.
+Word = Annotated[str, Field(max_length=100_000)]
+
+
+class Source(Remote):
+    """The state of git where a run came from; `diff` is that of the tracked files."""
+
+    commit: Commit | None = None
+    branch: Text | None = None
+    dirty: bool = False
+    diff: Block = ""
+
+
+class Machine(Remote):
+    """What the run was to run on, as deploy saw it."""
+
+    python: Name | None = None
+    torch: Name | None = None
+    cuda: Name | None = None
+    device: Text | None = None
+
+
+class Spec(Remote):
+    """``spec.json``: what was asked for."""
+
+    run_id: Name
+    argv: Annotated[list[Word], Field(min_length=1, max_length=MAX_WORDS)]
+    code: Digest | None = None
+    data: Digest | None = None
+    environment: Digest | None = None
+    recipe: Name | None = None
+    gpu: int | None = None
+    source: Source | None = None
+    machine: Machine = Machine()
+    secret_names: list[Name] = Field(default=[], max_length=100)
+    replay_of: Name | None = None
+
+
+class Record(Remote):
+    """A run on record; `state` is None where only its files are left, `run` until it has begun."""
+
+    spec: Spec
+    state: RunState | None = None
+    config: Block | None = None
+    run: RunEvent | None = None
+
+    @property
+    def machine(self) -> Machine:
+        """What it ran on: the job's own word, and deploy's where the job says nothing."""
+        if self.run is None:
+            return self.spec.machine
+        said = {name: self.run.versions.get(name) for name in ("python", "torch", "cuda")}
+        told = {**said, "device": self.run.device or None}
+        return self.spec.machine.model_copy(
+            update={name: value for name, value in told.items() if value}
+        )
+
+
+def find_record(session: Session, name: str | None) -> Record:
+    """The record of the run that a person means: on the pod, else among the fetched.
+
+    Raises:
+        ConfigError: there is none, or several.
+        TransferError: it can't be read.
+    """
+    try:
+        run_id = session.find_run(name).run_id
+    except ConfigError:
+        if name is None:
+            raise
+        with contextlib.suppress(ConfigError):
+            return read_folder(choose_folder(session.project.results_folder, name))
+        raise
+    return read_record(session.agent.call("show", run_id), f"run {run_id}")
+
+
+def read_record(answer: Mapping[str, Any], where: str) -> Record:
+    """The agent's answer to ``show``.
+
+    Raises:
+        TransferError: it is none.
+    """
+    return _validate(answer, where)
+
+
+def read_folder(folder: Path) -> Record:
+    """The record of a fetched run.
+
+    Raises:
+        TransferError: its files can't be read.
+    """
+    try:
+        spec = json.loads(_head(folder / "spec.json", MAX_SPEC_BYTES))
+    except (OSError, ValueError) as err:
+        raise TransferError(f"{folder}/spec.json: can't be read") from err
+    config = None
+    with contextlib.suppress(OSError):
+        config = _head(folder / "config.yaml", MAX_BLOCK).decode("utf-8", "replace")
+    record = {"spec": spec, "config": config, "run": _run_event(folder / "events.jsonl")}
+    return _validate(record, str(folder))
+
+
+def _head(path: Path, limit: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(limit)
+
+
+def _run_event(path: Path) -> RunEvent | None:
+    """The last one: a run that was resumed says it anew."""
+    found, reader = None, EventReader()
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        while block := file.read(MAX_EVENT_BYTES):
+            found = next(
+                (event for event in reversed(reader.feed(block)) if isinstance(event, RunEvent)),
+                found,
+            )
+    return found
+
+
+def _validate(record: Mapping[str, Any], where: str) -> Record:
+    try:
+        return Record.model_validate(record)
+    except ValidationError as err:
+        first = err.errors(include_url=False, include_context=False)[0]
+        key = safe(".".join(map(str, first["loc"])), 60)
+        raise TransferError(f"{where}: {key}: {first['msg'].lower()}") from err
