@@ -51,12 +51,12 @@ class Deployed:
     @property
     def machine(self) -> dict[str, str | None]:
         """The part of a spec that says what the run is to run on."""
-        torch = self.environment["torch"] or {}
+        torch = self.environment.torch
         return {
-            "python": self.environment["python"],
-            "torch": torch.get("version"),
-            "cuda": torch.get("cuda"),
-            "device": torch.get("device") or self.gpu or "cpu",
+            "python": self.environment.python,
+            "torch": torch.version if torch else None,
+            "cuda": torch.cuda if torch else None,
+            "device": (torch and torch.device) or self.gpu or "cpu",
         }
 
     @property

@@ -53,10 +53,11 @@ class Facts(Remote):
 
 
 class Torch(Remote):
-    """The environment's torch and its CUDA."""
+    """The environment's torch, its CUDA, and the name of its first GPU or ``cpu``."""
 
     version: Name
     cuda: Name | None = None
+    device: Name | None = None
 
 
 class Environment(Remote):

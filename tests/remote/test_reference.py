@@ -47,6 +47,8 @@ def _parsed(example: str) -> str:
     while isinstance(command, click.Group):
         # click keeps a group's words until it invokes the command: 8.2 renamed where.
         words = [*getattr(context, "_protected_args", ()), *context.args]
+        if not words:  # a group that does something by itself
+            break
         name, child, rest = command.resolve_command(context, words)
         assert child is not None
         assert name is not None
