@@ -161,7 +161,7 @@ def _finish(
     own = named.pop("model")
     judged = {"validation": own, "test": None}
     write_json(folder / "metrics.json", {"scores": judged, "history": run.history})
-    draw_losses(folder / "loss_curves.png", run.history)
+    draw_losses(folder / "loss_curves.png", [run.history])
     same = ("recipe", "seed", "device", "num_parameters")
     result = {
         **{key: event[key] for key in same},

@@ -20,10 +20,12 @@ from moola_core.comparison import Answers
 from moola_core.config import DecoderConfig
 from moola_core.decoding import Decoded, Predictions, decode
 from moola_core.events import write_json
+from moola_core.gallery import draw_gallery
 from moola_core.metrics import Score, score, window_sums
 from moola_core.model import count_parameters
 from moola_core.spans import IntArray, span_mask
 from moola_core.training import Run
+from moola_core.tuning import THRESHOLDS, sweep, thresholds
 from moola_core.windows import Windows
 
 
@@ -152,7 +154,7 @@ def finish(loaded: Loaded, run_dir: Path, *, seconds: float) -> dict[str, Any]:
     if parts:
         table = predictions_table([(*part, decode(part[2], trained.decoder)) for part in parts])
         pq.write_table(table, folder / "predictions.parquet")
-    draw_pictures(loaded, folder, predictions)
+    draw_pictures(loaded, folder, trained, predictions)
     print_sigmas(result)
     if not parts:
         print("\nno scores: every window was trained on; score it with jobs.evaluate")
@@ -218,15 +220,25 @@ def answers_of(
     )
 
 
-def draw_pictures(loaded: Loaded, folder: Path, predictions: Predictions | None) -> None:
-    """The three PNGs; `predictions` are those of validation."""
-    windows, epochs = loaded.validation, history(loaded)
-    if windows is not None and predictions is not None:
-        inside = span_mask(windows.spans, windows.bars.shape[1])
-        path = folder / "span_probs_soft.png"
-        diagnostics.draw_span_probs(path, predictions.span_probs, inside)
-    diagnostics.draw_losses(folder / "loss_curves.png", epochs)
-    diagnostics.draw_sigmas(folder / "sigma_curves.png", epochs)
+def draw_pictures(
+    loaded: Loaded, folder: Path, trained: TrainedModel, predictions: Predictions | None
+) -> None:
+    """Each picture as PNG and SVG; `predictions` are those of validation."""
+    histories = [run.progress.history for run in loaded.runs]
+    diagnostics.draw_losses(folder / "loss_curves.png", histories)
+    diagnostics.draw_sigmas(folder / "sigma_curves.png", histories)
+    windows = loaded.validation
+    if windows is None or predictions is None:
+        return
+    probs, decoder = predictions.span_probs, trained.decoder
+    inside = span_mask(windows.spans, windows.bars.shape[1])
+    diagnostics.draw_span_probs(folder / "span_probs_soft.png", probs, inside)
+    swept = sweep(predictions, windows.spans, thresholds(THRESHOLDS))
+    own = sweep(predictions, windows.spans, [decoder])[0]
+    diagnostics.draw_sweeps(folder / "thresholds.png", {"threshold": swept}, own)
+    found = decode(predictions, decoder).spans
+    names = [str(name) for name in windows.window_id]
+    draw_gallery(folder / "gallery.png", windows.bars, windows.spans, found, probs, names)
 
 
 def predictions_table(parts: list[tuple[str, Windows, Predictions, Decoded]]) -> pa.Table:

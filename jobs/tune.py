@@ -71,8 +71,8 @@ def tune(arguments: argparse.Namespace) -> None:
     (out / "decoder.yaml").write_text(dump_decoder(chosen), encoding="utf-8")
     draw_sweeps(
         out / "thresholds.png",
-        [(one.decoder.threshold, one.f1, one.precision, one.recall) for one in swept["threshold"]],
-        [(one.decoder.bias, one.f1, one.precision, one.recall) for one in swept["best_span"]],
+        {"threshold": swept["threshold"], "bias": swept["best_span"]},
+        swept["the run's own"][0],
     )
     print(f"chosen: {decoder_text(chosen)}; written: {out / 'decoder.yaml'}, thresholds.png")
 

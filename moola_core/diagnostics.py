@@ -1,108 +1,152 @@
-"""Pictures of a run, as PNG. matplotlib is imported when the first one is drawn."""
+"""Pictures of a run: probabilities, losses, sigmas, thresholds. `figures` says how they look."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from moola_core.figures import BLUE, CYCLE, DASHES, GREY, VERMILLION, save_figure
 from moola_core.spans import BoolArray, FloatArray
+from moola_core.tuning import Tried
+
+NUM_BINS = 25
+
+# The epochs of one model, as events.jsonl has them; several models make an ensemble.
+History = list[dict[str, Any]]
 
 
 def draw_span_probs(path: Path, probs: FloatArray, inside: BoolArray) -> None:
-    """``span_probs_soft.png``: histograms of the bars inside and outside, with both means.
+    """``span_probs_soft.png``: which probabilities bars inside and outside of the span have.
+
+    The share of bars is logarithmic, since nearly all bars outside lie near 0.
 
     Args:
         path: where to write.
         probs: ``(B, T)`` in 0..1.
         inside: ``(B, T)``, True inside the labelled span.
     """
+    sides = (("inside the span", VERMILLION, "-", inside), ("outside", BLUE, "--", ~inside))
 
     def draw(axes: Any) -> None:
-        for name, color, part in (
-            ("in span", "C1", probs[inside]),
-            ("outside", "C0", probs[~inside]),
-        ):
+        for name, color, dashes, where in sides:
+            part = probs[where]
             if not part.size:
                 continue
-            mean = float(part.mean())
-            axes.hist(part, bins=50, range=(0, 1), density=True, alpha=0.5, color=color)
-            axes.axvline(mean, color=color, label=f"{name}: mean {mean:.3f}, {part.size} bars")
-        axes.set(
-            xlabel="span probability", ylabel="density", title="Bars inside and outside the span"
-        )
-        axes.legend()
+            share, mean = np.full(part.shape, 1 / part.size), float(part.mean())
+            label = f"{name}: {part.size:,} bars, mean {mean:.3f}"
+            edges = np.linspace(0, 1, NUM_BINS + 1)
+            axes.hist(part, edges, weights=share, color=color, alpha=0.3)
+            axes.hist(
+                part, edges, weights=share, histtype="step", color=color, ls=dashes, label=label
+            )
+            axes.axvline(mean, color=color, linestyle=dashes, linewidth=0.8)
+        axes.set(xlim=(0, 1), xlabel="predicted span probability", ylabel="share of bars")
+        axes.set_yscale("log")
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0)
 
-    save_figure(path, draw)
+    save_figure(path, draw, panel=(4.2, 2.8))
 
 
-def draw_losses(path: Path, history: list[dict[str, Any]]) -> None:
+def draw_losses(path: Path, histories: Sequence[History]) -> None:
     """``loss_curves.png``: the total of training and validation, one formula, one axis.
 
     The raw loss of each task has an axis of its own for the same reason.
+
+    Args:
+        path: where to write.
+        histories: one a model, each with the same tasks.
     """
-    tasks = [name for name in history[0]["train"] if name != "total"]
-    sides = ("train", "validation") if history[0]["validation"] else ("train",)
+    first = histories[0][0]
+    names = ["total", *(name for name in first["train"] if name != "total")]
+    sides = [("train", BLUE, "-"), ("validation", VERMILLION, "--")]
 
     def draw(axes: Any) -> None:
-        for one, name in zip(axes.ravel(), ("total", *tasks), strict=False):
-            for side in sides:
-                one.plot(_epochs(history), [entry[side][name] for entry in history], label=side)
-            one.set(title=name, xlabel="epoch")
-            one.legend()
-        for unused in axes.ravel()[len(tasks) + 1 :]:
-            unused.set_visible(False)
+        for one, name in zip(np.ravel(axes), names, strict=False):
+            for side, color, dashes in sides:
+                if first[side]:
+                    values = [[entry[side][name] for entry in history] for history in histories]
+                    _draw_models(one, histories, values, color=color, ls=dashes, label=side)
+            one.set(
+                title=name, xlabel="epoch", ylabel="weighted sum" if name == "total" else "loss"
+            )
+        np.ravel(axes)[0].legend()
 
-    save_figure(path, draw, num_axes=len(tasks) + 1)
+    save_figure(path, draw, num_axes=len(names))
 
 
-def draw_sigmas(path: Path, history: list[dict[str, Any]]) -> None:
-    """``sigma_curves.png``: each task's learnt sigma by epoch."""
+def draw_sigmas(path: Path, histories: Sequence[History]) -> None:
+    """``sigma_curves.png``: each task's learnt sigma, and the weight that follows from it."""
+    tasks = list(histories[0][0]["sigma"])
 
     def draw(axes: Any) -> None:
-        for task in history[0]["sigma"]:
-            axes.plot(_epochs(history), [entry["sigma"][task] for entry in history], label=task)
-        axes.set(xlabel="epoch", ylabel="sigma", title="Learnt noise of each task")
-        axes.legend()
+        for one, key in zip(np.ravel(axes), ("sigma", "share"), strict=True):
+            for task, color, dashes in zip(tasks, cycle(CYCLE), cycle(DASHES), strict=False):
+                values = [[entry[key][task] for entry in history] for history in histories]
+                _draw_models(one, histories, values, color=color, ls=dashes, label=task)
+        left, right = np.ravel(axes)
+        left.set(xlabel="epoch", ylabel="learnt noise σ of a task")
+        right.set(xlabel="epoch", ylabel="share of 1/σ²", ylim=(0, 1))
+        left.legend()
 
-    save_figure(path, draw)
+    save_figure(path, draw, num_axes=2, panel=(3.4, 2.4))
+
+
+def _draw_models(
+    axes: Any,
+    histories: Sequence[History],
+    values: Sequence[Sequence[float]],
+    *,
+    label: str,
+    **style: Any,
+) -> None:
+    """A line a model over its own epochs; those of an ensemble thin, and named once."""
+    thin = {"linewidth": 0.7, "alpha": 0.6} if len(values) > 1 else {}
+    for number, (history, line) in enumerate(zip(histories, values, strict=True)):
+        epochs = [entry["epoch"] for entry in history]
+        marker = "o" if len(epochs) == 1 else None
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        more = {"label": label} if number == 0 else {}
+        axes.plot(epochs, line, marker=marker, markersize=3, **style, **thin, **more)
 
 
 def draw_sweeps(
-    path: Path,
-    thresholds: list[tuple[float, float, float, float]],
-    biases: list[tuple[float, float, float, float]],
+    path: Path, sweeps: Mapping[str, Sequence[Tried]], own: Tried | None = None
 ) -> None:
-    """``thresholds.png``: F1, precision and recall by the constant of two decoders.
+    """``thresholds.png``: F1, precision and recall on validation by the constant of a decoder.
 
-    Rows are constant, F1, precision, recall.
+    Args:
+        path: where to write.
+        sweeps: by the constant's name in `DecoderConfig`, ``threshold`` or ``bias``.
+        own: the decoder in use, for comparison: a point on the sweep of its kind, else a level.
     """
+    words = {"threshold": "threshold of the span probability", "bias": "bias of best_span"}
+    kinds = {"threshold": "threshold", "bias": "best_span"}
+    scores = (
+        ("f1", "F1", VERMILLION),
+        ("precision", "precision", BLUE),
+        ("recall", "recall", GREY),
+    )
 
     def draw(axes: Any) -> None:
-        sweeps = (("threshold", thresholds), ("bias of best_span", biases))
-        for one, (name, rows) in zip(axes.ravel(), sweeps, strict=True):
-            constant, *scores = zip(*rows, strict=True)
-            for score, label in zip(scores, ("F1", "precision", "recall"), strict=True):
-                one.plot(constant, score, label=label)
-            one.set(title=f"by {name}", xlabel=name, ylim=(0, 1))
+        for one, (key, tried) in zip(np.ravel(axes), sweeps.items(), strict=True):
+            constants = [getattr(each.decoder, key) for each in tried]
+            for (score, label, color), dashes in zip(scores, DASHES, strict=False):
+                # Where nothing is called inside, precision and F1 are not defined.
+                values = [getattr(each, score) if each.recall else np.nan for each in tried]
+                one.plot(constants, values, color=color, linestyle=dashes, label=label)
+            if own is not None and own.decoder.kind == kinds[key]:
+                at = getattr(own.decoder, key)
+                label = f"chosen, {at:g}: F1 {own.f1:.3f}"
+                one.plot([at], [own.f1], "o", color="black", markersize=4, label=label)
+            elif own is not None:
+                label = f"{own.decoder.kind}: F1 {own.f1:.3f}"
+                one.axhline(own.f1, color="black", linestyle="-.", linewidth=0.8, label=label)
+            one.set(xlabel=words[key], ylabel="score over bars", ylim=(0, 1))
+            one.set_xlim(min(constants), max(constants))
             one.legend()
 
-    save_figure(path, draw, num_axes=2)
-
-
-def _epochs(history: list[dict[str, Any]]) -> list[int]:
-    return [entry["epoch"] for entry in history]
-
-
-def save_figure(path: Path, draw: Callable[[Any], None], num_axes: int = 1) -> None:
-    """Write a PNG of so many axes, three a row; `draw` is given them."""
-    # Figure without pyplot: no window system, no global state, nothing to close.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    columns = min(num_axes, 3)
-    rows = -(-num_axes // columns)
-    figure = Figure(figsize=(4 * columns + 3, 3 * rows + 1.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    draw(figure.subplots(rows, columns))
-    figure.savefig(path, dpi=110)
+    save_figure(path, draw, num_axes=len(sweeps), panel=(3.6, 2.5))

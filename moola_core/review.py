@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from moola_core.diagnostics import save_figure
+from moola_core.figures import BLUE, VERMILLION, save_figure
+from moola_core.gallery import draw_candles
 from moola_core.overlaps import Overlaps, find_overlaps
-from moola_core.spans import FloatArray, IntArray, span_iou
+from moola_core.spans import IntArray, span_iou
 from moola_core.windows import LABELS, Windows
 
 KINDS = ("type", "ends", "other_run", "clipped", "near_duplicate")
@@ -152,20 +153,18 @@ def draw_findings(path: Path, windows: Windows, findings: list[Finding]) -> None
         panels = np.ravel(axes)
         for panel, finding in zip(panels, findings, strict=False):
             _draw_finding(panel, windows, finding)
-        for unused in panels[len(findings) :]:
-            unused.set_visible(False)
 
-    save_figure(path, draw, num_axes=max(len(findings), 1))
+    save_figure(path, draw, num_axes=max(len(findings), 1), panel=(3.6, 2.6))
 
 
 def _draw_finding(axes: Any, windows: Windows, finding: Finding) -> None:
     bars = windows.bars[finding.row]
-    told = [(finding.row, 0, "C0")]
+    told = [(finding.row, 0, BLUE)]
     if finding.other >= 0:
         # What the second window shows beyond the first one.
         bars = np.concatenate([bars, windows.bars[finding.other, len(bars) - finding.shift :]])
-        told.append((finding.other, finding.shift, "C1"))
-    _draw_candles(axes, bars)
+        told.append((finding.other, finding.shift, VERMILLION))
+    draw_candles(axes, bars)
     for row, shift, color in told:
         start, stop = windows.spans[row] + shift
         label = f"{windows.window_id[row]}: [{start}, {stop}) {LABELS[windows.types[row]]}"
@@ -174,12 +173,3 @@ def _draw_finding(axes: Any, windows: Windows, finding: Finding) -> None:
             axes.axvline(edge - 0.5, color=color, linestyle=":", linewidth=1)
     axes.set(title=f"{finding.kind}, {finding.bars} bars", xlabel="bar of the first window")
     axes.legend(fontsize="x-small")
-
-
-def _draw_candles(axes: Any, bars: FloatArray) -> None:
-    """Open, high, low, close ``(T, 4)``: a line from low to high, a box from open to close."""
-    opened, high, low, close = bars.T
-    place = np.arange(len(bars))
-    color = np.where(close >= opened, "#2a9d5c", "#c8453b")
-    axes.vlines(place, low, high, color=color, linewidth=0.7)
-    axes.bar(place, np.abs(close - opened), 0.7, np.minimum(opened, close), color=color)

@@ -44,7 +44,7 @@ def test_the_seed_recipe_is_trained_fetched_and_compared(jade: Project) -> None:
     assert "97,547 parameters | 12 features" in trained.stdout
     assert trained.stdout.count("\n  2/2 ") == 1
     folder = Path(jade.ok("fetch", "all").splitlines()[0])
-    pictures = {"span_probs_soft.png", "loss_curves.png", "sigma_curves.png"}
+    pictures = {"span_probs_soft.png", "loss_curves.png", "sigma_curves.svg", "gallery.svg"}
     artifacts = {path.name for path in (folder / "artifacts").iterdir()}
     assert artifacts >= {"model.safetensors", "model.json", "metrics.json", *pictures}
     assert {path.name for path in folder.iterdir()} >= {"config.yaml", "events.jsonl", "log"}

@@ -41,7 +41,8 @@ def test_a_run_writes_what_the_protocol_lists(pretrained: Path) -> None:
         *("artifacts", "checkpoints", "config.yaml", "events.jsonl", "result.json")
     ]
     assert sorted(path.name for path in (pretrained / "artifacts").iterdir()) == [
-        *("encoder.json", "encoder.safetensors", "loss_curves.png", "metrics.json")
+        *("encoder.json", "encoder.safetensors"),
+        *("loss_curves.png", "loss_curves.svg", "metrics.json"),
     ]
     result = json.loads((pretrained / "result.json").read_text())
     assert set(result["scores"]["validation"]["reconstruction"]) == {"value", "low", "high"}

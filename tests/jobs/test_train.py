@@ -85,8 +85,10 @@ def test_a_run_writes_what_the_protocol_lists(whole_run: Path) -> None:
         *("artifacts", "checkpoints", "config.yaml", "events.jsonl", "result.json")
     ]
     assert sorted(p.name for p in (whole_run / "artifacts").iterdir()) == [
-        *("loss_curves.png", "metrics.json", "model.json", "model.safetensors"),
-        *("predictions.parquet", "sigma_curves.png", "span_probs_soft.png"),
+        *("gallery.png", "gallery.svg", "loss_curves.png", "loss_curves.svg"),
+        *("metrics.json", "model.json", "model.safetensors"),
+        *("predictions.parquet", "sigma_curves.png", "sigma_curves.svg", "span_probs_soft.png"),
+        *("span_probs_soft.svg", "thresholds.png", "thresholds.svg"),
     ]
     assert sorted(p.name for p in (whole_run / "checkpoints").iterdir()) == [
         *("epoch-0028", "epoch-0030")
