@@ -88,8 +88,8 @@ def draw_sigmas(path: Path, histories: Sequence[History]) -> None:
                 values = [[entry[key][task] for entry in history] for history in histories]
                 _draw_models(one, histories, values, color=color, ls=dashes, label=task)
         left, right = np.ravel(axes)
-        left.set(xlabel="epoch", ylabel="learnt noise σ of a task")
-        right.set(xlabel="epoch", ylabel="share of 1/σ²", ylim=(0, 1))
+        left.set(xlabel="epoch", ylabel="learnt noise, sigma")
+        right.set(xlabel="epoch", ylabel="share of 1/sigma²", ylim=(0, 1))
         left.legend()
 
     save_figure(path, draw, num_axes=2, panel=(3.4, 2.4))
