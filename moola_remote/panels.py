@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from moola_remote.events import EpochEvent, Gpu
@@ -29,6 +30,7 @@ STATE_STYLES = {
 SPARKS = "▁▂▃▄▅▆▇█"
 SHORT = {"f1": "f1", "iou": "iou", "in_span": "in", "out_span": "out"}  # scores in the epoch table
 EPOCH_WIDTH = 6
+NAME_WIDTH = 12
 MAX_TASKS = 12
 FINAL_EPOCHS = 200
 GIB = 2**30
@@ -62,7 +64,7 @@ def final(view: RunView, *, width: int, now: float) -> Text:
 
 def header(view: RunView, *, width: int, now: float) -> list[Text]:
     """State, where it runs, what it costs, how far it is, how busy the pod is."""
-    lines = [_title(view, width, now), _place(view, now)]
+    lines = [_title(view, width, now), _place(view, width, now)]
     if view.num_epochs:
         lines.append(_progress(view, width, now))
     if view.telemetry:
@@ -82,18 +84,18 @@ def _title(view: RunView, width: int, now: float) -> Text:
     return _right(line, duration(elapsed) if elapsed is not None else "", width)
 
 
-def _place(view: RunView, now: float) -> Text:
-    line = Text(" ")
+def _place(view: RunView, width: int, now: float) -> Text:
+    """Pod, GPU and money, cut where they are long; how the link stands is always in sight."""
     spent = view.spent_usd(now)
     gpu = view.gpu or (view.run.device if view.run else "")
     facts = [view.pod, gpu]
     facts += [f"${view.price_per_hour:.2f}/h"] if view.price_per_hour else []
     facts += [f"spent ${spent:.2f}"] if spent is not None else []
-    line.append(" · ".join(fact for fact in facts if fact))
-    if view.link:
-        line.append(" · ")
-        line.append(view.link, QUIET if view.link.startswith("connected") else "bold yellow")
-    return line
+    link = view.link or ("connected" if view.state else "connecting")
+    line = Text(" " + " · ".join(fact for fact in facts if fact))
+    line.truncate(max(width - cell_len(link) - 4, 10), overflow="ellipsis")
+    line.append(" · ")
+    return line.append(link, QUIET if link.startswith("connected") else "bold yellow")
 
 
 def _progress(view: RunView, width: int, now: float) -> Text:
@@ -101,7 +103,8 @@ def _progress(view: RunView, width: int, now: float) -> Text:
     share = min(done / view.num_epochs, 1.0)
     left, money = view.left_s(now), view.left_usd(now)
     words = f" epoch {done}/{view.num_epochs} · {share:.0%}"
-    words += f" · {duration(left)} left" if left is not None else ""
+    is_finishing = left is not None and done == view.num_epochs
+    words += " · finishing" if is_finishing else f" · {duration(left)} left" if left else ""
     words += f" · ${money:.2f} to go" if money is not None else ""
     size = max(width - len(words) - 3, 4)
     full = round(size * share)
@@ -116,7 +119,7 @@ def _use(view: RunView, width: int) -> Text:
     if view.idle_share is not None:
         style = WARN if view.idle_share > 0.5 else ""
         parts.append(_fact("idle", f"{view.idle_share:.0%}", style))
-    parts.append(_fact("RAM", f"{_gib(use.ram_used)}/{_gib(use.ram_total)}"))
+    parts.append(_fact("RAM", f"{_gib(use.ram_used)}/{_gib(use.ram_total)} GiB"))
     parts.append(_fact("disk free", f"{_gib(use.disk_free)} GiB"))
     line = Text(" ")
     for part in parts:
@@ -148,21 +151,23 @@ def tasks_panel(view: RunView, *, width: int) -> list[Text]:
     """
     last = view.last_epoch
     assert last is not None
-    size = max(min((width - 56) // 2, 40), 6)
-    validation_at = 24 + size
+    size = max(min((width - 58) // 2, 40), 6)
+    validation_at = NAME_WIDTH + size + 13
     sigma_at = validation_at + size + 11
     share_at = sigma_at + 7
-    bar = (width - share_at - 16) // 2
-    bar = min(bar, 16) if bar >= 4 else 0
-    heads = {2: "losses", 13: "train", validation_at: "validation", sigma_at: "sigma"}
-    heads |= {share_at: "share"} | ({share_at + bar + 8: "pull"} if bar else {})
+    room = width - share_at - 6
+    has_pull = room >= 18
+    bar = max(min((room - 8) // 2 if has_pull else room - 1, 16), 0)
+    heads = {2: "losses", NAME_WIDTH + 2: "train", validation_at: "validation"}
+    heads |= {sigma_at: "sigma", share_at: "share"}
+    heads |= {share_at + bar + 8: "pull"} if has_pull else {}
     lines = [_rule(width, heads)]
     for name in ["total", *view.tasks[:MAX_TASKS]]:
         line = _curves(view, name, size)
         if name != "total":
             line.append(f"{score(last.sigma.get(name, math.nan)):>5} ")
             _add_share(line, last.share.get(name, math.nan), bar)
-            if bar:
+            if has_pull:
                 _add_share(line, last.gradient_share.get(name, math.nan), bar)
         lines.append(line)
     return lines
@@ -172,7 +177,7 @@ def _curves(view: RunView, name: str, size: int) -> Text:
     train = [event.train.get(name, math.nan) for event in view.epochs.values()]
     validation = [event.validation.get(name, math.nan) for event in view.epochs.values()]
     scale = _scale([*train, *validation])
-    line = Text(f" {_fit(name, 11):<12}", "bold" if name == "total" else "")
+    line = Text(f" {_fit(name, NAME_WIDTH):<{NAME_WIDTH + 1}}", "bold" if name == "total" else "")
     for values, style in ((train, TRAIN), (validation, VALIDATION)):
         line.append(f"{sparkline(values, size, *scale):<{size}}", style)
         line.append(f" {loss(values[-1]):>8}  ", "" if math.isfinite(values[-1]) else BAD)
@@ -198,7 +203,7 @@ class Group:
     @cached_property
     def heads(self) -> list[str]:
         """The columns' heads, each as wide as its column."""
-        names = [_fit(SHORT.get(key, key), 11) for key in self.keys]
+        names = [_fit(SHORT.get(key, key), NAME_WIDTH) for key in self.keys]
         return [f" {name:>{5 if self.form is score else 7}}" for name in names]
 
     @property

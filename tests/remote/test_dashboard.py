@@ -5,14 +5,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
 import pty
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +65,7 @@ def shown(view: RunView, width: int, height: int, *, is_final: bool = False) -> 
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-@pytest.mark.parametrize(("width", "height"), [(80, 24), (160, 50)])
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (160, 50), (200, 30)])
 def test_the_screen_looks_as_it_did(width: int, height: int) -> None:
     text = shown(golden_view(), width, height)
     assert text == kept(GOLDEN / f"screen-{width}x{height}.txt", text)
@@ -104,6 +109,24 @@ def test_a_place_in_the_queue_and_a_lost_link_are_told() -> None:
     view.take_state(state(state="QUEUED", queue_position=2, started_at=None), NOW)
     assert "QUEUED 2" in shown(view, 80, 24)
     assert "reconnecting, try 3 in 8 s" in shown(view, 80, 24)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_link_is_in_sight_whatever_the_pod_is_called(width: int) -> None:
+    view = RunView("a-pod-" * 6, "r", gpu="NVIDIA GeForce RTX 4090 Ti SUPER " * 2)
+    view.link = "no answer for 25 s, reconnecting, try 3 in 8 s"
+    view.take_state(state(), NOW)
+    assert view.link in shown(view, width, 24)
+    view.link = ""
+    assert "… · connected\n" in shown(view, width, 24)
+
+
+def test_after_the_last_epoch_the_job_is_finishing() -> None:
+    view = golden_view()
+    view.take_event(EpochEvent(t=NOW, epoch=40, epochs=40, seconds=7.0))
+    assert "epoch 40/40 · 100% · finishing" in shown(view, 80, 24)
+    view.take_state(state(state="SUCCEEDED", ended_at=NOW), NOW)
+    assert "finishing" not in shown(view, 80, 24)
 
 
 def test_a_loss_that_is_no_number_is_seen() -> None:
@@ -212,17 +235,8 @@ def test_a_flood_of_news_is_drawn_ten_times_a_second_at_most() -> None:
 
 
 def test_a_real_terminal_is_given_back_with_the_table_on_it() -> None:
-    ours, theirs = pty.openpty()
-    command = [sys.executable, str(BENCHMARK), "--seconds", "1", "--lines", "5"]
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"}
-    job = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
-    os.close(theirs)
-    written = bytearray()
-    reader = threading.Thread(target=_read_to_end, args=(ours, written))
-    reader.start()
-    assert job.wait(timeout=60) == 0
-    reader.join(timeout=60)
-    os.close(ours)
+    with replayed(seconds=1) as (_, written):
+        pass
     screen, _, after = bytes(written).partition(b"\x1b[?1049l")
     assert screen.count(b"\x1b[?1049h") == 1
     assert b"SUCCEEDED" in after
@@ -230,6 +244,46 @@ def test_a_real_terminal_is_given_back_with_the_table_on_it() -> None:
     assert b"of a core" in after
     for forbidden in (b"owned", b"\x1b]", "\u202e".encode(), b"not markup\x1b"):
         assert forbidden not in written
+
+
+def test_a_terminal_that_is_resized_is_filled_again() -> None:
+    with replayed(seconds=4) as (terminal, written):
+        for width, height in ((160, 50), (100, 20)):
+            drawn = len(written)
+            resize(terminal, width, height)
+            rule = "─ log ".ljust(width, "─").encode()
+            deadline = time.monotonic() + 30
+            while rule + b"\x1b" not in written[drawn:] and rule + b"\r" not in written[drawn:]:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+
+
+def resize(terminal: int, width: int, height: int) -> None:
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+
+
+@contextmanager
+def replayed(seconds: float) -> Iterator[tuple[int, bytearray]]:
+    """A run that is shown on a terminal of 80 by 24: the terminal, and what is written to it."""
+    ours, theirs = pty.openpty()
+    resize(ours, 80, 24)
+    command = [sys.executable, str(BENCHMARK), "--seconds", str(seconds), "--lines", "5"]
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    for name in ("COLUMNS", "LINES"):
+        environment.pop(name, None)
+    job = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
+    os.close(theirs)
+    written = bytearray()
+    reader = threading.Thread(target=_read_to_end, args=(ours, written))
+    reader.start()
+    try:
+        yield ours, written
+        assert job.wait(timeout=60) == 0
+    finally:
+        job.kill()
+        job.wait()
+        reader.join(timeout=60)
+        os.close(ours)
 
 
 def _read_to_end(descriptor: int, written: bytearray) -> None:
