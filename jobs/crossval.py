@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from moola_core.comparison import Answers
     from moola_core.windows import Windows
 
-    Fit = Callable[[Windows, Windows, Recipe], TrainedModel]
+    Fit = Callable[[Windows, Windows, Recipe], tuple[TrainedModel, Windows]]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -88,19 +88,21 @@ def _one_repeat(
         # Shifted copies of a window are no more windows to be right about.
         rows = fold.validation[windows.offset[fold.validation] == 0]
         train, held_out = windows.take(fold.train), windows.take(rows)
-        trained = fit(train, held_out, with_seed(recipe, 10 * seed + k))
+        trained, seen = fit(train, held_out, with_seed(recipe, 10 * seed + k))
         trees = arguments.trees
         answers.append(answers_of(held_out, rows, train, trained, with_trees=trees))
         sums = answers[-1].sums["recipe"]
         f1 = float(ratios({name: part.sum(axis=0) for name, part in sums.items()})["f1"])
-        print(f"repeat {seed} fold {k}: {len(rows)} windows, f1 {f1:.3f}", flush=True)
+        learnt = f"{len(seen)} windows of {len(set(seen.group))} spans"
+        print(f"repeat {seed} fold {k}: {len(rows)} windows, f1 {f1:.3f}, learnt from {learnt}")
+        sys.stdout.flush()
     return answers
 
 
 def _fit(
     train: Windows, held_out: Windows, recipe: Recipe, *, device: torch.device, data_dir: Path
-) -> TrainedModel:
-    """What jobs.train would make of a file of these windows.
+) -> tuple[TrainedModel, Windows]:
+    """What jobs.train would make of a file of these windows, and those that it trained on.
 
     Windows are only set aside for validation if the recipe chooses something on them.
     """
@@ -114,7 +116,7 @@ def _fit(
     loaded = prepare(recipe, *split_windows(train, recipe), device, data_dir, [held_out])
     for one in member_recipes(recipe):
         fit(begin_run(loaded, one))
-    return judge(loaded)[0]
+    return judge(loaded)[0], loaded.train
 
 
 if __name__ == "__main__":

@@ -171,6 +171,7 @@ def _finish(
         "baselines": named,
         "sigma": {},
         "share": {},
+        "gradient_share": {},
         "data": {"files": files},
     }
     write_json(run_dir / "result.json", result)

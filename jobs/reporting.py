@@ -21,7 +21,7 @@ from moola_core.config import DecoderConfig
 from moola_core.decoding import Decoded, Predictions, decode
 from moola_core.events import write_json
 from moola_core.gallery import draw_gallery
-from moola_core.metrics import Score, score, window_sums
+from moola_core.metrics import Score, reliability, score, window_sums
 from moola_core.model import count_parameters
 from moola_core.spans import IntArray, span_mask
 from moola_core.training import Run
@@ -145,6 +145,7 @@ def finish(loaded: Loaded, run_dir: Path, *, seconds: float) -> dict[str, Any]:
         "baselines": {name: as_json(part) for name, part in rules.items()},
         "sigma": _mean_by_task([entry["sigma"] for entry in last]),
         "share": _mean_by_task([entry["share"] for entry in last]),
+        "gradient_share": _mean_by_task([entry["gradient_share"] for entry in last]),
         "num_parameters": num_parameters(loaded),
         "data": {"files": loaded.files},
     }
@@ -236,7 +237,12 @@ def draw_pictures(
     swept = sweep(predictions, windows.spans, thresholds(THRESHOLDS))
     own = sweep(predictions, windows.spans, [decoder])[0]
     diagnostics.draw_sweeps(folder / "thresholds.png", {"threshold": swept}, own)
-    found = decode(predictions, decoder).spans
+    decoded = decode(predictions, decoder)
+    sums = window_sums(decoded, predictions, truth_of(windows))
+    pooled = {name: part.sum(axis=0) for name, part in sums.items()}
+    reliable = {what: reliability(pooled, what) for what in ("bar", "confidence")}
+    diagnostics.draw_reliability(folder / "reliability.png", reliable)
+    found = decoded.spans
     names = [str(name) for name in windows.window_id]
     draw_gallery(folder / "gallery.png", windows.bars, windows.spans, found, probs, names)
 
@@ -269,10 +275,13 @@ def predictions_table(parts: list[tuple[str, Windows, Predictions, Decoded]]) ->
 
 
 def print_sigmas(result: dict[str, Any]) -> None:
-    """The seed's table: sigma, precision and share of each task."""
-    print(f"\n{'task':>10} {'sigma':>7} {'1/sigma2':>9} {'share':>6}")
+    """The seed's table: sigma, precision and share of each task; and its share of the gradient."""
+    print(f"\n{'task':>12} {'sigma':>7} {'1/sigma2':>9} {'share':>6} {'gradient':>8}")
     for task, sigma in result["sigma"].items():
-        print(f"{task:>10} {sigma:7.3f} {sigma**-2:9.3f} {result['share'][task]:6.0%}")
+        pull = result["gradient_share"].get(task)
+        known = "-" if pull is None else f"{pull:.0%}"
+        line = f"{task:>12} {sigma:7.3f} {sigma**-2:9.3f} {result['share'][task]:6.0%}"
+        print(f"{line} {known:>8}")
 
 
 def decoder_text(decoder: DecoderConfig) -> str:

@@ -16,11 +16,12 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from moola_core.config import dump_recipe, load_recipe
+from moola_core.config import Recipe, dump_recipe, load_recipe
 from moola_core.errors import CheckpointError, ConfigError, JobError
 from moola_core.events import EventLog, write_json
 
 if TYPE_CHECKING:
+    from jobs.loading import Loaded
     from moola_core.training import Report, Run
 
 STOPPED = 143
@@ -58,23 +59,20 @@ def train(arguments: argparse.Namespace, stop: StopRequest) -> int:
     recipe = load_recipe(arguments.config, _overrides(arguments))
     if not arguments.run_dir:
         raise ConfigError("run folder: not given, expected --run-dir or MOOLA_RUN_DIR")
+    # What is imported from here on takes seconds; a typing error was told before.
+    print(f"recipe {recipe.name}: reading code and data", flush=True)
     if recipe.pretrain is not None:
         from jobs.pretrain import pretrain
 
         return pretrain(recipe, arguments, stop)
     run_dir = Path(arguments.run_dir)
 
-    # Heavy imports after the cheap checks, so that a typing error is told at once.
     from jobs import reporting
-    from jobs.loading import begin_run, data_folder, load
+    from jobs.loading import begin_run
     from moola_core.ensemble import member_recipes
     from moola_core.training import Stopped, fit
 
-    loaded = load(
-        recipe, data_folder(arguments.data), arguments.device, skip_bad=arguments.skip_bad
-    )
-    (run_dir / "artifacts").mkdir(parents=True, exist_ok=True)
-    (run_dir / "config.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
+    loaded = _load(recipe, arguments)
     events = EventLog(run_dir / "events.jsonl")
     for index, one in enumerate(member_recipes(recipe)):
         run = begin_run(loaded, one)
@@ -104,6 +102,17 @@ def train(arguments: argparse.Namespace, stop: StopRequest) -> int:
     result = reporting.finish(loaded, run_dir, seconds=time.monotonic() - began)
     write_json(run_dir / "result.json", result)
     return 0
+
+
+def _load(recipe: Recipe, arguments: argparse.Namespace) -> Loaded:
+    """Read the data; only if that is well, the run's folder is begun."""
+    from jobs.loading import data_folder, load
+
+    data_dir, run_dir = data_folder(arguments.data), Path(arguments.run_dir)
+    loaded = load(recipe, data_dir, arguments.device, skip_bad=arguments.skip_bad)
+    (run_dir / "artifacts").mkdir(parents=True, exist_ok=True)
+    (run_dir / "config.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
+    return loaded
 
 
 def _resume(run: Run, events: EventLog, source: Path) -> None:

@@ -51,6 +51,30 @@ def draw_span_probs(path: Path, probs: FloatArray, inside: BoolArray) -> None:
     save_figure(path, draw, panel=(4.2, 2.8))
 
 
+def draw_reliability(path: Path, table: Mapping[str, list[dict[str, float]]]) -> None:
+    """``reliability.png``: what came true of what was said with a probability.
+
+    Args:
+        path: where to write.
+        table: by what was said, the rows of `moola_core.metrics.reliability`.
+    """
+    words = {"bar": "a bar is inside", "confidence": "an answer hits (IoU ≥ 0.5)"}
+
+    def draw(axes: Any) -> None:
+        for one, (what, rows) in zip(np.ravel(axes), table.items(), strict=True):
+            said, true = ([row[key] for row in rows] for key in ("mean", "true"))
+            one.plot([0, 1], [0, 1], color=GREY, linestyle=":")
+            one.plot(said, true, color=BLUE, marker="o", markersize=3)
+            for row in rows:
+                number = f"{row['said']:,.0f}"
+                at = (row["mean"], row["true"])
+                one.annotate(number, at, (3, -7), textcoords="offset points", fontsize=5)
+            one.set(title=words[what], xlabel="probability said", ylabel="share that came true")
+            one.set(xlim=(0, 1), ylim=(0, 1))
+
+    save_figure(path, draw, num_axes=len(table), panel=(2.8, 2.6))
+
+
 def draw_losses(path: Path, histories: Sequence[History]) -> None:
     """``loss_curves.png``: the total of training and validation, one formula, one axis.
 

@@ -37,7 +37,14 @@ from moola_core.reconstruction import (
     read_series,
     reconstruction_loss,
 )
-from moola_core.training import Report, Stopped, learning_rate
+from moola_core.stepping import (
+    descend,
+    learning_rate,
+    load_state_tensors,
+    set_rate,
+    state_tensors,
+)
+from moola_core.training import Report, Stopped
 
 TASK = "reconstruction"
 NUM_VALIDATION = 1024
@@ -154,8 +161,7 @@ def _train_epoch(run: Pretraining) -> None:
         first, flip = starts[place.numpy()], chosen.numpy() if training.reflection else None
         features = run.series.features(first, run.recipe, flip).to(run.device)
         hidden = mask.to(run.device)
-        for group in run.optimizer.param_groups:
-            group["lr"] = learning_rate(training, run.epoch, run.batch, len(batches))
+        set_rate(run.optimizer, learning_rate(training, run.epoch, run.batch, len(batches)))
         target = run.model.targets(features)
         loss = reconstruction_loss(run.model(features, hidden), target, hidden, run.config.delta)
         value = float(loss.detach())
@@ -164,11 +170,7 @@ def _train_epoch(run: Pretraining) -> None:
                 f"epoch {run.epoch + 1}, batch {run.batch + 1}: the loss of {TASK} is {value},"
                 " expected a finite number; lower training.learning_rate or set training.clip_norm"
             )
-        run.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if training.clip_norm is not None:
-            nn.utils.clip_grad_norm_(run.model.parameters(), training.clip_norm)
-        run.optimizer.step()
+        descend(run.optimizer, run.model, loss, training.clip_norm)
         run.total += value * len(place) / run.config.windows
         run.batch += 1
 
@@ -213,12 +215,7 @@ def write_checkpoint(run: Pretraining) -> None:
     """Save everything that `restore` needs, and report it."""
     if run.checkpoints is None:
         return
-    tensors = {f"model.{k}": v for k, v in run.model.state_dict().items()}
-    for i, state in run.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{i}.{k}": v for k, v in state.items()}
-    tensors |= {"generator.dropout": torch.get_rng_state(), "generator.sampler": run.epoch_start}
-    if run.device.type == "cuda":
-        tensors["generator.cuda"] = torch.cuda.get_rng_state(run.device)
+    tensors = state_tensors(run.model, run.optimizer, run.epoch_start, run.device)
     state = {key: getattr(run, key) for key in ("epoch", "batch", "total", "history", "identity")}
     name = checkpoint_name(run.epoch, run.batch)
     path = save_checkpoint(run.checkpoints, Checkpoint(name, tensors, state))
@@ -229,19 +226,7 @@ def write_checkpoint(run: Pretraining) -> None:
 def restore(run: Pretraining, checkpoint: Checkpoint) -> None:
     """Put `run` where it stood when `checkpoint` was written."""
     tensors, state = checkpoint.tensors, checkpoint.state
-    below = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
-    run.model.load_state_dict(below)
-    moments: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        if key.startswith("optimizer."):
-            _, index, name = key.split(".")
-            moments.setdefault(int(index), {})[name] = value
-    groups = run.optimizer.state_dict()["param_groups"]
-    run.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-    torch.set_rng_state(tensors["generator.dropout"])
-    if "generator.cuda" in tensors:
-        torch.cuda.set_rng_state(tensors["generator.cuda"], run.device)
-    run.epoch_start = tensors["generator.sampler"]
+    run.epoch_start = load_state_tensors(tensors, run.model, run.optimizer, run.device)
     run.epoch, run.batch, run.total = state["epoch"], state["batch"], state["total"]
     run.history = state["history"]
 

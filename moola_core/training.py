@@ -26,10 +26,17 @@ from moola_core.errors import NonFiniteLossError
 from moola_core.metrics import Truth, point_scores
 from moola_core.model import JadeCompact, Outputs
 from moola_core.span_grid import coverage, label_posterior
+from moola_core.stepping import (
+    below,
+    descend,
+    learning_rate,
+    load_state_tensors,
+    set_rate,
+    state_tensors,
+)
 
 EPOCH_SCORES = ("f1", "precision", "recall", "iou", "in_span", "out_span")
 EVALUATION_BATCH = 512
-RISE, LOWEST = 0.3, 1 / 25
 STEPS, MEMORY = 20, 20  # of L-BFGS an epoch
 Report = Callable[[str, dict[str, Any]], None]
 
@@ -192,18 +199,13 @@ def train_epoch(run: Run) -> None:
             raise Stopped
         batch = run.train.take(rows).mirror(chosen)
         rate = learning_rate(training, progress.epoch, progress.batch, len(batches))
-        for group in run.optimizer.param_groups:
-            group["lr"] = rate * group["scale"]
+        set_rate(run.optimizer, rate)
         outputs = run.model(batch.features, batch.candidates)
         judged = run.criterion(outputs, batch)
         _require_finite(run, judged)
         if progress.batch == 0:
             progress.gradient_share = run.criterion.gradient_share(judged, outputs)
-        run.optimizer.zero_grad(set_to_none=True)
-        judged.total.backward()
-        if training.clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(run.model.parameters(), training.clip_norm)
-        run.optimizer.step()
+        descend(run.optimizer, run.model, judged.total, training.clip_norm)
         _add(run.sums, judged, len(rows) / len(run.train))
         progress.batch += 1
 
@@ -233,24 +235,6 @@ def _whole_epoch(run: Run) -> None:
         return judged.total
 
     optimizer.step(closure)
-
-
-def learning_rate(training: TrainingConfig, epoch: int, batch: int, num_batches: int) -> float:
-    """The rate of one step: constant, or falling to 0 over all epochs as a half cosine.
-
-    Loshchilov & Hutter (2017), SGDR, eq. 5, without restarts. ``one_cycle`` first rises from 1/25
-    of the rate by another half cosine, over `RISE` of the steps (Smith & Topin 2019,
-    Super-Convergence; theirs is piecewise linear).
-    """
-    if training.schedule == "constant":
-        return training.learning_rate
-    done = (epoch + batch / num_batches) / training.epochs
-    if training.schedule == "one_cycle":
-        if done < RISE:
-            risen = 0.5 * (1.0 - math.cos(math.pi * done / RISE))
-            return training.learning_rate * (LOWEST + (1.0 - LOWEST) * risen)
-        done = (done - RISE) / (1.0 - RISE)
-    return training.learning_rate * 0.5 * (1.0 + math.cos(math.pi * done))
 
 
 @torch.no_grad()
@@ -328,19 +312,11 @@ def write_checkpoint(run: Run) -> None:
     if run.checkpoints is None:
         return
     progress = run.progress
-    tensors = {f"model.{k}": v for k, v in run.model.state_dict().items()}
+    tensors = state_tensors(run.model, run.optimizer, run.epoch_start, run.device)
     tensors |= {f"best.{k}": v for k, v in progress.best.items()}
     for i, snapshot in enumerate(progress.snapshots):
         tensors |= {f"snapshot.{i}.{k}": v for k, v in snapshot.items()}
-    for i, state in run.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{i}.{k}": v for k, v in state.items()}
-    tensors |= {
-        "generator.dropout": torch.get_rng_state(),
-        "generator.sampler": run.epoch_start,
-        "sums": run.sums,
-    }
-    if run.device.type == "cuda":
-        tensors["generator.cuda"] = torch.cuda.get_rng_state(run.device)
+    tensors["sums"] = run.sums
     state = {
         "epoch": progress.epoch,
         "batch": progress.batch,
@@ -360,21 +336,11 @@ def write_checkpoint(run: Run) -> None:
 def restore(run: Run, checkpoint: Checkpoint) -> None:
     """Put `run` where it stood when `checkpoint` was written."""
     tensors, state = checkpoint.tensors, checkpoint.state
-    run.model.load_state_dict(_below("model.", tensors))
-    moments: dict[int, dict[str, Tensor]] = {}
-    for key, value in _below("optimizer.", tensors).items():
-        index, _, name = key.partition(".")
-        moments.setdefault(int(index), {})[name] = value
-    groups = run.optimizer.state_dict()["param_groups"]
-    run.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-    torch.set_rng_state(tensors["generator.dropout"])
-    if run.device.type == "cuda" and "generator.cuda" in tensors:
-        torch.cuda.set_rng_state(tensors["generator.cuda"], run.device)
-    run.epoch_start = tensors["generator.sampler"]
+    run.epoch_start = load_state_tensors(tensors, run.model, run.optimizer, run.device)
     run.sums = tensors["sums"]
-    best = {k: v.to(run.device) for k, v in _below("best.", tensors).items()}
-    numbers = {int(key.split(".")[0]) for key in _below("snapshot.", tensors)}
-    snapshots = [_below(f"snapshot.{i}.", tensors) for i in sorted(numbers)]
+    best = {k: v.to(run.device) for k, v in below("best.", tensors).items()}
+    numbers = {int(key.split(".")[0]) for key in below("snapshot.", tensors)}
+    snapshots = [below(f"snapshot.{i}.", tensors) for i in sorted(numbers)]
     # JSON has no infinity: before the first epoch the best value is null.
     best_value = math.inf if state["best_value"] is None else state["best_value"]
     run.progress = Progress(
@@ -387,10 +353,6 @@ def restore(run: Run, checkpoint: Checkpoint) -> None:
         gradient_share=state["gradient_share"],
         snapshots=[{k: v.to(run.device) for k, v in one.items()} for one in snapshots],
     )
-
-
-def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def _add(sums: Tensor, judged: Judged, share: float) -> None:

@@ -12,7 +12,13 @@ import numpy as np
 import pytest
 
 from moola_core.config import DecoderConfig
-from moola_core.diagnostics import draw_losses, draw_sigmas, draw_span_probs, draw_sweeps
+from moola_core.diagnostics import (
+    draw_losses,
+    draw_reliability,
+    draw_sigmas,
+    draw_span_probs,
+    draw_sweeps,
+)
 from moola_core.gallery import NUM_PANELS, draw_gallery
 from moola_core.tuning import Tried
 
@@ -45,6 +51,7 @@ def _windows(count: int) -> tuple[Any, ...]:
 
 
 SWEEP = [_tried("threshold", threshold=k / 10) for k in range(1, 10)]
+RELIABLE = {"low": 0.2, "said": 30.0, "mean": 0.24, "true": 0.2}
 PICTURES: dict[str, Callable[[Path], None]] = {
     "probabilities": lambda path: draw_span_probs(path, PROBS, INSIDE),
     "no bar inside": lambda path: draw_span_probs(path, PROBS, np.zeros_like(INSIDE)),
@@ -55,6 +62,7 @@ PICTURES: dict[str, Callable[[Path], None]] = {
     "sigmas": lambda path: draw_sigmas(path, [_history(20), _history(20)]),
     "thresholds": lambda path: draw_sweeps(path, {"threshold": SWEEP}, SWEEP[3]),
     "another decoder": lambda path: draw_sweeps(path, {"threshold": SWEEP}, _tried("viterbi")),
+    "reliability": lambda path: draw_reliability(path, {"bar": [RELIABLE], "confidence": []}),
     "a gallery": lambda path: draw_gallery(path, *_windows(30)),
     "one window": lambda path: draw_gallery(path, *_windows(1)),
 }

@@ -15,11 +15,11 @@ from moola_core.errors import NonFiniteLossError
 from moola_core.metrics import Truth
 from moola_core.model import JadeCompact
 from moola_core.splits import make_split
+from moola_core.stepping import learning_rate
 from moola_core.training import (
     Run,
     Stopped,
     fit,
-    learning_rate,
     predict,
     restore,
     seed_everything,

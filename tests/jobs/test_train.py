@@ -87,7 +87,8 @@ def test_a_run_writes_what_the_protocol_lists(whole_run: Path) -> None:
     assert sorted(p.name for p in (whole_run / "artifacts").iterdir()) == [
         *("gallery.png", "gallery.svg", "loss_curves.png", "loss_curves.svg"),
         *("metrics.json", "model.json", "model.safetensors"),
-        *("predictions.parquet", "sigma_curves.png", "sigma_curves.svg", "span_probs_soft.png"),
+        *("predictions.parquet", "reliability.png", "reliability.svg"),
+        *("sigma_curves.png", "sigma_curves.svg", "span_probs_soft.png"),
         *("span_probs_soft.svg", "thresholds.png", "thresholds.svg"),
     ]
     assert sorted(p.name for p in (whole_run / "checkpoints").iterdir()) == [
@@ -110,7 +111,7 @@ def test_its_result_has_the_keys_of_the_protocol(whole_run: Path) -> None:
     result = json.loads((whole_run / "result.json").read_text())
     assert set(result) == {
         *("schema", "recipe", "seed", "device", "epochs", "seconds", "decoder", "scores"),
-        *("baselines", "sigma", "share", "num_parameters", "data"),
+        *("baselines", "sigma", "share", "gradient_share", "num_parameters", "data"),
     }
     assert result["scores"]["test"] is None
     assert set(result["scores"]["validation"]["f1"]) == {"value", "low", "high"}
