@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from moola_remote.errors import MoolaError
+from moola_remote.errors import ConfigError, MoolaError
 from moola_remote.session import Session
 
 
@@ -30,15 +30,23 @@ class Check:
     name: str
     look: Callable[[Session], str]
     needs: str | None = None
+    applies: Callable[[Session], bool] = lambda _: True
 
 
 def run_checks(session: Session) -> list[Finding]:
     """Every check in turn; one that fails hides only those that need it."""
     findings: dict[str, Finding] = {}
     for check in CHECKS:
-        if check.needs is None or (check.needs in findings and findings[check.needs].is_ok):
+        is_met = check.needs is None or (check.needs in findings and findings[check.needs].is_ok)
+        if is_met and check.applies(session):
             findings[check.name] = _look(check, session)
     return list(findings.values())
+
+
+def check_before_renting(session: Session) -> None:
+    """What would only show when a pod is being paid for; the first fault is raised."""
+    for look in (_rsync, _project, _data, _api_key):
+        look(session)
 
 
 def _look(check: Check, session: Session) -> Finding:
@@ -72,6 +80,30 @@ def _pod(session: Session) -> str:
     return f"{session.pod.name}: {session.provider.status().detail}"
 
 
+def _api_key(session: Session) -> str:
+    from moola_remote.credentials import find_api_key
+    from moola_remote.providers.runpod.provider import RunpodProvider
+
+    origin, provider = find_api_key().origin, session.provider
+    assert isinstance(provider, RunpodProvider)
+    num_pods = len(provider.client.pods())
+    if not provider.client.may_write():
+        raise ConfigError(
+            f"RunPod: the key of {origin} may only read",
+            "give it the permission `All` (console.runpod.io, Settings, API keys)",
+        )
+    return f"valid, may make and end pods; of {origin}; {num_pods} pods in the account"
+
+
+def _is_rented(session: Session) -> bool:
+    return session.provider.is_paid
+
+
+def _is_up(session: Session) -> bool:
+    """Whether there is somebody to connect to; one that costs nothing is started if need be."""
+    return not _is_rented(session) or session.provider.status().state == "up"
+
+
 def _connection(session: Session) -> str:
     endpoint = session.endpoint
     session.transport.run(["true"])
@@ -96,6 +128,7 @@ CHECKS = (
     Check("project", _project),
     Check("data", _data, needs="project"),
     Check("pod", _pod, needs="project"),
-    Check("SSH connection", _connection, needs="pod"),
+    Check("API key", _api_key, needs="pod", applies=_is_rented),
+    Check("SSH connection", _connection, needs="pod", applies=_is_up),
     Check("agent on the pod", _agent, needs="SSH connection"),
 )

@@ -70,6 +70,15 @@ class Session:
         """Where the pod is; one that costs nothing is started if need be."""
         return self.provider.endpoint() if self.provider.is_paid else self.provider.up()
 
+    def bring_up(self) -> Endpoint:
+        """Make or start the pod after a look at this machine, and tell how it goes on stderr."""
+        from moola_remote.checks import check_before_renting
+
+        if self.provider.is_paid:
+            check_before_renting(self)
+        self.endpoint = self.provider.up(say=_say, confirm=_confirm)
+        return self.endpoint
+
     @cached_property
     def transport(self) -> Transport:
         """The connection; its host key is checked against the pin."""
@@ -133,6 +142,16 @@ class Session:
         """Close the connection if there is one."""
         if "transport" in self.__dict__:
             self.transport.close()
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _confirm(question: str) -> bool:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    return click.confirm(question, err=True)
 
 
 def _ask_if_there_is_someone() -> Callable[[str], bool] | None:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from typing import NoReturn
 
 import click
 
 from moola_remote.cli.loss import force_option, refuse_loss
-from moola_remote.errors import ConfigError, LimitError
+from moola_remote.errors import ConfigError, LimitError, MoolaError
 from moola_remote.session import Session
 
 
 @click.command()
 @click.pass_obj
 def up(session: Session) -> None:
-    """Make or start the pod, and say where it is.
+    """Make or start the pod, and say where it is; a rented one is then paid for.
+
+    What it costs and each candidate is told on stderr. A rented pod that isn't ready in time is
+    removed again, or stopped where it had been stopped; Ctrl-C asks whether to keep it.
 
     \b
     Example:
       moola-remote up
     """
-    endpoint = session.provider.up()
+    endpoint = session.bring_up()
     place = {"host": endpoint.host, "port": endpoint.port, "user": endpoint.user}
     if session.as_json:
         session.answer({"pod": endpoint.name, **place})
@@ -92,15 +97,18 @@ def _tell(session: Session, state: str, words: str) -> None:
         click.echo(f"{session.pod.name}: {state}; {words}")
 
 
-@click.command()
-@click.pass_obj
-def pods(session: Session) -> None:
-    """List the project's pods; one whose file is wrong is told, and hides no other.
+@click.group(invoke_without_command=True)
+@click.pass_context
+def pods(ctx: click.Context) -> None:
+    """List the project's pods and what they cost; one whose file is wrong hides no other.
 
     \b
     Example:
       moola-remote pods
     """
+    session: Session = ctx.obj
+    if ctx.invoked_subcommand is not None:
+        return
     for path in sorted(session.project.pods_folder.glob("*.yaml")):
         fields = _look(session, path.stem)
         if session.as_json:
@@ -109,24 +117,51 @@ def pods(session: Session) -> None:
             click.echo("{pod:20} {provider:8} {state:8} {detail}".format(**fields))
 
 
+@pods.command()
+@click.argument("address", metavar="'ssh USER@HOST -p PORT -i KEY'")
+@click.option("--name", metavar="NAME", help="Of the new pod; default: its host.")
+@click.pass_obj
+def add(session: Session, address: str, name: str | None) -> None:
+    """Write a pod's file from the ssh command that RunPod's console shows.
+
+    \b
+    Example:
+      moola-remote pods add 'ssh root@203.0.113.7 -p 36470 -i KEY'
+    """
+    from moola_remote.sshwords import parse_ssh, pod_text, write_pod
+
+    place = parse_ssh(address)
+    path = write_pod(session.project, name or place.host.replace(".", "-"), pod_text(place))
+    if session.as_json:
+        session.answer({"pod": path.stem, "file": str(path)})
+    else:
+        click.echo(str(path))
+        click.echo(f"next: moola-remote --pod {path.stem} doctor", err=True)
+
+
 def _look(session: Session, name: str) -> dict[str, str]:
     from moola_remote.config import load_pod
     from moola_remote.providers import provider_for
 
+    provider = "-"
     try:
         pod = load_pod(session.project, name)
+        provider = pod.provider
         status = provider_for(pod).status()
     except ConfigError as err:
-        return {"pod": name, "provider": "-", "state": "wrong", "detail": str(err)}
-    told = {"state": status.state, "detail": status.detail}
-    return {"pod": name, "provider": pod.provider, **told}
+        return {"pod": name, "provider": provider, "state": "wrong", "detail": str(err)}
+    except MoolaError as err:
+        return {"pod": name, "provider": provider, "state": "unknown", "detail": str(err)}
+    return {"pod": name, "provider": provider, "state": status.state, "detail": status.detail}
 
 
 @click.command()
-@click.argument("command", metavar="-- COMMAND ...", nargs=-1, required=True)
+@click.argument("command", metavar="[-- COMMAND ...]", nargs=-1)
 @click.pass_obj
 def ssh(session: Session, command: tuple[str, ...]) -> None:
-    """Run a command in the pod's shell, over the tool's own connection; its exit code is ours.
+    """Open a shell on the pod, or run a command there; its exit code is ours.
+
+    A command goes over the tool's own connection; a shell is OpenSSH's, with the same pinned key.
 
     \b
     Example:
@@ -134,6 +169,8 @@ def ssh(session: Session, command: tuple[str, ...]) -> None:
     """
     from moola_remote.screen import Screen, safe_lines
 
+    if not command:
+        _open_shell(session)
     channel = session.transport.open(["sh", "-c", " ".join(command)])
     channel.close_stdin()
     # What goes to a screen is made safe; what goes to a pipe is the bytes.
@@ -145,6 +182,21 @@ def ssh(session: Session, command: tuple[str, ...]) -> None:
     said = channel.stderr().decode("utf-8", "replace")
     click.echo(_joined(safe_lines(said)), nl=False, err=True)
     click.get_current_context().exit(code if code >= 0 else 255)
+
+
+def _open_shell(session: Session) -> NoReturn:
+    """Become OpenSSH's client; the connection made here has checked and pinned the host key."""
+    from moola_remote.sshwords import ssh_argv
+
+    _ = session.transport
+    argv = ssh_argv(session.endpoint, session.laptop.known_hosts)
+    session.close()
+    try:
+        os.execvp(argv[0], argv)
+    except OSError as err:
+        raise ConfigError(
+            f"ssh: can't be started here, {err.strerror}", "install OpenSSH's client"
+        ) from err
 
 
 def _joined(lines: list[str]) -> str:
