@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from moola_remote.cli.afterwards import finish
 from moola_remote.errors import (
     INTERRUPTED,
+    ConfigError,
     JobCancelledError,
     JobFailedError,
     MoolaError,
@@ -34,6 +36,9 @@ class Asked:
     gpu: int | None = None
     data: Mapping[str, Path] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    max_time_s: float | None = None
+    max_cost_usd: float | None = None
+    then: str | None = None
 
 
 def start(
@@ -58,17 +63,23 @@ def start(
     """
     from moola_remote.cli.output import make_plan, print_plan, show_deploy
 
+    if detach and asked.then:
+        raise click.UsageError(
+            "--then is done here, when the run has ended, and --detach doesn't wait for it"
+        )
     plan = make_plan(session, asked.data, is_all=session.is_verbose or dry_run)
     if dry_run:
         print_plan(session, plan, argv)
         return
+    if session.provider.is_paid:
+        session.bring_up()
     deployed = show_deploy(session, plan)
     state = _submit(session, argv, asked, deployed)
     if detach:
         _answer(session, state)
         return
     click.echo(f"run {state.run_id} started; Ctrl-C leaves it running", err=True)
-    watch(session, state.run_id, gpu=deployed.gpu)
+    watch(session, state.run_id, gpu=deployed.gpu, then=asked.then)
 
 
 def _submit(session: Session, argv: Sequence[str], asked: Asked, deployed: Deployed) -> RunState:
@@ -86,6 +97,7 @@ def _submit(session: Session, argv: Sequence[str], asked: Asked, deployed: Deplo
         source=deployed.plan.source,
         machine=deployed.machine,
         price_per_hour=session.endpoint.price_per_hour,
+        limits=_limits(session, asked),
     )
     perhaps = f"run {run_id}: may have been started"
     try:
@@ -97,6 +109,16 @@ def _submit(session: Session, argv: Sequence[str], asked: Asked, deployed: Deplo
         raise UnreachableError(f"{perhaps}, {err.message}", f"{session.command} runs") from err
 
 
+def _limits(session: Session, asked: Asked) -> dict[str, float | None]:
+    if asked.max_cost_usd is not None and not session.endpoint.price_per_hour:
+        raise ConfigError(
+            f"--max-cost: the price of pod {session.pod.name} is not known",
+            f"write price_per_hour into configs/pods/{session.pod.name}.yaml",
+        )
+    limits = {"max_time_s": asked.max_time_s, "max_cost_usd": asked.max_cost_usd}
+    return {**limits, "idle_stop_s": None}
+
+
 def _answer(session: Session, state: RunState) -> None:
     if session.as_json:
         session.answer(state.model_dump(mode="json"))
@@ -105,8 +127,14 @@ def _answer(session: Session, state: RunState) -> None:
         click.echo(_hints(session, state.run_id), err=True)
 
 
-def watch(session: Session, run_id: str, *, gpu: str = "") -> None:
+def watch(session: Session, run_id: str, *, gpu: str = "", then: str | None = None) -> None:
     """Show a run from its beginning to its end; Ctrl-C ends the showing alone.
+
+    Args:
+        session: the project and its pod.
+        run_id: a whole run id.
+        gpu: the pod's, in words.
+        then: what to do with the pod once the run has ended, however it did.
 
     Raises:
         MoolaError: the run did not succeed; its exit code says how it ended.
@@ -129,7 +157,11 @@ def watch(session: Session, run_id: str, *, gpu: str = "") -> None:
         leave(session, run_id)
     else:
         is_log_shown = not session.as_json and not sys.stdout.isatty()
-        conclude(session, state, is_log_shown=is_log_shown)
+        try:
+            conclude(session, state, is_log_shown=is_log_shown)
+        finally:
+            if then:
+                finish(session, run_id, then)
 
 
 def leave(session: Session, run_id: str) -> None:

@@ -64,6 +64,31 @@ secret_option = click.option(
     callback=_secrets,
     help="Give the job this variable of yours (asked for if unset); masked in its log, then wiped.",
 )
+
+
+def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    """Seconds of ``90m``, ``1h30m`` or ``45s``."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", value)
+    hours, minutes, seconds = (int(part or 0) for part in found.groups()) if found else (0, 0, 0)
+    if hours + minutes + seconds == 0:
+        raise click.BadParameter(f"expected for example 90m or 1h30m, got {value!r}", ctx, param)
+    return 3600.0 * hours + 60.0 * minutes + seconds
+
+
+max_time_option = click.option(
+    "--max-time",
+    metavar="TIME",
+    callback=_seconds,
+    help="End the run after so long, such as 1h30m, with a last checkpoint; kept by the pod.",
+)
+max_cost_option = click.option(
+    "--max-cost",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="USD",
+    help="End the run when it has cost so much, with a last checkpoint; kept by the pod.",
+)
 run_argument = click.argument("run_id", metavar="[RUN]", required=False, shell_complete=run_ids)
 data_option = click.option(
     "--data",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from moola_remote.cli.afterwards import then_option
 from moola_remote.cli.options import run_argument
 from moola_remote.session import Session
 
@@ -69,8 +70,9 @@ def logs(session: Session, run_id: str | None, is_following: bool, tail: int | N
 
 @click.command()
 @run_argument
+@then_option
 @click.pass_obj
-def attach(session: Session, run_id: str | None) -> None:
+def attach(session: Session, run_id: str | None, then: str | None) -> None:
     """Show a run live, from its beginning; the latest by default. Ctrl-C leaves it running.
 
     \b
@@ -79,7 +81,7 @@ def attach(session: Session, run_id: str | None) -> None:
     """
     from moola_remote.cli.follow import watch
 
-    watch(session, session.find_run(run_id).run_id)
+    watch(session, session.find_run(run_id).run_id, then=then)
 
 
 @click.command()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from moola_remote.cli.afterwards import then_option
 from moola_remote.cli.names import recipe_names
 from moola_remote.cli.options import (
     data_option,
@@ -13,6 +14,8 @@ from moola_remote.cli.options import (
     dry_run_option,
     gpu_option,
     key_values,
+    max_cost_option,
+    max_time_option,
     secret_option,
 )
 from moola_remote.session import Session
@@ -39,6 +42,9 @@ from moola_remote.session import Session
 @data_option
 @secret_option
 @gpu_option
+@max_time_option
+@max_cost_option
+@then_option
 @detach_option
 @dry_run_option
 @click.pass_obj
@@ -52,10 +58,15 @@ def train(
     data: dict[str, Path],
     secrets: dict[str, str],
     gpu: int | None,
+    max_time: float | None,
+    max_cost: float | None,
+    then: str | None,
     detach: bool,
     dry_run: bool,
 ) -> None:
     """Deploy what changed, start a training run, follow it to its end.
+
+    A rented pod that isn't there is rented first, one that was stopped is started.
 
     Ctrl-C ends the following, never the run. The exit code says how the run ended: 0 done,
     20 failed, 21 cancelled, 22 lost.
@@ -70,7 +81,16 @@ def train(
     options = TrainOptions(epochs=epochs, seed=seed, use_crf=use_crf, settings=settings)
     name = recipe or session.project.recipe
     argv = train_argv(session.project, name, options)
-    asked = Asked(label=name, recipe=name, gpu=gpu, data=data, secrets=secrets)
+    asked = Asked(
+        label=name,
+        recipe=name,
+        gpu=gpu,
+        data=data,
+        secrets=secrets,
+        max_time_s=max_time,
+        max_cost_usd=max_cost,
+        then=then,
+    )
     start(session, argv, asked, detach=detach, dry_run=dry_run)
 
 
@@ -78,6 +98,9 @@ def train(
 @data_option
 @secret_option
 @gpu_option
+@max_time_option
+@max_cost_option
+@then_option
 @detach_option
 @dry_run_option
 @click.argument("command", metavar="-- COMMAND ...", nargs=-1, required=True)
@@ -87,6 +110,9 @@ def run(
     data: dict[str, Path],
     secrets: dict[str, str],
     gpu: int | None,
+    max_time: float | None,
+    max_cost: float | None,
+    then: str | None,
     detach: bool,
     dry_run: bool,
     command: tuple[str, ...],
@@ -103,7 +129,15 @@ def run(
     from moola_remote.cli.follow import Asked, start
     from moola_remote.specs import label_of
 
-    asked = Asked(label=label_of(command), gpu=gpu, data=data, secrets=secrets)
+    asked = Asked(
+        label=label_of(command),
+        gpu=gpu,
+        data=data,
+        secrets=secrets,
+        max_time_s=max_time,
+        max_cost_usd=max_cost,
+        then=then,
+    )
     start(session, list(command), asked, detach=detach, dry_run=dry_run)
 
 

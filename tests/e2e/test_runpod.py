@@ -1,0 +1,176 @@
+"""Renting by the user's own commands: the double of RunPod over TCP, and OpenSSH behind it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.projects import PROGRAM, Project, make_project
+from tests.runpod_double import GPU, IMAGE, KEY, Double, Machine, Times, serving
+from tests.servers import SSHD, SshMachine
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(not SSHD.exists(), reason="no OpenSSH server here"),
+]
+POD = """\
+provider: runpod
+root: {volume}/moola
+python: {python}
+runpod:
+  gpus: [{gpu}]
+  max_price: 0.9
+  image: {image}
+  cuda: "12.8"
+  volume_path: {volume}
+"""
+
+
+@pytest.fixture
+def double(tmp_path: Path) -> Iterator[Double]:
+    """RunPod, whose pods are OpenSSH servers here."""
+    numbers = itertools.count()
+
+    def make_machine() -> Machine:
+        folder = tmp_path / f"machine-{next(numbers)}"
+        folder.mkdir()
+        return SshMachine(folder)
+
+    with serving(Double()) as double:
+        double.make_machine = make_machine
+        yield double
+        assert double.wrong == []
+
+
+@pytest.fixture
+def rented(double: Double, tmp_path: Path) -> Project:
+    """A project whose default pod is a rented one, not rented yet."""
+    project = make_project(tmp_path / "project", tmp_path / "state", pod="rented")
+    (tmp_path / "volume").mkdir()
+    text = POD.format(volume=tmp_path / "volume", python=sys.executable, gpu=GPU, image=IMAGE)
+    project.write("configs/pods/rented.yaml", text)
+    project.env.update(RUNPOD_API_KEY=KEY, MOOLA_RUNPOD_API=double.url)
+    return project
+
+
+def test_one_command_from_nothing_to_results_and_nothing_billed(
+    rented: Project, double: Double
+) -> None:
+    words = ("train", "--epochs", "2", "--max-cost", "1", "--then", "stop")
+    done = rented.run(*words)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[:3] == ["recipe calm, data 1", "epoch 1/2", "epoch 2/2"]
+    for said in (
+        f"asking for {GPU}, SECURE, US-IL-1",
+        "$0.75/h from now on",
+        "pod rented: stopped",
+    ):
+        assert said in done.stderr
+    (pod,) = double.pods.values()
+    assert pod.status == "EXITED"
+    (folder,) = rented.folder.glob("results/*-calm-*")
+    assert (folder / "artifacts" / "model.safetensors").is_file()
+    limits = json.loads((folder / "spec.json").read_text())["limits"]
+    assert limits["max_cost_usd"] == 1.0
+
+    again = rented.run(*words)
+    assert again.returncode == 0, again.stderr
+    assert "starting moola-" in again.stderr
+    assert len(double.pods) == 1
+    assert len(list(rented.folder.glob("results/*-calm-*"))) == 2
+    leaks = [path for path in rented.state.rglob("*") if path.is_file()]
+    assert not [path for path in leaks if KEY in path.read_text(errors="replace")]
+
+
+def test_a_failed_run_is_fetched_and_its_pod_stopped(rented: Project, double: Double) -> None:
+    line = rented.refused(20, "train", "--set", "end=fail", "--then", "down")
+    assert "no such luck" in line
+    assert double.pods == {}
+    assert list(rented.folder.glob("results/*-calm-*/log"))
+
+
+def test_what_is_not_rented_is_not_rented_by_looking(rented: Project, double: Double) -> None:
+    line = rented.refused(11, "deploy")
+    assert line == "error: pod rented: there is none at RunPod; moola-remote --pod rented up"
+    assert "absent" in rented.ok("pods")
+    assert double.pods == {}
+    assert "POST /v2/pods" not in double.calls
+
+
+def test_each_command_of_a_rented_pod(rented: Project, double: Double) -> None:
+    assert "rented: up at " in rented.ok("up")
+    doctor = {row["name"]: row for row in rented.json("doctor")}
+    assert all(row["ok"] for row in doctor.values())
+    assert "may make and end pods; of $RUNPOD_API_KEY; 1 pods" in doctor["API key"]["details"]
+    (shown,) = [row for row in rented.json("pods") if row["pod"] == "rented"]
+    assert shown["state"] == "up"
+    for word in ("RTX 4090", "SECURE US-IL-1", "$0.75/h", "since its start", "GPU 0%"):
+        assert word in shown["detail"]
+    assert rented.ok("ssh", "--", "echo $RUNPOD_POD_ID").strip() in double.pods
+    rented.ok("run", "--", "echo", "hello")
+    assert "without a verified copy here" in rented.refused(14, "down", "--yes")
+    rented.ok("fetch", "all")
+    assert "rented: stopped" in rented.ok("stop")
+    assert "its volume costs $0.39 a day" in rented.ok("pods")
+    assert "stopped, so that what is on it can't be looked at" in rented.refused(14, "down")
+    assert "rented: removed" in rented.ok("down", "--yes", "--force")
+    assert double.pods == {}
+
+
+def test_a_client_that_is_killed_in_the_middle_leaves_a_pod_that_the_next_takes_up(
+    rented: Project, double: Double
+) -> None:
+    double.times = Times(address=2.0)
+    with rented.running(PROGRAM, "up") as killed:
+        deadline = time.monotonic() + 30
+        while not double.pods and time.monotonic() < deadline:
+            time.sleep(0.02)
+        killed.kill()
+    (pod,) = double.pods
+    assert "rented: up at " in rented.ok("up")
+    assert list(double.pods) == [pod]
+
+
+def test_an_interrupt_without_a_terminal_removes_what_was_not_ready(
+    rented: Project, double: Double
+) -> None:
+    double.times = Times(address=99)
+    with rented.running(PROGRAM, "up") as process:
+        assert process.stderr
+        while "from now on" not in process.stderr.readline():
+            pass
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    assert double.pods == {}
+
+
+@pytest.mark.parametrize(
+    ("key", "code", "said"),
+    [
+        ("wrong", 10, "401 missing bearer token; make a key at console.runpod.io"),
+        ("", 10, "RunPod: no API key, looked at $RUNPOD_API_KEY, the keyring"),
+    ],
+)
+def test_a_key_that_does_not_open_is_one_line_with_its_cure(
+    rented: Project, key: str, code: int, said: str
+) -> None:
+    rented.env["RUNPOD_API_KEY"] = key
+    assert said in rented.refused(code, "up")
+    doctor = {
+        row["name"]: row
+        for row in map(json.loads, rented.run("--json", "doctor").stdout.splitlines())
+    }
+    assert said in doctor["pod"]["details"]
+
+
+def test_a_key_that_may_only_read_rents_nothing(rented: Project, double: Double) -> None:
+    double.is_read_only = True
+    assert "may only read; give it the permission `All`" in rented.refused(10, "up")
+    assert double.pods == {}
