@@ -1,10 +1,11 @@
-"""A TCP line to a server that a test can cut, or make fall silent."""
+"""A TCP line to a server that a test can cut, or make fall silent; an address that may move."""
 
 from __future__ import annotations
 
 import contextlib
 import select
 import socket
+import socketserver
 import threading
 
 
@@ -63,3 +64,45 @@ class Line:
         if self._moved > self.silent_after:
             self.fall_silent()
         return bool(data)
+
+
+class Address(socketserver.ThreadingTCPServer):
+    """A port that leads to a server's, and may come to lead to another's.
+
+    Attributes:
+        target: the server's port; who connects from now on comes there.
+        num_connections: how many have connected.
+    """
+
+    def __init__(self, target: int) -> None:
+        super().__init__(("127.0.0.1", 0), _Visit)
+        self.target = target
+        self.num_connections = 0
+        self.port: int = self.server_address[1]
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,))
+        self._thread.start()
+
+    def close(self) -> None:
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
+
+
+class _Visit(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        assert isinstance(self.server, Address)
+        self.server.num_connections += 1
+        with socket.create_connection(("127.0.0.1", self.server.target)) as far:
+            back = threading.Thread(target=_copy, args=(far, self.request))
+            back.start()
+            _copy(self.request, far)
+            with contextlib.suppress(OSError):
+                far.shutdown(socket.SHUT_RDWR)
+            back.join()
+
+
+def _copy(source: socket.socket, dest: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(1 << 16):
+            dest.sendall(data)
+        dest.shutdown(socket.SHUT_WR)

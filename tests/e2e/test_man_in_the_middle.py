@@ -1,0 +1,145 @@
+"""Somebody with another key answers at the pod's own address: every command stops at the door."""
+
+from __future__ import annotations
+
+import base64
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from moola_remote.hostkeys import KnownHosts, alias, fingerprint, ssh_options
+from moola_remote.providers import Endpoint
+from tests.projects import Project, make_project, pod_file
+from tests.remote.lines import Address
+from tests.servers import running_local_pod, running_openssh
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(params=["openssh_server", "local_pod"])
+def pod(request: pytest.FixtureRequest) -> Endpoint:
+    """Each server in turn, as a machine of which only its address is known."""
+    found: Endpoint = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def stranger(pod: Endpoint, openssh_server: Endpoint, tmp_path: Path) -> Iterator[Endpoint]:
+    """A server of the other kind, with a key of its own, which lets the pod's user in."""
+    kind = running_local_pod if pod is openssh_server else running_openssh
+    with kind(tmp_path / "stranger") as server:
+        yield server
+
+
+@pytest.fixture
+def address(pod: Endpoint) -> Iterator[Address]:
+    """The pod's address, which may come to lead elsewhere."""
+    made = Address(pod.port)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def project(pod: Endpoint, address: Address, tmp_path: Path) -> Project:
+    """A project whose pod is at that address; nobody has told its key."""
+    made = make_project(tmp_path / "project", tmp_path / "state", pod="host")
+    made.write("configs/pods/host.yaml", pod_file(pod, port=address.port, host_key=None))
+    return made
+
+
+def fingerprint_of(pod: Endpoint) -> str:
+    """What the pod's own file says of its key."""
+    assert pod.known_key
+    return fingerprint(base64.b64decode(pod.known_key.split()[1]))
+
+
+def _vouched(project: Project, pod: Endpoint, port: int) -> str:
+    """The pod's key is told in its file, and pinned with the first command; its fingerprint."""
+    known = KnownHosts(project.state / "known_hosts")
+    line = project.refused(12, "runs")
+    shown = re.search(r"host_key: (SHA256:\S{43})", line)
+    assert shown
+    project.write("configs/pods/host.yaml", pod_file(pod, port=port, host_key=shown[1]))
+    project.ok("runs")
+    project.write("configs/pods/host.yaml", pod_file(pod, port=port, host_key=None))
+    key = known.get("host")
+    assert key
+    assert fingerprint(key) == shown[1]
+    return shown[1]
+
+
+def test_a_stranger_at_the_pods_address_is_refused_by_every_command(
+    project: Project, pod: Endpoint, address: Address, stranger: Endpoint
+) -> None:
+    known = _vouched(project, pod, address.port)
+    project.ok("runs")
+    address.target = stranger.port
+    for words in ("runs", "deploy", "fetch all"):
+        line = project.refused(12, *words.split())
+        assert f"has changed, expected {known}, got SHA256:" in line
+        assert known not in line.partition(", got ")[2]
+        assert "someone is in between: send nothing" in line
+    project.write("configs/pods/host.yaml", pod_file(pod, port=address.port, host_key=known))
+    assert f"expected {known}, got SHA256:" in project.refused(12, "runs")
+
+
+one_kind = pytest.mark.parametrize("pod", ["openssh_server"], indirect=True)
+
+
+@one_kind
+def test_the_cure_that_is_told_forgets_the_pin_and_vouches_for_nobody(
+    project: Project, pod: Endpoint, address: Address, stranger: Endpoint
+) -> None:
+    _vouched(project, pod, address.port)
+    address.target = stranger.port
+    told = re.search(r"`(ssh-keygen -R [^`]+)`", project.refused(12, "runs"))
+    assert told
+    subprocess.run(["sh", "-c", told[1]], check=True, capture_output=True)
+    assert "is unknown, and nobody is there to ask" in project.refused(12, "runs")
+
+
+@one_kind
+def test_the_pin_is_the_pods_and_not_the_addresss(
+    project: Project, pod: Endpoint, address: Address, stranger: Endpoint
+) -> None:
+    _vouched(project, pod, address.port)
+    project.write("configs/pods/host.yaml", pod_file(pod, host_key=None))  # it has moved
+    project.ok("runs")
+    project.write("configs/pods/other.yaml", pod_file(pod, port=address.port, host_key=None))
+    assert "is unknown" in project.refused(12, "--pod", "other", "runs")
+
+
+def test_transfers_go_over_the_one_connection_that_was_checked(
+    project: Project, pod: Endpoint, address: Address
+) -> None:
+    shown = pod_file(pod, port=address.port, host_key=fingerprint_of(pod))
+    project.write("configs/pods/host.yaml", shown)
+    project.ok("deploy")
+    assert address.num_connections == 1
+
+
+@one_kind
+def test_openssh_under_rsync_refuses_the_stranger_too(
+    project: Project, pod: Endpoint, address: Address, stranger: Endpoint, tmp_path: Path
+) -> None:
+    _vouched(project, pod, address.port)
+    options = ssh_options(project.state / "known_hosts", "host")
+    key = ["-F", "/dev/null", "-i", str(pod.identity_file), "-o", "BatchMode=yes"]
+    shell = shlex.join(["ssh", *key, "-p", str(address.port), "-l", pod.user, *options])
+
+    def push(name: str) -> subprocess.CompletedProcess[str]:
+        argv = ["rsync", f"--rsh={shell}", str(project.folder / "requirements.txt")]
+        argv.append(f"127.0.0.1:{tmp_path / name}")
+        return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+
+    assert push("one").returncode == 0
+    address.target = stranger.port
+    refused = push("two")
+    assert refused.returncode != 0
+    assert f"Host key for {alias('host')} has changed" in refused.stderr
+    assert (tmp_path / "one").exists()
+    assert not (tmp_path / "two").exists()
