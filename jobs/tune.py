@@ -79,16 +79,16 @@ def tune(arguments: argparse.Namespace) -> None:
 
 def _validation(trained: TrainedModel, arguments: argparse.Namespace) -> Windows:
     """The windows on which the run was validated."""
-    import json
-
     from jobs.loading import data_folder, read_file, split_windows
+    from moola_core.artifacts import RunResult
+    from moola_core.reading import read_json
 
     recipe = trained.recipe
     name = recipe.data.labelled.as_posix()
     windows, entry = read_file(data_folder(arguments.data), name, skip_bad=arguments.skip_bad)
     try:
-        files = json.loads((arguments.run / "result.json").read_text())["data"]["files"]
-    except (OSError, ValueError, KeyError) as err:
+        files = read_json(arguments.run / "result.json", RunResult).data.files
+    except (OSError, ValueError) as err:
         raise DataError(f"{arguments.run}: expected a finished run with result.json") from err
     if entry not in files:
         raise DataError(

@@ -6,12 +6,12 @@ numbered from ``training.seed`` on.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from pydantic import ValidationError
+from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -24,9 +24,13 @@ from moola_core.errors import DataError
 from moola_core.events import write_json
 from moola_core.features import COLUMNS, POSITION
 from moola_core.model import JadeCompact, count_parameters
+from moola_core.reading import Written, read_json
 from moola_core.spans import FloatArray
 from moola_core.training import predict
 from moola_core.windows import LABELS
+
+MAX_COLUMNS = 1000
+MAX_MODELS = 1000
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,28 @@ class TrainedModel:
                 for model, one in zip(self.models, recipes, strict=True)
             ]
         )
+
+
+class ModelCard(Written):
+    """``model.json``: how the weights beside it are to be used."""
+
+    recipe: Recipe
+    decoder: DecoderConfig
+    features: list[str] = Field(max_length=MAX_COLUMNS)
+    candidate_columns: list[str] = Field(max_length=MAX_COLUMNS)
+    weights: list[str] = Field(min_length=1, max_length=MAX_MODELS)
+
+
+class DataFiles(Written):
+    """The files that a run was trained and judged on, as it names them."""
+
+    files: list[dict[str, Any]] = Field(max_length=1000)
+
+
+class RunResult(Written):
+    """What ``result.json`` says of a run's data."""
+
+    data: DataFiles
 
 
 def save_model(folder: Path, trained: TrainedModel) -> None:
@@ -84,22 +110,22 @@ def load_model(folder: Path, device: torch.device) -> TrainedModel:
         DataError: a file is missing, broken, or of another version's model.
     """
     try:
-        table = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        recipe = Recipe.model_validate(table["recipe"])
-        decoder = DecoderConfig.model_validate(table["decoder"])
-        if table["candidate_columns"] not in ([], list(SPAN_COLUMNS)):
+        card = read_json(folder / "model.json", ModelCard)
+        if card.candidate_columns not in ([], list(SPAN_COLUMNS)):
             raise ValueError("its columns of candidate spans are others")  # noqa: TRY301
         models = tuple(
-            _load_one(folder, name, recipe, len(table["features"])) for name in table["weights"]
+            _load_one(folder, name, card.recipe, len(card.features)) for name in card.weights
         )
     except FileNotFoundError as err:
         raise DataError(
             f"{err.filename}: no such file, expected a trained model in {folder}"
         ) from err
-    except (ValueError, KeyError, ValidationError, SafetensorError, RuntimeError) as err:
+    except (OSError, ValueError, SafetensorError, RuntimeError) as err:
         reason = " ".join(str(err).split())[:200]
         raise DataError(f"{folder}: not a model that this version can use, {reason}") from err
-    return TrainedModel(tuple(model.to(device).eval() for model in models), recipe, decoder)
+    return TrainedModel(
+        tuple(model.to(device).eval() for model in models), card.recipe, card.decoder
+    )
 
 
 def _load_one(folder: Path, name: str, recipe: Recipe, num_features: int) -> JadeCompact:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -20,14 +19,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ConfigDict, Field
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
 from moola_core.errors import CheckpointError
 from moola_core.events import SCHEMA, to_json
+from moola_core.reading import Written
 
 TENSORS, STATE, SUMS = "tensors.safetensors", "state.json", "SHA256SUMS"
 NUM_KEPT = 2
+MAX_STATE_BYTES = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,21 @@ class Checkpoint:
     name: str
     tensors: dict[str, Tensor]
     state: dict[str, Any]
+
+
+class State(Written):
+    """``state.json``: how far it is, of which run; the last keys are not in each."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    epoch: int = Field(ge=0, lt=2**31)
+    batch: int = Field(ge=0, lt=2**31)
+    history: list[dict[str, Any]] = Field(default=[], max_length=1_000_000)
+    identity: dict[str, Any] = Field(default={})
+    total: float = 0.0
+    best_epoch: int = 0
+    best_value: float | None = None
+    gradient_share: dict[str, float | None] = Field(default={})
 
 
 def checkpoint_name(epoch: int, batch: int = 0) -> str:
@@ -73,7 +91,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """The checkpoint in `path`.
 
     Raises:
-        CheckpointError: a file is missing, or its SHA-256 differs.
+        CheckpointError: a file is missing, its SHA-256 differs, or it is not of its form.
     """
     try:
         lines = (path / SUMS).read_text(encoding="ascii").splitlines()
@@ -84,7 +102,23 @@ def load_checkpoint(path: Path) -> Checkpoint:
     for name, content in data.items():
         if sums.get(name) != hashlib.sha256(content).hexdigest():
             raise CheckpointError(f"{path}: torn checkpoint, {name} differs from {SUMS}")
-    return Checkpoint(path.name, load(data[TENSORS]), json.loads(data[STATE]))
+    with as_checkpoint_error(str(path)):
+        if len(data[STATE]) > MAX_STATE_BYTES:
+            raise ValueError(f"{STATE}: expected at most {MAX_STATE_BYTES} bytes")
+        state = State.model_validate_json(data[STATE]).model_dump(exclude_unset=True)
+        return Checkpoint(path.name, load(data[TENSORS]), state)
+
+
+@contextlib.contextmanager
+def as_checkpoint_error(where: str) -> Iterator[None]:
+    """What goes wrong inside is the checkpoint's fault; it may come from anywhere."""
+    try:
+        yield
+    except (SafetensorError, LookupError, TypeError, ValueError, RuntimeError) as err:
+        reason = " ".join(str(err).split())[:200]
+        raise CheckpointError(
+            f"{where}: not a checkpoint that this version can use, {reason}"
+        ) from err
 
 
 def load_latest(folder: Path) -> tuple[Checkpoint, list[str]]:

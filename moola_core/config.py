@@ -81,18 +81,19 @@ class TargetConfig(Strict):
 class ModelConfig(Strict):
     """The shape of JadeCompact."""
 
-    hidden_size: int = Field(default=96, ge=0)  # 0: no encoder, see tasks choice, context_type
-    num_layers: int = Field(default=1, ge=1)
+    # 0: no encoder, see tasks choice, context_type
+    hidden_size: int = Field(default=96, ge=0, le=1024)
+    num_layers: int = Field(default=1, ge=1, le=8)
     # The folder of a run of the recipe pretrain, whose encoder this one starts from.
     encoder: PurePosixPath | None = None
-    pooled_size: int = Field(default=64, ge=1)
-    num_types: int = Field(default=3, ge=2)
+    pooled_size: int = Field(default=64, ge=1, le=4096)
+    num_types: int = Field(default=3, ge=2, le=64)
     input_dropout: float = Field(default=0.3, ge=0, lt=1)
     head_dropout: float = Field(default=0.6, ge=0, lt=1)
     tasks: tuple[Task, ...] = ("pointer", "type", "span", "countdown")
     crf: bool = False
     symmetric: bool = False  # answers are means over the window and its mirror image
-    choice_hidden_size: int = Field(default=16, ge=0)  # 0: linear in the columns
+    choice_hidden_size: int = Field(default=16, ge=0, le=1024)  # 0: linear in the columns
     choice_dropout: float = Field(default=0.3, ge=0, lt=1)
     choice_state_dropout: float = Field(default=0.5, ge=0, lt=1)
     # The probability that a label's end is off by 0, 1, 2 bars to one side.

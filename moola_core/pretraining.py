@@ -6,7 +6,6 @@ also when stopped and resumed, as in `moola_core.training`. Letters: B windows, 
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable
@@ -17,17 +16,24 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from moola_core.checkpoint import Checkpoint, checkpoint_name, save_checkpoint
+from moola_core.checkpoint import (
+    Checkpoint,
+    as_checkpoint_error,
+    checkpoint_name,
+    save_checkpoint,
+)
 from moola_core.config import PretrainConfig, Recipe
 from moola_core.errors import DataError, NonFiniteLossError
 from moola_core.events import write_json
 from moola_core.features import COLUMNS, POSITION
 from moola_core.metrics import Score, group_resamples
 from moola_core.model import count_parameters
+from moola_core.reading import Written, read_json
 from moola_core.reconstruction import (
     NUM_TARGETS,
     Reconstructor,
@@ -224,11 +230,26 @@ def write_checkpoint(run: Pretraining) -> None:
 
 
 def restore(run: Pretraining, checkpoint: Checkpoint) -> None:
-    """Put `run` where it stood when `checkpoint` was written."""
+    """Put `run` where it stood when `checkpoint` was written.
+
+    Raises:
+        CheckpointError: it is not of such a run.
+    """
+    with as_checkpoint_error(checkpoint.name):
+        _restore(run, checkpoint)
+
+
+def _restore(run: Pretraining, checkpoint: Checkpoint) -> None:
     tensors, state = checkpoint.tensors, checkpoint.state
     run.epoch_start = load_state_tensors(tensors, run.model, run.optimizer, run.device)
     run.epoch, run.batch, run.total = state["epoch"], state["batch"], state["total"]
     run.history = state["history"]
+
+
+class About(Written):
+    """``encoder.json``: what the encoder's weights were made for."""
+
+    features: list[str] = Field(max_length=1000)
 
 
 def save_encoder(folder: Path, run: Pretraining) -> None:
@@ -266,10 +287,10 @@ def load_encoder(encoder: nn.LSTM, folder: Path) -> None:
     """
     path = find_encoder(folder)
     try:
-        features = json.loads(path.with_name(ABOUT).read_text(encoding="utf-8"))["features"]
+        features = read_json(path.with_name(ABOUT), About).features
         weights = load_file(path)
-    except (OSError, ValueError, KeyError, SafetensorError) as err:
-        raise DataError(f"{path}: not readable, {' '.join(str(err).split())}") from err
+    except (OSError, ValueError, SafetensorError) as err:
+        raise DataError(f"{path}: not readable, {' '.join(str(err).split())[:200]}") from err
     if len(features) != encoder.input_size:
         raise DataError(
             f"{path}: made for {len(features)} features, expected {encoder.input_size};"

@@ -17,7 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from moola_core.checkpoint import Checkpoint, checkpoint_name, save_checkpoint
+from moola_core.checkpoint import (
+    Checkpoint,
+    as_checkpoint_error,
+    checkpoint_name,
+    save_checkpoint,
+)
 from moola_core.config import Recipe, TrainingConfig
 from moola_core.criterion import Criterion, Judged
 from moola_core.dataset import Inputs, WindowTensors
@@ -334,7 +339,16 @@ def write_checkpoint(run: Run) -> None:
 
 
 def restore(run: Run, checkpoint: Checkpoint) -> None:
-    """Put `run` where it stood when `checkpoint` was written."""
+    """Put `run` where it stood when `checkpoint` was written.
+
+    Raises:
+        CheckpointError: it is not of such a run.
+    """
+    with as_checkpoint_error(checkpoint.name):
+        _restore(run, checkpoint)
+
+
+def _restore(run: Run, checkpoint: Checkpoint) -> None:
     tensors, state = checkpoint.tensors, checkpoint.state
     run.epoch_start = load_state_tensors(tensors, run.model, run.optimizer, run.device)
     run.sums = tensors["sums"]
