@@ -125,13 +125,18 @@ def manifest_content(transport: Transport, agent: runs.Agent, state: runs.RunSta
         )
     expected = state.manifest_sha256 or runs.make_manifest(agent, run_id)
     far = PodFolder(PurePosixPath(agent.root)).run(run_id)
-    content = _read(transport, far.manifest, MAX_MANIFEST_BYTES)
+    content = read_file(transport, far.manifest, MAX_MANIFEST_BYTES)
     if hashlib.sha256(content).hexdigest() != expected:
         raise TransferError(f"run {run_id}: manifest.json is not the one that state.json names")
     return content
 
 
-def _read(transport: Transport, path: PurePosixPath, limit: int) -> bytes:
+def read_file(transport: Transport, path: PurePosixPath, limit: int) -> bytes:
+    """A small file of the pod.
+
+    Raises:
+        TransferError: it is not there, or has more than `limit` bytes.
+    """
     channel = transport.open(["cat", "--", str(path)])
     try:
         content = bytearray()

@@ -108,6 +108,11 @@ class Laptop:
         return self.state / "runpod"
 
     @property
+    def snapshots(self) -> Path:
+        """``snapshots``."""
+        return self.state / "snapshots"
+
+    @property
     def hash_cache(self) -> Path:
         """``hashes.json``."""
         return self.state / "hashes.json"

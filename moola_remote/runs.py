@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field
@@ -315,14 +316,17 @@ def read_state(value: Any) -> RunState:
     return read_answer_as(RunState, value, "state")
 
 
-def submit(agent: Agent, spec: Mapping[str, Any]) -> Started:
+def submit(
+    agent: Agent, spec: Mapping[str, Any], secrets: Mapping[str, str] = MappingProxyType({})
+) -> Started:
     """Start a run; asked again with the same run id, nothing is started again.
 
     Args:
         agent: the pod's agent.
         spec: ``spec.json`` of docs/protocol.md.
+        secrets: environment variables of the job; on the pod only, and never in the spec.
     """
-    answer = agent.call("start", stdin=spec)
+    answer = agent.call("start", stdin={**spec, "secrets": dict(secrets)})
     return Started(read_state(answer.get("state")), is_new=answer.get("started") is True)
 
 

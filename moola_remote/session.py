@@ -13,6 +13,7 @@ import click
 from moola_remote.errors import UnreachableError
 
 if TYPE_CHECKING:
+    from moola_remote.archive import Archive
     from moola_remote.config import PodConfig, Project
     from moola_remote.follow import Journal, Link
     from moola_remote.layout import Laptop
@@ -105,6 +106,13 @@ class Session:
         from moola_remote.follow import Link
 
         return Link(self.agent, lambda: self._agent_over(self.connect()))
+
+    @cached_property
+    def archive(self) -> Archive:
+        """The code of past runs."""
+        from moola_remote.archive import Archive
+
+        return Archive(self.laptop.snapshots)
 
     def find_run(self, name: str | None) -> RunState:
         """The run that a person means; when none is named the latest, which is said on stderr."""

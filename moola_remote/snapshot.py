@@ -41,6 +41,7 @@ Progress = Callable[[str, int, int], None]
 Kind = Literal["code", "data"]
 
 MEGABYTE = 1_000_000
+LINK = "120000"
 CODE_LIMIT = 100 * MEGABYTE
 # A diff is for reading; the snapshot itself has every byte.
 DIFF_MAX = 1 << 18
@@ -226,7 +227,7 @@ def _file(folder: Path, entry: Entry, prefix: str, hashes: HashCache) -> File:
         if entry.is_link:
             target = os.fsencode(os.readlink(path))  # noqa: PTH115 - Path's would tidy it
             digest = hashlib.sha256(target).hexdigest()
-            return File(prefix + entry.path, len(target), digest, "120000")
+            return File(prefix + entry.path, len(target), digest, LINK)
         size, digest = hashes.sha256_of(path, entry.status)
     except OSError as err:
         raise ConfigError(

@@ -39,6 +39,7 @@ class Asked:
     max_time_s: float | None = None
     max_cost_usd: float | None = None
     then: str | None = None
+    replay_of: str | None = None
 
 
 def start(
@@ -63,10 +64,7 @@ def start(
     """
     from moola_remote.cli.output import make_plan, print_plan, show_deploy
 
-    if detach and asked.then:
-        raise click.UsageError(
-            "--then is done here, when the run has ended, and --detach doesn't wait for it"
-        )
+    check(asked, detach=detach)
     plan = make_plan(session, asked.data, is_all=session.is_verbose or dry_run)
     if dry_run:
         print_plan(session, plan, argv)
@@ -74,12 +72,41 @@ def start(
     if session.provider.is_paid:
         session.bring_up()
     deployed = show_deploy(session, plan)
+    begin(session, argv, asked, deployed, detach=detach)
+
+
+def check(asked: Asked, *, detach: bool) -> None:
+    """Raises a UsageError where what is asked contradicts itself."""
+    if detach and asked.then:
+        raise click.UsageError(
+            "--then is done here, when the run has ended, and --detach doesn't wait for it"
+        )
+
+
+def begin(
+    session: Session, argv: Sequence[str], asked: Asked, deployed: Deployed, *, detach: bool
+) -> None:
+    """Start `argv` on what was deployed, and follow it unless `detach`.
+
+    Raises:
+        MoolaError: it can't be started, or did not succeed.
+    """
+    _keep_code(session, deployed)
     state = _submit(session, argv, asked, deployed)
     if detach:
         _answer(session, state)
         return
     click.echo(f"run {state.run_id} started; Ctrl-C leaves it running", err=True)
     watch(session, state.run_id, gpu=deployed.gpu, then=asked.then)
+
+
+def _keep_code(session: Session, deployed: Deployed) -> None:
+    """So that it can be run again when the pod is gone; no reason not to run it now."""
+    try:
+        if deployed.plan.code.parts:
+            session.archive.keep(deployed.plan.code)
+    except ConfigError as err:
+        click.echo(f"note: {err}", err=True)
 
 
 def _submit(session: Session, argv: Sequence[str], asked: Asked, deployed: Deployed) -> RunState:
@@ -93,7 +120,7 @@ def _submit(session: Session, argv: Sequence[str], asked: Asked, deployed: Deplo
         trees=deployed.trees,
         recipe=asked.recipe,
         gpu=asked.gpu,
-        secrets=dict(asked.secrets),
+        replay_of=asked.replay_of,
         source=deployed.plan.source,
         machine=deployed.machine,
         price_per_hour=session.endpoint.price_per_hour,
@@ -101,7 +128,7 @@ def _submit(session: Session, argv: Sequence[str], asked: Asked, deployed: Deplo
     )
     perhaps = f"run {run_id}: may have been started"
     try:
-        return submit(session.agent, spec).state
+        return submit(session.agent, spec, asked.secrets).state
     except KeyboardInterrupt:
         click.echo(f"\n{perhaps}\n{_hints(session, run_id)}", err=True)
         raise

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from moola_remote.cli.afterwards import then_option
-from moola_remote.cli.names import recipe_names
+from moola_remote.cli.names import recipe_names, run_ids
 from moola_remote.cli.options import (
     data_option,
     detach_option,
@@ -29,6 +29,12 @@ from moola_remote.session import Session
     help="A file of configs/train; default: the project's.",
 )
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's.")
+@click.option(
+    "--replay",
+    metavar="RUN",
+    shell_complete=run_ids,
+    help="Run RUN again as it was; tells what isn't.",
+)
 @click.option("--seed", type=click.IntRange(min=0), help="Instead of the recipe's.")
 @click.option("--use-crf", is_flag=True, help="Decode the span with a linear-chain CRF.")
 @click.option(
@@ -47,9 +53,10 @@ from moola_remote.session import Session
 @then_option
 @detach_option
 @dry_run_option
-@click.pass_obj
+@click.pass_context
 def train(
-    session: Session,
+    ctx: click.Context,
+    replay: str | None,
     recipe: str | None,
     epochs: int | None,
     seed: int | None,
@@ -76,8 +83,10 @@ def train(
       moola-remote train --recipe jade --epochs 40 --set learning_rate=0.002
     """
     from moola_remote.cli.follow import Asked, start
+    from moola_remote.cli.replay import refuse_changes, run_again
     from moola_remote.specs import TrainOptions, train_argv
 
+    session: Session = ctx.obj
     options = TrainOptions(epochs=epochs, seed=seed, use_crf=use_crf, settings=settings)
     name = recipe or session.project.recipe
     argv = train_argv(session.project, name, options)
@@ -91,7 +100,11 @@ def train(
         max_cost_usd=max_cost,
         then=then,
     )
-    start(session, argv, asked, detach=detach, dry_run=dry_run)
+    if replay is None:
+        start(session, argv, asked, detach=detach, dry_run=dry_run)
+    else:
+        refuse_changes(ctx)
+        run_again(session, replay, asked, detach=detach, dry_run=dry_run)
 
 
 @click.command()

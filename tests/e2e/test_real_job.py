@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -49,6 +50,28 @@ def test_the_seed_recipe_is_trained_fetched_and_compared(jade: Project) -> None:
     assert artifacts >= {"model.safetensors", "model.json", "metrics.json", *pictures}
     assert {path.name for path in folder.iterdir()} >= {"config.yaml", "events.jsonl", "log"}
     assert "largest_bar" in jade.ok("compare")
+    assert_replays_are_equal(jade, folder)
+
+
+def assert_replays_are_equal(jade: Project, folder: Path) -> None:
+    """Two replays give the numbers of the run, bit for bit, although the code here has changed."""
+    jade.write("moola_core/extra.py", "CHANGED = True\n")
+    numbers = [numbers_of(folder)]
+    for _ in range(2):
+        again = jade.run("train", "--replay", folder.name)
+        assert again.returncode == 0, again.stderr
+        assert "not as it was" not in again.stderr
+        numbers.append(numbers_of(Path(jade.ok("fetch", "results").splitlines()[0])))
+    assert numbers[0] == numbers[1] == numbers[2]
+
+
+def numbers_of(folder: Path) -> tuple[object, ...]:
+    """The scores, the history of the losses, and the weights."""
+    scores = json.loads((folder / "result.json").read_bytes())["scores"]
+    metrics = json.loads((folder / "artifacts" / "metrics.json").read_bytes())
+    history = [{**epoch, "seconds": 0} for epoch in metrics["history"]]
+    assert scores["validation"]
+    return scores, history, (folder / "artifacts" / "model.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize("fault", ["no column", "nan", "impossible bar"])

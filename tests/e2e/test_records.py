@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
+from moola_remote.record import Machine, Spec
+from moola_remote.replay import differences
 from tests.projects import Project
 
 pytestmark = pytest.mark.e2e
@@ -52,3 +55,80 @@ def test_show_knows_a_fetched_run_that_is_gone_from_the_pod(local_project: Proje
     assert here.pop("state").startswith("not on the pod any more")
     assert here.items() <= on_pod.items()
     assert "unknown, expected for example" in local_project.refused(10, "runs", "show", "2020")
+
+
+def digests(project: Project) -> tuple[str, str]:
+    """Of the latest run's code and data."""
+    spec = project.json("runs", "show")[0]["spec"]
+    return spec["code"], spec["data"]
+
+
+def replayed(project: Project, run_id: str) -> list[str]:
+    """Run it again; what was said to differ."""
+    done = project.run("train", "--replay", run_id)
+    assert done.returncode == 0, done.stderr
+    mark = f"not as it was for {run_id}: "
+    return [line[len(mark) :] for line in done.stderr.splitlines() if line.startswith(mark)]
+
+
+def test_a_replay_runs_the_same_bytes_and_tells_what_differs(local_project: Project) -> None:
+    local_project.write("tiny/untracked.py", "HERE = 1\n")
+    run_id = local_project.ok("train", "--detach", "--epochs", "1").strip()
+    local_project.ok("attach", run_id)
+    code, data = digests(local_project)
+    local_project.write("tiny/untracked.py", "HERE = 2\n")
+    local_project.write("data/numbers/one.txt", "2\n")
+    assert replayed(local_project, run_id) == []
+    assert digests(local_project) == (code, data)
+    record = local_project.json("runs", "show")[0]
+    assert record["spec"]["replay_of"] == run_id
+    assert record["spec"]["argv"][-2:] == ["--epochs", "1"]
+
+    root = local_project.state / "local-pod" / "root"
+    for kind, digest in (("code", code), ("data", data)):  # another pod, or a cleaned one
+        shutil.rmtree(root / kind / digest)
+        (root / kind / f"{digest}.json").unlink()
+    (told,) = replayed(local_project, run_id)
+    assert told.startswith(f"data was {data}, is ")
+    assert digests(local_project)[0] == code
+    assert (root / "code" / code / "tiny" / "untracked.py").read_text() == "HERE = 1\n"
+    assert "--replay runs the same again: it takes no --epochs" in local_project.refused(
+        2, "train", "--replay", run_id, "--epochs", "2"
+    )
+
+
+def test_a_replay_whose_code_is_nowhere_is_refused_in_one_line(local_project: Project) -> None:
+    run_id = local_project.ok("train", "--detach", "--epochs", "1").strip()
+    local_project.ok("attach", run_id)
+    code, _ = digests(local_project)
+    (local_project.state / "snapshots" / f"{code}.json").unlink()
+    assert replayed(local_project, run_id) == []  # from the pod
+    shutil.rmtree(local_project.state / "local-pod" / "root" / "code" / code)
+    assert replayed(local_project, run_id) == []  # the project is still the same
+    shutil.rmtree(local_project.state / "local-pod" / "root" / "code" / code)
+    shutil.rmtree(local_project.state / "snapshots")
+    local_project.write("tiny/more.py", "")
+    line = local_project.refused(10, "train", "--replay", run_id)
+    assert f"its code {code} is not on pod local" in line
+    assert "git checkout" in line
+
+
+def test_what_a_run_stood_on_and_what_is_there_are_compared() -> None:
+    spec = Spec(
+        run_id="r",
+        argv=["x"],
+        data="0" * 16,
+        environment="1" * 16,
+        machine=Machine(python="3.11.2", torch="2.1", device="RTX 4090"),
+        secret_names=["A", "B"],
+    )
+    deployed = SimpleNamespace(
+        trees={"data": "0" * 16, "environment": "2" * 16},
+        machine={"python": "3.11.2", "torch": "2.9", "cuda": None, "device": "cpu"},
+    )
+    assert list(differences(spec, deployed, {"A"})) == [  # type: ignore[arg-type]
+        "torch was 2.1, is 2.9",
+        "device was RTX 4090, is cpu",
+        f"environment was {'1' * 16}, is {'2' * 16}",
+        "it had the secrets B; give them with --secret NAME",
+    ]

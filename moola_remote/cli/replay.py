@@ -1,0 +1,69 @@
+"""What ``train --replay`` does."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from moola_remote.session import Session
+
+if TYPE_CHECKING:
+    from moola_remote.cli.follow import Asked
+
+# What would make it another run.
+CHANGES = ("recipe", "epochs", "seed", "use_crf", "settings", "data")
+
+
+def refuse_changes(ctx: click.Context) -> None:
+    """A replay takes no option that makes it another run.
+
+    Raises:
+        UsageError: one was given.
+    """
+    for param in ctx.command.params:
+        source = ctx.get_parameter_source(param.name or "")
+        if param.name in CHANGES and source == click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--replay runs the same again: it takes no {param.opts[0]}")
+
+
+def run_again(session: Session, name: str, asked: Asked, *, detach: bool, dry_run: bool) -> None:
+    """Run a run once more, and tell what is not as it was.
+
+    Args:
+        session: the project and its pod.
+        name: of the run.
+        asked: its GPU and secrets count.
+        detach: print the id and return.
+        dry_run: only show what would be done.
+
+    Raises:
+        MoolaError: it can't be had any more, or did not succeed.
+    """
+    from moola_remote.cli.follow import begin, check
+    from moola_remote.cli.output import print_plan, show_deploy
+    from moola_remote.record import find_record
+    from moola_remote.replay import differences, make_plan
+    from moola_remote.snapshot import Source
+    from moola_remote.specs import label_of
+
+    check(asked, detach=detach)
+    if session.provider.is_paid and not dry_run:
+        session.bring_up()
+    spec = find_record(session, name).spec
+    with tempfile.TemporaryDirectory(prefix="moola-") as folder:
+        plan = make_plan(session, spec, Path(folder))
+        if dry_run:
+            print_plan(session, plan, spec.argv)
+            return
+        source = Source(**spec.source.model_dump()) if spec.source else None
+        plan = replace(plan, code=replace(plan.code, source=source))
+        deployed = show_deploy(session, plan)
+    for line in differences(spec, deployed, set(asked.secrets)):
+        click.echo(f"not as it was for {spec.run_id}: {line}", err=True)
+    label = spec.recipe or label_of(spec.argv)
+    asked = replace(asked, label=label, recipe=spec.recipe, replay_of=spec.run_id)
+    begin(session, spec.argv, asked, deployed, detach=detach)

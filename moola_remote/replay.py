@@ -1,0 +1,90 @@
+"""A run once more: the same code, byte for byte, and what is not the same is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from moola_remote import snapshot
+from moola_remote.deploy import Deployed, Plan, data_paths
+from moola_remote.errors import ConfigError
+from moola_remote.facts import Facts, probe
+from moola_remote.fetch import read_file
+from moola_remote.layout import PodFolder
+
+if TYPE_CHECKING:
+    from moola_remote.record import Spec
+    from moola_remote.session import Session
+
+MAX_REQUIREMENTS_BYTES = 1 << 20
+
+
+def make_plan(session: Session, spec: Spec, folder: Path) -> Plan:
+    """What the run of `spec` stood on.
+
+    Its code is the laptop's copy, else the pod's, else the project's where that is still the same;
+    its data are what the pod still has, else the project's as they are now.
+
+    Args:
+        session: the project and its pod.
+        spec: of the run.
+        folder: empty; the code is restored to it.
+
+    Raises:
+        ConfigError: its code can't be had any more.
+    """
+    facts = probe(session.agent)
+    code, requirements = _code(session, spec, facts, folder)
+    return Plan(code=code, data=_data(session, spec, facts), requirements=requirements)
+
+
+def _code(session: Session, spec: Spec, facts: Facts, folder: Path) -> tuple[snapshot.Tree, str]:
+    digest, project = spec.code, session.project
+    if digest is None:
+        raise ConfigError(f"run {spec.run_id}: no code on record")
+    if session.archive.has(digest):
+        tree = session.archive.restore(digest, folder)
+        return tree, (folder / project.requirements).read_text(encoding="utf-8")
+    if digest in facts.trees.code:
+        there = PodFolder(PurePosixPath(session.agent.root)).tree("code", digest)
+        path = there / project.requirements.as_posix()
+        content = read_file(session.transport, path, MAX_REQUIREMENTS_BYTES)
+        return snapshot.Tree(digest, (), (), ()), content.decode("utf-8", "replace")
+    tree = snapshot.code_tree(project.folder, results=project.results)
+    if tree.digest == digest:
+        return tree, (project.folder / project.requirements).read_text(encoding="utf-8")
+    commit = spec.source and spec.source.commit
+    raise ConfigError(
+        f"run {spec.run_id}: its code {digest} is not on pod {session.pod.name}, was not kept on "
+        "this laptop, and differs from what is here",
+        f"git checkout {commit[:12]}, with the changes of: moola-remote runs show --diff"
+        if commit
+        else "",
+    )
+
+
+def _data(session: Session, spec: Spec, facts: Facts) -> snapshot.Tree | None:
+    if spec.data is None:
+        return None
+    if spec.data in facts.trees.data:
+        return snapshot.Tree(spec.data, (), (), ())
+    return snapshot.data_tree(data_paths(session.project), cache=session.laptop.hash_cache)
+
+
+def differences(spec: Spec, deployed: Deployed, secret_names: set[str]) -> Iterator[str]:
+    """A line for each thing that is not as it was for the run of `spec`."""
+    if spec.machine.python is None:
+        yield "its machine is not on record: Python, torch, CUDA and device may differ"
+    else:
+        for name, then in spec.machine:
+            now = deployed.machine.get(name)
+            if now != then:
+                yield f"{name} was {then or 'none'}, is {now or 'none'}"
+    trees = deployed.trees
+    for name, then in (("data", spec.data), ("environment", spec.environment)):
+        if trees[name] != then:
+            yield f"{name} was {then or 'none'}, is {trees[name] or 'none'}"
+    missing = sorted(set(spec.secret_names) - secret_names)
+    if missing:
+        yield f"it had the secrets {', '.join(missing)}; give them with --secret NAME"

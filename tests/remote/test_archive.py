@@ -1,0 +1,78 @@
+"""The code of past runs on the laptop: given back byte for byte, or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from moola_remote.archive import Archive
+from moola_remote.errors import ConfigError
+from moola_remote.snapshot import Tree, code_tree
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    (folder / "pkg").mkdir(parents=True)
+    (folder / "pkg" / "a b\n.py").write_bytes(b"\0\xff")
+    (folder / "run.sh").write_text("#!/bin/sh\n")
+    (folder / "run.sh").chmod(0o755)
+    (folder / "link").symlink_to("pkg")
+    return folder
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    return Archive(tmp_path / "snapshots")
+
+
+def test_a_snapshot_comes_back_as_the_very_same(
+    project: Path, archive: Archive, tmp_path: Path
+) -> None:
+    tree = code_tree(project)
+    archive.keep(tree)
+    (project / "run.sh").write_text("changed")
+    restored = archive.restore(tree.digest, tmp_path / "again")
+    assert code_tree(tmp_path / "again").digest == tree.digest == restored.digest
+    assert restored.files == tree.files
+
+
+def test_equal_files_are_kept_once(project: Path, archive: Archive) -> None:
+    archive.keep(code_tree(project))
+    (project / "new.py").write_text("x")
+    archive.keep(code_tree(project))
+    assert len(list((archive.folder / "files").iterdir())) == 4
+
+
+def test_what_changed_meanwhile_is_not_kept(project: Path, archive: Archive) -> None:
+    tree = code_tree(project)
+    (project / "run.sh").write_text("changed")
+    with pytest.raises(ConfigError, match=r"run\.sh: changed while its run was started"):
+        archive.keep(tree)
+    assert not archive.has(tree.digest)
+
+
+def _spoil_file(archive: Archive, tree: Tree) -> None:
+    (archive.folder / "files" / tree.files[0].sha256).write_text("other")
+
+
+def _lose_file(archive: Archive, tree: Tree) -> None:
+    (archive.folder / "files" / tree.files[0].sha256).unlink()
+
+
+def _spoil_list(archive: Archive, tree: Tree) -> None:
+    path = archive.folder / f"{tree.digest}.json"
+    path.write_text(path.read_text().replace("run.sh", "../../run.sh"))
+
+
+@pytest.mark.parametrize("spoil", [_spoil_file, _lose_file, _spoil_list])
+def test_what_was_damaged_is_not_given_back(
+    project: Path, archive: Archive, tmp_path: Path, spoil: object
+) -> None:
+    tree = code_tree(project)
+    archive.keep(tree)
+    assert callable(spoil)
+    spoil(archive, tree)
+    with pytest.raises(ConfigError, match=r"damaged|can't be|is not the list"):
+        archive.restore(tree.digest, tmp_path / "again")
