@@ -1267,6 +1267,20 @@ def manifest(pod: Pod, run: Run) -> Json:
     return {"manifest_sha256": state["manifest_sha256"]}
 
 
+def checkpoints(run: Run, asked: Json) -> Json:
+    """The files of complete checkpoints that the asker doesn't know, also while the run goes on."""
+    known = set(asked.get("known") or [])
+    files: List[Json] = []
+    for path in files_below(run.path / "checkpoints"):
+        name = path.relative_to(run.path).as_posix()
+        with contextlib.suppress(FileNotFoundError):
+            if name not in known:
+                found = {"size": path.stat().st_size, "sha256": sha256_of(path)}
+                files.append({"path": name, **found})
+    # The run keeps the latest few: one that was removed meanwhile is not told in part.
+    return {"files": [file for file in files if (run.path / file["path"]).parent.is_dir()]}
+
+
 def show(pod: Pod, run: Run) -> Json:
     """What is on record of a run: its state, spec, configuration and last event ``run``."""
     config, begun = None, None
@@ -1930,7 +1944,7 @@ def parse(argv: List[str]) -> argparse.Namespace:
     verbs = parser.add_subparsers(dest="verb", required=True)
     for name in ("probe", "start", "list"):
         verbs.add_parser(name)
-    for name in ("state", "show", "manifest", "supervise", "cancel", "follow"):
+    for name in ("state", "show", "checkpoints", "manifest", "supervise", "cancel", "follow"):
         verb = verbs.add_parser(name)
         verb.add_argument("run")
         if name == "cancel":
@@ -1988,6 +2002,8 @@ def answer_about(args: argparse.Namespace, pod: Pod, run: Run) -> Optional[Json]
         return show(pod, run)
     if args.verb == "cancel":
         return cancel(pod, run, args.grace, args.patience)
+    if args.verb == "checkpoints":
+        return checkpoints(run, read_object())
     if args.verb == "manifest":
         return manifest(pod, run)
     if args.verb == "follow":

@@ -10,13 +10,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import json
 import logging
 import os
 import re
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
@@ -40,6 +41,7 @@ Progress = Callable[[int, int], None]
 
 MANIFEST = "manifest.json"
 READ_TIMEOUT_S = 60.0
+HASH_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -88,23 +90,88 @@ def fetch_run(  # noqa: PLR0913 - each has its own source
         LimitError: a cap, or the space on this disk, is too small.
         UnreachableError: the connection was lost; the next fetch goes on from here.
     """
-    started = time.monotonic()
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", run_id):
-        raise TransferError(f"run {safe(run_id, 80)}: not a run id")
-    far = PodFolder(PurePosixPath(agent.root)).run(run_id)
+    _check_run_id(run_id)
     content = manifest_content(transport, agent, runs.get_state(agent, run_id))
     files = _chosen(read_manifest(content, run_id).files, what)
-    final = dest_root / run_id
+    far = PodFolder(PurePosixPath(agent.root)).run(run_id)
+    return _bring(_Way(transport, far, dest_root), files, content, caps=caps, progress=progress)
+
+
+def fetch_checkpoints(
+    transport: Transport,
+    agent: runs.Agent,
+    run_id: str,
+    dest_root: Path,
+    *,
+    known: Collection[str] = (),
+    caps: Caps = Caps(),
+) -> list[str]:
+    """Bring the checkpoints that a run which goes on has completed, verified by what the pod says.
+
+    Args:
+        transport: the connection.
+        agent: on the pod.
+        run_id: a whole run id.
+        dest_root: where fetched runs lie; made if need be.
+        known: paths that are here already, and are not looked at.
+        caps: the most that may come.
+
+    Returns:
+        The paths that are here now, without those of `known`.
+
+    Raises:
+        TransferError: a file differs, or is in the way here; or the run has removed it meanwhile.
+        LimitError: a cap, or the space on this disk, is too small.
+        UnreachableError: the connection was lost; the next fetch goes on from here.
+    """
+    _check_run_id(run_id)
+    answer = agent.call("checkpoints", run_id, stdin={"known": sorted(known)}, timeout_s=HASH_S)
+    table = {"schema": 1, "run_id": run_id, "files": answer.get("files")}
+    files = _chosen(read_manifest(json.dumps(table).encode(), run_id).files, "checkpoints")
+    far = PodFolder(PurePosixPath(agent.root)).run(run_id)
+    _bring(_Way(transport, far, dest_root), files, None, caps=caps, progress=None)
+    return [file.path for file in files]
+
+
+def _check_run_id(run_id: str) -> None:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", run_id):
+        raise TransferError(f"run {safe(run_id, 80)}: not a run id")
+
+
+@dataclass(frozen=True)
+class _Way:
+    """From a run's folder on the pod to the folder of fetched runs."""
+
+    transport: Transport
+    far: RunFolder
+    dest_root: Path
+
+
+def _bring(
+    way: _Way,
+    files: Sequence[ManifestFile],
+    manifest: bytes | None,
+    *,
+    caps: Caps,
+    progress: Progress | None,
+) -> Fetched:
+    """Bring what is not here of `files`, and put the `manifest` beside it."""
+    started = time.monotonic()
+    run_id = way.far.path.name
+    final = way.dest_root / run_id
     wanted = [file for file in files if not _is_there(final / file.path, file)]
     _check_caps(run_id, wanted, caps)
     if wanted:
-        with _staging(dest_root, run_id) as staging:
+        with _staging(way.dest_root, run_id) as staging:
             _sweep(staging, {file.path for file in wanted})
             _check_space(staging, wanted)
-            _pull(transport, far, staging, wanted, progress)
+            _pull(way.transport, way.far, staging, wanted, progress)
             _verify(run_id, staging, wanted)
-            (staging / MANIFEST).write_bytes(content)
-            _promote(staging, final, [*(file.path for file in wanted), MANIFEST])
+            paths = [file.path for file in wanted]
+            if manifest is not None:
+                (staging / MANIFEST).write_bytes(manifest)
+                paths.append(MANIFEST)
+            _promote(staging, final, paths)
     num_bytes = sum(file.size for file in wanted)
     seconds = time.monotonic() - started
     return Fetched(run_id, final, len(wanted), num_bytes, len(files) - len(wanted), seconds)

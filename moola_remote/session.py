@@ -105,7 +105,11 @@ class Session:
         """How the pod is reached, and reached again after a cut."""
         from moola_remote.follow import Link
 
-        return Link(self.agent, lambda: self._agent_over(self.connect()))
+        return Link(self.agent, self.reach)
+
+    def reach(self) -> Agent:
+        """The agent over a connection of its own, which whoever asks closes."""
+        return self._agent_over(self.connect())
 
     @cached_property
     def archive(self) -> Archive:

@@ -18,8 +18,14 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("what", type=click.Choice(["results", "logs", "checkpoints", "all"]))
 @run_argument
+@click.option(
+    "--watch",
+    "is_watching",
+    is_flag=True,
+    help="Bring each checkpoint when it is complete, then WHAT when the run has ended.",
+)
 @click.pass_obj
-def fetch(session: Session, what: What, run_id: str | None) -> None:
+def fetch(session: Session, what: What, run_id: str | None, is_watching: bool) -> None:
     """Fetch a run's files into results/RUN, verified against the pod's manifest.
 
     RUN is a run's id or the beginning of one; the latest by default. An interrupted fetch
@@ -31,6 +37,7 @@ def fetch(session: Session, what: What, run_id: str | None) -> None:
     """
     from moola_remote.bridge import local_version
     from moola_remote.cli.output import Progression, print_fetched
+    from moola_remote.cli.watch import watch
     from moola_remote.fetch import fetch_run
     from moola_remote.results import make_folder
     from moola_remote.rsync import known_holes
@@ -40,6 +47,8 @@ def fetch(session: Session, what: What, run_id: str | None) -> None:
     holes = known_holes(local_version())
     if holes:
         click.echo(f"note: {holes}", err=True)
+    if is_watching and not chosen.has_ended:
+        watch(session, chosen.run_id, folder)
     with Progression() as progression:
         fetched = fetch_run(
             session.transport,
