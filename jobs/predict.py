@@ -12,7 +12,10 @@ Out, by the name's end Parquet or CSV, a row a span, none sharing a bar with ano
     type, type_confidence            what went before: consolidation or retracement
     windows                          how many windows found it; each bar is in about 105 / stride
 
-Any run that has artifacts/model.safetensors will do. The file appears whole or not at all.
+Any run that has a model in artifacts/ will do. Labelled windows were cut around their run, and
+``jade`` and ``jade-ensemble`` learn that from the columns that know the place in a window; on a
+stream the place means nothing. For streams train with ``--set candidates.place=false``
+(docs/results.md has what that costs on labelled windows). The file appears whole or not at all.
 """
 
 from __future__ import annotations
@@ -29,11 +32,15 @@ from jobs.ending import exit_code_of
 from moola_core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     import pyarrow as pa
 
+    from moola_core.bars import Bars
     from moola_core.predict import Found
 
 KINDS = (".parquet", ".csv")
+PROGRESS_S = 5.0
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -72,9 +79,15 @@ def predict(arguments: argparse.Namespace) -> None:
 
     torch.set_num_threads(arguments.threads)
     trained = load_model(arguments.run / "artifacts", find_device(arguments.device))
+    if trained.recipe.model.has_candidates and trained.recipe.candidates.place:
+        print(
+            f"note: {arguments.run}: its model goes by the place in a window, which tells nothing"
+            " on a stream; train it with --set candidates.place=false",
+            file=sys.stderr,
+        )
     began = time.monotonic()
     found = find_spans(
-        read_chunks(arguments.bars),
+        _told(read_chunks(arguments.bars), began),
         partial(answer, trained),
         stride=arguments.stride,
         floor=arguments.min_confidence,
@@ -85,6 +98,17 @@ def predict(arguments: argparse.Namespace) -> None:
         f"{out}: {len(found.spans):,} spans in {found.num_bars:,} bars,"
         f" {found.num_windows:,} windows, {seconds:.1f} s"
     )
+
+
+def _told(chunks: Iterable[Bars], began: float) -> Iterator[Bars]:
+    """The same, with a line on stderr every 5 seconds or so."""
+    num_bars, told = 0, began
+    for chunk in chunks:
+        if time.monotonic() - told > PROGRESS_S:
+            told = time.monotonic()
+            print(f"{num_bars:,} bars, {told - began:.0f} s", file=sys.stderr, flush=True)
+        yield chunk
+        num_bars += len(chunk)
 
 
 def to_table(found: Found) -> pa.Table:

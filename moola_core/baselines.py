@@ -29,8 +29,7 @@ def largest_move(bars: FloatArray) -> IntArray:
 
 def fastest_segment(bars: FloatArray, fee: float) -> IntArray:
     """``(B, 2)``: the segment of 2..25 bars with the greatest net move in ATR less `fee` a bar."""
-    mean_range = np.maximum(true_range(bars).mean(axis=1, keepdims=True), NO_RANGE)
-    return _best_segment(edge_prices(bars) / mean_range, fee)
+    return _best_segment(window_path(bars), fee)
 
 
 def local_segment(
@@ -40,8 +39,18 @@ def local_segment(
 
     A run in a calm market beats a larger move in a wild one.
     """
-    moves = np.cumsum(steps(bars, atr_bars), axis=1)
-    return _best_segment(np.pad(moves, ((0, 0), (1, 0))), fee)
+    return _best_segment(local_path(bars, atr_bars), fee)
+
+
+def window_path(bars: FloatArray) -> FloatArray:
+    """``(B, T + 1)``: the price at each edge between bars, in the window's mean true range."""
+    mean_range = np.maximum(true_range(bars).mean(axis=1, keepdims=True), NO_RANGE)
+    return edge_prices(bars) / mean_range
+
+
+def local_path(bars: FloatArray, atr_bars: int) -> FloatArray:
+    """``(B, T + 1)``: the way to each edge from the first, in the ATR of the bars before."""
+    return np.pad(np.cumsum(steps(bars, atr_bars), axis=1), ((0, 0), (1, 0)))
 
 
 def choose_fee(bars: FloatArray, spans: IntArray) -> float:

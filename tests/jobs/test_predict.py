@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.predict import main
+from jobs.train import main as train
+
+LINEAR = Path(__file__).parents[2] / "configs" / "train" / "jade-ensemble.yaml"
 
 
 @pytest.fixture
@@ -52,6 +56,20 @@ def test_a_floor_leaves_fewer(small_run: Path, bars: Path, tmp_path: Path) -> No
     asked = ["--run", str(small_run), "--bars", str(bars), "--out", str(out)]
     assert main([*asked, "--min-confidence", "1.0"]) == 0
     assert pq.read_table(out).num_rows == 0
+
+
+@pytest.mark.parametrize("place", [True, False])
+def test_a_model_that_goes_by_the_place_is_told_of(
+    place: bool, data: Path, bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = ["--set", "ensemble.units=[]", "--set", "candidates.number=40", "--epochs", "1"]
+    small += ["--set", f"candidates.place={place}", "--run-dir", str(tmp_path / "run")]
+    before = signal.getsignal(signal.SIGTERM)
+    assert train(["--config", str(LINEAR), "--data", str(data), "--device", "cpu", *small]) == 0
+    signal.signal(signal.SIGTERM, before)
+    out = tmp_path / "spans.parquet"
+    assert main(["--run", str(tmp_path / "run"), "--bars", str(bars), "--out", str(out)]) == 0
+    assert ("train it with --set candidates.place=false" in capsys.readouterr().err) == place
 
 
 @pytest.mark.parametrize(
