@@ -89,6 +89,7 @@ KILL_PATIENCE_S = 10.0
 # What `cancel` waits past the grace, for SIGKILL, stragglers and the manifest.
 CANCEL_PATIENCE_S = 30.0
 LAST_LINES = 25
+LIMIT_REACHED = "its limit was reached"
 RESERVE_BYTES = 1 << 16
 BLOCK = 1 << 18
 # A line or two is the rule, and to make room for a large block costs more than to fill it.
@@ -1029,13 +1030,14 @@ class Supervisor:
         if (self.run.path / ".cancel.json").exists():
             cancel = read_json(self.run.path / ".cancel.json") or {}
             asked = cancel.get("grace_s")
-            return "cancel", grace_s if asked is None else float(asked)
+            why = str(cancel.get("why") or "cancel")
+            return why, grace_s if asked is None else float(asked)
         if self.told_to_stop:
             return "the pod is being stopped", min(grace_s, POD_STOP_GRACE_S)
         limit_s, name = time_limit(self.spec)
         job = self.run.job()
         if limit_s is not None and job and seconds_since(job) >= limit_s:
-            return f"its limit was reached: {name}", grace_s
+            return f"{LIMIT_REACHED}: {name}", grace_s
         return None, grace_s
 
     def stop(self, why: Optional[str], grace_s: float) -> int:
@@ -1715,6 +1717,237 @@ def complete(folder: Path) -> List[str]:
     return [path.stem for path in records if (folder / path.stem).is_dir()]
 
 
+# ---- the guard of a rented pod ---------------------------------------------------------------
+
+GUARD_TICK_S = 10.0
+IDLE_PERCENT = 5.0
+# After a run's own limit the pod waits so long for somebody to fetch, then stops.
+AFTER_LIMIT_S = 120.0
+END_RUNS_S = 120.0
+API_TIMEOUT_S = 30
+USER_AGENT = "moola-agent"  # the API's proxy refuses that of urllib
+CONFLICT = 409  # what a pod answers that has stopped already
+
+
+class Guard:
+    """Stops this very pod through RunPod's API, with the laptop off: idle, or its time is over.
+
+    Ending the container would not end the bill: it is started again. The pod is stopped, never
+    removed: what is on its volume may have no copy.
+    """
+
+    def __init__(self, pod: Pod, settings: Json) -> None:
+        self.pod = pod
+        self.settings = settings
+        self.log = pod.root / "guard.log"
+        self.idle_since = time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def live(self) -> None:
+        while True:
+            self.settings = read_json(self.pod.root / "guard.json") or self.settings
+            why = self.look()
+            if why is not None:
+                self.end_runs(why)
+                if self.stop(why):
+                    return
+            time.sleep(self.settings.get("tick_s") or GUARD_TICK_S)
+
+    def look(self) -> Optional[str]:
+        """Why the pod should stop now, or None."""
+        now = time.clock_gettime(time.CLOCK_BOOTTIME)
+        if self.is_busy():
+            self.idle_since = now
+        stop_at = self.settings.get("stop_at")
+        if stop_at is not None and time.time() >= stop_at:
+            return "the pod's time is over"
+        idle_s, limit_s = now - self.idle_since, self.idle_limit_s()
+        if limit_s is not None and idle_s >= limit_s:
+            return f"idle for {idle_s:.0f} s"
+        return None
+
+    def is_busy(self) -> bool:
+        """Whether a run goes on, a GPU works, or somebody sends, installs or fetches."""
+        for run, state in self.pod.all_runs():
+            if state["state"] not in ENDED and settle(self.pod, run)["state"] not in ENDED:
+                return True
+        uses = [number(row[0]) for row in gpu_rows("utilization.gpu") if row]
+        return any(use is not None and use >= IDLE_PERCENT for use in uses) or self.is_served()
+
+    def is_served(self) -> bool:
+        """Whether a verb of ours or an rsync is at work below our root."""
+        root = os.fsencode(self.pod.root) + b"/"
+        for name in os.listdir("/proc"):  # noqa: PTH208 - thousands of names, not paths
+            if name.isdigit() and int(name) != os.getpid():
+                with contextlib.suppress(OSError):
+                    words = Path(f"/proc/{name}/cmdline").read_bytes().split(b"\0")
+                    is_ours = any(word.startswith(root + b"agent/") for word in words)
+                    is_rsync = words[0].endswith(b"rsync") and any(root in word for word in words)
+                    if (is_ours and b"supervise" not in words) or is_rsync:
+                        return True
+        return False
+
+    def idle_limit_s(self) -> Optional[float]:
+        limit_s = self.settings.get("idle_stop_s")
+        states = [state for _, state in self.pod.all_runs()]
+        if states and str(states[-1].get("stopping")).startswith(LIMIT_REACHED):
+            after_s = self.settings.get("after_limit_s") or AFTER_LIMIT_S
+            return float(after_s if limit_s is None else min(after_s, limit_s))
+        return limit_s
+
+    def end_runs(self, why: str) -> None:
+        """Have each running job end with a checkpoint, and wait for its manifest."""
+        give_up = time.monotonic() + END_RUNS_S
+        while time.monotonic() < give_up:
+            alive = [
+                run
+                for run, state in self.pod.all_runs()
+                if state["state"] in ("PREPARING", "RUNNING")
+            ]
+            if not alive:
+                return
+            for run in alive:
+                if not (run.path / ".cancel.json").exists():
+                    run.write(".cancel.json", {"grace_s": None, "why": why})
+                settle(self.pod, run)
+            time.sleep(TICK_S)
+
+    def stop(self, why: str) -> bool:
+        """Ask for the stop by each means in turn; whether the API says that we have stopped."""
+        self.record("stopping", True, why)
+        me = pod_variables()
+        for name, ask in MEANS:
+            status, said = call_api(ask, self.settings, me, "stop")
+            is_done = status == CONFLICT or 200 <= status < 300
+            self.record(name, is_done, str(status) if is_done else f"{status} {said}")
+            if is_done:
+                status, said = call_api(ask, self.settings, me)
+                if status == 200 and '"EXITED"' in said:
+                    return True
+        return self.stop_by_runpodctl(me)
+
+    def stop_by_runpodctl(self, me: Dict[str, str]) -> bool:
+        argv = ["runpodctl", "stop", "pod", str(me.get("RUNPOD_POD_ID"))]
+        env = {**os.environ, "RUNPOD_API_KEY": me.get("RUNPOD_API_KEY", "")}
+        try:
+            done = subprocess.run(
+                argv, env=env, capture_output=True, timeout=2 * API_TIMEOUT_S, check=False
+            )
+            said = (done.stderr or done.stdout).decode("utf-8", "replace")[-200:]
+            self.record("runpodctl", done.returncode == 0, said)
+        except (OSError, subprocess.SubprocessError) as err:
+            self.record("runpodctl", False, str(err))
+        return False  # where it has worked, we are no more
+
+    def record(self, means: str, is_ok: bool, said: str) -> None:
+        line = json.dumps({"t": time.time(), "means": means, "ok": is_ok, "said": said[:500]})
+        with contextlib.suppress(OSError), self.log.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+
+def pod_variables() -> Dict[str, str]:
+    """The pod's own variables: a shell over SSH has not those of process 1."""
+    found: Dict[str, str] = {}
+    with contextlib.suppress(OSError):
+        for entry in Path("/proc/1/environ").read_bytes().split(b"\0"):
+            name, _, value = entry.decode("utf-8", "replace").partition("=")
+            found[name] = value
+    return {
+        name: value
+        for name, value in {**found, **os.environ}.items()
+        if name in ("RUNPOD_POD_ID", "RUNPOD_API_KEY")
+    }
+
+
+Request = Tuple[str, str, str, Optional[bytes]]  # method, URL, key, JSON
+Ask = Callable[[Request], Tuple[int, str]]  # HTTP's status, the beginning of what is said
+
+
+def call_api(
+    ask: Ask, settings: Json, me: Dict[str, str], action: Optional[str] = None
+) -> Tuple[int, str]:
+    """Read this pod, or act on it; status 0 where there is no answer."""
+    url = f"{settings['api'].rstrip('/')}/v2/pods/{me.get('RUNPOD_POD_ID')}"
+    key = me.get("RUNPOD_API_KEY", "")
+    try:
+        if action is None:
+            return ask(("GET", url, key, None))
+        return ask(("POST", f"{url}/action", key, json.dumps({"action": action}).encode()))
+    except (OSError, ValueError) as err:
+        return 0, str(err)
+
+
+def ask_by_python(request: Request) -> Tuple[int, str]:
+    import urllib.error
+    import urllib.request
+
+    method, url, key, body = request
+    headers = {"Authorization": f"Bearer {key}", "User-Agent": USER_AGENT}
+    if body is not None:
+        headers["Content-Type"] = "application/json"
+    asked = urllib.request.Request(url, data=body, headers=headers, method=method)
+    try:
+        with urllib.request.urlopen(asked, timeout=API_TIMEOUT_S) as response:
+            return response.status, response.read(BLOCK).decode("utf-8", "replace")
+    except urllib.error.HTTPError as err:
+        return err.code, err.read(300).decode("utf-8", "replace")
+
+
+def ask_by_curl(request: Request) -> Tuple[int, str]:
+    """The key goes over stdin, as everybody may read a command line."""
+    method, url, key, body = request
+    argv = ["curl", "-sS", "-m", str(API_TIMEOUT_S), "-K", "-", "-X", method, "-A", USER_AGENT]
+    if body is not None:
+        argv += ["-H", "Content-Type: application/json", "--data", body.decode()]
+    config = f'header = "Authorization: Bearer {key}"\n'
+    done = subprocess.run(
+        [*argv, "-w", "\n%{http_code}", url],
+        input=config.encode(),
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise OSError(f"curl: {done.stderr.decode('utf-8', 'replace').strip()[-200:]}")
+    said, _, status = done.stdout.decode("utf-8", "replace").rpartition("\n")
+    return int(status), said
+
+
+MEANS: Tuple[Tuple[str, Ask], ...] = (("python", ask_by_python), ("curl", ask_by_curl))
+
+
+def guard(pod: Pod, settings: Json) -> Json:
+    """Keep the settings, prove that this pod may end itself, and see that a guard is on watch."""
+    if not isinstance(settings.get("api"), str):
+        raise AgentError("bad_request", "guard: api: expected the address of the API")
+    pod.make()
+    me = pod_variables()
+    answers = {name: call_api(ask, settings, me) for name, ask in MEANS}
+    write_json(pod.root / "guard.json", settings)
+    if not is_locked(pod.root / "guard.lock"):
+        spawn_guard(pod)
+    refusals = [f"{name}: {status} {said[:200]}" for name, (status, said) in answers.items()]
+    proved = [name for name, (status, _) in answers.items() if status == 200]
+    return {"proved": proved, "why": "" if proved else "; ".join(refusals)}
+
+
+def spawn_guard(pod: Pod) -> None:
+    """A process of its own, which holds ``guard.lock``; a second one leaves at once."""
+    if os.fork():
+        return
+    try:
+        os.setsid()
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for target in (0, 1, 2):
+            os.dup2(nothing, target)
+        os.closerange(3, 256)
+        os.chdir("/")
+        if lock(pod.root / "guard.lock", patience_s=0.0) is not None and os.fork() == 0:
+            for number_ in (signal.SIGHUP, signal.SIGINT):
+                signal.signal(number_, signal.SIG_IGN)
+            Guard(pod, read_json(pod.root / "guard.json") or {}).live()
+    finally:
+        os._exit(0)
+
+
 # ---- the stream ----------------------------------------------------------------------------
 
 
@@ -1942,7 +2175,7 @@ def parse(argv: List[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="agent", description="moola's program on the pod")
     parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parents[1])
     verbs = parser.add_subparsers(dest="verb", required=True)
-    for name in ("probe", "start", "list"):
+    for name in ("probe", "start", "list", "guard"):
         verbs.add_parser(name)
     for name in ("state", "show", "checkpoints", "manifest", "supervise", "cancel", "follow"):
         verb = verbs.add_parser(name)
@@ -1987,6 +2220,8 @@ def answer(args: argparse.Namespace) -> Optional[Json]:
         return start(pod, read_object())
     if args.verb == "list":
         return list_runs(pod)
+    if args.verb == "guard":
+        return guard(pod, read_object())
     if args.verb == "seal":
         return seal(pod, args.kind, args.digest, read_object())
     if args.verb == "environment":

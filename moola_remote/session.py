@@ -78,6 +78,10 @@ class Session:
         if self.provider.is_paid:
             check_before_renting(self)
         self.endpoint = self.provider.up(say=_say, confirm=_confirm)
+        if self.endpoint.guard is not None:
+            from moola_remote.guard import set_guard
+
+            _say(set_guard(self.agent, self.endpoint.guard))
         return self.endpoint
 
     @cached_property

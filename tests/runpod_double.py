@@ -118,6 +118,7 @@ class Double:
         lag: a new pod is missing from so many answers to a list.
         more_system_log: what a start says beside the ordinary.
         gauge: GPU use in per cent.
+        billed_before: USD a pod that is no more.
     """
 
     def __init__(self, *, times: Times = Times(), is_checked: bool = True) -> None:
@@ -134,6 +135,7 @@ class Double:
         self.lag = 0
         self.more_system_log: list[str] = []
         self.gauge = 0
+        self.billed_before: dict[str, float] = {}
         self.is_read_only = False
         self.prints_host_keys = True
         self.ways_to_be_lost: type[Exception] = ConnectionResetError
@@ -411,8 +413,10 @@ class Double:
         wanted = request.args.get("podId")
         amounts = {"totalAmount": 1.5, "gpuAmount": 1.48, "cpuAmount": 0.0, "diskAmount": 0.02}
         span = {"startTime": "2026-11-22T00:00:00Z", "endTime": "2026-11-23T00:00:00Z"}
+        totals = {pod_id: 1.5 for pod_id in self.pods if wanted in (None, pod_id)}
         records = [
-            {**span, "podId": pod_id, **amounts} for pod_id in self.pods if wanted in (None, pod_id)
+            {**span, "podId": pod_id, **amounts, "totalAmount": total}
+            for pod_id, total in {**totals, **self.billed_before}.items()
         ]
         count = {"recordCount": len(records), "uniquePodCount": len(records)}
         return answer({"records": records, "metadata": {"query": span, **count, "totals": amounts}})

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import pwd
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 
@@ -84,10 +85,12 @@ class SshMachine:
         self._folder = folder
         self._starts = 0
         self._running = ExitStack()
+        self._pod_id = ""
 
     def start(self, env: dict[str, str]) -> tuple[int, str]:
         """See `runpod_double.Machine`."""
         self._starts += 1
+        self._pod_id = env["RUNPOD_POD_ID"]
         told = {name: value for name, value in env.items() if name != "PUBLIC_KEY"}
         server = running_openssh(
             self._folder / f"start-{self._starts}", public_key=env["PUBLIC_KEY"], env=told
@@ -97,8 +100,13 @@ class SshMachine:
         return endpoint.port, endpoint.host_key
 
     def stop(self) -> None:
-        """See `runpod_double.Machine`."""
+        """See `runpod_double.Machine`; as with a container, every process of it goes."""
         self._running.close()
+        mark = f"RUNPOD_POD_ID={self._pod_id}".encode()
+        for path in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if mark in (path / "environ").read_bytes().split(b"\0"):
+                    os.kill(int(path.name), signal.SIGKILL)
 
 
 def ssh_options(endpoint: Endpoint, folder: Path) -> list[str]:

@@ -23,19 +23,23 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 from rich.table import Column
+from rich.text import Text
 
 from moola_remote import deploy
 from moola_remote.bridge import local_version
 from moola_remote.datasets import contents_of
 from moola_remote.deploy import Deployed, Plan
 from moola_remote.listing import ORDINARY
+from moola_remote.panels import duration
 from moola_remote.rsync import known_holes
 from moola_remote.session import Session
-from moola_remote.tables import Mark, Row, component_table, runs_table, scoreboard, show
+from moola_remote.tables import Columns, Mark, Row, component_table, runs_table, scoreboard, show
 
 if TYPE_CHECKING:
     from moola_remote.events import Result
     from moola_remote.fetch import Fetched
+    from moola_remote.providers.runpod.account import PodCost
+    from moola_remote.runcosts import RunCost
     from moola_remote.runs import RunState
     from moola_remote.snapshot import Tree
 
@@ -239,3 +243,30 @@ def print_scoreboard(session: Session, results: dict[str, Result]) -> None:
             session.answer({"run_id": run_id, **result.model_dump(mode="json")})
         return
     show(scoreboard(results))
+
+
+def print_costs(pods: Sequence[PodCost], runs: Sequence[RunCost], days: int) -> None:
+    """A table of pods, one of runs, and the sums."""
+    heads = ["pod", "state", "now, $/h", "up", "metered, $", f"billed in {days} days, $"]
+    cells = [
+        [
+            *(pod.name or pod.pod_id, pod.state.lower(), f"{pod.per_hour:.3f}"),
+            *(duration(pod.uptime_s), f"{pod.metered:.2f}"),
+            "-" if pod.billed is None else f"{pod.billed:.2f}",
+        ]
+        for pod in pods
+    ]
+    now, metered = sum(pod.per_hour for pod in pods), sum(pod.metered for pod in pods)
+    billed = sum(pod.billed or 0.0 for pod in pods)
+    cells.append(["all", "", f"{now:.3f}", "", f"{metered:.2f}", f"{billed:.2f}"])
+    show(Columns(heads, _texts(cells), right=frozenset({2, 3, 4, 5}), flexible=0))
+    priced = [(run, run.usd) for run in runs if run.usd is not None]
+    if priced:
+        lines = [[run.run_id, duration(run.seconds), f"{usd:.3f}"] for run, usd in priced]
+        lines.append(["all", "", f"{sum(usd for _, usd in priced):.3f}"])
+        heads = ["fetched run", "time", "$"]
+        show(Columns(heads, _texts(lines), right=frozenset({1, 2}), flexible=0))
+
+
+def _texts(rows: Sequence[Sequence[str]]) -> list[list[Text]]:
+    return [[Text(cell) for cell in row] for row in rows]

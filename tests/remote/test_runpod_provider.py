@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,6 +63,7 @@ def provider(double: Double, tmp_path: Path) -> Iterator[RunpodProvider]:
             pod,
             section,
             laptop,
+            double.url,
             lambda: client,
             lambda endpoint: _probe(endpoint, laptop),
             poll_s=0.05,
@@ -81,6 +83,9 @@ def test_a_pod_is_rented_pinned_stopped_started_anew_and_removed(
     (pod,) = double.pods.values()
     assert first.host_key == pod.fingerprint
     assert first.price_per_hour == 0.75
+    assert first.guard is not None
+    assert first.guard["idle_stop_s"] == 15 * 60
+    assert first.guard["stop_at"] == pytest.approx(time.time() + 24 * 3600, abs=60)
     assert pod.body["name"].startswith("moola-anna-x-")
     assert "0.75/h from now on" in "\n".join(said)
     assert provider.status().state == "up"

@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from moola_remote.panels import duration
+from moola_remote.providers.runpod.names import PodName
 
 if TYPE_CHECKING:
     from moola_remote.providers.runpod.models import Pod
@@ -21,6 +22,15 @@ HOURS_A_MONTH = 730
 def is_stopped(pod: Pod) -> bool:
     """Whether only its volume is billed."""
     return pod.status in ("EXITED", "ERROR")
+
+
+def deadline_of(pod: Pod) -> datetime | None:
+    """When a pod of ours should be over: the lifetime that its name tells, from its last start."""
+    name = PodName.parse(pod.name)
+    if name is None or pod.created_at is None:
+        return None
+    started_at = pod.started_at or pod.created_at
+    return max(started_at, pod.created_at) + (name.deadline - pod.created_at)
 
 
 def storage_cost(pod: Pod) -> float:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from moola_remote.errors import (
     ConfigError,
@@ -30,7 +30,7 @@ from moola_remote.providers.base import Confirm, Endpoint, PodStatus, Say, nobod
 from moola_remote.providers.folder import write_private
 from moola_remote.providers.runpod import lines
 from moola_remote.providers.runpod.client import RefusedError, RunpodClient, Sleep, UnansweredError
-from moola_remote.providers.runpod.costs import describe, is_stopped, storage_cost
+from moola_remote.providers.runpod.costs import deadline_of, describe, is_stopped, storage_cost
 from moola_remote.providers.runpod.names import PodName, owner_of_this_machine
 from moola_remote.providers.runpod.offers import find_offers
 from moola_remote.providers.runpod.rent import CONFLICT, Renting, halt, remove
@@ -51,6 +51,7 @@ class RunpodProvider:
     """The pod of a file with ``provider: runpod``.
 
     Attributes:
+        api: where the API is.
         open_client: a client of the API; its key is looked for when it is needed.
         probe: connects, or raises what keeps it from connecting.
     """
@@ -59,6 +60,7 @@ class RunpodProvider:
     pod: PodConfig
     wanted: RunpodConfig
     laptop: Laptop
+    api: str
     open_client: Callable[[], RunpodClient]
     probe: Callable[[Endpoint], None]
     poll_s: float = POLL_S
@@ -92,7 +94,12 @@ class RunpodProvider:
         laptop = Laptop.of_user()
         api = os.environ.get(ADDRESS) or pod.runpod.api
         return cls(
-            pod, pod.runpod, laptop, lambda: _open(api), lambda endpoint: _probe(endpoint, laptop)
+            pod,
+            pod.runpod,
+            laptop,
+            api,
+            lambda: _open(api),
+            lambda endpoint: _probe(endpoint, laptop),
         )
 
     @property
@@ -304,7 +311,16 @@ class RunpodProvider:
             root=self.pod.root,
             python=self.pod.python,
             price_per_hour=pod.cost,
+            guard=self._guard(pod),
         )
+
+    def _guard(self, pod: Pod) -> dict[str, Any]:
+        idle_min, deadline = self.wanted.idle_stop_min, deadline_of(pod)
+        return {
+            "api": self.api,
+            "idle_stop_s": None if idle_min is None else 60 * idle_min,
+            "stop_at": deadline.timestamp() if deadline else None,
+        }
 
     @property
     def _seen(self) -> Path:

@@ -141,7 +141,7 @@ class Renting:
         except MoolaError as err:
             raise UnreachableError(
                 f"RunPod: pod {self.name} may have been made, and may cost money: {err.message}",
-                "look with: moola-remote pods; end it with: moola-remote reap",
+                f"end it with: moola-remote --pod {self.name.pod} down --force",
             ) from err
 
     def _leave_one(self, keep: Pod) -> None:
