@@ -560,7 +560,7 @@ def take_secrets(spec: Json) -> Dict[str, str]:
 
 def make_run(pod: Pod, run: Run, spec: Json, secrets: Dict[str, str]) -> bool:
     """Whether it was we who made the folder."""
-    sweep_unfinished(pod)
+    sweep(pod.runs)
     aside = pod.runs / f".new-{run.id}-{os.getpid()}"
     aside.mkdir(mode=0o700)
     try:
@@ -580,10 +580,11 @@ def make_run(pod: Pod, run: Run, spec: Json, secrets: Dict[str, str]) -> bool:
     return True
 
 
-def sweep_unfinished(pod: Pod) -> None:
-    """Remove what a start that was killed has left, since its secrets are in it."""
-    for aside in pod.runs.glob(".new-*"):
-        if process(int(aside.name.rpartition("-")[2])) is None:
+def sweep(folder: Path) -> None:
+    """Remove what a start or a `clean` that was killed has left; a start's holds its secrets."""
+    for aside in [*folder.glob(".new-*"), *folder.glob(".removed-*")]:
+        pid = aside.name.rpartition("-")[2]
+        if pid.isdigit() and process(int(pid)) is None:
             shutil.rmtree(aside, ignore_errors=True)
 
 
@@ -1410,6 +1411,74 @@ def is_as_listed(tree: Path, path: Path, listed: Json) -> bool:
     return bool(found.st_size == listed["size"]) and sha256_of(path) == listed["sha256"]
 
 
+# ---- cleaning ------------------------------------------------------------------------------
+
+
+KINDS = {"code": "code", "data": "data", "environment": "env"}
+
+
+def clean(pod: Pod, asked: Json) -> Json:
+    """Remove ended runs, and the code, data and environments that no run which stays has named.
+
+    The newest of each kind stays: the next deploy builds on it, or has just brought it.
+    """
+    pod.make()
+    for name in KINDS.values():
+        sweep(pod.root / name)
+    runs = [pod.run(run_id) for run_id in asked.get("runs") or []]
+    for run in runs:
+        require_rest(pod, run)
+    with locked(pod.queue_lock):
+        paths = [run.path for run in runs]
+        for kind, name in KINDS.items():
+            paths += unneeded(pod, kind, pod.root / name, {run.id for run in runs})
+        removed = [
+            {"kind": path.parent.name, "name": path.name, "bytes": bytes_of(path)} for path in paths
+        ]
+        aside = [] if asked.get("dry_run") else [put_aside(path) for path in paths]
+    for path in aside:
+        shutil.rmtree(path, ignore_errors=True)
+    return {"removed": removed}
+
+
+def require_rest(pod: Pod, run: Run) -> None:
+    state = settle(pod, run)
+    if state["state"] not in ENDED:
+        raise AgentError("not_ended", f"run {run.id}: {state['state']}, it is not removed")
+    fd = lock(run.lock, patience_s=2.0)
+    if fd is None:
+        raise AgentError("busy", f"run {run.id}: its on_finish command is at work")
+    os.close(fd)
+
+
+def unneeded(pod: Pod, kind: str, folder: Path, going: Set[str]) -> List[Path]:
+    specs = (read_json(path) for path in pod.runs.glob("[!.]*/spec.json"))
+    needed = {spec.get(kind) for spec in specs if spec and spec.get("run_id") not in going}
+    there = complete(folder)
+    return [folder / digest for digest in there[:-1] if digest not in needed]
+
+
+def bytes_of(top: Path) -> int:
+    """What removing a folder gives back: files that another snapshot shares don't count."""
+    total = 0
+    for folder, _, files in os.walk(top):
+        for name in files:
+            with contextlib.suppress(OSError):
+                found = os.lstat(os.path.join(folder, name))  # noqa: PTH118 - many
+                total += found.st_size if found.st_nlink == 1 else 0
+    return total
+
+
+def put_aside(path: Path) -> Path:
+    """Out of sight in one step; what a cut leaves behind goes with the next sweep."""
+    aside = path.with_name(f".removed-{path.name}-{os.getpid()}")
+    with contextlib.suppress(FileNotFoundError):
+        path.with_name(f"{path.name}.json").unlink()
+    with contextlib.suppress(FileNotFoundError):
+        path.rename(aside)
+    return aside
+
+
 # ---- the environment -----------------------------------------------------------------------
 
 DESCRIBE_BASE = """
@@ -2175,7 +2244,7 @@ def parse(argv: List[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="agent", description="moola's program on the pod")
     parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parents[1])
     verbs = parser.add_subparsers(dest="verb", required=True)
-    for name in ("probe", "start", "list", "guard"):
+    for name in ("probe", "start", "list", "guard", "clean"):
         verbs.add_parser(name)
     for name in ("state", "show", "checkpoints", "manifest", "supervise", "cancel", "follow"):
         verb = verbs.add_parser(name)
@@ -2222,6 +2291,8 @@ def answer(args: argparse.Namespace) -> Optional[Json]:
         return list_runs(pod)
     if args.verb == "guard":
         return guard(pod, read_object())
+    if args.verb == "clean":
+        return clean(pod, read_object())
     if args.verb == "seal":
         return seal(pod, args.kind, args.digest, read_object())
     if args.verb == "environment":

@@ -69,6 +69,20 @@ class Environment(Remote):
     torch: Torch | None = None
 
 
+class Removed(Remote):
+    """What `clean` has removed: a run, or a tree or environment by its digest."""
+
+    kind: Name
+    name: Name
+    bytes: Count = 0
+
+
+class Cleaned(Remote):
+    """The answer to ``clean``."""
+
+    removed: list[Removed] = Field(max_length=10 * MAX_TREES)
+
+
 Answer = TypeVar("Answer", bound=Remote)
 
 

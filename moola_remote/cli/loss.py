@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,19 @@ MAX_LISTED = 20
 force_option = click.option(
     "--force", is_flag=True, help="Even if that loses what has no copy here; nothing is looked at."
 )
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+def ask(question: str) -> None:
+    """Go on only if somebody says yes.
+
+    Raises:
+        UsageError: nobody is there.
+        Abort: it was no.
+    """
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"{question} Nobody is there to answer, expected --yes")
+    click.confirm(question, abort=True, err=True)
 
 
 def refuse_loss(session: Session, verb: str, states: Sequence[RunState] | None = None) -> None:

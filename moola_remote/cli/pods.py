@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import click
 
-from moola_remote.cli.loss import force_option, refuse_loss
+from moola_remote.cli.loss import ask, force_option, refuse_loss, yes_option
 from moola_remote.errors import ConfigError, LimitError, MoolaError
 from moola_remote.session import Session
 
@@ -51,7 +51,7 @@ def stop(session: Session, force: bool) -> None:
 
 
 @click.command()
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @force_option
 @click.pass_obj
 def down(session: Session, yes: bool, force: bool) -> None:
@@ -75,19 +75,11 @@ def down(session: Session, yes: bool, force: bool) -> None:
     if state != "foreign":
         if not force:
             refuse_loss(session, "down")
-        _ask(session, is_asking=not yes)
+        if not yes:
+            ask(f"Remove pod {session.pod.name} and everything on it?")
     session.close()
     session.provider.down(remove_data=True)
     _tell(session, "removed", "with every run on it")
-
-
-def _ask(session: Session, *, is_asking: bool) -> None:
-    if not is_asking:
-        return
-    question = f"Remove pod {session.pod.name} and everything on it?"
-    if not sys.stdin.isatty():
-        raise click.UsageError(f"{question} Nobody is there to answer, expected --yes")
-    click.confirm(question, abort=True, err=True)
 
 
 def _tell(session: Session, state: str, words: str) -> None:

@@ -44,3 +44,24 @@ def test_force_stops_and_removes_what_was_not_fetched(alone: Project) -> None:
     alone.refused(14, "down", "--yes")
     alone.ok("stop", "--force")
     assert "local: removed" in alone.ok("down", "--yes", "--force")
+
+
+def test_clean_removes_what_was_fetched_and_refuses_the_rest(alone: Project) -> None:
+    first, second = (
+        alone.ok("train", "--detach", "--epochs", str(n), "--set", f"end={end}").strip()
+        for n, end in ((1, "none"), (2, "late"))
+    )
+    alone.ok("attach", first)
+    line = alone.refused(14, "clean")
+    assert f"fetch all {first}" in line  # the other goes on, and is not meant
+    alone.ok("fetch", "all", first)
+    assert f"cancel {second}" in alone.refused(14, "clean", second)
+    assert first in alone.ok("clean", "--dry-run")
+    assert first in alone.ok("clean")
+    assert [run["run_id"] for run in alone.json("runs")] == [second]
+    alone.ok("cancel", "--grace", "0")
+    assert "expected --yes" in alone.refused(2, "clean", "--force")
+    (cleaned,) = alone.json("clean", "--force", "--yes")
+    assert [one["name"] for one in cleaned["removed"]] == [second]
+    assert alone.json("runs") == []
+    alone.ok("train", "--epochs", "1")  # what a run stands on is still there, or sent again

@@ -1,0 +1,66 @@
+"""``clean``: make room on the pod."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from moola_remote.cli.loss import ask, force_option, refuse_loss, yes_option
+from moola_remote.cli.names import run_ids
+from moola_remote.cli.options import dry_run_option
+from moola_remote.session import Session
+
+if TYPE_CHECKING:
+    from moola_remote.facts import Cleaned
+
+REMOVE_S = 600.0
+
+
+@click.command()
+@click.argument("names", metavar="[RUN ...]", nargs=-1, shell_complete=run_ids)
+@force_option
+@yes_option
+@dry_run_option
+@click.pass_obj
+def clean(session: Session, names: tuple[str, ...], force: bool, yes: bool, dry_run: bool) -> None:
+    """Remove ended runs from the pod, all or some, and code, data and environments nobody needs.
+
+    Refused while one of them goes on, or has anything without a verified copy here. What the runs
+    that stay stand on stays, and the newest of each kind.
+
+    \b
+    Example:
+      moola-remote clean --dry-run
+    """
+    from moola_remote.facts import Cleaned, read_answer_as
+    from moola_remote.runs import choose, list_runs
+
+    states = list_runs(session.agent)
+    if names:
+        chosen = [choose(states, name) for name in names]
+    else:
+        chosen = [state for state in states if state.has_ended]
+    if not force:
+        refuse_loss(session, "clean", chosen)
+    elif not yes and not dry_run:
+        ask(f"Remove {len(chosen)} runs from pod {session.pod.name}, fetched or not?")
+    asked = {"runs": [state.run_id for state in chosen], "dry_run": dry_run}
+    answer = session.agent.call("clean", stdin=asked, timeout_s=REMOVE_S)
+    _print(session, read_answer_as(Cleaned, answer, "clean"), dry_run=dry_run)
+
+
+def _print(session: Session, cleaned: Cleaned, *, dry_run: bool) -> None:
+    from moola_remote.cli.output import amount
+
+    if session.as_json:
+        session.answer(cleaned.model_dump())
+        return
+    for one in cleaned.removed:
+        click.echo(f"{one.kind:5} {one.name:40} {amount(one.bytes):>9}")
+    total = amount(sum(one.bytes for one in cleaned.removed))
+    said = f"would remove {total}" if dry_run else f"removed {total}"
+    click.echo(said if cleaned.removed else "nothing to remove", err=True)
+
+
+COMMANDS = [clean]
