@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from moola_core.candidates import CONTEXT_COLUMNS, SPAN_COLUMNS
 from moola_core.config import ModelConfig
+from moola_core.dropout import Dropout
 
 Z_LIMIT = 6.0
 
@@ -72,12 +73,12 @@ class ChoiceHead(nn.Module):
             self.mlp = nn.Sequential(
                 nn.Linear(len(SPAN_COLUMNS), size),
                 nn.SiLU(),
-                nn.Dropout(config.choice_dropout),
+                Dropout(config.choice_dropout),
                 nn.Linear(size, 1, bias=False),
             )
         self.bar_scores = None
         if config.hidden_size > 0:
-            self.dropout = nn.Dropout(config.choice_state_dropout)
+            self.dropout = Dropout(config.choice_state_dropout)
             self.bar_scores = nn.Linear(2 * config.hidden_size, 3)
             self.log_gain = nn.Parameter(torch.zeros(()))
 

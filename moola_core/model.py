@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from moola_core.choice import Candidates, ChoiceHead, ContextHead, Standardise
 from moola_core.config import ModelConfig
 from moola_core.crf import SpanCrf
+from moola_core.dropout import Dropout
 
 Outputs: TypeAlias = dict[str, Tensor]
 
@@ -24,7 +25,7 @@ class PerBarHead(nn.Module):
     def __init__(self, name: str, config: ModelConfig, size: int = 1) -> None:
         super().__init__()
         self.name, self.size = name, size
-        self.dropout = nn.Dropout(config.head_dropout)
+        self.dropout = Dropout(config.head_dropout)
         self.linear = nn.Linear(2 * config.hidden_size, size)
 
     def forward(self, states: Tensor, pooled: Tensor) -> Outputs:
@@ -40,7 +41,7 @@ class PooledHead(nn.Module):
     def __init__(self, name: str, config: ModelConfig, size: int, *, sigmoid: bool = False) -> None:
         super().__init__()
         self.name, self.sigmoid = name, sigmoid
-        self.dropout = nn.Dropout(config.head_dropout)
+        self.dropout = Dropout(config.head_dropout)
         self.linear = nn.Linear(config.pooled_size, size)
 
     def forward(self, states: Tensor, pooled: Tensor) -> Outputs:
@@ -55,7 +56,7 @@ class EdgesHead(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(config.head_dropout)
+        self.dropout = Dropout(config.head_dropout)
         self.linear = nn.Linear(2 * config.hidden_size, 2)
 
     def forward(self, states: Tensor, pooled: Tensor) -> Outputs:
@@ -101,7 +102,7 @@ class JadeCompact(nn.Module):
         super().__init__()
         self.symmetric = config.symmetric
         self.end_noise = config.end_noise
-        self.input_dropout = nn.Dropout(config.input_dropout)
+        self.input_dropout = Dropout(config.input_dropout)
         self.encoder = self.pool = None
         if config.hidden_size > 0:
             self.encoder = make_encoder(num_features, config)

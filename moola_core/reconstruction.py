@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from moola_core.bars import read_bars
 from moola_core.config import ModelConfig, PretrainConfig, Recipe
+from moola_core.dropout import Dropout
 from moola_core.errors import DataError
 from moola_core.features import COLUMNS, reflect, window_features, window_views
 from moola_core.model import make_encoder
@@ -87,7 +88,7 @@ class Reconstructor(nn.Module):
 
     def __init__(self, num_features: int, config: ModelConfig) -> None:
         super().__init__()
-        self.input_dropout = nn.Dropout(config.input_dropout)
+        self.input_dropout = Dropout(config.input_dropout)
         self.encoder = make_encoder(num_features, config)
         self.linear = nn.Linear(2 * config.hidden_size, NUM_TARGETS)
         self.masked_row = nn.Parameter(torch.zeros(num_features))
