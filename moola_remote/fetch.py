@@ -17,7 +17,7 @@ import re
 import shutil
 import stat
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
@@ -40,6 +40,7 @@ What = Literal["results", "logs", "checkpoints", "all"]
 Progress = Callable[[int, int], None]
 
 MANIFEST = "manifest.json"
+STATE = "state.json"
 READ_TIMEOUT_S = 60.0
 HASH_S = 600.0
 
@@ -91,10 +92,13 @@ def fetch_run(  # noqa: PLR0913 - each has its own source
         UnreachableError: the connection was lost; the next fetch goes on from here.
     """
     _check_run_id(run_id)
-    content = manifest_content(transport, agent, runs.get_state(agent, run_id))
+    state = runs.get_state(agent, run_id)
+    content = manifest_content(transport, agent, state)
     files = _chosen(read_manifest(content, run_id).files, what)
     far = PodFolder(PurePosixPath(agent.root)).run(run_id)
-    return _bring(_Way(transport, far, dest_root), files, content, caps=caps, progress=progress)
+    told = state.model_dump_json(exclude={"now", "queue_position"}).encode()
+    beside = {MANIFEST: content, STATE: told}
+    return _bring(_Way(transport, far, dest_root), files, beside, caps=caps, progress=progress)
 
 
 def fetch_checkpoints(
@@ -129,7 +133,7 @@ def fetch_checkpoints(
     table = {"schema": 1, "run_id": run_id, "files": answer.get("files")}
     files = _chosen(read_manifest(json.dumps(table).encode(), run_id).files, "checkpoints")
     far = PodFolder(PurePosixPath(agent.root)).run(run_id)
-    _bring(_Way(transport, far, dest_root), files, None, caps=caps, progress=None)
+    _bring(_Way(transport, far, dest_root), files, {}, caps=caps, progress=None)
     return [file.path for file in files]
 
 
@@ -150,12 +154,12 @@ class _Way:
 def _bring(
     way: _Way,
     files: Sequence[ManifestFile],
-    manifest: bytes | None,
+    beside: Mapping[str, bytes],
     *,
     caps: Caps,
     progress: Progress | None,
 ) -> Fetched:
-    """Bring what is not here of `files`, and put the `manifest` beside it."""
+    """Bring what is not here of `files`, and write files of our own `beside` them, by name."""
     started = time.monotonic()
     run_id = way.far.path.name
     final = way.dest_root / run_id
@@ -167,11 +171,9 @@ def _bring(
             _check_space(staging, wanted)
             _pull(way.transport, way.far, staging, wanted, progress)
             _verify(run_id, staging, wanted)
-            paths = [file.path for file in wanted]
-            if manifest is not None:
-                (staging / MANIFEST).write_bytes(manifest)
-                paths.append(MANIFEST)
-            _promote(staging, final, paths)
+            for name, content in beside.items():
+                (staging / name).write_bytes(content)
+            _promote(staging, final, [*(file.path for file in wanted), *beside])
     num_bytes = sum(file.size for file in wanted)
     seconds = time.monotonic() - started
     return Fetched(run_id, final, len(wanted), num_bytes, len(files) - len(wanted), seconds)

@@ -28,7 +28,8 @@ def content_of(folder: Path) -> dict[str, bytes]:
     """The files below a folder, less the manifest."""
     files = (path for path in folder.rglob("*") if path.is_file())
     found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
-    found.pop("manifest.json", None)
+    for ours in ("manifest.json", "state.json"):
+        found.pop(ours, None)
     return found
 
 
