@@ -51,13 +51,18 @@ def choose(folder: Path, names: Sequence[str]) -> list[Path]:
     return [_one(there, name) for name in names] if names else there[-LATEST:]
 
 
-def choose_folder(folder: Path, name: str) -> Path:
-    """The folder of the fetched run that a person means, with a result or without.
+def choose_folder(folder: Path, name: str | None) -> Path:
+    """The folder of the fetched run that a person means, with a result or without; else the latest.
 
     Raises:
         ConfigError: none, or several, begin so.
     """
-    return _one([path.parent for path in sorted(folder.glob("[!.]*/spec.json"))], name)
+    there = [path.parent for path in sorted(folder.glob("[!.]*/spec.json"))]
+    if name is None:
+        if not there:
+            raise ConfigError(f"{folder}: no fetched runs", "moola-remote fetch results")
+        return there[-1]
+    return _one(there, name)
 
 
 def _one(there: Sequence[Path], name: str) -> Path:

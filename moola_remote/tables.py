@@ -1,4 +1,4 @@
-"""The tables of deploy, runs and compare: drawn on a terminal, one plain line a row in a pipe.
+"""The tables of deploy and runs: drawn on a terminal, one plain line a row in a pipe.
 
 Each function gives something that `show` prints. Names and details may come from a pod: they are
 made safe here and go to rich as `Text`, never as markup.
@@ -9,17 +9,16 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO, Literal, Protocol, TypeAlias
 
 from rich.box import ROUNDED, SIMPLE_HEAD, Box
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from moola_remote.events import Result, Score
 from moola_remote.panels import STATE_STYLES, duration
 from moola_remote.runs import RunState
 from moola_remote.screen import safe, write
@@ -36,7 +35,7 @@ MARKS: dict[Mark, tuple[str, str]] = {
 MAX_TEXT = 2000
 MAX_FIXED = 34  # cells of a column that doesn't give way; a run's id may be longer, and is folded
 
-# The most telling first: what doesn't fit is left out from the end.
+# The most telling first.
 SCORES = {
     "f1": "F1",
     "iou": "IoU",
@@ -75,7 +74,7 @@ class Columns:
     Args:
         heads: one a column.
         rows: cells, as many as heads.
-        title: one line above, or empty.
+        title: what stands above, or empty.
         right: the columns of numbers.
         flexible: the column that gives way on a narrow terminal.
         is_folding: whether that one goes on in the next line; otherwise it is cut.
@@ -194,117 +193,6 @@ def _between(start: float | None, end: float) -> str:
     if start is None or not math.isfinite(end - start):
         return ""
     return duration(max(end - start, 0.0))
-
-
-Entry: TypeAlias = "tuple[str, str, Mapping[str, Score]]"  # name, style, scores
-
-
-@dataclass(frozen=True)
-class Scoreboard:
-    """Runs and baselines, one table a split; a terminal shows as many scores as it has room for."""
-
-    splits: Mapping[str, Sequence[Entry]]
-
-    def __rich__(self) -> RenderableType:
-        """For a terminal, whose width is only known when it is drawn."""
-        return _FittedScoreboard(self)
-
-    def tables(self, width: int | None = None) -> list[Columns]:
-        """One table a split; None for all scores and intervals on one line."""
-        return [
-            _score_table(f"{split} (95% interval)", entries, width)
-            for split, entries in self.splits.items()
-        ]
-
-    def plain(self) -> str:
-        """All scores, one run a line."""
-        return "\n".join(table.plain() for table in self.tables())
-
-
-@dataclass(frozen=True)
-class _FittedScoreboard:
-    board: Scoreboard
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        for index, table in enumerate(self.board.tables(options.max_width)):
-            yield from ([Text()] if index else [])
-            yield table
-
-
-def scoreboard(results: Mapping[str, Result]) -> Scoreboard:
-    """Compare runs: validation and test scores with their intervals, the baselines beside them.
-
-    Args:
-        results: by run id, in the order to show.
-    """
-    splits: dict[str, Sequence[Entry]] = {}
-    for split in ("validation", "test"):
-        entries: list[Entry] = []
-        for run_id, result in results.items():
-            scores = result.scores.validation if split == "validation" else result.scores.test
-            if scores:
-                entries.append((run_id, "bold", scores))
-        entries += _baselines(results, split)
-        if entries:
-            splits[split] = entries
-    return Scoreboard(splits)
-
-
-def _baselines(results: Mapping[str, Result], split: str) -> list[Entry]:
-    """Each once; where runs were judged on other windows, once for each of them.
-
-    The job judges them on the test windows where there are some, else on validation.
-    """
-    seen: dict[tuple[str, str], Entry] = {}
-    for run_id, result in results.items():
-        if ("test" if result.scores.test else "validation") != split:
-            continue
-        for name, scores in result.baselines.items():
-            key = (name, str({score: repr(one) for score, one in scores.items()}))
-            is_other = any(known == name for known, _ in seen) and key not in seen
-            seen.setdefault(key, (f"{name} ({run_id})" if is_other else name, "dim", scores))
-    return list(seen.values())
-
-
-def _score_table(title: str, entries: Sequence[Entry], width: int | None) -> Columns:
-    heads, columns = [""], [[_text(label, style) for label, style, _ in entries]]
-    used = min(max(width_of(label.plain) for label in columns[0]), MAX_FIXED)
-    for name, head in SCORES.items():
-        if not any(name in scores for _, _, scores in entries):
-            continue
-        best = _best(name, entries)
-        is_narrow = width is not None
-        column = [_score_cell(scores.get(name), best, is_narrow) for _, _, scores in entries]
-        used += 2 + max(width_of(text) for text in [head, *(cell.plain for cell in column)])
-        if width is not None and used > width:
-            break
-        heads.append(head)
-        columns.append(column)
-    rows = list(zip(*columns, strict=True))
-    return Columns(heads, rows, title=title, right=frozenset(range(1, len(heads))))
-
-
-def _best(name: str, entries: Sequence[Entry]) -> float:
-    values = [scores[name].value for _, _, scores in entries if name in scores]
-    finite = [value for value in values if math.isfinite(value)]
-    pick = min if name in LOW_IS_GOOD else max
-    return pick(finite) if finite else math.nan
-
-
-def _score_cell(score: Score | None, best: float, is_narrow: bool) -> Text:
-    if score is None or math.isnan(score.value):
-        return Text("-", "dim")
-    cell = Text(f"{score.value:.3f}", "bold green" if score.value == best else "")
-    if not (math.isfinite(score.low) and math.isfinite(score.high)):
-        return cell
-    if not is_narrow:
-        return cell.append(f" [{score.low:.3f}, {score.high:.3f}]")
-    return cell.append("\n" + _short(score.low) + "-" + _short(score.high), "dim")
-
-
-def _short(value: float) -> str:
-    text = f"{value:.2f}" if abs(value) < 10 else f"{value:.0f}"
-    return text.replace("0.", ".", 1) if abs(value) < 1 else text
 
 
 def _text(text: str, style: str = "") -> Text:

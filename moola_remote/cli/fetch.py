@@ -1,4 +1,4 @@
-"""``fetch`` and ``compare``: bring results home, verified, and look at them."""
+"""``fetch``: bring results home, verified."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from moola_remote.cli.names import fetched_ids
 from moola_remote.cli.options import run_argument
 from moola_remote.session import Session
 
@@ -29,7 +28,7 @@ def fetch(session: Session, what: What, run_id: str | None, is_watching: bool) -
     """Fetch a run's files into results/RUN, verified against the pod's manifest.
 
     RUN is a run's id or the beginning of one; the latest by default. An interrupted fetch
-    goes on where it stopped.
+    goes on where it stopped. With the results comes report.html, a page to look at them.
 
     \b
     Example:
@@ -58,24 +57,7 @@ def fetch(session: Session, what: What, run_id: str | None, is_watching: bool) -
             what=what,
             progress=partial(progression.update, what),
         )
-    print_fetched(session, fetched)
+    print_fetched(session, fetched, has_page=what != "checkpoints")
 
 
-@click.command()
-@click.argument("run_ids", metavar="[RUN ...]", nargs=-1, shell_complete=fetched_ids)
-@click.pass_obj
-def compare(session: Session, run_ids: tuple[str, ...]) -> None:
-    """Print a scoreboard of fetched runs; the latest two by default.
-
-    \b
-    Example:
-      moola-remote compare 20261122-1530 20261122-1541
-    """
-    from moola_remote.cli.output import print_scoreboard
-    from moola_remote.results import choose, load
-
-    chosen = choose(session.project.results_folder, run_ids)
-    print_scoreboard(session, {path.name: load(path) for path in chosen})
-
-
-COMMANDS = [fetch, compare]
+COMMANDS = [fetch]

@@ -29,16 +29,17 @@ from moola_remote import deploy
 from moola_remote.bridge import local_version
 from moola_remote.datasets import contents_of
 from moola_remote.deploy import Deployed, Plan
+from moola_remote.errors import ConfigError
 from moola_remote.listing import ORDINARY
 from moola_remote.panels import duration
 from moola_remote.rsync import known_holes
 from moola_remote.session import Session
-from moola_remote.tables import Columns, Mark, Row, component_table, runs_table, scoreboard, show
+from moola_remote.tables import Columns, Mark, Row, component_table, runs_table, show
 
 if TYPE_CHECKING:
-    from moola_remote.events import Result
     from moola_remote.fetch import Fetched
     from moola_remote.providers.runpod.account import PodCost
+    from moola_remote.report.comparison import Comparison
     from moola_remote.runcosts import RunCost
     from moola_remote.runs import RunState
     from moola_remote.snapshot import Tree
@@ -223,26 +224,44 @@ def print_runs(session: Session, states: Sequence[RunState]) -> None:
         click.echo("no runs on this pod yet; next: moola-remote train", err=True)
 
 
-def print_fetched(session: Session, fetched: Fetched) -> None:
-    """Where the files are."""
+def print_fetched(session: Session, fetched: Fetched, *, has_page: bool = True) -> None:
+    """Where the files are, and the page that shows them, which is made now."""
+    page = _page(fetched.folder) if has_page else None
     if session.as_json:
-        told = {"run_id": fetched.run_id, "folder": str(fetched.folder), "files": fetched.files}
-        session.answer({**told, "bytes": fetched.bytes, "already_there": fetched.already_there})
+        told: dict[str, object] = {"run_id": fetched.run_id, "folder": str(fetched.folder)}
+        told |= {"files": fetched.files, "bytes": fetched.bytes}
+        told |= {"already_there": fetched.already_there, "report": str(page) if page else None}
+        session.answer(told)
         return
     came = f"{fetched.files} files, {amount(fetched.bytes)}" if fetched.files else "nothing new"
     click.echo(f"verified: {came}, {fetched.already_there} there already", err=True)
     click.echo(str(fetched.folder))
+    if page:
+        click.echo(str(page))
     for picture in sorted(fetched.folder.glob("artifacts/*.png")):
         click.echo(str(picture))
 
 
-def print_scoreboard(session: Session, results: dict[str, Result]) -> None:
+def _page(folder: Path) -> Path | None:
+    """The run's page; what came is complete without it, so a fault is told and no more."""
+    from moola_remote.report.run_page import write_report
+
+    try:
+        return write_report(folder)
+    except ConfigError as err:
+        click.echo(f"note: no report, {err}", err=True)
+        return None
+
+
+def print_comparison(session: Session, compared: Comparison) -> None:
     """Runs beside each other."""
+    from moola_remote.report.terminal import ComparisonText, as_json
+
     if session.as_json:
-        for run_id, result in results.items():
-            session.answer({"run_id": run_id, **result.model_dump(mode="json")})
+        for fields in as_json(compared):
+            session.answer(dict(fields))
         return
-    show(scoreboard(results))
+    show(ComparisonText(compared))
 
 
 def print_costs(pods: Sequence[PodCost], runs: Sequence[RunCost], days: int) -> None:

@@ -9,7 +9,18 @@ from typing import Any
 import click
 
 from moola_remote import __version__
-from moola_remote.cli import clean, completion, deploy, doctor, fetch, money, pods, runs, train
+from moola_remote.cli import (
+    clean,
+    completion,
+    deploy,
+    doctor,
+    fetch,
+    money,
+    pods,
+    report,
+    runs,
+    train,
+)
 from moola_remote.cli.names import pod_names
 from moola_remote.errors import BROKEN_PIPE, USAGE
 from moola_remote.session import Session
@@ -82,6 +93,6 @@ def _log_to_stderr() -> None:
     ours.setLevel(logging.INFO)
 
 
-for module in (deploy, train, runs, fetch, pods, clean, money, doctor, completion):
+for module in (deploy, train, runs, fetch, report, pods, clean, money, doctor, completion):
     for command in module.COMMANDS:
         program.add_command(command)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 
@@ -28,11 +29,15 @@ def test_deploy_train_fetch_and_compare(project: Project) -> None:
     assert trained.stdout.splitlines() == ["recipe calm, data 1", "epoch 1/2", "epoch 2/2"]
     assert "moola-remote fetch results" in trained.stderr
 
-    folder, picture = project.ok("fetch", "results").splitlines()
+    folder, page, picture = project.ok("fetch", "results").splitlines()
+    assert Path(page) == Path(folder) / "report.html"
     assert Path(picture) == Path(folder) / "artifacts" / "loss_curves.png"
     assert_is_as_the_manifest_says(Path(folder))
     assert json.loads(Path(folder, "spec.json").read_text())["source"]["dirty"] is False
-    assert Path(folder).name in project.ok("compare")
+    assert Path(folder).name in project.ok("compare", "--html", "compare.html")
+    assert project.ok("report", "--out", "run.html") == "run.html\n"
+    for page in ("compare.html", "run.html"):
+        assert Path(folder).name in (project.folder / page).read_text()
 
 
 def assert_is_as_the_manifest_says(folder: Path) -> None:
@@ -44,7 +49,7 @@ def assert_is_as_the_manifest_says(folder: Path) -> None:
     there = {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in folder.rglob("*")
-        if path.is_file() and path.name != "manifest.json"
+        if path.is_file() and path.name not in ("manifest.json", "state.json", "report.html")
     }
     assert there == listed
     assert {"log", "events.jsonl", "config.yaml", "result.json", "spec.json"} < set(there)
@@ -103,7 +108,8 @@ def test_what_is_no_ordinary_absence_is_told(local_project: Project) -> None:
         ("doctor", "ok", True),
         ("deploy", "code", {"mark": "same"}),
         ("fetch results", "files", 0),
-        ("compare", "recipe", "calm"),
+        ("compare", "differences", {}),
+        ("report", "report", ANY),
         ("cancel", "killed", 0),
     ],
 )

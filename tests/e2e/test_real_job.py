@@ -49,7 +49,7 @@ def test_the_seed_recipe_is_trained_fetched_and_compared(jade: Project) -> None:
     artifacts = {path.name for path in (folder / "artifacts").iterdir()}
     assert artifacts >= {"model.safetensors", "model.json", "metrics.json", *pictures}
     assert {path.name for path in folder.iterdir()} >= {"config.yaml", "events.jsonl", "log"}
-    assert "largest_bar" in jade.ok("compare")
+    assert "largest bar" in jade.ok("compare")
     assert_replays_are_equal(jade, folder)
 
 

@@ -25,7 +25,7 @@ FILES = {
 
 
 def content_of(folder: Path) -> dict[str, bytes]:
-    """The files below a folder, less the manifest."""
+    """The files below a folder, less what the fetch itself writes."""
     files = (path for path in folder.rglob("*") if path.is_file())
     found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
     for ours in ("manifest.json", "state.json"):

@@ -1,0 +1,1 @@
+"""Fetched runs to look at: one self-contained HTML file a run, and runs side by side."""

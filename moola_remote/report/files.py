@@ -1,0 +1,211 @@
+"""What a fetched run's folder says, read with limits: whatever can't be read becomes a note.
+
+Nothing but the folder is looked at: no pod, no data, no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+
+from pydantic import Field, ValidationError
+
+from moola_remote.errors import ConfigError
+from moola_remote.events import (
+    EventReader,
+    Name,
+    Remote,
+    Result,
+    TelemetryEvent,
+    load_result,
+)
+from moola_remote.layout import RunFolder
+from moola_remote.record import Spec
+from moola_remote.report.windows import Window, read_windows
+from moola_remote.runs import RunState
+from moola_remote.runview import RunView
+from moola_remote.screen import safe
+
+MAX_SMALL_BYTES = 4 * 2**20
+MAX_CONFIG_KEYS = 400
+MAX_TELEMETRY = 200_000
+MAX_TYPES = 16
+SIDES = ("validation", "test")
+
+_Model = TypeVar("_Model", bound=Remote)
+_Value = TypeVar("_Value")
+
+
+class ModelFile(Remote):
+    """``artifacts/model.json``: what the indices of types mean."""
+
+    types: list[Name] = Field(default=[], max_length=MAX_TYPES)
+
+
+@dataclass
+class RunFiles:
+    """One fetched run.
+
+    Attributes:
+        view: its events, told as the dashboard would.
+        config: ``config.yaml``, a dotted key a value.
+        notes: what of it could not be read.
+    """
+
+    folder: Path
+    view: RunView
+    result: Result | None = None
+    state: RunState | None = None
+    spec: Spec | None = None
+    types: list[str] = field(default_factory=list)
+    config: dict[str, str] = field(default_factory=dict)
+    windows: list[Window] = field(default_factory=list)
+    telemetry: list[TelemetryEvent] = field(default_factory=list)
+    training_began: float | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def run_id(self) -> str:
+        """The run's name, safe to show."""
+        return self.view.run_id
+
+    @property
+    def sides(self) -> list[str]:
+        """The splits that were judged, in the order of a scoreboard."""
+        known = {window.side for window in self.windows}
+        return [side for side in SIDES if side in known]
+
+    @property
+    def judged_side(self) -> str:
+        """The split that the rules were scored on: test where there is one."""
+        return "test" if self.result and self.result.scores.test else "validation"
+
+    @property
+    def num_types(self) -> int:
+        """How many types there are, named or not."""
+        said = (len(window.type_probs or ()) for window in self.windows)
+        true = (window.true_type + 1 for window in self.windows if window.true_type is not None)
+        return max(len(self.types), *said, *true, 0)
+
+    def of_side(self, side: str) -> list[Window]:
+        """The windows of one split."""
+        return [window for window in self.windows if window.side == side]
+
+
+def read_run(folder: Path) -> RunFiles:
+    """Everything that the folder of one fetched run holds.
+
+    Raises:
+        ConfigError: it holds nothing of a run.
+    """
+    names = RunFolder(PurePosixPath())
+    if not any((folder / name).is_file() for name in (names.spec, names.events, names.result)):
+        raise ConfigError(
+            f"{safe(str(folder))}: expected a fetched run, found none of its files",
+            "moola-remote fetch results",
+        )
+    run = RunFiles(folder, RunView(pod="", run_id=folder.name))
+    run.result = _read(run, names.result, load_result)
+    run.spec = _read(run, names.spec, _reader(Spec))
+    run.state = _read(run, names.state, _reader(RunState))
+    model = _read(run, names.artifacts / "model.json", _reader(ModelFile))
+    run.types = model.types if model else []
+    run.config = _read(run, PurePosixPath("config.yaml"), _read_config) or {}
+    run.windows = _read(run, names.artifacts / "predictions.parquet", read_windows) or []
+    _read(run, names.events, lambda path: _read_events(run, path))
+    return run
+
+
+def _read(run: RunFiles, name: PurePosixPath, read: Callable[[Path], _Value]) -> _Value | None:
+    """What `read` makes of a file of the run; None where it is missing, or broken, which is noted.
+
+    A link may lead anywhere, so it counts as missing.
+    """
+    path = run.folder / name
+    if path.is_symlink() or not path.is_file():
+        return None
+    try:
+        return read(path)
+    except ConfigError as err:
+        run.notes.append(f"not shown, {err.message.replace(f'{safe(str(run.folder))}/', '')}")
+        return None
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_SMALL_BYTES + 1)
+    except OSError as err:
+        raise ConfigError(f"{safe(str(path))}: can't be read, {err.strerror}") from err
+    if len(data) > MAX_SMALL_BYTES:
+        raise ConfigError(f"{safe(str(path))}: expected at most {MAX_SMALL_BYTES} bytes, got more")
+    return data
+
+
+def _reader(model: type[_Model]) -> Callable[[Path], _Model]:
+    def read(path: Path) -> _Model:
+        try:
+            return model.model_validate_json(_content(path))
+        except ValidationError as err:
+            first = err.errors(include_url=False, include_context=False)[0]
+            key = safe(".".join(map(str, first["loc"])), 60) or "the file"
+            raise ConfigError(f"{safe(str(path))}: {key}: {first['msg'].lower()}") from err
+
+    return read
+
+
+def _read_config(path: Path) -> dict[str, str]:
+    import yaml
+
+    try:
+        table = yaml.safe_load(_content(path))
+    except (yaml.YAMLError, ValueError, RecursionError) as err:
+        raise ConfigError(f"{safe(str(path))}: not YAML") from err
+    flat: dict[str, str] = {}
+    for key, value in _flatten("", table):
+        if len(flat) == MAX_CONFIG_KEYS:
+            break
+        flat[key] = value
+    return flat
+
+
+def _flatten(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
+    """A dotted key and its value as text for each leaf; lists of plain values are leaves."""
+    if isinstance(value, dict) and prefix.count(".") < 8:
+        for key, item in value.items():
+            yield from _flatten(f"{prefix}{safe(str(key), 60)}.", item)
+    elif prefix:
+        yield prefix[:-1], _leaf(value)
+
+
+def _leaf(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(_leaf(item) if _is_plain(item) else "…" for item in value[:64])
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return safe(str(value), 200) if _is_plain(value) else "…"
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str | int | float | bool) or value is None
+
+
+def _read_events(run: RunFiles, path: Path) -> None:
+    reader = EventReader()
+    try:
+        with path.open("rb") as file:
+            while part := file.read(1 << 20):
+                for event in reader.feed(part):
+                    run.view.take_event(event)
+                    if event.kind == "run" and run.training_began is None:
+                        run.training_began = event.t
+                    if isinstance(event, TelemetryEvent) and len(run.telemetry) < MAX_TELEMETRY:
+                        run.telemetry.append(event)
+    except OSError as err:
+        raise ConfigError(f"{safe(str(path))}: can't be read, {err.strerror}") from err
+    if reader.num_refused:
+        run.notes.append(f"events.jsonl: {reader.num_refused} lines are no events")

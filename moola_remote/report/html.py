@@ -1,0 +1,86 @@
+"""A page as one file: everything inline, nothing fetched, nothing run but our own scripts.
+
+The content-security policy names the hashes of the style and of each script, so a script that came
+in with a name or a log line does nothing even if the escaping failed.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from moola_remote import __version__
+from moola_remote.errors import ConfigError
+
+FOLDER = Path(__file__).with_name("page")
+SCRIPTS = ("echarts.min.js", "plots.js", "gallery.js", "page.js")
+MARK, MARK_WITHIN = b'<meta name="generator" content="moola-remote">', 4096
+# JSON inside of a script element: no character that could end it, or start a comment.
+_ESCAPES = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
+
+
+def render(template: str, data: Any, **names: Any) -> str:
+    """The page of a template of ours, with `data` for its scripts; what is no number is null."""
+    import jinja2
+    from pydantic_core import to_json
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style, scripts = _asset("style.css"), [_asset(name) for name in SCRIPTS]
+    told = to_json(data, inf_nan_mode="null").decode()
+    return environment.get_template(template).render(
+        policy=_policy(style, scripts),
+        style=style,
+        scripts=scripts,
+        data=told.translate(_ESCAPES),
+        version=__version__,
+        **names,
+    )
+
+
+def write(path: Path, page: str) -> None:
+    """Replace `path` by `page`, at once or not at all.
+
+    Raises:
+        ConfigError: it can't be written, or what lies there is no page of ours.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        if path.exists() and MARK not in path.read_bytes()[:MARK_WITHIN]:
+            raise ConfigError(
+                f"{path}: not a page of moola-remote, and is not replaced", "name another file"
+            )
+        try:
+            aside.write_text(page, encoding="utf-8")
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
+    except OSError as err:
+        raise ConfigError(f"{path}: can't be written, {err.strerror}") from err
+
+
+@cache
+def _asset(name: str) -> str:
+    return (FOLDER / name).read_text(encoding="utf-8")
+
+
+def _policy(style: str, scripts: list[str]) -> str:
+    allowed = " ".join(map(_hash, scripts))
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src {_hash(style)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return f"'sha256-{digest}'"

@@ -1,0 +1,130 @@
+"""Runs side by side: as text of any width, as JSON, as a page."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from moola_remote.errors import ConfigError
+from moola_remote.report.compare_page import page, write_comparison
+from moola_remote.report.comparison import Comparison, compare_runs
+from moola_remote.report.files import read_run
+from moola_remote.report.terminal import ComparisonText, as_json
+from tests.report.made import make_run, write
+
+FIRST, SECOND = "20260101-000000-jade-abcd", "20260101-010000-jade-ef01"
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    top = tmp_path_factory.mktemp("runs")
+    return [
+        make_run(top / FIRST, skill=0.4, model={"hidden_size": 96, "crf": False}),
+        make_run(top / SECOND, skill=0.9, model={"hidden_size": 48, "crf": False}),
+    ]
+
+
+@pytest.fixture(scope="module")
+def compared(folders: list[Path]) -> Comparison:
+    return compare_runs([read_run(folder) for folder in folders])
+
+
+def drawn(compared: Comparison, width: int) -> list[str]:
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None)
+    console.print(ComparisonText(compared))
+    return console.file.getvalue().splitlines()  # type: ignore[attr-defined, no-any-return]
+
+
+def test_only_what_differs_is_shown_and_the_rest_named(compared: Comparison) -> None:
+    assert [(one.name, one.values) for one in compared.differences] == [
+        ("model.hidden_size", ["96", "48"])
+    ]
+    assert compared.same == ["code", "data", "machine"]
+
+
+def test_a_lead_is_paired_and_flipped_windows_are_counted(compared: Comparison) -> None:
+    (rival,) = compared.splits["validation"].rivals
+    assert rival.lead is not None
+    assert (rival.lead.num_windows, rival.lead.num_groups) == (30, 15)
+    won = [one for one, other in rival.flipped if other.is_hit and not one.is_hit]
+    assert len(won) == rival.num_won > len(rival.flipped) - rival.num_won
+    assert rival.lead.leads["iou50"].value == pytest.approx(
+        (2 * rival.num_won - len(rival.flipped)) / 30
+    )
+
+
+def test_in_a_pipe_it_is_eighty_columns_wide_with_every_score(compared: Comparison) -> None:
+    lines = ComparisonText(compared).plain().splitlines()
+    assert max(map(len, lines)) <= 80
+    text = "\n".join(lines)
+    for words in (
+        *(f"A  {FIRST}", f"B  {SECOND}", "model.hidden_size  96  48", "the same: code, data"),
+        *("validation, 95% intervals\nB - A paired on 30 windows of 15 spans", "rules on"),
+        *("largest bar", "loss on validation, one scale", "flipped at IoU 0.5: B won"),
+    ):
+        assert words in text, words
+    rows = {line.split("  ")[0] for line in lines}
+    assert {"F1", "IoU≥.5", "type F1", "centre", "AP", "Hit±3"} <= rows
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_a_terminal_of_any_width_shows_every_column(compared: Comparison, width: int) -> None:
+    lines = drawn(compared, width)
+    assert max(map(len, lines)) <= width
+    text = "\n".join(lines)
+    for words in ("A", "B", "B - A", "largest bar", "local segment", "IoU A", "lowest at"):
+        assert words in text, words
+
+
+def test_several_runs_are_each_measured_against_the_first(folders: list[Path]) -> None:
+    compared = compare_runs([read_run(folder) for folder in [*folders, folders[0]]])
+    text = ComparisonText(compared).plain()
+    assert max(map(len, text.splitlines())) <= 80
+    assert "B - A" in text
+    assert "C - A" in text
+    assert "C won 0, lost 0" in text
+
+
+def test_runs_that_share_no_window_say_so(folders: list[Path], tmp_path: Path) -> None:
+    other = make_run(tmp_path / "other", side="test")
+    compared = compare_runs([read_run(folders[0]), read_run(other)])
+    assert "B shares no window with A" in ComparisonText(compared).plain()
+    assert "B shares no window with A" in page(compared)
+
+
+def test_a_single_run_has_no_rival(folders: list[Path]) -> None:
+    text = ComparisonText(compare_runs([read_run(folders[0])])).plain()
+    assert "what differs" not in text
+    assert "0.400 [.32 .48]" in text
+
+
+def test_more_runs_than_letters_are_refused(folders: list[Path]) -> None:
+    with pytest.raises(ConfigError, match="27 runs, expected at most 26"):
+        compare_runs([read_run(folders[0])] * 27)
+
+
+def test_json_has_a_line_a_run_and_one_of_what_is_between(compared: Comparison) -> None:
+    *runs, between = (json.loads(json.dumps(line)) for line in as_json(compared))
+    assert [run["run_id"] for run in runs] == [FIRST, SECOND]
+    assert between["differences"] == {"model.hidden_size": ["96", "48"]}
+    assert between["leads"]["validation"]["B"]["windows"] == 30
+
+
+def test_the_page_shows_the_same(compared: Comparison, tmp_path: Path) -> None:
+    write_comparison(compared, tmp_path / "compare.html")
+    text = (tmp_path / "compare.html").read_text()
+    assert "Windows that flipped, A and B" in text
+    assert "model.hidden_size" in text
+    assert len(text.encode()) < 6_000_000
+
+
+def test_a_hostile_setting_is_text(folders: list[Path], tmp_path: Path) -> None:
+    other = make_run(tmp_path / "other", note="<script>alert(1)</script>\x1b[31m")
+    write(other / "config.yaml", {"note": "<script>alert(1)</script>\x1b[31m"})
+    compared = compare_runs([read_run(folders[0]), read_run(other)])
+    assert "<script>alert" not in page(compared)
+    assert "\x1b" not in ComparisonText(compared).plain()

@@ -1,0 +1,91 @@
+"""The laptop's scores are the job's, and its paired leads those of an independent bootstrap."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from moola_core.decoding import Decoded, Predictions, log_odds
+from moola_core.metrics import Truth, ratios, window_sums
+from moola_core.spans import span_mask
+from moola_remote.report.scores import lead, pair, scores_of
+from moola_remote.report.windows import Window, read_windows
+from tests.report.made import make_run
+
+
+@pytest.fixture(scope="module")
+def windows(tmp_path_factory: pytest.TempPathFactory) -> list[Window]:
+    folder = make_run(tmp_path_factory.mktemp("runs") / "run", num_windows=60)
+    return read_windows(folder / "artifacts" / "predictions.parquet")
+
+
+def of_the_core(windows: list[Window]) -> dict[str, float]:
+    """The same windows scored by `moola_core.metrics`."""
+    found = np.array([[window.start, window.stop] for window in windows])
+    true = np.array([[window.true_start, window.true_stop] for window in windows])
+    probs = np.array([window.span_probs for window in windows])
+    types = np.array([window.type_probs for window in windows])
+    nothing = np.zeros_like(probs)
+    predictions = Predictions(log_odds(probs), nothing, nothing, types)
+    kinds = np.array([window.true_type for window in windows])
+    truth = Truth(true, kinds, np.arange(len(windows)))
+    decoded = Decoded(found, np.ones(len(windows)), span_mask(found))
+    sums = window_sums(decoded, predictions, truth)
+    values = ratios({name: part.sum(axis=0) for name, part in sums.items()})
+    return {name: float(value) for name, value in values.items()}
+
+
+def test_every_score_is_that_of_the_job(windows: list[Window]) -> None:
+    ours, theirs = scores_of(windows, 2), of_the_core(windows)
+    assert set(ours) == set(theirs)
+    # Logits on the core's side hold a probability to within 1e-6 of 0 and 1.
+    assert ours == pytest.approx(theirs, abs=1e-7)
+
+
+def test_windows_that_were_not_found_are_misses(windows: list[Window]) -> None:
+    empty = [
+        Window(**{**vars(one), "start": 0, "stop": 0, "said_bars": 0, "hit_bars": 0})
+        for one in windows
+    ]
+    ours = scores_of(empty, 2)
+    assert (ours["f1"], ours["iou"], ours["hit3"]) == (0.0, 0.0, 0.0)
+    assert math.isnan(ours["center_mae"])
+
+
+def test_pairs_are_the_windows_of_both_with_one_truth(windows: list[Window]) -> None:
+    moved = Window(**{**vars(windows[0]), "true_start": windows[0].true_start - 1})
+    other_side = Window(**{**vars(windows[1]), "side": "test"})
+    pairs = pair(windows, [moved, other_side, *windows[2:]])
+    assert [one.window_id for one, _ in pairs] == [window.window_id for window in windows[2:]]
+
+
+def test_a_lead_has_the_difference_and_a_paired_interval(tmp_path: Path) -> None:
+    folders = [make_run(tmp_path / f"run{skill}", skill=skill) for skill in (0.3, 0.9)]
+    first, second = (read_windows(f / "artifacts" / "predictions.parquet") for f in folders)
+    found = lead(pair(first, second), 2)
+    assert (found.num_windows, found.num_groups) == (30, 15)
+    for name, score in found.leads.items():
+        difference = scores_of(second, 2)[name] - scores_of(first, 2)[name]
+        assert score.value == pytest.approx(difference)
+        assert score.low <= score.high
+    # Of the mean over windows, numpy knows the answer without our sums.
+    gains = np.array([b.iou - a.iou for a, b in zip(first, second, strict=True)])
+    by_group = gains.reshape(15, 2).mean(axis=1)
+    rng = np.random.default_rng(1)
+    means = by_group[rng.integers(0, 15, (4000, 15))].mean(axis=1)
+    assert found.leads["iou"].low == pytest.approx(np.quantile(means, 0.025), abs=0.02)
+    assert found.leads["iou"].high == pytest.approx(np.quantile(means, 0.975), abs=0.02)
+
+
+def test_a_run_leads_itself_by_nothing(windows: list[Window]) -> None:
+    found = lead(pair(windows, windows), 2)
+    assert {(one.value, one.low, one.high) for one in found.leads.values()} == {(0.0, 0.0, 0.0)}
+
+
+def test_few_spans_make_no_interval(windows: list[Window]) -> None:
+    found = lead(pair(windows[:8], windows[:8]), 2)
+    assert found.num_groups == 4
+    assert math.isnan(found.leads["f1"].low)
