@@ -91,6 +91,7 @@ CANCEL_PATIENCE_S = 30.0
 LAST_LINES = 25
 LIMIT_REACHED = "its limit was reached"
 RESERVE_BYTES = 1 << 16
+ROOM_BYTES = 1 << 24
 BLOCK = 1 << 18
 # A line or two is the rule, and to make room for a large block costs more than to fill it.
 FIRST_BLOCK = 1 << 13
@@ -1508,22 +1509,25 @@ def environment(pod: Pod, digest: str, python: str, requirements: str) -> Json:
     folder, marker = pod.root / "env" / digest, pod.root / "env" / f"{digest}.json"
     with locked(pod.root / "env" / f".{digest}.lock"):
         base = ask_python(python, DESCRIBE_BASE)
-        known = read_json(marker)
-        if known and known.get("base") == base and (folder / "bin" / "python").exists():
+        known = read_json(marker) or {}
+        gpus = [row[0] for row in gpu_rows("name")]
+        is_there = known.get("base") == base and (folder / "bin" / "python").exists()
+        if is_there and known.get("gpus") == gpus:
             return {**known["answer"], "created": False}
-        with contextlib.suppress(FileNotFoundError):
-            marker.unlink()
-        shutil.rmtree(folder, ignore_errors=True)
-        make_environment(folder, python, base)
-        fill_environment(pod, folder, requirements)
-        say("looking at what is there")
+        if not is_there:
+            with contextlib.suppress(FileNotFoundError):
+                marker.unlink()
+            shutil.rmtree(folder, ignore_errors=True)
+            make_environment(folder, python, base)
+            fill_environment(pod, folder, requirements)
+        say("looking at what is there")  # torch tells of the GPUs, and a volume may change its host
         answer = {
             "python": base["version"],
             **ask_python(str(folder / "bin" / "python"), DESCRIBE_ENVIRONMENT),
         }
         stored = {"schema": SCHEMA, "digest": digest, "base": base, "requirements": requirements}
-        write_json(marker, {**stored, "made_at": time.time(), "answer": answer})
-    return {**answer, "created": True}
+        write_json(marker, {**stored, "gpus": gpus, "made_at": time.time(), "answer": answer})
+    return {**answer, "created": not is_there}
 
 
 def make_environment(folder: Path, python: str, base: Json) -> None:
@@ -1763,12 +1767,46 @@ def probe(pod: Pod) -> Json:
         "ram_total": memory()[1],
         "disk_free": disk_free(pod.root),
         "rsync": rsync_version(),
+        "cuda_driver": cuda_of_driver(),
+        "has_venv": has_module("venv"),
+        "write_error": write_error(pod.root),
         "platform": platform.platform(),
         "hostname": platform.node(),
         "now": time.time(),
         "trees": {kind: complete(pod.root / kind) for kind in ("code", "data")},
         "environments": complete(pod.root / "env"),
     }
+
+
+def cuda_of_driver() -> Optional[str]:
+    """The newest CUDA that the driver knows; None without a driver."""
+    if shutil.which("nvidia-smi") is None:
+        return None
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(["nvidia-smi"], capture_output=True, timeout=20, check=False)
+        found = re.search(rb"CUDA Version: *([0-9]+\.[0-9]+)", done.stdout)
+        return found.group(1).decode() if found else None
+    return None
+
+
+def has_module(name: str) -> bool:
+    import importlib.util
+
+    return importlib.util.find_spec(name) is not None
+
+
+def write_error(folder: Path) -> Optional[str]:
+    """Why not even a little can be written: a quota shows in no number of the file system."""
+    path = folder / f".room-{os.getpid()}"
+    try:
+        with path.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, ROOM_BYTES)
+    except OSError as err:
+        return os.strerror(err.errno or errno.EIO)
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink()
+    return None
 
 
 def rsync_version() -> Optional[str]:

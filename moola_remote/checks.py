@@ -111,14 +111,13 @@ def _connection(session: Session) -> str:
 
 
 def _agent(session: Session) -> str:
-    from moola_remote.deploy import no_rsync
     from moola_remote.facts import probe
+    from moola_remote.preflight import check_pod
     from moola_remote.rsync import known_holes
 
     facts = probe(session.agent)
-    if not facts.rsync:
-        raise no_rsync(session)
-    rsync = known_holes(facts.rsync) or f"rsync {facts.rsync}"
+    check_pod(session.pod.name, facts)
+    rsync = known_holes(facts.rsync or "") or f"rsync {facts.rsync}"
     free = (facts.disk_free or 0) / 1e9
     return f"Python {facts.python}, {free:.0f} GB of disk free, {rsync}"
 

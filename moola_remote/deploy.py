@@ -11,8 +11,9 @@ from typing import Any, Protocol
 
 from moola_remote import snapshot
 from moola_remote.config import Project
-from moola_remote.errors import ConfigError, UnreachableError
+from moola_remote.errors import ConfigError
 from moola_remote.facts import Environment, Facts, probe, read_answer_as
+from moola_remote.preflight import check_gpu, check_pod
 from moola_remote.session import Session
 
 
@@ -63,13 +64,6 @@ class Deployed:
     def gpu(self) -> str:
         """The pod's first GPU in words, or empty."""
         return gpu_name(self.facts)
-
-
-def no_rsync(session: Session) -> UnreachableError:
-    """What is said of a pod without rsync."""
-    return UnreachableError(
-        f"pod {session.pod.name}: no rsync on the pod", "there: apt-get install rsync"
-    )
 
 
 def environment_digest(plan: Plan, facts: Facts) -> str:
@@ -184,10 +178,11 @@ def deploy(session: Session, plan: Plan, watcher: Watcher) -> Deployed:
     """
     watcher.step("asking the pod what it has")
     facts = probe(session.agent)
-    if not facts.rsync:
-        raise no_rsync(session)
-    sent = {}
     trees: dict[snapshot.Kind, snapshot.Tree | None] = {"code": plan.code, "data": plan.data}
+    there = {*facts.trees.code, *facts.trees.data}
+    to_send = sum(tree.size for tree in trees.values() if tree and tree.digest not in there)
+    check_pod(session.pod.name, facts, to_send)
+    sent = {}
     for kind, tree in trees.items():
         if tree is not None:
             watcher.step(f"sending what is new of the {kind}, and having it verified")
@@ -199,4 +194,5 @@ def deploy(session: Session, plan: Plan, watcher: Watcher) -> Deployed:
         environment_digest(plan, facts), plan.requirements, say=watcher.say
     )
     environment = read_answer_as(Environment, answer, "environment")
+    check_gpu(session.pod.name, facts, environment.torch)
     return Deployed(plan, facts, environment, sent)

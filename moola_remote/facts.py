@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 from pydantic import BeforeValidator, Field, ValidationError
 
 from moola_remote.errors import TransferError
-from moola_remote.events import MAX_ENTRIES, Count, Name, Remote
+from moola_remote.events import MAX_ENTRIES, Count, Name, Remote, Text
 from moola_remote.screen import safe
 
 if TYPE_CHECKING:
@@ -49,6 +49,9 @@ class Facts(Remote):
     cpus: Count = 0
     disk_free: Count | None = None
     rsync: Name | None = None
+    cuda_driver: Name | None = None
+    has_venv: bool = True
+    write_error: Text | None = None
     trees: Trees = Trees()
 
 
