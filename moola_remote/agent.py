@@ -450,11 +450,11 @@ class Run:
         return read_json(self.path / ".job.json")
 
     def write(self, name: str, value: Any, *, sync: bool = True) -> bytes:
-        """Replace a file of ours; a full disk costs the reserve first."""
+        """Replace a file of ours; a full disk costs the reserve first, but not for a heartbeat."""
         try:
             return write_json(self.path / name, value, sync=sync)
         except OSError as err:
-            if err.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if err.errno not in (errno.ENOSPC, errno.EDQUOT) or not sync:
                 raise
             with contextlib.suppress(FileNotFoundError):
                 (self.path / ".reserve").unlink()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from moola_remote import agent
 from tests.remote.pods import AgentPod, wait_until
 
 FILLS_THE_DISK = 'cat /dev/zero >"$MOOLA_RUN_DIR/big" 2>/dev/null; '
@@ -60,3 +61,17 @@ def test_a_start_on_a_full_disk_is_refused_and_can_be_tried_again(small_pod: Age
     filler.unlink()
     assert small_pod.ask("start", stdin=spec)["started"]
     assert small_pod.wait("test-full")["state"] == "SUCCEEDED"
+
+
+def test_a_heartbeat_does_not_cost_what_is_reserved_for_the_end(small_pod: AgentPod) -> None:
+    run = agent.Run(small_pod.root / "runs" / "test")
+    run.path.mkdir(parents=True)
+    reserve = run.path / ".reserve"
+    reserve.write_bytes(bytes(agent.RESERVE_BYTES))
+    subprocess.run(["cp", "/dev/zero", str(run.path / "big")], capture_output=True, check=False)
+    with pytest.raises(OSError, match="No space left"):
+        run.write("state.json", {"state": "RUNNING"}, sync=False)
+    assert reserve.exists()
+    run.write("state.json", {"state": "FAILED"})
+    assert not reserve.exists()
+    assert run.state()["state"] == "FAILED"
