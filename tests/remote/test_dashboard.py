@@ -33,6 +33,7 @@ from moola_remote.runs import RunState
 from moola_remote.runview import RunView
 from moola_remote.screen import safe_lines
 from tests.golden import kept
+from tests.remote.test_screen import LOGS, acts_of
 
 GOLDEN = Path(__file__).parent / "golden"
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "dashboard.py"
@@ -92,6 +93,19 @@ def test_a_screen_of_any_size_fits(width: int, height: int, num_epochs: int, noi
     lines = text.split("\n", allow_blank=True)
     assert len(lines) <= height
     assert all(line.cell_len <= width for line in lines)
+
+
+@settings(deadline=None, max_examples=60)
+@given(LOGS)
+def test_a_hostile_pod_can_only_have_the_dashboard_draw(noise: bytes) -> None:
+    text = noise.decode("utf-8", "surrogateescape")
+    view = RunView("pod", text, gpu=text)
+    view.take_state(state(reason=text, last_lines=[text]), NOW)
+    view.take_log(noise)
+    console = Console(width=80, height=24, file=io.StringIO(), force_terminal=True)
+    console.print(panels.draw(view, width=80, height=24, now=NOW), no_wrap=True, overflow="crop")
+    assert isinstance(console.file, io.StringIO)
+    assert acts_of(console.file.getvalue()) <= {"draw", "linefeed", "select_graphic_rendition"}
 
 
 def test_a_run_without_epochs_shows_its_log() -> None:

@@ -7,8 +7,10 @@ import resource
 import subprocess
 import sys
 import unicodedata
+from collections.abc import Callable
 from itertools import pairwise
 
+import pyte
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,6 +41,65 @@ def is_safe(text: str) -> bool:
 @given(LOGS)
 def test_no_character_that_acts_on_a_terminal_comes_out(data: bytes) -> None:
     assert all(is_safe(line) for line in shown(data))
+
+
+class Witness:
+    """A terminal emulator's screen that only notes what it is told to do."""
+
+    def __init__(self) -> None:
+        self.acts: set[str] = set()
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_, **__: self.acts.add(name)
+
+
+def acts_of(text: str) -> set[str]:
+    witness = Witness()
+    pyte.Stream(witness).feed(text)  # type: ignore[arg-type]
+    return witness.acts
+
+
+@given(LOGS)
+def test_a_terminal_is_told_to_draw_and_nothing_else(data: bytes) -> None:
+    lines = "".join(f"{line}\r\n" for line in shown(data))
+    assert acts_of(lines) <= {"draw", "tab", "carriage_return", "linefeed"}
+
+
+@given(LOGS)
+def test_on_a_terminal_each_line_has_its_row_in_plain_characters(data: bytes) -> None:
+    lines = shown(data)
+    terminal = pyte.Screen(columns=2000, lines=100)
+    pyte.Stream(terminal).feed("".join(f"{line}\r\n" for line in lines))
+    assert (terminal.cursor.x, terminal.cursor.y) == (0, len(lines))
+    assert (terminal.title, terminal.icon_name, terminal.margins) == ("", "", None)
+    plain = [terminal.default_char._replace(data="")]
+    cells = [cell._replace(data="") for row in terminal.buffer.values() for cell in row.values()]
+    assert cells == plain * len(cells)
+    for number, line in enumerate(lines):
+        row = "".join(terminal.buffer[number][column].data for column in range(len(line)))
+        assert row == line or not line.isascii() or "\t" in line
+
+
+@pytest.mark.parametrize(
+    ("log", "act"),
+    [
+        ("\x1b]0;evil\x07", "set_title"),
+        ("\x1b]1;evil\x1b\\", "set_icon_name"),
+        ("\x1b[31m", "select_graphic_rendition"),
+        ("\x9b31m", "select_graphic_rendition"),
+        ("\x1b[10;10H", "cursor_position"),
+        ("\x1b[2J", "erase_in_display"),
+        ("\x1b[1A", "cursor_up"),
+        ("\x1b[?1049h", "set_mode"),
+        ("\x1b[6n", "report_device_status"),
+        ("\x1bc", "reset"),
+        ("\x07", "bell"),
+        ("\x0b", "linefeed"),
+    ],
+)
+def test_what_a_log_could_do_to_a_terminal_is_kept_from_it(log: str, act: str) -> None:
+    assert act in acts_of(log)  # the witness is not blind
+    assert acts_of("\n".join(shown(f"a{log}b".encode()))) == {"draw"}
 
 
 @given(LOGS, st.lists(st.integers(0, 200), max_size=8))
