@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all their own set-up; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help install tools data demo test check format golden bench clean
+.PHONY: help install tools data demo test check format golden bench faults clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -46,6 +46,9 @@ golden: install  ## write the screens and pages that tests compare with anew; th
 
 bench: install  ## ratios in one run, against named alternatives
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+faults: install  ## the fault table of docs/results.md; fails if anything is lost
+	@$(BIN)/python -m tests.faults
 
 clean:  ## remove what was made here, not the results
 	@rm -rf .venv data/synthetic .pytest_cache .mypy_cache .ruff_cache

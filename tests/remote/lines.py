@@ -1,4 +1,4 @@
-"""A TCP line to a server that a test can cut, or make fall silent; an address that may move."""
+"""A TCP line to a server that a test can cut, reset or silence; an address that may move."""
 
 from __future__ import annotations
 
@@ -6,22 +6,32 @@ import contextlib
 import select
 import socket
 import socketserver
+import struct
 import threading
+from collections.abc import Iterator
+
+TICK_S = 0.02
 
 
 class Line:
-    """A TCP line to a server, which can be cut, or fall silent without a word.
+    """A TCP line to a server, which can be cut, be reset, or fall silent without a word.
 
     Attributes:
+        target: the server's port.
         silent_after: it falls silent by itself after so many bytes, both ways together.
+        resets: each new connection is reset after the next number of bytes from the server.
+        num_resets: how many were.
     """
 
     def __init__(self, port: int) -> None:
-        self._target = port
+        self.target = port
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._ends: list[socket.socket] = []
+        self._others: dict[socket.socket, socket.socket] = {}
+        self._budgets: dict[socket.socket, float] = {}  # of the server's end
         self._moved = 0
         self.silent_after: float = float("inf")
+        self.resets: Iterator[float] = iter(())
+        self.num_resets = 0
         self._silent = threading.Event()
         self._gone = threading.Event()
         self.port: int = self._listener.getsockname()[1]
@@ -31,39 +41,69 @@ class Line:
     def fall_silent(self) -> None:
         self._silent.set()
 
+    def speak(self) -> None:
+        """Carry on, with what has piled up meanwhile."""
+        self._silent.clear()
+
     def cut(self) -> None:
         self._gone.set()
         self._thread.join()
 
     def _run(self) -> None:
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(self._listener)
+        with self._listener:
             while not self._gone.is_set():
                 if self._silent.is_set():
-                    self._gone.wait()
-                    break
-                ready, _, _ = select.select([self._listener, *self._ends], [], [], 0.02)
-                if not all(map(self._move, ready)):
-                    break
-            for end in self._ends:
-                end.close()
+                    self._gone.wait(TICK_S)
+                    continue
+                ready, _, _ = select.select([self._listener, *self._others], [], [], TICK_S)
+                for end in ready:
+                    if end is self._listener:
+                        self._accept()
+                    elif end in self._others:  # it may have gone with another that was ready
+                        self._move(end)
+        for end in list(self._others):
+            end.close()
 
-    def _move(self, ready: socket.socket) -> bool:
-        if ready is self._listener:
-            near, _ = self._listener.accept()
-            far = socket.create_connection(("127.0.0.1", self._target))
-            self._ends += [near, far]
-            return True
-        other = self._ends[self._ends.index(ready) ^ 1]
+    def _accept(self) -> None:
+        near, _ = self._listener.accept()
+        try:
+            far = socket.create_connection(("127.0.0.1", self.target))
+        except OSError:  # nobody serves there now
+            near.close()
+            return
+        self._others.update({near: far, far: near})
+        self._budgets[far] = next(self.resets, float("inf"))
+
+    def _move(self, ready: socket.socket) -> None:
+        other = self._others[ready]
         try:
             data = ready.recv(1 << 16)
-            other.sendall(data)
+            left = self._budgets.get(ready, float("inf"))
+            other.sendall(data[: int(min(left, len(data)))])
         except OSError:
-            return False
+            data, left = b"", float("inf")
+        if not data:
+            self._close(ready, other)
+        elif len(data) >= left:
+            self.num_resets += 1
+            self._reset(ready, other)
+        elif ready in self._budgets:
+            self._budgets[ready] -= len(data)
         self._moved += len(data)
         if self._moved > self.silent_after:
             self.fall_silent()
-        return bool(data)
+
+    def _reset(self, *ends: socket.socket) -> None:
+        for end in ends:  # with no time to linger, closing sends RST
+            with contextlib.suppress(OSError):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._close(*ends)
+
+    def _close(self, *ends: socket.socket) -> None:
+        for end in ends:
+            self._others.pop(end, None)
+            self._budgets.pop(end, None)
+            end.close()
 
 
 class Address(socketserver.ThreadingTCPServer):
