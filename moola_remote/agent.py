@@ -703,7 +703,9 @@ def prepare(pod: Pod, run: Run, spec: Json) -> Launch:
         if not path.is_dir() or not (path.parent / f"{path.name}.json").is_file():
             raise AgentError("not_deployed", f"{kind} {path.name} is not on the pod; deploy it")
     env = {
-        key: value for key, value in os.environ.items() if not key.startswith(("SSH_", "MOOLA_"))
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("SSH_", "MOOLA_")) and key != "RUNPOD_API_KEY"
     }
     env.update(job_environment(pod, run), **(spec.get("env") or {}))
     env.update(read_json(run.path / Mask.FILE) or {})
@@ -1369,7 +1371,7 @@ def compare(tree: Path, files: Dict[str, Json]) -> Tuple[List[str], List[str]]:
 
 
 def entries(tree: Path, keep: Set[str]) -> Iterator[Tuple[str, Path]]:
-    """Listed files and links below a tree; the rest, special files too, goes."""
+    """Listed files, links and empty folders below a tree; the rest, special files too, goes."""
     folders = {parent for path in keep for parent in parents(path)}
     for folder, names, files in os.walk(tree, topdown=True):
         for name in list(names):
@@ -1378,6 +1380,8 @@ def entries(tree: Path, keep: Set[str]) -> Iterator[Tuple[str, Path]]:
             if path.is_symlink():
                 names.remove(name)
                 files.append(name)
+            elif relative in keep:
+                yield relative, path  # whatever is in it goes below
             elif relative not in folders:
                 names.remove(name)
                 shutil.rmtree(path)
@@ -1399,6 +1403,8 @@ def parents(path: str) -> Iterator[str]:
 def is_as_listed(tree: Path, path: Path, listed: Json) -> bool:
     mode = str(listed["mode"])
     found = path.lstat()
+    if mode == "040000":
+        return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
     if path.is_symlink():
         target = os.readlink(os.fsencode(path))  # noqa: PTH115 - as bytes, as it was hashed
         inside = os.path.normpath(os.path.join(os.fsencode(path.parent), target))  # noqa: PTH118

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from moola_remote.errors import ConfigError
 from moola_remote.hashing import sha256_of
-from moola_remote.snapshot import LINK, File, Part, Tree, digest_of
+from moola_remote.snapshot import FOLDER, LINK, File, Part, Tree, digest_of
 
 
 class Archive:
@@ -59,7 +59,7 @@ class Archive:
 
     def _keep_file(self, path: Path, file: File) -> None:
         kept = self._files / file.sha256
-        if kept.is_file():
+        if file.mode == FOLDER or kept.is_file():
             return
         target = file.mode == LINK and os.fsencode(os.readlink(path))  # noqa: PTH115 - untidied
         _write(kept, target or path.read_bytes())
@@ -89,6 +89,9 @@ class Archive:
         yield from files
 
     def _restore_file(self, file: File, path: Path) -> None:
+        if file.mode == FOLDER:
+            path.mkdir(parents=True)
+            return
         kept = self._files / file.sha256
         try:
             if sha256_of(kept) != (file.size, file.sha256):

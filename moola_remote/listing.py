@@ -1,7 +1,7 @@
 """Which files of a folder travel: git's own list, or what the ignore files leave.
 
 Secrets never do, nor links that leave the tree. What stays behind is counted by rule, so that
-nobody wonders on the pod where a file is. Empty directories stay too: git has no name for them.
+nobody wonders on the pod where a file is. An empty folder travels where a file in it would have.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 import stat
 import subprocess
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -53,7 +53,7 @@ PRIVATE_KEY = re.compile(rb"\s*-----BEGIN [A-Z ]*PRIVATE KEY")
 
 @dataclass(frozen=True)
 class Entry:
-    """A file or a link that travels: its path below the folder, POSIX, and its ``lstat``."""
+    """What travels, a file, a link or an empty folder: its path, POSIX, and its ``lstat``."""
 
     path: str
     status: os.stat_result
@@ -62,6 +62,16 @@ class Entry:
     def is_link(self) -> bool:
         """Whether it is a symbolic link."""
         return stat.S_ISLNK(self.status.st_mode)
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is an empty folder."""
+        return stat.S_ISDIR(self.status.st_mode)
+
+    @property
+    def size(self) -> int:
+        """Bytes of its content; of a link its target's."""
+        return 0 if self.is_folder else self.status.st_size
 
 
 @dataclass(frozen=True)
@@ -128,7 +138,7 @@ def list_tree(
     environments: dict[str, bool] = {}
     entries = []
     for name in sorted(set(names)):
-        path = _decoded(folder, name)
+        path = _decoded(folder, name).rstrip("/")
         try:
             status = os.lstat(folder / path)
         except FileNotFoundError:  # deleted, and git not told
@@ -146,8 +156,8 @@ def is_in_git(folder: Path) -> bool:
     return any((parent / ".git").exists() for parent in [folder, *folder.parents])
 
 
-def git(folder: Path, *args: str) -> bytes:
-    """What git prints.
+def git(folder: Path, *args: str, stdin: bytes = b"", fine: Collection[int] = (0,)) -> bytes:
+    """What git prints; `fine` are the exit codes that are no failure.
 
     Raises:
         ConfigError: git is missing, or refuses.
@@ -157,38 +167,72 @@ def git(folder: Path, *args: str) -> bytes:
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), *args],
+            input=stdin,
             capture_output=True,
             check=False,
             env={**environment, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"},
         )
     except FileNotFoundError as err:
         raise ConfigError("git: not found on this machine", "apt-get install git") from err
-    if done.returncode != 0:
+    if done.returncode not in fine:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["it says nothing"]
         raise ConfigError(f"{folder}: git {args[0]} failed, {safe(said[0], 300)}")
     return done.stdout
 
 
 def _git_list(folder: Path, prefix: bytes = b"") -> Iterator[bytes]:
-    """Tracked and untracked files, not the ignored ones; those of repositories inside too."""
+    """Tracked and untracked files, not the ignored ones; those of repositories inside too.
+
+    Git has no name for an empty folder: those that it would not ignore come with a slash behind.
+    """
+    yield from (prefix + name for name in _empty_in_git(folder))
     listed = git(folder, "ls-files", "-co", "--exclude-standard", "-z")
     for name in listed.split(b"\0"):
         inner = folder / os.fsdecode(name)
         if not name:
             continue
         if name.endswith(b"/") or (inner.is_dir() and not inner.is_symlink()):
-            # A repository inside this one. An uninitialised submodule has no .git, and no files.
+            # A repository inside this one. A submodule that is not there is an empty folder.
             if (inner / ".git").exists():
                 yield from _git_list(inner, prefix + name.rstrip(b"/") + b"/")
         else:
             yield prefix + name
 
 
-def _tell_ignored(folder: Path, leavings: Leavings) -> None:
-    """What git ignores here; a folder as a whole is one name, and nothing's size is looked at."""
+def _empty_in_git(folder: Path) -> Iterator[bytes]:
+    ignored = {os.fsdecode(name) for name in _ignored(folder)}
+    empty = []
+    for here, folders, files in os.walk(folder):
+        base = Path(here).relative_to(folder).as_posix()
+        if base != "." and not folders and not files:
+            empty.append(os.fsencode(f"{base}/"))
+        base = "" if base == "." else f"{base}/"
+        folders[:] = [
+            name
+            for name in folders
+            if f"{base}{name}/" not in ignored
+            and name not in TOOL_FOLDERS
+            # A repository inside speaks for itself.
+            and not Path(here, name, ".git").exists()
+        ]
+    if not empty:
+        return
+    asked = b"".join(name + b"\0" for name in empty)
+    refused = git(folder, "check-ignore", "-z", "--stdin", stdin=asked, fine=(0, 1)).split(b"\0")
+    yield from (name for name in empty if name not in refused)
+
+
+def _ignored(folder: Path) -> list[bytes]:
+    """What git ignores here; a folder as a whole is one name."""
     ignored = git(folder, "ls-files", "-oi", "--exclude-standard", "--directory", "-z")
-    for path in ignored.decode("utf-8", "replace").split("\0"):
-        if path and not TOOL_FOLDERS.intersection(path.split("/")):
+    return ignored.split(b"\0")[:-1]
+
+
+def _tell_ignored(folder: Path, leavings: Leavings) -> None:
+    """Nothing's size is looked at."""
+    for name in _ignored(folder):
+        path = name.decode("utf-8", "replace")
+        if not TOOL_FOLDERS.intersection(path.split("/")):
             leavings.add("ignored by git", path, 0)
 
 
@@ -200,7 +244,10 @@ def _less(ignore_file: str, folder: Path, names: Iterable[bytes]) -> Iterator[by
 
 
 def _walk(folder: Path, *, ignore: bool) -> Iterator[bytes]:
-    """Every file and link below, less what the ignore files name; each counts below its folder."""
+    """Every file, link and empty folder below, less what the ignore files name.
+
+    An ignore file counts below its folder; an empty folder has a slash behind.
+    """
     specs: list[tuple[str, GitIgnoreSpec]] = []
     for here, folders, files in os.walk(folder):
         base = PurePosixPath(Path(here).relative_to(folder)).as_posix()
@@ -209,6 +256,8 @@ def _walk(folder: Path, *, ignore: bool) -> Iterator[bytes]:
             specs = [(top, spec) for top, spec in specs if base.startswith(top)]
             found = [_spec(Path(here, name)) for name in (".gitignore", IGNORE_FILE)]
             specs += [(base, spec) for spec in found if spec is not None]
+        if base and not folders and not files:
+            yield os.fsencode(base)
         links = [name for name in folders if Path(here, name).is_symlink()]
         folders[:] = sorted(
             name
@@ -262,6 +311,8 @@ def _why_not(
         return "tools' folders and virtual environments"
     if stat.S_ISLNK(status.st_mode):
         return None if _stays_inside(folder, path) else "links that leave the tree"
+    if stat.S_ISDIR(status.st_mode):
+        return None
     if not stat.S_ISREG(status.st_mode):
         return "neither file nor link"
     if is_secret(path) or _holds_private_key(folder / path, status):

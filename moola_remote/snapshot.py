@@ -42,6 +42,7 @@ Kind = Literal["code", "data"]
 
 MEGABYTE = 1_000_000
 LINK = "120000"
+FOLDER = "040000"
 CODE_LIMIT = 100 * MEGABYTE
 # A diff is for reading; the snapshot itself has every byte.
 DIFF_MAX = 1 << 18
@@ -51,7 +52,7 @@ SEAL_BYTES_PER_S = 20 * MEGABYTE
 
 @dataclass(frozen=True)
 class File:
-    """One file of a tree; `mode` is git's: ``100644``, ``100755``, or ``120000`` for a link."""
+    """One file of a tree; `mode` is git's: ``100644``, ``100755``, `LINK`, or an empty `FOLDER`."""
 
     path: str
     size: int
@@ -194,13 +195,11 @@ def _stays(file: Path, path: str, sent: Collection[str]) -> bool:
 
 
 def _guard(folder: Path, entries: Sequence[Entry], limit: int) -> None:
-    total = sum(entry.status.st_size for entry in entries)
+    total = sum(entry.size for entry in entries)
     if total <= limit:
         return
-    largest = sorted(entries, key=lambda entry: entry.status.st_size, reverse=True)[:10]
-    named = ", ".join(
-        f"{safe(entry.path, 80)} {entry.status.st_size / MEGABYTE:.1f}" for entry in largest
-    )
+    largest = sorted(entries, key=lambda entry: entry.size, reverse=True)[:10]
+    named = ", ".join(f"{safe(entry.path, 80)} {entry.size / MEGABYTE:.1f}" for entry in largest)
     raise LimitError(
         f"{folder}: {total / MEGABYTE:.1f} MB of code in {len(entries)} files, expected at most "
         f"{limit / MEGABYTE:.0f} MB; the largest (MB): {named}",
@@ -223,6 +222,8 @@ def _hash(part: Part, entries: Iterable[Entry], hashes: HashCache) -> list[File]
 
 def _file(folder: Path, entry: Entry, prefix: str, hashes: HashCache) -> File:
     path = folder / entry.path
+    if entry.is_folder:
+        return File(prefix + entry.path, 0, hashlib.sha256().hexdigest(), FOLDER)
     try:
         if entry.is_link:
             target = os.fsencode(os.readlink(path))  # noqa: PTH115 - Path's would tidy it
@@ -240,7 +241,7 @@ def _file(folder: Path, entry: Entry, prefix: str, hashes: HashCache) -> File:
 def _tree(
     files: list[File], parts: Sequence[Part], leavings: Leavings, source: Source | None
 ) -> Tree:
-    if not files:
+    if all(file.mode == FOLDER for file in files):
         where = ", ".join(str(part.folder) for part in parts)
         raise ConfigError(f"{where}: nothing to send, expected at least one file")
     files.sort(key=lambda file: file.path.encode())

@@ -26,6 +26,8 @@ def listing(tree: Path) -> Listing:
         elif path.is_file():
             content = path.read_bytes()
             mode = "100755" if path.stat().st_mode & 0o100 else "100644"
+        elif not any(path.iterdir()):
+            content, mode = b"", "040000"
         else:
             continue
         name = path.relative_to(tree).as_posix()
@@ -49,6 +51,7 @@ def tree(tmp_path: Path) -> Path:
     (top / "package" / "deep").mkdir(parents=True)
     (top / "package" / "deep" / "a'b; echo.py").write_text("print(1)\n")
     (top / "package" / "empty").touch()
+    (top / "hollow" / "er").mkdir(parents=True)
     (top / "-n").write_text("dash\n")
     (top / "run.sh").write_text("#!/bin/sh\n")
     (top / "run.sh").chmod(0o755)
@@ -87,6 +90,7 @@ def test_what_is_not_in_the_list_is_removed(pod: AgentPod, tree: Path) -> None:
     (incoming / "old" / "er").mkdir(parents=True)
     (incoming / "old" / "er" / "file").touch()
     (incoming / "way-out").symlink_to("/etc")
+    (incoming / "hollow" / "er" / "full" / "of").mkdir(parents=True)
     os.mkfifo(incoming / "pipe")
     assert pod.ask("seal", "code", name, stdin=listed)["ok"]
     assert listing(pod.root / "code" / name) == listed
@@ -104,7 +108,10 @@ def test_what_is_not_in_the_list_is_removed(pod: AgentPod, tree: Path) -> None:
         ("rm run.sh; mkfifo run.sh; chmod 755 run.sh", [], ["run.sh"]),
         ("rm link; ln -s package link", [], ["link"]),
         ("mv package p; ln -s p package", ["package/deep/a'b; echo.py", "package/empty"], []),
-        ("rm run.sh; mkdir run.sh", ["run.sh"], []),
+        ("rm run.sh; mkdir run.sh", [], ["run.sh"]),
+        ("rmdir hollow/er", ["hollow/er"], []),
+        ("rmdir hollow/er; touch hollow/er", [], ["hollow/er"]),
+        ("rmdir hollow/er; ln -s ../package hollow/er", [], ["hollow/er"]),
     ],
 )
 def test_a_tree_that_differs_is_refused_and_named(

@@ -19,6 +19,7 @@ def project(tmp_path: Path) -> Path:
     (folder / "run.sh").write_text("#!/bin/sh\n")
     (folder / "run.sh").chmod(0o755)
     (folder / "link").symlink_to("pkg")
+    (folder / "hollow").mkdir()
     return folder
 
 
@@ -54,11 +55,11 @@ def test_what_changed_meanwhile_is_not_kept(project: Path, archive: Archive) -> 
 
 
 def _spoil_file(archive: Archive, tree: Tree) -> None:
-    (archive.folder / "files" / tree.files[0].sha256).write_text("other")
+    (archive.folder / "files" / tree.files[-1].sha256).write_text("other")
 
 
 def _lose_file(archive: Archive, tree: Tree) -> None:
-    (archive.folder / "files" / tree.files[0].sha256).unlink()
+    (archive.folder / "files" / tree.files[-1].sha256).unlink()
 
 
 def _spoil_list(archive: Archive, tree: Tree) -> None:

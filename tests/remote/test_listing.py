@@ -109,7 +109,7 @@ def test_repositories_inside_are_listed_too(repository: Path, tmp_path: Path) ->
     assert listed == expected
 
 
-def test_a_submodule_that_is_not_there_has_no_files(repository: Path, tmp_path: Path) -> None:
+def test_a_submodule_that_is_not_there_is_an_empty_folder(repository: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     _git(other, "init", "-q")
@@ -120,7 +120,7 @@ def test_a_submodule_that_is_not_there_has_no_files(repository: Path, tmp_path: 
     _git(repository, "commit", "-qm", "x")
     clone = tmp_path / "clone"
     _git(tmp_path, "clone", "-q", str(repository), str(clone))
-    assert _listed(clone)[0] == [".gitmodules"]
+    assert _listed(clone)[0] == [".gitmodules", "sub"]
 
 
 def test_a_worktree_is_listed_as_the_repository_is(repository: Path, tmp_path: Path) -> None:
@@ -213,6 +213,17 @@ def test_what_is_neither_file_nor_link_stays(tmp_path: Path) -> None:
     assert left == {"neither file nor link": ("fifo", "sock")}
 
 
-def test_empty_folders_do_not_travel(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    assert _listed(tmp_path) == ([], {})
+@pytest.mark.parametrize("is_in_git", [True, False])
+def test_empty_folders_travel_unless_they_are_ignored(tmp_path: Path, is_in_git: bool) -> None:
+    if is_in_git:
+        _git(tmp_path, "init", "-q")
+        _git(tmp_path / ".", "init", "-q", "inner")
+        (tmp_path / "inner" / "hollow").mkdir()
+    for name in ("out", "a b\nc", "deep/er", "build", "pkg/build", "cache/x", "env", "results"):
+        (tmp_path / name).mkdir(parents=True)
+    _write(tmp_path, "cache/ignored.log", "full/only.log")
+    _write(tmp_path, ".gitignore", text="build/\n*.log\n/cache/\n")
+    _write(tmp_path, ".moolaignore", text="env/\n")
+    listed, _ = _listed(tmp_path, exclude=["results"])
+    folders = [path for path in listed if (tmp_path / path).is_dir()]
+    assert folders == ["a b\nc", "deep/er", *(["inner/hollow"] if is_in_git else []), "out"]

@@ -93,6 +93,12 @@ def test_an_empty_tree_is_an_error(tmp_path: Path) -> None:
         code_tree(tmp_path)
 
 
+def test_empty_folders_alone_are_nothing_to_send(tmp_path: Path) -> None:
+    (tmp_path / "x" / "y").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="nothing to send"):
+        code_tree(tmp_path / "x")
+
+
 def test_results_are_no_code(project: Path) -> None:
     _write(project / "out", model="x")
     tree = code_tree(project, results=Path("out"))
@@ -202,6 +208,29 @@ def test_a_tree_is_sent_once_and_sealed(agent: Agent, project: Path) -> None:
     assert (there / "program").stat().st_mode & 0o100
     assert told[-1] == ("code", tree.size, tree.size)
     assert _send(agent, tree) == 0
+
+
+def test_empty_folders_links_and_executable_bits_arrive_as_they_are(
+    agent: Agent, project: Path
+) -> None:
+    for name in ("hollow", "-n/it's deep\n"):
+        (project / name).mkdir(parents=True)
+    (project / "to-folder").symlink_to("sub")
+    before = code_tree(project)
+    _send(agent, before)
+    there = Path(agent.root) / "code" / before.digest
+    assert code_tree(there).digest == before.digest
+    assert (there / "-n" / "it's deep\n").is_dir()
+    assert (there / "to-folder").readlink() == Path("sub")
+    assert [oct(path.stat().st_mode & 0o111) for path in (there / "program", there / "plain")] == [
+        "0o111",
+        "0o0",
+    ]
+    (project / "hollow").rmdir()
+    after = code_tree(project)
+    assert after.digest != before.digest
+    _send(agent, after)
+    assert not (Path(agent.root) / "code" / after.digest / "hollow").exists()
 
 
 def test_the_next_tree_sends_only_what_is_new(agent: Agent, project: Path) -> None:
