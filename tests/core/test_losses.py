@@ -118,6 +118,12 @@ def test_the_choice_loss_has_the_gradient_of_differences() -> None:
     assert torch.autograd.gradcheck(lambda x: choice_loss(x, likelihood), logits)
 
 
+def test_the_context_loss_has_the_gradient_of_differences() -> None:
+    logits = torch.randn(2, 4, 3, dtype=torch.float64, requires_grad=True)
+    likelihood, types = torch.rand(2, 4, dtype=torch.float64), torch.tensor([2, 0])
+    assert torch.autograd.gradcheck(lambda x: context_type_loss(x, likelihood, types), logits)
+
+
 def test_a_label_that_no_candidate_explains_pulls_nowhere() -> None:
     logits = torch.randn(2, 5, requires_grad=True)
     likelihood = torch.tensor([[0.0] * 5, [0.0, 0.3, 0.0, 0.0, 0.1]])
