@@ -93,9 +93,9 @@ def _one_repeat(
         answers.append(answers_of(held_out, rows, train, trained, with_trees=trees))
         sums = answers[-1].sums["recipe"]
         f1 = float(ratios({name: part.sum(axis=0) for name, part in sums.items()})["f1"])
-        learnt = f"{len(seen)} windows of {len(set(seen.group))} spans"
-        print(f"repeat {seed} fold {k}: {len(rows)} windows, f1 {f1:.3f}, learnt from {learnt}")
-        sys.stdout.flush()
+        line = f"repeat {seed} fold {k}: {len(rows)} windows, f1 {f1:.3f}"
+        line += f", learnt from {len(seen)} windows of {len(set(seen.group))} spans"
+        print(line, flush=True)
     return answers
 
 
