@@ -111,6 +111,16 @@ class Session:
 
         return Link(self.agent, self.reach)
 
+    def agent_at(self, endpoint: Endpoint) -> Agent:
+        """The agent on another pod than ours, over a connection of its own."""
+        from moola_remote.runs import Agent
+        from moola_remote.transport import connect
+
+        transport = connect(
+            endpoint, known_hosts=self.laptop.known_hosts, ask=_ask_if_there_is_someone()
+        )
+        return Agent(transport, root=endpoint.root, python=endpoint.python)
+
     def reach(self) -> Agent:
         """The agent over a connection of its own, which whoever asks closes."""
         return self._agent_over(self.connect())

@@ -113,6 +113,7 @@ class Double:
         pods: those that exist and would be billed.
         calls: ``METHOD path`` of every request.
         wrong: what broke the OpenAPI document.
+        document: that document; None takes everything.
         fault: asked before each request.
         refuse: a refusal of a create or of a start, by its body.
         lag: a new pod is missing from so many answers to a list.
@@ -141,7 +142,7 @@ class Double:
         self.ways_to_be_lost: type[Exception] = ConnectionResetError
         self.url = "http://runpod.test"
         self.is_served = False
-        self._openapi = openapi() if is_checked and DOCUMENTS.is_dir() else None
+        self.document = openapi() if is_checked and DOCUMENTS.is_dir() else None
         self._made = 0
         self._lock = threading.Lock()
         self.is_over = False
@@ -187,10 +188,10 @@ class Double:
         return answer
 
     def _check(self, request: Request) -> Response | None:
-        if self._openapi is None:
+        if self.document is None:
             return None
         try:
-            self._openapi.validate_request(WerkzeugOpenAPIRequest(request))
+            self.document.validate_request(WerkzeugOpenAPIRequest(request))
         except OpenAPIError as err:
             if "Security" in type(err).__name__:
                 return problem(401, "missing bearer token")

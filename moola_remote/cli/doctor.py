@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+from functools import partial
+
 import click
 
+from moola_remote.errors import ConfigError
 from moola_remote.session import Session
 
 
 @click.command()
+@click.option("--live", is_flag=True, help="Rent the cheapest pod, try RunPod itself, remove it.")
+@click.option("--yes", is_flag=True, help="Do not ask before renting.")
 @click.pass_obj
-def doctor(session: Session) -> None:
-    """Check this machine, the project and the pod; the exit code is that of the first fault.
+def doctor(session: Session, live: bool, yes: bool) -> None:
+    """Check this machine, the project and the pod; 0 if all is well, else the first fault's code.
 
     \b
     Example:
@@ -19,6 +25,9 @@ def doctor(session: Session) -> None:
     from moola_remote.checks import run_checks
     from moola_remote.tables import Row, component_table, show
 
+    if live:
+        _try_live(session, is_asking=not yes)
+        return
     findings = run_checks(session)
     if session.as_json:
         for finding in findings:
@@ -28,6 +37,41 @@ def doctor(session: Session) -> None:
         show(component_table(rows))
     codes = (finding.exit_code for finding in findings)
     click.get_current_context().exit(next(filter(None, codes), 0))
+
+
+def _try_live(session: Session, *, is_asking: bool) -> None:
+    """Every assumption about RunPod, tried on a pod of its own."""
+    from dataclasses import asdict
+
+    from moola_remote.checks import check_before_renting
+    from moola_remote.providers.runpod.live import Live
+    from moola_remote.providers.runpod.provider import RunpodProvider
+    from moola_remote.tables import Row, component_table, show
+
+    provider = session.provider
+    if not isinstance(provider, RunpodProvider):
+        raise ConfigError(
+            f"doctor --live: pod {session.pod.name} is not rented, expected provider: runpod",
+            "choose with --pod, for example --pod runpod-4090",
+        )
+    question = (
+        "Rent the cheapest GPU for some minutes, some cents (at most "
+        f"${provider.wanted.max_price:.2f}/h), and remove it?"
+    )
+    if is_asking:
+        if not sys.stdin.isatty():
+            raise click.UsageError(f"{question} Nobody is there to answer, expected --yes")
+        click.confirm(question, abort=True, err=True)
+    check_before_renting(session)
+    say = partial(click.echo, err=True)
+    tried = Live(provider, session.agent_at, say=say).run()
+    if session.as_json:
+        for one in tried:
+            session.answer(asdict(one))
+    else:
+        rows = [Row("ok" if one.holds else "bad", one.name, one.seen) for one in tried]
+        show(component_table(rows))
+    click.get_current_context().exit(0 if all(one.holds for one in tried) else 1)
 
 
 COMMANDS = [doctor]
