@@ -53,8 +53,6 @@ def pretrain(recipe: Recipe, arguments: argparse.Namespace, stop: StopRequest) -
     run.checkpoints = run_dir / "checkpoints"
     run.is_stopping = lambda: stop.is_requested
     run.report = lambda kind, keys: _report(events, kind, keys)
-    if arguments.resume:
-        _resume(run, run_dir if arguments.resume == "here" else Path(arguments.resume), events)
     event = _run_event(run)
     events.write("run", **event)
     print(
@@ -63,6 +61,10 @@ def pretrain(recipe: Recipe, arguments: argparse.Namespace, stop: StopRequest) -
         f" | {len(run.series.prices):,} bars, {event['windows']['train']:,} windows an epoch"
     )
     print(f"{'epoch':>7} {'train':>9} {'val':>9} {'s':>6}", flush=True)
+    if arguments.resume:
+        _resume(run, run_dir if arguments.resume == "here" else Path(arguments.resume), events)
+        for entry in run.history:  # for who reads this run's events alone
+            events.write("epoch", **entry)
     stop.is_training = True
     try:
         if not stop.is_requested:

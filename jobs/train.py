@@ -56,9 +56,7 @@ class StopRequest:
 def train(arguments: argparse.Namespace, stop: StopRequest) -> int:
     """Load, train, judge, write."""
     began = time.monotonic()
-    recipe = load_recipe(arguments.config, _overrides(arguments))
-    if not arguments.run_dir:
-        raise ConfigError("run folder: not given, expected --run-dir or MOOLA_RUN_DIR")
+    recipe = _recipe(arguments)
     # What is imported from here on takes seconds; a typing error was told before.
     print(f"recipe {recipe.name}: reading code and data", flush=True)
     if recipe.pretrain is not None:
@@ -82,12 +80,12 @@ def train(arguments: argparse.Namespace, stop: StopRequest) -> int:
         run.checkpoints = run_dir / folder
         run.is_stopping = lambda: stop.is_requested
         run.report = _reporter(events, run, index)
-        if arguments.resume:
-            source = run_dir if arguments.resume == "here" else Path(arguments.resume)
-            _resume(run, events, source / folder if recipe.ensemble.size > 1 else source)
         if index == 0:
             events.write("run", **reporting.run_event(loaded))
             reporting.print_header(loaded)
+        if arguments.resume:
+            source = run_dir if arguments.resume == "here" else Path(arguments.resume)
+            _resume(run, index, events, source / folder if recipe.ensemble.size > 1 else source)
         stop.is_training = True
         try:
             if not stop.is_requested:
@@ -115,12 +113,23 @@ def _load(recipe: Recipe, arguments: argparse.Namespace) -> Loaded:
     return loaded
 
 
-def _resume(run: Run, events: EventLog, source: Path) -> None:
+def _recipe(arguments: argparse.Namespace) -> Recipe:
+    """The recipe, after the cheap checks."""
+    recipe = load_recipe(arguments.config, _overrides(arguments))
+    if not arguments.run_dir:
+        raise ConfigError("run folder: not given, expected --run-dir or MOOLA_RUN_DIR")
+    # numpy reads it when it is imported: sums in another order differ in the last bit.
+    os.environ["OPENBLAS_NUM_THREADS"] = str(recipe.training.threads)
+    return recipe
+
+
+def _resume(run: Run, index: int, events: EventLog, source: Path) -> None:
     """Go on from the newest whole checkpoint; a later model of an ensemble may have none yet."""
-    from moola_core.checkpoint import load_latest
+    from jobs.reporting import whole_epoch
+    from moola_core.checkpoint import has_checkpoint, load_latest
     from moola_core.training import restore
 
-    if run.recipe.ensemble.size > 1 and not source.is_dir():
+    if run.recipe.ensemble.size > 1 and not has_checkpoint(source):
         return
     checkpoint, torn = load_latest(source)
     _require_same_run(run, checkpoint.state["identity"], source)
@@ -129,6 +138,8 @@ def _resume(run: Run, events: EventLog, source: Path) -> None:
         events.write("note", text=line)
     restore(run, checkpoint)
     print(f"resuming after epoch {run.progress.epoch}, batch {run.progress.batch}")
+    for entry in run.progress.history:  # for who reads this run's events alone
+        events.write("epoch", **whole_epoch(run, index, entry))
 
 
 def _reporter(events: EventLog, run: Run, index: int) -> Report:
@@ -162,8 +173,10 @@ def _parser() -> argparse.ArgumentParser:
         "--resume",
         nargs="?",
         const="here",
+        default=os.environ.get("MOOLA_RESUME_DIR"),
         metavar="PATH",
-        help="go on from the newest whole checkpoint of the run's folder, or of PATH",
+        help="go on from the newest whole checkpoint of the run's folder, or of PATH; "
+        "$MOOLA_RESUME_DIR",
     )
     return parser
 

@@ -121,6 +121,11 @@ def as_checkpoint_error(where: str) -> Iterator[None]:
         ) from err
 
 
+def has_checkpoint(folder: Path) -> bool:
+    """Whether one was ever complete below `folder`; it may be torn now."""
+    return any(_complete(folder))
+
+
 def load_latest(folder: Path) -> tuple[Checkpoint, list[str]]:
     """The newest whole checkpoint of `folder`, and a line for each torn one that was passed over.
 

@@ -18,6 +18,7 @@ What is ours alone in a run's folder begins with a dot:
     .exit.json       how the job ended
     .cancel.json     the wish to cancel
     .secrets.json    the values of the run's secrets, until it has ended
+    .times           "time size" a line: how long the log was, once a second while it grows
     .reserve         space given back when the disk is full, so that an end can still be recorded
     .supervisor.log  what the supervisor and ``on_finish`` print
 
@@ -41,6 +42,7 @@ from pathlib import Path
 from typing import (
     TYPE_CHECKING,
     Any,
+    BinaryIO,
     Callable,
     Dict,
     Iterator,
@@ -79,6 +81,7 @@ NO_GPU = -1
 TICK_S = 0.2
 HEARTBEAT_S = 5.0
 TELEMETRY_S = 10.0
+TIMES_S = 1.0
 # A run of another boot whose heart beat as lately as this may live on another machine that shares
 # our volume.
 FRESH_S = 30.0
@@ -90,6 +93,7 @@ KILL_PATIENCE_S = 10.0
 CANCEL_PATIENCE_S = 30.0
 LAST_LINES = 25
 LIMIT_REACHED = "its limit was reached"
+IDLE_PERCENT = 5
 RESERVE_BYTES = 1 << 16
 ROOM_BYTES = 1 << 24
 BLOCK = 1 << 18
@@ -126,6 +130,15 @@ def write_json(path: Path, value: Any, *, sync: bool = True) -> bytes:
     if sync:
         sync_folder(path.parent)
     return content
+
+
+def append(path: Path, line: str) -> None:
+    """Add a line with one write."""
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(fd, line.encode())
+    finally:
+        os.close(fd)
 
 
 def sync_folder(path: Path) -> None:
@@ -428,6 +441,7 @@ class Run:
         self.id = path.name
         self.log = path / "log"
         self.events = path / "events.jsonl"
+        self.times = path / ".times"
         self.lock = path / ".lock"
         self.job_lock = path / ".job.lock"
         self.manifest = path / "manifest.json"
@@ -464,11 +478,7 @@ class Run:
         """One line with one write; a full disk costs the line, never the job."""
         line = json.dumps({"schema": SCHEMA, "t": time.time(), "kind": kind, **keys}) + "\n"
         with contextlib.suppress(OSError):
-            fd = os.open(self.events, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-            try:
-                os.write(fd, line.encode())
-            finally:
-                os.close(fd)
+            append(self.events, line)
 
 
 class Pod:
@@ -481,7 +491,7 @@ class Pod:
 
     def make(self) -> None:
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for name in ("runs", "code", "data", "env", "cache"):
+        for name in ("runs", "code", "data", "checkpoints", "env", "cache"):
             (self.root / name).mkdir(exist_ok=True)
 
     def gpu_lock(self, index: int) -> Path:
@@ -528,10 +538,7 @@ def start(pod: Pod, spec: Json) -> Json:
     secrets = take_secrets(spec)
     pod.make()
     run = Run(pod.runs / spec["run_id"])
-    started = False
-    if not run.path.exists():
-        with locked(pod.queue_lock):
-            started = make_run(pod, run, spec, secrets)
+    started = not run.path.exists() and make_run(pod, run, spec, secrets)
     return {"started": started, "state": view(pod, settle(pod, run))}
 
 
@@ -542,9 +549,11 @@ def check_spec(spec: Json) -> None:
         raise AgentError("bad_request", "spec: argv: expected a list of strings, one at least")
     if not isinstance(env, dict) or not all(isinstance(value, str) for value in env.values()):
         raise AgentError("bad_request", "spec: env: expected an object of strings")
-    for kind in ("code", "data", "environment"):
+    for kind in ("code", "data", "environment", "checkpoints"):
         if spec.get(kind) is not None:
             check_digest(spec[kind])
+    if spec.get("parent") is not None:
+        check_run_id(spec["parent"])
 
 
 def take_secrets(spec: Json) -> Dict[str, str]:
@@ -570,14 +579,19 @@ def make_run(pod: Pod, run: Run, spec: Json, secrets: Dict[str, str]) -> bool:
         write_json(aside / "spec.json", spec)
         if secrets:
             write_json(aside / Mask.FILE, secrets)
-        write_json(aside / "state.json", new_state(run.id, next_ticket(pod)))
-        aside.rename(run.path)
-    except OSError as err:
+        if spec.get("parent"):
+            take_checkpoints(pod, spec, aside / "checkpoints")
+        with locked(pod.queue_lock):
+            if run.path.exists():
+                return False
+            state = new_state(run.id, next_ticket(pod), spec.get("price_per_hour"))
+            write_json(aside / "state.json", state)
+            aside.rename(run.path)
+    finally:
         shutil.rmtree(aside, ignore_errors=True)
-        if err.errno in (errno.EEXIST, errno.ENOTEMPTY):
-            return False
-        raise
     sync_folder(pod.runs)
+    if spec.get("checkpoints"):
+        drop_tree(pod, "checkpoints", spec["checkpoints"])
     return True
 
 
@@ -589,6 +603,30 @@ def sweep(folder: Path) -> None:
             shutil.rmtree(aside, ignore_errors=True)
 
 
+def take_checkpoints(pod: Pod, spec: Json, folder: Path) -> None:
+    """Give a run files of its own to go on from: its parent's here, or those that were sent.
+
+    Raises:
+        AgentError: there are none, or the parent still runs.
+    """
+    if spec.get("checkpoints"):
+        source = pod.root / "checkpoints" / spec["checkpoints"]
+    else:
+        parent = pod.run(spec["parent"])
+        state = settle(pod, parent)
+        if state["state"] not in ENDED:
+            message = f"run {parent.id}: {state['state']}, it goes on by itself"
+            raise AgentError("not_ended", message)
+        source = parent.path / "checkpoints"
+    # What begins with a dot was never finished.
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copytree(source, folder, symlinks=True, ignore=shutil.ignore_patterns(".*"))
+    if not any(file.is_file() for file in folder.rglob("*")):
+        raise AgentError(
+            "no_checkpoint", f"run {spec['parent']}: there is no checkpoint to go on from"
+        )
+
+
 def next_ticket(pod: Pod) -> int:
     """A number that grows with each run: the order of the queue, whatever the clock says."""
     ticket = ((read_json(pod.runs / ".tickets") or {}).get("last") or 0) + 1
@@ -596,7 +634,7 @@ def next_ticket(pod: Pod) -> int:
     return int(ticket)
 
 
-def new_state(run_id: str, ticket: int) -> Json:
+def new_state(run_id: str, ticket: int, price_per_hour: Optional[float]) -> Json:
     now = time.time()
     return {
         "schema": SCHEMA,
@@ -621,6 +659,10 @@ def new_state(run_id: str, ticket: int) -> Json:
         "wants": None,
         "stopping": None,
         "killed": 0,
+        "price_per_hour": price_per_hour,
+        "idle_share": None,
+        "samples": [0, 0],
+        "on_finish": None,
     }
 
 
@@ -711,6 +753,8 @@ def prepare(pod: Pod, run: Run, spec: Json) -> Launch:
     env.update(read_json(run.path / Mask.FILE) or {})
     if "data" in needs:
         env["MOOLA_DATA_DIR"] = str(needs["data"])
+    if spec.get("parent"):
+        env["MOOLA_RESUME_DIR"] = str(run.path)
     argv = list(spec["argv"])
     python = sys.executable
     if "environment" in needs:
@@ -814,6 +858,8 @@ class Supervisor:
         self.is_saved = False
         self.next_beat = 0.0
         self.next_sample = 0.0
+        self.next_time = 0.0
+        self.timed_size = 0
         self.reaped: Dict[int, int] = {}
         self.ended_runs: Set[str] = set()
 
@@ -866,17 +912,36 @@ class Supervisor:
         if now >= self.next_beat:
             self.save(sync=False)
         if self.state["state"] == "RUNNING":
+            if now >= self.next_time:
+                self.note_size(now)
             if now >= self.next_sample:
                 self.next_sample = now + TELEMETRY_S
                 self.telemetry.begin()
             sample = self.telemetry.collect()
             if sample is not None:
-                self.run.add_event("telemetry", **sample)
+                self.take_sample(sample)
         if self.keeper_pipe is None:
             time.sleep(seconds)
         elif select.select([self.keeper_pipe], [], [], seconds)[0]:
             os.close(self.keeper_pipe)
             self.keeper_pipe = None
+
+    def take_sample(self, sample: Json) -> None:
+        """Tell what the gauges say, and count how often the machine did nothing for us."""
+        is_idle = idleness(sample, self.state["gpu"])
+        self.run.add_event("telemetry", **sample, idle=is_idle)
+        if is_idle is not None:
+            idle, total = self.state.get("samples") or [0, 0]
+            idle, total = idle + is_idle, total + 1
+            self.state.update(samples=[idle, total], idle_share=round(idle / total, 4))
+
+    def note_size(self, now: float) -> None:
+        """When the log was how long: what was written since a time lies behind the size of then."""
+        size = size_of(self.run.log)
+        if size != self.timed_size:
+            with contextlib.suppress(OSError):
+                append(self.run.times, f"{time.time():.3f} {size}\n")
+                self.timed_size, self.next_time = size, now + TIMES_S
 
     # -- queue --
 
@@ -1120,6 +1185,7 @@ class Supervisor:
             check=False,
         )
         print(f"on_finish: exit code {done.returncode}", file=sys.stderr, flush=True)
+        self.save(on_finish=done.returncode)
 
 
 def still_lives(one: Process) -> bool:
@@ -1336,6 +1402,15 @@ def seal(pod: Pod, kind: str, digest: str, wanted: Json) -> Json:
         stored = {"schema": SCHEMA, "kind": kind, "digest": digest, "sealed_at": time.time()}
         write_json(record, {**stored, "files": wanted["files"]})
         return {"sealed": True, "files": len(files)}
+
+
+def drop_tree(pod: Pod, kind: str, digest: str) -> None:
+    """Remove a sealed tree, its list first: without it the tree doesn't count as complete."""
+    folder = pod.root / kind
+    with locked(folder / ".lock"):
+        with contextlib.suppress(FileNotFoundError):
+            (folder / f"{digest}.json").unlink()
+        shutil.rmtree(folder / digest, ignore_errors=True)
 
 
 def check_list(digest: str, wanted: Json) -> Dict[str, Json]:
@@ -1696,6 +1771,14 @@ class Telemetry:
         }
 
 
+def idleness(sample: Json, gpu: Optional[int]) -> Optional[bool]:
+    """Whether the run's GPU does nothing, or where there is none, the CPU; None if nobody knows."""
+    ours = [one for one in sample["gpus"] if gpu in (None, one["index"])] or sample["gpus"]
+    uses = [one["use_percent"] for one in ours] or [sample["cpu_percent"]]
+    known = [use for use in uses if use is not None]
+    return max(known) < IDLE_PERCENT if known else None
+
+
 def gpu_sample(row: List[str]) -> Json:
     index, use, used, total, temperature, power = (*row, *[""] * 6)[:6]
     return {
@@ -1833,7 +1916,6 @@ def complete(folder: Path) -> List[str]:
 # ---- the guard of a rented pod ---------------------------------------------------------------
 
 GUARD_TICK_S = 10.0
-IDLE_PERCENT = 5.0
 # After a run's own limit the pod waits so long for somebody to fetch, then stops.
 AFTER_LIMIT_S = 120.0
 END_RUNS_S = 120.0
@@ -2061,6 +2143,54 @@ def spawn_guard(pod: Pod) -> None:
         os._exit(0)
 
 
+# ---- places in a log -----------------------------------------------------------------------
+
+
+def locate(run: Run, tail: Optional[int], since: Optional[float]) -> Json:
+    """Where the last `tail` lines begin, or what was written from the time `since` on.
+
+    No line is left out; by time there may be some more, as the sizes are noted once a second.
+    """
+    with run.log.open("rb") as log:
+        size = os.fstat(log.fileno()).st_size
+        offset = 0 if since is None else start_of_lines(log, size_at(run, since, size), 0)
+        if tail is not None:
+            offset = max(offset, start_of_lines(log, size, tail))
+    return {"offset": offset, "size": size}
+
+
+def size_at(run: Run, moment: float, size: int) -> int:
+    """How long the log was at a time, at least so long."""
+    before = 0
+    with contextlib.suppress(FileNotFoundError), run.times.open("rb") as times:
+        for line in times:
+            when, _, then = line.partition(b" ")
+            if float(when) > moment:
+                break
+            before = int(then)
+    return min(before, size)
+
+
+def start_of_lines(log: BinaryIO, stop: int, count: int) -> int:
+    """Where the `count` lines before `stop` begin; with 0, the line that `stop` is in.
+
+    A last line without its end counts as one.
+    """
+    if count == 0 or (stop and os.pread(log.fileno(), 1, stop - 1) == b"\n"):
+        count += 1
+    while stop > 0:
+        start = max(0, stop - BLOCK)
+        block = os.pread(log.fileno(), stop - start, start)
+        end = block.rfind(b"\n")
+        while end >= 0:
+            count -= 1
+            if count == 0:
+                return start + end + 1
+            end = block.rfind(b"\n", 0, end)
+        stop = start
+    return 0
+
+
 # ---- the stream ----------------------------------------------------------------------------
 
 
@@ -2277,7 +2407,10 @@ def signature(run: Run) -> Tuple[int, int]:
 
 def brief(state: Json) -> Json:
     """A state without what changes with each heartbeat."""
-    restless = ("heartbeat_at", "log_size", "events_size", "supervisor", "now")
+    restless = (
+        *("heartbeat_at", "log_size", "events_size", "supervisor", "now"),
+        *("samples", "idle_share"),
+    )
     return {key: value for key, value in state.items() if key not in restless}
 
 
@@ -2290,18 +2423,22 @@ def parse(argv: List[str]) -> argparse.Namespace:
     verbs = parser.add_subparsers(dest="verb", required=True)
     for name in ("probe", "start", "list", "guard", "clean"):
         verbs.add_parser(name)
-    for name in ("state", "show", "checkpoints", "manifest", "supervise", "cancel", "follow"):
+    followed = ("cancel", "locate", "follow")
+    for name in ("state", "show", "checkpoints", "manifest", "supervise", *followed):
         verb = verbs.add_parser(name)
         verb.add_argument("run")
         if name == "cancel":
             verb.add_argument("--grace", type=float)
             verb.add_argument("--patience", type=float, default=CANCEL_PATIENCE_S)
+        if name == "locate":
+            verb.add_argument("--tail", type=int)
+            verb.add_argument("--since", type=float)
         if name == "follow":
             for file in ("log", "event"):
                 verb.add_argument(f"--{file}-offset", type=int, default=0)
                 verb.add_argument(f"--{file}-generation")
     verb = verbs.add_parser("seal")
-    verb.add_argument("kind", choices=["code", "data"])
+    verb.add_argument("kind", choices=["code", "data", "checkpoints"])
     verb.add_argument("digest")
     verb = verbs.add_parser("environment")
     verb.add_argument("digest")
@@ -2356,6 +2493,8 @@ def answer_about(args: argparse.Namespace, pod: Pod, run: Run) -> Optional[Json]
         return checkpoints(run, read_object())
     if args.verb == "manifest":
         return manifest(pod, run)
+    if args.verb == "locate":
+        return locate(run, args.tail, args.since)
     if args.verb == "follow":
         log = Feed(run, "log", args.log_offset, args.log_generation)
         events = Feed(run, "events", args.event_offset, args.event_generation)

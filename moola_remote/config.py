@@ -61,6 +61,13 @@ class PodConfig(Strict):
     runpod: RunpodConfig | None = None
 
 
+class OnFinish(Strict):
+    """Shell commands for the end of every run: on the laptop that started it, and on the pod."""
+
+    laptop: str | None = None
+    pod: str | None = None
+
+
 class Project(Strict):
     """``[tool.moola-remote]`` of the project's pyproject.toml."""
 
@@ -72,6 +79,8 @@ class Project(Strict):
     results: Path = Path("results")
     requirements: Path = Path("jobs/requirements.txt")
     data: dict[str, list[Path]] = {}
+    on_finish: OnFinish = OnFinish()
+    journals_mb: int = Field(default=2000, ge=1)
 
     @property
     def pods_folder(self) -> Path:

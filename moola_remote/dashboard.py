@@ -43,6 +43,9 @@ class Output(Protocol):
     def link(self, text: str) -> None:
         """Show how the connection stands."""
 
+    def away(self, lines: list[str]) -> None:
+        """Show what happened while nobody looked."""
+
     def close(self) -> None:
         """Nothing more will come."""
 
@@ -112,6 +115,12 @@ class Dashboard:
             self.view.take_state(state, self._clock())
         self._output.state(state)
 
+    def on_away(self, lines: list[str]) -> None:
+        """What happened while nobody looked."""
+        with self._lock:
+            self.view.away = [safe(line, 300) for line in lines]
+        self._output.away(self.view.away)
+
     def on_link(self, text: str) -> None:
         """How the connection stands: ``connected``, or what is being tried."""
         with self._lock:
@@ -160,6 +169,11 @@ class ScreenOutput:
     def link(self, text: str) -> None:
         """Show it at the next redraw."""
         del text
+        self._news.set()
+
+    def away(self, lines: list[str]) -> None:
+        """Show it at the next redraw."""
+        del lines
         self._news.set()
 
     def close(self) -> None:
@@ -217,6 +231,10 @@ class PlainOutput:
         """Say it."""
         write(self._talk, text + "\n")
 
+    def away(self, lines: list[str]) -> None:
+        """Say it."""
+        write(self._talk, "".join(f"{line}\n" for line in lines))
+
     def close(self) -> None:
         """Nothing is left to write."""
 
@@ -241,6 +259,9 @@ class JsonOutput:
 
     def link(self, text: str) -> None:
         """The link is no event of the run."""
+
+    def away(self, lines: list[str]) -> None:
+        """The events are told as they are."""
 
     def close(self) -> None:
         """Nothing is left to write."""

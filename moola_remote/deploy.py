@@ -46,7 +46,7 @@ class Deployed:
         return {
             "code": self.plan.code.digest,
             "data": self.plan.data.digest if self.plan.data else None,
-            "environment": environment_digest(self.plan, self.facts),
+            "environment": environment_digest(self.plan.requirements, self.facts),
         }
 
     @property
@@ -66,9 +66,9 @@ class Deployed:
         return gpu_name(self.facts)
 
 
-def environment_digest(plan: Plan, facts: Facts) -> str:
+def environment_digest(requirements: str, facts: Facts) -> str:
     """The name of an environment: its requirements and the pod's Python."""
-    text = f"{facts.python}\0{plan.requirements}"
+    text = f"{facts.python}\0{requirements}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -191,7 +191,7 @@ def deploy(session: Session, plan: Plan, watcher: Watcher) -> Deployed:
             )
     watcher.step("preparing the environment")
     answer = session.agent.environment(
-        environment_digest(plan, facts), plan.requirements, say=watcher.say
+        environment_digest(plan.requirements, facts), plan.requirements, say=watcher.say
     )
     environment = read_answer_as(Environment, answer, "environment")
     check_gpu(session.pod.name, facts, environment.torch)

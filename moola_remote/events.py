@@ -121,7 +121,7 @@ class Gpu(Remote):
 
 
 class TelemetryEvent(Event):
-    """How busy the pod is: per cent and bytes."""
+    """How busy the pod is: per cent and bytes; `idle` is the run's GPU, or the CPU without one."""
 
     kind = "telemetry"
     gpus: list[Gpu] = Field(default=[], max_length=MAX_ENTRIES)
@@ -129,6 +129,7 @@ class TelemetryEvent(Event):
     ram_used: Number = math.nan
     ram_total: Number = math.nan
     disk_free: Number = math.nan
+    idle: bool | None = None
 
 
 class NoteEvent(Event):

@@ -123,6 +123,45 @@ class Journal:
         self.begin(file, None)
 
 
+class LogEnd(Journal):
+    """A journal for who wants a log from some place on: events are kept, the log is not.
+
+    Args:
+        folder: of the journal.
+        offset: where the log begins for us.
+    """
+
+    def __init__(self, folder: Path, offset: int) -> None:
+        super().__init__(folder)
+        self._offset = offset
+        self._generation: str | None = None
+
+    def size(self, file: FileName) -> int:
+        """Where to go on from."""
+        return self._offset if file == "log" else super().size(file)
+
+    def write(self, file: FileName, offset: int, data: bytes) -> None:
+        """Keep events alone."""
+        if file != "log":
+            super().write(file, offset, data)
+
+    def generation(self, file: FileName) -> str | None:
+        """See `Journal.generation`."""
+        return self._generation if file == "log" else super().generation(file)
+
+    def begin(self, file: FileName, generation: str | None) -> None:
+        """See `Journal.begin`."""
+        if file == "log":
+            self._generation = generation
+        else:
+            super().begin(file, generation)
+
+    def restart(self, file: FileName) -> None:
+        """See `Journal.restart`."""
+        if file != "log":
+            super().restart(file)
+
+
 @contextlib.contextmanager
 def _writing(folder: Path) -> Iterator[None]:
     try:
@@ -152,12 +191,14 @@ class Listener:
         on_event: an event of ``events.jsonl``.
         on_state: the run's state, at the beginning and whenever it changed.
         on_notice: the connection was lost, or is back.
+        on_replayed: what the journal had was told; from here on it is news.
     """
 
     on_log: Callable[[bytes], None] = lambda _: None
     on_event: Callable[[Event], None] = lambda _: None
     on_state: Callable[[RunState], None] = lambda _: None
     on_notice: Callable[[Notice], None] = lambda _: None
+    on_replayed: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -210,7 +251,13 @@ class Outage:
 
 
 def follow(
-    link: Link, run_id: str, journal: Journal, listener: Listener, *, replay: bool = False
+    link: Link,
+    run_id: str,
+    journal: Journal,
+    listener: Listener,
+    *,
+    replay: bool = False,
+    log_from: int = 0,
 ) -> RunState:
     """Follow a run to its end, over any number of lost connections.
 
@@ -220,6 +267,7 @@ def follow(
         journal: what has arrived before; what arrives is added to it.
         listener: who is told.
         replay: tell the listener first what the journal has already.
+        log_from: of the log, only from this offset on; not beyond what the journal has.
 
     Returns:
         The state that the run ended with.
@@ -231,7 +279,7 @@ def follow(
         LimitError: the journal can't be written.
     """
     following = Following(run_id, journal, listener)
-    following.begin(replay=replay)
+    following.begin(replay=replay, log_from=log_from)
     outage = Outage(link)
     agent: Agent | None = link.agent
     while True:
@@ -263,17 +311,18 @@ class Following:
         self._events = EventReader()
         self._lost_at: float | None = None
 
-    def begin(self, *, replay: bool) -> None:
+    def begin(self, *, replay: bool, log_from: int = 0) -> None:
         """Take the place where the journal ends."""
         self._place = {file: self.journal.size(file) for file in FILES}
         if replay:
-            for block in self.journal.read("log", 0, self._place["log"]):
+            for block in self.journal.read("log", log_from, self._place["log"]):
                 self.listener.on_log(block)
         # Always read: the last line may be half there, and the reader needs its beginning.
         for block in self.journal.read("events", 0, self._place["events"]):
             for event in self._events.feed(block):
                 if replay:
                     self.listener.on_event(event)
+        self.listener.on_replayed()
 
     def lose(self, err: UnreachableError) -> None:
         """Say that the connection is gone."""

@@ -102,6 +102,14 @@ class Laptop:
         """``journals``."""
         return self.state / "journals"
 
+    def journal(self, pod: str, run_id: str) -> Path:
+        """What this laptop keeps of a run: log and events as they came, its spec, what it saw."""
+        return self.journals / pod / run_id
+
+    def relay(self, digest: str) -> Path:
+        """Where a tree lies on its way from one pod to another."""
+        return self.state / "relay" / digest
+
     @property
     def runpod(self) -> Path:
         """``runpod``: the key pair for RunPod's pods, and what is known of each."""

@@ -18,6 +18,7 @@ from moola_remote.events import EpochEvent, Gpu
 from moola_remote.runview import RunView
 
 TRAIN, VALIDATION, GOOD, WARN, BAD, QUIET = "cyan", "magenta", "green", "yellow", "bold red", "dim"
+AWAY = "bold cyan"
 STATE_STYLES = {
     "RUNNING": "bold green",
     "SUCCEEDED": "bold green",
@@ -71,6 +72,7 @@ def header(view: RunView, *, width: int, now: float) -> list[Text]:
         lines.append(_use(view, width))
     if view.state and view.state.reason:
         lines.append(Text(f" {view.state.reason}", BAD))
+    lines += [Text(f" {line}", AWAY) for line in view.away]
     return lines
 
 

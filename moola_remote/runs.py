@@ -11,6 +11,7 @@ import difflib
 import hashlib
 import json
 import logging
+import math
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -69,10 +70,12 @@ _ERRORS: dict[str, type[MoolaError]] = {
     "busy": LimitError,
     "disk_full": LimitError,
     "bad_run": RunLostError,
+    "no_checkpoint": ConfigError,
 }
 _CURES = {
     "unknown_run": "see them with: moola-remote runs",
     "different": "send it again with: moola-remote deploy",
+    "no_checkpoint": "start anew with: moola-remote train",
     "disk_full": "make room on the pod, for example with: moola-remote clean",
 }
 
@@ -101,12 +104,33 @@ class RunState(Remote):
     manifest_sha256: Text | None = None
     queue_position: Count | None = None
     stopping: Text | None = None
+    price_per_hour: float | None = None
+    idle_share: Annotated[float, Field(ge=0, le=1)] | None = None
+    on_finish: int | None = None
     now: float | None = None
 
     @property
     def has_ended(self) -> bool:
         """Whether this is the run's last state."""
         return self.state in ENDED
+
+    @property
+    def took_s(self) -> float | None:
+        """Seconds from the job's start to its end, or to now."""
+        end = self.now if self.ended_at is None else self.ended_at
+        if self.started_at is None or end is None or not math.isfinite(end - self.started_at):
+            return None
+        return max(end - self.started_at, 0.0)
+
+    @property
+    def idle(self) -> str:
+        """How much of the time nothing was done, and what that cost: ``8% $0.02``; or empty."""
+        if self.idle_share is None:
+            return ""
+        words = f"{self.idle_share:.0%}"
+        if self.price_per_hour and self.took_s is not None:
+            words += f" ${self.idle_share * self.took_s / 3600 * self.price_per_hour:.2f}"
+        return words
 
 
 @dataclass(frozen=True)
@@ -367,6 +391,35 @@ def cancel(agent: Agent, run_id: str, *, grace_s: float | None = None) -> Cancel
     answer = agent.call("cancel", run_id, *grace, timeout_s=CANCEL_TIMEOUT_S + (grace_s or 0.0))
     killed = answer.get("killed")
     return Cancelled(read_state(answer.get("state")), killed if isinstance(killed, int) else 0)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in a log something begins, and how long the log was then; bytes."""
+
+    offset: int
+    size: int
+
+
+def locate(
+    agent: Agent, run_id: str, *, tail: int | None = None, since: float | None = None
+) -> Place:
+    """Where the last lines of a log begin, or what was written from a time on.
+
+    Args:
+        agent: the pod's agent.
+        run_id: a whole run id.
+        tail: how many lines; None is no limit.
+        since: the pod's clock, Unix seconds; None is the beginning. No line is left out, those of
+            up to a second before may be there too.
+    """
+    words = [] if tail is None else [f"--tail={tail}"]
+    words += [] if since is None else [f"--since={since:.3f}"]
+    answer = agent.call("locate", run_id, *words)
+    offset, size = answer.get("offset"), answer.get("size")
+    if not (isinstance(offset, int) and isinstance(size, int) and 0 <= offset <= size):
+        raise TransferError(f"run {run_id}: expected a place in its log, got {safe(str(answer))}")
+    return Place(offset, size)
 
 
 def make_manifest(agent: Agent, run_id: str, *, timeout_s: float = 3600.0) -> str:

@@ -23,7 +23,6 @@ from moola_remote.screen import Screen, safe
 
 MAX_EPOCHS = 5000  # that are kept; of a longer run the oldest are forgotten
 KEPT_LINES = 200
-IDLE_PERCENT = 5  # a GPU below this does nothing
 
 
 @dataclass
@@ -43,6 +42,7 @@ class RunView:
     price_per_hour: float | None = None
 
     link: str = ""
+    away: list[str] = field(default_factory=list)
     state: RunState | None = None
     run: RunEvent | None = None
     epochs: dict[int, EpochEvent] = field(default_factory=dict)
@@ -74,8 +74,8 @@ class RunView:
             self._take_epoch(event)
         elif isinstance(event, TelemetryEvent):
             self.telemetry = event
-            self._num_samples += bool(event.gpus)
-            self._num_idle += any(gpu.use_percent < IDLE_PERCENT for gpu in event.gpus)
+            self._num_samples += event.idle is not None
+            self._num_idle += bool(event.idle)
         elif isinstance(event, NoteEvent):
             self.lines.append(f"note: {event.text}")
         elif isinstance(event, CheckpointEvent) and event.best:
@@ -163,7 +163,7 @@ class RunView:
 
     @property
     def idle_share(self) -> float | None:
-        """The share of samples in which a GPU did nothing."""
+        """The share of samples in which its GPU, or the CPU of a pod without one, did nothing."""
         return self._num_idle / self._num_samples if self._num_samples else None
 
     def _cost(self, seconds: float | None) -> float | None:

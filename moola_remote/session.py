@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from moola_remote.config import PodConfig, Project
     from moola_remote.follow import Journal, Link
     from moola_remote.layout import Laptop
+    from moola_remote.notes import Notes
     from moola_remote.providers import Endpoint, Provider
     from moola_remote.runs import Agent, RunState
     from moola_remote.transport import Transport
@@ -29,12 +30,19 @@ class Session:
         pod_name: a file of ``configs/pods``; None takes the project's default.
         as_json: answers are JSON lines on stdout.
         is_verbose: what is ordinary is told on stderr too.
+        may_start: the pod may be started for this; otherwise one that isn't up is unreachable.
     """
 
     def __init__(
-        self, *, pod_name: str | None = None, as_json: bool = False, is_verbose: bool = False
+        self,
+        *,
+        pod_name: str | None = None,
+        as_json: bool = False,
+        is_verbose: bool = False,
+        may_start: bool = True,
     ) -> None:
         self._pod_name = pod_name
+        self._may_start = may_start
         self.as_json = as_json
         self.is_verbose = is_verbose
 
@@ -69,7 +77,8 @@ class Session:
     @cached_property
     def endpoint(self) -> Endpoint:
         """Where the pod is; one that costs nothing is started if need be."""
-        return self.provider.endpoint() if self.provider.is_paid else self.provider.up()
+        may_start = self._may_start and not self.provider.is_paid
+        return self.provider.up() if may_start else self.provider.endpoint()
 
     def bring_up(self) -> Endpoint:
         """Make or start the pod after a look at this machine, and tell how it goes on stderr."""
@@ -139,13 +148,34 @@ class Session:
         run = resolve(self.agent, name)
         if name is None:
             click.echo(f"latest run: {run.run_id}", err=True)
+        self.finish([run])
         return run
 
-    def journal(self, run_id: str) -> Journal:
-        """What has arrived of a run's log and events."""
-        from moola_remote.follow import Journal
+    def finish(self, runs: Iterable[RunState]) -> None:
+        """Run the commands that wait on this laptop for the end of `runs`."""
+        from moola_remote.hooks import run_hook
 
-        return Journal(self.laptop.journals / self.pod.name / run_id)
+        for run in runs:
+            run_hook(self.notes(run.run_id), run)
+
+    def journal(self, run_id: str) -> Journal:
+        """What has arrived of a run's log and events; makes room for it where there is none."""
+        from moola_remote.follow import Journal
+        from moola_remote.notes import thin_out
+
+        limit = self.project.journals_mb
+        folder = self.laptop.journal(self.pod.name, run_id)
+        dropped = thin_out(self.laptop.journals, limit * 1_000_000, folder)
+        if dropped:
+            told = f"journals had more than {limit} MB: dropped those of the {len(dropped)} oldest"
+            click.echo(f"{told} ended runs; their logs come again from the pod", err=True)
+        return Journal(self.laptop.journal(self.pod.name, run_id))
+
+    def notes(self, run_id: str) -> Notes:
+        """What this laptop has noted of a run."""
+        from moola_remote.notes import Notes
+
+        return Notes(self.laptop.journal(self.pod.name, run_id))
 
     def _agent_over(self, transport: Transport) -> Agent:
         from moola_remote.runs import Agent

@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 # The name of what is sent, bytes so far, bytes in all.
 Progress = Callable[[str, int, int], None]
-Kind = Literal["code", "data"]
+Kind = Literal["code", "data", "checkpoints"]
 
 MEGABYTE = 1_000_000
 LINK = "120000"
@@ -274,7 +274,7 @@ def send(
         TransferError: a file was changed while it was sent, or the disk is full.
         UnreachableError: the connection was lost.
     """
-    known = facts.trees.code if kind == "code" else facts.trees.data
+    known = {"code": facts.trees.code, "data": facts.trees.data}.get(kind, [])
     if tree.digest in known:
         return 0
     folder = PodFolder(PurePosixPath(agent.root))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import socket
@@ -14,6 +15,7 @@ from typing import Any
 from moola_remote import __version__
 from moola_remote.config import Project
 from moola_remote.errors import ConfigError
+from moola_remote.screen import safe
 
 GRACE_S = 10.0
 
@@ -92,8 +94,36 @@ def make_spec(
         "gpu": gpu,
         "recipe": recipe,
         "grace_s": GRACE_S,
-        "client": {"version": __version__, "host": socket.gethostname()},
+        **who_asks(),
         "limits": {"max_time_s": None, "max_cost_usd": None, "idle_stop_s": None},
         "on_finish": None,
         **more,
     }
+
+
+def who_asks() -> dict[str, Any]:
+    """The part of a spec that says where it comes from."""
+    return {"client": {"version": __version__, "host": socket.gethostname()}}
+
+
+def read_spec(content: bytes, where: str) -> dict[str, Any]:
+    """The spec of a run that was begun, in part or in whole by others: what we use of it is right.
+
+    Args:
+        content: of ``spec.json``.
+        where: it comes from, for the error.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    spec: Any = None
+    try:
+        spec = json.loads(content)
+        argv, trees = spec["argv"], [spec.get(kind) for kind in ("code", "data", "environment")]
+        is_good = bool(argv) and all(isinstance(word, str) for word in argv)
+        is_good &= all(one is None or re.fullmatch(r"[0-9a-f]{8,64}", one) for one in trees)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        is_good = False
+    if not is_good:
+        raise ConfigError(f"{safe(where)}: not the spec of a run")
+    return dict(spec)

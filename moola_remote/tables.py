@@ -171,20 +171,27 @@ def runs_table(states: Sequence[RunState], *, now: float | None = None) -> Colum
     """A pod's runs, in the order given; `now` stands in for the pod's clock where it isn't told."""
     now = time.time() if now is None else now
     rows = [_run_row(state, now if state.now is None else state.now) for state in states]
-    heads = ["run", "state", "age", "took", "gpu", "what"]
-    return Columns(heads, rows, right=frozenset({2, 3, 4}), flexible=5)
+    heads = ["run", "state", "age", "took", "gpu", "idle", "what"]
+    if not any(state.idle for state in states):
+        heads.remove("idle")
+        rows = [[*row[:5], row[6]] for row in rows]
+    last = len(heads) - 1
+    return Columns(heads, rows, right=frozenset(range(2, last)), flexible=last)
 
 
 def _run_row(state: RunState, now: float) -> list[Text]:
     position = f" {state.queue_position}" if state.queue_position is not None else ""
     took = _between(state.started_at, now if state.ended_at is None else state.ended_at)
     what = state.reason or (state.last_lines[-1] if state.last_lines else "")
+    if state.on_finish:
+        what = f"{what}; on_finish: exit code {state.on_finish}".removeprefix("; ")
     return [
         _text(state.run_id, "bold"),
         Text(f"{state.state}{position}", STATE_STYLES.get(state.state, "bold red")),
         Text(_between(state.queued_at, now)),
         Text(took),
         Text("" if state.gpu is None else str(state.gpu)),
+        Text(state.idle),
         _text(what, "" if state.reason else "dim"),
     ]
 

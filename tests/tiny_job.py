@@ -35,10 +35,18 @@ def main() -> int:
     (folder / "config.yaml").write_text(arguments.config.read_text())
     with (folder / "events.jsonl").open("a") as file:
         file.write(json.dumps(RUN_EVENT) + "\n")
-    for epoch in range(1, arguments.epochs + 1):
+    begun = os.environ.get("MOOLA_RESUME_DIR")
+    done = max(Path(begun, "checkpoints").glob("epoch-*")) if begun else None
+    if done:
+        say(f"going on after {done.read_text()}")
+        end = None
+    for epoch in range(int(done.name[-4:]) + 1 if done else 1, arguments.epochs + 1):
         say(f"epoch {epoch}/{arguments.epochs}")
         with (folder / "events.jsonl").open("a") as file:
             file.write(json.dumps(epoch_event(epoch, arguments.epochs)) + "\n")
+        if end:
+            (folder / "checkpoints").mkdir(exist_ok=True)
+            (folder / "checkpoints" / f"epoch-{epoch:04d}").write_text(f"epoch {epoch}")
     if end == "hang":
         time.sleep(600)
     while end == "late" and not (folder / "enough").exists():

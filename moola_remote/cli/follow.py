@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -28,6 +28,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Hooks:
+    """Commands for the end of a run, here and on the pod; None takes the project's."""
+
+    laptop: str | None = None
+    pod: str | None = None
+
+
+@dataclass(frozen=True)
 class Asked:
     """What is asked of a run beside its command: `label` is a word for its id."""
 
@@ -40,6 +48,7 @@ class Asked:
     max_cost_usd: float | None = None
     then: str | None = None
     replay_of: str | None = None
+    hooks: Hooks = Hooks()
 
 
 def start(
@@ -91,13 +100,22 @@ def begin(
     Raises:
         MoolaError: it can't be started, or did not succeed.
     """
+    from moola_remote.specs import make_spec, new_run_id
+
     _keep_code(session, deployed)
-    state = _submit(session, argv, asked, deployed)
-    if detach:
-        _answer(session, state)
-        return
-    click.echo(f"run {state.run_id} started; Ctrl-C leaves it running", err=True)
-    watch(session, state.run_id, gpu=deployed.gpu, then=asked.then)
+    spec = make_spec(
+        new_run_id(asked.label),
+        argv,
+        trees=deployed.trees,
+        recipe=asked.recipe,
+        gpu=asked.gpu,
+        replay_of=asked.replay_of,
+        source=deployed.plan.source,
+        machine=deployed.machine,
+        price_per_hour=session.endpoint.price_per_hour,
+        limits=limits_of(session, asked),
+    )
+    launch(session, spec, asked, detach=detach, gpu=deployed.gpu)
 
 
 def _keep_code(session: Session, deployed: Deployed) -> None:
@@ -109,34 +127,46 @@ def _keep_code(session: Session, deployed: Deployed) -> None:
         click.echo(f"note: {err}", err=True)
 
 
-def _submit(session: Session, argv: Sequence[str], asked: Asked, deployed: Deployed) -> RunState:
-    from moola_remote.runs import submit
-    from moola_remote.specs import make_spec, new_run_id
+def launch(
+    session: Session, spec: Mapping[str, Any], asked: Asked, *, detach: bool, gpu: str = ""
+) -> None:
+    """Start the run of `spec`, and follow it unless `detach`.
 
-    run_id = new_run_id(asked.label)
-    spec = make_spec(
-        run_id,
-        argv,
-        trees=deployed.trees,
-        recipe=asked.recipe,
-        gpu=asked.gpu,
-        replay_of=asked.replay_of,
-        source=deployed.plan.source,
-        machine=deployed.machine,
-        price_per_hour=session.endpoint.price_per_hour,
-        limits=_limits(session, asked),
-    )
+    Raises:
+        MoolaError: it can't be started, or did not succeed.
+    """
+    on_pod = asked.hooks.pod or spec.get("on_finish") or session.project.on_finish.pod
+    state = _submit(session, {**spec, "on_finish": on_pod}, asked)
+    if detach:
+        _answer(session, state)
+        return
+    click.echo(f"run {state.run_id} started; Ctrl-C leaves it running", err=True)
+    watch(session, state.run_id, gpu=gpu, then=asked.then)
+
+
+def _submit(session: Session, spec: Mapping[str, Any], asked: Asked) -> RunState:
+    from moola_remote.notes import Hook, Seen
+    from moola_remote.runs import submit
+
+    run_id, notes = spec["run_id"], session.notes(spec["run_id"])
+    notes.keep_spec({**spec, "secret_names": sorted(asked.secrets)})
+    on_finish = asked.hooks.laptop or session.project.on_finish.laptop
+    if on_finish:
+        notes.keep_hook(Hook(on_finish, str(session.project.folder)))
     perhaps = f"run {run_id}: may have been started"
     try:
-        return submit(session.agent, spec, asked.secrets).state
+        state = submit(session.agent, spec, asked.secrets).state
     except KeyboardInterrupt:
         click.echo(f"\n{perhaps}\n{_hints(session, run_id)}", err=True)
         raise
     except UnreachableError as err:
         raise UnreachableError(f"{perhaps}, {err.message}", f"{session.command} runs") from err
+    notes.see(Seen(time.time(), state.state))
+    return state
 
 
-def _limits(session: Session, asked: Asked) -> dict[str, float | None]:
+def limits_of(session: Session, asked: Asked) -> dict[str, float | None]:
+    """The limits of a spec; raises a ConfigError where the price isn't known that one needs."""
     if asked.max_cost_usd is not None and not session.endpoint.price_per_hour:
         raise ConfigError(
             f"--max-cost: the price of pod {session.pod.name} is not known",
@@ -166,6 +196,7 @@ def watch(session: Session, run_id: str, *, gpu: str = "", then: str | None = No
     Raises:
         MoolaError: the run did not succeed; its exit code says how it ended.
     """
+    from moola_remote.away import Away
     from moola_remote.dashboard import Dashboard
     from moola_remote.follow import Listener, follow
     from moola_remote.runview import RunView
@@ -179,13 +210,13 @@ def watch(session: Session, run_id: str, *, gpu: str = "", then: str | None = No
                 on_state=shown.on_state,
                 on_notice=lambda notice: shown.on_link(notice.text),
             )
+            listener = Away(session.notes(run_id), shown.on_away).beside(listener)
             state = follow(session.link(), run_id, journal, listener, replay=True)
     except KeyboardInterrupt:
         leave(session, run_id)
     else:
-        is_log_shown = not session.as_json and not sys.stdout.isatty()
         try:
-            conclude(session, state, is_log_shown=is_log_shown)
+            conclude(session, state, is_log_shown=not session.as_json)
         finally:
             if then:
                 finish(session, run_id, then)
@@ -208,6 +239,8 @@ def conclude(session: Session, state: RunState, *, is_log_shown: bool = False) -
     Raises:
         MoolaError: the run did not succeed.
     """
+    session.finish([state])
+    _tell_use(state)
     if state.state == "SUCCEEDED":
         click.echo(f"run {state.run_id} succeeded", err=True)
         click.echo(f"  fetch it:  {session.command} fetch results {state.run_id}", err=True)
@@ -218,12 +251,23 @@ def conclude(session: Session, state: RunState, *, is_log_shown: bool = False) -
     raise _ending(session, state)
 
 
+def _tell_use(state: RunState) -> None:
+    if state.idle:
+        what = "CPU" if state.gpu is None else "GPU"
+        share, _, cost = state.idle.partition(" ")
+        cost = f", {cost} for nothing" if cost else ""
+        click.echo(f"  the {what} was idle {share} of the time{cost}", err=True)
+    if state.on_finish:
+        click.echo(f"  on_finish on the pod: exit code {state.on_finish}", err=True)
+
+
 def _ending(session: Session, state: RunState) -> MoolaError:
     where = f"run {state.run_id}"
     if state.state == "CANCELLED":
         return JobCancelledError(f"{where}: {state.reason or 'cancelled'}")
     if state.state == "PREEMPTED":
-        return JobCancelledError(f"{where}: preempted, {state.reason}")
+        cure = f"go on with: {session.command} resume {state.run_id}"
+        return JobCancelledError(f"{where}: preempted, {state.reason}", cure)
     logs = f"{session.command} logs {state.run_id}"
     if state.state == "LOST":
         return RunLostError(f"{where}: lost, {state.reason}", logs)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections import deque
+import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +12,17 @@ import click
 from moola_remote.session import Session
 
 if TYPE_CHECKING:
-    from moola_remote.runs import RunState
+    from moola_remote.follow import Journal
+    from moola_remote.runs import Place, RunState
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is asked of a log: the last `tail` lines, from `since` on (this clock), what comes."""
+
+    tail: int | None
+    since: float | None
+    is_following: bool
 
 
 class _EnoughError(Exception):
@@ -19,73 +30,97 @@ class _EnoughError(Exception):
 
 
 class Printer:
-    """Prints a log from its beginning, or from `tail` lines before `size`, the size it has now.
+    """Prints `size` bytes of a log; then, unless `is_following`, raises `_EnoughError`."""
 
-    Args:
-        size: bytes that are there already.
-        tail: lines to print of them; None prints all.
-        is_following: go on behind `size`; otherwise `_EnoughError` is raised there.
-    """
-
-    def __init__(self, size: int, *, tail: int | None, is_following: bool) -> None:
+    def __init__(self, size: int, *, is_following: bool) -> None:
         from moola_remote.screen import Screen
 
         self._screen = Screen()
         self._to_come = size
         self._is_following = is_following
-        self._held: deque[str] | None = None if tail is None else deque(maxlen=tail)
+        self._is_current = False
 
     def add(self, data: bytes) -> None:
         """Take the next bytes."""
-        lines = self._screen.feed(data)
+        _print(self._screen.feed(data))
         self._to_come -= len(data)
-        if self._held is not None:
-            self._held.extend(lines)
-        else:
-            _print(lines)
-        if self._to_come <= 0:
-            self.release()
-            if not self._is_following:
-                raise _EnoughError
+        self._end_if_enough()
 
-    def release(self) -> None:
-        """Print what was held back."""
-        held, self._held = self._held, None
-        _print(held or ())
+    def look(self, _: RunState) -> None:
+        """The first state comes after the events that were there."""
+        self._is_current = True
+        self._end_if_enough()
+
+    def _end_if_enough(self) -> None:
+        if self._is_current and self._to_come <= 0 and not self._is_following:
+            raise _EnoughError
 
     def close(self) -> None:
         """Print the rest, a last line without an end too."""
-        self.release()
         _print(self._screen.close())
 
 
-def _print(lines: deque[str] | list[str] | tuple[str, ...]) -> None:
+def _print(lines: list[str]) -> None:
     if lines:
         click.echo("\n".join(lines))
 
 
-def print_log(session: Session, run: RunState, *, tail: int | None, is_following: bool) -> None:
-    """Print a run's log; what the journal has is not sent again.
+def print_log(session: Session, run: RunState, part: Part) -> None:
+    """Print a part of a run's log; what the journal has is not sent again.
 
     Raises:
-        MoolaError: `is_following`, and the run did not succeed.
+        MoolaError: the log is followed, and the run did not succeed.
     """
+    from moola_remote.away import Away
     from moola_remote.cli.follow import conclude, leave
     from moola_remote.follow import Listener, follow
 
-    printer = Printer(run.log_size, tail=tail, is_following=is_following)
-    listener = Listener(
-        on_log=printer.add, on_notice=lambda notice: click.echo(notice.text, err=True)
-    )
-    if not run.log_size and not is_following:
-        click.echo(f"run {run.run_id} is {run.state}, its log is empty", err=True)
+    place = _place(session, run, part)
+    if place.offset == place.size and not part.is_following:
+        said = "its log is empty" if not place.size else "nothing was written since then"
+        click.echo(f"run {run.run_id} is {run.state}, {said}", err=True)
         return
+    printer = Printer(place.size - place.offset, is_following=part.is_following)
+    listener = Listener(
+        on_log=printer.add,
+        on_state=printer.look,
+        on_notice=lambda notice: click.echo(notice.text, err=True),
+    )
+    away = Away(session.notes(run.run_id), lambda lines: click.echo("\n".join(lines), err=True))
     ended = None
     try:
-        with session.journal(run.run_id) as journal, contextlib.suppress(_EnoughError):
-            ended = follow(session.link(), run.run_id, journal, listener, replay=True)
+        with _journal(session, run, place) as journal, contextlib.suppress(_EnoughError):
+            ended = follow(
+                session.link(),
+                run.run_id,
+                journal,
+                away.beside(listener),
+                replay=True,
+                log_from=place.offset,
+            )
     except KeyboardInterrupt:
         leave(session, run.run_id)
     printer.close()
-    if ended is not None and is_following:
+    if ended is not None and part.is_following:
         conclude(session, ended, is_log_shown=True)
+
+
+def _place(session: Session, run: RunState, part: Part) -> Place:
+    from moola_remote.runs import Place, locate
+
+    if part.tail is None and part.since is None:
+        return Place(0, run.log_size)
+    pods_clock_s = 0.0 if run.now is None else run.now - time.time()
+    since = None if part.since is None else part.since + pods_clock_s
+    return locate(session.agent, run.run_id, tail=part.tail, since=since)
+
+
+def _journal(session: Session, run: RunState, place: Place) -> Journal:
+    """The run's journal, or one that begins at a place which it has not reached."""
+    from moola_remote.follow import LogEnd
+
+    journal = session.journal(run.run_id)
+    if journal.size("log") >= place.offset:
+        return journal
+    journal.close()
+    return LogEnd(journal.folder, place.offset)

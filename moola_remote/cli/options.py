@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
+from datetime import datetime
 from pathlib import Path
 
 import click
 
 from moola_remote.cli.names import run_ids
+
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def key_values(
@@ -25,6 +29,20 @@ def key_values(
 def _paths(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Path]:
     pairs = (value.partition("=") for value in key_values(ctx, param, values))
     return {name: Path(path).expanduser() for name, _, path in pairs}
+
+
+def moment(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    """The Unix time that a person means by ``10m`` or ``2026-11-22T15:30``, by this clock."""
+    if value is None:
+        return None
+    ago = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", value)
+    if ago:
+        return time.time() - float(ago[1]) * SECONDS[ago[2]]
+    try:
+        return datetime.fromisoformat(value).astimezone().timestamp()
+    except (ValueError, OverflowError) as err:
+        expected = f"expected 90s, 10m, 2h, 1d or 2026-11-22T15:30, got {value!r}"
+        raise click.BadParameter(expected, ctx, param) from err
 
 
 def _secrets(ctx: click.Context, param: click.Parameter, names: tuple[str, ...]) -> dict[str, str]:
@@ -101,6 +119,15 @@ dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Show what would be sent and started, and do nothing."
 )
 detach_option = click.option("--detach", is_flag=True, help="Start it, print its id, and return.")
+on_finish_option = click.option(
+    "--on-finish",
+    metavar="COMMAND",
+    help="Run here once it has ended, with MOOLA_RUN_ID and MOOLA_STATE; also if you come back "
+    "later.",
+)
+on_finish_pod_option = click.option(
+    "--on-finish-pod", metavar="COMMAND", help="Run on the pod once it has ended."
+)
 gpu_option = click.option(
     "--gpu", type=click.IntRange(min=0), help="Which GPU; default: the first free one."
 )

@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from moola_remote.snapshot import Tree
 
 
+MAX_AWAY = 4
+
+
 class Progression:
     """What is going on, on stderr: bars of transfers over one line of talk; a context manager.
 
@@ -222,6 +225,18 @@ def print_runs(session: Session, states: Sequence[RunState]) -> None:
         show(runs_table(states))
     else:
         click.echo("no runs on this pod yet; next: moola-remote train", err=True)
+
+
+def tell_away(session: Session, states: Sequence[RunState]) -> None:
+    """A line a run that has changed since this laptop looked at it last, the newest four."""
+    from moola_remote.away import catch_up
+
+    told = 0
+    for state in reversed(states):
+        lines = catch_up(session, state) if told < MAX_AWAY else []
+        if lines:
+            click.echo(f"{state.run_id}: {'; '.join(lines)}", err=True)
+            told += 1
 
 
 def print_fetched(session: Session, fetched: Fetched, *, has_page: bool = True) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from moola_remote.cli.afterwards import then_option
-from moola_remote.cli.options import run_argument
+from moola_remote.cli.options import moment, run_argument
 from moola_remote.session import Session
 
 
@@ -20,10 +20,14 @@ def runs(ctx: click.Context) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
-    from moola_remote.cli.output import print_runs
+    from moola_remote.cli.output import print_runs, tell_away
     from moola_remote.runs import list_runs
 
-    print_runs(ctx.obj, list_runs(ctx.obj.agent))
+    session: Session = ctx.obj
+    states = list_runs(session.agent)
+    tell_away(session, states)
+    print_runs(session, states)
+    session.finish(states)
 
 
 @runs.command()
@@ -53,19 +57,28 @@ def show(session: Session, run_id: str | None, with_diff: bool) -> None:
 @run_argument
 @click.option("-f", "--follow", "is_following", is_flag=True, help="Go on until the run ends.")
 @click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
+@click.option(
+    "--since",
+    metavar="TIME",
+    callback=moment,
+    help="Only what was written from then on: 90s, 10m, 2h, 1d ago, or 2026-11-22T15:30.",
+)
 @click.pass_obj
-def logs(session: Session, run_id: str | None, is_following: bool, tail: int | None) -> None:
+def logs(
+    session: Session, run_id: str | None, is_following: bool, tail: int | None, since: float | None
+) -> None:
     """Print a run's log, made safe for a screen; the latest run's by default.
 
     The bytes as they were written: moola-remote fetch logs.
 
     \b
     Example:
-      moola-remote logs --tail 20 -f
+      moola-remote logs --since 10m -f
     """
-    from moola_remote.cli.logs import print_log
+    from moola_remote.cli.logs import Part, print_log
 
-    print_log(session, session.find_run(run_id), tail=tail, is_following=is_following)
+    part = Part(tail, since, is_following)
+    print_log(session, session.find_run(run_id), part)
 
 
 @click.command()
@@ -105,6 +118,7 @@ def cancel(session: Session, run_id: str | None, grace: float | None) -> None:
     else:
         done = cancel_run(session.agent, found.run_id, grace_s=grace)
         state, num_killed = done.state, done.num_killed
+        session.finish([state])
         said = f"nothing of it lives, processes ended: {num_killed}"
     if session.as_json:
         session.answer({"run_id": state.run_id, "state": state.state, "killed": num_killed})

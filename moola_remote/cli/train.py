@@ -1,4 +1,4 @@
-"""``train`` and ``run``: start a job on the pod, and follow it."""
+"""``train``, ``run`` and ``resume``: start a job on the pod, and follow it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from moola_remote.cli.options import (
     key_values,
     max_cost_option,
     max_time_option,
+    on_finish_option,
+    on_finish_pod_option,
+    run_argument,
     secret_option,
 )
 from moola_remote.session import Session
@@ -51,6 +54,8 @@ from moola_remote.session import Session
 @max_time_option
 @max_cost_option
 @then_option
+@on_finish_option
+@on_finish_pod_option
 @detach_option
 @dry_run_option
 @click.pass_context
@@ -68,6 +73,8 @@ def train(
     max_time: float | None,
     max_cost: float | None,
     then: str | None,
+    on_finish: str | None,
+    on_finish_pod: str | None,
     detach: bool,
     dry_run: bool,
 ) -> None:
@@ -82,7 +89,7 @@ def train(
     Example:
       moola-remote train --recipe jade --epochs 40 --set learning_rate=0.002
     """
-    from moola_remote.cli.follow import Asked, start
+    from moola_remote.cli.follow import Asked, Hooks, start
     from moola_remote.cli.replay import refuse_changes, run_again
     from moola_remote.specs import TrainOptions, train_argv
 
@@ -90,6 +97,7 @@ def train(
     options = TrainOptions(epochs=epochs, seed=seed, use_crf=use_crf, settings=settings)
     name = recipe or session.project.recipe
     argv = train_argv(session.project, name, options)
+    hooks = Hooks(on_finish, on_finish_pod)
     asked = Asked(
         label=name,
         recipe=name,
@@ -99,6 +107,7 @@ def train(
         max_time_s=max_time,
         max_cost_usd=max_cost,
         then=then,
+        hooks=hooks,
     )
     if replay is None:
         start(session, argv, asked, detach=detach, dry_run=dry_run)
@@ -114,6 +123,8 @@ def train(
 @max_time_option
 @max_cost_option
 @then_option
+@on_finish_option
+@on_finish_pod_option
 @detach_option
 @dry_run_option
 @click.argument("command", metavar="-- COMMAND ...", nargs=-1, required=True)
@@ -126,6 +137,8 @@ def run(
     max_time: float | None,
     max_cost: float | None,
     then: str | None,
+    on_finish: str | None,
+    on_finish_pod: str | None,
     detach: bool,
     dry_run: bool,
     command: tuple[str, ...],
@@ -139,9 +152,10 @@ def run(
     Example:
       moola-remote run -- python -m jobs.review labelled/train_210.parquet
     """
-    from moola_remote.cli.follow import Asked, start
+    from moola_remote.cli.follow import Asked, Hooks, start
     from moola_remote.specs import label_of
 
+    hooks = Hooks(on_finish, on_finish_pod)
     asked = Asked(
         label=label_of(command),
         gpu=gpu,
@@ -150,8 +164,59 @@ def run(
         max_time_s=max_time,
         max_cost_usd=max_cost,
         then=then,
+        hooks=hooks,
     )
     start(session, list(command), asked, detach=detach, dry_run=dry_run)
 
 
-COMMANDS = [train, run]
+@click.command()
+@run_argument
+@data_option
+@secret_option
+@gpu_option
+@max_time_option
+@max_cost_option
+@then_option
+@on_finish_option
+@on_finish_pod_option
+@detach_option
+@click.pass_obj
+def resume(
+    session: Session,
+    run_id: str | None,
+    data: dict[str, Path],
+    secrets: dict[str, str],
+    gpu: int | None,
+    max_time: float | None,
+    max_cost: float | None,
+    then: str | None,
+    on_finish: str | None,
+    on_finish_pod: str | None,
+    detach: bool,
+) -> None:
+    """Go on with a run that ended too early, from its newest whole checkpoint, as a new run.
+
+    RUN is a run's id or the beginning of one; the latest by default. With --pod OTHER it goes on
+    there: code, data and checkpoints travel, from the old pod if it is up, else from here.
+
+    \b
+    Example:
+      moola-remote --pod runpod-4090 resume 20261122-1530
+    """
+    from moola_remote.cli.follow import Asked, Hooks
+    from moola_remote.cli.resume import go_on
+
+    asked = Asked(
+        label="",
+        gpu=gpu,
+        data=data,
+        secrets=secrets,
+        max_time_s=max_time,
+        max_cost_usd=max_cost,
+        then=then,
+        hooks=Hooks(on_finish, on_finish_pod),
+    )
+    go_on(session, run_id, asked, detach=detach)
+
+
+COMMANDS = [train, run, resume]

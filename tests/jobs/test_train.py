@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.train import main
+from tests.remote.pods import AgentPod, wait_until
 
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "configs" / "train"
@@ -26,18 +28,16 @@ SMALL = [
 ]
 
 
-def _argv(recipe: str, run_dir: Path, data: Path, *more: str) -> list[str]:
-    paths = ["--config", str(RECIPES / f"{recipe}.yaml"), "--run-dir", str(run_dir)]
-    return [*paths, "--data", str(data), *SMALL, *more]
+def _argv(recipe: str, run_dir: Path | None, data: Path, *more: str) -> list[str]:
+    paths = ["--config", str(RECIPES / f"{recipe}.yaml"), "--data", str(data)]
+    paths += ["--run-dir", str(run_dir)] if run_dir else []
+    return [*paths, *SMALL, *more]
 
 
 def _start(argv: list[str], log: Path) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "jobs.train", *argv]
     with log.open("wb") as out:
-        return subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT
-        )
+        return subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)
 
 
 def _events(run_dir: Path) -> list[dict[str, Any]]:
@@ -148,28 +148,84 @@ def test_its_predictions_are_a_row_a_validation_window(whole_run: Path) -> None:
     assert 2 * hits / (said + true) == pytest.approx(f1["value"], abs=1e-12)
 
 
-def test_a_run_that_is_stopped_and_killed_ends_bit_identical(
-    whole_run: Path, data: Path, tmp_path: Path
+DISTURBANCES = {
+    "sigterm to the job": "PREEMPTED",
+    "the job killed": "FAILED",
+    "everybody killed": "LOST",
+    "cancelled": "CANCELLED",
+    "sigterm to the supervisor": "PREEMPTED",
+}
+
+
+def _disturb(pod: AgentPod, run_id: str, how: str) -> None:
+    if how == "everybody killed":
+        pod.kill(run_id, "supervisor", "keeper", "job")
+        pod.state(run_id)
+    elif how == "cancelled":
+        pod.ask("cancel", run_id)
+    else:
+        number = signal.SIGKILL if how == "the job killed" else signal.SIGTERM
+        os.kill(pod.process(run_id, "job" if "job" in how else "supervisor"), number)
+
+
+def _newest(run_dir: Path) -> Path:
+    return max((run_dir / "checkpoints").glob("epoch-*"))
+
+
+@pytest.mark.timeout(300)  # torch starts six times; 30 s on 2 idle cores
+def test_a_run_that_is_disturbed_five_times_and_resumed_ends_bit_identical(
+    whole_run: Path, data: Path, pod: AgentPod
 ) -> None:
-    argv, log = _argv("jade", tmp_path / "run", data, "--epochs", "30"), tmp_path / "log"
-    first = _start(argv, log)
-    _wait_for_epoch(first, tmp_path / "run", 5)
-    asked = time.monotonic()
-    first.send_signal(signal.SIGTERM)
-    assert first.wait(timeout=30) == 143, log.read_text()
-    assert time.monotonic() - asked < 5
-    second = _start([*argv, "--resume"], log)
-    _wait_for_epoch(second, tmp_path / "run", 15)
-    second.kill()
-    second.wait(timeout=30)
-    third = _start([*argv, "--resume"], log)
-    assert third.wait(timeout=100) == 0, log.read_text()
-    assert "resuming after epoch" in log.read_text()
+    """Through the agent, each time as a new run; once the newest checkpoint is torn besides."""
+    dice = random.Random(7)
+    argv = [sys.executable, "-m", "jobs.train", *_argv("jade", None, data, "--epochs", "30")]
+    run_id, torn, done = pod.start(*argv), "", 0
+    for how, state in DISTURBANCES.items():
+        pod.wait(run_id, "RUNNING")
+        target = done = min(done + dice.randrange(2, 6), 26)
+        wait_until(lambda: _last_epoch(pod.folder(run_id)) >= target, timeout_s=100)  # noqa: B023
+        time.sleep(dice.uniform(0, 0.1))
+        asked = time.time()
+        _disturb(pod, run_id, how)
+        assert pod.wait(run_id)["state"] == state, how
+        if state in ("PREEMPTED", "CANCELLED"):
+            saved = [e["t"] for e in _events(pod.folder(run_id)) if e["kind"] == "checkpoint"]
+            assert 0 < saved[-1] - asked < 5, how
+        if how == "cancelled":
+            (_newest(pod.folder(run_id)) / "tensors.safetensors").write_bytes(b"torn")
+        run_id = pod.start(*argv, parent=run_id)
+        if how == "cancelled":
+            torn = run_id
+    ended = pod.wait(run_id, timeout_s=100)
+    assert ended["state"] == "SUCCEEDED", ended
+    assert "torn checkpoint, tensors.safetensors differs" in (pod.folder(torn) / "log").read_text()
+    ours = pod.folder(run_id)
+    assert [event["epoch"] for event in _events(ours) if event["kind"] == "epoch"] == [
+        *range(1, 31)
+    ]
     for name in ("model.safetensors", "predictions.parquet"):
-        ours, theirs = (run / "artifacts" / name for run in (tmp_path / "run", whole_run))
-        assert ours.read_bytes() == theirs.read_bytes(), name
-    ours, theirs = (run / "artifacts" / "metrics.json" for run in (tmp_path / "run", whole_run))
-    assert _without_clock(ours) == _without_clock(theirs)
+        assert (ours / "artifacts" / name).read_bytes() == (
+            whole_run / "artifacts" / name
+        ).read_bytes(), name
+    # Weights, optimizer, generators of sampler and dropout.
+    for name in ("epoch-0028", "epoch-0030"):
+        path = Path("checkpoints", name, "tensors.safetensors")
+        assert (ours / path).read_bytes() == (whole_run / path).read_bytes(), name
+    metrics = Path("artifacts", "metrics.json")
+    assert _without_clock(ours / metrics) == _without_clock(whole_run / metrics)
+
+
+def _last_epoch(run_dir: Path) -> int:
+    return max(
+        (event["epoch"] for event in _events(run_dir) if event["kind"] == "epoch"), default=0
+    )
+
+
+@pytest.fixture
+def pod(tmp_path: Path) -> Iterator[AgentPod]:
+    pod = AgentPod(tmp_path / "pod")
+    yield pod
+    pod.clear()
 
 
 def test_a_run_ends_by_sigterm_before_it_trains_too(data: Path, tmp_path: Path) -> None:

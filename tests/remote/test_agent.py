@@ -113,6 +113,7 @@ def test_a_run_on_something_that_is_not_deployed_fails_and_says_so(
 def test_sigterm_from_outside_and_exit_code_143_is_preempted(pod: AgentPod) -> None:
     run_id = pod.shell("trap 'exit 143' TERM; echo ready; while :; do sleep 0.05; done")
     pod.wait_for_log(run_id, "ready")
+    pod.wait(run_id, "RUNNING")
     os.kill(pod.process(run_id, "job"), signal.SIGTERM)
     assert pod.wait(run_id)["state"] == "PREEMPTED"
 

@@ -8,7 +8,7 @@ import pytest
 
 from moola_remote.config import Project as Settings
 from moola_remote.config import find_project
-from moola_remote.deploy import Plan, data_paths, environment_digest, gpu_name, make_plan
+from moola_remote.deploy import data_paths, environment_digest, gpu_name, make_plan
 from moola_remote.errors import ConfigError
 from moola_remote.facts import Facts, PodGpu
 from moola_remote.session import Session
@@ -54,10 +54,9 @@ def test_a_plan_is_the_code_the_data_and_the_requirements(files: Project) -> Non
     assert "data/numbers/one.txt" in {file.path for file in plan.code.files}
 
 
-def test_an_environment_is_named_by_requirements_and_python(files: Project) -> None:
-    plan = make_plan(Session())
+def test_an_environment_is_named_by_requirements_and_python() -> None:
     names = {
-        environment_digest(Plan(plan.code, None, requirements), Facts(python=python))
+        environment_digest(requirements, Facts(python=python))
         for requirements in ("", "numpy\n")
         for python in ("3.10.1", "3.11.7")
     }
