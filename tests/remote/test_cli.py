@@ -128,6 +128,13 @@ def test_git_is_not_needed_nor_a_commit(here: Project, capsys: pytest.CaptureFix
     assert capsys.readouterr().out.count("code: ") == 2
 
 
+def test_python_m_is_the_program_too() -> None:
+    words = [sys.executable, "-m", "moola_remote", "--no-such"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr.endswith("; see moola-remote --help\n")
+
+
 def test_without_a_word_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert run([]) == 2
     assert "Commands:" in capsys.readouterr().err
