@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from moola_remote.errors import ConfigError
-from moola_remote.events import Result, load_result
 from moola_remote.screen import safe
+
+if TYPE_CHECKING:
+    from moola_remote.report.files import RunFiles
 
 LATEST = 2
 
@@ -78,6 +81,18 @@ def _one(there: Sequence[Path], name: str) -> Path:
     )
 
 
-def load(path: Path) -> Result:
-    """What a fetched run's ``result.json`` says."""
-    return load_result(path / "result.json")
+def load(name: str | None = None, folder: Path | None = None) -> RunFiles:
+    """A fetched run as plain objects: its scores, its windows with their spans, its epochs.
+
+    Args:
+        name: a run's id or its beginning; None is the latest.
+        folder: where fetched runs lie; None is where the current project keeps them.
+
+    Raises:
+        ConfigError: none, or several, begin so; or it holds nothing of a run.
+    """
+    from moola_remote.config import find_project
+    from moola_remote.report.files import read_run
+
+    folder = find_project(Path.cwd()).results_folder if folder is None else folder
+    return read_run(choose_folder(folder, name))

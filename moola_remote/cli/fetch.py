@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from moola_remote.cli.browser import open_option, open_page
 from moola_remote.cli.options import run_argument
 from moola_remote.session import Session
 
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Bring each checkpoint when it is complete, then WHAT when the run has ended.",
 )
+@open_option
 @click.pass_obj
-def fetch(session: Session, what: What, run_id: str | None, is_watching: bool) -> None:
+def fetch(
+    session: Session, what: What, run_id: str | None, is_watching: bool, is_opening: bool
+) -> None:
     """Fetch a run's files into results/RUN, verified against the pod's manifest.
 
     RUN is a run's id or the beginning of one; the latest by default. An interrupted fetch
@@ -57,7 +61,9 @@ def fetch(session: Session, what: What, run_id: str | None, is_watching: bool) -
             what=what,
             progress=partial(progression.update, what),
         )
-    print_fetched(session, fetched, has_page=what != "checkpoints")
+    page = print_fetched(session, fetched, has_page=what != "checkpoints")
+    if is_opening and page:
+        open_page(page)
 
 
 COMMANDS = [fetch]

@@ -239,15 +239,15 @@ def tell_away(session: Session, states: Sequence[RunState]) -> None:
             told += 1
 
 
-def print_fetched(session: Session, fetched: Fetched, *, has_page: bool = True) -> None:
-    """Where the files are, and the page that shows them, which is made now."""
+def print_fetched(session: Session, fetched: Fetched, *, has_page: bool = True) -> Path | None:
+    """Where the files are, and the page that shows them, which is made now, and returned."""
     page = _page(fetched.folder) if has_page else None
     if session.as_json:
         told: dict[str, object] = {"run_id": fetched.run_id, "folder": str(fetched.folder)}
         told |= {"files": fetched.files, "bytes": fetched.bytes}
         told |= {"already_there": fetched.already_there, "report": str(page) if page else None}
         session.answer(told)
-        return
+        return page
     came = f"{fetched.files} files, {amount(fetched.bytes)}" if fetched.files else "nothing new"
     click.echo(f"verified: {came}, {fetched.already_there} there already", err=True)
     click.echo(str(fetched.folder))
@@ -255,17 +255,21 @@ def print_fetched(session: Session, fetched: Fetched, *, has_page: bool = True) 
         click.echo(str(page))
     for picture in sorted(fetched.folder.glob("artifacts/*.png")):
         click.echo(str(picture))
+    return page
 
 
 def _page(folder: Path) -> Path | None:
-    """The run's page; what came is complete without it, so a fault is told and no more."""
+    """The run's page, in the list of all, too; what came is complete without: a fault is told."""
+    from moola_remote.report.index_page import write_index
     from moola_remote.report.run_page import write_report
 
+    page = None
     try:
-        return write_report(folder)
+        page = write_report(folder)
+        write_index(folder.parent)
     except ConfigError as err:
-        click.echo(f"note: no report, {err}", err=True)
-        return None
+        click.echo(f"note: no {'list' if page else 'report'}, {err}", err=True)
+    return page
 
 
 def print_comparison(session: Session, compared: Comparison) -> None:

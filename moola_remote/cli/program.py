@@ -14,6 +14,7 @@ from moola_remote.cli import (
     completion,
     deploy,
     doctor,
+    export,
     fetch,
     money,
     pods,
@@ -93,6 +94,6 @@ def _log_to_stderr() -> None:
     ours.setLevel(logging.INFO)
 
 
-for module in (deploy, train, runs, fetch, report, pods, clean, money, doctor, completion):
+for module in (deploy, train, runs, fetch, report, export, pods, clean, money, doctor, completion):
     for command in module.COMMANDS:
         program.add_command(command)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from moola_remote.cli.browser import open_option, open_page
 from moola_remote.cli.names import fetched_ids
 from moola_remote.session import Session
 
@@ -15,8 +16,9 @@ _file = click.Path(dir_okay=False, path_type=Path)
 @click.command()
 @click.argument("run_id", metavar="[RUN]", required=False, shell_complete=fetched_ids)
 @click.option("--out", type=_file, metavar="FILE", help="Write here, not to results/RUN.")
+@open_option
 @click.pass_obj
-def report(session: Session, run_id: str | None, out: Path | None) -> None:
+def report(session: Session, run_id: str | None, out: Path | None, is_opening: bool) -> None:
     """Write a fetched run's page: scores, curves, windows and facts in one HTML file.
 
     RUN is a run's id or the beginning of one; the latest fetched one by default. The page needs
@@ -35,13 +37,16 @@ def report(session: Session, run_id: str | None, out: Path | None) -> None:
         session.answer({"run_id": folder.name, "report": str(page)})
     else:
         click.echo(str(page))
+    if is_opening:
+        open_page(page)
 
 
 @click.command()
 @click.argument("run_ids", metavar="[RUN ...]", nargs=-1, shell_complete=fetched_ids)
 @click.option("--html", "out", type=_file, metavar="FILE", help="Write a page too, to look at.")
+@open_option
 @click.pass_obj
-def compare(session: Session, run_ids: tuple[str, ...], out: Path | None) -> None:
+def compare(session: Session, run_ids: tuple[str, ...], out: Path | None, is_opening: bool) -> None:
     """Put fetched runs side by side; the latest two by default.
 
     What differs in config, code, data and machine; the scores, and each run's lead over the first
@@ -52,6 +57,8 @@ def compare(session: Session, run_ids: tuple[str, ...], out: Path | None) -> Non
     Example:
       moola-remote compare 20261122-1530 20261122-1541 --html compare.html
     """
+    if is_opening and out is None:
+        raise click.UsageError("Nothing to show, expected --html FILE with --open.")
     from moola_remote.cli.output import print_comparison
     from moola_remote.report.compare_page import write_comparison
     from moola_remote.report.comparison import compare_runs
@@ -65,6 +72,8 @@ def compare(session: Session, run_ids: tuple[str, ...], out: Path | None) -> Non
     print_comparison(session, compared)
     if out is not None:
         click.echo(str(out), err=True)
+        if is_opening:
+            open_page(out)
 
 
 COMMANDS = [report, compare]

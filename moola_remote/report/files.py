@@ -94,8 +94,12 @@ class RunFiles:
         return [window for window in self.windows if window.side == side]
 
 
-def read_run(folder: Path) -> RunFiles:
+def read_run(folder: Path, *, is_brief: bool = False) -> RunFiles:
     """Everything that the folder of one fetched run holds.
+
+    Args:
+        folder: its own.
+        is_brief: leave its windows and events out, for a list of many runs.
 
     Raises:
         ConfigError: it holds nothing of a run.
@@ -113,6 +117,8 @@ def read_run(folder: Path) -> RunFiles:
     model = _read(run, names.artifacts / "model.json", _reader(ModelFile))
     run.types = model.types if model else []
     run.config = _read(run, PurePosixPath("config.yaml"), _read_config) or {}
+    if is_brief:
+        return run
     run.windows = _read(run, names.artifacts / "predictions.parquet", read_windows) or []
     _read(run, names.events, lambda path: _read_events(run, path))
     return run

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,8 @@ MARK, MARK_WITHIN = b'<meta name="generator" content="moola-remote">', 4096
 _ESCAPES = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
 
 
-def render(template: str, data: Any, **names: Any) -> str:
-    """The page of a template of ours, with `data` for its scripts; what is no number is null."""
+def render(template: str, data: Any, *, scripts: Sequence[str] = SCRIPTS, **names: Any) -> str:
+    """The page of a template of ours, with `data` for its `scripts`; what is no number is null."""
     import jinja2
     from pydantic_core import to_json
 
@@ -35,12 +36,12 @@ def render(template: str, data: Any, **names: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style, scripts = _asset("style.css"), [_asset(name) for name in SCRIPTS]
+    style, texts = _asset("style.css"), [_asset(name) for name in scripts]
     told = to_json(data, inf_nan_mode="null").decode()
     return environment.get_template(template).render(
-        policy=_policy(style, scripts),
+        policy=_policy(style, texts),
         style=style,
-        scripts=scripts,
+        scripts=texts,
         data=told.translate(_ESCAPES),
         version=__version__,
         **names,

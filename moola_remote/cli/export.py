@@ -1,0 +1,83 @@
+"""``export`` and ``index``: fetched runs for other programs, and all of them on one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from moola_remote.cli.browser import open_option, open_page
+from moola_remote.cli.names import fetched_ids
+from moola_remote.session import Session
+
+
+@click.command()
+@click.argument("run_ids", metavar="[RUN ...]", nargs=-1, shell_complete=fetched_ids)
+@click.option(
+    "--to",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write a table; FILE ends in .csv or .parquet.",
+)
+@click.option(
+    "--table",
+    type=click.Choice(["epochs", "scores", "spans"]),
+    default="epochs",
+    show_default=True,
+    help="What a row of it is.",
+)
+@click.option("--tensorboard", is_flag=True, help="Write results/tensorboard, a folder a run.")
+@click.pass_obj
+def export(
+    session: Session, run_ids: tuple[str, ...], file: Path | None, table: str, tensorboard: bool
+) -> None:
+    """Write fetched runs as CSV, as Parquet or for TensorBoard; the latest one by default.
+
+    \b
+    Example:
+      moola-remote export --to scores.csv --table scores
+    """
+    if file is None and not tensorboard:
+        raise click.UsageError("Nothing to write, expected --to FILE or --tensorboard.")
+    from moola_remote.export import TABLES, write_table, write_tensorboard
+    from moola_remote.results import load
+
+    folder = session.project.results_folder
+    runs = [load(name, folder) for name in run_ids or [None]]
+    written = []
+    if file is not None:
+        write_table(TABLES[table](runs), file)
+        written.append(file)
+    if tensorboard:
+        written += [write_tensorboard(run, folder / "tensorboard") for run in runs]
+        click.echo(f"look: tensorboard --logdir {folder / 'tensorboard'}", err=True)
+    if session.as_json:
+        session.answer({"runs": [run.run_id for run in runs], "written": list(map(str, written))})
+    else:
+        click.echo("\n".join(map(str, written)))
+
+
+@click.command()
+@open_option
+@click.pass_obj
+def index(session: Session, is_opening: bool) -> None:
+    """Write results/index.html, a table of all fetched runs to sort; `fetch` keeps it current.
+
+    \b
+    Example:
+      moola-remote index --open
+    """
+    from moola_remote.report.index_page import write_index
+    from moola_remote.results import make_folder
+
+    page = write_index(make_folder(session.project.results_folder))
+    if session.as_json:
+        session.answer({"index": str(page)})
+    else:
+        click.echo(str(page))
+    if is_opening:
+        open_page(page)
+
+
+COMMANDS = [export, index]

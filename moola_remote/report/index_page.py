@@ -1,0 +1,125 @@
+"""``results/index.html``: every fetched run in one table, to sort and to go on from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from moola_remote.events import Scores
+from moola_remote.panels import duration
+from moola_remote.report import html
+from moola_remote.report.boards import cell_of
+from moola_remote.report.facts import instant
+from moola_remote.report.files import RunFiles, read_run
+from moola_remote.report.run_page import NAME as REPORT
+from moola_remote.tables import LOW_IS_GOOD, SCORES
+
+NAME = "index.html"
+# The first that a run has is its first column: a pre-training run has the last alone.
+SHOWN = ("f1", "iou50", "type_f1", "hit3", "iou", "average_precision", "ece", "reconstruction")
+
+
+LESS_IS_BETTER = LOW_IS_GOOD | {"reconstruction"}
+
+
+@dataclass(frozen=True)
+class Head:
+    """One column; the first press on its head sorts it downwards, or upwards."""
+
+    text: str
+    is_number: bool = False
+    is_down_first: bool = True
+
+
+@dataclass(frozen=True)
+class Field:
+    """One cell: what is read, what it is sorted by (empty where there is nothing), what is below.
+
+    `link` is where the run's page is, or empty.
+    """
+
+    text: str
+    order: float | str = ""
+    small: str = ""
+    link: str = ""
+
+
+def write_index(folder: Path) -> Path:
+    """Write the page of all fetched runs of a folder, the newest first; returns where it is.
+
+    Raises:
+        ConfigError: it can't be written, or what lies there is no page of ours.
+    """
+    specs = sorted(folder.glob("[!.]*/spec.json"), reverse=True)
+    runs = [read_run(path.parent, is_brief=True) for path in specs]
+    html.write(folder / NAME, index(runs))
+    return folder / NAME
+
+
+def index(runs: Sequence[RunFiles]) -> str:
+    """The page, as HTML."""
+    judged = [_judged(run) for run in runs]
+    names = [name for name in SHOWN if any(name in scores for scores in judged)]
+    heads = [
+        Head("run"),
+        Head("on"),
+        *(Head(SCORES.get(name, name), True, name not in LESS_IS_BETTER) for name in names),
+        *(Head("recipe"), Head("state"), Head("took", True), Head("cost", True)),
+    ]
+    rows = [
+        [_name(run), _side(run), *(_score(scores, name) for name in names), *_facts(run)]
+        for run, scores in zip(runs, judged, strict=True)
+    ]
+    return html.render("index.html", None, scripts=("index.js",), heads=heads, rows=rows)
+
+
+def _judged(run: RunFiles) -> Scores:
+    if run.result is None:
+        return {}
+    return run.result.scores.test or run.result.scores.validation
+
+
+def _name(run: RunFiles) -> Field:
+    queued = run.state.queued_at if run.state else None
+    has_page = (run.folder / REPORT).is_file()
+    link = f"{quote(run.folder.name)}/{REPORT}" if has_page else ""
+    return Field(run.run_id, run.run_id, instant(queued) if queued is not None else "", link)
+
+
+def _side(run: RunFiles) -> Field:
+    side = run.judged_side if _judged(run) else ""
+    return Field(side, side)
+
+
+def _facts(run: RunFiles) -> list[Field]:
+    state, result = run.state, run.result
+    recipe = result.recipe if result else run.config.get("name", "")
+    said = state.state if state else ""
+    return [
+        Field(recipe, recipe, result.device if result else ""),
+        Field(said, said, state.reason or "" if state else ""),
+        *_costs(run),
+    ]
+
+
+def _costs(run: RunFiles) -> list[Field]:
+    state, price = run.state, run.spec.price_per_hour if run.spec else None
+    if state is None or state.started_at is None or state.ended_at is None:
+        return [Field(""), Field("")]
+    seconds = state.ended_at - state.started_at
+    if not math.isfinite(seconds):
+        return [Field(""), Field("")]
+    money = price * seconds / 3600 if price else None
+    cost = Field("") if money is None else Field(f"${money:.2f}", money)
+    return [Field(duration(max(seconds, 0.0)), seconds), cost]
+
+
+def _score(scores: Scores, name: str) -> Field:
+    one = scores.get(name)
+    if one is None or not math.isfinite(one.value):
+        return Field("")
+    cell = cell_of(one, math.nan)
+    return Field(cell.text, one.value, cell.interval)
