@@ -117,7 +117,7 @@ def test_running_is_not_ready(provider: RunpodProvider, double: Double) -> None:
     provider.up(say=said.append)
     steps = [line for line in said if line.startswith(("PROVISIONING", "RUNNING"))]
     assert steps[-1] == "RUNNING, waiting for SSH"
-    assert "starting the container" in "\n".join(steps)
+    assert "container started, no SSH address yet" in "\n".join(steps)
 
 
 def test_the_port_of_the_start_before_is_passed_over(

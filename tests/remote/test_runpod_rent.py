@@ -60,7 +60,10 @@ def test_the_best_stocked_data_centre_is_asked_first_and_alone() -> None:
         "env": {"PUBLIC_KEY": "ssh-ed25519 AAAA"},
         "dataCenterIds": ["US-IL-1"],
     }
-    assert said == [f"asking for {GPU}, SECURE, US-IL-1, $0.74/h"]
+    assert said == [
+        f"{GPU}: SECURE $0.74/h, COMMUNITY $0.34/h; max_price $0.90",
+        f"asking for {GPU}, SECURE, US-IL-1, $0.74/h",
+    ]
     assert double.wrong == []
 
 
@@ -71,7 +74,7 @@ def test_each_candidate_is_one_request_and_each_refusal_has_its_reason() -> None
     pod, said = rent(double, both)
     assert pod.cloud == "COMMUNITY"
     assert double.calls.count("POST /v2/pods") == 4
-    assert [line.split(":")[0] for line in said] == [
+    assert [line.split(":")[0] for line in said[1:]] == [
         f"asking for {GPU}, SECURE, US-IL-1, $0.74/h",
         "refused",
         f"asking for {GPU}, SECURE, EU-RO-1, $0.74/h",
@@ -80,7 +83,7 @@ def test_each_candidate_is_one_request_and_each_refusal_has_its_reason() -> None
         "refused",
         f"asking for {GPU}, COMMUNITY, US-IL-1, $0.34/h",
     ]
-    assert NO_CAPACITY[:40] in said[1]
+    assert NO_CAPACITY[:40] in said[2]
 
 
 def test_above_the_ceiling_nothing_is_asked_for() -> None:

@@ -54,7 +54,7 @@ def progress(lines: Sequence[str]) -> str:
     for line in reversed(lines):
         text = line.strip()
         if text.startswith("start container"):
-            return "starting the container"
+            return "container started, no SSH address yet"
         if text.startswith(("Status:", "Digest:")):
             return "image is there"
         if _PULLED.match(text):

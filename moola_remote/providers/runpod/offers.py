@@ -32,10 +32,11 @@ class Offer:
 
 @dataclass(frozen=True)
 class Offers:
-    """What to try, the best first, and a line for each that is not tried."""
+    """What to try, the best first; why others are not tried; each GPU's price on both clouds."""
 
     offers: list[Offer]
     refusals: list[str]
+    prices: list[str]
 
 
 def find_offers(client: RunpodClient, wanted: RunpodConfig) -> Offers:
@@ -46,6 +47,7 @@ def find_offers(client: RunpodClient, wanted: RunpodConfig) -> Offers:
     """
     offers: list[Offer] = []
     refusals: list[str] = []
+    prices: dict[str, str] = {}
     for gpu in wanted.gpus:
         for cloud in wanted.clouds:
             try:
@@ -53,13 +55,17 @@ def find_offers(client: RunpodClient, wanted: RunpodConfig) -> Offers:
             except RefusedError as err:
                 refusals.append(f"{gpu}, {cloud}: {err.message}")
                 continue
+            prices[gpu] = (
+                f"{gpu}: SECURE ${told.price.secure:.2f}/h, "
+                f"COMMUNITY ${told.price.community:.2f}/h; max_price ${wanted.max_price:.2f}"
+            )
             price = wanted.gpu_count * _of(told.price, cloud)
             why = _refusal(told, cloud, price, wanted)
             if why:
                 refusals.append(f"{gpu}, {cloud}: {why}")
             else:
                 offers += [Offer(gpu, cloud, place, price) for place in _places(told, wanted)]
-    return Offers(offers, refusals)
+    return Offers(offers, refusals, list(prices.values()))
 
 
 def _of(pair: Any, cloud: Cloud) -> Any:

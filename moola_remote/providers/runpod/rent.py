@@ -67,8 +67,8 @@ class Renting:
             MoolaError: the API refuses us, or is silent; no pod is left, or the error says so.
         """
         self.refusals = list(found.refusals)
-        for line in self.refusals:
-            self.say(f"not tried: {line}")
+        for line in [*found.prices, *(f"not tried: {line}" for line in found.refusals)]:
+            self.say(line)
         try:
             pod = self._first(found)
         except BaseException:
@@ -90,7 +90,7 @@ class Renting:
             pod = self._try(offer)
             if pod is not None:
                 return pod
-            self.say(f"refused: {self.refusals[-1]}")
+            self.say(f"refused: {self.refusals[-1].removeprefix(f'{offer}: ')}")
         return None
 
     def _try(self, offer: Offer) -> Pod | None:
