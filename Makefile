@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all their own set-up; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help install tools data demo test check format golden bench faults clean
+.PHONY: help install tools browser data demo test check format golden bench faults clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -22,6 +22,10 @@ $(STAMP): pyproject.toml constraints.txt jobs/requirements.txt tests/requirement
 tools:
 	@PYTHON=$(PYTHON) sh tests/tools.sh
 
+# What the tests of the pages need and nobody else does.
+browser:
+	@PYTHON=$(PYTHON) sh tests/tools.sh browser
+
 # The market that stands in where ../shared/data is absent; written once, from a seed.
 data: $(STAMP)
 	@test -e ../shared/data/labelled || test -e data/synthetic/labelled || $(BIN)/python -m jobs.synthesize --out data/synthetic
@@ -29,7 +33,7 @@ data: $(STAMP)
 demo: install  ## deploy, train twice and fetch on the embedded local pod
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh tests/demo.sh
 
-test: install check  ## everything that CI runs
+test: install browser check  ## everything that CI runs
 	@$(BIN)/python -m pytest -n 2 --dist loadfile tests
 
 check: $(STAMP)  ## format, lint, strict types

@@ -1,0 +1,248 @@
+"""The pages in a real browser: drawn, quiet, offline, usable by keyboard, readable."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from moola_remote.report.compare_page import write_comparison
+from moola_remote.report.comparison import compare_runs
+from moola_remote.report.files import read_run
+from moola_remote.report.run_page import write_report
+from tests.remote.pods import wait_until
+from tests.report.made import make_run, write
+
+DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"}
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 844},
+    "color_scheme": "dark",
+    "has_touch": True,
+}
+VIEWS = {"desktop, light": DESKTOP, "phone, dark": PHONE}
+# Pixels of each canvas that are not the paper: an empty plot has only its axes.
+INK = """
+canvas => {
+  const layers = [...canvas.querySelectorAll("canvas")];
+  return Math.max(...layers.map(layer => {
+    const { data } = layer.getContext("2d").getImageData(0, 0, layer.width, layer.height);
+    let count = 0;
+    for (let i = 3; i < data.length; i += 4) count += data[i] > 0;
+    return count;
+  }));
+}
+"""
+
+
+@dataclass
+class Visit:
+    """A page that was opened, and what it did meanwhile."""
+
+    page: Page
+    messages: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def assert_quiet(self, url: str) -> None:
+        """No console line, no error, no dialog, no request but the file itself."""
+        assert self.messages == []
+        assert self.requests == [url]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        assert not os.environ.get("CI"), "CI needs a browser: apt install chromium"
+        pytest.skip("no Chromium here: apt install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path)
+        yield browser
+        browser.close()
+
+
+Visiting = Callable[[Path, dict[str, Any]], Visit]
+
+
+@pytest.fixture
+def visit(chromium: Browser) -> Iterator[Visiting]:
+    """Opens a file, offline, and waits until its script has run."""
+    contexts = []
+
+    def opened(path: Path, view: dict[str, Any]) -> Visit:
+        context = chromium.new_context(**view, offline=True)
+        contexts.append(context)
+        visit = Visit(context.new_page())
+        visit.page.on("console", lambda message: visit.messages.append(message.text))
+        visit.page.on("pageerror", lambda error: visit.messages.append(str(error)))
+        visit.page.on("request", lambda request: visit.requests.append(request.url))
+        visit.page.goto(path.as_uri())
+        visit.page.wait_for_selector("html[data-ready]")
+        return visit
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_report(make_run(tmp_path_factory.mktemp("runs") / "20260101-000000-jade-abcd"))
+
+
+@pytest.fixture(scope="module")
+def compare_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    top = tmp_path_factory.mktemp("compared")
+    runs = [make_run(top / f"run{skill}", skill=skill, note=skill) for skill in (0.3, 0.8)]
+    write_comparison(compare_runs([read_run(run) for run in runs]), top / "compare.html")
+    return top / "compare.html"
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("file", ["report_file", "compare_file"])
+def test_every_plot_is_drawn_and_nothing_is_asked_for(
+    file: str, view: str, visit: Visiting, request: pytest.FixtureRequest
+) -> None:
+    path: Path = request.getfixturevalue(file)
+    there = visit(path, VIEWS[view])
+    canvases = there.page.locator(".canvas")
+    assert canvases.count() >= 9
+    for canvas in canvases.all():
+        canvas.scroll_into_view_if_needed()
+        expect(canvas).to_have_attribute("data-drawn", "true")
+        assert canvas.evaluate(INK) > 1500, canvas.get_attribute("aria-label")
+    width = there.page.evaluate("document.documentElement.scrollWidth")
+    assert width <= VIEWS[view]["viewport"]["width"]
+    there.assert_quiet(path.as_uri())
+
+
+def ious(page: Page) -> list[float]:
+    names = page.locator(".card .name span:last-child").all_inner_texts()
+    return [float(name.removeprefix("IoU ")) for name in names]
+
+
+def test_the_gallery_sorts_filters_and_pages(report_file: Path, visit: Visiting) -> None:
+    page = visit(report_file, DESKTOP).page
+    expect(page.locator(".page")).to_have_text("page 1 of 4, 30 windows")
+    first = ious(page)
+    assert len(first) == 9
+    assert first == sorted(first)
+    page.get_by_role("button", name="Next").click()
+    assert ious(page)[0] >= first[-1]
+    page.get_by_label("Sort by").select_option("error, best first")
+    expect(page.locator(".page")).to_have_text("page 1 of 4, 30 windows")
+    assert ious(page) == sorted(ious(page), reverse=True)
+    page.get_by_label("Show").select_option("missed (IoU < 0.5)")
+    assert max(ious(page)) < 0.5
+    expect(page.get_by_role("button", name="Previous")).to_be_disabled()
+
+
+def test_flipped_windows_show_both_runs(compare_file: Path, visit: Visiting) -> None:
+    page = visit(compare_file, PHONE).page
+    assert page.locator(".card").count() == 4
+    page.get_by_label("Show").select_option("won")
+    for name in page.locator(".card .name span:last-child").all_inner_texts():
+        before, after = (float(part) for part in name.removeprefix("IoU ").split(" → IoU "))
+        assert before < 0.5 <= after
+
+
+def test_everything_is_reached_and_read_by_keyboard(report_file: Path, visit: Visiting) -> None:
+    there = visit(report_file, DESKTOP)
+    page, seen = there.page, []
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    for _ in range(120):
+        seen.append(
+            page.evaluate("`${document.activeElement.tagName} ${document.activeElement.className}`")
+        )
+        page.keyboard.press("Tab")
+    for wanted in ("A ", "SUMMARY ", "SELECT sort", "SELECT filter", "BUTTON next", "DIV scroll"):
+        assert wanted in seen, wanted
+    assert sum(name.startswith("DIV canvas") for name in seen) >= 20
+    page.locator("[data-plot=loss]").first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#said")).to_have_text("epoch 1, train 3, validation 3.200")
+    page.keyboard.press("End")
+    expect(page.locator("#said")).to_have_text("epoch 8, train 0.375, validation 0.575")
+    page.locator(".card .canvas").first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#said")).to_contain_text("bar 0, open 1000")
+    page.locator("summary", has_text="Numbers").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("table.points").first.locator("tbody tr")).to_have_count(8)
+    page.get_by_role("button", name="Next").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".page")).to_have_text("page 2 of 4, 30 windows")
+    there.assert_quiet(report_file.as_uri())
+
+
+@pytest.mark.parametrize(
+    ("file", "scheme"),
+    [("report_file", "light"), ("report_file", "dark"), ("compare_file", "light")],
+)
+def test_it_is_accessible_and_its_contrast_is_enough(
+    file: str, scheme: str, visit: Visiting, request: pytest.FixtureRequest
+) -> None:
+    there = visit(request.getfixturevalue(file), {**DESKTOP, "color_scheme": scheme})
+    for details in [
+        *there.page.locator(".numbers").all()[:2],
+        *there.page.locator("#facts > details").all(),
+    ]:
+        details.evaluate("one => { one.open = true; }")
+    rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
+    found = Axe().run(there.page, options=rules)
+    assert "color-contrast" in {rule["id"] for rule in found.response["passes"]}
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_the_plots_follow_the_colour_scheme(report_file: Path, visit: Visiting) -> None:
+    page = visit(report_file, DESKTOP).page
+    background = "getComputedStyle(document.body).backgroundColor"
+    ink = "echarts.getInstanceByDom(document.querySelector('[data-plot]')).getOption().color[0]"
+    light = page.evaluate(background), page.evaluate(ink)
+    page.emulate_media(color_scheme="dark")
+    wait_until(lambda: page.evaluate(ink) != light[1])
+    assert page.evaluate(background) != light[0]
+
+
+def test_hostile_text_does_nothing(tmp_path: Path, visit: Visiting) -> None:
+    script = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
+    run = make_run(tmp_path / "run", num_windows=3, note=script)
+    write(run / "artifacts" / "model.json", {"types": [script[:60], "</script><script>x"]})
+    events = (run / "events.jsonl").read_text().replace('"choice"', json.dumps(script[:60]))
+    (run / "events.jsonl").write_text(events)
+    there = visit(write_report(run), DESKTOP)
+    for details in there.page.locator("details").all():
+        details.evaluate("one => { one.open = true; }")
+    there.page.locator("[data-plot=tasks]").first.hover()
+    assert there.page.title() == "run · moola"
+    assert there.page.locator("img").count() == 0
+    there.assert_quiet((run / "report.html").as_uri())
+
+
+def test_the_policy_stops_what_the_escaping_would_have_let_through(
+    report_file: Path, visit: Visiting
+) -> None:
+    there = visit(report_file, DESKTOP)
+    there.page.evaluate(
+        """() => {
+            const script = document.createElement("script");
+            script.textContent = "document.title = 'owned'";
+            document.body.append(script);
+            const holder = document.createElement("div");
+            holder.innerHTML = "<img src='https://example.org/x.png' onerror='document.title=1'>";
+            document.body.append(holder);
+        }"""
+    )
+    wait_until(lambda: len(there.messages) >= 3)
+    assert "moola" in there.page.title()
+    refused = "\n".join(there.messages)
+    for what in ("inline script", "inline event handler", "the image 'https://example.org/x.png'"):
+        assert what in refused, refused
