@@ -53,7 +53,7 @@ def _time_facts(run: RunFiles) -> list[tuple[str, str]]:
     queued = state.queued_at if state else None
     rows.insert(0, ("queued at", instant(queued) if queued is not None else ""))
     idle = run.view.idle_share
-    rows.append(("GPU idle", f"{percent(idle)} of samples" if idle is not None else ""))
+    rows.append(("idle", f"{percent(idle)} of samples" if idle is not None else ""))
     if price and state and state.started_at is not None and state.ended_at is not None:
         hours = (state.ended_at - state.started_at) / 3600
         rows.append(("cost", f"${hours * price:.2f} at ${price:.2f} an hour"))
@@ -82,7 +82,7 @@ def _data_facts(run: RunFiles) -> list[tuple[str, str]]:
     rows = [("snapshot", (run.spec.data if run.spec else "") or "")]
     for file in files[:20]:
         count = f"{file.windows} windows, " if file.windows else ""
-        rows.append((file.path, f"{count}SHA-256 {file.sha256[:16]}…"))
+        rows.append((file.path, f"{count}{file.sha256[:16]}"))
     return rows
 
 

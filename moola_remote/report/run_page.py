@@ -54,6 +54,7 @@ def report(run: RunFiles) -> str:
         decoder=decoder_words(run),
         confusions=boards.confusions(run),
         has_phases=bool(drawn["time"]["phases"]),
+        knows_idle=drawn["time"]["idle"] is not None,
         measures=[
             (unit, title)
             for unit, title in UNITS.items()

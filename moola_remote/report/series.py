@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 from moola_remote.events import EpochEvent, TelemetryEvent
@@ -123,13 +124,13 @@ def _time(run: RunFiles) -> dict[str, Any]:
     """Phases in seconds since the run was queued, and how busy the pod was."""
     began = _origin(run)
     if began is None:
-        return {"phases": [], "samples": {}}
+        return {"phases": [], "samples": {}, "idle": None}
     phases = [
         {"name": name, "from": start - began, "to": end - began}
         for name, start, end in phases_of(run)
     ]
     samples = [event for event in run.telemetry if math.isfinite(event.t)]
-    return {"phases": phases, "samples": _samples(samples, began)}
+    return {"phases": phases, "samples": _samples(samples, began), "idle": _idle(samples, began)}
 
 
 def _origin(run: RunFiles) -> float | None:
@@ -154,6 +155,21 @@ def _samples(events: Sequence[TelemetryEvent], began: float) -> dict[str, Any]:
                 column = found.setdefault(name, [math.nan] * (len(found["t"]) - 1))
                 column.append(_mean(values.get(name, [])))
     return found
+
+
+def _idle(events: Sequence[TelemetryEvent], began: float) -> list[list[float]] | None:
+    """Stretches from one sample to the next that were idle; None where no sample tells it."""
+    if all(event.idle is None for event in events):
+        return None
+    stretches: list[list[float]] = []
+    for event, after in pairwise(events):
+        if event.idle:
+            start, stop = event.t - began, after.t - began
+            if stretches and stretches[-1][1] == start:
+                stretches[-1][1] = stop
+            else:
+                stretches.append([start, stop])
+    return stretches[:MAX_POINTS]
 
 
 def _measures(event: TelemetryEvent) -> Iterator[tuple[str, float]]:

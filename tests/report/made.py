@@ -192,4 +192,4 @@ def events(seed: int) -> list[dict[str, Any]]:
 def _telemetry(time: float, i: int) -> dict[str, Any]:
     gpu = {"index": 0, "use_percent": 0.0 if i < 3 else 90.0, "memory_used": 2**31 + 2**26 * i}
     use = {"cpu_percent": 40.0 + i, "ram_used": 2**33, "ram_total": 2**35}
-    return {"t": time, "kind": "telemetry", "gpus": [gpu], **use}
+    return {"t": time, "kind": "telemetry", "idle": i < 3, "gpus": [gpu], **use}

@@ -97,7 +97,7 @@ def test_a_hostile_name_is_text_wherever_it_stands(tmp_path: Path) -> None:
     scores = table["scores"]["validation"]
     table["baselines"] = {HOSTILE[:50]: scores}
     table["scores"]["validation"] = {**scores, HOSTILE[:50]: {"value": 1.0}}
-    write(run / "result.json", {**table, "data": {"files": [{"path": HOSTILE}]}})
+    write(run / "result.json", {**table, "data": {"files": [{"path": HOSTILE, "sha256": "c"}]}})
     write(run / "artifacts" / "model.json", {"types": [HOSTILE[:50], "</script>"]})
     events = (run / "events.jsonl").read_text().replace('"choice"', json.dumps(HOSTILE[:50]))
     (run / "events.jsonl").write_text(events)
@@ -123,6 +123,15 @@ def test_the_gallery_has_the_worst_first(run: Path) -> None:
     ious = [card["runs"][0]["iou"] for card in cards]
     assert ious == sorted(ious)
     assert len(ious) == 30
+
+
+def test_the_timeline_has_the_phases_and_when_the_gpu_was_idle(run: Path) -> None:
+    time = plots(read_run(run))["time"]
+    assert [(phase["name"], phase["from"], phase["to"]) for phase in time["phases"]] == [
+        *(("queue", 0, 30), ("start-up", 30, 40), ("training", 40, 120), ("judging", 120, 150)),
+    ]
+    assert time["idle"] == [[30, 45]]
+    assert max(time["samples"]["GPU 0 use %"]) == 90
 
 
 def test_a_run_that_failed_early_has_a_page(tmp_path: Path) -> None:

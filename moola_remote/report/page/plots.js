@@ -92,7 +92,7 @@ const PLOTS = {
   reliability(data, key, side, t) {
     const rows = data.sides[side].reliability;
     const most = Math.max(...rows.map((row) => row[2]), 1);
-    const points = line("bars inside", rows.map((row) => row[0]), rows.map((row) => row[1]), { showSymbol: true, color: t.accent });
+    const points = line("bars inside", rows.map((row) => row[0]), rows.map((row) => row[1]), { showSymbol: true, symbol: "circle", color: t.accent });
     points.data = rows.map((row) => ({ value: [row[0], row[1]], symbolSize: 5 + 13 * Math.sqrt(row[2] / most) }));
     const diagonal = line("as said", [0, 1], [0, 1], { color: t.quiet, lineStyle: { type: "dashed", width: 1 }, showSymbol: false });
     const option = base(t, { name: "mean probability", ...SHARE }, SHARE, [points, diagonal]);
@@ -132,13 +132,18 @@ const PLOTS = {
     return option;
   },
   timeline(data, key, side, t) {
-    const colors = { queue: t.line, "start-up": t.quiet, training: t.accent, judging: t.truth };
+    const colors = { queue: t.quiet, "start-up": t.runs[2], training: t.accent, judging: t.truth };
     const series = data.time.phases.map((phase) => ({
-      type: "bar", stack: "time", name: phase.name, color: colors[phase.name], barWidth: 22,
-      data: [[phase.to - phase.from, 0]],
+      type: "bar", stack: "time", name: phase.name, color: colors[phase.name], barWidth: 18,
+      data: [[phase.to - phase.from, "run"]],
     }));
+    const rows = ["run"];
+    if (data.time.idle !== null) {
+      rows.unshift("idle");
+      series.push({ type: "custom", silent: true, color: t.runs[3], data: data.time.idle, encode: { x: [0, 1] }, renderItem: idle });
+    }
     const option = base(t, { name: "seconds", min: 0, max: "dataMax" }, {}, series);
-    option.yAxis = { type: "category", data: [""], axisLine: { show: false }, axisTick: { show: false } };
+    option.yAxis = { type: "category", data: rows, axisLine: { show: false }, axisTick: { show: false }, axisLabel: { color: t.quiet } };
     option.tooltip.trigger = "item";
     option.tooltip.formatter = (at) => `${at.seriesName} ${number(at.value[0])} s`;
     return option;
@@ -148,7 +153,7 @@ const PLOTS = {
     const series = names.map((name) => line(name, data.time.samples.t, data.time.samples[name], { lineStyle: { width: 1.25 } }));
     const spans = data.time.phases.filter((phase) => phase.name === "training").map((phase) => [{ name: "training", xAxis: phase.from }, { xAxis: phase.to }]);
     if (series.length) series[0].markArea = { silent: true, itemStyle: { color: t.accent, opacity: 0.07 }, label: { color: t.quiet, position: "insideTopLeft" }, data: spans };
-    return base(t, { name: "seconds", min: 0, max: "dataMax" }, key === "%" ? { min: 0, max: 100 } : { min: 0 }, series);
+    return base(t, { name: "seconds", min: 0, max: "dataMax" }, key === "%" ? { min: 0, max: 100, interval: 25 } : { min: 0 }, series);
   },
   over(data, key, side, t) {
     const [table, name] = key.split(".");
@@ -169,6 +174,12 @@ const PLOTS = {
     return option;
   },
 };
+
+function idle(params, api) {
+  const [from, y] = api.coord([api.value(0), 0]);
+  const [to] = api.coord([api.value(1), 0]);
+  return { type: "rect", shape: { x: from, y: y - 9, width: Math.max(to - from, 1), height: 18 }, style: { fill: api.visual("color") } };
+}
 
 function candles(card, t) {
   const bars = card.runs[0].probs.map((_, i) => i);
