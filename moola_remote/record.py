@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from moola_remote.errors import ConfigError, TransferError
 from moola_remote.events import MAX_EVENT_BYTES, EventReader, Name, Remote, RunEvent, Text
+from moola_remote.fetch import STATE
 from moola_remote.results import choose_folder
 from moola_remote.runs import RunState
 from moola_remote.screen import safe, safe_lines
@@ -72,9 +73,13 @@ class Spec(Remote):
 
 
 class Record(Remote):
-    """A run on record; `state` is None where only its files are left, `run` until it has begun."""
+    """A run on record: `state` is None where it isn't known, `run` until it has begun.
+
+    `is_gone` says that it comes from fetched files, and is not on the pod.
+    """
 
     spec: Spec
+    is_gone: bool = False
     state: RunState | None = None
     config: Block | None = None
     run: RunEvent | None = None
@@ -128,11 +133,13 @@ def read_folder(folder: Path) -> Record:
         spec = json.loads(_head(folder / "spec.json", MAX_SPEC_BYTES))
     except (OSError, ValueError) as err:
         raise TransferError(f"{folder}/spec.json: can't be read") from err
-    config = None
+    config = state = None
     with contextlib.suppress(OSError):
         config = _head(folder / "config.yaml", MAX_BLOCK).decode("utf-8", "replace")
-    record = {"spec": spec, "config": config, "run": _run_event(folder / "events.jsonl")}
-    return _validate(record, str(folder))
+    with contextlib.suppress(OSError, ValueError):
+        state = json.loads(_head(folder / STATE, MAX_SPEC_BYTES))
+    record = {"spec": spec, "state": state, "config": config, "is_gone": True}
+    return _validate({**record, "run": _run_event(folder / "events.jsonl")}, str(folder))
 
 
 def _head(path: Path, limit: int) -> bytes:

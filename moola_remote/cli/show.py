@@ -42,9 +42,9 @@ def print_diff(record: Record) -> None:
 def _facts(record: Record) -> Iterator[tuple[str, str]]:
     spec, machine = record.spec, record.machine
     yield "run", spec.run_id
-    if record.state is None:
-        yield "state", "not on the pod any more; this is from its fetched files"
-    else:
+    if record.is_gone:
+        yield "from", "its fetched files; it is not on the pod"
+    if record.state is not None:
         yield from _times(record.state)
     yield "command", safe(shlex.join(spec.argv), MAX_COMMAND)
     for name, value in (("replay of", spec.replay_of), ("recipe", spec.recipe)):
