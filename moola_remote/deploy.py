@@ -53,8 +53,10 @@ class Deployed:
     def machine(self) -> dict[str, str | None]:
         """The part of a spec that says what the run is to run on."""
         torch = self.environment.torch
+        packages = sorted(self.environment.packages.items())
         return {
             "python": self.environment.python,
+            "packages": hashlib.sha256(repr(packages).encode()).hexdigest()[:16],
             "torch": torch.version if torch else None,
             "cuda": torch.cuda if torch else None,
             "device": (torch and torch.device) or self.gpu or "cpu",

@@ -47,9 +47,10 @@ class Source(Remote):
 
 
 class Machine(Remote):
-    """What the run was to run on, as deploy saw it."""
+    """What the run was to run on, as deploy saw it; `packages` is a digest of their versions."""
 
     python: Name | None = None
+    packages: Name | None = None
     torch: Name | None = None
     cuda: Name | None = None
     device: Text | None = None

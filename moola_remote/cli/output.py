@@ -211,7 +211,9 @@ def print_plan(session: Session, plan: Plan, argv: Sequence[str] = ()) -> None:
         session.answer({**told, "argv": list(argv)})
         return
     for kind, tree in sizes.items():
-        click.echo(f"{kind}: {len(tree.files)} files, {amount(tree.size)}, {tree.digest}")
+        # A tree without files is one that is replayed, and is on the pod.
+        size = f"{len(tree.files)} files, {amount(tree.size)}" if tree.files else "on the pod"
+        click.echo(f"{kind}: {size}, {tree.digest}")
     if argv:
         click.echo(f"command: {shlex.join(argv)}")
 

@@ -56,7 +56,7 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
     for name, digest in (("code", spec.code), ("data", spec.data), ("env", spec.environment)):
         yield name, digest or "none"
     for name, known in machine:
-        yield name, known or "not known"
+        yield name, known or ("none" if name == "cuda" and machine.torch else "not known")
     if spec.secret_names:
         yield "secrets", ", ".join(spec.secret_names)
 
@@ -98,4 +98,4 @@ def _summary(source: Source) -> str:
     minus = sum(line.startswith("-") and not line.startswith("--- ") for line in lines)
     if not files:
         return "files that git does not know"
-    return f"{files} files, +{plus} -{minus}; --diff prints them"
+    return f"{files} file{'s' if files > 1 else ''}, +{plus} -{minus}; --diff prints them"

@@ -27,7 +27,7 @@ def test_show_tells_all_about_a_run(local_project: Project) -> None:
     assert told["state"] == "SUCCEEDED"
     assert told["command"] == "python -m tiny.train --config recipes/calm.yaml --epochs 1"
     assert told["commit"].endswith(", branch main")
-    assert told["changes"] == "1 files, +1 -0; --diff prints them"
+    assert told["changes"] == "1 file, +1 -0; --diff prints them"
     assert (told["seed"], told["recipe"], told["device"]) == ("7", "calm", "cpu")
     assert (told["python"], told["torch"]) == ("3.9.1", "2.9.1")  # the job's word
     assert "  | epochs: 3\n" in shown
@@ -119,12 +119,18 @@ def test_what_a_run_stood_on_and_what_is_there_are_compared() -> None:
         argv=["x"],
         data="0" * 16,
         environment="1" * 16,
-        machine=Machine(python="3.11.2", torch="2.1", device="RTX 4090"),
+        machine=Machine(python="3.11.2", packages="3" * 16, torch="2.1", device="RTX 4090"),
         secret_names=["A", "B"],
     )
     deployed = SimpleNamespace(
         trees={"data": "0" * 16, "environment": "2" * 16},
-        machine={"python": "3.11.2", "torch": "2.9", "cuda": None, "device": "cpu"},
+        machine={
+            "python": "3.11.2",
+            "packages": "3" * 16,
+            "torch": "2.9",
+            "cuda": None,
+            "device": "cpu",
+        },
     )
     assert list(differences(spec, deployed, {"A"})) == [  # type: ignore[arg-type]
         "torch was 2.1, is 2.9",
