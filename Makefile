@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all their own set-up; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help install tools browser data demo test check format golden bench faults clean
+.PHONY: help install tools browser data demo test check fuzz format golden bench faults clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -36,10 +36,14 @@ demo: install  ## deploy, train twice and fetch on the embedded local pod
 test: install browser check  ## everything that CI runs
 	@$(BIN)/python -m pytest -n 2 --dist loadfile tests
 
-check: $(STAMP)  ## format, lint, strict types
+check: $(STAMP)  ## format, lint, strict types, known holes in packages
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/python tests/audit.py
+
+fuzz: install  ## random input for what reads, MOOLA_FUZZ_CASES (10000) each
+	@$(BIN)/python -m pytest -m fuzz -n 2 --timeout 7200 --hypothesis-profile=long --hypothesis-show-statistics tests
 
 format: $(STAMP)  ## let ruff mend what it can
 	@$(BIN)/ruff format .

@@ -5,6 +5,7 @@ Every default is here and in no code that reads it. Paths are relative to the da
 
 from __future__ import annotations
 
+import reprlib
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -14,6 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from moola_core.errors import ConfigError
 
 Task = Literal["pointer", "type", "span", "countdown", "edges", "choice", "context_type"]
+
+# ValueError: a date or a number that can't be, or no UTF-8.
+_BROKEN_YAML = (yaml.YAMLError, ValueError, RecursionError)
 
 
 class Strict(BaseModel):
@@ -283,7 +287,7 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
         )
     try:
         table = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as err:
+    except _BROKEN_YAML as err:
         raise ConfigError(f"{path}: not YAML, {_one_line(err)}") from err
     if table is not None and not isinstance(table, dict):
         raise ConfigError(f"{path}: expected keys and values, got {type(table).__name__}")
@@ -307,7 +311,7 @@ def load_decoder(path: Path) -> DecoderConfig:
         raise ConfigError(f"{path}: no such file, expected a decoder of jobs.tune") from err
     except ValidationError as err:
         raise ConfigError(f"{path}: {_first_error(err)}") from err
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError) as err:
+    except (*_BROKEN_YAML, TypeError, KeyError) as err:
         raise ConfigError(f"{path}: expected YAML with the section decoder") from err
 
 
@@ -328,8 +332,8 @@ def _set(table: dict[str, Any], override: str) -> dict[str, Any]:
         raise ConfigError(f"--set {override}: expected section.key=value, like training.epochs=40")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError as err:
-        raise ConfigError(f"--set {override}: not a YAML value, {_one_line(err)}") from err
+    except _BROKEN_YAML as err:
+        raise ConfigError(f"--set {_shown(override)}: not a YAML value, {_one_line(err)}") from err
     old = table.get(section) or {}
     if not isinstance(old, dict):
         raise ConfigError(f"--set {override}: {section} has no keys; expected section.key=value")
@@ -352,7 +356,7 @@ def _first_error(err: ValidationError) -> str:
     message = message[0].lower() + message[1:]
     if not key or first["type"] == "value_error":
         return f"{key}: {message}".removeprefix(": ")
-    return f"{key}: {message}, got {first['input']!r}"
+    return f"{key}: {message}, got {_shown(first['input'])}"
 
 
 def _siblings(location: tuple[int | str, ...]) -> list[str]:
@@ -365,5 +369,12 @@ def _siblings(location: tuple[int | str, ...]) -> list[str]:
     return list(model.model_fields)
 
 
+def _shown(value: Any) -> str:
+    """A value in a few words: YAML's aliases can make one that is endless when written out."""
+    short = reprlib.Repr()
+    short.maxlevel, short.maxstring, short.maxother = 2, 100, 100
+    return short.repr(value)
+
+
 def _one_line(err: Exception) -> str:
-    return " ".join(str(err).split())
+    return " ".join(str(err).split())[:500]

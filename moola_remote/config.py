@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 import sys
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -105,7 +106,7 @@ def find_project(start: Path) -> Project:
             continue
         try:
             tables = tomllib.loads(_read(path))
-        except tomllib.TOMLDecodeError as err:
+        except (ValueError, RecursionError) as err:
             raise ConfigError(f"{path}: not TOML, {_one_line(err)}", "mend that line") from err
         tools = tables.get("tool")
         if isinstance(tools, dict) and "moola-remote" in tools:
@@ -131,7 +132,7 @@ def load_pod(project: Project, name: str) -> PodConfig:
         )
     try:
         table = yaml.safe_load(_read(path))
-    except yaml.YAMLError as err:
+    except _BROKEN_YAML as err:
         raise ConfigError(f"{path}: not YAML, {_one_line(err)}", "mend that line") from err
     return _validate(PodConfig, table, path, name=name)
 
@@ -147,6 +148,8 @@ def _read(path: Path) -> str:
         raise ConfigError(f"{path}: can't be read, {err.strerror}") from err
 
 
+# ValueError: a date or a number that can't be.
+_BROKEN_YAML = (yaml.YAMLError, ValueError, RecursionError)
 _Model = TypeVar("_Model", bound=Strict)
 
 
@@ -160,16 +163,23 @@ def _validate(model: type[_Model], table: Any, path: Path, **given: Any) -> _Mod
             near = difflib.get_close_matches(str(key), known, n=1)
             cure = f"did you mean {near[0]}?" if near else "remove it"
             raise ConfigError(
-                f"{path}: unknown key {key!r}, expected one of {', '.join(known)}", cure
+                f"{path}: unknown key {_shown(key)}, expected one of {', '.join(known)}", cure
             )
     try:
         return model.model_validate({**table, **given})
     except ValidationError as err:
         first = err.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        got = f", got {first['input']!r}" if first["type"] != "missing" else ""
+        got = f", got {_shown(first['input'])}" if first["type"] != "missing" else ""
         raise ConfigError(f"{path}: {key}: {first['msg'].lower()}{got}", "correct it") from err
 
 
+def _shown(value: Any) -> str:
+    """A value in a few words: YAML's aliases can make one that is endless when written out."""
+    short = reprlib.Repr()
+    short.maxlevel, short.maxstring, short.maxother = 2, 100, 100
+    return short.repr(value)
+
+
 def _one_line(err: Exception) -> str:
-    return " ".join(str(err).split())
+    return " ".join(str(err).split())[:500]

@@ -47,7 +47,7 @@ HASH_S = 600.0
 
 @dataclass(frozen=True)
 class Caps:
-    """The most that one fetch may bring."""
+    """The most of one run that may come to lie here, by however many fetches."""
 
     max_files: int = 10_000
     max_bytes: int = 50 * 10**9
@@ -164,7 +164,7 @@ def _bring(
     run_id = way.far.path.name
     final = way.dest_root / run_id
     wanted = [file for file in files if not _is_there(final / file.path, file)]
-    _check_caps(run_id, wanted, caps)
+    _check_caps(run_id, final, wanted, caps)
     if wanted:
         with _staging(way.dest_root, run_id) as staging:
             _sweep(staging, {file.path for file in wanted})
@@ -252,10 +252,11 @@ def _is_there(path: Path, file: ManifestFile) -> bool:
     )
 
 
-def _check_caps(run_id: str, files: Sequence[ManifestFile], caps: Caps) -> None:
-    total = sum(file.size for file in files)
-    if len(files) > caps.max_files:
-        raise LimitError(f"run {run_id}: {len(files)} files, expected at most {caps.max_files}")
+def _check_caps(run_id: str, final: Path, files: Sequence[ManifestFile], caps: Caps) -> None:
+    there = [status.st_size for _, status in _below(final) if stat.S_ISREG(status.st_mode)]
+    total, count = sum(there) + sum(file.size for file in files), len(there) + len(files)
+    if count > caps.max_files:
+        raise LimitError(f"run {run_id}: {count} files, expected at most {caps.max_files}")
     if total > caps.max_bytes:
         raise LimitError(f"run {run_id}: {total} bytes, expected at most {caps.max_bytes}")
 
@@ -312,8 +313,8 @@ def _sweep(staging: Path, wanted: set[str]) -> list[str]:
 
 
 def _below(top: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Everything below a folder with its ``lstat``; links are not followed."""
-    folders = [top]
+    """Everything below a folder, if it is one, with its ``lstat``; links are not followed."""
+    folders = [top] if top.is_dir() else []
     while folders:
         for entry in list(os.scandir(folders.pop())):
             status = entry.stat(follow_symlinks=False)

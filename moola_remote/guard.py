@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from moola_remote.panels import duration
+from moola_remote.runs import word_of
 from moola_remote.screen import safe
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def set_guard(agent: Agent, settings: Mapping[str, Any]) -> str:
         MoolaError: the pod can't be told.
     """
     answer = agent.call("guard", stdin=settings)
-    proved, why = answer.get("proved"), safe(str(answer.get("why")), 300)
+    proved, why = answer.get("proved"), safe(word_of(answer.get("why")), 300)
     if not proved:
         return (
             f"warning: the pod can't stop itself, its own key does not open the API ({why}); "

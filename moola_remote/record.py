@@ -7,12 +7,12 @@ trusted: parsed, bounded and made safe before anybody sees it.
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field, ValidationError
+from pydantic_core import from_json
 
 from moola_remote.errors import ConfigError, TransferError
 from moola_remote.events import MAX_EVENT_BYTES, EventReader, Name, Remote, RunEvent, Text
@@ -131,7 +131,7 @@ def read_folder(folder: Path) -> Record:
         TransferError: its files can't be read.
     """
     try:
-        spec = json.loads(_head(folder / "spec.json", MAX_SPEC_BYTES))
+        spec = from_json(_head(folder / "spec.json", MAX_SPEC_BYTES))
     except (OSError, ValueError) as err:
         raise TransferError(f"{folder}/spec.json: can't be read") from err
     config = state = None

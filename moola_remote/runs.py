@@ -307,8 +307,8 @@ def read_answer(stdout: bytes, returncode: int, stderr: bytes, *, what: str) -> 
 
 def refusal(answer: Mapping[str, Any]) -> MoolaError:
     """What the agent refuses, as an error of ours."""
-    code = _word(answer.get("error"))
-    message = safe(_word(answer.get("message")), MAX_LINE)
+    code = word_of(answer.get("error"))
+    message = safe(word_of(answer.get("message")), MAX_LINE)
     names = [*_names(answer, "missing"), *_names(answer, "different")]
     if names:
         message += f": {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
@@ -317,10 +317,10 @@ def refusal(answer: Mapping[str, Any]) -> MoolaError:
 
 def _names(answer: Mapping[str, Any], key: str) -> list[str]:
     names = answer.get(key)
-    return [safe(_word(name), 100) for name in names] if isinstance(names, list) else []
+    return [safe(word_of(name), 100) for name in names] if isinstance(names, list) else []
 
 
-def _word(value: Any) -> str:
+def word_of(value: Any) -> str:
     """A string of the pod's; anything else, however deep, is only told to be none."""
     return value if isinstance(value, str) else f"no text but {type(value).__name__}"
 

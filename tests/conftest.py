@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from moola_remote.providers import Endpoint
 from tests.servers import SSHD, running_local_pod, running_openssh
+
+# How long a case takes on a busy machine is no finding. `make test` tries the same ones each time.
+settings.register_profile("short", deadline=None, derandomize=True)
+settings.register_profile(
+    "long",
+    deadline=None,
+    max_examples=int(os.environ.get("MOOLA_FUZZ_CASES", "10000")),
+    suppress_health_check=list(HealthCheck),
+)
+settings.load_profile("short")
 
 # Started in the background of a shell, as a CI may, we inherit an ignored SIGINT, and so does
 # every program that a test interrupts.

@@ -150,6 +150,16 @@ def test_two_fetches_at_once_do_not_meet(pod: Pod) -> None:
         os.close(fd)
 
 
+def test_the_caps_hold_for_all_fetches_of_a_run_together(pod: Pod) -> None:
+    pod.fetch("logs")
+    size = len(FILES["checkpoints/epoch-0001/state"])
+    with pytest.raises(LimitError, match="files, expected at most 3"):
+        pod.fetch(caps=Caps(max_files=3))
+    with pytest.raises(LimitError, match="bytes"):
+        pod.fetch("checkpoints", caps=Caps(max_bytes=size + 2))
+    assert set(content_of(pod.final)) == {"log"}
+
+
 def test_caps_of_count_size_and_disk(pod: Pod) -> None:
     assert "4 files" in pod.refusal(LimitError, caps=Caps(max_files=3))
     assert "bytes" in pod.refusal(LimitError, caps=Caps(max_bytes=1000))
