@@ -8,14 +8,26 @@ from dataclasses import dataclass
 
 from moola_remote.events import Score
 from moola_remote.report.files import SIDES, RunFiles
-from moola_remote.tables import LOW_IS_GOOD, SCORES
+from moola_remote.tables import LOW_IS_GOOD
 
-HEADLINES = {
+# A page has room for words, unlike a terminal.
+WORDS = {
     "f1": "bar F1",
+    "iou": "mean IoU",
     "iou50": "windows with IoU ≥ 0.5",
-    "type_f1": "type macro-F1",
     "hit3": "both ends within 3 bars",
+    "type_f1": "type macro-F1",
+    "average_precision": "average precision",
+    "precision": "bar precision",
+    "recall": "bar recall",
+    "center_mae": "error of the centre, bars",
+    "length_mae": "error of the length, bars",
+    "in_span": "probability inside",
+    "out_span": "probability outside",
+    "gap": "inside less outside",
+    "ece": "calibration error",
 }
+HEADLINES = ("f1", "iou50", "type_f1", "hit3")
 
 
 @dataclass(frozen=True)
@@ -53,13 +65,13 @@ def scoreboard(run: RunFiles) -> ScoreTable:
     rivals = [name for name in columns if name == run.judged_side or name not in SIDES]
     named = [name for scores in columns.values() for name in scores]
     rows = []
-    for name in dict.fromkeys([*(name for name in SCORES if name in named), *named]):
+    for name in dict.fromkeys([*(name for name in WORDS if name in named), *named]):
         best = best_of(name, [columns[rival] for rival in rivals])
         cells = [
             cell_of(scores.get(name), best if column in rivals else math.nan)
             for column, scores in columns.items()
         ]
-        rows.append((SCORES.get(name, name), cells))
+        rows.append((WORDS.get(name, name), cells))
     return ScoreTable(list(columns), rows)
 
 
@@ -84,11 +96,11 @@ def cell_of(score: Score | None, best: float = math.nan, *, form: str = ".3f") -
 def headlines(run: RunFiles) -> list[Headline]:
     """The first numbers of the page, each with the best rule."""
     scores = scores_of_side(run, run.judged_side)
-    found = []
-    for name, words in HEADLINES.items():
-        if name in scores and math.isfinite(scores[name].value):
-            found.append(Headline(words, cell_of(scores[name]), _best_rule(run, name)))
-    return found
+    return [
+        Headline(WORDS[name], cell_of(scores[name]), _best_rule(run, name))
+        for name in HEADLINES
+        if name in scores and math.isfinite(scores[name].value)
+    ]
 
 
 def _best_rule(run: RunFiles, name: str) -> str:

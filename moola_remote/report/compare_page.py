@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from moola_remote.report import html
-from moola_remote.report.boards import Cell, ScoreTable, best_of, cell_of
+from moola_remote.report.boards import WORDS, Cell, ScoreTable, best_of, cell_of
 from moola_remote.report.comparison import Comparison, Rival, Split
 from moola_remote.report.series import card, epochs_of
-from moola_remote.tables import SCORES
 
 MAX_FLIPS = 200
 MAX_POINTS = 5000
@@ -84,13 +83,13 @@ def _flips(compared: Comparison, rival: Rival) -> list[dict[str, Any]]:
 
 def _board(compared: Comparison, split: Split) -> ScoreTable:
     """Runs, then leads over the first; a lead whose interval leaves 0 out is marked."""
-    known = [name for name in SCORES if any(name in scores for scores in split.scores)]
+    known = [name for name in WORDS if any(name in scores for scores in split.scores)]
     rivals = [rival for rival in split.rivals if rival.lead is not None]
     rows = []
     for name in known:
         best = best_of(name, split.scores)
         cells = [cell_of(scores.get(name), best) for scores in split.scores]
-        rows.append((SCORES[name], [*cells, *(_lead_cell(rival, name) for rival in rivals)]))
+        rows.append((WORDS[name], [*cells, *(_lead_cell(rival, name) for rival in rivals)]))
     heads = [*compared.labels, *(f"{rival.label} - {compared.labels[0]}" for rival in rivals)]
     return ScoreTable(heads, rows)
 
@@ -105,9 +104,9 @@ def _lead_cell(rival: Rival, name: str) -> Cell:
 def _rules(split: Split) -> list[tuple[str, ScoreTable]]:
     tables = []
     for labels, rules in split.rules.items():
-        known = [name for name in SCORES if any(name in scores for scores in rules.values())]
+        known = [name for name in WORDS if any(name in scores for scores in rules.values())]
         rows = [
-            (SCORES[name], [cell_of(scores.get(name)) for scores in rules.values()])
+            (WORDS[name], [cell_of(scores.get(name)) for scores in rules.values()])
             for name in known
         ]
         tables.append((labels, ScoreTable(list(rules), rows)))
