@@ -46,6 +46,8 @@ def draw_span_probs(path: Path, probs: FloatArray, inside: BoolArray) -> None:
             axes.axvline(mean, color=color, linestyle=dashes, linewidth=0.8)
         axes.set(xlim=(0, 1), xlabel="predicted span probability", ylabel="share of bars")
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("")
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0)
 
     save_figure(path, draw, panel=(4.2, 2.8))
@@ -64,12 +66,17 @@ def draw_reliability(path: Path, table: Mapping[str, list[dict[str, float]]]) ->
         for one, (what, rows) in zip(np.ravel(axes), table.items(), strict=True):
             said, true = ([row[key] for row in rows] for key in ("mean", "true"))
             one.plot([0, 1], [0, 1], color=GREY, linestyle=":")
-            one.plot(said, true, color=BLUE, marker="o", markersize=3)
+            if rows:  # without points, what isn't clipped has no extent to lay out
+                one.plot(said, true, color=BLUE, marker="o", markersize=3, clip_on=False, zorder=3)
             for row in rows:
                 number = f"{row['said']:,.0f}"
                 at = (row["mean"], row["true"])
-                one.annotate(number, at, (3, -7), textcoords="offset points", fontsize=5)
-            one.set(title=words[what], xlabel="probability said", ylabel="share that came true")
+                one.annotate(number, at, (2, 4), textcoords="offset points", fontsize=6)
+            one.set(
+                title=words[what],
+                xlabel="probability said (number: how often)",
+                ylabel="share that came true",
+            )
             one.set(xlim=(0, 1), ylim=(0, 1))
 
     save_figure(path, draw, num_axes=len(table), panel=(2.8, 2.6))

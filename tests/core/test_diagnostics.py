@@ -77,6 +77,7 @@ def test_each_picture_is_a_png_and_an_svg(draw: Callable[[Path], None], tmp_path
     assert width >= 700
     assert height >= 480
     assert ET.parse(tmp_path / "a.svg").getroot().tag == f"{SVG}svg"
+    assert "mathdefault" not in (tmp_path / "a.svg").read_text(encoding="utf-8")
     assert "matplotlib.pyplot" not in sys.modules
 
 

@@ -12,6 +12,7 @@ from moola_remote.cli.completion import SHELLS
 from moola_remote.cli.names import Place
 from moola_remote.config import find_project
 from tests.projects import PROGRAM, Project, make_project
+from tests.remote.reference import tree
 
 RUNS = ("20260101-000000-jade-aaaa", "20260102-000000-jade-bbbb")
 
@@ -119,3 +120,14 @@ main([])
     assert err == ""
     lines = [line for line in out.splitlines() if line not in ("plain", "_")]
     assert lines == [RUNS[1], RUNS[0], "loaded []"]
+
+
+def test_whatever_names_a_run_completes() -> None:
+    named = {
+        f"{context.command_path} {param.name}": param._custom_shell_complete
+        for context, command in tree()
+        for param in command.params
+        if "RUN" in (param.metavar or "")
+    }
+    assert len(named) > 5
+    assert [name for name, complete in named.items() if complete is None] == []
