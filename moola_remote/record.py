@@ -138,7 +138,7 @@ def read_folder(folder: Path) -> Record:
     with contextlib.suppress(OSError):
         config = _head(folder / "config.yaml", MAX_BLOCK).decode("utf-8", "replace")
     with contextlib.suppress(OSError, ValueError):
-        state = json.loads(_head(folder / STATE, MAX_SPEC_BYTES))
+        state = from_json(_head(folder / STATE, MAX_SPEC_BYTES))
     record = {"spec": spec, "state": state, "config": config, "is_gone": True}
     return _validate({**record, "run": _run_event(folder / "events.jsonl")}, str(folder))
 
