@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -13,8 +13,12 @@ from moola_remote import snapshot
 from moola_remote.config import Project
 from moola_remote.errors import ConfigError
 from moola_remote.facts import Environment, Facts, probe, read_answer_as
+from moola_remote.fetch import read_file
+from moola_remote.layout import PodFolder
 from moola_remote.preflight import check_gpu, check_pod
 from moola_remote.session import Session
+
+MAX_REQUIREMENTS_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,18 @@ def environment_digest(requirements: str, facts: Facts) -> str:
     """The name of an environment: its requirements and the pod's Python."""
     text = f"{facts.python}\0{requirements}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def requirements_on_pod(session: Session, code: str) -> str:
+    """The packages that a snapshot on the pod asks for.
+
+    Raises:
+        TransferError: its list can't be read.
+    """
+    folder = PodFolder(PurePosixPath(session.agent.root)).tree("code", code)
+    path = folder / session.project.requirements.as_posix()
+    content = read_file(session.transport, path, MAX_REQUIREMENTS_BYTES)
+    return content.decode("utf-8", "replace")
 
 
 def gpu_name(facts: Facts) -> str:

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moola_remote import snapshot
-from moola_remote.deploy import Deployed, Plan, data_paths
+from moola_remote.deploy import Deployed, Plan, data_paths, requirements_on_pod
 from moola_remote.errors import ConfigError
 from moola_remote.facts import Facts, probe
-from moola_remote.fetch import read_file
-from moola_remote.layout import PodFolder
 
 if TYPE_CHECKING:
     from moola_remote.record import Spec
     from moola_remote.session import Session
-
-MAX_REQUIREMENTS_BYTES = 1 << 20
 
 
 def make_plan(session: Session, spec: Spec, folder: Path) -> Plan:
@@ -47,10 +43,7 @@ def _code(session: Session, spec: Spec, facts: Facts, folder: Path) -> tuple[sna
         tree = session.archive.restore(digest, folder)
         return tree, (folder / project.requirements).read_text(encoding="utf-8")
     if digest in facts.trees.code:
-        there = PodFolder(PurePosixPath(session.agent.root)).tree("code", digest)
-        path = there / project.requirements.as_posix()
-        content = read_file(session.transport, path, MAX_REQUIREMENTS_BYTES)
-        return snapshot.Tree(digest, (), (), ()), content.decode("utf-8", "replace")
+        return snapshot.Tree(digest, (), (), ()), requirements_on_pod(session, digest)
     tree = snapshot.code_tree(project.folder, results=project.results)
     if tree.digest == digest:
         return tree, (project.folder / project.requirements).read_text(encoding="utf-8")

@@ -22,10 +22,9 @@ from pydantic_core import from_json
 from moola_remote import deploy, snapshot
 from moola_remote.errors import ConfigError, MoolaError, TransferError, UnreachableError
 from moola_remote.events import Remote
-from moola_remote.facts import Facts, probe
+from moola_remote.facts import probe
 from moola_remote.fetch import fetch_run, read_file
 from moola_remote.layout import PodFolder
-from moola_remote.preflight import check_pod
 from moola_remote.runs import choose, get_state, list_runs
 from moola_remote.screen import safe
 from moola_remote.session import Session
@@ -35,7 +34,6 @@ logger = logging.getLogger(__name__)
 
 MAX_SPEC_BYTES = 4 * 2**20
 MAX_LIST_BYTES = 64 * 2**20
-MAX_REQUIREMENTS_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -138,101 +136,51 @@ def require_secrets(parent: Parent, given: Mapping[str, str]) -> None:
         )
 
 
-def make_spec(
-    session: Session, parent: Parent, data: Mapping[str, Path], watcher: deploy.Watcher
-) -> dict[str, Any]:
-    """Have everything that the parent stood on on this pod; the spec of the run that goes on.
+@dataclass(frozen=True)
+class Sources:
+    """Where the things are that `parent` stood on.
 
     Args:
         session: the pod to go on.
         parent: the run.
         data: see `deploy.data_paths`.
         watcher: is told how it goes.
-
-    Raises:
-        MoolaError: something of it is nowhere any more, or a transfer failed.
     """
-    watcher.step("asking the pod what it has")
-    facts = probe(session.agent)
-    check_pod(session.pod.name, facts)
-    trees = Trees(session, facts, parent, data, watcher)
-    trees.bring("code", facts.trees.code)
-    trees.bring("data", facts.trees.data)
-    spec = dict(parent.spec)
-    if spec.get("environment") and spec.get("code"):
-        watcher.step("preparing the environment")
-        requirements = trees.requirements()
-        spec["environment"] = deploy.environment_digest(requirements, facts)
-        session.agent.environment(spec["environment"], requirements, say=watcher.say)
-    label = spec.get("recipe") or label_of(spec["argv"])
-    return {
-        **spec,
-        **who_asks(),
-        "run_id": new_run_id(str(label)),
-        "parent": parent.run_id,
-        "checkpoints": None if parent.is_here else trees.bring_checkpoints(),
-        "price_per_hour": session.endpoint.price_per_hour,
-    }
-
-
-class _Listed(Remote):
-    """A sealed tree's list, as its pod has it."""
-
-    files: list[_ListedFile] = Field(max_length=200_000)
-
-
-class _ListedFile(Remote):
-    path: str
-    size: int = Field(ge=0)
-    sha256: str
-    mode: str
-
-
-@dataclass(frozen=True)
-class Trees:
-    """Brings the trees of `parent` to the pod of `session`, from wherever they are."""
 
     session: Session
-    facts: Facts
     parent: Parent
     data: Mapping[str, Path]
     watcher: deploy.Watcher
 
-    def bring(self, kind: snapshot.Kind, known: Sequence[str]) -> None:
-        """Have the code or the data on the pod, unless it is among those that it has."""
-        digest = self.parent.spec.get(kind)
-        if digest is None or digest in known:
-            return
+    def plan(self) -> deploy.Plan:
+        """What has to be on the pod; what has to travel lies in relay folders, or in the project.
+
+        Raises:
+            ConfigError: something is nowhere any more.
+            MoolaError: of the connection, or of the transfer.
+        """
+        facts, spec = probe(self.session.agent), self.parent.spec
+        if spec.get("code") is None:
+            raise ConfigError(f"run {self.parent.run_id}: no code on record")
+        code = self._find("code", spec["code"], facts.trees.code)
+        data = spec.get("data") and self._find("data", spec["data"], facts.trees.data)
+        return deploy.Plan(code, data or None, self._requirements(code))
+
+    def _find(self, kind: snapshot.Kind, digest: str, on_pod: Sequence[str]) -> snapshot.Tree:
+        if digest in on_pod:
+            return snapshot.Tree(digest, (), (), ())
         self.watcher.step(f"looking for the {kind} of the run")
         tree = self._on_laptop(kind)
         if tree is not None and tree.digest == digest:
-            self._send(tree, kind)
-            return
+            return tree
         folder = self.session.laptop.relay(digest)
-        self._send(self._from_elsewhere(kind, digest, folder), kind)
-        shutil.rmtree(folder)
-
-    def _from_elsewhere(self, kind: snapshot.Kind, digest: str, folder: Path) -> snapshot.Tree:
-        """A tree out of this laptop's archive of code, or from the parent's pod."""
-        archive = self.session.archive
-        if kind == "code" and archive.has(digest):
+        if kind == "code" and self.session.archive.has(digest):
             with contextlib.suppress(ConfigError):  # damaged since
                 shutil.rmtree(folder, ignore_errors=True)
-                return archive.restore(digest, folder)
+                return self.session.archive.restore(digest, folder)
         if self.parent.session is None:
             raise self._nowhere(kind, digest)
-        return self._carry(kind, digest, folder)
-
-    def _send(self, tree: snapshot.Tree, kind: snapshot.Kind) -> None:
-        self.watcher.step(f"sending the {kind}, and having it verified")
-        snapshot.send(
-            self.session.transport,
-            self.session.agent,
-            tree,
-            kind,
-            facts=self.facts,
-            progress=self.watcher.update,
-        )
+        return self._carry(self.parent.session, kind, digest, folder)
 
     def _on_laptop(self, kind: snapshot.Kind) -> snapshot.Tree | None:
         """What a deploy would send now."""
@@ -262,10 +210,11 @@ class Trees:
             cure,
         )
 
-    def _carry(self, kind: snapshot.Kind, digest: str, folder: Path) -> snapshot.Tree:
-        """A tree of the parent's pod, brought to this laptop and verified; a cut one goes on."""
-        assert self.parent.session is not None
-        far = self.parent.session
+    def _carry(self, far: Session, kind: snapshot.Kind, digest: str, folder: Path) -> snapshot.Tree:
+        """A tree of the parent's pod, brought to this laptop; one that was cut off goes on.
+
+        The pod that receives it verifies each file against the list, and the list by its name.
+        """
         source = PodFolder(PurePosixPath(far.agent.root)).tree(kind, digest)
         listed = read_file(far.transport, source.with_name(f"{digest}.json"), MAX_LIST_BYTES)
         files = _read_list(listed, digest)
@@ -279,7 +228,7 @@ class Trees:
             files=[file.path for file in plain],
             max_file=largest,
             max_bytes=total + largest,
-            progress=lambda done: self.watcher.update(f"{kind} here", min(done, total), total),
+            progress=lambda done: self.watcher.update(kind, min(done, total), total),
         )
         for file in files:
             if file.mode == snapshot.LINK:
@@ -288,20 +237,24 @@ class Trees:
                 (folder / file.path).mkdir(parents=True, exist_ok=True)
             elif file.mode == "100755":
                 (folder / file.path).chmod(0o700)
-        # The pod that receives it verifies each file against the list, and the list by its name.
         part = snapshot.Part("", folder, tuple(file.path for file in files))
         return snapshot.Tree(digest, files, (part,), ())
 
-    def requirements(self) -> str:
+    def _requirements(self, code: snapshot.Tree) -> str:
         """The packages that the run's own code asks for."""
-        agent, transport = self.session.agent, self.session.transport
-        folder = PodFolder(PurePosixPath(agent.root)).tree("code", self.parent.spec["code"])
-        path = folder / self.session.project.requirements.as_posix()
-        return read_file(transport, path, MAX_REQUIREMENTS_BYTES).decode("utf-8", "replace")
+        requirements = self.session.project.requirements
+        if code.parts:
+            return (code.parts[0].folder / requirements).read_text(encoding="utf-8")
+        return deploy.requirements_on_pod(self.session, code.digest)
 
-    def bring_checkpoints(self) -> str:
-        """Send what was fetched of the parent's checkpoints, fetched now if its pod is there."""
-        folder = self.session.project.results_folder
+    def send_checkpoints(self) -> str | None:
+        """Have the parent's checkpoints on the pod; their digest, or None where they are its own.
+
+        Those of another pod come to ``results/`` first, unless that pod can't be reached.
+        """
+        if self.parent.is_here:
+            return None
+        folder, session = self.session.project.results_folder, self.session
         far, run_id = self.parent.session, self.parent.run_id
         if far is not None:
             self.watcher.step("fetching the checkpoints")
@@ -313,9 +266,50 @@ class Trees:
                 f"run {run_id}: {where}{checkpoints} is not there: no checkpoint to go on from",
                 "start anew with: moola-remote train",
             )
-        tree = snapshot.data_tree({"": checkpoints})
-        self._send(tree, "checkpoints")
+        self.watcher.step("sending the checkpoints, and having them verified")
+        tree, facts = snapshot.data_tree({"": checkpoints}), probe(session.agent)
+        progress = self.watcher.update
+        snapshot.send(
+            session.transport, session.agent, tree, "checkpoints", facts=facts, progress=progress
+        )
         return tree.digest
+
+
+def make_spec(
+    session: Session, parent: Parent, deployed: deploy.Deployed, checkpoints: str | None
+) -> dict[str, Any]:
+    """The spec of the run that goes on: its parent's, but for what it now stands on.
+
+    Args:
+        session: the pod to go on.
+        parent: the run.
+        deployed: what is on that pod.
+        checkpoints: the digest of those that were sent; None where the parent's lie there.
+    """
+    label = parent.spec.get("recipe") or label_of(parent.spec["argv"])
+    return {
+        **parent.spec,
+        **deployed.trees,
+        **who_asks(),
+        "run_id": new_run_id(str(label)),
+        "parent": parent.run_id,
+        "checkpoints": checkpoints,
+        "machine": deployed.machine,
+        "price_per_hour": session.endpoint.price_per_hour,
+    }
+
+
+class _Listed(Remote):
+    """A sealed tree's list, as its pod has it."""
+
+    files: list[_ListedFile] = Field(max_length=200_000)
+
+
+class _ListedFile(Remote):
+    path: str
+    size: int = Field(ge=0)
+    sha256: str
+    mode: str
 
 
 def _read_list(content: bytes, digest: str) -> tuple[snapshot.File, ...]:

@@ -125,10 +125,10 @@ class RunState(Remote):
     @property
     def idle(self) -> str:
         """How much of the time nothing was done, and what that cost: ``8% $0.02``; or empty."""
-        if self.idle_share is None:
+        words = "" if self.idle_share is None else f"{self.idle_share:.0%}"
+        if words in ("", "0%"):
             return ""
-        words = f"{self.idle_share:.0%}"
-        if self.price_per_hour and self.took_s is not None:
+        if self.price_per_hour and self.took_s is not None and self.idle_share:
             words += f" ${self.idle_share * self.took_s / 3600 * self.price_per_hour:.2f}"
         return words
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -25,8 +27,8 @@ def go_on(session: Session, name: str | None, asked: Asked, *, detach: bool) -> 
         MoolaError: it can't be gone on with, or did not succeed.
     """
     from moola_remote.cli.follow import check, launch, limits_of
-    from moola_remote.cli.output import Progression
-    from moola_remote.resume import find_parent, make_spec, require_secrets
+    from moola_remote.cli.output import Progression, show_deploy
+    from moola_remote.resume import Sources, find_parent, make_spec, require_secrets
 
     check(asked, detach=detach)
     if session.provider.is_paid:
@@ -35,8 +37,15 @@ def go_on(session: Session, name: str | None, asked: Asked, *, detach: bool) -> 
         require_secrets(parent, asked.secrets)
         click.echo(f"going on with run {parent.run_id}", err=True)
         with Progression() as progression:
-            spec = make_spec(session, parent, asked.data, progression)
+            sources = Sources(session, parent, asked.data, progression)
+            plan = sources.plan()
+        deployed = show_deploy(session, plan)
+        for tree in filter(None, (plan.code, plan.data)):
+            shutil.rmtree(session.laptop.relay(tree.digest), ignore_errors=True)
+        with Progression() as progression:
+            checkpoints = replace(sources, watcher=progression).send_checkpoints()
+    spec = make_spec(session, parent, deployed, checkpoints)
     limits = {key: limit for key, limit in limits_of(session, asked).items() if limit is not None}
     spec["gpu"] = spec.get("gpu") if asked.gpu is None else asked.gpu
     spec["limits"] = {**(spec.get("limits") or {}), **limits}
-    launch(session, spec, asked, detach=detach)
+    launch(session, spec, asked, detach=detach, gpu=deployed.gpu)

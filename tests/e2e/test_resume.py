@@ -46,6 +46,7 @@ def two_pods(
     project = make_project(tmp_path / "project", local_state, openssh_server)
     project.write("tiny/tool.sh", "#!/bin/sh\n").chmod(0o755)
     (project.folder / "tiny" / "link").symlink_to("tool.sh")
+    (project.folder / "tiny" / "empty").mkdir()
     return project
 
 
@@ -72,6 +73,7 @@ def test_a_run_goes_on_on_another_pod_with_the_code_it_was_begun_with(
     code = there.root / "code" / spec["code"] / "tiny"
     assert (code / "link").readlink() == Path("tool.sh")
     assert (code / "tool.sh").stat().st_mode & 0o100
+    assert (code / "empty").is_dir()
     assert not list((two_pods.state / "relay").glob("*"))
 
 

@@ -209,6 +209,24 @@ def test_a_state_of_wrong_types_is_refused(changes: dict[str, Any]) -> None:
         read_state({"run_id": "r", "state": "LOST", **changes})
 
 
+@pytest.mark.parametrize(
+    ("share", "price", "words"),
+    [(None, 2.0, ""), (0.004, 2.0, ""), (0.25, None, "25%"), (0.25, 2.0, "25% $0.05")],
+)
+def test_idleness_is_told_with_its_price(
+    share: float | None, price: float | None, words: str
+) -> None:
+    state = RunState(
+        run_id="r",
+        state="SUCCEEDED",
+        started_at=1000.0,
+        ended_at=1360.0,
+        idle_share=share,
+        price_per_hour=price,
+    )
+    assert state.idle == words
+
+
 def test_a_state_as_stored_is_read_whole(pod: AgentPod) -> None:
     run_id = pod.shell("true")
     pod.wait(run_id)
