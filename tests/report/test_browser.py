@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from moola_remote.report.compare_page import write_comparison
 from moola_remote.report.comparison import compare_runs
 from moola_remote.report.files import read_run
+from moola_remote.report.index_page import write_index
 from moola_remote.report.run_page import write_report
 from tests.remote.pods import wait_until
 from tests.report.made import make_run, write
@@ -246,3 +247,45 @@ def test_the_policy_stops_what_the_escaping_would_have_let_through(
     refused = "\n".join(there.messages)
     for what in ("inline script", "inline event handler", "the image 'https://example.org/x.png'"):
         assert what in refused, refused
+
+
+@pytest.fixture(scope="module")
+def index_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    top = tmp_path_factory.mktemp("listed")
+    for day, skill in ((1, 0.5), (2, 0.9), (3, 0.7)):
+        folder = make_run(top / f"2026010{day}-000000-jade-abcd", num_windows=2, skill=skill)
+        if day == 3:
+            (folder / "result.json").unlink()
+    write_report(top / "20260101-000000-jade-abcd")
+    return write_index(top)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_list_of_runs_is_sorted_by_mouse_and_by_keyboard(
+    index_file: Path, view: str, visit: Visiting
+) -> None:
+    there = visit(index_file, VIEWS[view])
+    page, days = there.page, there.page.locator("tbody th")
+
+    def shown() -> list[str]:
+        return [name[6:8] for name in days.all_inner_texts()]
+
+    assert shown() == ["03", "02", "01"]
+    page.get_by_role("button", name="F1", exact=True).click()
+    assert shown() == ["02", "01", "03"]  # the best first; without a score last
+    page.keyboard.press("Enter")
+    assert shown() == ["01", "02", "03"]
+    head = page.get_by_role("columnheader", name="F1", exact=True)
+    expect(head).to_have_attribute("aria-sort", "ascending")
+    expect(page.locator("#said")).to_have_text("sorted by F1, ascending")
+    page.get_by_role("button", name="run").focus()
+    page.keyboard.press("Space")
+    assert shown() == ["03", "02", "01"]
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= VIEWS[view]["viewport"]["width"]
+    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "best-practice"]})
+    assert found.violations_count == 0, found.generate_report()
+    there.assert_quiet(index_file.as_uri())
+    page.get_by_role("link", name="20260101").click()
+    page.wait_for_selector("html[data-ready]")
+    assert page.url.endswith("20260101-000000-jade-abcd/report.html")

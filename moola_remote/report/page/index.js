@@ -28,3 +28,5 @@ function sort(head) {
 }
 
 for (const head of heads) head.querySelector("button").addEventListener("click", () => sort(head));
+
+document.documentElement.dataset.ready = "true";
