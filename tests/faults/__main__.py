@@ -78,12 +78,16 @@ def told_loss(found: Findings) -> str:
 
 
 def table(rows: list[Row]) -> str:
-    """Markdown, a fault's servers beside each other."""
-    lines = ["| fault | server | tries | lost | what the user saw |", "|---|---|---|---|---|"]
+    """Markdown; servers at which a fault went alike share a row."""
+    alike: dict[tuple[str, int, str, str], list[str]] = {}
     order = [fault.name for fault in (*FAULTS, SILENCE)]
     for fault, kind, found in sorted(rows, key=lambda row: (order.index(row[0].name), row[1])):
         saw = safe(found.saw, 300).replace("|", "\\|")
-        lines.append(f"| {fault.name} | {kind} | {found.tries} | {told_loss(found)} | {saw} |")
+        alike.setdefault((fault.name, found.tries, told_loss(found), saw), []).append(kind)
+    lines = ["| fault | server | tries | lost | what the user saw |", "|---|---|---|---|---|"]
+    for (name, tries, loss, saw), kinds in alike.items():
+        each = " each" if len(kinds) > 1 else ""
+        lines.append(f"| {name} | {', '.join(kinds)} | {tries}{each} | {loss} | {saw} |")
     return "\n".join(lines)
 
 
@@ -102,8 +106,9 @@ def main(names: Sequence[str]) -> int:
         ]
         rows = [row for rows in pending for row in rows.result()]
     say(table(rows))
-    took_s = time.monotonic() - began
-    say(f"\n{took_s:.0f} s, load {os.getloadavg()[0]:.1f}", file=sys.stderr)
+    took_s, cpu_s = time.monotonic() - began, sum(os.times()[:4])
+    load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    say(f"\n{took_s:.0f} s, {cpu_s:.0f} s of CPU, {load}", file=sys.stderr)
     return int(any(found.lost for _, _, found in rows))
 
 

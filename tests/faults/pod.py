@@ -26,11 +26,18 @@ from tests.projects import make_project
 from tests.remote.pods import AgentPod, is_alive, is_gone, wait_until
 
 NUM_LINES = 50
-SMALL_MB = 48
+# A deploy asks for half a gigabyte of room; the faults come once there is little of it.
+ROOMY_MB, SMALL_MB = 640, 48
 REPOSITORY = Path(__file__).parents[2]
+WAIT = """
+import os, sys, time
+while not os.path.exists(os.environ["MOOLA_RUN_DIR"] + "/.go"):
+    time.sleep(0.02)
+"""
 # Writes until it can't, then tells how many bytes were taken, on another disk.
-FILL_LOG = """
-import os, sys
+FILL_LOG = (
+    WAIT
+    + """
 taken = 0
 try:
     while True:
@@ -39,21 +46,25 @@ except OSError as err:
     open(sys.argv[1], "w").write(str(taken))
     sys.exit(5)
 """
+)
 # Larger and larger checkpoints, until one finds no room.
-FILL_CHECKPOINTS = """
-import os, pathlib, sys
+FILL_CHECKPOINTS = (
+    WAIT
+    + """
+import pathlib
 sys.path.insert(0, sys.argv[1])
 import torch
 from moola_core.checkpoint import Checkpoint, checkpoint_name, save_checkpoint
 folder = pathlib.Path(os.environ["MOOLA_RUN_DIR"], "checkpoints")
 for epoch in range(1, 1000):
-    tensors = {"weight": torch.full((epoch, 250_000), float(epoch))}
+    tensors, state = {"w": torch.full((epoch, 250_000), 0.0)}, {"epoch": epoch, "batch": 0}
     try:
-        save_checkpoint(folder, Checkpoint(checkpoint_name(epoch), tensors, {"epoch": epoch}))
+        save_checkpoint(folder, Checkpoint(checkpoint_name(epoch), tensors, state))
     except OSError as err:
         sys.exit(f"error: checkpoint of epoch {epoch}: {err.strerror}")
     print(f"epoch {epoch} kept", flush=True)
 """
+)
 
 
 def supervisor_is_killed(scene: Scene, tries: int) -> Findings:
@@ -152,7 +163,7 @@ def small_disk(scene: Scene, found: Findings) -> Iterator[Scene | None]:
     """The same scene with the pod's root on a small file system; None where that can't be had."""
     folder = scene.folder / f"small-{time.monotonic_ns()}"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL_MB}m,mode=700", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={ROOMY_MB}m,mode=700", "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
         found.skipped = "no right to mount a small file system here"
         yield None
@@ -168,6 +179,12 @@ def small_disk(scene: Scene, found: Findings) -> Iterator[Scene | None]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+def resize(small: Scene, megabytes: int) -> None:
+    """Give the file system of `small_disk` another size."""
+    argv = ["mount", "-o", f"remount,size={megabytes}m", str(small.pod.root.parent)]
+    subprocess.run(argv, check=True, capture_output=True)
+
+
 def disk_is_full_for_the_log(scene: Scene, tries: int) -> Findings:
     """The job's own lines find no room; what was taken of them is shown, and can be fetched."""
     found = Findings(tries)
@@ -177,9 +194,11 @@ def disk_is_full_for_the_log(scene: Scene, tries: int) -> Findings:
         spare = small.pod.root / "spare"
         spare.write_bytes(bytes(4 * 10**6))
         taken = scene.folder / "taken"
-        with small.client("run", "--", "python", "-c", FILL_LOG, str(taken)) as client:
+        run_id = small.begin("python", "-c", FILL_LOG, str(taken))
+        resize(small, SMALL_MB)
+        with small.client("logs", "-f", run_id) as client:
+            small.go(run_id)
             found.expect(client.end() == 20, f"the client's end: {client.err}")
-            run_id = small.project.json("runs")[-1]["run_id"]
             log = (small.pod.folder(run_id) / "log").read_text(encoding="utf-8")
             found.expect(len(log) == int(taken.read_text()), "bytes that the pod took of the job")
             found.expect(client.out.rstrip("\n") == log.rstrip("\n"), "lines shown")
@@ -199,9 +218,11 @@ def disk_is_full_for_the_state(scene: Scene, tries: int) -> Findings:
         if small is None:
             return found
         for number in range(tries):
+            resize(small, ROOMY_MB)
             run_id = small.begin_steady(NUM_LINES)
             job = small.pod.process(run_id, "job")
             small.pod.wait_for_size(run_id, len(steady_log(NUM_LINES)) - len("end\n"))
+            resize(small, SMALL_MB)
             filler = small.pod.root / "filler"
             fill = ["sh", "-c", 'cat /dev/zero >"$1"', "sh", str(filler)]
             with small.client("logs", "-f", run_id) as client:
@@ -235,11 +256,12 @@ def disk_is_full_for_a_checkpoint(scene: Scene, tries: int) -> Findings:
     with small_disk(scene, found) as small:
         if small is None:
             return found
-        argv = ("python", "-c", FILL_CHECKPOINTS, str(REPOSITORY))
-        with small.client("run", "--", *argv) as client:
+        run_id = small.begin("python", "-c", FILL_CHECKPOINTS, str(REPOSITORY))
+        resize(small, SMALL_MB)
+        with small.client("logs", "-f", run_id) as client:
+            small.go(run_id)
             found.expect(client.end() == 20, f"the client's end: {client.err}")
             last = client.out.count(" kept\n")
-            run_id = small.project.json("runs")[-1]["run_id"]
             found.saw = told(client, run_id)
         checkpoint, torn = load_latest(small.pod.folder(run_id))
         found.expect(checkpoint.name == checkpoint_name(last), f"{checkpoint.name} is the last")

@@ -216,7 +216,7 @@ def told(client: Client | subprocess.CompletedProcess[str], run_id: str = "-") -
     for pattern, name in ((re.escape(run_id), "RUN"), (r"127\.0\.0\.1:\d+", "HOST:PORT")):
         text = re.sub(pattern, name, text)
     lines = [" ".join(line.split()) for line in text.splitlines()]
-    hints = ("watch it:", "end it:", "fetch it:", "latest run:")
+    hints = ("watch it:", "end it:", "fetch it:", "latest run:", "the CPU was idle")
     return " / ".join(line for line in lines if line and not line.startswith(hints))
 
 
