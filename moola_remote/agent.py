@@ -2458,7 +2458,18 @@ def read_object() -> Json:
 
 def list_runs(pod: Pod) -> Json:
     states = [settle(pod, run) for run, _ in pod.all_runs()]
-    return {"runs": [{**view(pod, state, states), "last_lines": []} for state in states]}
+    told = [{**view(pod, state, states), "last_lines": []} for state in states]
+    return {"runs": [*unreadable(pod, states), *told]}
+
+
+def unreadable(pod: Pod, known: List[Json]) -> List[Json]:
+    """Runs whose state can't be read: nobody should think that there is nothing to lose."""
+    readable = {state["run_id"] for state in known}
+    names = {path.name for path in pod.runs.glob("[!.]*") if path.is_dir()} - readable
+    reason = "its state.json can't be read"
+    # One that has come or gone meanwhile is none.
+    there = [name for name in sorted(names) if read_json(pod.runs / name / "state.json") is None]
+    return [{"run_id": name, "state": "LOST", "reason": reason} for name in there]
 
 
 def answer(args: argparse.Namespace) -> Optional[Json]:

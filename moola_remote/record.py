@@ -7,7 +7,7 @@ trusted: parsed, bounded and made safe before anybody sees it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +17,6 @@ from pydantic_core import from_json
 from moola_remote.errors import ConfigError, TransferError
 from moola_remote.events import MAX_EVENT_BYTES, EventReader, Name, Remote, RunEvent, Text
 from moola_remote.fetch import STATE
-from moola_remote.results import choose_folder
 from moola_remote.runs import RunState
 from moola_remote.screen import safe, safe_lines
 
@@ -76,7 +75,7 @@ class Spec(Remote):
 class Record(Remote):
     """A run on record: `state` is None where it isn't known, `run` until it has begun.
 
-    `is_gone` says that it comes from fetched files, and is not on the pod.
+    `is_gone` says that it comes from files here, and is not on the pod.
     """
 
     spec: Spec
@@ -98,7 +97,9 @@ class Record(Remote):
 
 
 def find_record(session: Session, name: str | None) -> Record:
-    """The record of the run that a person means: on the pod, else among the fetched.
+    """The record of the run that a person means: on the pod, else fetched, else noted here.
+
+    Its spec is the one that this laptop sent, where it did: a pod's word could be another command.
 
     Raises:
         ConfigError: there is none, or several.
@@ -107,12 +108,30 @@ def find_record(session: Session, name: str | None) -> Record:
     try:
         run_id = session.find_run(name).run_id
     except ConfigError:
-        if name is None:
+        folder = _folder_here(session, name)
+        if folder is None:
             raise
-        with contextlib.suppress(ConfigError):
-            return read_folder(choose_folder(session.project.results_folder, name))
-        raise
-    return read_record(session.agent.call("show", run_id), f"run {run_id}")
+        run_id, record = folder.name, read_folder(folder)
+    else:
+        record = read_record(session.agent.call("show", run_id), f"run {run_id}")
+    if record.spec.run_id != run_id:
+        raise TransferError(f"run {run_id}: its spec is that of {record.spec.run_id}")
+    own = _one_folder(session.laptop.journals.glob("*/[!.]*"), run_id)
+    return record.model_copy(update={"spec": read_folder(own).spec}) if own else record
+
+
+def _folder_here(session: Session, name: str | None) -> Path | None:
+    if name is None:
+        return None
+    fetched = session.project.results_folder.glob("[!.]*")
+    return _one_folder(fetched, name) or _one_folder(session.laptop.journals.glob("*/[!.]*"), name)
+
+
+def _one_folder(folders: Iterable[Path], name: str) -> Path | None:
+    """The only one with a spec whose name begins so."""
+    begin = [path for path in folders if path.name.startswith(name)]
+    found = [path for path in begin if (path / "spec.json").is_file()]
+    return found[0] if len(found) == 1 else None
 
 
 def read_record(answer: Mapping[str, Any], where: str) -> Record:
@@ -125,7 +144,7 @@ def read_record(answer: Mapping[str, Any], where: str) -> Record:
 
 
 def read_folder(folder: Path) -> Record:
-    """The record of a fetched run.
+    """The record of a run that was fetched, or noted when it was started.
 
     Raises:
         TransferError: its files can't be read.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moola_remote import runs
-from moola_remote.errors import TransferError
+from moola_remote.errors import RunLostError, TransferError
 from moola_remote.fetch import MANIFEST, manifest_content
 from moola_remote.hashing import HashCache
 from moola_remote.manifest import ManifestFile, read_manifest
@@ -72,7 +72,7 @@ def _look(
         return Unsaved(state.run_id, f"is {state.state}", False, (), size)
     try:
         declared = list(_declared(transport, agent, state, folder))
-    except TransferError as err:
+    except (TransferError, RunLostError) as err:
         return Unsaved(state.run_id, err.message, True, (), state.log_size)
     missing = [file for file in declared if not _is_saved(folder / file.path, file, hashes)]
     if not missing:

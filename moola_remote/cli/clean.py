@@ -33,6 +33,7 @@ def clean(session: Session, names: tuple[str, ...], force: bool, yes: bool, dry_
     Example:
       moola-remote clean --dry-run
     """
+    from moola_remote.cli.output import Progression
     from moola_remote.facts import Cleaned, read_answer_as
     from moola_remote.runs import choose, list_runs
 
@@ -46,7 +47,9 @@ def clean(session: Session, names: tuple[str, ...], force: bool, yes: bool, dry_
     elif not yes and not dry_run:
         ask(f"Remove {len(chosen)} runs from pod {session.pod.name}, fetched or not?")
     asked = {"runs": [state.run_id for state in chosen], "dry_run": dry_run}
-    answer = session.agent.call("clean", stdin=asked, timeout_s=REMOVE_S)
+    with Progression() as progression:
+        progression.step("removing what is not needed")
+        answer = session.agent.call("clean", stdin=asked, timeout_s=REMOVE_S)
     _print(session, read_answer_as(Cleaned, answer, "clean"), dry_run=dry_run)
 
 

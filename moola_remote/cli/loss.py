@@ -47,17 +47,21 @@ def refuse_loss(session: Session, verb: str, states: Sequence[RunState] | None =
         LimitError: something would be lost.
         UnreachableError: the pod can't be asked.
     """
+    from moola_remote.cli.output import Progression
     from moola_remote.runs import list_runs
     from moola_remote.unsaved import find_unsaved
 
     try:
-        found = find_unsaved(
-            session.transport,
-            session.agent,
-            list_runs(session.agent) if states is None else states,
-            session.project.results_folder,
-            cache=session.laptop.hash_cache,
-        )
+        states = list_runs(session.agent) if states is None else states
+        with Progression() as progression:
+            progression.step("comparing what is on the pod with what is here")
+            found = find_unsaved(
+                session.transport,
+                session.agent,
+                states,
+                session.project.results_folder,
+                cache=session.laptop.hash_cache,
+            )
     except UnreachableError as err:
         unseen = f"{session.command} {verb} --force does it unseen"
         raise UnreachableError(f"{err.message}; so what would be lost isn't known", unseen) from err

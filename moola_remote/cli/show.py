@@ -43,7 +43,7 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
     spec, machine = record.spec, record.machine
     yield "run", spec.run_id
     if record.is_gone:
-        yield "from", "its fetched files; it is not on the pod"
+        yield "from", "files here; it is not on the pod"
     if record.state is not None:
         yield from _times(record.state)
     yield "command", safe(shlex.join(spec.argv), MAX_COMMAND)

@@ -52,9 +52,19 @@ def test_show_knows_a_fetched_run_that_is_gone_from_the_pod(local_project: Proje
     on_pod = facts(local_project.ok("runs", "show", run_id))
     shutil.rmtree(local_project.state / "local-pod" / "root" / "runs" / run_id)
     here = facts(local_project.ok("runs", "show", run_id[:-2]))
-    assert here.pop("from") == "its fetched files; it is not on the pod"
+    assert here.pop("from") == "files here; it is not on the pod"
     assert here == on_pod
+    shutil.rmtree(local_project.folder / "results")
+    assert facts(local_project.ok("runs", "show", run_id))["code"] == on_pod["code"]
     assert "unknown, expected for example" in local_project.refused(10, "runs", "show", "2020")
+
+
+def test_what_this_laptop_asked_for_outranks_what_the_pod_says(local_project: Project) -> None:
+    run_id = local_project.ok("train", "--epochs", "1", "--detach").strip()
+    local_project.ok("attach", run_id)
+    path = local_project.state / "local-pod" / "root" / "runs" / run_id / "spec.json"
+    path.write_text(path.read_text().replace("tiny.train", "evil.train"))
+    assert "tiny.train" in facts(local_project.ok("runs", "show", run_id))["command"]
 
 
 def digests(project: Project) -> tuple[str, str]:

@@ -107,7 +107,9 @@ class AgentPod:
 
     def process(self, run_id: str, who: str) -> int:
         """The pid of a run's ``supervisor``, ``keeper`` or ``job``."""
-        state = self.stored(run_id)
+        key = "supervisor" if who == "supervisor" else "job"
+        # A job may speak before its supervisor has noted it.
+        state = wait_until(lambda: (now := self.stored(run_id))[key] and now)
         if who != "keeper":
             return int(state[who]["pid"])
         status = Path(f"/proc/{state['job']['pid']}/stat").read_text(encoding="ascii")

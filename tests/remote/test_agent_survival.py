@@ -172,7 +172,8 @@ def test_a_broken_state_file_is_an_error_and_hides_no_other_run(pod: AgentPod) -
     pod.wait(whole)
     (pod.folder(broken) / "state.json").write_text("{")
     assert pod.ask("state", broken)["error"] == "bad_run"
-    assert [run["run_id"] for run in pod.ask("list")["runs"]] == [whole]
+    told = {run["run_id"]: run["state"] for run in pod.ask("list")["runs"]}
+    assert told == {broken: "LOST", whole: "SUCCEEDED"}
 
 
 def test_a_new_agent_file_takes_over_what_an_old_one_started(pod: AgentPod) -> None:

@@ -81,6 +81,12 @@ def test_a_manifest_here_that_is_not_the_runs_own_proves_nothing(place: Place) -
     assert found.paths == ("log",)
 
 
+def test_a_run_whose_state_can_not_be_read_is_not_overlooked(place: Place) -> None:
+    (place.run / "state.json").write_text("{")
+    (found,) = place.look()
+    assert "state.json: not readable" in found.why
+
+
 def test_a_run_that_can_not_be_judged_is_not_safe(place: Place) -> None:
     place.stand(manifest_sha256="0" * 64)
     (found,) = place.look()
