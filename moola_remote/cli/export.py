@@ -40,11 +40,18 @@ def export(
     """
     if file is None and not tensorboard:
         raise click.UsageError("Nothing to write, expected --to FILE or --tensorboard.")
+    from moola_remote.cli.output import Progression
     from moola_remote.export import TABLES, write_table, write_tensorboard
     from moola_remote.results import load
 
-    folder = session.project.results_folder
-    runs = [load(name, folder) for name in run_ids or [None]]
+    folder, runs = session.project.results_folder, []
+    with Progression() as progression:
+        for name in run_ids or [None]:
+            progression.step(f"reading {name or 'the latest run'}")
+            runs.append(load(name, folder))
+    for run in runs:
+        for note in run.notes:
+            click.echo(f"note: {run.run_id}: {note}", err=True)
     written = []
     if file is not None:
         write_table(TABLES[table](runs), file)

@@ -25,7 +25,7 @@ from moola_remote.layout import RunFolder
 from moola_remote.record import Spec
 from moola_remote.report.windows import Window, read_windows
 from moola_remote.runs import RunState
-from moola_remote.runview import RunView
+from moola_remote.runview import MAX_EPOCHS, RunView
 from moola_remote.screen import safe
 
 MAX_SMALL_BYTES = 4 * 2**20
@@ -213,5 +213,7 @@ def _read_events(run: RunFiles, path: Path) -> None:
                         run.telemetry.append(event)
     except OSError as err:
         raise ConfigError(f"{safe(str(path))}: can't be read, {err.strerror}") from err
+    if len(run.view.epochs) == MAX_EPOCHS:
+        run.notes.append(f"events.jsonl: of its epochs the last {MAX_EPOCHS} are read")
     if reader.num_refused:
         run.notes.append(f"events.jsonl: {reader.num_refused} lines are no events")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +21,6 @@ from moola_remote.tables import LOW_IS_GOOD, SCORES
 NAME = "index.html"
 # The first that a run has is its first column: a pre-training run has the last alone.
 SHOWN = ("f1", "iou50", "type_f1", "hit3", "iou", "average_precision", "ece", "reconstruction")
-
-
 LESS_IS_BETTER = LOW_IS_GOOD | {"reconstruction"}
 
 
@@ -85,7 +84,7 @@ def _judged(run: RunFiles) -> Scores:
 def _name(run: RunFiles) -> Field:
     queued = run.state.queued_at if run.state else None
     has_page = (run.folder / REPORT).is_file()
-    link = f"{quote(run.folder.name)}/{REPORT}" if has_page else ""
+    link = f"{quote(os.fsencode(run.folder.name))}/{REPORT}" if has_page else ""
     return Field(run.run_id, run.run_id, instant(queued) if queued is not None else "", link)
 
 

@@ -111,6 +111,18 @@ def test_an_export_that_fails_leaves_what_was_there(results: Path) -> None:
     assert not list(Path().glob(".*csv*"))
 
 
+def test_what_was_not_read_is_told(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = results / FIRST / "events.jsonl"
+    (told,) = [json.loads(one) for one in path.read_text().splitlines() if '"epoch": 8,' in one]
+    many = (json.dumps({**told, "epoch": epoch}) for epoch in range(1, 5002))
+    path.write_text("\n".join([*many, "{"]) + "\n")
+    assert moola(["export", FIRST, "--to", "a.parquet"]) == 0
+    err = capsys.readouterr().err
+    assert f"note: {FIRST}: events.jsonl: of its epochs the last 5000 are read" in err
+    assert f"note: {FIRST}: events.jsonl: 1 lines are no events" in err
+    assert parquet.read_table("a.parquet")["epoch"].to_pylist()[0] == 2
+
+
 def test_nothing_to_write_is_a_wrong_word(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
