@@ -6,7 +6,7 @@
     the log stream never ends, and sends not even a header before its first line
 
 It is a WSGI application: served over TCP, or called in the process for thousands of tries. Every
-request is checked against the OpenAPI document, which lies beside the repository.
+request and answer is checked against the OpenAPI document, which lies beside the repository.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import yaml
-from openapi_core import OpenAPI
-from openapi_core.contrib.werkzeug import WerkzeugOpenAPIRequest
+from openapi_core import Config, OpenAPI
+from openapi_core.contrib.werkzeug import WerkzeugOpenAPIRequest, WerkzeugOpenAPIResponse
 from openapi_core.exceptions import OpenAPIError
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
@@ -117,6 +117,7 @@ class Double:
         fault: asked before each request.
         refuse: a refusal of a create or of a start, by its body.
         lag: a new pod is missing from so many answers to a list.
+        unread_for: so many reads of a single pod are answered with 404.
         more_system_log: what a start says beside the ordinary.
         gauge: GPU use in per cent.
         billed_before: USD a pod that is no more.
@@ -134,12 +135,13 @@ class Double:
         self.stock = {"EU-RO-1": "LOW", "US-IL-1": "MEDIUM"}
         self.gpus = [GPU]
         self.lag = 0
+        self.unread_for = 0
         self.more_system_log: list[str] = []
         self.gauge = 0
         self.billed_before: dict[str, float] = {}
         self.is_read_only = False
         self.prints_host_keys = True
-        self.ways_to_be_lost: type[Exception] = ConnectionResetError
+        self.ways_to_be_lost: type[BaseException] = ConnectionResetError
         self.url = "http://runpod.test"
         self.is_served = False
         self.document = openapi() if is_checked and DOCUMENTS.is_dir() else None
@@ -185,6 +187,10 @@ class Double:
         except HTTPException as err:
             return problem(err.code or 404, "resource not found")
         answer: Response = getattr(self, f"_{endpoint}")(request, **values)
+        if self.document is not None and not answer.is_streamed:
+            self.document.validate_response(
+                WerkzeugOpenAPIRequest(request), WerkzeugOpenAPIResponse(answer)
+            )
         return answer
 
     def _check(self, request: Request) -> Response | None:
@@ -276,7 +282,9 @@ class Double:
 
     def _get(self, _: Request, pod_id: str) -> Response:
         pod = self.pods.get(pod_id)
-        return answer(self._json(pod)) if pod else problem(404, "pod not found")
+        self.unread_for -= 1
+        is_seen = pod is not None and self.unread_for < 0
+        return answer(self._json(pod)) if pod and is_seen else problem(404, "pod not found")
 
     def _delete(self, _: Request, pod_id: str) -> Response:
         pod = self.pods.pop(pod_id, None)
@@ -442,7 +450,8 @@ ROUTES = Map(
 def openapi() -> OpenAPI:
     """The document, for any host."""
     document = yaml.safe_load((DOCUMENTS / "openapi-v2-pods.yaml").read_text(encoding="utf-8"))
-    return OpenAPI.from_dict({**document, "servers": [{"url": "/"}]})
+    config = Config(extra_media_type_deserializers={"application/problem+json": json.loads})
+    return OpenAPI.from_dict({**document, "servers": [{"url": "/"}]}, config=config)
 
 
 def actions(pod: FakePod) -> list[str]:

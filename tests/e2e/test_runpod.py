@@ -138,6 +138,23 @@ def test_a_client_that_is_killed_in_the_middle_leaves_a_pod_that_the_next_takes_
     assert list(double.pods) == [pod]
 
 
+def test_what_was_cut_while_it_ran_is_finished_by_attach(
+    rented: Project, double: Double, tmp_path: Path
+) -> None:
+    words = ("train", "--epochs", "1", "--set", "end=late", "--then", "down")
+    with rented.running(PROGRAM, *words) as killed:
+        assert killed.stdout
+        while "epoch 1/1" not in killed.stdout.readline():
+            pass
+        killed.kill()
+    (folder,) = (tmp_path / "volume" / "moola" / "runs").glob("*-calm-*")
+    assert "is RUNNING" in rented.run("stop").stderr
+    (folder / "enough").touch()
+    assert "pod rented: removed" in rented.run("attach", "--then", "down").stderr
+    assert double.pods == {}
+    assert (rented.folder / "results" / folder.name / "result.json").is_file()
+
+
 def test_an_interrupt_without_a_terminal_removes_what_was_not_ready(
     rented: Project, double: Double
 ) -> None:

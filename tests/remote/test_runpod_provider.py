@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from moola_remote.config import PodConfig, RunpodConfig
-from moola_remote.errors import ConfigError, NoCapacityError, UnreachableError
+from moola_remote.errors import ConfigError, HostKeyError, NoCapacityError, UnreachableError
 from moola_remote.hostkeys import KnownHosts
 from moola_remote.layout import Laptop
 from moola_remote.providers.base import Endpoint
@@ -65,7 +65,7 @@ def provider(double: Double, tmp_path: Path) -> Iterator[RunpodProvider]:
             laptop,
             double.url,
             lambda: client,
-            lambda endpoint: _probe(endpoint, laptop),
+            lambda endpoint, ask: _probe(endpoint, ask, laptop),
             poll_s=0.05,
             sleep=lambda _: None,
         )
@@ -115,9 +115,8 @@ def test_running_is_not_ready(provider: RunpodProvider, double: Double) -> None:
     double.times = Times(running=0.1, address=0.3, sshd=0.8, runtime=5.0)
     said: list[str] = []
     provider.up(say=said.append)
-    steps = [line for line in said if line.startswith(("PROVISIONING", "RUNNING"))]
-    assert steps[-1] == "RUNNING, waiting for SSH"
-    assert "container started, no SSH address yet" in "\n".join(steps)
+    assert "RUNNING, container started, no SSH address yet" in said
+    assert said[-1].startswith("waiting for SSH: x (127.0.0.1:1): connection refused")
 
 
 def test_the_port_of_the_start_before_is_passed_over(
@@ -140,6 +139,56 @@ def test_another_machine_behind_the_old_port_is_not_taken_for_ours(
     next(iter(double.pods.values())).port = openssh_server.port  # given away meanwhile
     again = provider.up()
     assert again.port != openssh_server.port
+
+
+def test_a_silent_api_does_not_cost_a_pod_its_start(
+    provider: RunpodProvider, double: Double
+) -> None:
+    double.times = Times(address=0.5)
+    calls = itertools.count()
+    double.fault = lambda call: "html" if call.startswith("GET") and next(calls) % 9 > 1 else None
+    assert provider.up().host_key is not None
+    assert len(double.pods) == 1
+
+
+def test_a_pod_that_is_not_seen_at_once_is_waited_for(
+    provider: RunpodProvider, double: Double
+) -> None:
+    double.unread_for = 3
+    assert provider.up().host_key is not None
+    assert len(double.pods) == 1
+
+
+def test_what_can_not_be_undone_is_told_with_its_cost(
+    provider: RunpodProvider, double: Double
+) -> None:
+    double.times = Times(address=99)
+    double.fault = lambda call: "500" if call.startswith("DELETE") else None
+    provider.wanted = provider.wanted.model_copy(update={"start_limit_min": 0.001})
+    with pytest.raises(UnreachableError, match=r"pod000001 may still cost money: .*down --force"):
+        provider.up()
+    double.fault = lambda _: None
+    provider.down(remove_data=True)
+    assert double.pods == {}
+
+
+def test_without_a_key_in_the_log_somebody_has_to_vouch_and_is_asked_once(
+    provider: RunpodProvider, double: Double, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("moola_remote.providers.runpod.waiting.HOST_KEY_LIMIT_S", 0.1)
+    double.prints_host_keys = False
+    with pytest.raises(HostKeyError, match=r"its container log tells no host key, and no"):
+        provider.up()
+    assert double.pods == {}
+    questions: list[str] = []
+
+    def yes(question: str) -> bool:
+        questions.append(question)
+        return True
+
+    assert provider.up(confirm=yes).host_key is None
+    assert len(questions) == 1
+    provider.probe(provider.endpoint(), lambda _: False)  # the pin is kept
 
 
 def test_a_pod_that_is_never_ready_is_removed(provider: RunpodProvider, double: Double) -> None:

@@ -146,6 +146,30 @@ def test_a_pod_that_can_not_be_looked_for_is_told() -> None:
             renting(client).rent(found)
 
 
+@pytest.mark.parametrize("call", ["POST /v2/pods", "GET /v2/pods"])
+def test_an_interrupt_at_any_call_leaves_no_pod(call: str) -> None:
+    double = Double()
+
+    class Pressed(KeyboardInterrupt):
+        """Ctrl-C, after the API has done what it was asked for."""
+
+    times = iter(["500-after"] if call.startswith("GET") else [])
+    pressed = iter([True])
+
+    def fault(asked: str) -> Fault | None:
+        if asked == "POST /v2/pods":
+            double.ways_to_be_lost = Pressed
+            if call == asked and next(pressed, False):
+                return "lost-after"
+            return "500-after" if next(times, None) else None
+        return "lost" if asked == call and double.pods and next(pressed, False) else None
+
+    double.fault = fault
+    with pytest.raises(Pressed):
+        rent(double)
+    assert double.pods == {}
+
+
 def test_no_pod_is_left_behind_in_1000_tries_with_random_failures() -> None:
     chance = random.Random(6)
     double = Double(is_checked=False)

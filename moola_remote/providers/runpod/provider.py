@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from moola_remote.errors import (
     ConfigError,
@@ -24,7 +25,7 @@ from moola_remote.errors import (
     NoCapacityError,
     UnreachableError,
 )
-from moola_remote.hostkeys import KnownHosts
+from moola_remote.hostkeys import Ask, KnownHosts
 from moola_remote.layout import Laptop
 from moola_remote.providers.base import Confirm, Endpoint, PodStatus, Say, nobody, quiet
 from moola_remote.providers.folder import write_private
@@ -34,15 +35,13 @@ from moola_remote.providers.runpod.costs import deadline_of, describe, is_stoppe
 from moola_remote.providers.runpod.names import PodName, owner_of_this_machine
 from moola_remote.providers.runpod.offers import find_offers
 from moola_remote.providers.runpod.rent import CONFLICT, Renting, halt, remove
+from moola_remote.providers.runpod.waiting import GONE, Waiting
 
 if TYPE_CHECKING:
     from moola_remote.config import PodConfig, RunpodConfig
     from moola_remote.providers.runpod.models import Pod
 
 POLL_S = 5.0
-# How long an image may take to tell its host key after its SSH server has an address.
-HOST_KEY_LIMIT_S = 60.0
-GONE = ("TERMINATED",)
 ADDRESS = "MOOLA_RUNPOD_API"
 
 
@@ -53,7 +52,7 @@ class RunpodProvider:
     Attributes:
         api: where the API is.
         open_client: a client of the API; its key is looked for when it is needed.
-        probe: connects, or raises what keeps it from connecting.
+        probe: connects, or raises what keeps it from connecting; it may ask about a host key.
     """
 
     is_paid: ClassVar[bool] = True
@@ -62,7 +61,7 @@ class RunpodProvider:
     laptop: Laptop
     api: str
     open_client: Callable[[], RunpodClient]
-    probe: Callable[[Endpoint], None]
+    probe: Callable[[Endpoint, Ask], None]
     poll_s: float = POLL_S
     sleep: Sleep = time.sleep
     _client: RunpodClient | None = field(default=None, init=False)
@@ -99,7 +98,7 @@ class RunpodProvider:
             laptop,
             api,
             lambda: _open(api),
-            lambda endpoint: _probe(endpoint, laptop),
+            lambda endpoint, ask: _probe(endpoint, ask, laptop),
         )
 
     @property
@@ -126,7 +125,7 @@ class RunpodProvider:
             for name, pod in named
             if name is not None
             and (name.owner, name.pod) == (self.owner, self.pod.name)
-            and pod.status not in GONE
+            and pod.status != GONE
         ]
         return sorted(ours, key=lambda pod: (pod.created_at is None, pod.created_at), reverse=True)
 
@@ -143,12 +142,12 @@ class RunpodProvider:
         if is_stopped(pod):
             say(f"starting {pod.name}, stopped on its host")
             try:
-                self._start(pod)
+                with self._undone_if_it_fails(pod, halt, "stopped again", say, confirm):
+                    self._start(pod)
+                    return self._wait(pod, say, confirm)
             except NoCapacityError as err:
                 return self._elsewhere(pod, err, say, confirm)
-            with self._undone_if_it_fails(pod, halt, "stopped again", say, confirm):
-                return self._wait(pod.id, say)
-        return self._wait(pod.id, say)
+        return self._known(pod) or self._wait(pod, say, confirm)
 
     def endpoint(self) -> Endpoint:
         """Where the pod is now: its port changes with each start.
@@ -179,11 +178,14 @@ class RunpodProvider:
 
     def status(self) -> PodStatus:
         """How it stands, by the API alone."""
-        pod = self.find()
-        if pod is None:
+        pods = self.find_all()
+        if not pods:
             return PodStatus("absent", f"rented by up, ${self.wanted.max_price:.2f}/h at most")
+        pod, *others = pods
+        more = f"; and {len(others)} more pods of this file, see cost" if others else ""
         started = pod.started_at.timestamp() if pod.started_at else None
-        return PodStatus("stopped" if is_stopped(pod) else "up", describe(pod), None, started)
+        state: Literal["stopped", "up"] = "stopped" if is_stopped(pod) else "up"
+        return PodStatus(state, describe(pod) + more, None, started)
 
     # ---- making and starting ----
 
@@ -193,9 +195,9 @@ class RunpodProvider:
         public_key = self.public_key()
         renting = Renting(self.client, self.wanted, name, public_key, say, self.sleep)
         pod = renting.rent(found)
-        say(f"rented {pod.id}, ${pod.cost:.2f}/h from now on; {name}")
         with self._undone_if_it_fails(pod, remove, "removed", say, confirm):
-            return self._wait(pod.id, say)
+            say(f"rented {pod.id}, ${pod.cost:.2f}/h from now on; {name}")
+            return self._wait(pod, say, confirm)
 
     def _start(self, pod: Pod) -> None:
         try:
@@ -236,63 +238,44 @@ class RunpodProvider:
                 undo(self.client, pod.id, self.sleep)
                 say(f"pod {pod.id} {undone}")
             raise
+        except NoCapacityError:
+            raise  # nothing was begun
         except MoolaError as err:
-            undo(self.client, pod.id, self.sleep)
+            try:
+                undo(self.client, pod.id, self.sleep)
+            except MoolaError as again:
+                raise UnreachableError(
+                    f"{err.message}; pod {pod.id} may still cost money: {again.message}",
+                    f"end it with: moola-remote --pod {self.pod.name} down --force",
+                ) from err
             err.message += f"; pod {pod.id} {undone}"
             raise
 
-    def _wait(self, pod_id: str, say: Say) -> Endpoint:
-        """Until SSH answers with the host key that the container's log tells.
+    def _wait(self, pod: Pod, say: Say, confirm: Confirm) -> Endpoint:
+        def vouch(fingerprint: str) -> bool:
+            return confirm(f"The log of {pod.id} tells no host key; it shows {fingerprint}. Right?")
 
-        Whatever keeps us out is the old port, another's machine behind it, or a server that is not
-        there yet, until the time is over.
-        """
-        give_up = time.monotonic() + 60 * self.wanted.start_limit_min
-        addressed_at: float | None = None
-        said, why = "", ""
-        while True:
-            pod = self.client.pod(pod_id)
-            _check_lives(pod, pod_id)
-            assert pod is not None
-            step = self._step(pod)
-            if pod.ssh.direct:
-                addressed_at = addressed_at or time.monotonic()
-                step = "waiting for SSH"
-                endpoint = self._endpoint(pod, is_fresh=True)
-                is_late = time.monotonic() - addressed_at > HOST_KEY_LIMIT_S
-                if endpoint and (endpoint.host_key or is_late):
-                    try:
-                        self.probe(endpoint)
-                    except (UnreachableError, HostKeyError) as err:
-                        why = f": {err.message}"
-                        if isinstance(err, HostKeyError) and not endpoint.host_key:
-                            raise
-                    else:
-                        return endpoint
-            if step != said:
-                say(f"{pod.status}, {step}")
-                said = step
-            if time.monotonic() > give_up:
-                raise UnreachableError(
-                    f"pod {pod_id}: not ready within {self.wanted.start_limit_min:g} min, "
-                    f"{step}{why}",
-                    "try `up` again for another host, or raise start_limit_min",
-                )
-            self.sleep(self.poll_s)
+        return Waiting(
+            self.client,
+            pod.id,
+            60 * self.wanted.start_limit_min,
+            partial(self._endpoint, is_fresh=True),
+            lambda endpoint: self.probe(endpoint, vouch),
+            say,
+            self.sleep,
+            self.poll_s,
+        ).wait()
 
-    def _step(self, pod: Pod) -> str:
-        """How far it is, by its system log.
-
-        Raises:
-            UnreachableError: it can't get further.
-        """
-        if pod.ssh.direct:
-            return "waiting for SSH"
-        told = self.client.log(pod.id, "system", tail=200)
-        why = lines.failure(told)
-        if why:
-            raise UnreachableError(f"pod {pod.id}: {why}", "try `up` again for another host")
-        return lines.progress(told)
+    def _known(self, pod: Pod) -> Endpoint | None:
+        """Where a running pod is, if it answers there at once with the key that is known."""
+        endpoint = self._endpoint(pod)
+        if endpoint is None or endpoint.host_key is None:
+            return None
+        try:
+            self.probe(endpoint, nobody)
+        except (UnreachableError, HostKeyError):
+            return None
+        return endpoint
 
     # ---- where it is, and its keys ----
 
@@ -335,15 +318,16 @@ class RunpodProvider:
             seen = {}
         if not isinstance(seen, dict):
             seen = {}
-        if not is_fresh and seen.get("start") == start:
-            return str(seen["host_key"])
+        is_known = seen.get("start") == start
+        if is_known and not is_fresh:
+            known = seen.get("host_key")
+            return str(known) if known else None
         key = lines.host_key(self.client.log(pod.id, "container"))
-        if key is not None:
-            self._seen.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_private(self._seen, json.dumps({"start": start, "host_key": key}) + "\n")
-        elif seen.get("start") != start:
+        if not is_known:
             # The pin is that of an earlier start: its container, and its key, are gone.
             KnownHosts(self.laptop.known_hosts).forget(self.pod.name)
+        self._seen.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_private(self._seen, json.dumps({"start": start, "host_key": key}) + "\n")
         return key
 
     @property
@@ -372,15 +356,6 @@ class RunpodProvider:
             ) from err
 
 
-def _check_lives(pod: Pod | None, pod_id: str) -> None:
-    """Raises an UnreachableError for a pod that will never answer."""
-    status = pod.status if pod else "gone"
-    if status in ("gone", "EXITED", "ERROR", *GONE):
-        raise UnreachableError(
-            f"pod {pod_id}: {status} while it was waited for", "try `up` again for another host"
-        )
-
-
 def _make_key_pair(private: Path) -> None:
     import asyncssh
 
@@ -397,10 +372,10 @@ def _open(api: str) -> RunpodClient:
     return RunpodClient(find_api_key().reveal(), api)
 
 
-def _probe(endpoint: Endpoint, laptop: Laptop) -> None:
+def _probe(endpoint: Endpoint, ask: Ask, laptop: Laptop) -> None:
     from moola_remote.transport import connect
 
-    transport = connect(endpoint, known_hosts=laptop.known_hosts)
+    transport = connect(endpoint, known_hosts=laptop.known_hosts, ask=ask)
     try:
         transport.run(["true"])
     finally:

@@ -57,7 +57,7 @@ class Renting:
     say: Say = quiet
     sleep: Sleep = time.sleep
     refusals: list[str] = field(default_factory=list)
-    is_unsure: bool = False
+    is_unsure: bool = False  # whether there may be a pod of our name
 
     def rent(self, found: Offers) -> Pod:
         """Try each offer, one request at a time, until there is a pod.
@@ -71,27 +71,26 @@ class Renting:
             self.say(line)
         try:
             pod = self._first(found)
-        except BaseException:
+            self._leave_one(pod)
+        except BaseException:  # Ctrl-C too: a request may be on its way
             self._leave_none()
             raise
-        if pod is None:
-            self._leave_none()
-            raise self._nothing()
-        self._leave_one(pod)
-        if pod.cost > self.wanted.max_price:
-            remove(self.client, pod.id, self.sleep)
-            self.refusals.append(f"${pod.cost:.2f}/h would be charged, above max_price")
-            raise self._nothing()
         return pod
 
-    def _first(self, found: Offers) -> Pod | None:
+    def _first(self, found: Offers) -> Pod:
         for offer in found.offers:
             self.say(f"asking for {offer}")
             pod = self._try(offer)
-            if pod is not None:
+            if pod is not None and pod.cost <= self.wanted.max_price:
                 return pod
+            if pod is not None:
+                self.refusals.append(f"${pod.cost:.2f}/h would be charged, above max_price")
+                break
             self.say(f"refused: {self.refusals[-1].removeprefix(f'{offer}: ')}")
-        return None
+        raise NoCapacityError(
+            f"RunPod: nothing to rent: {'; '.join(self.refusals) or 'no offer'}",
+            "raise max_price, or name more gpus, clouds or data_centers in the pod's file",
+        )
 
     def _try(self, offer: Offer) -> Pod | None:
         """A pod, or None and one more refusal."""
@@ -100,7 +99,6 @@ class Renting:
                 return self._create(offer)
             except UnansweredError as err:  # noqa: PERF203 - a request, not a number
                 self.refusals.append(f"{offer}: {err.message}")
-                self.is_unsure = True
                 made = self._look()
                 if made:
                     return made[0]
@@ -108,10 +106,15 @@ class Renting:
 
     def _create(self, offer: Offer) -> Pod | None:
         body = body_of(offer, self.wanted, str(self.name), self.public_key)
+        was_unsure, self.is_unsure = self.is_unsure, True
         try:
             return self.client.create(body)
-        except (NoCapacityError, RefusedError) as err:
-            if isinstance(err, RefusedError) and err.status != FORBIDDEN:
+        except UnansweredError:
+            raise
+        except MoolaError as err:
+            self.is_unsure = was_unsure  # the API says that it made nothing
+            is_forbidden = isinstance(err, RefusedError) and err.status == FORBIDDEN
+            if not is_forbidden and not isinstance(err, NoCapacityError):
                 raise
             self.refusals.append(f"{offer}: {err.message}")
             return None
@@ -154,12 +157,6 @@ class Renting:
             self.say(
                 f"a second pod {self.name} may be there: see moola-remote pods ({err.message})"
             )
-
-    def _nothing(self) -> NoCapacityError:
-        return NoCapacityError(
-            f"RunPod: nothing to rent: {'; '.join(self.refusals) or 'no offer'}",
-            "raise max_price, or name more gpus, clouds or data_centers in the pod's file",
-        )
 
 
 def remove(client: RunpodClient, pod_id: str, sleep: Sleep = time.sleep) -> None:
