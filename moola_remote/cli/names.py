@@ -65,9 +65,9 @@ class Place:
         return sorted((path.parent.name for path in folder.glob("*/result.json")), reverse=True)
 
     def known(self, pod: str | None) -> list[str]:
-        """The runs that this laptop has a journal or the results of, newest first."""
-        folder = Laptop.of_user().journals / (pod or self.table.get("pod", "local"))
-        followed = (path.name for path in folder.iterdir()) if folder.is_dir() else ()
+        """The runs that this laptop has a journal or results of; a `pod` of ``*`` means all."""
+        folder = Laptop.of_user().journals
+        followed = (path.name for path in folder.glob(f"{pod or self.table.get('pod', 'local')}/*"))
         return sorted({*followed, *self.fetched()}, reverse=True)
 
 
@@ -96,4 +96,5 @@ def _pod_of(ctx: click.Context) -> str | None:
 pod_names = completing(lambda place, _: place.pods())
 recipe_names = completing(lambda place, _: place.recipes())
 run_ids = completing(lambda place, ctx: place.known(_pod_of(ctx)))
+any_run_ids = completing(lambda place, _: place.known("*"))
 fetched_ids = completing(lambda place, _: place.fetched())

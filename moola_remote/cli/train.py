@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from moola_remote.cli.afterwards import then_option
-from moola_remote.cli.names import recipe_names, run_ids
+from moola_remote.cli.names import any_run_ids, recipe_names, run_ids
 from moola_remote.cli.options import (
     data_option,
     detach_option,
@@ -18,7 +18,6 @@ from moola_remote.cli.options import (
     max_time_option,
     on_finish_option,
     on_finish_pod_option,
-    run_argument,
     secret_option,
 )
 from moola_remote.session import Session
@@ -170,7 +169,7 @@ def run(
 
 
 @click.command()
-@run_argument
+@click.argument("run_id", metavar="[RUN]", required=False, shell_complete=any_run_ids)
 @data_option
 @secret_option
 @gpu_option

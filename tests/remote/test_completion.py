@@ -54,6 +54,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
         ("attach 20260101", [RUNS[0]]),
         ("--pod ", ["host", "local"]),
         ("--pod host logs ", ["20260103-000000-other-cccc", RUNS[0]]),
+        ("--pod host resume ", ["20260103-000000-other-cccc", RUNS[1], RUNS[0]]),
         ("compare ", [RUNS[0]]),
         ("train --recipe c", ["calm"]),
         ("fetch r", ["results"]),
