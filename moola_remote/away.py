@@ -119,9 +119,9 @@ class Away:
             last, count = self._epochs[-1], len(set(self._epochs))
             words = "1 epoch" if count == 1 else f"{count} epochs"
             facts.append(f"{words}, now {last}/{self._num_epochs}")
-        if self._epochs and self._best is not None:
-            facts.append(f"best f1 {self._best[0]:.3f} at epoch {self._best[1]}")
         lines = []
+        if self._epochs and self._best is not None:
+            lines.append(f"best f1 so far {self._best[0]:.3f}, at epoch {self._best[1]}")
         if self._bad_epochs:
             lines.append(f"the loss is no number from epoch {self._bad_epochs[0]} on")
         if self._texts:

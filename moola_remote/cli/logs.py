@@ -30,7 +30,10 @@ class _EnoughError(Exception):
 
 
 class Printer:
-    """Prints `size` bytes of a log; then, unless `is_following`, raises `_EnoughError`."""
+    """Prints `size` bytes of a log and, where `is_following`, what comes after them.
+
+    Otherwise it raises `_EnoughError` once that is done.
+    """
 
     def __init__(self, size: int, *, is_following: bool) -> None:
         from moola_remote.screen import Screen
@@ -42,6 +45,8 @@ class Printer:
 
     def add(self, data: bytes) -> None:
         """Take the next bytes."""
+        if not self._is_following:
+            data = data[: max(self._to_come, 0)]
         _print(self._screen.feed(data))
         self._to_come -= len(data)
         self._end_if_enough()

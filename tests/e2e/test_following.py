@@ -126,6 +126,11 @@ def test_two_runs_take_their_turn_and_only_what_has_ended_is_fetched(
     assert state_of(local_project, first) == "SUCCEEDED"
 
 
+def test_a_gpu_can_be_asked_for_and_one_that_is_not_there_is_told(local_project: Project) -> None:
+    line = local_project.refused(20, "run", "--gpu", "3", "--", "true")
+    assert "GPU 3 was asked for, the pod has no GPU" in line
+
+
 def test_a_log_can_be_read_whole_or_its_end_or_as_it_grows(local_project: Project) -> None:
     run_id = detached(local_project, "--set", "end=late", "--epochs", "5")
     pod = pod_of(local_project)

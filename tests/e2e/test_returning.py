@@ -85,7 +85,7 @@ def test_what_happened_meanwhile_is_told_and_the_command_for_the_end_runs_once(
     notes.write_text(json.dumps({"at": time.time() - 7500, "state": "QUEUED"}))
     done = local_project.run("runs")
     assert done.returncode == 0, done.stderr
-    news = "QUEUED → SUCCEEDED; 3 epochs, now 3/3; best f1 0.750 at epoch 3"
+    news = "QUEUED → SUCCEEDED; 3 epochs, now 3/3; best f1 so far 0.750, at epoch 3"
     assert f"{run_id}: while you were away (2h 05m): {news}\n" in done.stderr
     assert "on_finish: exit code 7" in done.stdout
     assert "while you were away" not in local_project.run("runs").stderr

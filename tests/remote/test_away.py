@@ -53,16 +53,16 @@ def test_what_came_since_is_summed_up_and_what_was_known_counts_for_the_best(
         listener.on_event(event)
     assert shown == []
     listener.on_state(state("SUCCEEDED"))
-    facts = "RUNNING → SUCCEEDED; 3 epochs, now 4/40; best f1 0.900 at epoch 1"
     assert shown == [
-        f"while you were away (2h 05m): {facts}",
+        "while you were away (2h 05m): RUNNING → SUCCEEDED; 3 epochs, now 4/40",
+        "best f1 so far 0.900, at epoch 1",
         "the loss is no number from epoch 3 on",
         "note: torn",
     ]
     assert notes.seen == Seen(clock.now, "SUCCEEDED")
     listener.on_event(epoch(5))
     listener.on_state(state("SUCCEEDED"))
-    assert len(shown) == 3
+    assert len(shown) == 4
 
 
 @pytest.mark.parametrize("seconds", [0.0, AWAY_S - 1])
@@ -98,7 +98,10 @@ def test_an_outage_is_an_absence(tmp_path: Path, clock: Clock) -> None:
     away.on_notice(Notice("again", is_connected=True))
     away.on_event(epoch(8))
     away.on_state(state())
-    assert shown == ["while you were away (5m 00s): 1 epoch, now 8/40; best f1 0.500 at epoch 7"]
+    assert shown == [
+        "while you were away (5m 00s): 1 epoch, now 8/40",
+        "best f1 so far 0.500, at epoch 7",
+    ]
 
 
 def test_who_looks_for_long_is_not_away(tmp_path: Path, clock: Clock) -> None:
