@@ -97,6 +97,7 @@ IDLE_PERCENT = 5
 RESERVE_BYTES = 1 << 16
 ROOM_BYTES = 1 << 24
 BLOCK = 1 << 18
+FACTS = 1 << 24  # of all runs' recipes together
 # A line or two is the rule, and to make room for a large block costs more than to fill it.
 FIRST_BLOCK = 1 << 13
 
@@ -2421,7 +2422,8 @@ def parse(argv: List[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="agent", description="moola's program on the pod")
     parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parents[1])
     verbs = parser.add_subparsers(dest="verb", required=True)
-    for name in ("probe", "start", "list", "guard", "clean"):
+    verbs.add_parser("list").add_argument("--facts", action="store_true")
+    for name in ("probe", "start", "guard", "clean"):
         verbs.add_parser(name)
     followed = ("cancel", "locate", "follow")
     for name in ("state", "show", "checkpoints", "manifest", "supervise", *followed):
@@ -2456,9 +2458,13 @@ def read_object() -> Json:
     return value
 
 
-def list_runs(pod: Pod) -> Json:
+def list_runs(pod: Pod, with_facts: bool) -> Json:
     states = [settle(pod, run) for run, _ in pod.all_runs()]
     told = [{**view(pod, state, states), "last_lines": []} for state in states]
+    room = FACTS
+    for state in reversed(told) if with_facts else ():
+        state.update(facts(pod.run(state["run_id"]), min(room, BLOCK)))
+        room -= len(state["config"] or "")
     return {"runs": [*unreadable(pod, states), *told]}
 
 
@@ -2472,6 +2478,20 @@ def unreadable(pod: Pod, known: List[Json]) -> List[Json]:
     return [{"run_id": name, "state": "LOST", "reason": reason} for name in there]
 
 
+def facts(run: Run, limit: int) -> Json:
+    """What runs are chosen and sorted by: the recipe as it was run, and what it scored."""
+    config, scores = None, None
+    with contextlib.suppress(OSError):
+        if (run.path / "config.yaml").is_file():  # a pipe would never answer
+            with (run.path / "config.yaml").open("rb") as file:
+                config = file.read(limit).decode("utf-8", "replace")
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        if (run.path / "result.json").is_file():
+            with (run.path / "result.json").open("rb") as file:
+                scores = json.loads(file.read(BLOCK)).get("scores")
+    return {"config": config, "scores": scores}
+
+
 def answer(args: argparse.Namespace) -> Optional[Json]:
     """What a verb prints; None where it prints by itself."""
     pod = Pod(args.root.resolve())
@@ -2480,7 +2500,7 @@ def answer(args: argparse.Namespace) -> Optional[Json]:
     if args.verb == "start":
         return start(pod, read_object())
     if args.verb == "list":
-        return list_runs(pod)
+        return list_runs(pod, args.facts)
     if args.verb == "guard":
         return guard(pod, read_object())
     if args.verb == "clean":

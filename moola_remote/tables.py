@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import IO, Literal, Protocol, TypeAlias
 
 from rich.box import ROUNDED, SIMPLE_HEAD, Box
@@ -167,14 +168,27 @@ def component_table(rows: Sequence[Row]) -> Columns:
     return Columns(["", "component", "details"], cells, flexible=2, is_folding=True, box=ROUNDED)
 
 
-def runs_table(states: Sequence[RunState], *, now: float | None = None) -> Columns:
-    """A pod's runs, in the order given; `now` stands in for the pod's clock where it isn't told."""
+def runs_table(
+    states: Sequence[RunState],
+    more: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    *,
+    now: float | None = None,
+) -> Columns:
+    """A pod's runs, in the order given, with `more` columns of texts.
+
+    `now` stands in for the pod's clock where it isn't told.
+    """
     now = time.time() if now is None else now
     rows = [_run_row(state, now if state.now is None else state.now) for state in states]
     heads = ["run", "state", "age", "took", "gpu", "idle", "what"]
     if not any(state.idle for state in states):
         heads.remove("idle")
         rows = [[*row[:5], row[6]] for row in rows]
+    heads[2:2] = more
+    rows = [
+        [*row[:2], *(_text(values[i], "bold") for values in more.values()), *row[2:]]
+        for i, row in enumerate(rows)
+    ]
     last = len(heads) - 1
     return Columns(heads, rows, right=frozenset(range(2, last)), flexible=last)
 

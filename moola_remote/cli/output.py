@@ -37,6 +37,7 @@ from moola_remote.session import Session
 from moola_remote.tables import Columns, Mark, Row, component_table, runs_table, show
 
 if TYPE_CHECKING:
+    from moola_remote.choosing import Chosen
     from moola_remote.fetch import Fetched
     from moola_remote.providers.runpod.account import PodCost
     from moola_remote.report.comparison import Comparison
@@ -216,6 +217,21 @@ def print_plan(session: Session, plan: Plan, argv: Sequence[str] = ()) -> None:
         click.echo(f"{kind}: {size}, {tree.digest}")
     if argv:
         click.echo(f"command: {shlex.join(argv)}")
+
+
+def print_chosen(session: Session, chosen: Chosen) -> None:
+    """The runs that were asked for, with the keys that were named."""
+    from moola_remote.choosing import shown
+
+    if session.as_json:
+        for i, state in enumerate(chosen.states):
+            values = {key: column[i] for key, column in chosen.columns.items()}
+            session.answer({**state.model_dump(mode="json"), "values": values})
+    elif chosen.states:
+        columns = {key: [shown(value) for value in found] for key, found in chosen.columns.items()}
+        show(runs_table(chosen.states, columns))
+    else:
+        click.echo("no run is like that", err=True)
 
 
 def print_runs(session: Session, states: Sequence[RunState]) -> None:

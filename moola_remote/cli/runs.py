@@ -2,28 +2,64 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from moola_remote.cli.afterwards import then_option
 from moola_remote.cli.options import moment, run_argument
 from moola_remote.session import Session
 
+if TYPE_CHECKING:
+    from moola_remote.choosing import Condition
+
+
+def _conditions(
+    ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
+) -> tuple[Condition, ...]:
+    if not values:
+        return ()
+    from moola_remote.choosing import read_condition
+
+    try:
+        return tuple(map(read_condition, values))
+    except ValueError as err:
+        raise click.BadParameter(str(err), ctx, param) from err
+
 
 @click.group(invoke_without_command=True)
+@click.option("--sort", metavar="KEY", help="The largest last: a key of the recipe, or a score.")
+@click.option(
+    "--where",
+    "conditions",
+    metavar="KEY=VALUE",
+    multiple=True,
+    callback=_conditions,
+    help="Only runs of which this is true; also != < <= > >=.",
+)
 @click.pass_context
-def runs(ctx: click.Context) -> None:
+def runs(ctx: click.Context, sort: str | None, conditions: tuple[Condition, ...]) -> None:
     """List the pod's runs, newest last; `runs show` tells all about one.
+
+    A KEY is one of the recipe as it was run (model.hidden_size, or hidden_size), a score (f1,
+    validation.f1), or state.
 
     \b
     Example:
-      moola-remote --json runs
+      moola-remote runs --where hidden_size=96 --where 'f1>0.6' --sort f1
     """
     if ctx.invoked_subcommand is not None:
         return
-    from moola_remote.cli.output import print_runs, tell_away
+    from moola_remote.cli.output import print_chosen, print_runs, tell_away
     from moola_remote.runs import list_runs
 
     session: Session = ctx.obj
+    if sort is not None or conditions:
+        from moola_remote.choosing import choose, read_known
+
+        known = read_known(session.agent.call("list", "--facts"))
+        print_chosen(session, choose(known, conditions, sort))
+        return
     states = list_runs(session.agent)
     tell_away(session, states)
     print_runs(session, states)

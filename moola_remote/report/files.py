@@ -5,10 +5,10 @@ Nothing but the folder is looked at: no pod, no data, no torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -21,6 +21,7 @@ from moola_remote.events import (
     TelemetryEvent,
     load_result,
 )
+from moola_remote.flatconfig import flat_config
 from moola_remote.layout import RunFolder
 from moola_remote.record import Spec
 from moola_remote.report.windows import Window, read_windows
@@ -29,7 +30,6 @@ from moola_remote.runview import MAX_EPOCHS, RunView
 from moola_remote.screen import safe
 
 MAX_SMALL_BYTES = 4 * 2**20
-MAX_CONFIG_KEYS = 400
 MAX_TELEMETRY = 200_000
 MAX_TYPES = 16
 SIDES = ("validation", "test")
@@ -163,41 +163,10 @@ def _reader(model: type[_Model]) -> Callable[[Path], _Model]:
 
 
 def _read_config(path: Path) -> dict[str, str]:
-    import yaml
-
     try:
-        table = yaml.safe_load(_content(path))
-    except (yaml.YAMLError, ValueError, RecursionError) as err:
-        raise ConfigError(f"{safe(str(path))}: not YAML") from err
-    flat: dict[str, str] = {}
-    for key, value in _flatten("", table):
-        if len(flat) == MAX_CONFIG_KEYS:
-            break
-        flat[key] = value
-    return flat
-
-
-def _flatten(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
-    """A dotted key and its value as text for each leaf; lists of plain values are leaves."""
-    if isinstance(value, dict) and prefix.count(".") < 8:
-        for key, item in value.items():
-            yield from _flatten(f"{prefix}{safe(str(key), 60)}.", item)
-    elif prefix:
-        yield prefix[:-1], _leaf(value)
-
-
-def _leaf(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(_leaf(item) if _is_plain(item) else "…" for item in value[:64])
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return safe(str(value), 200) if _is_plain(value) else "…"
-
-
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, str | int | float | bool) or value is None
+        return flat_config(_content(path))
+    except ValueError as err:
+        raise ConfigError(f"{safe(str(path))}: {err}") from err
 
 
 def _read_events(run: RunFiles, path: Path) -> None:

@@ -105,6 +105,7 @@ def test_what_is_no_ordinary_absence_is_told(local_project: Project) -> None:
     ("words", "key", "value"),
     [
         ("runs", "state", "SUCCEEDED"),
+        ("runs --where f1>0.4 --sort f1", "values", {"f1": 0.5}),
         ("doctor", "ok", True),
         ("deploy", "code", {"mark": "same"}),
         ("fetch results", "files", 0),

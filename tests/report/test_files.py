@@ -12,7 +12,8 @@ import pytest
 from pyarrow import parquet
 
 from moola_remote.errors import ConfigError
-from moola_remote.report.files import MAX_CONFIG_KEYS, read_run
+from moola_remote.flatconfig import MAX_KEYS
+from moola_remote.report.files import read_run
 from moola_remote.report.windows import MAX_WINDOWS, read_windows
 from tests.report.made import make_rows, make_run, write
 
@@ -75,7 +76,7 @@ def test_a_link_leads_nowhere(run: Path, tmp_path: Path) -> None:
 def test_a_config_that_grows_when_it_is_read_is_cut(run: Path) -> None:
     bomb = "".join(f"a{i}: &a{i} {{x: *a{i - 1}, y: *a{i - 1}}}\n" for i in range(1, 40))
     (run / "config.yaml").write_text("a0: &a0 {x: 1, y: 2}\n" + bomb)
-    assert len(read_run(run).config) <= MAX_CONFIG_KEYS
+    assert len(read_run(run).config) <= MAX_KEYS
 
 
 def changed(name: str, value: Any) -> Callable[[list[dict[str, Any]]], None]:
