@@ -149,7 +149,7 @@ def make_plan(session: Session, data: Mapping[str, Path] = MappingProxyType({}))
         LimitError: the code is too large.
     """
     project = session.project
-    requirements = _read_requirements(project)
+    requirements = read_requirements(project.folder / project.requirements)
     paths = data_paths(project, data)
     return Plan(
         code=snapshot.code_tree(project.folder, results=project.results),
@@ -158,8 +158,12 @@ def make_plan(session: Session, data: Mapping[str, Path] = MappingProxyType({}))
     )
 
 
-def _read_requirements(project: Project) -> str:
-    path = project.folder / project.requirements
+def read_requirements(path: Path) -> str:
+    """The packages that a job needs, in pip's form.
+
+    Raises:
+        ConfigError: the file can't be read.
+    """
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as err:

@@ -69,6 +69,7 @@ class Spec(Remote):
     machine: Machine = Machine()
     secret_names: list[Name] = Field(default=[], max_length=100)
     replay_of: Name | None = None
+    parent: Name | None = None
     price_per_hour: float | None = None
 
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moola_remote import snapshot
-from moola_remote.deploy import Deployed, Plan, data_paths, requirements_on_pod
+from moola_remote.deploy import (
+    Deployed,
+    Plan,
+    data_paths,
+    read_requirements,
+    requirements_on_pod,
+)
 from moola_remote.errors import ConfigError
 from moola_remote.facts import Facts, probe
 
@@ -40,13 +47,14 @@ def _code(session: Session, spec: Spec, facts: Facts, folder: Path) -> tuple[sna
     if digest is None:
         raise ConfigError(f"run {spec.run_id}: no code on record")
     if session.archive.has(digest):
-        tree = session.archive.restore(digest, folder)
-        return tree, (folder / project.requirements).read_text(encoding="utf-8")
+        with contextlib.suppress(ConfigError):  # damaged since
+            tree = session.archive.restore(digest, folder)
+            return tree, read_requirements(folder / project.requirements)
     if digest in facts.trees.code:
         return snapshot.Tree(digest, (), (), ()), requirements_on_pod(session, digest)
     tree = snapshot.code_tree(project.folder, results=project.results)
     if tree.digest == digest:
-        return tree, (project.folder / project.requirements).read_text(encoding="utf-8")
+        return tree, read_requirements(project.folder / project.requirements)
     commit = spec.source and spec.source.commit
     raise ConfigError(
         f"run {spec.run_id}: its code {digest} is not on pod {session.pod.name}, was not kept on "
@@ -78,6 +86,8 @@ def differences(spec: Spec, deployed: Deployed, secret_names: set[str]) -> Itera
     for name, then in (("data", spec.data), ("environment", spec.environment)):
         if trees[name] != then:
             yield f"{name} was {then or 'none'}, is {trees[name] or 'none'}"
+    if spec.parent is not None:
+        yield f"it went on from the checkpoints of {spec.parent}; this begins anew"
     missing = sorted(set(spec.secret_names) - secret_names)
     if missing:
         yield f"it had the secrets {', '.join(missing)}; give them with --secret NAME"

@@ -47,7 +47,8 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
     if record.state is not None:
         yield from _times(record.state)
     yield "command", safe(shlex.join(spec.argv), MAX_COMMAND)
-    for name, value in (("replay of", spec.replay_of), ("recipe", spec.recipe)):
+    origins = {"replay of": spec.replay_of, "goes on from": spec.parent, "recipe": spec.recipe}
+    for name, value in origins.items():
         if value:
             yield name, value
     if record.run is not None and record.run.seed is not None:

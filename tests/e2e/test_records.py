@@ -113,6 +113,9 @@ def test_a_replay_whose_code_is_nowhere_is_refused_in_one_line(local_project: Pr
     code, _ = digests(local_project)
     (local_project.state / "snapshots" / f"{code}.json").unlink()
     assert replayed(local_project, run_id) == []  # from the pod
+    files = local_project.state / "snapshots" / "files"
+    for path in files.iterdir():
+        path.write_text("damaged")
     shutil.rmtree(local_project.state / "local-pod" / "root" / "code" / code)
     assert replayed(local_project, run_id) == []  # the project is still the same
     shutil.rmtree(local_project.state / "local-pod" / "root" / "code" / code)
@@ -131,6 +134,7 @@ def test_what_a_run_stood_on_and_what_is_there_are_compared() -> None:
         environment="1" * 16,
         machine=Machine(python="3.11.2", packages="3" * 16, torch="2.1", device="RTX 4090"),
         secret_names=["A", "B"],
+        parent="20260101-000000-x-abcd",
     )
     deployed = SimpleNamespace(
         trees={"data": "0" * 16, "environment": "2" * 16},
@@ -146,5 +150,6 @@ def test_what_a_run_stood_on_and_what_is_there_are_compared() -> None:
         "torch was 2.1, is 2.9",
         "device was RTX 4090, is cpu",
         f"environment was {'1' * 16}, is {'2' * 16}",
+        "it went on from the checkpoints of 20260101-000000-x-abcd; this begins anew",
         "it had the secrets B; give them with --secret NAME",
     ]
