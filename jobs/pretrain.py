@@ -63,7 +63,7 @@ def pretrain(recipe: Recipe, arguments: argparse.Namespace, stop: StopRequest) -
     print(f"{'epoch':>7} {'train':>9} {'val':>9} {'s':>6}", flush=True)
     if arguments.resume:
         _resume(run, run_dir if arguments.resume == "here" else Path(arguments.resume), events)
-        for entry in run.history:  # for who reads this run's events alone
+        for entry in [] if events.had_epochs else run.history:
             events.write("epoch", **entry)
     stop.is_training = True
     try:

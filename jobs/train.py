@@ -138,7 +138,7 @@ def _resume(run: Run, index: int, events: EventLog, source: Path) -> None:
         events.write("note", text=line)
     restore(run, checkpoint)
     print(f"resuming after epoch {run.progress.epoch}, batch {run.progress.batch}")
-    for entry in run.progress.history:  # for who reads this run's events alone
+    for entry in [] if events.had_epochs else run.progress.history:
         events.write("epoch", **whole_epoch(run, index, entry))
 
 

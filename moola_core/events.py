@@ -13,9 +13,14 @@ SCHEMA = 1
 
 
 class EventLog:
-    """Appends events to one file; each line is there whole or not at all."""
+    """Appends events to one file; each line is there whole or not at all.
+
+    Attributes:
+        had_epochs: whether it told of epochs when it was opened: a run that goes on in place.
+    """
 
     def __init__(self, path: Path) -> None:
+        self.had_epochs = path.is_file() and b'"kind": "epoch"' in path.read_bytes()
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
     def write(self, kind: str, **keys: Any) -> None:

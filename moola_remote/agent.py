@@ -592,7 +592,8 @@ def make_run(pod: Pod, run: Run, spec: Json, secrets: Dict[str, str]) -> bool:
         shutil.rmtree(aside, ignore_errors=True)
     sync_folder(pod.runs)
     if spec.get("checkpoints"):
-        drop_tree(pod, "checkpoints", spec["checkpoints"])
+        taken = put_aside(pod.root / "checkpoints" / spec["checkpoints"])
+        shutil.rmtree(taken, ignore_errors=True)
     return True
 
 
@@ -1405,15 +1406,6 @@ def seal(pod: Pod, kind: str, digest: str, wanted: Json) -> Json:
         return {"sealed": True, "files": len(files)}
 
 
-def drop_tree(pod: Pod, kind: str, digest: str) -> None:
-    """Remove a sealed tree, its list first: without it the tree doesn't count as complete."""
-    folder = pod.root / kind
-    with locked(folder / ".lock"):
-        with contextlib.suppress(FileNotFoundError):
-            (folder / f"{digest}.json").unlink()
-        shutil.rmtree(folder / digest, ignore_errors=True)
-
-
 def check_list(digest: str, wanted: Json) -> Dict[str, Json]:
     """The files by path, if the list is well-formed and is what the digest names."""
     files: Dict[str, Json] = {}
@@ -1497,7 +1489,7 @@ def is_as_listed(tree: Path, path: Path, listed: Json) -> bool:
 # ---- cleaning ------------------------------------------------------------------------------
 
 
-KINDS = {"code": "code", "data": "data", "environment": "env"}
+KINDS = {"code": "code", "data": "data", "environment": "env", "checkpoints": "checkpoints"}
 
 
 def clean(pod: Pod, asked: Json) -> Json:

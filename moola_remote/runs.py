@@ -52,6 +52,8 @@ MAX_PENDING = 4 * 2**20
 MAX_LINE = 2000
 # Past a grace that is the spec's, and the agent's own patience.
 CANCEL_TIMEOUT_S = 600.0
+# A run that goes on gets copies of checkpoints.
+START_TIMEOUT_S = 600.0
 # Cut off, `cat` would see an end of file like any other: the size decides.
 UPLOAD = (
     'umask 077; mkdir -p "$1" && cat >"$1/.$2.$$" && [ "$(wc -c <"$1/.$2.$$")" -eq "$3" ] '
@@ -350,7 +352,8 @@ def submit(
         spec: ``spec.json`` of docs/protocol.md.
         secrets: environment variables of the job; on the pod only, and never in the spec.
     """
-    answer = agent.call("start", stdin={**spec, "secrets": dict(secrets)})
+    asked = {**spec, "secrets": dict(secrets)}
+    answer = agent.call("start", stdin=asked, timeout_s=START_TIMEOUT_S)
     return Started(read_state(answer.get("state")), is_new=answer.get("started") is True)
 
 

@@ -23,9 +23,10 @@ def test_events_are_lines_with_schema_time_and_kind(tmp_path: Path) -> None:
 
 
 def test_a_later_log_goes_on_where_the_first_one_ended(tmp_path: Path) -> None:
-    for _ in range(2):
+    for had_epochs in (False, True):
         log = EventLog(tmp_path / "events.jsonl")
-        log.write("note", text="x")
+        assert log.had_epochs is had_epochs
+        log.write("epoch", epoch=1)
         log.close()
     assert len((tmp_path / "events.jsonl").read_text().splitlines()) == 2
 
