@@ -380,7 +380,9 @@ class Mask:
         escaped = {json.dumps(text, ensure_ascii=False)[1:-1] for text in texts}
         escaped |= {repr(text)[1:-1] for text in texts}
         texts |= escaped | {json.dumps(text)[1:-1] for text in texts}
-        forms = {text.encode() for text in texts if len(text) >= self.SHORTEST}
+        # An environment may hold any bytes.
+        whole = {text.encode("utf-8", "surrogateescape") for text in texts}
+        forms = {form for form in whole if len(form) >= self.SHORTEST}
         self.forms = sorted(forms, key=len, reverse=True)  # one may hold another
         self.pattern = re.compile(b"|".join(map(re.escape, self.forms)) or b"(?!)")
         # A secret may begin so many bytes before what is looked at.
@@ -563,10 +565,18 @@ def take_secrets(spec: Json) -> Dict[str, str]:
     is_object = isinstance(secrets, dict)
     for name, value in secrets.items() if is_object else [("secrets", None)]:
         is_name = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) and not name.startswith("MOOLA_")
-        if not is_name or not isinstance(value, str) or "\0" in value:
+        if not is_name or not is_environment_text(value):
             raise AgentError("bad_request", f"spec: secret {name!r}: expected NAME: value")
     spec["secret_names"] = sorted(secrets)
     return dict(secrets)
+
+
+def is_environment_text(value: Any) -> bool:
+    """Whether a job can be given it."""
+    try:
+        return isinstance(value, str) and b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
 
 
 def make_run(pod: Pod, run: Run, spec: Json, secrets: Dict[str, str]) -> bool:

@@ -48,6 +48,13 @@ def test_a_job_has_its_secret_and_no_file_keeps_it(pod: AgentPod) -> None:
     assert {"kind": "note", "text": "*" * len(json.dumps(VALUE)[1:-1])} in noted
 
 
+def test_a_secret_may_be_any_bytes(pod: AgentPod) -> None:
+    value = os.fsdecode(b"latin-\xe9\xff!")
+    run_id = pod.shell('printf %s "$TOKEN"', secrets={"TOKEN": value})
+    assert pod.wait(run_id)["state"] == "SUCCEEDED"
+    assert (pod.folder(run_id) / "log").read_bytes() == b"*" * 9
+
+
 def test_a_queued_run_keeps_its_secret_in_a_private_file_and_loses_it_when_cancelled(
     pod: AgentPod,
 ) -> None:
@@ -103,7 +110,15 @@ def test_a_follower_never_sees_it_however_it_is_written(pod: AgentPod) -> None:
 
 
 @pytest.mark.parametrize(
-    "secrets", [["TOKEN"], {"a b": "x"}, {"MOOLA_RUN_DIR": "x"}, {"TOKEN": 3}, {"TOKEN": "a\0b"}]
+    "secrets",
+    [
+        ["TOKEN"],
+        {"a b": "x"},
+        {"MOOLA_RUN_DIR": "x"},
+        {"TOKEN": 3},
+        {"TOKEN": "a\0b"},
+        {"TOKEN": "\ud800"},
+    ],
 )
 def test_a_wrong_secret_is_refused_without_its_value(pod: AgentPod, secrets: Any) -> None:
     spec = {"run_id": "test-x", "argv": ["true"], "secrets": secrets}
