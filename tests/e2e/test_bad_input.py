@@ -100,11 +100,12 @@ def test_a_full_disk_on_the_pod_leaves_nothing_that_counts(
 ) -> None:
     offline.write("configs/pods/host.yaml", pod_file(openssh_server, root=small_disk / "root"))
     (offline.folder / "data" / "numbers" / "big.bin").write_bytes(os.urandom(3_000_000))
-    line = offline.refused(15, "--pod", "host", "train")
-    assert "the disk is full; free some space" in line
-    assert list((small_disk / "root" / "data").glob("[!.]*")) == []
-    assert list((small_disk / "root" / "runs").iterdir()) == []
-    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    for size, said in (("2m", "not even 16 MB can be written"), ("64m", "GB free, expected 0.5")):
+        subprocess.run(["mount", "-o", f"remount,size={size}", str(small_disk)], check=True)
+        assert said in offline.refused(14, "--pod", "host", "train")
+        assert list((small_disk / "root" / "data").glob("[!.]*")) == []
+        assert list((small_disk / "root" / "runs").iterdir()) == []
+    subprocess.run(["mount", "-o", "remount,size=1g", str(small_disk)], check=True)
     assert "✓  data" in offline.ok("--pod", "host", "deploy")
 
 
