@@ -1502,10 +1502,15 @@ def is_as_listed(tree: Path, path: Path, listed: Json) -> bool:
 KINDS = {"code": "code", "data": "data", "environment": "env", "checkpoints": "checkpoints"}
 
 
+# Nobody went on with a transfer that was cut so long ago.
+STALE_S = 86400.0
+
+
 def clean(pod: Pod, asked: Json) -> Json:
     """Remove ended runs, and the code, data and environments that no run which stays has named.
 
-    The newest of each kind stays: the next deploy builds on it, or has just brought it.
+    The newest of each kind stays: the next deploy builds on it, or has just brought it. What is
+    left of a transfer that was cut goes after a day.
     """
     pod.make()
     for name in KINDS.values():
@@ -1540,7 +1545,15 @@ def unneeded(pod: Pod, kind: str, folder: Path, going: Set[str]) -> List[Path]:
     specs = (read_json(path) for path in pod.runs.glob("[!.]*/spec.json"))
     needed = {spec.get(kind) for spec in specs if spec and spec.get("run_id") not in going}
     there = complete(folder)
-    return [folder / digest for digest in there[:-1] if digest not in needed]
+    idle = [folder / digest for digest in there[:-1] if digest not in needed]
+    cut = [path for path in folder.glob(".incoming-*") if age_of(path) > STALE_S]
+    return [*idle, *cut]
+
+
+def age_of(path: Path) -> float:
+    with contextlib.suppress(FileNotFoundError):
+        return time.time() - path.stat().st_mtime
+    return 0.0
 
 
 def bytes_of(top: Path) -> int:

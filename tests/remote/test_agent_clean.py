@@ -91,6 +91,14 @@ def test_what_a_killed_clean_has_left_goes_with_the_next(pod: AgentPod) -> None:
     assert not left.exists()
 
 
+def test_a_transfer_that_was_cut_goes_after_a_day(pod: AgentPod) -> None:
+    for name in ("old", "new"):
+        (pod.root / "data" / f".incoming-{name}").mkdir(parents=True)
+    os.utime(pod.root / "data" / ".incoming-old", (1000, 1000))
+    assert list(clean(pod)) == ["data/.incoming-old"]
+    assert [path.name for path in (pod.root / "data").glob(".incoming-*")] == [".incoming-new"]
+
+
 def test_an_unknown_run_is_refused_before_anything_goes(pod: AgentPod, trees: list[str]) -> None:
     ended = run_on(pod, None)
     answer = pod.ask("clean", stdin={"runs": [ended, "test-none"]})
