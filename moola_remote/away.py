@@ -141,7 +141,9 @@ def catch_up(session: Session, run: RunState) -> list[str]:
     """What happened to a run since this laptop looked at it last; its log stays on the pod."""
     notes = session.notes(run.run_id)
     since = notes.seen
-    if since is None or (since.state == run.state and run.has_ended):
+    if since is None or time.time() - since.at < AWAY_S:
+        return []
+    if since.state == run.state and run.has_ended:
         return []
     shown: list[str] = []
 

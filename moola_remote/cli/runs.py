@@ -61,7 +61,8 @@ def runs(ctx: click.Context, sort: str | None, conditions: tuple[Condition, ...]
         print_chosen(session, choose(known, conditions, sort))
         return
     states = list_runs(session.agent)
-    tell_away(session, states)
+    if not session.as_json:
+        tell_away(session, states)
     print_runs(session, states)
     session.finish(states)
 
