@@ -35,7 +35,7 @@ def go_on(session: Session, name: str | None, asked: Asked, *, detach: bool) -> 
         session.bring_up()
     with find_parent(session, name) as parent:
         require_secrets(parent, asked.secrets)
-        click.echo(f"going on with run {parent.run_id}", err=True)
+        click.echo(f"going on with run {parent.run_id}, by the code it was begun with", err=True)
         with Progression() as progression:
             sources = Sources(session, parent, asked.data, progression)
             plan = sources.plan()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -147,6 +148,7 @@ def cancel(session: Session, run_id: str | None, grace: float | None) -> None:
     Example:
       moola-remote cancel
     """
+    from moola_remote.notes import Seen
     from moola_remote.runs import cancel as cancel_run
 
     found = session.find_run(run_id)
@@ -156,6 +158,7 @@ def cancel(session: Session, run_id: str | None, grace: float | None) -> None:
         done = cancel_run(session.agent, found.run_id, grace_s=grace)
         state, num_killed = done.state, done.num_killed
         session.finish([state])
+        session.notes(state.run_id).see(Seen(time.time(), state.state))
         said = f"nothing of it lives, processes ended: {num_killed}"
     if session.as_json:
         session.answer({"run_id": state.run_id, "state": state.state, "killed": num_killed})

@@ -195,8 +195,11 @@ def resume(
 ) -> None:
     """Go on with a run that ended too early, from its newest whole checkpoint, as a new run.
 
-    RUN is a run's id or the beginning of one; the latest by default. With --pod OTHER it goes on
-    there: code, data and checkpoints travel, from the old pod if it is up, else from here.
+    RUN is a run's id or the beginning of one; the latest by default. It goes on with the code, data
+    and settings that it was begun with, whatever was changed here since.
+
+    With --pod OTHER it goes on there: code, data and checkpoints travel, from the old pod if it is
+    up, else from here.
 
     \b
     Example:
