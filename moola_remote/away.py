@@ -118,7 +118,8 @@ class Away:
         if self._epochs:
             last, count = self._epochs[-1], len(set(self._epochs))
             words = "1 epoch" if count == 1 else f"{count} epochs"
-            facts.append(f"{words}, now {last}/{self._num_epochs}")
+            whole = f"/{self._num_epochs}" if self._num_epochs else ""
+            facts.append(f"{words}, now {last}{whole}")
         lines = []
         if self._epochs and self._best is not None:
             lines.append(f"best f1 so far {self._best[0]:.3f}, at epoch {self._best[1]}")

@@ -217,7 +217,7 @@ class Sources:
         """
         source = PodFolder(PurePosixPath(far.agent.root)).tree(kind, digest)
         listed = read_file(far.transport, source.with_name(f"{digest}.json"), MAX_LIST_BYTES)
-        files = _read_list(listed, digest)
+        files = read_list(listed, digest)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         plain = [file for file in files if file.mode not in (snapshot.LINK, snapshot.FOLDER)]
         total = sum(file.size for file in plain)
@@ -312,7 +312,7 @@ class _ListedFile(Remote):
     mode: str
 
 
-def _read_list(content: bytes, digest: str) -> tuple[snapshot.File, ...]:
+def read_list(content: bytes, digest: str) -> tuple[snapshot.File, ...]:
     """The files of a sealed tree.
 
     Raises:

@@ -120,7 +120,8 @@ def read_spec(content: bytes, where: str) -> dict[str, Any]:
     try:
         spec = json.loads(content)
         argv, trees = spec["argv"], [spec.get(kind) for kind in ("code", "data", "environment")]
-        is_good = bool(argv) and all(isinstance(word, str) for word in argv)
+        is_good = isinstance(argv, list) and len(argv) > 0
+        is_good &= all(isinstance(word, str) for word in argv)
         is_good &= all(one is None or re.fullmatch(r"[0-9a-f]{8,64}", one) for one in trees)
     except (ValueError, TypeError, KeyError, AttributeError):
         is_good = False

@@ -57,7 +57,9 @@ def test_a_run_goes_on_on_another_pod_with_the_code_it_was_begun_with(
     run_id = interrupted(two_pods, local)
     two_pods.write("tiny/train.py", "raise SystemExit('the code of another day')\n")
     two_pods.write("data/numbers/one.txt", "2\n")
-    shutil.rmtree(two_pods.state / "snapshots")  # as on a laptop that did not start it
+    # As on a laptop that did not start it, but has seen it.
+    shutil.rmtree(two_pods.state / "snapshots")
+    (two_pods.state / "journals" / "local" / run_id / "spec.json").unlink()
     done = two_pods.run("--pod", "host", "resume", run_id[:-2])
     assert done.returncode == 0, done.stderr
     assert done.stdout == "recipe calm, data 1\ngoing on after epoch 2\n"

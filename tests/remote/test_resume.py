@@ -1,0 +1,68 @@
+"""What a resume takes from others is checked before it is used."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from moola_remote.errors import ConfigError, TransferError
+from moola_remote.resume import Parent, read_list, require_secrets
+from moola_remote.snapshot import File, digest_of
+from moola_remote.specs import read_spec
+
+FILE = File("tiny/train.py", 3, "ab" * 32, "100644")
+
+
+def listed(*files: File) -> bytes:
+    return json.dumps({"schema": 1, "files": [asdict(file) for file in files]}).encode()
+
+
+def test_a_trees_list_is_the_one_of_its_name() -> None:
+    assert read_list(listed(FILE), digest_of([FILE])) == (FILE,)
+    with pytest.raises(TransferError, match="not the one of this name"):
+        read_list(listed(FILE, FILE), digest_of([FILE]))
+
+
+@pytest.mark.parametrize("path", ["../x", "/etc/x", "a//b", "a/./b", "a\0b", ""])
+def test_a_path_outside_of_the_tree_is_refused_whatever_its_digest(path: str) -> None:
+    file = File(path, 3, "ab" * 32, "100644")
+    with pytest.raises(TransferError, match="not the one of this name"):
+        read_list(listed(file), digest_of([file]))
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"files": [{}]}', b'{"files": [{"path": 3}]}'])
+def test_what_is_no_list_is_told(content: bytes) -> None:
+    with pytest.raises(TransferError, match="its list on the pod can't be read"):
+        read_list(content, "0" * 16)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {},
+        {"argv": []},
+        {"argv": "sh"},
+        {"argv": ["sh", 3]},
+        {"argv": ["sh"], "code": "../../etc"},
+        {"argv": ["sh"], "data": 7},
+        [],
+    ],
+)
+def test_what_is_no_spec_is_told(spec: Any) -> None:
+    with pytest.raises(ConfigError, match="there: not the spec of a run"):
+        read_spec(json.dumps(spec).encode(), "there")
+
+
+def test_a_spec_is_kept_whole() -> None:
+    spec = {"argv": ["sh"], "code": "0" * 16, "data": None, "of next year": {"a": 1}}
+    assert read_spec(json.dumps(spec).encode(), "there") == spec
+
+
+def test_secrets_have_to_be_given_again() -> None:
+    parent = Parent("run", {"secret_names": ["TOKEN", "KEY"]}, None, is_here=True)
+    require_secrets(parent, {"TOKEN": "x", "KEY": "y"})
+    with pytest.raises(ConfigError, match="none of them was kept; --secret KEY"):
+        require_secrets(parent, {"TOKEN": "x"})
