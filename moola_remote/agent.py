@@ -523,8 +523,11 @@ class Pod:
             yield Run(self.runs / name), state
 
 
+RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+
+
 def check_run_id(run_id: Any) -> None:
-    if not isinstance(run_id, str) or not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", run_id):
+    if not isinstance(run_id, str) or not RUN_ID.fullmatch(run_id):
         raise AgentError("bad_request", f"run id {run_id!r}: expected [a-z0-9-], 64 at most")
 
 
@@ -2486,10 +2489,15 @@ def list_runs(pod: Pod, with_facts: bool) -> Json:
 def unreadable(pod: Pod, known: List[Json]) -> List[Json]:
     """Runs whose state can't be read: nobody should think that there is nothing to lose."""
     readable = {state["run_id"] for state in known}
-    names = {path.name for path in pod.runs.glob("[!.]*") if path.is_dir()} - readable
+    names = {path.name for path in pod.runs.glob("*") if path.is_dir()} - readable
     reason = "its state.json can't be read"
     # One that has come or gone meanwhile is none.
-    there = [name for name in sorted(names) if read_json(pod.runs / name / "state.json") is None]
+    there = [
+        name
+        for name in sorted(names)
+        if RUN_ID.fullmatch(name)
+        and (read_json(pod.runs / name / "state.json") or {}).get("state") is None
+    ]
     return [{"run_id": name, "state": "LOST", "reason": reason} for name in there]
 
 

@@ -171,6 +171,7 @@ def test_a_broken_state_file_is_an_error_and_hides_no_other_run(pod: AgentPod) -
     pod.wait(broken)
     pod.wait(whole)
     (pod.folder(broken) / "state.json").write_text("{")
+    (pod.root / "runs" / "Somebody's own").mkdir()
     assert pod.ask("state", broken)["error"] == "bad_run"
     told = {run["run_id"]: run["state"] for run in pod.ask("list")["runs"]}
     assert told == {broken: "LOST", whole: "SUCCEEDED"}
