@@ -43,6 +43,7 @@ class Away:
         self._state: RunState | None = None
         self._best: tuple[float, int] | None = None
         self._num_epochs = 0
+        self._num_lost = 0
         self._forget_news()
 
     def _forget_news(self) -> None:
@@ -65,7 +66,11 @@ class Away:
             self.on_notice(notice)
             listener.on_notice(notice)
 
-        return Listener(listener.on_log, on_event, on_state, on_notice, self._forget_news)
+        def on_replayed() -> None:
+            self._forget_news()
+            listener.on_replayed()
+
+        return Listener(listener.on_log, on_event, on_state, on_notice, on_replayed)
 
     def on_event(self, event: Event) -> None:
         """Add an event, known or new."""
@@ -92,6 +97,7 @@ class Away:
             lines = self._lines(since, state)
             if lines:
                 self._show(lines)
+        self._num_lost = 0
         self._forget_news()
         is_other = self._state is None or self._state.state != state.state
         self._state = state
@@ -100,8 +106,11 @@ class Away:
         self._note()
 
     def on_notice(self, notice: Notice) -> None:
-        """An outage begins, or is over: then it counts as an absence."""
-        if not notice.is_connected and self._state is not None:
+        """An outage begins, or is over: it counts as an absence, from its beginning."""
+        if notice.is_connected or self._state is None:
+            return
+        self._num_lost += 1
+        if self._since is None:
             self._since = Seen(self._clock(), self._state.state)
             self._forget_news()
 
@@ -120,6 +129,8 @@ class Away:
             words = "1 epoch" if count == 1 else f"{count} epochs"
             whole = f"/{self._num_epochs}" if self._num_epochs else ""
             facts.append(f"{words}, now {last}{whole}")
+        if self._num_lost > 1:
+            facts.append(f"connection lost {self._num_lost} times")
         lines = []
         if self._epochs and self._best is not None:
             lines.append(f"best f1 so far {self._best[0]:.3f}, at epoch {self._best[1]}")

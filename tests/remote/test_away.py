@@ -94,12 +94,14 @@ def test_an_outage_is_an_absence(tmp_path: Path, clock: Clock) -> None:
     away.on_state(state())
     away.on_event(epoch(7))
     away.on_notice(Notice("lost", is_connected=False))
-    clock.now += 300
-    away.on_notice(Notice("again", is_connected=True))
+    clock.now += 280
+    for is_connected in (True, False, True):
+        clock.now += 10
+        away.on_notice(Notice("again", is_connected=is_connected))
     away.on_event(epoch(8))
     away.on_state(state())
     assert shown == [
-        "while you were away (5m 00s): 1 epoch, now 8/40",
+        "while you were away (5m 10s): 1 epoch, now 8/40; connection lost 2 times",
         "best f1 so far 0.500, at epoch 7",
     ]
 
