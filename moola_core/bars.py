@@ -78,7 +78,7 @@ def read_chunks(path: Path) -> Iterator[Bars]:
             yield bars
             first_row += len(bars)
             last_time = None if bars.time is None else int(bars.time[-1])
-    except (pa.ArrowException, OSError) as err:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as err:
         raise DataError(f"{path}: not readable, {' '.join(str(err).split())}") from err
     if first_row == 0:
         raise DataError(f"{path}: holds no bar, expected at least 1 row")
@@ -90,6 +90,7 @@ def _tables(path: Path) -> Iterator[pa.Table]:
         with pq.ParquetFile(path) as file:
             columns = _columns(path, file.schema_arrow.names)
             for batch in file.iter_batches(CHUNK_BARS, columns=columns):
+                batch.validate(full=True)
                 yield from [pa.Table.from_batches([batch])] * bool(len(batch))
         return
     if path.suffix != ".csv":

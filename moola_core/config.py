@@ -16,8 +16,10 @@ from moola_core.errors import ConfigError
 
 Task = Literal["pointer", "type", "span", "countdown", "edges", "choice", "context_type"]
 
-# ValueError: a date or a number that can't be, or no UTF-8.
-_BROKEN_YAML = (yaml.YAMLError, ValueError, RecursionError)
+# PyYAML's own slips: a date that can't be, an empty !!int, !!bool x, !!timestamp x, too deep.
+_BROKEN_YAML = (
+    *(yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError),
+)
 
 
 class Strict(BaseModel):
@@ -311,7 +313,7 @@ def load_decoder(path: Path) -> DecoderConfig:
         raise ConfigError(f"{path}: no such file, expected a decoder of jobs.tune") from err
     except ValidationError as err:
         raise ConfigError(f"{path}: {_first_error(err)}") from err
-    except (*_BROKEN_YAML, TypeError, KeyError) as err:
+    except _BROKEN_YAML as err:
         raise ConfigError(f"{path}: expected YAML with the section decoder") from err
 
 

@@ -137,9 +137,12 @@ def _read_table(path: Path) -> pa.Table:
     if not path.is_file():
         raise DataError(f"{path}: no such file, expected Parquet with labelled windows; set --data")
     try:
-        return pq.read_table(path)
-    except (pa.ArrowException, OSError) as err:
+        table = pq.read_table(path)
+        table.validate(full=True)  # text that is none, lists that lead outside their values
+        _ = table.column_names
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as err:
         raise DataError(f"{path}: not readable as Parquet, {' '.join(str(err).split())}") from err
+    return table
 
 
 def _check_columns(path: Path, table: pa.Table) -> None:

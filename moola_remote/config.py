@@ -132,7 +132,7 @@ def load_pod(project: Project, name: str) -> PodConfig:
         )
     try:
         table = yaml.safe_load(_read(path))
-    except _BROKEN_YAML as err:
+    except BROKEN_YAML as err:
         raise ConfigError(f"{path}: not YAML, {_one_line(err)}", "mend that line") from err
     return _validate(PodConfig, table, path, name=name)
 
@@ -148,8 +148,10 @@ def _read(path: Path) -> str:
         raise ConfigError(f"{path}: can't be read, {err.strerror}") from err
 
 
-# ValueError: a date or a number that can't be.
-_BROKEN_YAML = (yaml.YAMLError, ValueError, RecursionError)
+# PyYAML's own slips: a date that can't be, an empty !!int, !!bool x, !!timestamp x, too deep.
+BROKEN_YAML = (
+    *(yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError),
+)
 _Model = TypeVar("_Model", bound=Strict)
 
 

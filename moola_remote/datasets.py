@@ -55,5 +55,5 @@ def _footer(path: Path) -> tuple[set[str], int] | None:
     try:
         footer = parquet.read_metadata(path)
         return set(footer.schema.to_arrow_schema().names), footer.num_rows
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError, UnicodeDecodeError):
         return None

@@ -5,7 +5,6 @@ A hundred cases each in ``make test``, always the same; ``make fuzz`` tries new 
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import io
 import json
@@ -35,6 +34,8 @@ from moola_remote.events import EventReader, load_result
 from moola_remote.facts import Environment, Facts, read_answer_as
 from moola_remote.frames import FrameParser
 from moola_remote.manifest import read_manifest
+from moola_remote.report.windows import Window
+from moola_remote.report.windows import read_windows as read_predictions
 from moola_remote.runs import read_answer, read_state
 from moola_remote.screen import MAX_LINE, Screen, safe
 from moola_remote.tables import runs_table
@@ -271,6 +272,9 @@ RECIPE_KEYS = ("name", "data", "split", "model", "loss", "training", "decoder", 
 @example(BOMB)
 @example(BOMB + "host: *i\n")
 @example("port: 2001-99-99\n")
+@example("port: !!int\n")
+@example("port: !!bool x\n")
+@example("port: !!timestamp x\n")
 @given(YAML | objects_of(*POD_KEYS).map(yaml.safe_dump))
 def test_any_pods_file_is_read_or_refused(folder: Path, text: str) -> None:
     project = Project(folder=folder)
@@ -291,6 +295,7 @@ def test_any_project_file_is_read_or_refused(folder: Path, text: str) -> None:
 @example(BOMB + "name: *i\n", [])
 @example("data: 2001-99-99\n", ["training.epochs=2001-99-99"])
 @example("", ["training.epochs=" + DEEP])
+@example("data: !!int\n", ["training.epochs=!!int"])
 @given(
     YAML | objects_of(*RECIPE_KEYS).map(yaml.safe_dump),
     st.lists(st.text(max_size=20) | st.just("training.epochs=") | st.just("x.y=1"), max_size=2),
@@ -324,14 +329,28 @@ def bars_file() -> bytes:
     return _parquet(pa.table({"timestamp": time, **columns}))
 
 
+@functools.cache
+def predictions_file() -> bytes:
+    spans: dict[str, Any] = {name: [3, 4] for name in ("start", "true_start", "said_bars")}
+    spans |= {name: [8, 9] for name in ("stop", "true_stop")}
+    columns = {"window_id": ["a", "b"], "side": ["test", "test"], "confidence": [0.5, 0.9]}
+    lists = {
+        "span_probs": [[0.5] * 10] * 2,
+        "type_probs": [[0.3, 0.7]] * 2,
+        "bars": [[1.0] * 40] * 2,
+    }
+    return _parquet(pa.table({**columns, **spans, "hit_bars": [1, 2], **lists}))
+
+
 def _read_all(path: Path) -> None:
     for read in (read_windows, read_bars):
         one_line(functools.partial(read, path), JobError)
     one_line(lambda: read_windows(path, skip_bad=True), JobError)
-    with contextlib.suppress(TypeError):
-        _footer(path)
+    one_line(lambda: read_predictions(path), MoolaError)
+    _footer(path)
 
 
+@example(Mutation([(3810, 128)], None))  # a window's id is no UTF-8
 @given(MUTATIONS)
 def test_a_mutated_file_of_windows_is_read_or_refused(folder: Path, change: Mutation) -> None:
     path = folder / "windows.parquet"
@@ -344,6 +363,21 @@ def test_a_mutated_file_of_bars_is_read_or_refused(folder: Path, change: Mutatio
     path = folder / "bars.parquet"
     path.write_bytes(change.of(bars_file()))
     _read_all(path)
+
+
+@given(MUTATIONS)
+def test_a_mutated_file_of_predictions_is_read_or_refused(folder: Path, change: Mutation) -> None:
+    path = folder / "predictions.parquet"
+    path.write_bytes(change.of(predictions_file()))
+    for window in _predictions(path):
+        assert 0.0 <= window.iou <= 1.0
+        assert window.window_id.isprintable()
+    _read_all(path)
+
+
+def _predictions(path: Path) -> list[Window]:
+    found = one_line(lambda: read_predictions(path), MoolaError)
+    return found if isinstance(found, list) else []
 
 
 NUMBERS = st.floats(width=64) | st.sampled_from([0.0, 1.0, -1.0, math.inf, math.nan, 1e308])
@@ -367,7 +401,7 @@ VALUES = st.one_of(
                 *("timestamp", "open", "high", "low", "close"),
                 *("window_id", "base_window_id", "offset", "features", "label", "source"),
                 *("expansion_start", "expansion_end", "overlap_fraction", "quality"),
-                *("start_timestamp", "file", "span_id"),
+                *("start_timestamp", "file", "span_id", "side", "span_probs", "bars"),
             ]
         ),
         VALUES,

@@ -101,8 +101,10 @@ def read_windows(path: Path) -> list[Window]:
             size = sum(footer.row_group(i).total_byte_size for i in range(footer.num_row_groups))
             if footer.num_rows > MAX_WINDOWS or size > MAX_CONTENT_BYTES:
                 raise ConfigError(f"{where}: expected at most {MAX_WINDOWS} windows")
-            columns = _columns(file.read(), where)
-    except (pa.ArrowException, OSError) as err:
+            table = file.read()
+            table.validate(full=True)  # text that is none, lists that lead outside their values
+            columns = _columns(table, where)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as err:
         raise ConfigError(f"{where}: not readable as Parquet, {safe(str(err), 200)}") from err
     names = list(columns)
     rows = zip(*columns.values(), strict=True)
