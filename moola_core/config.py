@@ -297,7 +297,7 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
     _validate(table, str(path))
     for override in overrides or []:
         table = _set(table, override)
-    return _validate(table, " ".join(f"--set {override}" for override in overrides or []))
+    return _validate(table, " ".join(f"--set {_flat(override)}" for override in overrides or []))
 
 
 def load_decoder(path: Path) -> DecoderConfig:
@@ -312,7 +312,7 @@ def load_decoder(path: Path) -> DecoderConfig:
     except OSError as err:
         raise ConfigError(f"{path}: no such file, expected a decoder of jobs.tune") from err
     except ValidationError as err:
-        raise ConfigError(f"{path}: {_first_error(err)}") from err
+        raise ConfigError(f"{path}: {_flat(_first_error(err), 1000)}") from err
     except _BROKEN_YAML as err:
         raise ConfigError(f"{path}: expected YAML with the section decoder") from err
 
@@ -330,15 +330,16 @@ def dump_recipe(recipe: Recipe) -> str:
 def _set(table: dict[str, Any], override: str) -> dict[str, Any]:
     key, equals, text = override.partition("=")
     section, dot, name = key.strip().partition(".")
+    where = f"--set {_flat(override)}"
     if not (equals and dot and section and name):
-        raise ConfigError(f"--set {override}: expected section.key=value, like training.epochs=40")
+        raise ConfigError(f"{where}: expected section.key=value, like training.epochs=40")
     try:
         value = yaml.safe_load(text)
     except _BROKEN_YAML as err:
-        raise ConfigError(f"--set {_shown(override)}: not a YAML value, {_one_line(err)}") from err
+        raise ConfigError(f"{where}: not a YAML value, {_one_line(err)}") from err
     old = table.get(section) or {}
     if not isinstance(old, dict):
-        raise ConfigError(f"--set {override}: {section} has no keys; expected section.key=value")
+        raise ConfigError(f"{where}: {_flat(section)} has no keys; expected section.key=value")
     return {**table, section: {**old, name: value}}
 
 
@@ -346,7 +347,7 @@ def _validate(table: dict[str, Any], where: str) -> Recipe:
     try:
         return Recipe.model_validate(table)
     except ValidationError as err:
-        raise ConfigError(f"{where}: {_first_error(err)}") from err
+        raise ConfigError(f"{where}: {_flat(_first_error(err), 1000)}") from err
 
 
 def _first_error(err: ValidationError) -> str:
@@ -379,4 +380,8 @@ def _shown(value: Any) -> str:
 
 
 def _one_line(err: Exception) -> str:
-    return " ".join(str(err).split())[:500]
+    return _flat(str(err), 500)
+
+
+def _flat(text: str, limit: int = 200) -> str:
+    return " ".join(text.split())[:limit]

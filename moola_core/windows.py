@@ -113,7 +113,13 @@ def read_windows(path: Path, *, skip_bad: bool = False) -> tuple[Windows, list[F
     if not keep.any():
         raise DataError(f"{path}: no window left, expected at least 1 good row of {table.num_rows}")
     good = table.filter(pa.array(keep))
-    return _to_windows(good, _read_groups(path, good)), faults
+    try:
+        return _to_windows(good, _read_groups(path, good)), faults
+    except pa.ArrowInvalid as err:
+        raise DataError(
+            f"{path}: column start_timestamp: expected times of nanoseconds,"
+            f" {' '.join(str(err).split())}"
+        ) from err
 
 
 def summarise_faults(faults: list[Fault]) -> str:

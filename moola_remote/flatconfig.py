@@ -20,9 +20,11 @@ def flat_config(content: bytes | str) -> dict[str, str]:
     """
     import yaml
 
+    from moola_remote.config import BROKEN_YAML
+
     try:
         table = yaml.safe_load(content)
-    except (yaml.YAMLError, ValueError, RecursionError) as err:
+    except BROKEN_YAML as err:
         raise ValueError("not YAML") from err
     flat: dict[str, str] = {}
     # Anchors may make a small text a large table, so it is left when there is enough.

@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -296,6 +297,8 @@ def test_any_project_file_is_read_or_refused(folder: Path, text: str) -> None:
 @example("data: 2001-99-99\n", ["training.epochs=2001-99-99"])
 @example("", ["training.epochs=" + DEEP])
 @example("data: !!int\n", ["training.epochs=!!int"])
+@example("", ["\n"])
+@example("", ["x\ny.z=1"])
 @given(
     YAML | objects_of(*RECIPE_KEYS).map(yaml.safe_dump),
     st.lists(st.text(max_size=20) | st.just("training.epochs=") | st.just("x.y=1"), max_size=2),
@@ -409,6 +412,7 @@ VALUES = st.one_of(
     ),
     st.booleans(),
 )
+@example(columns={"start_timestamp": [datetime(2263, 1, 1)] * 3}, is_whole=True)  # noqa: DTZ001
 def test_a_file_of_other_columns_is_read_or_refused(
     folder: Path, columns: dict[str, list[Any]], is_whole: bool
 ) -> None:
