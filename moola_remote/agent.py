@@ -1955,6 +1955,7 @@ class Guard:
         self.settings = settings
         self.log = pod.root / "guard.log"
         self.idle_since = time.clock_gettime(time.CLOCK_BOOTTIME)
+        self.since = time.time()
 
     def live(self) -> None:
         while True:
@@ -2002,7 +2003,10 @@ class Guard:
 
     def idle_limit_s(self) -> Optional[float]:
         limit_s = self.settings.get("idle_stop_s")
-        states = [state for _, state in self.pod.all_runs()]
+        # Of this start of the pod: who comes back later to fetch has all the time of an idle pod.
+        states = [
+            state for _, state in self.pod.all_runs() if (state.get("ended_at") or 0) > self.since
+        ]
         if states and str(states[-1].get("stopping")).startswith(LIMIT_REACHED):
             after_s = self.settings.get("after_limit_s") or AFTER_LIMIT_S
             return float(after_s if limit_s is None else min(after_s, limit_s))

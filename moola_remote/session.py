@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterable
 from functools import cached_property
@@ -45,6 +46,9 @@ class Session:
         self._may_start = may_start
         self.as_json = as_json
         self.is_verbose = is_verbose
+        self.idle_stop_s: float | None = (
+            None  # of a rented pod, instead of its file's; inf is never
+        )
 
     @cached_property
     def project(self) -> Project:
@@ -87,10 +91,14 @@ class Session:
         if self.provider.is_paid:
             check_before_renting(self)
         self.endpoint = self.provider.up(say=_say, confirm=_confirm)
-        if self.endpoint.guard is not None:
+        settings = self.endpoint.guard
+        if settings is not None:
             from moola_remote.guard import set_guard
 
-            _say(set_guard(self.agent, self.endpoint.guard))
+            if self.idle_stop_s is not None:
+                idle_stop_s = self.idle_stop_s if math.isfinite(self.idle_stop_s) else None
+                settings = {**settings, "idle_stop_s": idle_stop_s}
+            _say(set_guard(self.agent, settings))
         return self.endpoint
 
     @cached_property

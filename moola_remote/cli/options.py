@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import click
 
 from moola_remote.cli.names import run_ids
+from moola_remote.session import Session
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -95,6 +97,20 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> f
     return 3600.0 * hours + 60.0 * minutes + seconds
 
 
+def _idle_stop(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    """Kept by the session: every command that may rent has it."""
+    if value is not None and isinstance(ctx.obj, Session):
+        seconds = None if value == "never" else _seconds(ctx, param, value)
+        ctx.obj.idle_stop_s = math.inf if seconds is None else seconds
+
+
+idle_stop_option = click.option(
+    "--idle-stop",
+    metavar="TIME",
+    callback=_idle_stop,
+    expose_value=False,
+    help="A rented pod stops after so long without work; default: its file's. Or: never.",
+)
 max_time_option = click.option(
     "--max-time",
     metavar="TIME",

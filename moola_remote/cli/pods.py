@@ -9,11 +9,13 @@ from typing import NoReturn
 import click
 
 from moola_remote.cli.loss import ask, force_option, refuse_loss, yes_option
+from moola_remote.cli.options import idle_stop_option
 from moola_remote.errors import ConfigError, LimitError, MoolaError
 from moola_remote.session import Session
 
 
 @click.command()
+@idle_stop_option
 @click.pass_obj
 def up(session: Session) -> None:
     """Make or start the pod, and say where it is; a rented one is then paid for.
@@ -135,16 +137,17 @@ def _look(session: Session, name: str) -> dict[str, str]:
     from moola_remote.config import load_pod
     from moola_remote.providers import provider_for
 
-    provider = "-"
     try:
         pod = load_pod(session.project, name)
-        provider = pod.provider
-        status = provider_for(pod).status()
+        provider = provider_for(pod)
     except ConfigError as err:
-        return {"pod": name, "provider": provider, "state": "wrong", "detail": str(err)}
+        return {"pod": name, "provider": "-", "state": "wrong", "detail": str(err)}
+    told = {"pod": name, "provider": pod.provider}
+    try:
+        status = provider.status()
     except MoolaError as err:
-        return {"pod": name, "provider": provider, "state": "unknown", "detail": str(err)}
-    return {"pod": name, "provider": provider, "state": status.state, "detail": status.detail}
+        return {**told, "state": "unknown", "detail": str(err)}
+    return {**told, "state": status.state, "detail": status.detail}
 
 
 @click.command()

@@ -13,6 +13,7 @@ from moola_remote.cli.options import (
     detach_option,
     dry_run_option,
     gpu_option,
+    idle_stop_option,
     key_values,
     max_cost_option,
     max_time_option,
@@ -52,6 +53,7 @@ from moola_remote.session import Session
 @gpu_option
 @max_time_option
 @max_cost_option
+@idle_stop_option
 @then_option
 @on_finish_option
 @on_finish_pod_option
@@ -121,6 +123,7 @@ def train(
 @gpu_option
 @max_time_option
 @max_cost_option
+@idle_stop_option
 @then_option
 @on_finish_option
 @on_finish_pod_option
@@ -175,6 +178,7 @@ def run(
 @gpu_option
 @max_time_option
 @max_cost_option
+@idle_stop_option
 @then_option
 @on_finish_option
 @on_finish_pod_option

@@ -105,7 +105,9 @@ def test_what_is_not_rented_is_not_rented_by_looking(rented: Project, double: Do
 
 
 def test_each_command_of_a_rented_pod(rented: Project, double: Double) -> None:
-    assert "rented: up at " in rented.ok("up")
+    up = rented.run("up", "--idle-stop", "2h")
+    assert "rented: up at " in up.stdout
+    assert "stops itself after 2h 00m without a run" in up.stderr
     doctor = {row["name"]: row for row in rented.json("doctor")}
     assert all(row["ok"] for row in doctor.values())
     assert "may make and end pods; of $RUNPOD_API_KEY; 1 pods" in doctor["API key"]["details"]

@@ -59,10 +59,15 @@ def has_left(pod: AgentPod) -> bool:
     return not agent.is_locked(pod.root / "guard.lock")
 
 
-def start(pod: AgentPod, **keys: Any) -> str:
+def submit(pod: AgentPod, **keys: Any) -> str:
     run_id = "20261122-153012-job-3f2a"
     spec = {"run_id": run_id, "argv": JOB, "env": {}, "gpu": -1, "grace_s": 5.0, **keys}
     pod.ask("start", stdin=spec)
+    return run_id
+
+
+def start(pod: AgentPod) -> str:
+    run_id = submit(pod)
     pod.wait_for_log(run_id, "on")
     return run_id
 
@@ -115,12 +120,23 @@ def test_after_the_limit_of_a_run_the_pod_stops_soon_even_if_it_may_idle(
     pod: AgentPod, rented: FakePod, double: Double, limits: dict[str, float]
 ) -> None:
     pod.ask("guard", stdin=settings(double, after_limit_s=0.2))
-    run_id = start(pod, limits=limits, price_per_hour=0.75)
+    run_id = submit(pod, limits=limits, price_per_hour=0.75)
     wait_until(lambda: stopped(rented))
     state = pod.stored(run_id)
     assert state["state"] == "PREEMPTED"
     assert state["reason"].startswith("its limit was reached: max_")
     assert state["manifest_sha256"]
+
+
+def test_a_run_that_reached_its_limit_before_does_not_hurry_a_later_start(
+    pod: AgentPod, rented: FakePod, double: Double
+) -> None:
+    run_id = submit(pod, limits={"max_time_s": 0.2})
+    pod.wait(run_id)
+    pod.ask("guard", stdin=settings(double, after_limit_s=0.1))
+    watched_until = time.monotonic() + 0.6
+    wait_until(lambda: time.monotonic() > watched_until)
+    assert not stopped(rented)
 
 
 def test_a_gpu_that_works_is_not_idle(
