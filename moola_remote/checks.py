@@ -11,16 +11,11 @@ from moola_remote.session import Session
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found; `exit_code` is 0, or that of what is wrong."""
+    """What one check found, or what is wrong and its cure."""
 
     name: str
     details: str
-    exit_code: int = 0
-
-    @property
-    def is_ok(self) -> bool:
-        """Whether nothing is wrong."""
-        return self.exit_code == 0
+    is_ok: bool = True
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,7 @@ def _look(check: Check, session: Session) -> Finding:
     try:
         return Finding(check.name, check.look(session))
     except MoolaError as err:
-        return Finding(check.name, str(err), err.exit_code)
+        return Finding(check.name, str(err), is_ok=False)
 
 
 def _rsync(_: Session) -> str:

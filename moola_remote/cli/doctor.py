@@ -16,7 +16,7 @@ from moola_remote.session import Session
 @click.option("--yes", is_flag=True, help="Do not ask before renting.")
 @click.pass_obj
 def doctor(session: Session, live: bool, yes: bool) -> None:
-    """Check this machine, the project and the pod; 0 if all is well, else the first fault's code.
+    """Check this machine, the project and the pod; exit code 1 and a cure for whatever is wrong.
 
     \b
     Example:
@@ -35,8 +35,7 @@ def doctor(session: Session, live: bool, yes: bool) -> None:
     else:
         rows = [Row("ok" if f.is_ok else "bad", f.name, f.details) for f in findings]
         show(component_table(rows))
-    codes = (finding.exit_code for finding in findings)
-    click.get_current_context().exit(next(filter(None, codes), 0))
+    click.get_current_context().exit(0 if all(finding.is_ok for finding in findings) else 1)
 
 
 def _try_live(session: Session, *, is_asking: bool) -> None:

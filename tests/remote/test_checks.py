@@ -22,12 +22,12 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 def test_a_connection_that_fails_is_the_last_thing_told(files: Project) -> None:
     findings = run_checks(Session(pod_name="host"))
-    assert {finding.name: finding.exit_code for finding in findings} == {
-        "rsync here": 0,
-        "project": 0,
-        "data": 0,
-        "pod": 0,
-        "SSH connection": 11,
+    assert {finding.name: finding.is_ok for finding in findings} == {
+        "rsync here": True,
+        "project": True,
+        "data": True,
+        "pod": True,
+        "SSH connection": False,
     }
     assert "connection refused; is the pod running" in findings[-1].details
 
@@ -35,7 +35,7 @@ def test_a_connection_that_fails_is_the_last_thing_told(files: Project) -> None:
 def test_missing_data_hides_nothing_else(files: Project) -> None:
     shutil.rmtree(files.folder / "data")
     findings = {finding.name: finding for finding in run_checks(Session(pod_name="host"))}
-    assert findings["data"].exit_code == 10
+    assert not findings["data"].is_ok
     assert findings["pod"].is_ok
 
 
