@@ -11,7 +11,8 @@ MoolaError
  ├── JobCancelledError       21  the job was cancelled or preempted
  └── RunLostError            22  the run's end can't be known
 
-0 is done, 1 a bug of ours, 2 wrong usage (click's), 130 interrupted, 141 nobody reads stdout.
+0 is done, 1 a bug of ours or a fault that doctor found, 2 wrong usage (click's), 130 interrupted,
+141 nobody reads stdout.
 A message is one line: ``where: what is wrong, expected X, got Y``; `cure` is what mends it.
 """
 
@@ -51,6 +52,14 @@ class UnreachableError(MoolaError):
     """The pod can't be reached, or lacks what we need to talk to it; says nothing of the job."""
 
     exit_code = 11
+
+
+class PodGoneError(UnreachableError):
+    """The pod is stopped, or removed for good: to try again does not help."""
+
+    def __init__(self, message: str, cure: str, *, is_removed: bool) -> None:
+        super().__init__(message, cure)
+        self.is_removed = is_removed
 
 
 class HostKeyError(MoolaError):

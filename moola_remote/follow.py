@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from moola_remote.errors import LimitError, TransferError, UnreachableError
+from moola_remote.errors import LimitError, PodGoneError, TransferError, UnreachableError
 from moola_remote.events import Event, EventReader
 from moola_remote.frames import FILES, Data, FileName, Frame, FrameParser, Opened, Restarted, Stands
 from moola_remote.runs import Agent, RunState, is_missing, last_words, read_state
@@ -32,7 +32,7 @@ BLOCK = 1 << 16
 # The pod says something every 5 s.
 SILENCE_S = 20.0
 BACKOFF_S = (0.3, 0.6, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-MAX_MUTE = 3
+MAX_HOPELESS = 3
 # A pod must not fill the laptop's disk by talking.
 MAX_JOURNAL_BYTES = 10 * 10**9
 
@@ -228,7 +228,7 @@ class Outage:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._since = time.monotonic()
-        self._num_mute = 0
+        self._num_hopeless = 0
         self.num_attempts = 0
 
     def add(self, err: UnreachableError) -> None:
@@ -238,10 +238,10 @@ class Outage:
             UnreachableError: `err`, when patience is over.
         """
         self.num_attempts += 1
-        self._num_mute += isinstance(err, MuteAgentError)
+        self._num_hopeless += isinstance(err, (MuteAgentError, PodGoneError))
         give_up_s = self._link.give_up_s
         is_over = give_up_s is not None and time.monotonic() - self._since > give_up_s
-        if is_over or self._num_mute >= MAX_MUTE:
+        if is_over or self._num_hopeless >= MAX_HOPELESS:
             raise err
 
     def wait_s(self) -> float:
@@ -274,6 +274,7 @@ def follow(
 
     Raises:
         UnreachableError: after `Link.give_up_s`, or the agent says nothing time and again.
+        PodGoneError: the pod has been stopped or removed.
         ConfigError: no such run.
         TransferError: what arrives is no stream of ours.
         LimitError: the journal can't be written.

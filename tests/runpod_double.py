@@ -26,6 +26,7 @@ from openapi_core import Config, OpenAPI
 from openapi_core.contrib.werkzeug import WerkzeugOpenAPIRequest, WerkzeugOpenAPIResponse
 from openapi_core.exceptions import OpenAPIError
 from werkzeug.exceptions import HTTPException
+from werkzeug.http import http_date
 from werkzeug.routing import Map, Rule
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
@@ -121,6 +122,7 @@ class Double:
         more_system_log: what a start says beside the ordinary.
         gauge: GPU use in per cent.
         billed_before: USD a pod that is no more.
+        ahead_s: how far its clock is before ours.
     """
 
     def __init__(self, *, times: Times = Times(), is_checked: bool = True) -> None:
@@ -139,6 +141,7 @@ class Double:
         self.more_system_log: list[str] = []
         self.gauge = 0
         self.billed_before: dict[str, float] = {}
+        self.ahead_s = 0.0
         self.is_read_only = False
         self.prints_host_keys = True
         self.ways_to_be_lost: type[BaseException] = ConnectionResetError
@@ -160,7 +163,11 @@ class Double:
             if fault in ("500-after", "lost-after"):
                 response = self._before("500" if fault == "500-after" else "lost") or response
         response.headers.setdefault("x-request-id", f"req-{len(self.calls)}")
+        response.headers["Date"] = http_date(self._now())
         return response(environ, start)
+
+    def _now(self) -> float:
+        return time.time() + self.ahead_s
 
     def _before(self, fault: Fault | None) -> Response | None:
         if fault == "lost":
@@ -242,7 +249,7 @@ class Double:
         cloud = body.get("cloud", "SECURE")
         pod_id = f"pod{self._made:06d}"
         pod = FakePod(pod_id, body, self.make_machine(), self.prices[cloud] + 0.01)
-        pod.hidden_for = self.lag
+        pod.hidden_for, pod.created_at = self.lag, self._now()
         self.pods[pod_id] = pod
         pod.system_log += [f"create container {body['image']}", f"{IMAGE} Pulling from runpod"]
         self._boot(pod)
@@ -266,7 +273,7 @@ class Double:
             "RUNPOD_POD_ID": pod.id,
             "RUNPOD_API_KEY": pod.key,
         }
-        pod.status, pod.started, pod.started_at = "RUNNING", time.monotonic(), time.time()
+        pod.status, pod.started, pod.started_at = "RUNNING", time.monotonic(), self._now()
         pod.old_port = pod.port
         pod.port, pod.fingerprint = pod.machine.start(env)
         pod.system_log += ["ab6fdd207dfd Extracting [====>]", f"start container for {IMAGE}: begin"]
@@ -486,6 +493,10 @@ class Quiet(WSGIRequestHandler):
     """Answers as one that keeps connections open, and logs nothing."""
 
     protocol_version = "HTTP/1.1"
+
+    def send_response(self, code: int, message: str | None = None) -> None:
+        """Without the Date of this machine's clock: the double has its own."""
+        self.send_response_only(code, message)
 
     def connection_dropped(self, *_: object) -> None:
         """A lost connection is closed, so that the client needn't wait for its time-out."""

@@ -17,6 +17,7 @@ from moola_remote.errors import (
     JobCancelledError,
     JobFailedError,
     MoolaError,
+    PodGoneError,
     RunLostError,
     UnreachableError,
 )
@@ -214,12 +215,22 @@ def watch(session: Session, run_id: str, *, gpu: str = "", then: str | None = No
             state = follow(session.link(), run_id, journal, listener, replay=True)
     except KeyboardInterrupt:
         leave(session, run_id)
+    except PodGoneError as err:
+        raise _without_pod(session, run_id, err) from err
     else:
         try:
             conclude(session, state, is_log_shown=not session.as_json)
         finally:
             if then:
                 finish(session, run_id, then)
+
+
+def _without_pod(session: Session, run_id: str, err: PodGoneError) -> MoolaError:
+    if err.is_removed:
+        told = f"run {run_id}: lost, {err.message} any more"
+        return RunLostError(told, f"begin it again with: {session.command} train --replay {run_id}")
+    told = f"run {run_id}: how it ended is on the volume, {err.message}"
+    return UnreachableError(told, f"{session.command} up; then: {session.command} attach {run_id}")
 
 
 def leave(session: Session, run_id: str) -> None:

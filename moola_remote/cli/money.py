@@ -77,9 +77,10 @@ def reap(session: Session, yes: bool) -> None:
     from moola_remote.providers.runpod.rent import halt
 
     provider = _rented(session)
-    found = overdue(ours(provider.client, provider.owner))
+    pods, now = ours(provider.client, provider.owner), provider.client.now()
+    found = overdue(pods, now)
     for pod in found:
-        click.echo(f"past its end: {pod.name}, {describe(pod)}", err=True)
+        click.echo(f"past its end: {pod.name}, {describe(pod, now)}", err=True)
     if found and not yes:
         if not sys.stdin.isatty():
             raise LimitError(

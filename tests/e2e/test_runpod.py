@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import signal
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.projects import PROGRAM, Project, make_project
@@ -157,6 +159,33 @@ def test_what_was_cut_while_it_ran_is_finished_by_attach(
     assert (rented.folder / "results" / folder.name / "result.json").is_file()
 
 
+@pytest.mark.parametrize(
+    ("action", "code", "said"),
+    [
+        (
+            "terminate",
+            22,
+            r"lost, pod rented: there is none at RunPod any more; begin it again with",
+        ),
+        ("stop", 11, r"how it ended is on the volume, pod rented: stopped \(EXITED\); .* up; then"),
+    ],
+)
+def test_a_pod_that_goes_while_it_trains_is_told_as_what_it_is(
+    rented: Project, double: Double, action: str, code: int, said: str
+) -> None:
+    words = ("train", "--epochs", "1", "--set", "end=hang", "--then", "stop")
+    with rented.running(PROGRAM, *words) as following:
+        assert following.stdout
+        while "epoch 1/1" not in following.stdout.readline():
+            pass
+        with httpx.Client(base_url=double.url, headers={"User-Agent": "somebody"}) as client:
+            client.headers["Authorization"] = f"Bearer {KEY}"
+            client.post(f"/v2/pods/{next(iter(double.pods))}/action", json={"action": action})
+        _, talk = following.communicate(timeout=60)
+    assert following.returncode == code, talk
+    assert re.search(f"error: run 2.*-calm-.*: {said}", talk.splitlines()[-1])
+
+
 def test_an_interrupt_without_a_terminal_removes_what_was_not_ready(
     rented: Project, double: Double
 ) -> None:
@@ -182,10 +211,9 @@ def test_a_key_that_does_not_open_is_one_line_with_its_cure(
 ) -> None:
     rented.env["RUNPOD_API_KEY"] = key
     assert said in rented.refused(code, "up")
-    doctor = {
-        row["name"]: row
-        for row in map(json.loads, rented.run("--json", "doctor").stdout.splitlines())
-    }
+    done = rented.run("--json", "doctor")
+    doctor = {row["name"]: row for row in map(json.loads, done.stdout.splitlines())}
+    assert done.returncode == 1
     assert said in doctor["pod"]["details"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import httpx
@@ -30,7 +30,8 @@ def double() -> Iterator[Double]:
 
 def add(double: Double, hours: float = 24, age_h: float = 0.0, owner: str = "anna") -> FakePod:
     """A pod of ours, made `age_h` hours ago to live for `hours`."""
-    name = PodName.new(owner, "x", timedelta(hours=hours - age_h))
+    deadline = datetime.now(timezone.utc) + timedelta(hours=hours - age_h)
+    name = PodName.new(owner, "x", deadline)
     mounts = {"persistent": {"size": 60, "path": "/workspace"}}
     body = {"name": str(name), "image": IMAGE, "gpu": {"id": GPU}, "mounts": mounts}
     with RunpodClient(KEY, double.url) as client:
@@ -61,7 +62,7 @@ def test_a_pod_is_past_its_end_by_its_name_and_its_last_start(double: Double) ->
     stopped.status = "EXITED"
     with RunpodClient(KEY, double.url) as client:
         pods = ours(client, "anna")
-        assert [pod.id for pod in overdue(pods)] == [late.id]
+        assert [pod.id for pod in overdue(pods, client.now())] == [late.id]
         (shown,) = [pod for pod in pods if pod.id == fresh.id]
     deadline = deadline_of(shown)
     assert deadline is not None

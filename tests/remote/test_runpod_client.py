@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -122,6 +123,57 @@ def test_a_busy_api_says_how_long_to_wait_and_a_create_is_then_repeated(double: 
         client.create(BODY)
     assert waits == [1.0]
     assert len(double.pods) == 1
+
+
+@pytest.mark.parametrize(
+    ("after", "wait_s"),
+    [("7", 7.0), ("Tue, 24 Nov 2026 10:00:09 GMT", 9.0), ("99999", 60.0)],
+)
+def test_a_busy_api_may_name_seconds_or_a_time(after: str, wait_s: float) -> None:
+    waits: list[float] = []
+    told = {"Retry-After": after, "Date": "Tue, 24 Nov 2026 10:00:00 GMT"}
+    answers = iter([httpx.Response(429, headers=told)])
+    transport = httpx.MockTransport(lambda _: next(answers, httpx.Response(200, json={"pods": []})))
+    with RunpodClient(KEY, sleep=waits.append, transport=transport) as client:
+        client.pods()
+    assert waits == [wait_s]
+
+
+@pytest.mark.parametrize("after", ["", "soon", "²", "-3", "Tue, 99 Nov 2026"])
+def test_a_busy_api_that_names_no_time_is_asked_again_by_our_own(after: str) -> None:
+    waits: list[float] = []
+    told = [(b"Retry-After", after.encode("latin-1"))]
+    answers = iter([httpx.Response(429, headers=told)])
+    transport = httpx.MockTransport(lambda _: next(answers, httpx.Response(200, json={"pods": []})))
+    with RunpodClient(KEY, sleep=waits.append, transport=transport) as client:
+        client.pods()
+    assert len(waits) == 1
+    assert 0 <= waits[0] <= 15
+
+
+def test_an_answer_without_an_end_is_given_up() -> None:
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield b" " * 2**20
+
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=endless()))
+    with (
+        RunpodClient(KEY, sleep=no_wait, transport=transport) as client,
+        pytest.raises(UnansweredError, match="an answer without an end, 17825792 bytes so far"),
+    ):
+        client.create(BODY)
+
+
+@pytest.mark.parametrize(
+    ("part", "num_lines"), [(b"x" * 2**16, 0), (b'data: {"line": "on"}\n' * 2000, 1000)]
+)
+def test_a_log_that_talks_for_ever_is_left(
+    part: bytes, num_lines: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("moola_remote.providers.runpod.client.LOG_LIMIT_S", 0.2)
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=itertools.repeat(part)))
+    with RunpodClient(KEY, transport=transport) as client:
+        assert len(client.log("pod1", "system")) == num_lines
 
 
 def test_an_api_that_stays_busy_is_given_up(client: RunpodClient, double: Double) -> None:

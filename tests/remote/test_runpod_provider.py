@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import shutil
 import stat
 import time
@@ -16,7 +17,9 @@ from moola_remote.errors import ConfigError, HostKeyError, NoCapacityError, Unre
 from moola_remote.hostkeys import KnownHosts
 from moola_remote.layout import Laptop
 from moola_remote.providers.base import Endpoint
+from moola_remote.providers.runpod.account import overdue
 from moola_remote.providers.runpod.client import RunpodClient
+from moola_remote.providers.runpod.names import PodName
 from moola_remote.providers.runpod.provider import RunpodProvider, _probe
 from tests.runpod_double import (
     GPU,
@@ -98,7 +101,7 @@ def test_a_pod_is_rented_pinned_stopped_started_anew_and_removed(
     provider.stop()
     assert pod.status == "EXITED"
     assert "its volume costs $0.39 a day" in provider.status().detail
-    with pytest.raises(UnreachableError, match="EXITED, no SSH address yet; moola-remote --pod x"):
+    with pytest.raises(UnreachableError, match=r"stopped \(EXITED\); moola-remote --pod x up"):
         provider.endpoint()
 
     again = provider.up(say=said.append)
@@ -257,6 +260,40 @@ def test_a_host_without_a_free_gpu_offers_another_pod(
     provider.up(confirm=lambda _: True)
     assert [pod.status for pod in double.pods.values()] == ["EXITED", "RUNNING"]
     assert provider.find_all()[0].status == "RUNNING"
+
+
+def test_two_laptops_that_rent_at_once_end_with_one_pod(
+    provider: RunpodProvider, double: Double
+) -> None:
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        if line.startswith("asking for") and not double.pods:
+            name = PodName.new("anna", "x", provider.client.now())
+            body = {"name": str(name), "image": IMAGE, "gpu": {"id": GPU}, "ports": ["22/tcp"]}
+            provider.client.create({**body, "env": {"PUBLIC_KEY": provider.public_key()}})
+
+    endpoint = provider.up(say=say)
+    (first,) = double.pods.values()
+    assert (first.id, endpoint.port) == ("pod000001", first.port)
+    assert "another `up` rented pod000001 at the same time: that one stays, ours is remov" in str(
+        said
+    )
+
+
+@pytest.mark.parametrize("days", [-3, 3])
+def test_a_wrong_clock_here_changes_no_deadline_and_no_cost(
+    provider: RunpodProvider, double: Double, days: int
+) -> None:
+    double.ahead_s = 86400.0 * days
+    endpoint = provider.up()
+    assert endpoint.guard is not None
+    there = time.time() + double.ahead_s
+    assert endpoint.guard["stop_at"] == pytest.approx(there + 24 * 3600, abs=60)
+    detail = provider.status().detail
+    assert re.search(r"up \ds, \$0.00 since its start", detail), detail
+    assert overdue(provider.find_all(), provider.client.now()) == []
 
 
 def test_without_capacity_nothing_is_made(provider: RunpodProvider, double: Double) -> None:

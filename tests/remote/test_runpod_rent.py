@@ -27,6 +27,10 @@ def no_wait(_: float) -> None:
     """Instead of a sleep."""
 
 
+def in_hours(hours: float) -> datetime:
+    return datetime.now(timezone.utc) + timedelta(hours=hours)
+
+
 def make_client(double: Double) -> RunpodClient:
     double.ways_to_be_lost = httpx.ReadTimeout
     return RunpodClient(KEY, double.url, sleep=no_wait, transport=httpx.WSGITransport(double))
@@ -35,7 +39,7 @@ def make_client(double: Double) -> RunpodClient:
 def renting(
     client: RunpodClient, wanted: RunpodConfig = WANTED, say: Callable[[str], None] = print
 ) -> Renting:
-    name = PodName.new("anna", "x", timedelta(hours=1))
+    name = PodName.new("anna", "x", in_hours(1))
     return Renting(client, wanted, name, "ssh-ed25519 AAAA", say, no_wait)
 
 
@@ -230,7 +234,7 @@ def test_a_pod_that_does_not_stop_is_told_with_its_cost() -> None:
 
 
 def test_a_name_tells_owner_pod_and_deadline() -> None:
-    name = PodName.new("anna", "runpod-4090", timedelta(hours=24))
+    name = PodName.new("anna", "runpod-4090", in_hours(24))
     assert PodName.parse(str(name)) == name
     left = name.deadline - datetime.now(timezone.utc)
     assert timedelta(hours=23) < left <= timedelta(hours=24)

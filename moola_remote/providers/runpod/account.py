@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from moola_remote.providers.runpod.costs import (
@@ -18,6 +17,8 @@ from moola_remote.providers.runpod.costs import (
 from moola_remote.providers.runpod.names import PodName
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from moola_remote.providers.runpod.client import RunpodClient
     from moola_remote.providers.runpod.models import Pod
 
@@ -45,9 +46,8 @@ def ours(client: RunpodClient, owner: str) -> list[Pod]:
     return [pod for name, pod in named if name is not None and name.owner == owner]
 
 
-def overdue(pods: Sequence[Pod]) -> list[Pod]:
-    """Those that cost a machine's price past their deadline."""
-    now = datetime.now(timezone.utc)
+def overdue(pods: Sequence[Pod], now: datetime) -> list[Pod]:
+    """Those that cost a machine's price past their deadline; `now` is the API's."""
     found = ((deadline_of(pod), pod) for pod in pods if not is_stopped(pod))
     return [pod for deadline, pod in found if deadline is not None and deadline < now]
 
@@ -58,11 +58,13 @@ def costs(client: RunpodClient, owner: str, *, days: int) -> list[PodCost]:
     for record in client.billing(days=days).records:
         billed[record.pod_id] += record.total_amount
     there = client.pods()
-    lines = [_line(pod, billed.get(pod.id)) for pod in ours(client, owner)]
+    now = client.now()
+    lines = [_line(pod, now, billed.get(pod.id)) for pod in ours(client, owner)]
     gone = sorted(set(billed) - {pod.id for pod in there})
     return [*lines, *(PodCost(one, "", "gone", 0.0, 0.0, 0.0, billed[one]) for one in gone)]
 
 
-def _line(pod: Pod, billed: float | None) -> PodCost:
+def _line(pod: Pod, now: datetime, billed: float | None) -> PodCost:
     per_hour = storage_cost(pod) if is_stopped(pod) else pod.cost
-    return PodCost(pod.id, pod.name, pod.status, per_hour, uptime_s(pod), spent(pod), billed)
+    up_s, metered = uptime_s(pod, now), spent(pod, now)
+    return PodCost(pod.id, pod.name, pod.status, per_hour, up_s, metered, billed)

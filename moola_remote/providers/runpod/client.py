@@ -12,6 +12,8 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Literal, TypeAlias, TypeVar
 from urllib.parse import quote
@@ -47,8 +49,12 @@ ATTEMPTS = 6
 MAX_WAIT_S = 60.0
 SILENCE_S = 1.5
 LOG_LIMIT_S = 10.0
+ANSWER_LIMIT_S = 60.0
 MAX_ANSWER_BYTES = 16 * 2**20
+MAX_LINE_BYTES = 2**20
 MAX_SAID = 300
+# A header tells whole seconds, and comes late.
+CLOCK_SLACK = timedelta(seconds=10)
 
 Cloud: TypeAlias = Literal["SECURE", "COMMUNITY"]
 Action: TypeAlias = Literal["start", "stop"]
@@ -116,6 +122,7 @@ class RunpodClient:
         )
         self._sleep = sleep
         self._silence_s = silence_s
+        self._ahead = timedelta()
 
     def __enter__(self) -> RunpodClient:
         return self
@@ -131,6 +138,10 @@ class RunpodClient:
     def close(self) -> None:
         """Let go of the connections."""
         self._http.close()
+
+    def now(self) -> datetime:
+        """The time by the API's clock, as its last answer told it: a laptop's may be wrong."""
+        return datetime.now(timezone.utc) + self._ahead
 
     def pods(self) -> list[Pod]:
         """Every pod of the account; filters are ours: the API ignores what it doesn't know."""
@@ -209,6 +220,7 @@ class RunpodClient:
         give_up = time.monotonic() + LOG_LIMIT_S
         heard_at = time.monotonic()
         lines: list[str] = []
+        pending = b""
         asked = {"source": source, "tail": str(tail)}
         timeout = httpx.Timeout(TIMEOUT_S, read=self._silence_s)
         try:
@@ -216,13 +228,17 @@ class RunpodClient:
                 "GET", f"/v2/pods/{pod_id}/logs", params=asked, timeout=timeout
             ) as response:
                 if not response.is_success:
-                    response.read()
-                    raise _failure(response, f"logs of {pod_id}")
-                for line in response.iter_lines():
-                    told, now = _log_line(line), time.monotonic()
-                    lines += told
+                    raise _failure(_whole(response), f"logs of {pod_id}")
+                for part in response.iter_bytes():
+                    *whole, pending = (pending + part).split(b"\n")
+                    told, now = (
+                        [text for line in whole for text in _log_line(line)],
+                        time.monotonic(),
+                    )
+                    lines = [*lines, *told][-tail:]
                     heard_at = now if told else heard_at
-                    if now > min(give_up, heard_at + self._silence_s):
+                    is_over = now > min(give_up, heard_at + self._silence_s)
+                    if is_over or len(pending) > MAX_LINE_BYTES:
                         break
         except httpx.ReadTimeout:
             pass
@@ -280,11 +296,16 @@ class RunpodClient:
         what = f"{method} {path}"
         started = time.monotonic()
         try:
-            response = self._http.request(method, path, json=body, params=params)
+            with self._http.stream(method, path, json=body, params=params) as stream:
+                response = _whole(stream)
         except httpx.TransportError as err:
             was_sent = not isinstance(err, httpx.ConnectError | httpx.ConnectTimeout)
             said = safe(str(err)) or type(err).__name__
             raise UnansweredError(f"RunPod: {what}: {said}", was_sent=was_sent) from err
+        told_at = _moment(response.headers.get("date", ""))
+        if told_at is not None:
+            ahead = told_at - datetime.now(timezone.utc)
+            self._ahead = ahead if abs(ahead) > CLOCK_SLACK else timedelta()
         took_ms = 1000 * (time.monotonic() - started)
         request_id = safe(response.headers.get("x-request-id", "-"), 80)
         logger.info("%s: %d in %.0f ms, %s", what, response.status_code, took_ms, request_id)
@@ -302,10 +323,22 @@ def _wait_s(attempt: RetryCallState) -> float:
     return _backoff_s(attempt) if asked is None else min(asked, MAX_WAIT_S)
 
 
+def _whole(stream: httpx.Response) -> httpx.Response:
+    """An answer with its body, which must end below a size and within a time."""
+    give_up, body = time.monotonic() + ANSWER_LIMIT_S, bytearray()
+    for part in stream.iter_bytes():
+        body += part
+        if len(body) > MAX_ANSWER_BYTES or time.monotonic() > give_up:
+            raise httpx.ReadError(f"an answer without an end, {len(body)} bytes so far")
+    coded = (b"content-encoding", b"content-length", b"transfer-encoding")
+    headers = [(name, value) for name, value in stream.headers.raw if name.lower() not in coded]
+    return httpx.Response(
+        stream.status_code, headers=headers, content=bytes(body), request=stream.request
+    )
+
+
 def _parse(model: type[_Answer], response: httpx.Response) -> _Answer:
     what = f"{response.request.method} {response.request.url.path}"
-    if len(response.content) > MAX_ANSWER_BYTES:
-        raise UnansweredError(f"RunPod: {what}: an answer of {len(response.content)} bytes")
     try:
         return model.model_validate_json(response.content)
     except ValidationError as err:
@@ -321,8 +354,7 @@ def _failure(response: httpx.Response, what: str) -> MoolaError:
     status, said = response.status_code, _said(response)
     message = f"RunPod: {what}: {status} {said}"
     if status == httpx.codes.TOO_MANY_REQUESTS:
-        after = response.headers.get("retry-after", "")
-        return BusyError(message, float(after) if after.isdigit() else None)
+        return BusyError(message, _retry_after_s(response.headers))
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
         return UnansweredError(message)
     if status == httpx.codes.PAYMENT_REQUIRED:
@@ -330,6 +362,25 @@ def _failure(response: httpx.Response, what: str) -> MoolaError:
     if status == httpx.codes.BAD_REQUEST and response.request.method == "POST":
         return NoCapacityError(message, "try another GPU, cloud or data centre, or later")
     return RefusedError(message, _CURES.get(status, ""), status)
+
+
+def _retry_after_s(headers: httpx.Headers) -> float | None:
+    """Seconds, or the time of day that it means (RFC 9110, 10.2.3)."""
+    after = headers.get("retry-after", "")
+    if after.isdecimal():
+        return float(after)
+    until = _moment(after)
+    now = _moment(headers.get("date", "")) or datetime.now(timezone.utc)
+    return max(0.0, (until - now).total_seconds()) if until else None
+
+
+def _moment(date: str) -> datetime | None:
+    """The time that a header tells; None where it is none."""
+    try:
+        moment = parsedate_to_datetime(date)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
 _CURES = {
@@ -361,13 +412,13 @@ def _said(response: httpx.Response) -> str:
     return safe(" ".join(text.split()), MAX_SAID) or "(no text)"
 
 
-def _log_line(line: str) -> list[str]:
+def _log_line(line: bytes) -> list[str]:
     """The text of a ``data:`` line; nothing of any other."""
-    if not line.startswith("data:"):
+    if not line.startswith(b"data:"):
         return []
     try:
-        record = json.loads(line.removeprefix("data:"))
-    except ValueError:
+        record = json.loads(line.removeprefix(b"data:"))
+    except (ValueError, RecursionError):
         return []
     text = record.get("line") if isinstance(record, dict) else None
     return [safe(text, 2000)] if isinstance(text, str) else []

@@ -5,13 +5,14 @@ The bill itself counts from the machine's start, in seconds, and is told by the 
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from moola_remote.panels import duration
 from moola_remote.providers.runpod.names import PodName
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from moola_remote.providers.runpod.models import Pod
 
 # Published: USD a GB and month of the volume of a stopped pod; it is half that while it runs.
@@ -39,20 +40,20 @@ def storage_cost(pod: Pod) -> float:
     return volume.size * STOPPED_GB_MONTH / HOURS_A_MONTH if volume else 0.0
 
 
-def uptime_s(pod: Pod) -> float:
+def uptime_s(pod: Pod, now: datetime) -> float:
     """Seconds since its last start; 0 where it is stopped."""
     if pod.started_at is None or is_stopped(pod):
         return 0.0
-    return max(0.0, (datetime.now(timezone.utc) - pod.started_at).total_seconds())
+    return max(0.0, (now - pod.started_at).total_seconds())
 
 
-def spent(pod: Pod) -> float:
+def spent(pod: Pod, now: datetime) -> float:
     """USD since its last start."""
-    return pod.cost * uptime_s(pod) / 3600
+    return pod.cost * uptime_s(pod, now) / 3600
 
 
-def describe(pod: Pod) -> str:
-    """A pod in one line: what it is, and what it costs."""
+def describe(pod: Pod, now: datetime) -> str:
+    """A pod in one line: what it is, and what it costs; `now` is the API's."""
     gpu = pod.gpu.id.removeprefix("NVIDIA GeForce ") if pod.gpu else "no GPU"
     words = [f"{pod.id} {gpu}", " ".join(filter(None, [pod.cloud, pod.data_center_id]))]
     if is_stopped(pod):
@@ -60,7 +61,7 @@ def describe(pod: Pod) -> str:
         return ", ".join([*words, pod.status, f"its volume costs ${24 * rate:.2f} a day"])
     words.append(f"${pod.cost:.2f}/h")
     if pod.started_at:
-        words += [f"up {duration(uptime_s(pod))}", f"${spent(pod):.2f} since its start"]
+        words += [f"up {duration(uptime_s(pod, now))}", f"${spent(pod, now):.2f} since its start"]
     gpus = pod.runtime.gpus if pod.runtime else []
     uses = [gpu.util for gpu in gpus if gpu.util is not None]
     if uses:

@@ -11,7 +11,7 @@ import re
 import secrets
 import socket
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 
 _FORM = "%Y%m%dt%H%M%Sz"
 _NAME = re.compile(r"moola-([a-z0-9]{1,24})-([A-Za-z0-9._-]{1,64})-(\d{8}t\d{6}z)-([0-9a-f]{8})")
@@ -30,10 +30,9 @@ class PodName:
         return f"moola-{self.owner}-{self.pod}-{self.deadline.strftime(_FORM)}-{self.token}"
 
     @classmethod
-    def new(cls, owner: str, pod: str, lifetime: timedelta) -> PodName:
+    def new(cls, owner: str, pod: str, deadline: datetime) -> PodName:
         """A name that no pod has had."""
-        deadline = (datetime.now(timezone.utc) + lifetime).replace(microsecond=0)
-        return cls(owner, pod, deadline, secrets.token_hex(4))
+        return cls(owner, pod, deadline.replace(microsecond=0), secrets.token_hex(4))
 
     @classmethod
     def parse(cls, name: str) -> PodName | None:

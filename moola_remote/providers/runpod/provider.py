@@ -23,6 +23,7 @@ from moola_remote.errors import (
     HostKeyError,
     MoolaError,
     NoCapacityError,
+    PodGoneError,
     UnreachableError,
 )
 from moola_remote.hostkeys import Ask, KnownHosts
@@ -153,11 +154,15 @@ class RunpodProvider:
         """Where the pod is now: its port changes with each start.
 
         Raises:
-            UnreachableError: there is none, or it is stopped, or has no address yet.
+            PodGoneError: there is none, or it is stopped.
+            UnreachableError: it has no address yet.
         """
         pod, up = self.find(), f"moola-remote --pod {self.pod.name} up"
         if pod is None:
-            raise UnreachableError(f"pod {self.pod.name}: there is none at RunPod", up)
+            told = f"pod {self.pod.name}: there is none at RunPod"
+            raise PodGoneError(told, up, is_removed=True)
+        if is_stopped(pod):
+            raise PodGoneError(f"pod {self.pod.name}: stopped ({pod.status})", up, is_removed=False)
         found = self._endpoint(pod)
         if found is None:
             raise UnreachableError(f"pod {self.pod.name}: {pod.status}, no SSH address yet", up)
@@ -185,19 +190,32 @@ class RunpodProvider:
         more = f"; and {len(others)} more pods of this file, see cost" if others else ""
         started = pod.started_at.timestamp() if pod.started_at else None
         state: Literal["stopped", "up"] = "stopped" if is_stopped(pod) else "up"
-        return PodStatus(state, describe(pod) + more, None, started)
+        return PodStatus(state, describe(pod, self.client.now()) + more, None, started)
 
     # ---- making and starting ----
 
     def _rent(self, say: Say, confirm: Confirm) -> Endpoint:
         found = find_offers(self.client, self.wanted)
-        name = PodName.new(self.owner, self.pod.name, timedelta(hours=self.wanted.lifetime_h))
+        deadline = self.client.now() + timedelta(hours=self.wanted.lifetime_h)
+        name = PodName.new(self.owner, self.pod.name, deadline)
         public_key = self.public_key()
         renting = Renting(self.client, self.wanted, name, public_key, say, self.sleep)
         pod = renting.rent(found)
         with self._undone_if_it_fails(pod, remove, "removed", say, confirm):
             say(f"rented {pod.id}, ${pod.cost:.2f}/h from now on; {name}")
-            return self._wait(pod, say, confirm)
+            first = self._first_of_two(pod)
+            if first.id == pod.id:
+                return self._wait(pod, say, confirm)
+            remove(self.client, pod.id, self.sleep)
+        say(f"another `up` rented {first.id} at the same time: that one stays, ours is removed")
+        return self._wait(first, say, confirm)
+
+    def _first_of_two(self, pod: Pod) -> Pod:
+        """The pod that all who called `up` at once agree on; ours is missing where a list lags."""
+        running = [one for one in self.find_all() if not is_stopped(one)]
+        return min(
+            [pod, *running], key=lambda one: (one.created_at is None, one.created_at, one.id)
+        )
 
     def _start(self, pod: Pod) -> None:
         try:
