@@ -14,7 +14,6 @@ from moola_remote.errors import MoolaError, UnreachableError
 from moola_remote.providers.base import Endpoint, Say, quiet
 from moola_remote.providers.runpod.client import RefusedError
 from moola_remote.providers.runpod.names import PodName
-from moola_remote.providers.runpod.rent import remove
 
 if TYPE_CHECKING:
     from moola_remote.providers.runpod.models import Pod
@@ -61,6 +60,8 @@ class Live:
             endpoint = self._up("a pod is rented, and SSH answers with the key of its log")
             if endpoint is not None:
                 self._on_the_pod(endpoint)
+        except MoolaError as err:
+            self.tried.append(Tried("the check went to its end", False, str(err)))
         finally:
             self._try("a removed pod is gone", self._remove)
         return self.tried
@@ -92,7 +93,7 @@ class Live:
         try:
             tried = Tried(name, True, look())
         except MoolaError as err:
-            tried = Tried(name, False, err.message)
+            tried = Tried(name, False, str(err))
         self.tried.append(tried)
         self.say(f"{name}: {tried.seen} ({time.monotonic() - started:.0f} s)")
 
@@ -148,14 +149,17 @@ class Live:
         return "an action on a pod that is not there is answered with 404, not 403"
 
     def _unknown_field(self) -> str:
-        body = {"name": "moola-doctor", "image": "x", "gpu": {"id": "x"}, "moolaUnknown": 1}
+        provider = self.provider
+        name = PodName.new(provider.owner, provider.pod.name, provider.client.now())
+        body = {"name": str(name), "image": "x", "gpu": {"id": "x"}, "moolaUnknown": 1}
         try:
-            made = self.provider.client.create(body)
+            provider.client.create(body)
         except RefusedError as err:
             if err.status == 422:
                 return err.message
             raise
-        remove(self.provider.client, made.id, self.provider.sleep)
+        finally:
+            provider.down(remove_data=True)  # it may have been made, whatever was answered
         raise UnreachableError("it was taken, and the pod removed again")
 
     def _guard(self, agent: Agent, idle_stop_s: float | None) -> str:
@@ -186,11 +190,20 @@ class Live:
         return pod
 
     def _remove(self) -> str:
-        self.provider.down(remove_data=True)
-        left = [pod for pod in self.provider.find_all() if PodName.parse(pod.name)]
+        try:
+            self.provider.down(remove_data=True)
+            left = self.provider.find_all()
+        except MoolaError as err:
+            raise _left_over(err.message) from err
         if left:
-            raise UnreachableError(f"{left[0].id} is still in the list")
+            raise _left_over(f"{left[0].id} is still in the list")
         return "no pod of this check is left"
+
+
+def _left_over(why: str) -> UnreachableError:
+    return UnreachableError(
+        f"a pod may be left, and cost money: {why}", "end it at https://console.runpod.io/pods"
+    )
 
 
 def _tools(agent: Agent) -> str:
