@@ -1935,6 +1935,7 @@ def complete(folder: Path) -> List[str]:
 # ---- the guard of a rented pod ---------------------------------------------------------------
 
 GUARD_TICK_S = 10.0
+GUARD_FRESH_S = 60.0
 # After a run's own limit the pod waits so long for somebody to fetch, then stops.
 AFTER_LIMIT_S = 120.0
 END_RUNS_S = 120.0
@@ -1972,11 +1973,17 @@ class Guard:
         now = time.clock_gettime(time.CLOCK_BOOTTIME)
         if self.is_busy():
             self.idle_since = now
-        stop_at = self.settings.get("stop_at")
-        if stop_at is not None and time.time() >= stop_at:
+        stop_at, limit_s = self.settings.get("stop_at"), self.idle_limit_s()
+        idle_s = now - self.idle_since
+        rest_s = None if limit_s is None or idle_s == 0 else limit_s - idle_s
+        left_s = None if stop_at is None else stop_at - time.time()
+        waits = [max(0.0, wait_s) for wait_s in (rest_s, left_s) if wait_s is not None]
+        with contextlib.suppress(OSError):
+            seen = {"idle_s": idle_s, "stops_in_s": min(waits, default=None)}
+            write_json(self.pod.root / "guard.seen.json", seen, sync=False)
+        if left_s is not None and left_s <= 0:
             return "the pod's time is over"
-        idle_s, limit_s = now - self.idle_since, self.idle_limit_s()
-        if limit_s is not None and idle_s >= limit_s:
+        if rest_s is not None and rest_s <= 0:
             return f"idle for {idle_s:.0f} s"
         return None
 
@@ -1997,7 +2004,7 @@ class Guard:
                     words = Path(f"/proc/{name}/cmdline").read_bytes().split(b"\0")
                     is_ours = any(word.startswith(root + b"agent/") for word in words)
                     is_rsync = words[0].endswith(b"rsync") and any(root in word for word in words)
-                    if (is_ours and b"supervise" not in words) or is_rsync:
+                    if (is_ours and not {b"supervise", b"idle"} & set(words)) or is_rsync:
                         return True
         return False
 
@@ -2144,7 +2151,18 @@ def guard(pod: Pod, settings: Json) -> Json:
         spawn_guard(pod)
     refusals = [f"{name}: {status} {said[:200]}" for name, (status, said) in answers.items()]
     proved = [name for name, (status, _) in answers.items() if status == 200]
-    return {"proved": proved, "why": "" if proved else "; ".join(refusals)}
+    why = "" if proved else "; ".join(refusals)
+    return {"proved": proved, "why": why, "now": time.time()}
+
+
+def idleness_of_pod(pod: Pod) -> Json:
+    """How the guard found the pod at its last look; nulls where none is on watch."""
+    path = pod.root / "guard.seen.json"
+    with contextlib.suppress(OSError):
+        is_fresh = time.time() - path.stat().st_mtime < GUARD_FRESH_S
+        if is_fresh and is_locked(pod.root / "guard.lock"):
+            return read_json(path) or {}
+    return {"idle_s": None, "stops_in_s": None}
 
 
 def spawn_guard(pod: Pod) -> None:
@@ -2445,7 +2463,7 @@ def parse(argv: List[str]) -> argparse.Namespace:
     parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parents[1])
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("list").add_argument("--facts", action="store_true")
-    for name in ("probe", "start", "guard", "clean"):
+    for name in ("probe", "start", "guard", "idle", "clean"):
         verbs.add_parser(name)
     followed = ("cancel", "locate", "follow")
     for name in ("state", "show", "checkpoints", "manifest", "supervise", *followed):
@@ -2530,6 +2548,8 @@ def answer(args: argparse.Namespace) -> Optional[Json]:
         return list_runs(pod, args.facts)
     if args.verb == "guard":
         return guard(pod, read_object())
+    if args.verb == "idle":
+        return idleness_of_pod(pod)
     if args.verb == "clean":
         return clean(pod, read_object())
     if args.verb == "seal":

@@ -2,20 +2,47 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
+from pydantic import Field
+
+from moola_remote.events import Name, Remote, Text
+from moola_remote.facts import read_answer_as
 from moola_remote.panels import duration
-from moola_remote.runs import word_of
-from moola_remote.screen import safe
 
 if TYPE_CHECKING:
     from moola_remote.runs import Agent
 
+Seconds = Annotated[float, Field(ge=0, le=1e10)]
 
-def set_guard(agent: Agent, settings: Mapping[str, Any]) -> str:
-    """Tell the pod when to stop itself, have it prove that it can; one line about both.
+
+class Proof(Remote):
+    """The answer to ``guard``: which means could read the pod, or why none could; its clock."""
+
+    proved: list[Name] = Field(max_length=10)
+    why: Text
+    now: Seconds
+
+
+class Idleness(Remote):
+    """The answer to ``idle``: seconds without work, and to the pod's end; None: nobody knows."""
+
+    idle_s: Seconds | None
+    stops_in_s: Seconds | None
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """What the pod will do, in one line; `left_s` is None where it runs until somebody stops it."""
+
+    line: str
+    left_s: float | None
+
+
+def set_guard(agent: Agent, settings: Mapping[str, Any]) -> Guarded:
+    """Tell the pod when to stop itself, have it prove that it can.
 
     Args:
         agent: on the pod.
@@ -24,14 +51,31 @@ def set_guard(agent: Agent, settings: Mapping[str, Any]) -> str:
     Raises:
         MoolaError: the pod can't be told.
     """
-    answer = agent.call("guard", stdin=settings)
-    proved, why = answer.get("proved"), safe(word_of(answer.get("why")), 300)
-    if not proved:
-        return (
-            f"warning: the pod can't stop itself, its own key does not open the API ({why}); "
-            "end its price with: moola-remote stop"
+    answer = read_answer_as(Proof, agent.call("guard", stdin=settings), "guard")
+    if not answer.proved:
+        line = (
+            "warning: the pod can't stop itself, its own key does not open the API "
+            f"({answer.why}); end its price with: moola-remote stop"
         )
+        return Guarded(line, None)
     idle_s, stop_at = settings.get("idle_stop_s"), settings.get("stop_at")
+    left_s = None if stop_at is None else max(0.0, stop_at - answer.now)
     when = [f"after {duration(idle_s)} without a run and with GPU under 5%"] if idle_s else []
-    when += [f"in {duration(max(0.0, stop_at - time.time()))} at the latest"] if stop_at else []
-    return f"the pod stops itself {', and '.join(when) or 'after the limit of a run'}"
+    when += [] if left_s is None else [f"in {duration(left_s)} at the latest"]
+    told = ", and ".join(when) or "after the limit of a run"
+    return Guarded(f"the pod stops itself {told}", left_s)
+
+
+def idle_words(agent: Agent) -> str:
+    """How long a pod has had no run and an idle GPU, and when it stops itself, by its guard.
+
+    Raises:
+        MoolaError: the pod can't be asked.
+    """
+    told = read_answer_as(Idleness, agent.call("idle"), "idle")
+    if told.idle_s is None:
+        return "idle for nobody knows how long, no guard is on watch: `up` sets one"
+    words = f"idle {duration(told.idle_s)}" if told.idle_s else "at work"
+    if told.stops_in_s is None:
+        return f"{words}, does not stop itself"
+    return f"{words}, stops itself in {duration(told.stops_in_s)}"

@@ -46,9 +46,10 @@ class Session:
         self._may_start = may_start
         self.as_json = as_json
         self.is_verbose = is_verbose
-        self.idle_stop_s: float | None = (
-            None  # of a rented pod, instead of its file's; inf is never
-        )
+        # Of a rented pod, instead of its file's; inf is never.
+        self.idle_stop_s: float | None = None
+        # A rented pod's time until its own end, once it was brought up; None where it has none.
+        self.left_s: float | None = None
 
     @cached_property
     def project(self) -> Project:
@@ -98,7 +99,9 @@ class Session:
             if self.idle_stop_s is not None:
                 idle_stop_s = self.idle_stop_s if math.isfinite(self.idle_stop_s) else None
                 settings = {**settings, "idle_stop_s": idle_stop_s}
-            _say(set_guard(self.agent, settings))
+            guarded = set_guard(self.agent, settings)
+            _say(guarded.line)
+            self.left_s = guarded.left_s
         return self.endpoint
 
     @cached_property

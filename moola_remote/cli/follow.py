@@ -168,13 +168,28 @@ def _submit(session: Session, spec: Mapping[str, Any], asked: Asked) -> RunState
 
 def limits_of(session: Session, asked: Asked) -> dict[str, float | None]:
     """The limits of a spec; raises a ConfigError where the price isn't known that one needs."""
-    if asked.max_cost_usd is not None and not session.endpoint.price_per_hour:
+    price = session.endpoint.price_per_hour
+    if asked.max_cost_usd is not None and not price:
         raise ConfigError(
             f"--max-cost: the price of pod {session.pod.name} is not known",
             f"write price_per_hour into configs/pods/{session.pod.name}.yaml",
         )
+    cost_s = 3600 * asked.max_cost_usd / price if asked.max_cost_usd and price else 0.0
+    for option, seconds in (("--max-time", asked.max_time_s or 0.0), ("--max-cost", cost_s)):
+        if session.left_s is not None and seconds > session.left_s:
+            _tell_early_end(session, option, session.left_s)
     limits = {"max_time_s": asked.max_time_s, "max_cost_usd": asked.max_cost_usd}
     return {**limits, "idle_stop_s": None}
+
+
+def _tell_early_end(session: Session, option: str, left_s: float) -> None:
+    from moola_remote.panels import duration
+
+    click.echo(
+        f"note: the pod stops itself in {duration(left_s)}, before {option} is reached; "
+        f"lifetime_h in configs/pods/{session.pod.name}.yaml is that of the next pod",
+        err=True,
+    )
 
 
 def _answer(session: Session, state: RunState) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -12,6 +12,9 @@ from moola_remote.cli.loss import ask, force_option, refuse_loss, yes_option
 from moola_remote.cli.options import idle_stop_option
 from moola_remote.errors import ConfigError, LimitError, MoolaError
 from moola_remote.session import Session
+
+if TYPE_CHECKING:
+    from moola_remote.providers import Provider
 
 
 @click.command()
@@ -147,7 +150,24 @@ def _look(session: Session, name: str) -> dict[str, str]:
         status = provider.status()
     except MoolaError as err:
         return {**told, "state": "unknown", "detail": str(err)}
-    return {**told, "state": status.state, "detail": status.detail}
+    idle = (
+        f", {_idle_words(session, provider)}" if provider.is_paid and status.state == "up" else ""
+    )
+    return {**told, "state": status.state, "detail": status.detail + idle}
+
+
+def _idle_words(session: Session, provider: Provider) -> str:
+    """What the pod's own guard says of it, over a connection of its own."""
+    from moola_remote.guard import idle_words
+
+    try:
+        agent = session.agent_at(provider.endpoint())
+        try:
+            return idle_words(agent)
+        finally:
+            agent.transport.close()
+    except MoolaError:
+        return "can't be asked how long it has been idle"
 
 
 @click.command()

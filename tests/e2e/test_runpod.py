@@ -68,6 +68,7 @@ def test_one_command_from_nothing_to_results_and_nothing_billed(
     words = ("train", "--epochs", "2", "--max-cost", "1", "--then", "stop")
     done = rented.run(*words)
     assert done.returncode == 0, done.stderr
+    assert "before --max" not in done.stderr
     assert done.stdout.splitlines()[:3] == ["recipe calm, data 1", "epoch 1/2", "epoch 2/2"]
     for said in (
         f"asking for {GPU}, SECURE, US-IL-1",
@@ -82,9 +83,11 @@ def test_one_command_from_nothing_to_results_and_nothing_billed(
     limits = json.loads((folder / "spec.json").read_text())["limits"]
     assert limits["max_cost_usd"] == 1.0
 
-    again = rented.run(*words)
+    again = rented.run(*words, "--max-time", "25h", "--max-cost", "99")
     assert again.returncode == 0, again.stderr
     assert "starting moola-" in again.stderr
+    for option in ("--max-time", "--max-cost"):
+        assert f"note: the pod stops itself in 23h 59m, before {option} is reached" in again.stderr
     assert len(double.pods) == 1
     assert len(list(rented.folder.glob("results/*-calm-*"))) == 2
     leaks = [path for path in rented.state.rglob("*") if path.is_file()]
@@ -117,6 +120,7 @@ def test_each_command_of_a_rented_pod(rented: Project, double: Double) -> None:
     assert shown["state"] == "up"
     for word in ("RTX 4090", "SECURE US-IL-1", "$0.75/h", "since its start", "GPU 0%"):
         assert word in shown["detail"]
+    assert re.search(r"GPU 0%, (at work|idle \ds), stops itself in \d+h \d\dm$", shown["detail"])
     assert rented.ok("ssh", "--", "echo $RUNPOD_POD_ID").strip() in double.pods
     rented.ok("run", "--", "echo", "hello")
     assert "without a verified copy here" in rented.refused(14, "down", "--yes")

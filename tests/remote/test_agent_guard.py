@@ -139,6 +139,25 @@ def test_a_run_that_reached_its_limit_before_does_not_hurry_a_later_start(
     assert not stopped(rented)
 
 
+def test_the_guard_tells_how_long_the_pod_is_idle_and_asking_is_no_work(
+    pod: AgentPod, rented: FakePod, double: Double
+) -> None:
+    unknown = {"ok": True, "idle_s": None, "stops_in_s": None}
+    assert pod.ask("idle") == unknown
+    run_id = start(pod)
+    pod.ask("guard", stdin=settings(double, idle_stop_s=60.0, stop_at=time.time() + 600))
+    told = wait_until(lambda: (now := pod.ask("idle"))["idle_s"] is not None and now)
+    assert told["idle_s"] == 0
+    assert 500 < told["stops_in_s"] <= 600  # not by its idle time: it works
+    pod.ask("cancel", run_id, "--grace", "0")
+    told = wait_until(lambda: (now := pod.ask("idle"))["idle_s"] > 0.5 and now)
+    assert told["stops_in_s"] == pytest.approx(60 - told["idle_s"])
+    pod.end_guard()
+    wait_until(lambda: has_left(pod))
+    assert pod.ask("idle") == unknown
+    assert not stopped(rented)
+
+
 def test_a_gpu_that_works_is_not_idle(
     pod: AgentPod, rented: FakePod, double: Double, tmp_path: Path
 ) -> None:
