@@ -14,9 +14,18 @@ from __future__ import annotations
 
 
 class JobError(Exception):
-    """The base of every error that a job's user can meet; its text is one line."""
+    """The base of every error that a job's user can meet; its text is one line.
+
+    It may quote a file that nobody vouches for: what a terminal would act on is shown as an escape.
+    """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return "".join(
+            char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+        )
 
 
 class ConfigError(JobError):

@@ -14,6 +14,7 @@ from moola_remote.errors import MoolaError, TransferError
 from moola_remote.fetch import Fetched, fetch_run
 from moola_remote.runs import Agent
 from moola_remote.transport import Transport
+from tests.plain import is_one_line
 
 RUN = "20260101-000000-x-abcd"
 FILES = {
@@ -78,5 +79,5 @@ class Pod:
         with pytest.raises(kind) as caught:
             self.fetch(**options)
         assert not self.final.exists()
-        assert str(caught.value).isprintable()
+        assert is_one_line(str(caught.value))
         return str(caught.value)
