@@ -6,6 +6,7 @@ keys from a keyring or a file, and a run's secrets.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -28,7 +29,9 @@ def remember(value: str) -> None:
 def strike(text: str) -> str:
     """`text` without secret values."""
     told = {value for name, value in os.environ.items() if _NAMES.search(name)}
-    secrets = [value for value in told | _remembered if len(value) >= SHORTEST]
+    secrets = {value for value in told | _remembered if len(value) >= SHORTEST}
+    # A traceback quotes as Python does, an answer as JSON does.
+    secrets |= {quoted(value)[1:-1] for value in secrets for quoted in (repr, json.dumps)}
     for value in sorted(secrets, key=len, reverse=True):  # one may hold another
         text = text.replace(value, STRUCK)
     return text

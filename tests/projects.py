@@ -9,7 +9,7 @@ import sys
 import textwrap
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -135,3 +135,13 @@ def pod_file(endpoint: Endpoint, **changes: object) -> str:
     names = ("host", "port", "user", "identity_file", "host_key", "root", "python")
     keys = {"provider": "ssh", **{name: getattr(endpoint, name) for name in names}, **changes}
     return "".join(f"{key}: {value}\n" for key, value in keys.items() if value is not None)
+
+
+def read_to_end(terminal: int) -> bytes:
+    """Whatever comes from our end of a pseudo-terminal until its other end is closed."""
+    shown = b""
+    with open(terminal, "rb", buffering=0) as file, suppress(OSError):
+        # Linux tells with an error that the other end is closed.
+        while data := file.read(65536):
+            shown += data
+    return shown

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pty
 import signal
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.projects import PROGRAM, Project
+from tests.projects import PROGRAM, Project, read_to_end
 from tests.remote.pods import AgentPod
 
 pytestmark = pytest.mark.e2e
@@ -72,15 +71,6 @@ def test_ctrl_c_on_a_terminal_gives_the_screen_back(local_project: Project) -> N
     assert f"moola-remote attach {run_id}".encode() in after
     assert b"Traceback" not in after
     local_project.ok("cancel", run_id, "--grace", "0")
-
-
-def read_to_end(terminal: int) -> bytes:
-    shown = b""
-    with open(terminal, "rb", buffering=0) as file, contextlib.suppress(OSError):
-        # Linux tells with an error that the other end is closed.
-        while data := file.read(65536):
-            shown += data
-    return shown
 
 
 def test_a_failure_is_told_with_the_logs_last_line_and_can_be_fetched(

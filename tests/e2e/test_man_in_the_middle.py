@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import os
+import pty
 import re
 import shlex
 import subprocess
@@ -13,7 +15,7 @@ import pytest
 
 from moola_remote.hostkeys import KnownHosts, alias, fingerprint, ssh_options
 from moola_remote.providers import Endpoint
-from tests.projects import Project, make_project, pod_file
+from tests.projects import PROGRAM, Project, make_project, pod_file, read_to_end
 from tests.remote.lines import Address
 from tests.servers import running_local_pod, running_openssh
 
@@ -100,6 +102,33 @@ def test_the_cure_that_is_told_forgets_the_pin_and_vouches_for_nobody(
     assert told
     subprocess.run(["sh", "-c", told[1]], check=True, capture_output=True)
     assert "is unknown, and nobody is there to ask" in project.refused(12, "runs")
+
+
+@one_kind
+def test_at_a_terminal_an_unknown_key_is_shown_and_asked_about(
+    project: Project, pod: Endpoint
+) -> None:
+    known = KnownHosts(project.state / "known_hosts")
+    code, shown = _answered(project, b"n\n")
+    assert fingerprint_of(pod) in shown
+    assert (code, known.get("host")) == (12, None)
+    code, shown = _answered(project, b"y\n")
+    assert (code, fingerprint(known.get("host") or b"")) == (0, fingerprint_of(pod))
+    project.ok("runs")
+
+
+def _answered(project: Project, answer: bytes) -> tuple[int, str]:
+    """``runs`` at a terminal where somebody answers; its exit code and all that is shown."""
+    ours, theirs = pty.openpty()
+    terminal = dict.fromkeys(("stdin", "stdout", "stderr"), theirs)
+    with project.running(PROGRAM, "runs", **terminal) as command:
+        os.close(theirs)
+        shown = b""
+        while b"[y/N]" not in shown:
+            shown += os.read(ours, 65536)
+        os.write(ours, answer)
+        shown += read_to_end(ours)
+        return command.wait(timeout=30), shown.decode()
 
 
 @one_kind

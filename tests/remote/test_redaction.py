@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,13 @@ def test_a_secret_that_holds_another_goes_as_a_whole() -> None:
     remember("abcdef")
     remember("abcdef-and-more")
     assert strike("<abcdef-and-more>") == "<***>"
+
+
+@pytest.mark.parametrize("value", ["tok\\1234'x\"", "key of\nlines", "schlüssel"])
+def test_a_secret_is_struck_as_it_stands_and_as_it_is_quoted(value: str) -> None:
+    remember(value)
+    told = f"a {value} b {value!r} c {json.dumps(value)}"
+    assert strike(told).replace('"', "'") == "a *** b '***' c '***'"
 
 
 def test_a_value_of_a_few_letters_strikes_nothing() -> None:
