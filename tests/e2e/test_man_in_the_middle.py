@@ -16,7 +16,7 @@ import pytest
 from moola_remote.hostkeys import KnownHosts, alias, fingerprint, ssh_options
 from moola_remote.providers import Endpoint
 from tests.projects import PROGRAM, Project, make_project, pod_file, read_to_end
-from tests.remote.lines import Address
+from tests.remote.lines import Line
 from tests.servers import running_local_pod, running_openssh
 
 pytestmark = pytest.mark.e2e
@@ -38,15 +38,15 @@ def stranger(pod: Endpoint, openssh_server: Endpoint, tmp_path: Path) -> Iterato
 
 
 @pytest.fixture
-def address(pod: Endpoint) -> Iterator[Address]:
+def address(pod: Endpoint) -> Iterator[Line]:
     """The pod's address, which may come to lead elsewhere."""
-    made = Address(pod.port)
+    made = Line(pod.port)
     yield made
-    made.close()
+    made.cut()
 
 
 @pytest.fixture
-def project(pod: Endpoint, address: Address, tmp_path: Path) -> Project:
+def project(pod: Endpoint, address: Line, tmp_path: Path) -> Project:
     """A project whose pod is at that address; nobody has told its key."""
     made = make_project(tmp_path / "project", tmp_path / "state", pod="host")
     made.write("configs/pods/host.yaml", pod_file(pod, port=address.port, host_key=None))
@@ -75,7 +75,7 @@ def _vouched(project: Project, pod: Endpoint, port: int) -> str:
 
 
 def test_a_stranger_at_the_pods_address_is_refused_by_every_command(
-    project: Project, pod: Endpoint, address: Address, stranger: Endpoint
+    project: Project, pod: Endpoint, address: Line, stranger: Endpoint
 ) -> None:
     known = _vouched(project, pod, address.port)
     project.ok("runs")
@@ -94,7 +94,7 @@ one_kind = pytest.mark.parametrize("pod", ["openssh_server"], indirect=True)
 
 @one_kind
 def test_the_cure_that_is_told_forgets_the_pin_and_vouches_for_nobody(
-    project: Project, pod: Endpoint, address: Address, stranger: Endpoint
+    project: Project, pod: Endpoint, address: Line, stranger: Endpoint
 ) -> None:
     _vouched(project, pod, address.port)
     address.target = stranger.port
@@ -133,7 +133,7 @@ def _answered(project: Project, answer: bytes) -> tuple[int, str]:
 
 @one_kind
 def test_the_pin_is_the_pods_and_not_the_addresss(
-    project: Project, pod: Endpoint, address: Address, stranger: Endpoint
+    project: Project, pod: Endpoint, address: Line, stranger: Endpoint
 ) -> None:
     _vouched(project, pod, address.port)
     project.write("configs/pods/host.yaml", pod_file(pod, host_key=None))  # it has moved
@@ -143,7 +143,7 @@ def test_the_pin_is_the_pods_and_not_the_addresss(
 
 
 def test_transfers_go_over_the_one_connection_that_was_checked(
-    project: Project, pod: Endpoint, address: Address
+    project: Project, pod: Endpoint, address: Line
 ) -> None:
     shown = pod_file(pod, port=address.port, host_key=fingerprint_of(pod))
     project.write("configs/pods/host.yaml", shown)
@@ -153,7 +153,7 @@ def test_transfers_go_over_the_one_connection_that_was_checked(
 
 @one_kind
 def test_openssh_under_rsync_refuses_the_stranger_too(
-    project: Project, pod: Endpoint, address: Address, stranger: Endpoint, tmp_path: Path
+    project: Project, pod: Endpoint, address: Line, stranger: Endpoint, tmp_path: Path
 ) -> None:
     _vouched(project, pod, address.port)
     options = ssh_options(project.state / "known_hosts", "host")

@@ -1,11 +1,10 @@
-"""A TCP line to a server that a test can cut, reset or silence; an address that may move."""
+"""A TCP line to a server that a test can lead elsewhere, cut, reset or silence, and measure."""
 
 from __future__ import annotations
 
 import contextlib
 import select
 import socket
-import socketserver
 import struct
 import threading
 from collections.abc import Iterator
@@ -17,10 +16,12 @@ class Line:
     """A TCP line to a server, which can be cut, be reset, or fall silent without a word.
 
     Attributes:
-        target: the server's port.
+        target: the server's port; who connects from now on comes there.
         silent_after: it falls silent by itself after so many bytes, both ways together.
         resets: each new connection is reset after the next number of bytes from the server.
         num_resets: how many were.
+        num_connections: how many have connected.
+        num_moved: bytes that went through, both ways together.
     """
 
     def __init__(self, port: int) -> None:
@@ -28,10 +29,9 @@ class Line:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._others: dict[socket.socket, socket.socket] = {}
         self._budgets: dict[socket.socket, float] = {}  # of the server's end
-        self._moved = 0
         self.silent_after: float = float("inf")
         self.resets: Iterator[float] = iter(())
-        self.num_resets = 0
+        self.num_resets = self.num_connections = self.num_moved = 0
         self._silent = threading.Event()
         self._gone = threading.Event()
         self.port: int = self._listener.getsockname()[1]
@@ -66,6 +66,7 @@ class Line:
 
     def _accept(self) -> None:
         near, _ = self._listener.accept()
+        self.num_connections += 1
         try:
             far = socket.create_connection(("127.0.0.1", self.target))
         except OSError:  # nobody serves there now
@@ -89,8 +90,8 @@ class Line:
             self._reset(ready, other)
         elif ready in self._budgets:
             self._budgets[ready] -= len(data)
-        self._moved += len(data)
-        if self._moved > self.silent_after:
+        self.num_moved += len(data)
+        if self.num_moved > self.silent_after:
             self.fall_silent()
 
     def _reset(self, *ends: socket.socket) -> None:
@@ -104,45 +105,3 @@ class Line:
             self._others.pop(end, None)
             self._budgets.pop(end, None)
             end.close()
-
-
-class Address(socketserver.ThreadingTCPServer):
-    """A port that leads to a server's, and may come to lead to another's.
-
-    Attributes:
-        target: the server's port; who connects from now on comes there.
-        num_connections: how many have connected.
-    """
-
-    def __init__(self, target: int) -> None:
-        super().__init__(("127.0.0.1", 0), _Visit)
-        self.target = target
-        self.num_connections = 0
-        self.port: int = self.server_address[1]
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,))
-        self._thread.start()
-
-    def close(self) -> None:
-        self.shutdown()
-        self._thread.join()
-        self.server_close()
-
-
-class _Visit(socketserver.BaseRequestHandler):
-    def handle(self) -> None:
-        assert isinstance(self.server, Address)
-        self.server.num_connections += 1
-        with socket.create_connection(("127.0.0.1", self.server.target)) as far:
-            back = threading.Thread(target=_copy, args=(far, self.request))
-            back.start()
-            _copy(self.request, far)
-            with contextlib.suppress(OSError):
-                far.shutdown(socket.SHUT_RDWR)
-            back.join()
-
-
-def _copy(source: socket.socket, dest: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(1 << 16):
-            dest.sendall(data)
-        dest.shutdown(socket.SHUT_WR)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -21,6 +22,7 @@ from moola_remote.runs import Agent, get_state, submit
 from moola_remote.transport import Transport, connect
 from tests.remote.fakes import ShellTransport
 from tests.remote.fetching import FILES, RUN, Pod, content_of
+from tests.remote.lines import Line
 from tests.remote.pods import wait_until
 from tests.servers import SSHD, running_openssh
 
@@ -138,6 +140,37 @@ def test_an_interrupted_fetch_goes_on(pod: Pod) -> None:
     assert content_of(pod.final) == FILES
     assert fetched.files == 4
     assert counting.sent == sum(map(len, FILES.values())) - len(FILES[done])
+
+
+def test_a_fetch_over_a_line_that_is_cut_sends_nothing_again(
+    endpoint: Endpoint, tmp_path: Path
+) -> None:
+    files = {f"checkpoints/epoch-000{number}/state": os.urandom(5_000_000) for number in range(3)}
+    line = Line(endpoint.port)
+    line.resets = iter([8_000_000])  # in the second file
+    place = dataclasses.replace(endpoint, port=line.port)
+
+    @contextmanager
+    def connected() -> Iterator[Pod]:
+        transport = connect(place, known_hosts=tmp_path / "known_hosts")
+        pod = Pod(tmp_path, transport, endpoint.python)
+        pod.write(files)
+        yield pod
+        transport.close()
+
+    try:
+        with connected() as pod:
+            pod.refusal(UnreachableError)
+            arrived = sum(path.stat().st_size for path in pod.staging.rglob("state"))
+        before = line.num_moved
+        with connected() as pod:
+            pod.fetch()
+        sent = line.num_moved - before
+    finally:
+        line.cut()
+    assert content_of(pod.final) == files
+    assert arrived > 5_000_000
+    assert sent < 1.02 * (15_000_000 - arrived) + 100_000
 
 
 def test_two_fetches_at_once_do_not_meet(pod: Pod) -> None:
