@@ -8,10 +8,11 @@ Written aside, then renamed; the list comes last. What was damaged since is not 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -42,6 +43,7 @@ class Archive:
             ConfigError: a file can't be read, or is not any more as it was listed.
         """
         if self.has(tree.digest):
+            self._list(tree.digest).touch()  # young again: its new run is not on record yet
             return
         listed = {file.path: file for file in tree.files}
         self._files.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -54,12 +56,39 @@ class Archive:
         except OSError as err:
             raise ConfigError(f"{self.folder}: can't keep the code, {err.strerror}") from err
 
+    def prune(self, needed: Collection[str], before: float, *, dry_run: bool = False) -> int:
+        """Drop what nobody needs any more and is old.
+
+        Args:
+            needed: digests of snapshots that stay.
+            before: Unix time; what is younger stays.
+            dry_run: drop nothing.
+
+        Returns:
+            Bytes of what was dropped, or would be.
+        """
+        lists = [path for path in self.folder.glob("*.json") if _is_file_before(path, before)]
+        dropped = {path for path in lists if path.stem not in needed}
+        kept = set()
+        for path in set(self.folder.glob("*.json")) - dropped:
+            with contextlib.suppress(ConfigError):  # damaged: it can't be restored
+                kept |= {file.sha256 for file in self._read_list(path.stem)}
+        files = (path for path in self._files.glob("*") if _is_file_before(path, before))
+        dropped |= {path for path in files if path.name not in kept}
+        freed = sum(path.stat().st_size for path in dropped)
+        for path in () if dry_run else sorted(dropped):  # the lists first
+            path.unlink()
+        return freed
+
     def _list(self, digest: str) -> Path:
         return self.folder / f"{digest}.json"
 
     def _keep_file(self, path: Path, file: File) -> None:
         kept = self._files / file.sha256
-        if file.mode == FOLDER or kept.is_file():
+        if file.mode == FOLDER:
+            return
+        if kept.is_file():
+            kept.touch()
             return
         target = file.mode == LINK and os.fsencode(os.readlink(path))  # noqa: PTH115 - untidied
         _write(kept, target or path.read_bytes())
@@ -104,6 +133,10 @@ class Archive:
                 path.chmod(int(file.mode[-3:], 8))
         except OSError as err:
             raise ConfigError(f"{kept}: can't be restored, {err.strerror}") from err
+
+
+def _is_file_before(path: Path, before: float) -> bool:
+    return path.is_file() and path.stat().st_mtime < before
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -121,6 +121,22 @@ def find_record(session: Session, name: str | None) -> Record:
     return record.model_copy(update={"spec": read_folder(own).spec}) if own else record
 
 
+def codes_on_record(session: Session) -> set[str]:
+    """The code of each run that was noted here or fetched to this project; what can't be read not.
+
+    The notes are of every project and every pod of this laptop.
+    """
+    codes = set()
+    for top, pattern in (
+        (session.laptop.journals, "*/*/spec.json"),
+        (session.project.results_folder, "*/spec.json"),
+    ):
+        for path in top.glob(pattern):
+            with contextlib.suppress(OSError, ValueError):  # pydantic's error is a ValueError
+                codes.add(Spec.model_validate_json(_head(path, MAX_SPEC_BYTES)).code)
+    return {code for code in codes if code}
+
+
 def _folder_here(session: Session, name: str | None) -> Path | None:
     if name is None:
         return None

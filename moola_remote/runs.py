@@ -310,7 +310,7 @@ def read_answer(stdout: bytes, returncode: int, stderr: bytes, *, what: str) -> 
 def refusal(answer: Mapping[str, Any]) -> MoolaError:
     """What the agent refuses, as an error of ours."""
     code = word_of(answer.get("error"))
-    message = safe(word_of(answer.get("message")), MAX_LINE)
+    message = safe(word_of(answer.get("message")), MAX_LINE) or "refused by the pod without a word"
     names = [*_names(answer, "missing"), *_names(answer, "different")]
     if names:
         message += f": {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"

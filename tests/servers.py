@@ -14,21 +14,29 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 
+import pytest
+
 from moola_remote.providers import Endpoint
 from moola_remote.providers.folder import LocalPodFolder
 from moola_remote.providers.local import LocalProvider
 
 SSHD = Path("/usr/sbin/sshd")
+# In the environment of whatever a server starts: its folder.
+MARK = "TEST_SERVER"  # not MOOLA_..., which a job does not get
 
 
 @contextmanager
 def running_local_pod(folder: Path) -> Iterator[Endpoint]:
-    """The embedded pod with its state in `folder`."""
+    """The embedded pod with its state in `folder`; whatever it has started ends with it."""
     provider = LocalProvider("local", LocalPodFolder(folder))
     try:
-        yield provider.up()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(MARK, str(folder))
+            endpoint = provider.up()
+        yield endpoint
     finally:
         provider.stop()
+        _end_marked(folder)
 
 
 @contextmanager
@@ -37,7 +45,8 @@ def running_openssh(
 ) -> Iterator[Endpoint]:
     """OpenSSH's sshd as the current user; its keys, its HOME and its settings in `folder`.
 
-    It lets in a key of its own, and `public_key`; `env` is what its commands see.
+    It lets in a key of its own, and `public_key`; `env` is what its commands see. Whatever it has
+    started ends with it.
     """
     folder.mkdir(mode=0o700)
     (folder / "home").mkdir()
@@ -71,7 +80,29 @@ def running_openssh(
         finally:
             server.terminate()
             server.wait(timeout=10)
+            _end_marked(folder)
     raise RuntimeError(f"sshd did not start: {(folder / 'sshd.log').read_text()}")
+
+
+def _end_marked(folder: Path) -> None:
+    """Kill what a server has started, to the last child; of what outlives its SSH server, too."""
+    mark = f"{MARK}={folder}".encode()
+    while marked := [pid for pid in _processes() if mark in _environment(pid)]:
+        for pid in marked:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _processes() -> list[int]:
+    return [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+
+
+def _environment(pid: int) -> list[bytes]:
+    """What a process was started with; nothing once it is gone, or has ended and nobody waits."""
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
 
 
 class SshMachine:
@@ -85,12 +116,10 @@ class SshMachine:
         self._folder = folder
         self._starts = 0
         self._running = ExitStack()
-        self._pod_id = ""
 
     def start(self, env: dict[str, str]) -> tuple[int, str]:
         """See `runpod_double.Machine`."""
         self._starts += 1
-        self._pod_id = env["RUNPOD_POD_ID"]
         told = {name: value for name, value in env.items() if name != "PUBLIC_KEY"}
         server = running_openssh(
             self._folder / f"start-{self._starts}", public_key=env["PUBLIC_KEY"], env=told
@@ -102,11 +131,6 @@ class SshMachine:
     def stop(self) -> None:
         """See `runpod_double.Machine`; as with a container, every process of it goes."""
         self._running.close()
-        mark = f"RUNPOD_POD_ID={self._pod_id}".encode()
-        for path in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                if mark in (path / "environ").read_bytes().split(b"\0"):
-                    os.kill(int(path.name), signal.SIGKILL)
 
 
 def ssh_options(endpoint: Endpoint, folder: Path) -> list[str]:
@@ -138,7 +162,7 @@ def changed_signals(line: str) -> int:
 
 def _write_config(folder: Path, port: int, env: Mapping[str, str]) -> Path:
     path = folder / "sshd_config"
-    seen = {"HOME": f"{folder}/home", "PATH": os.environ["PATH"], **env}
+    seen = {"HOME": f"{folder}/home", "PATH": os.environ["PATH"], MARK: str(folder), **env}
     told = " ".join(f'"{name}={value}"' for name, value in seen.items())
     path.write_text(f"""\
 ListenAddress 127.0.0.1

@@ -171,6 +171,7 @@ def test_any_state_is_shown_or_refused(table: dict[str, Any], name: str) -> None
 
 @given(objects_of("ok", "error", "message", "missing"), st.binary(max_size=40))
 @example({"ok": False, "message": [[]]}, DEEP.encode())
+@example({"ok": False, "message": ""}, b"")
 @example({}, "letters of nobody: \ue5d1\u0378\xa0".encode())
 def test_any_answer_is_read_or_refused(table: dict[str, Any], stderr: bytes) -> None:
     text = json.dumps(table).encode()

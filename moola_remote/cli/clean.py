@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from moola_remote.facts import Cleaned
 
 REMOVE_S = 600.0
+# How long code of no run on record stays on this laptop: its run may not have begun.
+KEEP_S = 30 * 86400.0
 
 
 @click.command()
@@ -27,7 +30,8 @@ def clean(session: Session, names: tuple[str, ...], force: bool, yes: bool, dry_
     """Remove ended runs from the pod, all or some, and code, data and environments nobody needs.
 
     Refused while one of them goes on, or has anything without a verified copy here. What the runs
-    that stay stand on stays, and the newest of each kind.
+    that stay stand on stays, and the newest of each kind. On this laptop, code that no run on
+    record here was started with goes after 30 days.
 
     \b
     Example:
@@ -35,6 +39,7 @@ def clean(session: Session, names: tuple[str, ...], force: bool, yes: bool, dry_
     """
     from moola_remote.cli.output import Progression
     from moola_remote.facts import Cleaned, read_answer_as
+    from moola_remote.record import codes_on_record
     from moola_remote.runs import choose, list_runs
 
     states = list_runs(session.agent)
@@ -50,15 +55,21 @@ def clean(session: Session, names: tuple[str, ...], force: bool, yes: bool, dry_
     with Progression() as progression:
         progression.step("removing what is not needed")
         answer = session.agent.call("clean", stdin=asked, timeout_s=REMOVE_S)
-    _print(session, read_answer_as(Cleaned, answer, "clean"), dry_run=dry_run)
+    cleaned = read_answer_as(Cleaned, answer, "clean")
+    needed, before = codes_on_record(session), time.time() - KEEP_S
+    freed_here = session.archive.prune(needed, before, dry_run=dry_run)
+    _print(session, cleaned, freed_here, dry_run=dry_run)
 
 
-def _print(session: Session, cleaned: Cleaned, *, dry_run: bool) -> None:
+def _print(session: Session, cleaned: Cleaned, freed_here: int, *, dry_run: bool) -> None:
     from moola_remote.cli.output import amount
 
     if session.as_json:
-        session.answer(cleaned.model_dump())
+        session.answer({**cleaned.model_dump(), "freed_here": freed_here})
         return
+    if freed_here:
+        words = "would free" if dry_run else "freed"
+        click.echo(f"{words} {amount(freed_here)} of old code on this laptop", err=True)
     for one in cleaned.removed:
         click.echo(f"{one.kind:5} {one.name:40} {amount(one.bytes):>9}")
     total = amount(sum(one.bytes for one in cleaned.removed))

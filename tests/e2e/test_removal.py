@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,12 @@ def test_clean_removes_what_was_fetched_and_refuses_the_rest(alone: Project) -> 
     assert [run["run_id"] for run in alone.json("runs")] == [second]
     alone.ok("cancel", "--grace", "0")
     assert "expected --yes" in alone.refused(2, "clean", "--force")
+    snapshots = alone.state / "snapshots"
+    (snapshots / "0123456789abcdef.json").write_text("of a run that never began")
+    for path in snapshots.rglob("*"):
+        os.utime(path, (1, 1))
     (cleaned,) = alone.json("clean", "--force", "--yes")
+    assert cleaned["freed_here"] == len("of a run that never began")
     assert [one["name"] for one in cleaned["removed"]] == [second]
     assert alone.json("runs") == []
     alone.ok("train", "--epochs", "1")  # what a run stands on is still there, or sent again

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -77,3 +79,27 @@ def test_what_was_damaged_is_not_given_back(
     spoil(archive, tree)
     with pytest.raises(ConfigError, match=r"damaged|can't be|is not the list"):
         archive.restore(tree.digest, tmp_path / "again")
+
+
+def test_what_nobody_needs_goes_once_it_is_old(
+    project: Path, archive: Archive, tmp_path: Path
+) -> None:
+    first = code_tree(project)
+    archive.keep(first)
+    (project / "new.py").write_bytes(b"x" * 1000)
+    second = code_tree(project)
+    archive.keep(second)
+    now = time.time()
+    assert archive.prune({first.digest}, now - 60) == 0  # young
+    for path in archive.folder.rglob("*"):
+        os.utime(path, (now - 120, now - 120))
+    freed = archive.prune({first.digest}, now - 60, dry_run=True)
+    assert freed > 1000
+    assert archive.has(second.digest)
+    assert archive.prune({first.digest}, now - 60) == freed
+    assert not archive.has(second.digest)
+    assert len(list((archive.folder / "files").iterdir())) == len(first.files) - 1  # no folder
+    archive.restore(first.digest, tmp_path / "again")
+    archive.keep(first)  # a new run of it: young again
+    assert archive.prune(set(), now - 60) == 0
+    assert archive.has(first.digest)

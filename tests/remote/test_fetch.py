@@ -319,7 +319,6 @@ def evil(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Pod]:
         transport = connect(server, known_hosts=tmp_path / "known_hosts")
         stack.callback(transport.close)
         pod = Pod(tmp_path, transport, server.python)
-        stack.callback((pod.run / "log").unlink, missing_ok=True)
         script = request.param.format(rsync=shutil.which("rsync"), run=pod.run)
         (programs / "rsync").write_text(f"#!/bin/sh\n{script}\n")
         (programs / "rsync").chmod(0o755)
