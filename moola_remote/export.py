@@ -105,9 +105,9 @@ def write_table(table: pa.Table, path: Path) -> None:
     Raises:
         ConfigError: another ending, or it can't be written.
     """
-    from pyarrow import csv, parquet
+    from pyarrow import parquet
 
-    writers = {".csv": csv.write_csv, ".parquet": parquet.write_table}
+    writers = {".csv": _write_csv, ".parquet": parquet.write_table}
     if path.suffix not in writers:
         raise ConfigError(f"{path}: unknown kind, expected a name ending in {' or '.join(writers)}")
     aside = path.with_name(f".{path.name}.{os.getpid()}")
@@ -118,6 +118,17 @@ def write_table(table: pa.Table, path: Path) -> None:
         raise ConfigError(f"{path}: can't be written, {err.strerror}") from err
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _write_csv(table: pa.Table, path: Path) -> None:
+    """What a pod said and a spreadsheet would take for a formula gets an apostrophe in front."""
+    from pyarrow import compute, csv
+
+    texts = [name for name in table.column_names if table[name].type == pa.string()]
+    for name in texts:
+        guarded = compute.replace_substring_regex(table[name], r"^([=+@-])", r"'\1")
+        table = table.set_column(table.column_names.index(name), name, guarded)
+    csv.write_csv(table, path)
 
 
 def write_tensorboard(run: RunFiles, folder: Path) -> Path:

@@ -7,6 +7,7 @@ import re
 import struct
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from pyarrow import csv, parquet
 
@@ -99,6 +100,18 @@ def test_csv_and_parquet_hold_the_same(results: Path, table: str) -> None:
     )
     assert repr(csv.read_csv("a.csv", convert_options=kinds).to_pylist()) == repr(whole.to_pylist())
     assert set(whole["run_id"].to_pylist()) == {FIRST, SECOND}
+
+
+def test_a_spreadsheet_reads_no_formula(tmp_path: Path) -> None:
+    words = ["=HYPERLINK(1)", "+1", "-2+3", "@SUM(1)", "plain", "a=b", None]
+    table = pa.table({"window_id": words, "value": [-0.5, -1.0, 0.0, 1.0, 2.0, 3.0, None]})
+    write_table(table, tmp_path / "a.csv")
+    rows = (tmp_path / "a.csv").read_text().splitlines()
+    assert rows[0] == '"window_id","value"'
+    assert rows[1:5] == ['"\'=HYPERLINK(1)",-0.5', '"\'+1",-1', '"\'-2+3",0', '"\'@SUM(1)",1']
+    assert rows[5:] == ['"plain",2', '"a=b",3', ","]
+    write_table(table, tmp_path / "a.parquet")  # there text is text
+    assert parquet.read_table(tmp_path / "a.parquet") == table
 
 
 def test_an_export_that_fails_leaves_what_was_there(results: Path) -> None:
