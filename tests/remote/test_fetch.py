@@ -233,7 +233,6 @@ SPOILS: list[Callable[[Path], object]] = [
     lambda run: (run / "log").write_bytes(b"said\nand more"),
     lambda run: (run / "manifest.json").write_bytes(b"{}"),
     lambda run: (run / "manifest.json").unlink(),
-    lambda run: os.truncate(run / "manifest.json", 10**9),
 ]
 
 
@@ -244,6 +243,18 @@ def test_nothing_is_promoted_from_a_spoiled_run(spoil: Callable[[Path], object],
     staged = [path for path in pod.results.rglob("*") if not path.is_dir()]
     assert not any(path.is_symlink() for path in staged)
     assert sum(path.stat().st_size for path in staged) < 1_000_000
+
+
+def test_a_manifest_that_the_state_does_not_name_is_refused(pod: Pod) -> None:
+    state = (pod.run / "state.json").read_bytes()
+    pod.write({**FILES, "log": b"other"})
+    (pod.run / "state.json").write_bytes(state)
+    assert "not the one that state.json names" in pod.refusal()
+
+
+def test_a_manifest_of_a_gigabyte_is_not_read_to_its_end(pod: Pod) -> None:
+    os.truncate(pod.run / "manifest.json", 10**9)
+    assert "manifest.json: larger than 16777216 bytes" in pod.refusal()
 
 
 def test_a_mended_run_is_fetched_after_all(pod: Pod) -> None:
