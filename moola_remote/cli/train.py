@@ -88,7 +88,7 @@ def train(
 
     \b
     Example:
-      moola-remote train --recipe jade --epochs 40 --set learning_rate=0.002
+      moola-remote train --recipe jade --epochs 40 --set training.learning_rate=0.002
     """
     from moola_remote.cli.follow import Asked, Hooks, start
     from moola_remote.cli.replay import refuse_changes, run_again
