@@ -59,7 +59,8 @@ def final(view: RunView, *, width: int, now: float) -> Text:
     if view.epochs:
         lines += tasks_panel(view, width=width)
         lines += epochs_panel(view, width=width, num_rows=FINAL_EPOCHS)
-    num_lines = 25 if view.state_name in ("FAILED", "LOST") else 6
+    # A run that has ended told its scores last, or why it failed.
+    num_lines = 25 if view.state and view.state.has_ended else 6
     return _joined([*lines, *log_panel(view, width=width, num_lines=num_lines)], width)
 
 
@@ -108,6 +109,7 @@ def _progress(view: RunView, width: int, now: float) -> Text:
     is_finishing = left is not None and done == view.num_epochs
     words += " · finishing" if is_finishing else f" · {duration(left)} left" if left else ""
     words += f" · ${money:.2f} to go" if money is not None else ""
+    words += f" · checkpoint {view.checkpoint}" if view.checkpoint is not None else ""
     size = max(width - len(words) - 3, 4)
     full = round(size * share)
     return Text.assemble(" ", ("━" * full, GOOD), ("━" * (size - full), QUIET), " ", words)
@@ -326,8 +328,13 @@ def loss(value: float) -> str:
 
 
 def score(value: float) -> str:
-    """A score or a sigma; ``-`` where there is none."""
-    return "-" if math.isnan(value) else f"{value:.3f}" if abs(value) < 100 else f"{value:.0f}"
+    """A score or a sigma in five characters; ``-`` where there is none."""
+    if not math.isfinite(value):
+        return "-" if math.isnan(value) else str(value)
+    size = abs(value)
+    if size >= 99_999.5:
+        return f"{value:.0e}"
+    return f"{value:.{3 if size < 9.9995 else 2 if size < 99.995 else 1 if size < 999.95 else 0}f}"
 
 
 def percent(value: float) -> str:

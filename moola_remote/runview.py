@@ -46,6 +46,7 @@ class RunView:
     state: RunState | None = None
     run: RunEvent | None = None
     epochs: dict[int, EpochEvent] = field(default_factory=dict)
+    checkpoint: int | None = None
     telemetry: TelemetryEvent | None = None
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
     log: Screen = field(default_factory=Screen)
@@ -78,8 +79,8 @@ class RunView:
             self._num_idle += bool(event.idle)
         elif isinstance(event, NoteEvent):
             self.lines.append(f"note: {event.text}")
-        elif isinstance(event, CheckpointEvent) and event.best:
-            self.lines.append(f"note: best checkpoint so far at epoch {event.epoch}")
+        elif isinstance(event, CheckpointEvent):
+            self.checkpoint = event.epoch
 
     def take_state(self, state: RunState, now: float) -> None:
         """Add what the pod says of the run; `now` is the laptop's clock."""

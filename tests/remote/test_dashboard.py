@@ -28,7 +28,7 @@ from rich.console import Console
 
 from moola_remote import panels
 from moola_remote.dashboard import Dashboard
-from moola_remote.events import EpochEvent, EventReader, NoteEvent
+from moola_remote.events import CheckpointEvent, EpochEvent, EventReader, NoteEvent
 from moola_remote.runs import RunState
 from moola_remote.runview import RunView
 from moola_remote.screen import safe_lines
@@ -152,6 +152,23 @@ def test_a_loss_that_is_no_number_is_seen() -> None:
     text = shown(view, 80, 24)
     assert "   13      nan     nan" in text
     assert "!" in text
+
+
+@given(st.floats(0, 1e30))
+def test_a_sigma_never_leaves_its_column(value: float) -> None:
+    assert len(panels.score(value)) <= 5
+
+
+def test_the_end_of_a_run_shows_its_scores_and_not_its_checkpoints() -> None:
+    view = golden_view()
+    view.take_log(b"\n" + b"".join(b"score %d\n" % number for number in range(20)))
+    for epoch in (11, 12):
+        view.take_event(CheckpointEvent(epoch=epoch, best=True))
+    assert "checkpoint 12\n" in shown(view, 80, 24, is_final=True)
+    view.take_state(state(state="SUCCEEDED", ended_at=NOW), NOW)
+    text = shown(view, 80, 24, is_final=True)
+    assert all(f"\nscore {number}\n" in text for number in range(20))
+    assert text.count("checkpoint") == 1
 
 
 def test_the_best_epoch_stays_in_sight() -> None:
