@@ -122,7 +122,7 @@ def _resume(run: Pretraining, source: Path, events: EventLog) -> None:
 
 
 def _run_event(run: Pretraining) -> dict[str, Any]:
-    from jobs.reporting import device_name
+    from jobs.reporting import device_name, versions
     from moola_core.model import count_parameters
     from moola_core.pretraining import TASK
 
@@ -136,6 +136,7 @@ def _run_event(run: Pretraining) -> dict[str, Any]:
         "num_features": run.validation.shape[2],
         "windows": windows,
         "tasks": [TASK],
+        "versions": versions(),
     }
 
 
