@@ -52,8 +52,9 @@ SCORES = {
     "length_mae": "length",
     "ece": "ECE",
     "gap": "gap",
+    "reconstruction": "hidden",
 }
-LOW_IS_GOOD = frozenset({"center_mae", "length_mae", "ece", "out_span"})
+LOW_IS_GOOD = frozenset({"center_mae", "length_mae", "ece", "out_span", "reconstruction"})
 
 
 @dataclass(frozen=True)

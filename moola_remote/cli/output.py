@@ -281,12 +281,17 @@ def _page(folder: Path) -> Path | None:
     from moola_remote.report.index_page import write_index
     from moola_remote.report.run_page import write_report
 
-    page = None
-    try:
-        page = write_report(folder)
-        write_index(folder.parent)
-    except ConfigError as err:
-        click.echo(f"note: no {'list' if page else 'report'}, {err}", err=True)
+    page = wrong = None
+    with Progression() as progression:
+        try:
+            progression.step("writing the run's page")
+            page = write_report(folder)
+            progression.step("writing the list of runs")
+            write_index(folder.parent)
+        except ConfigError as err:
+            wrong = err
+    if wrong is not None:
+        click.echo(f"note: no {'list' if page else 'report'}, {wrong}", err=True)
     return page
 
 

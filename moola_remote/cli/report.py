@@ -28,11 +28,15 @@ def report(session: Session, run_id: str | None, out: Path | None, is_opening: b
     Example:
       moola-remote report 20261122-1530 --out run.html
     """
+    from moola_remote.cli.output import Progression
     from moola_remote.report.run_page import write_report
     from moola_remote.results import choose_folder
+    from moola_remote.screen import safe
 
     folder = choose_folder(session.project.results_folder, run_id)
-    page = write_report(folder, out)
+    with Progression() as progression:
+        progression.step(f"writing the page of {safe(folder.name)}")
+        page = write_report(folder, out)
     if session.as_json:
         session.answer({"run_id": folder.name, "report": str(page)})
     else:
@@ -59,16 +63,23 @@ def compare(session: Session, run_ids: tuple[str, ...], out: Path | None, is_ope
     """
     if is_opening and out is None:
         raise click.UsageError("Nothing to show, expected --html FILE with --open.")
-    from moola_remote.cli.output import print_comparison
+    from moola_remote.cli.output import Progression, print_comparison
     from moola_remote.report.compare_page import write_comparison
     from moola_remote.report.comparison import compare_runs
     from moola_remote.report.files import read_run
     from moola_remote.results import choose
+    from moola_remote.screen import safe
 
-    chosen = choose(session.project.results_folder, run_ids)
-    compared = compare_runs([read_run(folder) for folder in chosen])
-    if out is not None:
-        write_comparison(compared, out)
+    runs = []
+    with Progression() as progression:
+        for folder in choose(session.project.results_folder, run_ids):
+            progression.step(f"reading {safe(folder.name)}")
+            runs.append(read_run(folder))
+        progression.step(f"comparing {len(runs)} runs")
+        compared = compare_runs(runs)
+        if out is not None:
+            progression.step(f"writing {safe(str(out))}")
+            write_comparison(compared, out)
     print_comparison(session, compared)
     if out is not None:
         click.echo(str(out), err=True)

@@ -26,8 +26,9 @@ WORDS = {
     "out_span": "probability outside",
     "gap": "inside less outside",
     "ece": "calibration error",
+    "reconstruction": "error of a hidden value",
 }
-HEADLINES = ("f1", "iou50", "type_f1", "hit3")
+HEADLINES = ("f1", "iou50", "type_f1", "hit3", "reconstruction")
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def _best_rule(run: RunFiles, name: str) -> str:
     }
     if not known:
         return ""
-    best = max(known, key=known.__getitem__)
+    best = (min if name in LOW_IS_GOOD else max)(known, key=known.__getitem__)
     return f"best rule {known[best]:.3f} ({best.replace('_', ' ')})"
 
 
@@ -126,7 +127,7 @@ class Confusion:
 
 
 def confusions(run: RunFiles) -> list[Confusion]:
-    """One a split that has types."""
+    """One a split that has types; a type without a name is shown where it occurs."""
     found = []
     for side in run.sides:
         pairs = [
@@ -135,7 +136,7 @@ def confusions(run: RunFiles) -> list[Confusion]:
             if window.true_type is not None and window.said_type is not None
         ]
         if pairs:
-            unnamed = range(len(run.types), run.num_types)
+            unnamed = range(len(run.types), max(map(max, pairs)) + 1)
             found.append(_confusion(side, pairs, [*run.types, *(f"type {i}" for i in unnamed)]))
     return found
 

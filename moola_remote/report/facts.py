@@ -29,12 +29,11 @@ def facts(run: RunFiles) -> list[tuple[str, list[tuple[str, str]]]]:
 
 
 def _run_facts(run: RunFiles) -> list[tuple[str, str]]:
-    event, result, state = run.view.run, run.result, run.state
+    event, result = run.view.run, run.result
     windows = event.windows if event else {}
     parameters = event.num_parameters if event else None
-    said = f"{state.state.lower()}{', ' + state.reason if state.reason else ''}" if state else ""
     return [
-        ("state", said),
+        ("state", state_words(run)),
         ("recipe", event.recipe if event else ""),
         ("seed", str(event.seed) if event and event.seed is not None else ""),
         ("device", event.device if event else ""),
@@ -42,9 +41,17 @@ def _run_facts(run: RunFiles) -> list[tuple[str, str]]:
         ("parameters", f"{parameters:,}" if parameters is not None else ""),
         ("windows", ", ".join(f"{count} {side}" for side, count in windows.items() if count)),
         ("epochs", str(result.epochs) if result else str(len(run.view.epochs) or "")),
-        ("best epoch", str(run.view.best_epoch or "")),
+        ("best epoch", str(run.best_epoch or "")),
         ("decoder", decoder_words(run)),
     ]
+
+
+def state_words(run: RunFiles) -> str:
+    """How it ended, and why."""
+    if run.state is None:
+        return ""
+    word, reason = run.state.state.lower(), run.state.reason or ""
+    return reason if reason.startswith(word) else ", ".join(filter(None, (word, reason)))
 
 
 def _time_facts(run: RunFiles) -> list[tuple[str, str]]:
@@ -100,13 +107,16 @@ def instant(seconds: float) -> str:
 
 
 def phases_of(run: RunFiles) -> list[tuple[str, float, float]]:
-    """Queue, start-up, training and the judging at the end, as far as they are known."""
+    """Queue, start-up, training and the judging at the end, as far as they are known.
+
+    A command that tells no events has a queue and a run.
+    """
     state, last = run.state, run.view.last_epoch
     if state is None:
         return []
     marks = [
         ("queue", state.queued_at),
-        ("start-up", state.started_at),
+        ("run" if run.training_began is None else "start-up", state.started_at),
         ("training", run.training_began),
         ("judging", last.t if last else None),
         ("end", state.ended_at),
@@ -116,8 +126,8 @@ def phases_of(run: RunFiles) -> list[tuple[str, float, float]]:
 
 
 def decoder_words(run: RunFiles) -> str:
-    """The decoder by name, with its threshold if it has one."""
-    if run.result is None:
+    """The decoder by name, with its threshold if it has one; empty where a run has none."""
+    if run.result is None or not (run.result.decoder or run.result.threshold is not None):
         return ""
     kind, threshold = str(run.result.decoder.get("kind", "threshold")), threshold_of(run)
     return f"{kind} {threshold:g}" if kind == "threshold" and threshold is not None else kind

@@ -89,6 +89,18 @@ class RunFiles:
         true = (window.true_type + 1 for window in self.windows if window.true_type is not None)
         return max(len(self.types), *said, *true, 0)
 
+    @property
+    def num_models(self) -> int:
+        """How many models of an ensemble were to be trained; their epochs count on."""
+        epochs = self.config.get("training.epochs", "")
+        is_known = epochs.isdecimal() and len(epochs) < 10 and int(epochs) > 0
+        return max(self.view.num_epochs // int(epochs), 1) if is_known else 1
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch with the lowest loss on validation; of several models none is."""
+        return self.view.best_epoch if self.num_models == 1 else None
+
     def of_side(self, side: str) -> list[Window]:
         """The windows of one split."""
         return [window for window in self.windows if window.side == side]

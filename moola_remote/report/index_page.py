@@ -19,9 +19,8 @@ from moola_remote.report.run_page import NAME as REPORT
 from moola_remote.tables import LOW_IS_GOOD, SCORES
 
 NAME = "index.html"
-# The first that a run has is its first column: a pre-training run has the last alone.
-SHOWN = ("f1", "iou50", "type_f1", "hit3", "iou", "average_precision", "ece", "reconstruction")
-LESS_IS_BETTER = LOW_IS_GOOD | {"reconstruction"}
+# As many as fit on a desk; each run's page has all. A pre-training run has the last alone.
+SHOWN = ("f1", "iou50", "type_f1", "reconstruction")
 
 
 @dataclass(frozen=True)
@@ -63,13 +62,12 @@ def index(runs: Sequence[RunFiles]) -> str:
     judged = [_judged(run) for run in runs]
     names = [name for name in SHOWN if any(name in scores for scores in judged)]
     heads = [
-        Head("run"),
-        Head("on"),
-        *(Head(SCORES.get(name, name), True, name not in LESS_IS_BETTER) for name in names),
-        *(Head("recipe"), Head("state"), Head("took", True), Head("cost", True)),
+        *(Head("run"), Head("state"), Head("recipe"), Head("on")),
+        *(Head(SCORES[name], True, name not in LOW_IS_GOOD) for name in names),
+        *(Head("took", True), Head("cost", True)),
     ]
     rows = [
-        [_name(run), _side(run), *(_score(scores, name) for name in names), *_facts(run)]
+        [*_facts(run), *(_score(scores, name) for name in names), *_costs(run)]
         for run, scores in zip(runs, judged, strict=True)
     ]
     return html.render("index.html", None, scripts=("index.js",), heads=heads, rows=rows)
@@ -88,19 +86,16 @@ def _name(run: RunFiles) -> Field:
     return Field(run.run_id, run.run_id, instant(queued) if queued is not None else "", link)
 
 
-def _side(run: RunFiles) -> Field:
-    side = run.judged_side if _judged(run) else ""
-    return Field(side, side)
-
-
 def _facts(run: RunFiles) -> list[Field]:
     state, result = run.state, run.result
     recipe = result.recipe if result else run.config.get("name", "")
-    said = state.state if state else ""
+    said = state.state.lower() if state else ""
+    side = run.judged_side if _judged(run) else ""
     return [
-        Field(recipe, recipe, result.device if result else ""),
+        _name(run),
         Field(said, said, state.reason or "" if state else ""),
-        *_costs(run),
+        Field(recipe, recipe, result.device if result else ""),
+        Field(side, side),
     ]
 
 

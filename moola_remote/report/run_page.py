@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from moola_remote.report import boards, html
-from moola_remote.report.facts import command_of, decoder_words, facts
+from moola_remote.report.facts import command_of, decoder_words, facts, state_words
 from moola_remote.report.files import RunFiles, read_run
 from moola_remote.report.series import plots
 
@@ -39,12 +39,14 @@ def report(run: RunFiles) -> str:
         "report.html",
         drawn,
         run=run,
+        state=state_words(run),
         summary=_summary(run),
         board=boards.scoreboard(run),
         headlines=boards.headlines(run),
         judged=run.judged_side,
         has_epochs=bool(epochs["epoch"]),
-        tasks=sorted(epochs["train"], key=lambda name: name != "total"),
+        losses=_losses(epochs),
+        models=_models(run),
         shares=[(key, *words) for key, words in SHARES.items() if epochs[key]],
         has_epoch_scores=bool(epochs["scores"]),
         sides=list(sides),
@@ -70,6 +72,23 @@ def _summary(run: RunFiles) -> str:
         return command_of(run)
     parts = [event.recipe, event.device, f"seed {event.seed}" if event.seed is not None else ""]
     return " · ".join(part for part in parts if part)
+
+
+def _losses(epochs: dict[str, Any]) -> list[tuple[str, str]]:
+    """The losses that are drawn, each with a note; a lone task's that is the total is left out."""
+    train, validation = epochs["train"], epochs["validation"]
+    total = [table.get("total") for table in (train, validation)]
+    names = [name for name in train if [train[name], validation.get(name)] != total]
+    words = "Training and validation by the same formula." if validation else "No validation."
+    return [*((("total", words),) if "total" in train else ()), *((name, "") for name in names)]
+
+
+def _models(run: RunFiles) -> str:
+    """How the epochs of an ensemble are to be read."""
+    if run.num_models == 1:
+        return ""
+    each = run.view.num_epochs // run.num_models
+    return f"{run.num_models} models of {each} epochs each, one after the other."
 
 
 def _gallery_words(part: dict[str, Any]) -> str:

@@ -39,7 +39,7 @@ def epochs_of(run: RunFiles) -> dict[str, Any]:
     events = _thinned(list(run.view.epochs.values()))
     tables = {name: _by_name(events, name) for name in EPOCH_TABLES}
     numbers = [event.epoch for event in events]
-    return {"epoch": numbers, "best": run.view.best_epoch, **tables}
+    return {"epoch": numbers, "best": run.best_epoch, **tables}
 
 
 def _thinned(values: Sequence[Any]) -> list[Any]:
@@ -140,7 +140,9 @@ def _origin(run: RunFiles) -> float | None:
 
 
 def _samples(events: Sequence[TelemetryEvent], began: float) -> dict[str, Any]:
-    """Means over at most `MAX_POINTS` stretches of time; per cent and GiB."""
+    """Means over at most `MAX_POINTS` stretches, per cent and GiB; one sample makes no curve."""
+    if len(events) < 2:
+        return {}
     size = -(-len(events) // MAX_POINTS) or 1
     stretches = [events[i : i + size] for i in range(0, len(events), size)]
     found: dict[str, list[float]] = {"t": []}

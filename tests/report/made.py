@@ -53,6 +53,14 @@ def write(path: Path, table: dict[str, Any]) -> None:
     path.write_text(json.dumps({**BASE, **table}))
 
 
+def keep_epochs(run: Path, number: int) -> None:
+    """Leave the first epochs, as of a run that was short."""
+    lines = (run / "events.jsonl").read_text().splitlines()
+    told = [json.loads(line) for line in lines]
+    kept = [{**event, "epochs": number} for event in told if event.get("epoch", 0) <= number]
+    (run / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in kept))
+
+
 def make_rows(num_windows: int, seed: int, skill: float, side: str) -> list[dict[str, Any]]:
     """Rows of predictions.parquet."""
     market, answers = random.Random(seed), random.Random(f"{seed} {skill}")

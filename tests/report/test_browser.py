@@ -20,7 +20,7 @@ from moola_remote.report.files import read_run
 from moola_remote.report.index_page import write_index
 from moola_remote.report.run_page import write_report
 from tests.remote.pods import wait_until
-from tests.report.made import make_run, write
+from tests.report.made import keep_epochs, make_run, write
 
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"}
 PHONE: dict[str, Any] = {
@@ -41,6 +41,34 @@ canvas => {
   }));
 }
 """
+
+# What each canvas is drawn with: colours of words and of marks, and how opaque a mark is. Lines of
+# the grid and areas under a line are decoration, as the line and its axis tell the same.
+COLOURS = """
+() => [...document.querySelectorAll(".canvas")].flatMap((canvas) => {
+  const option = echarts.getInstanceByDom(canvas).getOption();
+  const axes = [...option.xAxis, ...option.yAxis].filter((axis) => axis.show !== false);
+  const words = [
+    ...axes.flatMap((axis) => [axis.axisLabel.color, axis.name && axis.nameTextStyle.color]),
+    ...(option.legend || []).filter((one) => one.show).map((one) => one.textStyle.color),
+    ...option.tooltip.map((one) => one.textStyle.color),
+    ...option.series.flatMap((one) => [one.markLine, one.markPoint])
+      .filter((mark) => mark && mark.data.length).map((mark) => mark.label.color),
+  ];
+  const marks = option.series.filter((one) => one.type !== "custom").map((one, i) => [
+    one.itemStyle?.borderColor || one.color || option.color[i % option.color.length],
+    one.lineStyle?.opacity ?? one.itemStyle?.opacity ?? 1,
+  ]);
+  return [
+    ...words.filter(Boolean).map((color) => ["word", color, 1]),
+    ...marks.map(([color, opacity]) => ["mark", color, opacity]),
+  ];
+})
+"""
+EDGES = (
+    "() => { const t = theme(); return [t.truth, ...t.runs].map((color) => ['mark', color, 1]); }"
+)
+LEAST = {"word": 4.5, "mark": 3.0}  # WCAG 2.1, 1.4.3 and 1.4.11
 
 
 @dataclass
@@ -124,6 +152,17 @@ def test_every_plot_is_drawn_and_nothing_is_asked_for(
     there.assert_quiet(path.as_uri())
 
 
+def test_a_run_of_one_epoch_has_its_points_in_the_middle(tmp_path: Path, visit: Visiting) -> None:
+    run = make_run(tmp_path / "run", num_windows=1)
+    keep_epochs(run, 1)
+    there = visit(write_report(run), DESKTOP)
+    axis = "echarts.getInstanceByDom(document.querySelector('[data-plot=%s]')).getOption().xAxis[0]"
+    for plot in ("loss", "tasks", "scores"):
+        shown = there.page.evaluate(axis % plot)
+        assert (shown["min"], shown["max"]) == (0, 2)
+    there.assert_quiet((run / "report.html").as_uri())
+
+
 def ious(page: Page) -> list[float]:
     names = page.locator(".card .name span:last-child").all_inner_texts()
     return [float(name.removeprefix("IoU ")) for name in names]
@@ -201,6 +240,38 @@ def test_it_is_accessible_and_its_contrast_is_enough(
     found = Axe().run(there.page, options=rules)
     assert "color-contrast" in {rule["id"] for rule in found.response["passes"]}
     assert found.violations_count == 0, found.generate_report()
+
+
+def luminance(rgb: tuple[float, ...]) -> float:
+    """Relative, of sRGB in 0..1; WCAG 2.1."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(color: str, paper: str, opacity: float = 1.0) -> float:
+    top, below = ([int(one[i : i + 2], 16) / 255 for i in (1, 3, 5)] for one in (color, paper))
+    seen = tuple(opacity * a + (1 - opacity) * b for a, b in zip(top, below, strict=True))
+    light, dark = sorted((luminance(seen), luminance(tuple(below))), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_contrast_is_that_of_wcag() -> None:
+    assert contrast("#000000", "#ffffff") == pytest.approx(21.0)
+    assert contrast("#767676", "#ffffff") == pytest.approx(4.54, abs=0.01)
+    assert contrast("#000000", "#ffffff", 0.0) == 1.0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("file", ["report_file", "compare_file"])
+def test_what_a_canvas_draws_stands_out_from_the_paper(
+    file: str, scheme: str, visit: Visiting, request: pytest.FixtureRequest
+) -> None:
+    page = visit(request.getfixturevalue(file), {**DESKTOP, "color_scheme": scheme}).page
+    paper = page.evaluate("theme().paper")
+    drawn = {tuple(one) for one in page.evaluate(COLOURS) + page.evaluate(EDGES)}
+    assert {kind for kind, _, _ in drawn} == set(LEAST)
+    faint = [one for one in drawn if contrast(one[1], paper, one[2]) < LEAST[one[0]]]
+    assert faint == []
 
 
 def test_the_plots_follow_the_colour_scheme(report_file: Path, visit: Visiting) -> None:
@@ -283,6 +354,8 @@ def test_the_list_of_runs_is_sorted_by_mouse_and_by_keyboard(
     assert shown() == ["03", "02", "01"]
     width = page.evaluate("document.documentElement.scrollWidth")
     assert width <= VIEWS[view]["viewport"]["width"]
+    if view.startswith("desktop"):  # a desk sees every column
+        assert page.locator(".scroll").evaluate("one => one.scrollWidth <= one.clientWidth")
     found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "best-practice"]})
     assert found.violations_count == 0, found.generate_report()
     there.assert_quiet(index_file.as_uri())

@@ -106,6 +106,22 @@ def test_any_page_can_be_opened(project: Project, words: str, name: str) -> None
     assert (project.folder / "opened").read_text() == (project.folder / name).as_uri()
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["report"], f"writing the page of {NAMES[0]}"),
+        (["compare"], "comparing 1 runs"),
+        (["compare", "--html", "b.html"], "writing b.html"),
+    ],
+)
+def test_a_page_that_takes_long_is_told_of_on_a_terminal_alone(
+    project: Project, words: list[str], told: str
+) -> None:
+    assert told not in project.run(*words).stderr
+    project.env["FORCE_COLOR"] = "1"  # rich's word for a terminal
+    assert told in project.run(*words).stderr
+
+
 def test_open_needs_a_page(project: Project) -> None:
     assert "expected --html FILE" in project.refused(2, "compare", "--open")
 

@@ -145,6 +145,65 @@ def test_a_run_that_failed_early_has_a_page(tmp_path: Path) -> None:
     assert "This run has no scores: it wrote no result.json." in text
 
 
+def test_a_failed_run_says_why_before_anything_else(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", num_windows=2)
+    (run / "result.json").unlink()
+    failed = {"state": "FAILED", "reason": "exit code 1", "last_lines": ["error: no such file"]}
+    write(run / "state.json", {**json.loads((run / "state.json").read_text()), **failed})
+    text = " ".join(Reader(report(read_run(run))).text.split())
+    assert "run failed, exit code 1" in text
+    assert text.index("wrote no result.json") < text.index("error: no such file")
+    assert text.index("error: no such file") < text.index("Loss, total")
+    assert text.count("error: no such file") == 1
+
+
+def test_a_pre_training_run_is_better_the_lower_its_error(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    (run / "artifacts" / "predictions.parquet").unlink()
+    error, mean = ({"reconstruction": {"value": value}} for value in (0.31, 0.34))
+    table = json.loads((run / "result.json").read_text())
+    del table["decoder"]
+    scores = {"validation": error, "test": None}
+    write(run / "result.json", {**table, "scores": scores, "baselines": {"column_mean": mean}})
+    events = re.sub(
+        r'"choice": [^,}]*, "context_type": [^}]*', "", (run / "events.jsonl").read_text()
+    )
+    (run / "events.jsonl").write_text(events.replace(", }", "}"))
+    page = report(read_run(run))
+    assert re.search(r'<td class="best">0\.310', page)
+    assert "best rule 0.340 (column mean)" in page
+    assert "decoder" not in Reader(page).text
+    assert re.findall(r"<h3>(Loss[^<]*)</h3>", page) == ["Loss, total"]
+
+
+def test_the_epochs_of_an_ensemble_are_those_of_several_models(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", training={"epochs": 2})
+    text = Reader(report(read_run(run))).text
+    assert "4 models of 2 epochs each, one after the other." in text
+    assert "best epoch" not in text
+    assert plots(read_run(run))["epochs"]["best"] is None
+
+
+def test_a_run_of_all_windows_says_why_it_has_no_scores(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    (run / "artifacts" / "predictions.parquet").unlink()
+    table = json.loads((run / "result.json").read_text())
+    write(
+        run / "result.json", {**table, "scores": {"validation": {}, "test": None}, "baselines": {}}
+    )
+    text = " ".join(Reader(report(read_run(run))).text.split())
+    assert "This run has no scores: every window was trained on; jobs.evaluate judges it." in text
+
+
+def test_a_command_without_events_has_a_queue_and_a_run(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", num_windows=2)
+    (run / "events.jsonl").write_text("")
+    drawn = plots(read_run(run))
+    assert [phase["name"] for phase in drawn["time"]["phases"]] == ["queue", "run"]
+    assert drawn["time"]["samples"] == {}
+    assert "Use, per cent" not in report(read_run(run))
+
+
 def test_a_page_is_written_again_but_nothing_else_is_replaced(run: Path, tmp_path: Path) -> None:
     path = write_report(run)
     assert path == run / "report.html"

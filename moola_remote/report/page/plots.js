@@ -63,6 +63,14 @@ function mark(t, data, more = {}) {
   return { silent: true, symbol: "none", lineStyle: { color: t.quiet, type: "dashed", width: 1 }, label: { color: t.quiet, formatter: "{b}", position: "insideEndTop" }, data, ...more };
 }
 
+function epochAxis(epochs) {
+  const [first, second] = new Set(epochs);
+  const ends = second === undefined ? { min: first - 1, max: first + 1 } : { min: "dataMin", max: "dataMax" };
+  return { name: "epoch", minInterval: 1, ...ends };
+}
+
+const SCORES = { f1: "bar F1", iou: "mean IoU", in_span: "inside", out_span: "outside" };
+
 const PLOTS = {
   loss(data, key, side, t) {
     const { epoch, train, validation, best } = data.epochs;
@@ -71,17 +79,17 @@ const PLOTS = {
       const at = best === null ? [] : [{ name: `best ${best}`, xAxis: best }];
       series.push(line("validation", epoch, validation[key], { color: t.accent, markLine: key === "total" ? mark(t, at, { label: { color: t.quiet, formatter: "{b}", rotate: 0, align: best > epoch.at(-1) / 2 ? "right" : "left", distance: 4 } }) : undefined }));
     }
-    return base(t, { name: "epoch", min: "dataMin", max: "dataMax", minInterval: 1 }, {}, series);
+    return base(t, epochAxis(data.epochs.epoch), {}, series);
   },
   tasks(data, key, side, t) {
     const table = data.epochs[key];
     const series = Object.keys(table).map((name) => line(name, data.epochs.epoch, table[name]));
-    return base(t, { name: "epoch", min: "dataMin", max: "dataMax", minInterval: 1 }, key === "sigma" ? {} : SHARE, series);
+    return base(t, epochAxis(data.epochs.epoch), key === "sigma" ? {} : SHARE, series);
   },
   scores(data, key, side, t) {
-    const names = ["f1", "iou", "in_span", "out_span"].filter((name) => data.epochs.scores[name]);
-    const series = names.map((name) => line(name, data.epochs.epoch, data.epochs.scores[name]));
-    return base(t, { name: "epoch", min: "dataMin", max: "dataMax", minInterval: 1 }, SHARE, series);
+    const names = Object.keys(SCORES).filter((name) => data.epochs.scores[name]);
+    const series = names.map((name) => line(SCORES[name], data.epochs.epoch, data.epochs.scores[name]));
+    return base(t, epochAxis(data.epochs.epoch), SHARE, series);
   },
   histogram(data, key, side, t) {
     const { inside, outside } = data.sides[side].histogram;
@@ -108,7 +116,7 @@ const PLOTS = {
     if (chosen.f1 !== undefined) marks.push({ name: `chosen, F1 ${number(chosen.f1)}`, yAxis: chosen.f1 });
     if (threshold !== null) marks.push({ name: `threshold ${threshold}`, xAxis: threshold });
     const series = [
-      line("F1", at, sweep.map((row) => row[1]), { color: t.accent, markLine: mark(t, marks), markPoint: { symbol: "circle", symbolSize: 8, label: { show: true, position: "top", color: t.ink, formatter: `best ${best[0].toFixed(2)}` }, itemStyle: { color: t.accent }, data: [{ coord: [best[0], best[1]] }] } }),
+      line("F1", at, sweep.map((row) => row[1]), { color: t.accent, markLine: mark(t, marks), markPoint: { symbol: "circle", symbolSize: 8, label: { show: true, position: best[0] < 0.2 ? "right" : "top", color: t.ink, formatter: `best ${best[0].toFixed(2)}` }, itemStyle: { color: t.accent }, data: [{ coord: [best[0], best[1]] }] } }),
       line("precision", at, sweep.map((row) => row[2]), { color: t.truth }),
       line("recall", at, sweep.map((row) => row[3]), { color: t.quiet }),
     ];
@@ -132,7 +140,7 @@ const PLOTS = {
     return option;
   },
   timeline(data, key, side, t) {
-    const colors = { queue: t.quiet, "start-up": t.runs[2], training: t.accent, judging: t.truth };
+    const colors = { queue: t.quiet, "start-up": t.runs[2], training: t.accent, judging: t.truth, run: t.accent };
     const series = data.time.phases.map((phase) => ({
       type: "bar", stack: "time", name: phase.name, color: colors[phase.name], barWidth: 18,
       data: [[phase.to - phase.from, "run"]],
@@ -151,19 +159,19 @@ const PLOTS = {
   telemetry(data, key, side, t) {
     const names = Object.keys(data.time.samples).filter((name) => name.endsWith(key));
     const series = names.map((name) => line(name, data.time.samples.t, data.time.samples[name], { lineStyle: { width: 1.25 } }));
-    const spans = data.time.phases.filter((phase) => phase.name === "training").map((phase) => [{ name: "training", xAxis: phase.from }, { xAxis: phase.to }]);
-    if (series.length) series[0].markArea = { silent: true, itemStyle: { color: t.accent, opacity: 0.07 }, label: { color: t.quiet, position: "insideTopLeft" }, data: spans };
-    return base(t, { name: "seconds", min: 0, max: "dataMax" }, key === "%" ? { min: 0, max: 100, interval: 25 } : { min: 0 }, series);
+    const spans = data.time.phases.filter((phase) => phase.name === "training").map((phase) => [{ xAxis: phase.from }, { xAxis: phase.to }]);
+    if (series.length) series[0].markArea = { silent: true, itemStyle: { color: t.accent, opacity: 0.07 }, label: { show: false }, data: spans };
+    return base(t, { name: "seconds", min: "dataMin", max: "dataMax" }, key === "%" ? { min: 0, max: 100, interval: 25 } : { min: 0 }, series);
   },
   over(data, key, side, t) {
     const [table, name] = key.split(".");
     const series = data.runs.filter((run) => run.epochs[table][name]).map((run, i) => line(run.label, run.epochs.epoch, run.epochs[table][name], { color: t.runs[i % 4] }));
-    return base(t, { name: "epoch", min: "dataMin", max: "dataMax", minInterval: 1 }, table === "scores" ? SHARE : {}, series);
+    return base(t, epochAxis(data.runs.flatMap((run) => run.epochs.epoch)), table === "scores" ? SHARE : {}, series);
   },
   against(data, key, side, t) {
     const points = data.sides[side].against[key];
     const series = [
-      { type: "scatter", name: "windows", symbolSize: 7, color: t.accent, itemStyle: { opacity: 0.6 }, data: points.map((point) => [point[0], point[1]]) },
+      { type: "scatter", name: "windows", symbolSize: 7, color: t.accent, itemStyle: { opacity: 0.8 }, data: points.map((point) => [point[0], point[1]]) },
       line("equal", [0, 1], [0, 1], { color: t.quiet, lineStyle: { type: "dashed", width: 1 }, showSymbol: false }),
     ];
     const option = base(t, { name: `IoU of ${data.runs[0].label}`, ...SHARE }, { name: `IoU of ${key}`, nameLocation: "middle", nameGap: 34, ...SHARE }, series);
@@ -199,7 +207,7 @@ function candles(card, t) {
   const margin = 0.05 * (high - low) || 1;
   const grids = hasBars ? [0, 1] : [1];
   for (const grid of grids) {
-    const spans = [[card.true, t.truth, 0.28, 0], ...card.runs.map((run, i) => [run.span, t.runs[i % 4], 0.05, 1.75])];
+    const spans = [[card.true, t.truth, 0.28, 1], ...card.runs.map((run, i) => [run.span, t.runs[i % 4], 0.05, 1.75])];
     for (const [range, ...look] of spans) {
       if (range[1] > range[0]) series.push({ type: "custom", silent: true, xAxisIndex: grid, yAxisIndex: grid, z: 1, data: [[0, 0]], renderItem: across(range, ...look) });
     }
