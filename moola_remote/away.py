@@ -103,6 +103,7 @@ class Away:
         self._state = state
         if is_other:
             self._noted_at = -math.inf
+            self._notes.keep_state(state)
         self._note()
 
     def on_notice(self, notice: Notice) -> None:

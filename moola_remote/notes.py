@@ -2,6 +2,7 @@
 
 spec.json       what was asked for
 seen.json       when it was looked at last, and how it stood
+state.json      how it stood then, as the pod told it; of a run that has a price
 on_finish.json  a command to run here once it has ended; renamed before it is run
 """
 
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from moola_remote.errors import LimitError
-from moola_remote.runs import ENDED
+from moola_remote.runs import ENDED, RunState
 
 BULK = ("log", "events.jsonl", "offsets")
 
@@ -63,6 +64,11 @@ class Notes:
     def see(self, seen: Seen) -> None:
         """Note that it was looked at."""
         self._write("seen.json", asdict(seen))
+
+    def keep_state(self, state: RunState) -> None:
+        """Note what a run that is paid for has done so far."""
+        if state.price_per_hour:
+            self._write("state.json", state.model_dump(mode="json", exclude={"last_lines"}))
 
     def keep_hook(self, hook: Hook) -> None:
         """Note a command for its end."""

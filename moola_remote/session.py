@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 from collections.abc import Callable, Iterable
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from moola_remote.errors import UnreachableError
+from moola_remote.errors import LimitError, UnreachableError
 
 if TYPE_CHECKING:
     from moola_remote.archive import Archive
@@ -163,11 +164,14 @@ class Session:
         return run
 
     def finish(self, runs: Iterable[RunState]) -> None:
-        """Run the commands that wait on this laptop for the end of `runs`."""
+        """Note how `runs` stand, and run the commands that wait on this laptop for their end."""
         from moola_remote.hooks import run_hook
 
         for run in runs:
-            run_hook(self.notes(run.run_id), run)
+            notes = self.notes(run.run_id)
+            with contextlib.suppress(LimitError):  # a full disk here hides no run
+                notes.keep_state(run)
+            run_hook(notes, run)
 
     def journal(self, run_id: str) -> Journal:
         """What has arrived of a run's log and events; makes room for it where there is none."""

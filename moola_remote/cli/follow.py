@@ -163,6 +163,7 @@ def _submit(session: Session, spec: Mapping[str, Any], asked: Asked) -> RunState
     except UnreachableError as err:
         raise UnreachableError(f"{perhaps}, {err.message}", f"{session.command} runs") from err
     notes.see(Seen(time.time(), state.state))
+    notes.keep_state(state)
     return state
 
 

@@ -40,6 +40,9 @@ def _rented(session: Session) -> RunpodProvider:
 def cost(session: Session, days: int) -> None:
     """Print what the rented pods cost: by our meter, by RunPod's bill, and by run.
 
+    The runs are those that this laptop has started, followed, listed or fetched; a pod's price
+    also goes on between them.
+
     \b
     Example:
       moola-remote cost --days 7
@@ -50,7 +53,7 @@ def cost(session: Session, days: int) -> None:
 
     provider = _rented(session)
     pods = costs(provider.client, provider.owner, days=days)
-    runs = run_costs(session.project.results_folder)
+    runs = run_costs(session.project.results_folder, session.laptop.journals)
     if session.as_json:
         for pod in pods:
             session.answer(asdict(pod))

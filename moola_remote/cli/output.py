@@ -321,12 +321,20 @@ def print_costs(pods: Sequence[PodCost], runs: Sequence[RunCost], days: int) -> 
     billed = sum(pod.billed or 0.0 for pod in pods)
     cells.append(["all", "", f"{now:.3f}", "", f"{metered:.2f}", f"{billed:.2f}"])
     show(Columns(heads, _texts(cells), right=frozenset({2, 3, 4, 5}), flexible=0))
-    priced = [(run, run.usd) for run in runs if run.usd is not None]
-    if priced:
-        lines = [[run.run_id, duration(run.seconds), f"{usd:.3f}"] for run, usd in priced]
-        lines.append(["all", "", f"{sum(usd for _, usd in priced):.3f}"])
-        heads = ["fetched run", "time", "$"]
+    if runs:
+        lines = [_run_cost(run) for run in runs]
+        known = sum(run.usd or 0.0 for run in runs)
+        is_all = all(run.is_over for run in runs)
+        lines.append(["all", "", f"{known:.3f}", "" if is_all else "at least"])
+        heads = ["run", "time", "$", "what is not known"]
         show(Columns(heads, _texts(lines), right=frozenset({1, 2}), flexible=0))
+
+
+def _run_cost(run: RunCost) -> list[str]:
+    if run.seconds is None or run.usd is None:
+        return [run.run_id, "-", "-", "not seen at work from here"]
+    rest = "" if run.is_over else "so far: its end was not seen from here"
+    return [run.run_id, duration(run.seconds), f"{run.usd:.3f}", rest]
 
 
 def _texts(rows: Sequence[Sequence[str]]) -> list[list[Text]]:

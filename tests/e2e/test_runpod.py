@@ -123,6 +123,10 @@ def test_each_command_of_a_rented_pod(rented: Project, double: Double) -> None:
     assert re.search(r"GPU 0%, (at work|idle \ds), stops itself in \d+h \d\dm$", shown["detail"])
     assert rented.ok("ssh", "--", "echo $RUNPOD_POD_ID").strip() in double.pods
     rented.ok("run", "--", "echo", "hello")
+    costs = {row["run_id"]: row for row in rented.json("cost") if "run_id" in row}
+    (known,) = costs.values()  # not fetched
+    assert known["is_over"]
+    assert known["usd"] == pytest.approx(known["seconds"] * 0.75 / 3600)
     assert "without a verified copy here" in rented.refused(14, "down", "--yes")
     rented.ok("fetch", "all")
     assert "rented: stopped" in rented.ok("stop")

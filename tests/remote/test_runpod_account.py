@@ -77,6 +77,7 @@ def project(double: Double, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     project.write("configs/pods/rented.yaml", f"provider: runpod\nrunpod: {section}\n")
     monkeypatch.chdir(project.folder)
     monkeypatch.setenv("RUNPOD_API_KEY", KEY)
+    monkeypatch.setenv("MOOLA_STATE_DIR", str(project.state))
     monkeypatch.setenv("MOOLA_RUNPOD_API", double.url)
     return project
 
@@ -99,13 +100,16 @@ def test_cost_shows_meter_bill_and_runs(
 ) -> None:
     pod = add(double, age_h=2)
     made_run(project.folder / "results" / "run-a", seconds=1800, price=0.75)
+    noted(project.state / "journals" / "rented" / "run-b", state="QUEUED")
     assert run(["cost"]) == 0
     shown = capsys.readouterr().out.splitlines()
     assert [line.split() for line in shown[1:3]] == [
         [pod.body["name"], "running", "0.750", "2h", "00m", "1.50", "1.50"],
         ["all", "0.750", "1.50", "1.50"],
     ]
-    assert shown[4].split() == ["run-a", "30m", "00s", "0.375"]
+    assert shown[4].split()[:5] == ["run-a", "30m", "00s", "0.375", "so"]
+    assert shown[5].split() == ["run-b", "-", "-", "not", "seen", "at", "work", "from", "here"]
+    assert shown[6].split() == ["all", "0.375", "at", "least"]
     assert run(["--json", "cost"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[0])["billed"] == 1.5
 
@@ -119,21 +123,41 @@ def test_without_a_rented_pod_there_is_no_cost(
 
 
 def made_run(folder: Path, *, seconds: float, price: float | None) -> None:
+    """A run whose events are here."""
     folder.mkdir(parents=True)
     (folder / "spec.json").write_text(json.dumps({"price_per_hour": price}))
     lines = [json.dumps({"t": t, "kind": "note"}) for t in (100.0, 101.0, 100.0 + seconds)]
     (folder / "events.jsonl").write_text("\n".join(lines) + "\n")
 
 
-def test_a_run_costs_its_time_at_its_pods_price(tmp_path: Path) -> None:
-    made_run(tmp_path / "a", seconds=3600, price=0.5)
-    made_run(tmp_path / "b", seconds=60, price=None)
-    (tmp_path / "c").mkdir()
-    (tmp_path / "c" / "spec.json").write_text("[]")
-    assert run_costs(tmp_path) == [
-        RunCost("a", 3600.0, 0.5),
-        RunCost("b", 60.0, None),
-        RunCost("c", 0.0, None),
+def noted(folder: Path, **keys: object) -> None:
+    """A run that was looked at once."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {"run_id": folder.name, "state": "RUNNING", "price_per_hour": 0.5, **keys}
+    (folder / "state.json").write_text(json.dumps(state))
+
+
+def test_a_run_costs_its_time_at_its_pods_price_and_what_is_not_known_is_said(
+    tmp_path: Path,
+) -> None:
+    results, journals = tmp_path / "results", tmp_path / "journals"
+    made_run(results / "a", seconds=1000, price=0.5)
+    noted(results / "a", state="FAILED", started_at=100.0, ended_at=3700.0)
+    noted(journals / "x" / "a", started_at=100.0, now=200.0)
+    made_run(results / "b", seconds=60, price=None)  # no price: no cost
+    made_run(journals / "x" / "c", seconds=7200, price=0.5)
+    noted(journals / "y" / "d", started_at=100.0, now=1900.0)  # another laptop's
+    noted(journals / "y" / "e", state="QUEUED", now=1900.0)
+    noted(journals / "y" / "f", state="CANCELLED", ended_at=1900.0)
+    noted(journals / "y" / "g", price_per_hour="much")
+    (journals / "y" / "h").mkdir()
+    (journals / "y" / "h" / "spec.json").write_text("[]")
+    assert run_costs(results, journals) == [
+        RunCost("a", 3600.0, 0.5, is_over=True),
+        RunCost("c", 7200.0, 1.0, is_over=False),
+        RunCost("d", 1800.0, 0.25, is_over=False),
+        RunCost("e", None, None, is_over=False),
+        RunCost("f", 0.0, 0.0, is_over=True),
     ]
 
 
