@@ -1877,7 +1877,7 @@ def probe(pod: Pod) -> Json:
         "rsync": rsync_version(),
         "cuda_driver": cuda_of_driver(),
         "has_venv": has_module("venv"),
-        "write_error": write_error(pod.root),
+        "write_error": write_error(pod.root, ROOM_BYTES),
         "platform": platform.platform(),
         "hostname": platform.node(),
         "now": time.time(),
@@ -1903,12 +1903,12 @@ def has_module(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
 
 
-def write_error(folder: Path) -> Optional[str]:
-    """Why not even a little can be written: a quota shows in no number of the file system."""
+def write_error(folder: Path, size: int) -> Optional[str]:
+    """Why so much can't be written: a quota shows in no number of the file system."""
     path = folder / f".room-{os.getpid()}"
     try:
         with path.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, ROOM_BYTES)
+            os.posix_fallocate(file.fileno(), 0, size)
     except OSError as err:
         return os.strerror(err.errno or errno.EIO)
     finally:
@@ -2479,6 +2479,7 @@ def parse(argv: List[str]) -> argparse.Namespace:
             for file in ("log", "event"):
                 verb.add_argument(f"--{file}-offset", type=int, default=0)
                 verb.add_argument(f"--{file}-generation")
+    verbs.add_parser("room").add_argument("size", type=int)
     verb = verbs.add_parser("seal")
     verb.add_argument("kind", choices=["code", "data", "checkpoints"])
     verb.add_argument("digest")
@@ -2548,6 +2549,8 @@ def answer(args: argparse.Namespace) -> Optional[Json]:
         return list_runs(pod, args.facts)
     if args.verb == "guard":
         return guard(pod, read_object())
+    if args.verb == "room":
+        return {"write_error": write_error(pod.root, args.size)}
     if args.verb == "idle":
         return idleness_of_pod(pod)
     if args.verb == "clean":

@@ -15,7 +15,7 @@ from moola_remote.errors import ConfigError
 from moola_remote.facts import Environment, Facts, probe, read_answer_as
 from moola_remote.fetch import read_file
 from moola_remote.layout import PodFolder
-from moola_remote.preflight import check_gpu, check_pod
+from moola_remote.preflight import check_gpu, check_pod, check_room
 from moola_remote.session import Session
 
 MAX_REQUIREMENTS_BYTES = 1 << 20
@@ -204,6 +204,7 @@ def deploy(session: Session, plan: Plan, watcher: Watcher) -> Deployed:
     there = {*facts.trees.code, *facts.trees.data}
     to_send = sum(tree.size for tree in trees.values() if tree and tree.digest not in there)
     check_pod(session.pod.name, facts, to_send)
+    check_room(session.pod.name, session.agent, to_send)
     sent = {}
     for kind, tree in trees.items():
         if tree is not None:

@@ -5,12 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moola_remote.errors import ConfigError, LimitError, UnreachableError
+from moola_remote.runs import word_of
+from moola_remote.screen import safe
 
 if TYPE_CHECKING:
     from moola_remote.facts import Facts, Torch
+    from moola_remote.runs import Agent
 
 # For logs, checkpoints and the environment beside what is sent.
 SPARE_BYTES = 500_000_000
+# So much is tried by every probe.
+TRIED_BYTES = 16 * 2**20
+# To try more could take minutes on a volume over the network, which writes what others reserve.
+MAX_TRIED_BYTES = 2 * 10**9
+ROOM_TIMEOUT_S = 300.0
 
 
 def check_pod(name: str, facts: Facts, to_send: int = 0) -> None:
@@ -44,6 +52,29 @@ def check_pod(name: str, facts: Facts, to_send: int = 0) -> None:
             f"pod {name}: {facts.disk_free / 1e9:.1f} GB free, "
             f"expected {needed / 1e9:.1f} GB for what is sent and what a run writes",
             "remove runs and old code there, or make the volume larger",
+        )
+
+
+def check_room(name: str, agent: Agent, to_send: int) -> None:
+    """Whether the pod takes what is sent, by trying: a network volume tells the disk of all.
+
+    Args:
+        name: the pod's.
+        agent: on it.
+        to_send: bytes that are not there yet; where they are few, the probe has tried already.
+
+    Raises:
+        LimitError: it doesn't.
+    """
+    if to_send <= TRIED_BYTES:
+        return
+    size = min(to_send + SPARE_BYTES, MAX_TRIED_BYTES)
+    why = agent.call("room", str(size), timeout_s=ROOM_TIMEOUT_S).get("write_error")
+    if why is not None:
+        raise LimitError(
+            f"pod {name}: {size / 1e9:.1f} GB can't be written below its root, "
+            f"{safe(word_of(why), 200)}; expected room for what is sent and what a run writes",
+            "remove runs with moola-remote clean, or make the volume or its quota larger",
         )
 
 

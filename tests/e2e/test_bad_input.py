@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,6 +108,24 @@ def test_a_full_disk_on_the_pod_leaves_nothing_that_counts(
         assert list((small_disk / "root" / "runs").iterdir()) == []
     subprocess.run(["mount", "-o", "remount,size=1g", str(small_disk)], check=True)
     assert "✓  data" in offline.ok("--pod", "host", "deploy")
+
+
+def test_a_quota_that_no_free_space_tells_is_found_before_anything_is_sent(
+    openssh_server: Endpoint, offline: Project, tmp_path: Path
+) -> None:
+    """A limit of the process stands for the quota: neither shows in what the file system says."""
+    python = tmp_path / "limited"
+    python.write_text(f'#!/bin/sh\nulimit -f 65536\nexec {sys.executable} "$@"\n')  # 32 MiB
+    python.chmod(0o755)
+    offline.write("configs/pods/host.yaml", pod_file(openssh_server, python=python))
+    with (offline.folder / "data" / "numbers" / "big.bin").open("wb") as file:
+        file.truncate(20_000_000)
+    line = offline.refused(14, "--pod", "host", "deploy")
+    assert "pod host: 0.5 GB can't be written below its root, File too large; expected" in line
+    assert line.endswith(
+        "remove runs with moola-remote clean, or make the volume or its quota larger"
+    )
+    assert list((Path(openssh_server.root) / "data").glob("*")) == []
 
 
 def test_what_lies_where_results_should_go_is_left_alone(local_project: Project) -> None:

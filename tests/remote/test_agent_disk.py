@@ -63,6 +63,14 @@ def test_a_start_on_a_full_disk_is_refused_and_can_be_tried_again(small_pod: Age
     assert small_pod.wait("test-full")["state"] == "SUCCEEDED"
 
 
+def test_what_can_not_be_written_is_found_by_trying(small_pod: AgentPod) -> None:
+    full = "No space left on device"
+    assert small_pod.ask("probe")["write_error"] == full
+    assert small_pod.ask("room", str(2**21))["write_error"] == full
+    assert small_pod.ask("room", str(2**18))["write_error"] is None
+    assert list(small_pod.root.glob(".room*")) == []
+
+
 def test_a_heartbeat_does_not_cost_what_is_reserved_for_the_end(small_pod: AgentPod) -> None:
     run = agent.Run(small_pod.root / "runs" / "test")
     run.path.mkdir(parents=True)
