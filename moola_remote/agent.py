@@ -1648,10 +1648,6 @@ def fill_environment(pod: Pod, folder: Path, requirements: str) -> None:
     os.environ.setdefault("UV_CACHE_DIR", str(pod.root / "cache" / "uv"))
     has_pip = subprocess.run([python, "-m", "pip", "--version"], capture_output=True, check=False)
     if has_pip.returncode != 0:
-        uv = shutil.which("uv")
-        if uv is not None:
-            run_loudly([uv, "pip", "install", "--python", python, "-r", str(listed)])
-            return
         run_quietly([python, "-m", "ensurepip"])
     pip = [python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
     satisfied = [*pip, "--quiet", "--no-index", "-r", str(listed)]
@@ -1659,7 +1655,33 @@ def fill_environment(pod: Pod, folder: Path, requirements: str) -> None:
         say("the pod's own packages satisfy the requirements")
         return
     say("installing what the pod lacks")
+    if fill_by_uv(folder, python, listed):
+        # It took what the base has as good: pip says whether it is.
+        if subprocess.run(satisfied, capture_output=True, check=False).returncode == 0:
+            return
+        say("uv has left something out; pip goes on")
     run_loudly([*pip, "--progress-bar", "off", "-r", str(listed)])
+
+
+def fill_by_uv(folder: Path, python: str, listed: Path) -> bool:
+    """Install by uv what the base lacks; False where there is none, or it fails.
+
+    It sees no package outside its environment, so it is told never to need those of the base.
+    """
+    uv, pip = shutil.which("uv"), [python, "-m", "pip", "--disable-pip-version-check"]
+    # It would not look where pip has been told to look.
+    if uv is None or re.search(r"index|find-links", run_quietly([*pip, "config", "list"])):
+        return False
+    base = json.loads(run_quietly([*pip, "list", "--format=json"]))
+    never = folder / "never.txt"
+    never.write_text("".join(f"{one['name']} ; python_version < '0'\n" for one in base))
+    argv = [uv, "pip", "install", "--python", python, "-r", str(listed), "--override", str(never)]
+    try:
+        run_loudly(argv)
+    except AgentError as err:
+        say(str(err))
+        return False
+    return True
 
 
 def say(line: str) -> None:
