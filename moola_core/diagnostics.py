@@ -71,7 +71,8 @@ def draw_reliability(path: Path, table: Mapping[str, list[dict[str, float]]]) ->
             for row in rows:
                 number = f"{row['said']:,.0f}"
                 at = (row["mean"], row["true"])
-                one.annotate(number, at, (2, 4), textcoords="offset points", fontsize=6)
+                offset = (4, -7) if row["true"] > 0.9 else (2, 4)  # the title is above
+                one.annotate(number, at, offset, textcoords="offset points", fontsize=6)
             one.set(
                 title=words[what],
                 xlabel="probability said (number: how often)",
@@ -140,6 +141,8 @@ def _draw_models(
         epochs = [entry["epoch"] for entry in history]
         marker = "o" if len(epochs) == 1 else None
         axes.xaxis.get_major_locator().set_params(integer=True)
+        if marker:  # whole numbers on both sides, where the range has but one
+            axes.set_xlim(epochs[0] - 1, epochs[0] + 1)
         more = {"label": label} if number == 0 else {}
         axes.plot(epochs, line, marker=marker, markersize=3, **style, **thin, **more)
 
