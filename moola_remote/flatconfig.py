@@ -13,7 +13,7 @@ MAX_ITEMS = 64
 
 
 def flat_config(content: bytes | str) -> dict[str, str]:
-    """Every leaf of a YAML text, `MAX_KEYS` at most; lists of plain values are leaves.
+    """Every leaf of a YAML text, `MAX_KEYS` at most; lists are leaves, also those of flat tables.
 
     Raises:
         ValueError: it is no YAML.
@@ -44,15 +44,21 @@ def _leaves(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def _words(value: Any) -> str:
-    if isinstance(value, list):
-        items = (item if _is_plain(item) else "…" for item in value[:MAX_ITEMS])
-        return ", ".join(map(_words, items))
+    return ", ".join(map(_item, value[:MAX_ITEMS])) if isinstance(value, list) else _plain(value)
+
+
+def _item(value: Any) -> str:
+    """Of a list: a plain value, or a table of such as ``(kind sma, bars 30)``."""
+    if not isinstance(value, dict):
+        return _plain(value)
+    pairs = list(value.items())[:MAX_ITEMS]
+    return f"({', '.join(f'{safe(str(key), 60)} {_plain(item)}' for key, item in pairs)})"
+
+
+def _plain(value: Any) -> str:
+    """A value in a word; what is deeper is left out."""
     if value is None:
         return "none"
     if isinstance(value, bool):
         return str(value).lower()
-    return safe(str(value), 200) if _is_plain(value) else "…"
-
-
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, str | int | float | bool) or value is None
+    return safe(str(value), 200) if isinstance(value, str | int | float) else "…"

@@ -6,6 +6,7 @@ true span.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
@@ -68,10 +69,13 @@ def _reliability(inside: Sequence[int], outside: Sequence[int]) -> list[list[flo
 
 
 def _at(inside: Sequence[int], outside: Sequence[int], k: int) -> tuple[float, float, float]:
-    """F1, precision and recall of the bars where the probability is k / `GRID` or more."""
+    """F1, precision and recall of the bars where the probability is k / `GRID` or more.
+
+    Precision is NaN where there is none.
+    """
     hits, said, true = sum(inside[k:]), sum(inside[k:]) + sum(outside[k:]), sum(inside)
     f1 = 2 * hits / (said + true) if said + true else 0.0
-    return f1, hits / said if said else 1.0, hits / true if true else 0.0
+    return f1, hits / said if said else math.nan, hits / true if true else 0.0
 
 
 def _precision_recall(inside: Sequence[int], outside: Sequence[int]) -> list[list[float]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from moola_remote.report.curves import curves_of
 from moola_remote.report.windows import Window
 
@@ -30,6 +32,11 @@ def test_the_sweep_counts_the_bars_at_a_threshold_or_above() -> None:
         assert precision == hits / len(said)
         assert recall == hits / 4
         assert f1 == 2 * hits / (len(said) + 4)
+
+
+def test_where_no_bar_is_called_there_is_no_precision() -> None:
+    precisions = [row[2] for row in curves_of([window([0.5] * 8)])["sweep"]]
+    assert [math.isnan(value) for value in precisions] == [False] * 50 + [True] * 49
 
 
 def test_precision_over_recall_has_a_point_a_probability() -> None:

@@ -73,6 +73,13 @@ def test_a_link_leads_nowhere(run: Path, tmp_path: Path) -> None:
     assert read_run(run).spec is None
 
 
+def test_a_list_of_tables_is_told_so_that_two_can_differ(run: Path) -> None:
+    units = "[{kind: sma, bars: 20}, {kind: wilder, bars: [1]}, 3, [4]]"
+    (run / "config.yaml").write_text(f"ensemble: {{units: {units}}}\n")
+    found = read_run(run).config["ensemble.units"]
+    assert found == "(kind sma, bars 20), (kind wilder, bars …), 3, …"
+
+
 def test_a_config_that_grows_when_it_is_read_is_cut(run: Path) -> None:
     bomb = "".join(f"a{i}: &a{i} {{x: *a{i - 1}, y: *a{i - 1}}}\n" for i in range(1, 40))
     (run / "config.yaml").write_text("a0: &a0 {x: 1, y: 2}\n" + bomb)

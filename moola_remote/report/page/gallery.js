@@ -74,7 +74,7 @@ class Gallery {
     this.page = Math.min(Math.max(this.page, 0), pages - 1);
     this.find(".previous").disabled = this.page === 0;
     this.find(".next").disabled = this.page === pages - 1;
-    this.find(".page").textContent = `page ${this.page + 1} of ${pages}, ${cards.length} windows`;
+    this.find(".page").textContent = `page ${this.page + 1} of ${pages}, ${cards.length} window${cards.length === 1 ? "" : "s"}`;
     this.charts.forEach((chart) => chart.dispose());
     const shown = cards.slice(this.page * size, (this.page + 1) * size);
     this.find(".cards").replaceChildren(...shown.map((card) => this.figure(card)));
