@@ -2,9 +2,8 @@
 
     python benchmarks/pages.py
 
-Where plotly is installed (it is no dependency) it draws the windows of the same gallery: candles
-and
-soft mask of each, in one self-contained file. Where Chromium is, the time to open a page is told.
+Where plotly is installed (it is no dependency) it draws the windows of the same gallery, candles
+and soft mask of each, in one self-contained file. Where Chromium is, the time to open it is told.
 """
 
 from __future__ import annotations
