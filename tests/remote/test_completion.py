@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,6 +14,7 @@ from moola_remote.cli.names import Place
 from moola_remote.config import find_project
 from tests.projects import PROGRAM, Project, make_project
 from tests.remote.reference import tree
+from tests.terminal import on_terminal
 
 RUNS = ("20260101-000000-jade-aaaa", "20260102-000000-jade-bbbb")
 
@@ -63,6 +65,38 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 )
 def test_bash_is_offered_what_fits(here: Project, typed: str, expected: list[str]) -> None:
     assert offered(here, typed) == expected
+
+
+@pytest.mark.skipif(not shutil.which("fish"), reason="no fish here: apt install fish")
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("attach 2026", [RUNS[0], RUNS[1]]),
+        ("--pod ", ["host", "local"]),
+        ("train --ep", ["--epochs"]),
+    ],
+)
+def test_fish_is_offered_what_fits(here: Project, typed: str, expected: list[str]) -> None:
+    here.write("moola-remote.fish", here.ok("completion", "fish"))
+    here.env["PATH"] = f"{PROGRAM.parent}:{os.environ['PATH']}"
+    asked = f"source moola-remote.fish; complete -C 'moola-remote {typed}'"
+    with here.running("fish", "--no-config", "-c", asked) as shell:
+        out, err = shell.communicate(timeout=60)
+    assert err == ""
+    assert [line.partition("\t")[0] for line in out.splitlines()] == expected
+
+
+@pytest.mark.skipif(not shutil.which("zsh"), reason="no zsh here: apt install zsh")
+def test_zsh_completes_what_is_typed(here: Project) -> None:
+    here.write("moola-remote.zsh", here.ok("completion", "zsh"))
+    env = {**os.environ, **here.env, "PATH": f"{PROGRAM.parent}:{os.environ['PATH']}"}
+    env |= {"MOOLA_STATE_DIR": str(here.state), "TERM": "xterm"}
+    with on_terminal(["zsh", "-f", "-i"], env, here.folder) as terminal:
+        terminal.type("autoload -Uz compinit; compinit -D -u; source moola-remote.zsh\n")
+        for typed, completed in (("attach 20260101", RUNS[0]), ("--pod h", "host")):
+            terminal.type(f"moola-remote {typed}\t")
+            terminal.wait_for(completed.encode())
+            terminal.type("\x15")  # the line is given up
 
 
 def test_names_that_could_deceive_a_shell_are_not_offered(here: Project) -> None:

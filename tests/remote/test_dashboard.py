@@ -5,16 +5,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import io
 import json
 import os
-import pty
-import struct
-import subprocess
 import sys
-import termios
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +28,7 @@ from moola_remote.runview import RunView
 from moola_remote.screen import safe_lines
 from tests.golden import kept
 from tests.remote.test_screen import LOGS, acts_of
+from tests.terminal import Terminal, on_terminal
 
 GOLDEN = Path(__file__).parent / "golden"
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "dashboard.py"
@@ -266,63 +261,33 @@ def test_a_flood_of_news_is_drawn_ten_times_a_second_at_most() -> None:
 
 
 def test_a_real_terminal_is_given_back_with_the_table_on_it() -> None:
-    with replayed(seconds=1) as (_, written):
+    with replayed(seconds=1) as terminal:
         pass
-    screen, _, after = bytes(written).partition(b"\x1b[?1049l")
+    screen, _, after = bytes(terminal.written).partition(b"\x1b[?1049l")
     assert screen.count(b"\x1b[?1049h") == 1
     assert b"SUCCEEDED" in after
     assert b"countdown" in after
     assert b"of a core" in after
     for forbidden in (b"owned", b"\x1b]", "\u202e".encode(), b"not markup\x1b"):
-        assert forbidden not in written
+        assert forbidden not in terminal.written
 
 
 def test_a_terminal_that_is_resized_is_filled_again() -> None:
-    with replayed(seconds=4) as (terminal, written):
+    with replayed(seconds=4) as terminal:
         for width, height in ((160, 50), (100, 20)):
-            drawn = len(written)
-            resize(terminal, width, height)
+            drawn = len(terminal.written)
+            terminal.resize(width, height)
             rule = "─ log ".ljust(width, "─").encode()
-            deadline = time.monotonic() + 30
-            while rule + b"\x1b" not in written[drawn:] and rule + b"\r" not in written[drawn:]:
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
-
-
-def resize(terminal: int, width: int, height: int) -> None:
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+            terminal.wait_for(rule + b"\x1b", rule + b"\r", since=drawn)
 
 
 @contextmanager
-def replayed(seconds: float) -> Iterator[tuple[int, bytearray]]:
-    """A run that is shown on a terminal of 80 by 24: the terminal, and what is written to it."""
-    ours, theirs = pty.openpty()
-    resize(ours, 80, 24)
+def replayed(seconds: float) -> Iterator[Terminal]:
+    """A run that is shown on a terminal of 80 by 24, to its end."""
     command = [sys.executable, str(BENCHMARK), "--seconds", str(seconds), "--lines", "5"]
     environment = {**os.environ, "TERM": "xterm-256color"}
     for name in ("COLUMNS", "LINES"):
         environment.pop(name, None)
-    job = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
-    os.close(theirs)
-    written = bytearray()
-    reader = threading.Thread(target=_read_to_end, args=(ours, written))
-    reader.start()
-    try:
-        yield ours, written
-        assert job.wait(timeout=60) == 0
-    finally:
-        job.kill()
-        job.wait()
-        reader.join(timeout=60)
-        os.close(ours)
-
-
-def _read_to_end(descriptor: int, written: bytearray) -> None:
-    while True:
-        try:
-            data = os.read(descriptor, 65536)
-        except OSError:  # Linux: the other end is closed
-            return
-        if not data:
-            return
-        written += data
+    with on_terminal(command, environment) as terminal:
+        yield terminal
+        assert terminal.program.wait(timeout=60) == 0
