@@ -36,6 +36,7 @@ import os
 import re
 import select
 import signal
+import stat
 import sys
 import time
 from pathlib import Path
@@ -75,6 +76,14 @@ Json = Dict[str, Any]
 
 SCHEMA = 1
 ENDED = ("SUCCEEDED", "FAILED", "CANCELLED", "PREEMPTED", "LOST")
+STATES = ("QUEUED", "PREPARING", "RUNNING", *ENDED)
+# Of what kind the keys of a state are that we reckon with, where they are not null.
+SHAPE = (
+    ((int, float), ("queued_at", "started_at", "ended_at", "heartbeat_at")),
+    ((int,), ("ticket", "killed", "gpu")),
+    ((dict,), ("supervisor", "job")),
+    ((list,), ("wants", "samples", "last_lines")),
+)
 PREEMPTED_CODE = 143
 NO_GPU = -1
 
@@ -97,6 +106,7 @@ IDLE_PERCENT = 5
 RESERVE_BYTES = 1 << 16
 ROOM_BYTES = 1 << 24
 BLOCK = 1 << 18
+JSON_BYTES = 1 << 26
 FACTS = 1 << 24  # of all runs' recipes together
 # A line or two is the rule, and to make room for a large block costs more than to fill it.
 FIRST_BLOCK = 1 << 13
@@ -153,8 +163,14 @@ def sync_folder(path: Path) -> None:
 def read_json(path: Path) -> Optional[Json]:
     """The object in a file; None where there is none, or none that can be read."""
     try:
-        value = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(fd, "rb") as file:
+            found = os.fstat(fd)
+            # A job can put anything there: a pipe never answers, a device never ends.
+            if not stat.S_ISREG(found.st_mode) or found.st_size > JSON_BYTES:
+                return None
+            value = json.loads(file.read(JSON_BYTES))
+    except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
@@ -455,8 +471,8 @@ class Run:
         Raises:
             AgentError: the file can't be read.
         """
-        state = read_json(self.path / "state.json")
-        if state is None or state.get("state") is None:
+        state = stored_state(self.path)
+        if state is None:
             raise AgentError("bad_run", f"{self.path}/state.json: not readable")
         return state
 
@@ -482,6 +498,18 @@ class Run:
         line = json.dumps({"schema": SCHEMA, "t": time.time(), "kind": kind, **keys}) + "\n"
         with contextlib.suppress(OSError):
             append(self.events, line)
+
+
+def stored_state(folder: Path) -> Optional[Json]:
+    """A run's state as it is stored; None where it can't be read, or is none of this run's."""
+    state = read_json(folder / "state.json")
+    if state is None or state.get("run_id") != folder.name or state.get("state") not in STATES:
+        return None
+    for kinds, keys in SHAPE:
+        if not all(isinstance(state.get(key), (*kinds, type(None))) for key in keys):
+            return None
+    whom = [who for who in (state.get("supervisor"), state.get("job")) if who is not None]
+    return state if all(isinstance(who.get("pid"), int) for who in whom) else None
 
 
 class Pod:
@@ -516,8 +544,8 @@ class Pod:
         """Each run with its stored state, oldest first; unreadable ones are passed over."""
         found = []
         for path in self.runs.iterdir() if self.runs.is_dir() else ():
-            state = read_json(path / "state.json") if not path.name.startswith(".") else None
-            if state is not None and "state" in state:
+            state = stored_state(path) if not path.name.startswith(".") else None
+            if state is not None:
                 found.append((state.get("ticket") or 0, path.name, state))
         for _, name, state in sorted(found, key=lambda one: one[:2]):
             yield Run(self.runs / name), state
@@ -615,7 +643,15 @@ def sweep(folder: Path) -> None:
     for aside in [*folder.glob(".new-*"), *folder.glob(".removed-*")]:
         pid = aside.name.rpartition("-")[2]
         if pid.isdigit() and process(int(pid)) is None:
-            shutil.rmtree(aside, ignore_errors=True)
+            discard(aside)
+
+
+def discard(path: Path) -> None:
+    """Remove a folder; of a link in its place the link alone."""
+    if path.is_symlink():
+        path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def take_checkpoints(pod: Pod, spec: Json, folder: Path) -> None:
@@ -1006,8 +1042,8 @@ class Supervisor:
         for path in self.pod.runs.iterdir():
             if path.name in self.ended_runs or path.name.startswith(".") or path == self.run.path:
                 continue
-            run, state = Run(path), read_json(path / "state.json")
-            if state is None or state.get("state") in ENDED:
+            run, state = Run(path), stored_state(path)
+            if state is None or state["state"] in ENDED:
                 self.ended_runs.add(path.name)
             elif is_locked(run.lock) or is_locked(run.job_lock) or is_alive(run.job()):
                 found.append(state)
@@ -1530,14 +1566,19 @@ def clean(pod: Pod, asked: Json) -> Json:
         ]
         aside = [] if asked.get("dry_run") else [put_aside(path) for path in paths]
     for path in aside:
-        shutil.rmtree(path, ignore_errors=True)
+        discard(path)
     return {"removed": removed}
 
 
 def require_rest(pod: Pod, run: Run) -> None:
-    state = settle(pod, run)
-    if state["state"] not in ENDED:
-        raise AgentError("not_ended", f"run {run.id}: {state['state']}, it is not removed")
+    if stored_state(run.path) is None:
+        word = "its state.json can't be read, and it lives"
+        is_over = not is_locked(run.lock) and not living_members(run.id, None)
+    else:
+        word = settle(pod, run)["state"]
+        is_over = word in ENDED
+    if not is_over:
+        raise AgentError("not_ended", f"run {run.id}: {word}; it is not removed")
     fd = lock(run.lock, patience_s=2.0)
     if fd is None:
         raise AgentError("busy", f"run {run.id}: its on_finish command is at work")
@@ -1545,8 +1586,8 @@ def require_rest(pod: Pod, run: Run) -> None:
 
 
 def unneeded(pod: Pod, kind: str, folder: Path, going: Set[str]) -> List[Path]:
-    specs = (read_json(path) for path in pod.runs.glob("[!.]*/spec.json"))
-    needed = {spec.get(kind) for spec in specs if spec and spec.get("run_id") not in going}
+    staying = (path for path in pod.runs.glob("[!.]*/spec.json") if path.parent.name not in going)
+    needed = {str((read_json(path) or {}).get(kind)) for path in staying}
     there = complete(folder)
     idle = [folder / digest for digest in there[:-1] if digest not in needed]
     cut = [path for path in folder.glob(".incoming-*") if age_of(path) > STALE_S]
@@ -1562,7 +1603,7 @@ def age_of(path: Path) -> float:
 def bytes_of(top: Path) -> int:
     """What removing a folder gives back: files that another snapshot shares don't count."""
     total = 0
-    for folder, _, files in os.walk(top):
+    for folder, _, files in () if top.is_symlink() else os.walk(top):
         for name in files:
             with contextlib.suppress(OSError):
                 found = os.lstat(os.path.join(folder, name))  # noqa: PTH118 - many
@@ -2540,8 +2581,7 @@ def unreadable(pod: Pod, known: List[Json]) -> List[Json]:
     there = [
         name
         for name in sorted(names)
-        if RUN_ID.fullmatch(name)
-        and (read_json(pod.runs / name / "state.json") or {}).get("state") is None
+        if RUN_ID.fullmatch(name) and stored_state(pod.runs / name) is None
     ]
     return [{"run_id": name, "state": "LOST", "reason": reason} for name in there]
 

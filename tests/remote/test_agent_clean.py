@@ -105,3 +105,27 @@ def test_an_unknown_run_is_refused_before_anything_goes(pod: AgentPod, trees: li
     assert answer["error"] == "unknown_run"
     assert pod.folder(ended).exists()
     assert json.loads(Path(pod.folder(ended) / "state.json").read_bytes())["state"] == "SUCCEEDED"
+
+
+def test_of_a_link_in_a_runs_place_the_link_alone_is_removed(pod: AgentPod, tmp_path: Path) -> None:
+    run_id = run_on(pod, None)
+    elsewhere = tmp_path / "elsewhere"
+    pod.folder(run_id).rename(elsewhere)
+    pod.folder(run_id).symlink_to(elsewhere)
+    assert clean(pod, run_id) == {f"runs/{run_id}": 0}
+    assert not [path for path in (pod.root / "runs").iterdir() if path.name != ".tickets"]
+    assert (elsewhere / "state.json").exists()
+
+
+def test_a_run_whose_state_can_not_be_read_is_removed_once_nothing_of_it_lives(
+    pod: AgentPod,
+) -> None:
+    run_id = pod.shell("exec sleep 600", gpu=-1)
+    pod.wait(run_id, "RUNNING")
+    state = (pod.folder(run_id) / "state.json").read_bytes()
+    (pod.folder(run_id) / "state.json").write_text("{")
+    assert pod.ask("clean", stdin={"runs": [run_id]})["error"] == "not_ended"
+    (pod.folder(run_id) / "state.json").write_bytes(state)
+    pod.kill(run_id, "supervisor", "keeper", "job")
+    (pod.folder(run_id) / "state.json").write_text("{")
+    assert f"runs/{run_id}" in clean(pod, run_id)

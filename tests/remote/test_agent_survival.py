@@ -166,11 +166,27 @@ def test_a_stalled_supervisor_shows_by_its_heartbeat(pod: AgentPod) -> None:
     assert pod.wait(run_id)["returncode"] == 7
 
 
-def test_a_broken_state_file_is_an_error_and_hides_no_other_run(pod: AgentPod) -> None:
+BREAKS = {
+    "half": "printf '{' >state.json",
+    "deep": "head -c 100000 /dev/zero | tr '\\0' '[' >state.json",
+    "a folder": "rm state.json; mkdir state.json",
+    "a pipe": "rm state.json; mkfifo state.json",
+    "no end": "ln -sf /dev/zero state.json",
+    "a gigabyte": "truncate -s 1G state.json",
+    "another's": "sed -i s/run_id.:.test-/'&x'/ state.json",
+    "a word for a time": 'sed -i \'s/queued_at.:/&"then","x":/\' state.json',
+    "a list for a process": "sed -i 's/supervisor.:/&[1],\"x\":/' state.json",
+    "no number of a process": "sed -i 's/job.:/&{},\"x\":/' state.json",
+    "no state of ours": "sed -i s/SUCCEEDED/FINE/ state.json",
+}
+
+
+@pytest.mark.parametrize("script", BREAKS.values(), ids=BREAKS)
+def test_a_broken_state_file_is_an_error_and_hides_no_other_run(script: str, pod: AgentPod) -> None:
     broken, whole = pod.shell("true"), pod.shell("true")
     pod.wait(broken)
     pod.wait(whole)
-    (pod.folder(broken) / "state.json").write_text("{")
+    subprocess.run(["sh", "-c", script], cwd=pod.folder(broken), check=True)
     (pod.root / "runs" / "Somebody's own").mkdir()
     assert pod.ask("state", broken)["error"] == "bad_run"
     told = {run["run_id"]: run["state"] for run in pod.ask("list")["runs"]}
@@ -195,6 +211,11 @@ def test_a_run_whose_folder_is_removed_leaves_no_process(pod: AgentPod) -> None:
     run_id = pod.shell("exec sleep 60")
     pod.wait(run_id, "RUNNING")
     supervisor, job = pod.process(run_id, "supervisor"), pod.process(run_id, "job")
-    shutil.rmtree(pod.folder(run_id))
+
+    def remove() -> bool:  # who watches over it may be writing there
+        shutil.rmtree(pod.folder(run_id), ignore_errors=True)
+        return not pod.folder(run_id).exists()
+
+    wait_until(remove)
     os.kill(job, signal.SIGKILL)
     wait_until(lambda: not Path(f"/proc/{supervisor}").exists())
