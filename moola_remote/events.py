@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeAlias
+from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import from_json, to_json
@@ -52,6 +52,9 @@ class Remote(BaseModel):
     """The base of what comes from a pod: frozen, and keys that we don't know are passed over."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
+
+
+_Model = TypeVar("_Model", bound=Remote)
 
 
 class Event(Remote):
@@ -246,24 +249,39 @@ class EventReader:
 
 
 def load_result(path: Path) -> Result:
-    """Read a fetched ``result.json``.
+    """Read a fetched ``result.json``; raises as `load` does."""
+    return load(path, Result)
+
+
+def load(path: Path, model: type[_Model]) -> _Model:
+    """Read a fetched JSON file.
 
     Raises:
         ConfigError: it is missing, too large, no JSON, or a key has a wrong type.
     """
-    where = safe(str(path))
+    where, content = safe(str(path)), read_small(path)
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_RESULT_BYTES + 1)
-    except OSError as err:
-        raise ConfigError(f"{where}: can't be read, {err.strerror}") from err
-    if len(data) > MAX_RESULT_BYTES:
-        raise ConfigError(f"{where}: expected at most {MAX_RESULT_BYTES} bytes, got more")
-    try:
-        return Result.model_validate(from_json(data))
+        return model.model_validate(from_json(content))
     except ValidationError as err:
         first = err.errors(include_url=False, include_context=False)[0]
         key = safe(".".join(map(str, first["loc"])), MAX_NAME) or "the file"
         raise ConfigError(f"{where}: {key}: {first['msg'].lower()}") from err
     except ValueError as err:
         raise ConfigError(f"{where}: not JSON, {safe(str(err), MAX_TEXT)}") from err
+
+
+def read_small(path: Path) -> bytes:
+    """The bytes of a fetched file that is no table.
+
+    Raises:
+        ConfigError: it is missing or too large.
+    """
+    where = safe(str(path))
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_RESULT_BYTES + 1)
+    except OSError as err:
+        raise ConfigError(f"{where}: can't be read, {err.strerror}") from err
+    if len(content) > MAX_RESULT_BYTES:
+        raise ConfigError(f"{where}: expected at most {MAX_RESULT_BYTES} bytes, got more")
+    return content

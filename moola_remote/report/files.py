@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from moola_remote.errors import ConfigError
 from moola_remote.events import (
@@ -19,22 +20,21 @@ from moola_remote.events import (
     Remote,
     Result,
     TelemetryEvent,
+    load,
     load_result,
+    read_small,
 )
 from moola_remote.flatconfig import flat_config
 from moola_remote.layout import RunFolder
 from moola_remote.record import Spec
-from moola_remote.report.windows import Window, read_windows
+from moola_remote.report.windows import MAX_TYPES, Window, read_windows
 from moola_remote.runs import RunState
 from moola_remote.runview import MAX_EPOCHS, RunView
 from moola_remote.screen import safe
 
-MAX_SMALL_BYTES = 4 * 2**20
 MAX_TELEMETRY = 200_000
-MAX_TYPES = 16
 SIDES = ("validation", "test")
 
-_Model = TypeVar("_Model", bound=Remote)
 _Value = TypeVar("_Value")
 
 
@@ -124,9 +124,9 @@ def read_run(folder: Path, *, is_brief: bool = False) -> RunFiles:
         )
     run = RunFiles(folder, RunView(pod="", run_id=folder.name))
     run.result = _read(run, names.result, load_result)
-    run.spec = _read(run, names.spec, _reader(Spec))
-    run.state = _read(run, names.state, _reader(RunState))
-    model = _read(run, names.artifacts / "model.json", _reader(ModelFile))
+    run.spec = _read(run, names.spec, partial(load, model=Spec))
+    run.state = _read(run, names.state, partial(load, model=RunState))
+    model = _read(run, names.artifacts / "model.json", partial(load, model=ModelFile))
     run.types = model.types if model else []
     run.config = _read(run, PurePosixPath("config.yaml"), _read_config) or {}
     if is_brief:
@@ -151,32 +151,9 @@ def _read(run: RunFiles, name: PurePosixPath, read: Callable[[Path], _Value]) ->
         return None
 
 
-def _content(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_SMALL_BYTES + 1)
-    except OSError as err:
-        raise ConfigError(f"{safe(str(path))}: can't be read, {err.strerror}") from err
-    if len(data) > MAX_SMALL_BYTES:
-        raise ConfigError(f"{safe(str(path))}: expected at most {MAX_SMALL_BYTES} bytes, got more")
-    return data
-
-
-def _reader(model: type[_Model]) -> Callable[[Path], _Model]:
-    def read(path: Path) -> _Model:
-        try:
-            return model.model_validate_json(_content(path))
-        except ValidationError as err:
-            first = err.errors(include_url=False, include_context=False)[0]
-            key = safe(".".join(map(str, first["loc"])), 60) or "the file"
-            raise ConfigError(f"{safe(str(path))}: {key}: {first['msg'].lower()}") from err
-
-    return read
-
-
 def _read_config(path: Path) -> dict[str, str]:
     try:
-        return flat_config(_content(path))
+        return flat_config(read_small(path))
     except ValueError as err:
         raise ConfigError(f"{safe(str(path))}: {err}") from err
 
