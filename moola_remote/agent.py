@@ -143,9 +143,22 @@ def write_json(path: Path, value: Any, *, sync: bool = True) -> bytes:
     return content
 
 
+def open_file(path: Path, flags: int = os.O_RDONLY) -> int:
+    """Open a file that a job may have replaced: its pipe never answers, its device never ends.
+
+    Raises:
+        FileNotFoundError: there is no regular file.
+    """
+    fd = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
+    raise FileNotFoundError(errno.ENOENT, "expected a regular file", str(path))
+
+
 def append(path: Path, line: str) -> None:
     """Add a line with one write."""
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    fd = open_file(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
         os.write(fd, line.encode())
     finally:
@@ -163,16 +176,18 @@ def sync_folder(path: Path) -> None:
 def read_json(path: Path) -> Optional[Json]:
     """The object in a file; None where there is none, or none that can be read."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(fd, "rb") as file:
-            found = os.fstat(fd)
-            # A job can put anything there: a pipe never answers, a device never ends.
-            if not stat.S_ISREG(found.st_mode) or found.st_size > JSON_BYTES:
+        with os.fdopen(open_file(path), "rb") as file:
+            if os.fstat(file.fileno()).st_size > JSON_BYTES:
                 return None
             value = json.loads(file.read(JSON_BYTES))
     except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def head(path: Path, limit: int) -> bytes:
+    with os.fdopen(open_file(path), "rb") as file:
+        return file.read(limit)
 
 
 def size_of(path: Path) -> int:
@@ -193,7 +208,7 @@ def sha256_of(path: Path) -> str:
 def last_lines(path: Path) -> List[str]:
     """The end of a log; a progress bar as a terminal would leave it."""
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_file(path), "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - BLOCK // 4))
             text = file.read().decode("utf-8", "replace")
     except OSError:
@@ -421,7 +436,7 @@ class Mask:
         return 0
 
     def strike_file(self, path: Path) -> None:
-        with path.open("r+b", buffering=0) as file:
+        with os.fdopen(open_file(path, os.O_RDWR), "r+b", buffering=0) as file:
             at, block = 0, b"-"
             while block:
                 block = os.pread(file.fileno(), BLOCK + self.reach, at)
@@ -1407,12 +1422,12 @@ def checkpoints(run: Run, asked: Json) -> Json:
 def show(pod: Pod, run: Run) -> Json:
     """What is on record of a run: its state, spec, configuration and last event ``run``."""
     config, begun = None, None
-    with contextlib.suppress(OSError), (run.path / "config.yaml").open("rb") as file:
-        config = file.read(BLOCK).decode("utf-8", "replace")
-    with contextlib.suppress(OSError), run.events.open("rb") as file:
-        for line in file:
+    with contextlib.suppress(OSError):
+        config = head(run.path / "config.yaml", BLOCK).decode("utf-8", "replace")
+    with contextlib.suppress(OSError), os.fdopen(open_file(run.events), "rb") as file:
+        for line in iter(lambda: file.readline(BLOCK), b""):
             if b'"run"' in line:
-                with contextlib.suppress(ValueError):
+                with contextlib.suppress(ValueError, RecursionError, AttributeError):
                     event = json.loads(line)
                     begun = event if event.get("kind") == "run" else begun
     state = view(pod, settle(pod, run))
@@ -2255,7 +2270,7 @@ def locate(run: Run, tail: Optional[int], since: Optional[float]) -> Json:
 
     No line is left out; by time there may be some more, as the sizes are noted once a second.
     """
-    with run.log.open("rb") as log:
+    with os.fdopen(open_file(run.log), "rb") as log:
         size = os.fstat(log.fileno()).st_size
         offset = 0 if since is None else start_of_lines(log, size_at(run, since, size), 0)
         if tail is not None:
@@ -2266,7 +2281,7 @@ def locate(run: Run, tail: Optional[int], since: Optional[float]) -> Json:
 def size_at(run: Run, moment: float, size: int) -> int:
     """How long the log was at a time, at least so long."""
     before = 0
-    with contextlib.suppress(FileNotFoundError), run.times.open("rb") as times:
+    with contextlib.suppress(OSError, ValueError), os.fdopen(open_file(run.times), "rb") as times:
         for line in times:
             when, _, then = line.partition(b" ")
             if float(when) > moment:
@@ -2345,7 +2360,7 @@ class Feed:
 
     def open(self) -> bool:
         try:
-            self.fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+            self.fd = open_file(self.path)
         except FileNotFoundError:
             return False
         found = os.fstat(self.fd)
@@ -2590,13 +2605,9 @@ def facts(run: Run, limit: int) -> Json:
     """What runs are chosen and sorted by: the recipe as it was run, and what it scored."""
     config, scores = None, None
     with contextlib.suppress(OSError):
-        if (run.path / "config.yaml").is_file():  # a pipe would never answer
-            with (run.path / "config.yaml").open("rb") as file:
-                config = file.read(limit).decode("utf-8", "replace")
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        if (run.path / "result.json").is_file():
-            with (run.path / "result.json").open("rb") as file:
-                scores = json.loads(file.read(BLOCK)).get("scores")
+        config = head(run.path / "config.yaml", limit).decode("utf-8", "replace")
+    with contextlib.suppress(OSError, ValueError, RecursionError, AttributeError):
+        scores = json.loads(head(run.path / "result.json", BLOCK)).get("scores")
     return {"config": config, "scores": scores}
 
 

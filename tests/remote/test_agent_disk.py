@@ -80,6 +80,6 @@ def test_a_heartbeat_does_not_cost_what_is_reserved_for_the_end(small_pod: Agent
     with pytest.raises(OSError, match="No space left"):
         run.write("state.json", {"state": "RUNNING"}, sync=False)
     assert reserve.exists()
-    run.write("state.json", {"state": "FAILED"})
+    run.write("state.json", {"run_id": "test", "state": "FAILED"})
     assert not reserve.exists()
     assert run.state()["state"] == "FAILED"

@@ -193,6 +193,33 @@ def test_a_broken_state_file_is_an_error_and_hides_no_other_run(script: str, pod
     assert told == {broken: "LOST", whole: "SUCCEEDED"}
 
 
+SPOILS = {
+    "pipes": "rm -f log events.jsonl spec.json; mkfifo log events.jsonl spec.json config.yaml",
+    "devices": "for n in log events.jsonl config.yaml result.json; do ln -sf /dev/zero $n; done",
+    "folders": "rm log; mkdir log config.yaml result.json .times manifest.json",
+    "deep": "head -c 100000 /dev/zero | tr '\\0' '[' | tee result.json spec.json >events.jsonl",
+}
+
+
+@pytest.mark.parametrize("script", SPOILS.values(), ids=SPOILS)
+def test_a_job_that_spoils_its_own_files_ends_and_holds_nobody_up(
+    script: str, pod: AgentPod
+) -> None:
+    run_id = pod.shell(f"cd $MOOLA_RUN_DIR; {script}")
+    assert pod.wait(run_id)["state"] == "SUCCEEDED"
+    assert pod.ask("show", run_id)["state"]["run_id"] == run_id
+    assert [run["run_id"] for run in pod.ask("list", "--facts")["runs"]] == [run_id]
+    pod.ask("locate", run_id, "--tail", "3", "--since", "1")
+    argv = pod.argv("follow", run_id)
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as follower:
+        assert follower.stdout
+        assert b"}E " in follower.stdout.read(10_000_000)
+    assert f"runs/{run_id}" in {
+        f"{one['kind']}/{one['name']}"
+        for one in pod.ask("clean", stdin={"runs": [run_id]})["removed"]
+    }
+
+
 def test_a_new_agent_file_takes_over_what_an_old_one_started(pod: AgentPod) -> None:
     """Under a running job the agent's file may go: nothing of it is read again."""
     old = pod.root / "agent" / "old.py"
