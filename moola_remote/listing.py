@@ -6,6 +6,7 @@ nobody wonders on the pod where a file is. An empty folder travels where a file 
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import os
 import re
@@ -48,6 +49,8 @@ SECRET_FOLDERS = {".ssh", ".aws", ".gnupg", ".kube", ".docker", ".runpod"}
 SECRET = "looks like a secret"  # noqa: S105 - a rule's name
 # The rest is worth a word: somebody may look for it on the pod.
 ORDINARY = frozenset({"ignored by git", "results", "tools' folders and virtual environments"})
+# Of so many files that git ignores the sizes are looked at: a twentieth of a second.
+SIZED_FILES = 10_000
 PRIVATE_KEY = re.compile(rb"\s*-----BEGIN [A-Z ]*PRIVATE KEY")
 
 
@@ -229,11 +232,27 @@ def _ignored(folder: Path) -> list[bytes]:
 
 
 def _tell_ignored(folder: Path, leavings: Leavings) -> None:
-    """Nothing's size is looked at."""
-    for name in _ignored(folder):
-        path = name.decode("utf-8", "replace")
-        if not TOOL_FOLDERS.intersection(path.split("/")):
-            leavings.add("ignored by git", path, 0)
+    """What git ignores, with its size unless it has very many files: a data set may lie there."""
+    names = [name.decode("utf-8", "replace") for name in _ignored(folder)]
+    paths = [path for path in names if not TOOL_FOLDERS.intersection(path.split("/"))]
+    budget = iter(range(SIZED_FILES))
+    sizes = [_size_of(folder / path, budget) for path in paths]
+    is_known = next(budget, None) is not None
+    for path, size in zip(paths, sizes, strict=True):
+        leavings.add("ignored by git", path, size if is_known else 0)
+
+
+def _size_of(path: Path, budget: Iterator[int]) -> int:
+    """Bytes of a file, or of all below a folder as long as there is `budget`, one a file."""
+    is_folder = path.is_dir() and not path.is_symlink()
+    below = (Path(here, name) for here, _, files in os.walk(path) for name in files)
+    total = 0
+    for file in below if is_folder else [path]:
+        if next(budget, None) is None:
+            break
+        with contextlib.suppress(OSError):  # gone meanwhile
+            total += file.lstat().st_size
+    return total
 
 
 def _less(ignore_file: str, folder: Path, names: Iterable[bytes]) -> Iterator[bytes]:

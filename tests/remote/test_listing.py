@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from moola_remote import listing
 from moola_remote.errors import ConfigError
 from moola_remote.listing import Leavings, is_in_git, is_secret, list_tree
 
@@ -62,6 +63,23 @@ def test_git_decides_about_tracked_untracked_and_ignored_files(repository: Path)
     listed, left = _listed(repository)
     assert listed == [".gitignore", "forced.log", "tracked", "untracked"]
     assert left == {"ignored by git": ("data/", "ignored.log")}
+
+
+def test_what_is_left_out_has_its_size_by_rule(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write(repository, "a", "x.log", "data/y", "data/deep/z", text="12345")
+    _write(repository, ".env", text="K=1")
+    _write(repository, ".gitignore", text="*.log\n/data/\n")
+
+    def sizes() -> dict[str, int]:
+        leavings = Leavings()
+        list_tree(repository, leavings=leavings)
+        return {left.rule: left.size for left in leavings.all()}
+
+    assert sizes() == {"ignored by git": 15, "looks like a secret": 3}
+    monkeypatch.setattr(listing, "SIZED_FILES", 2)  # too many to look at: no size is better
+    assert sizes() == {"ignored by git": 0, "looks like a secret": 3}
 
 
 def test_a_tracked_file_that_was_deleted_is_passed_over(repository: Path) -> None:
