@@ -75,10 +75,13 @@ def index(session: Session, is_opening: bool) -> None:
     Example:
       moola-remote index --open
     """
+    from moola_remote.cli.output import Progression
     from moola_remote.report.index_page import write_index
     from moola_remote.results import make_folder
 
-    page = write_index(make_folder(session.project.results_folder))
+    with Progression() as progression:
+        progression.step("writing the list of runs")
+        page = write_index(make_folder(session.project.results_folder))
     if session.as_json:
         session.answer({"index": str(page)})
     else:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import click
 import pytest
 
+from moola_core.config import load_recipe
 from moola_remote.cli.ending import run
 from moola_remote.cli.program import program
 from tests.golden import kept
 from tests.remote.reference import reference, text_of, tree
 
+RECIPES = Path(__file__).parents[2] / "configs" / "train"
 DOCS = Path(__file__).parents[2] / "docs"
 COMMANDS = {context.command_path: command for context, command in tree()}
 
@@ -36,6 +39,16 @@ def test_every_command_has_help_with_an_example_that_it_understands(
     for example in examples:
         assert f"  {example}\n" in shown
         assert _parsed(example).startswith(path)
+
+
+def test_the_settings_of_the_examples_are_of_the_recipe() -> None:
+    found = []
+    for command in COMMANDS.values():
+        for example in text_of(command)[1]:
+            words = shlex.split(example)
+            found += [value for name, value in pairwise(words) if name == "--set"]
+    assert found
+    load_recipe(RECIPES / "jade.yaml", found)
 
 
 def _parsed(example: str) -> str:

@@ -286,7 +286,7 @@ def test_the_plots_follow_the_colour_scheme(report_file: Path, visit: Visiting) 
 
 def test_hostile_text_does_nothing(tmp_path: Path, visit: Visiting) -> None:
     script = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
-    run = make_run(tmp_path / "run", num_windows=3, note=script)
+    run = make_run(tmp_path / "<script>document.title='owned'", num_windows=3, note=script)
     write(run / "artifacts" / "model.json", {"types": [script[:60], "</script><script>x"]})
     events = (run / "events.jsonl").read_text().replace('"choice"', json.dumps(script[:60]))
     (run / "events.jsonl").write_text(events)
@@ -294,7 +294,7 @@ def test_hostile_text_does_nothing(tmp_path: Path, visit: Visiting) -> None:
     for details in there.page.locator("details").all():
         details.evaluate("one => { one.open = true; }")
     there.page.locator("[data-plot=tasks]").first.hover()
-    assert there.page.title() == "run · moola"
+    assert there.page.title() == f"{run.name} · moola"
     assert there.page.locator("img").count() == 0
     there.assert_quiet((run / "report.html").as_uri())
 

@@ -112,6 +112,7 @@ def test_any_page_can_be_opened(project: Project, words: str, name: str) -> None
         (["report"], f"writing the page of {NAMES[0]}"),
         (["compare"], "comparing 1 runs"),
         (["compare", "--html", "b.html"], "writing b.html"),
+        (["index"], "writing the list of runs"),
     ],
 )
 def test_a_page_that_takes_long_is_told_of_on_a_terminal_alone(
