@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -136,18 +137,48 @@ def test_each_command_of_a_rented_pod(rented: Project, double: Double) -> None:
     assert double.pods == {}
 
 
-def test_a_client_that_is_killed_in_the_middle_leaves_a_pod_that_the_next_takes_up(
-    rented: Project, double: Double
+def kill_when(rented: Project, is_there: Callable[[], object], *words: str) -> None:
+    """``kill -9`` of a command as soon as something is to be seen."""
+    with rented.running(PROGRAM, *words) as client:
+        deadline = time.monotonic() + 60
+        while not is_there():
+            assert client.poll() is None, client.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        client.kill()
+        assert client.wait() == -signal.SIGKILL
+
+
+def test_killed_in_every_step_it_goes_on_from_there(
+    rented: Project, double: Double, tmp_path: Path
 ) -> None:
-    double.times = Times(address=2.0)
-    with rented.running(PROGRAM, "up") as killed:
-        deadline = time.monotonic() + 30
-        while not double.pods and time.monotonic() < deadline:
-            time.sleep(0.02)
-        killed.kill()
-    (pod,) = double.pods
-    assert "rented: up at " in rented.ok("up")
-    assert list(double.pods) == [pod]
+    root, results = tmp_path / "volume" / "moola", rented.folder / "results"
+    (rented.folder / "data" / "numbers" / "more").write_bytes(os.urandom(8_000_000))
+    train = ("train", "--epochs", "1", "--set", "end=late", "--then", "stop")
+    double.times = Times(address=1.0)
+    kill_when(rented, lambda: double.pods, *train)  # up
+    double.times = Times()
+    kill_when(rented, lambda: list(root.glob("data/.incoming-*/*/*")), *train)  # deploy
+    assert list(root.glob("runs/*-calm-*")) == []
+    kill_when(rented, lambda: list(root.glob("runs/*-calm-*/checkpoints/*")), *train)  # train
+    (run,) = root.glob("runs/*-calm-*")
+    (run / "large").write_bytes(os.urandom(48_000_000))
+    (run / "enough").touch()
+    again = ("attach", run.name, "--then", "stop")
+    kill_when(rented, lambda: list(results.glob(".*/*")), *again)  # fetch
+    assert not (results / run.name).exists()
+    double.fault = lambda call: "500" if call.endswith("/action") else None
+    (pod,) = double.pods.values()
+    kill_when(rented, lambda: f"POST /v2/pods/{pod.id}/action" in double.calls, *again)  # stop
+    double.fault = lambda _: None
+    assert pod.status == "RUNNING"
+    done = rented.run(*again)
+    assert done.returncode == 0, done.stderr
+    assert "verified: nothing new" in done.stderr
+    assert pod.status == "EXITED"
+    assert list(root.glob("runs/*-calm-*")) == [run]
+    assert (results / run.name / "large").read_bytes() == (run / "large").read_bytes()
+    assert "rented: stopped" in rented.ok("stop")  # as after a kill just after the stop
 
 
 def test_what_was_cut_while_it_ran_is_finished_by_attach(

@@ -40,10 +40,14 @@ class PodCost:
     billed: float | None
 
 
-def ours(client: RunpodClient, owner: str) -> list[Pod]:
-    """The pods that bear our owner's name."""
+def ours(client: RunpodClient, owner: str, file: str | None = None) -> list[Pod]:
+    """The pods that bear our owner's name, and that of a pod's file where one is asked for."""
     named = ((PodName.parse(pod.name), pod) for pod in client.pods())
-    return [pod for name, pod in named if name is not None and name.owner == owner]
+    return [
+        pod
+        for name, pod in named
+        if name is not None and name.owner == owner and file in (None, name.pod)
+    ]
 
 
 def overdue(pods: Sequence[Pod], now: datetime) -> list[Pod]:

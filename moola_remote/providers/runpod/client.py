@@ -205,10 +205,9 @@ class RunpodClient:
         }
         return self._read(GpuType, f"/v2/catalog/gpus/{quote(gpu, safe='')}", asked)
 
-    def billing(self, pod_id: str | None = None, *, days: int = 30) -> Billing:
+    def billing(self, *, days: int) -> Billing:
         """What was billed, a record a pod and day."""
-        asked = {"bucketSize": "day", "lastN": str(days), **({"podId": pod_id} if pod_id else {})}
-        return self._read(Billing, "/v2/billing/pods", asked)
+        return self._read(Billing, "/v2/billing/pods", {"bucketSize": "day", "lastN": str(days)})
 
     def log(self, pod_id: str, source: Source, *, tail: int = 1000) -> list[str]:
         """The last lines of a log as it is now, oldest first.

@@ -15,6 +15,7 @@ from pydantic.alias_generators import to_camel
 from moola_remote.events import Count, Name, Remote, Text
 
 MAX_ITEMS = 10_000
+GONE = "TERMINATED"
 
 Price: TypeAlias = Annotated[float, Field(ge=0, le=1e6)]
 PodId: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -41,10 +42,9 @@ class Ssh(Answer):
 
 
 class PodGpu(Answer):
-    """The type that was given, and how many."""
+    """The type that was given."""
 
     id: Name
-    count: Count = 1
 
 
 class Use(Answer):
@@ -56,7 +56,6 @@ class Use(Answer):
 class Runtime(Answer):
     """Gauges of a running container; null or empty for a while after the start."""
 
-    uptime: Count | None = None
     gpus: list[Use] = Field(default=[], max_length=64)
 
 
@@ -64,7 +63,6 @@ class Volume(Answer):
     """The disk of a pod that outlives a stop."""
 
     size: Count
-    path: Text
 
 
 class Mounts(Answer):
@@ -79,12 +77,10 @@ class Pod(Answer):
     id: PodId
     name: Text
     status: Name
-    actions: list[Name] = Field(default=[], max_length=16)
     gpu: PodGpu | None = None
     cloud: Name = ""
     data_center_id: Name | None = None
     cost: Price = 0.0
-    disk: Count = 0
     mounts: Mounts = Mounts()
     ssh: Ssh = Ssh()
     runtime: Runtime | None = None
@@ -135,7 +131,6 @@ class GpuType(Answer):
     community: bool
     price: Prices
     max_count: MaxCount
-    availability: Name = "NONE"
     data_centers: list[Stock] = Field(default=[], max_length=1000)
 
 
@@ -149,10 +144,7 @@ class BillingRecord(Answer):
     """What one pod cost in one bucket of time, in USD."""
 
     pod_id: PodId
-    start_time: datetime
     total_amount: float
-    gpu_amount: float
-    disk_amount: float
 
 
 class Billing(Answer):

@@ -31,12 +31,14 @@ from moola_remote.layout import Laptop
 from moola_remote.providers.base import Confirm, Endpoint, PodStatus, Say, nobody, quiet
 from moola_remote.providers.folder import write_private
 from moola_remote.providers.runpod import lines
+from moola_remote.providers.runpod.account import ours
 from moola_remote.providers.runpod.client import RefusedError, RunpodClient, Sleep, UnansweredError
 from moola_remote.providers.runpod.costs import deadline_of, describe, is_stopped, storage_cost
+from moola_remote.providers.runpod.models import GONE
 from moola_remote.providers.runpod.names import PodName, owner_of_this_machine
 from moola_remote.providers.runpod.offers import find_offers
 from moola_remote.providers.runpod.rent import CONFLICT, Renting, halt, remove
-from moola_remote.providers.runpod.waiting import GONE, Waiting
+from moola_remote.providers.runpod.waiting import Waiting
 
 if TYPE_CHECKING:
     from moola_remote.config import PodConfig, RunpodConfig
@@ -120,15 +122,9 @@ class RunpodProvider:
 
     def find_all(self) -> list[Pod]:
         """Every pod of this file, the newest first; more than one is a bill that nobody wants."""
-        named = ((PodName.parse(pod.name), pod) for pod in self.client.pods())
-        ours = [
-            pod
-            for name, pod in named
-            if name is not None
-            and (name.owner, name.pod) == (self.owner, self.pod.name)
-            and pod.status != GONE
-        ]
-        return sorted(ours, key=lambda pod: (pod.created_at is None, pod.created_at), reverse=True)
+        pods = ours(self.client, self.owner, self.pod.name)
+        there = [pod for pod in pods if pod.status != GONE]
+        return sorted(there, key=lambda pod: (pod.created_at is None, pod.created_at), reverse=True)
 
     def up(self, *, say: Say = quiet, confirm: Confirm = nobody) -> Endpoint:
         """Find, start or rent the pod, and wait until SSH answers with the host key of its log.

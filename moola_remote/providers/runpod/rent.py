@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from moola_remote.errors import MoolaError, NoCapacityError, UnreachableError
 from moola_remote.providers.base import Say, quiet
 from moola_remote.providers.runpod.client import RefusedError, Sleep, UnansweredError
+from moola_remote.providers.runpod.models import GONE
 
 if TYPE_CHECKING:
     from moola_remote.config import RunpodConfig
@@ -166,7 +167,7 @@ def remove(client: RunpodClient, pod_id: str, sleep: Sleep = time.sleep) -> None
         UnreachableError: it is still there.
     """
     client.delete(pod_id)
-    _confirm(client, pod_id, {"TERMINATED"}, sleep)
+    _confirm(client, pod_id, {GONE}, sleep)
 
 
 def halt(client: RunpodClient, pod_id: str, sleep: Sleep = time.sleep) -> None:
@@ -182,7 +183,7 @@ def halt(client: RunpodClient, pod_id: str, sleep: Sleep = time.sleep) -> None:
     except RefusedError as err:
         if err.status not in (CONFLICT, NOT_FOUND):  # those of one that has stopped, or is gone
             raise
-    _confirm(client, pod_id, {"EXITED", "TERMINATED"}, sleep)
+    _confirm(client, pod_id, {"EXITED", GONE}, sleep)
 
 
 def _confirm(client: RunpodClient, pod_id: str, states: set[str], sleep: Sleep) -> None:

@@ -16,6 +16,7 @@ from moola_remote.providers.base import Endpoint, Say
 from moola_remote.providers.runpod import lines
 from moola_remote.providers.runpod.client import BusyError, RunpodClient, Sleep, UnansweredError
 from moola_remote.providers.runpod.costs import is_stopped
+from moola_remote.providers.runpod.models import GONE
 
 if TYPE_CHECKING:
     from moola_remote.providers.runpod.models import Pod
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 SETTLE_S = 30.0
 # How long an image may take to tell its host key after its SSH server has an address.
 HOST_KEY_LIMIT_S = 60.0
-GONE = "TERMINATED"
 
 
 @dataclass
