@@ -48,7 +48,8 @@ def _look(check: Check, session: Session) -> Finding:
     try:
         return Finding(check.name, check.look(session))
     except MoolaError as err:
-        return Finding(check.name, str(err), is_ok=False)
+        cure = err.cure or "see more with: moola-remote -v doctor"
+        return Finding(check.name, f"{err.message}; {cure}", is_ok=False)
 
 
 def _rsync(_: Session) -> str:

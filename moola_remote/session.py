@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import math
+import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,7 +93,8 @@ class Session:
 
         if self.provider.is_paid:
             check_before_renting(self)
-        self.endpoint = self.provider.up(say=_say, confirm=_confirm)
+        with _signals_as_interrupts():
+            self.endpoint = self.provider.up(say=_say, confirm=_confirm)
         settings = self.endpoint.guard
         if settings is not None:
             from moola_remote.guard import set_guard
@@ -215,14 +217,32 @@ class Session:
             self.transport.close()
 
 
+@contextlib.contextmanager
+def _signals_as_interrupts() -> Iterator[None]:
+    """A terminal that is closed must not leave a pod that nobody waits for, and nobody guards."""
+    both = (signal.SIGTERM, signal.SIGHUP)
+    numbers = [number for number in both if signal.getsignal(number) == signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def _say(line: str) -> None:
-    click.echo(line, err=True)
+    with contextlib.suppress(OSError):  # the terminal may have been closed
+        click.echo(line, err=True)
 
 
 def _confirm(question: str) -> bool:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
-    return click.confirm(question, err=True)
+    try:
+        return click.confirm(question, err=True)
+    except (click.Abort, OSError):  # Ctrl-C again, or nobody there any more
+        return False
 
 
 def _ask_if_there_is_someone() -> Callable[[str], bool] | None:

@@ -45,7 +45,7 @@ NO_CAPACITY = (
 NO_GPU_ON_HOST = "There are not enough free GPUs on the host machine to start this pod."
 
 # What goes wrong with one request; `-after` has been carried out first.
-Fault = Literal["429", "500", "500-after", "html", "lost", "lost-after"]
+Fault = Literal["429", "500", "500-after", "html", "html-200", "lost", "lost-after"]
 Refusal = tuple[int, str]
 
 
@@ -178,9 +178,9 @@ class Double:
             return busy
         if fault == "500":
             return problem(500, "internal error")
-        if fault == "html":
+        if fault in ("html", "html-200"):
             page = "<html><head><title>502 Bad Gateway</title></head><body>cloudflare</body></html>"
-            return Response(page, 502, mimetype="text/html")
+            return Response(page, 502 if fault == "html" else 200, mimetype="text/html")
         return None
 
     def _answer(self, request: Request) -> Response:

@@ -40,6 +40,11 @@ def finish(session: Session, run_id: str, verb: str) -> None:
             )
         print_fetched(session, fetched)
         refuse_loss(session, verb)
+        session.close()
+        if verb == "stop":
+            session.provider.stop()
+        else:
+            session.provider.down(remove_data=True)
     except BaseException:
         click.echo(
             f"pod {session.pod.name} goes on, and so does its price; "
@@ -47,9 +52,4 @@ def finish(session: Session, run_id: str, verb: str) -> None:
             err=True,
         )
         raise
-    session.close()
-    if verb == "stop":
-        session.provider.stop()
-    else:
-        session.provider.down(remove_data=True)
     click.echo(f"pod {session.pod.name}: {'stopped' if verb == 'stop' else 'removed'}", err=True)

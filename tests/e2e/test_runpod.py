@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from moola_remote.providers.terminal import make_controlling
 from tests.projects import PROGRAM, Project, make_project
 from tests.runpod_double import GPU, IMAGE, KEY, NO_CAPACITY, Double, Machine, Times, serving
 from tests.servers import SSHD, SshMachine
@@ -171,6 +172,13 @@ def test_killed_in_every_step_it_goes_on_from_there(
     (pod,) = double.pods.values()
     kill_when(rented, lambda: f"POST /v2/pods/{pod.id}/action" in double.calls, *again)  # stop
     double.fault = lambda _: None
+    double.is_read_only = True
+    refused = rented.run(*again)
+    assert refused.returncode == 10
+    assert f"pod rented goes on, and so does its price; again: moola-remote {' '.join(again)}" in (
+        refused.stderr
+    )
+    double.is_read_only = False
     assert pod.status == "RUNNING"
     done = rented.run(*again)
     assert done.returncode == 0, done.stderr
@@ -235,6 +243,23 @@ def test_an_interrupt_without_a_terminal_removes_what_was_not_ready(
             pass
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
+    assert double.pods == {}
+
+
+def test_a_terminal_that_is_closed_while_a_pod_starts_leaves_no_pod(
+    rented: Project, double: Double
+) -> None:
+    double.times = Times(address=99)
+    master, slave = os.openpty()
+    streams = {"stdin": slave, "stdout": slave, "stderr": slave}
+    shell = {"start_new_session": True, "preexec_fn": make_controlling}
+    with rented.running(PROGRAM, "up", **streams, **shell) as process:
+        os.close(slave)
+        said = b""
+        while b"from now on" not in said:
+            said += os.read(master, 4096)
+        os.close(master)  # the kernel then sends SIGHUP
+        process.wait(30)  # nobody is there to be told how it ended
     assert double.pods == {}
 
 

@@ -213,5 +213,10 @@ def test_a_key_that_does_not_open_is_told_before_anything_runs(
     answer = pod.ask("guard", stdin=settings(double))
     assert answer["proved"] == []
     assert "401" in answer["why"]
+    double.fault = lambda _: "html-200"  # a proxy's page is no answer of the API's
+    answer = pod.ask("guard", stdin=settings(double))
+    assert answer["proved"] == []
+    assert "200 <html>" in answer["why"]
+    double.fault = lambda _: None
     (pod.root / "guard.json").write_text(json.dumps(settings(double, idle_stop_s=0.1)))
     wait_until(lambda: len(records(pod)) > 3)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from moola_remote.checks import run_checks
+from moola_remote.checks import Check, run_checks
+from moola_remote.errors import UnreachableError
 from moola_remote.session import Session
 from tests.projects import Project, make_project
 
@@ -30,6 +31,17 @@ def test_a_connection_that_fails_is_the_last_thing_told(files: Project) -> None:
         "SSH connection": False,
     }
     assert "connection refused; is the pod running" in findings[-1].details
+
+
+def test_a_fault_that_names_no_cure_is_given_one(
+    files: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Session) -> str:
+        raise UnreachableError("x: no route")
+
+    monkeypatch.setattr("moola_remote.checks.CHECKS", (Check("route", fail),))
+    (finding,) = run_checks(Session(pod_name="host"))
+    assert finding.details == "x: no route; see more with: moola-remote -v doctor"
 
 
 def test_missing_data_hides_nothing_else(files: Project) -> None:

@@ -96,7 +96,7 @@ def test_a_log_without_any_line_sends_no_header_and_is_empty(
     assert time.monotonic() - started < 2.0
 
 
-@pytest.mark.parametrize("fault", ["500", "500-after", "html", "lost", "lost-after"])
+@pytest.mark.parametrize("fault", ["500", "500-after", "html", "html-200", "lost", "lost-after"])
 def test_a_create_without_an_answer_is_not_repeated(
     client: RunpodClient, double: Double, fault: Fault
 ) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import re
 import shutil
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+from moola_remote import session
 from moola_remote.config import PodConfig, RunpodConfig
 from moola_remote.errors import ConfigError, HostKeyError, NoCapacityError, UnreachableError
 from moola_remote.hostkeys import KnownHosts
@@ -349,3 +353,14 @@ def test_the_shipped_file_is_right(tmp_path: Path) -> None:
     pod = load_pod(project, "runpod-4090")
     assert RunpodProvider.of(pod).wanted.gpus == [GPU]
     shutil.rmtree(tmp_path)
+
+
+def test_a_second_interrupt_at_the_question_is_a_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    def abort(*_: object, **__: object) -> None:
+        raise click.Abort
+
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    for stream in (sys.stdin, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    monkeypatch.setattr(click, "confirm", abort)
+    assert session._confirm("Keep pod x?") is False

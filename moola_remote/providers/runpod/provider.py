@@ -249,6 +249,7 @@ class RunpodProvider:
             if confirm(f"Keep pod {pod.id}? It costs ${pod.cost:.2f}/h"):
                 say(f"pod {pod.id} stays; go on with: moola-remote --pod {self.pod.name} up")
             else:
+                say(f"ending pod {pod.id}, so that it costs nothing more")
                 undo(self.client, pod.id, self.sleep)
                 say(f"pod {pod.id} {undone}")
             raise

@@ -139,6 +139,8 @@ class Renting:
         Raises:
             UnreachableError: that can't be known or done; it says what may be left.
         """
+        if self.is_unsure:
+            self.say(f"looking whether {self.name} was made, to remove it")
         try:
             for pod in self._look() if self.is_unsure else ():
                 remove(self.client, pod.id, self.sleep)
