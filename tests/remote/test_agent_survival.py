@@ -194,9 +194,9 @@ def test_a_broken_state_file_is_an_error_and_hides_no_other_run(script: str, pod
 
 
 SPOILS = {
-    "pipes": "rm -f log events.jsonl spec.json; mkfifo log events.jsonl spec.json config.yaml",
+    "pipes": "for n in log events.jsonl spec.json config.yaml; do mkfifo x; mv -f x $n; done",
     "devices": "for n in log events.jsonl config.yaml result.json; do ln -sf /dev/zero $n; done",
-    "folders": "rm log; mkdir log config.yaml result.json .times manifest.json",
+    "folders": "rm log; mkdir log config.yaml result.json manifest.json",
     "deep": "head -c 100000 /dev/zero | tr '\\0' '[' | tee result.json spec.json >events.jsonl",
 }
 
