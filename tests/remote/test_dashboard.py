@@ -260,6 +260,32 @@ def test_a_flood_of_news_is_drawn_ten_times_a_second_at_most() -> None:
     assert 2 <= frames.num_frames <= 10 * seconds + 3  # and the first, the last and the summary
 
 
+def test_drawing_takes_a_twentieth_of_a_core_however_dear_a_redraw_is() -> None:
+    cost_s = 0.02
+
+    class Slow(io.StringIO):
+        num_frames = 0
+
+        def write(self, text: str) -> int:
+            if "RUNNING" in text:
+                self.num_frames += 1
+                begun = time.thread_time()
+                while time.thread_time() - begun < cost_s:
+                    pass
+            return len(text)
+
+    slow = Slow()
+    console = Console(file=slow, force_terminal=True, width=80, height=24)
+    begun = time.monotonic()
+    with Dashboard(golden_view(), console=console) as dashboard:
+        while time.monotonic() - begun < 1.5:
+            dashboard.on_log(b"one more line\n")
+            time.sleep(0.01)
+    seconds = time.monotonic() - begun
+    extra = 3  # the first, the last and the summary
+    assert extra < slow.num_frames <= 0.05 * seconds / cost_s + extra
+
+
 def test_a_real_terminal_is_given_back_with_the_table_on_it() -> None:
     with replayed(seconds=1) as terminal:
         pass
