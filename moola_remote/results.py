@@ -43,15 +43,17 @@ def fetched(folder: Path) -> list[Path]:
 
 
 def choose(folder: Path, names: Sequence[str]) -> list[Path]:
-    """The runs that a person means, by id or its beginning; without names the latest two.
+    """The runs that a person means, by id or its beginning; else the latest two with a result.
 
     Raises:
         ConfigError: none, or several, begin so.
     """
+    if names:
+        return [choose_folder(folder, name) for name in names]
     there = fetched(folder)
     if not there:
         raise ConfigError(f"{folder}: no fetched runs with a result", "moola-remote fetch results")
-    return [_one(there, name) for name in names] if names else there[-LATEST:]
+    return there[-LATEST:]
 
 
 def choose_folder(folder: Path, name: str | None) -> Path:
@@ -60,12 +62,11 @@ def choose_folder(folder: Path, name: str | None) -> Path:
     Raises:
         ConfigError: none, or several, begin so.
     """
-    there = [path.parent for path in sorted(folder.glob("[!.]*/spec.json"))]
-    if name is None:
-        if not there:
-            raise ConfigError(f"{folder}: no fetched runs", "moola-remote fetch results")
-        return there[-1]
-    return _one(there, name)
+    specs = {path.parent for path in folder.glob("[!.]*/spec.json")}
+    there = sorted(specs.union(fetched(folder)))
+    if not there:
+        raise ConfigError(f"{folder}: no fetched runs", "moola-remote fetch results")
+    return there[-1] if name is None else _one(there, name)
 
 
 def _one(there: Sequence[Path], name: str) -> Path:

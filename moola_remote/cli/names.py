@@ -60,9 +60,10 @@ class Place:
         return sorted(path.stem for path in folder.glob("*.yaml"))
 
     def fetched(self) -> list[str]:
-        """The runs whose results are here, newest first."""
+        """The runs that are here, with a result or without, newest first."""
         folder = self.folder / self.table.get("results", "results")
-        return sorted((path.parent.name for path in folder.glob("*/result.json")), reverse=True)
+        files = (*folder.glob("*/result.json"), *folder.glob("*/spec.json"))
+        return sorted({path.parent.name for path in files}, reverse=True)
 
     def known(self, pod: str | None) -> list[str]:
         """The runs that this laptop has a journal or results of; a `pod` of ``*`` means all."""

@@ -114,11 +114,12 @@ def phases_of(run: RunFiles) -> list[tuple[str, float, float]]:
     state, last = run.state, run.view.last_epoch
     if state is None:
         return []
+    has_trained = last is not None and last.epoch >= run.view.num_epochs
     marks = [
         ("queue", state.queued_at),
         ("run" if run.training_began is None else "start-up", state.started_at),
         ("training", run.training_began),
-        ("judging", last.t if last else None),
+        ("judging", last.t if last and has_trained else None),
         ("end", state.ended_at),
     ]
     known = [(name, time) for name, time in marks if time is not None and math.isfinite(time)]

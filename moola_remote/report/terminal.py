@@ -123,8 +123,13 @@ def _rules(side: str, split: Split, width: int) -> Iterator[Columns]:
 
 
 def _curves(compared: Comparison) -> Iterator[Columns]:
+    """Of the runs that had windows to validate on."""
     totals = [
-        [event.validation.get("total", math.nan) for event in run.view.epochs.values()]
+        [
+            event.validation["total"]
+            for event in run.view.epochs.values()
+            if "total" in event.validation
+        ]
         for run in compared.runs
     ]
     finite = [value for values in totals for value in values if math.isfinite(value)]
@@ -132,14 +137,13 @@ def _curves(compared: Comparison) -> Iterator[Columns]:
         return
     rows = []
     for label, run, values in zip(compared.labels, compared.runs, totals, strict=True):
-        best = run.view.best_epoch
-        lowest = min((value for value in values if math.isfinite(value)), default=math.nan)
-        cells = [
-            sparkline(values, CURVE, min(finite), max(finite)),
-            *(loss(value) for value in ([values[0], lowest, values[-1]] if values else [])),
-        ]
-        row = [Text(label, "bold"), *map(Text, cells), Text("" if best is None else str(best))]
-        rows.append([*row, *[Text()] * (6 - len(row))])
+        if values:
+            best = run.view.best_epoch
+            lowest = min((value for value in values if math.isfinite(value)), default=math.nan)
+            curve = sparkline(values, CURVE, min(finite), max(finite))
+            cells = [curve, *map(loss, (values[0], lowest, values[-1]))]
+            cells.append("" if best is None else str(best))
+            rows.append([Text(label, "bold"), *map(Text, cells)])
     heads = ["", "by epoch", "first", "lowest", "last", "lowest at"]
     title = "loss on validation, one scale"
     yield Columns(heads, rows, title=title, right=frozenset({2, 3, 4, 5}))

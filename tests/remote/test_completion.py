@@ -58,6 +58,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
         ("--pod host logs ", ["20260103-000000-other-cccc", RUNS[0]]),
         ("--pod host resume ", ["20260103-000000-other-cccc", RUNS[1], RUNS[0]]),
         ("compare ", [RUNS[0]]),
+        ("report ", [RUNS[0]]),
         ("train --recipe c", ["calm"]),
         ("fetch r", ["results"]),
         ("train --ep", ["--epochs"]),
@@ -97,6 +98,11 @@ def test_zsh_completes_what_is_typed(here: Project) -> None:
             terminal.type(f"moola-remote {typed}\t")
             terminal.wait_for(completed.encode())
             terminal.type("\x15")  # the line is given up
+
+
+def test_a_run_without_a_result_is_offered_too(here: Project) -> None:
+    here.write(f"results/{RUNS[1]}/spec.json", "{}")
+    assert offered(here, "report ") == [RUNS[1], RUNS[0]]
 
 
 def test_names_that_could_deceive_a_shell_are_not_offered(here: Project) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from moola_remote.report.compare_page import page, write_comparison
 from moola_remote.report.comparison import Comparison, compare_runs
 from moola_remote.report.files import read_run
 from moola_remote.report.terminal import ComparisonText, as_json
-from tests.report.made import make_run, write
+from moola_remote.results import choose
+from tests.report.made import keep_epochs, make_run, write
 
 FIRST, SECOND = "20260101-000000-jade-abcd", "20260101-010000-jade-ef01"
 
@@ -94,6 +96,30 @@ def test_runs_that_share_no_window_say_so(folders: list[Path], tmp_path: Path) -
     compared = compare_runs([read_run(folders[0]), read_run(other)])
     assert "B shares no window with A" in ComparisonText(compared).plain()
     assert "B shares no window with A" in page(compared)
+
+
+def test_a_run_that_was_cancelled_is_compared_as_far_as_it_went(
+    folders: list[Path], tmp_path: Path
+) -> None:
+    cut = make_run(tmp_path / "cut", num_windows=1)
+    (cut / "result.json").unlink()
+    (cut / "artifacts" / "predictions.parquet").unlink()
+    keep_epochs(cut, 3)
+    text = ComparisonText(compare_runs([read_run(cut), read_run(folders[0])])).plain()
+    assert "B shares no window with A" in text
+    assert re.search(r"^A +[▁-█]{3} ", text, re.MULTILINE)
+    assert choose(tmp_path, ["cut"]) == [cut]
+
+
+def test_a_run_without_validation_has_no_curve_of_it(folders: list[Path], tmp_path: Path) -> None:
+    run = make_run(tmp_path / "all", num_windows=1)
+    events = (run / "events.jsonl").read_text()
+    events = re.sub(r'"validation": {"total[^}]*}', '"validation": {}', events)
+    (run / "events.jsonl").write_text(events)
+    text = ComparisonText(compare_runs([read_run(run), read_run(folders[0])])).plain()
+    curves = text.partition("loss on validation, one scale")[2]
+    assert "!" not in curves
+    assert re.findall(r"^([AB]) ", curves, re.MULTILINE) == ["B"]
 
 
 def test_a_single_run_has_no_rival(folders: list[Path]) -> None:

@@ -195,6 +195,15 @@ def test_a_run_of_all_windows_says_why_it_has_no_scores(tmp_path: Path) -> None:
     assert "This run has no scores: every window was trained on; jobs.evaluate judges it." in text
 
 
+def test_a_run_that_was_cut_was_never_judged(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", num_windows=2)
+    lines = (run / "events.jsonl").read_text().splitlines(keepends=True)
+    (run / "events.jsonl").write_text("".join(lines[:-1]))
+    phases = plots(read_run(run))["time"]["phases"]
+    assert [phase["name"] for phase in phases] == ["queue", "start-up", "training"]
+    assert phases[-1]["to"] == 150
+
+
 def test_a_command_without_events_has_a_queue_and_a_run(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", num_windows=2)
     (run / "events.jsonl").write_text("")
