@@ -102,7 +102,11 @@ class Session:
             if self.idle_stop_s is not None:
                 idle_stop_s = self.idle_stop_s if math.isfinite(self.idle_stop_s) else None
                 settings = {**settings, "idle_stop_s": idle_stop_s}
-            guarded = set_guard(self.agent, settings)
+            try:
+                guarded = set_guard(self.agent, settings)
+            except BaseException:
+                _say(f"warning: the pod has no guard; end its price with: {self.command} stop")
+                raise
             _say(guarded.line)
             self.left_s = guarded.left_s
         return self.endpoint

@@ -281,6 +281,18 @@ def test_a_key_that_does_not_open_is_one_line_with_its_cure(
     assert said in doctor["pod"]["details"]
 
 
+def test_a_pod_whose_guard_can_not_be_set_is_told_with_what_ends_it(
+    rented: Project, double: Double
+) -> None:
+    path = rented.folder / "configs" / "pods" / "rented.yaml"
+    path.write_text(path.read_text().replace(sys.executable, "/no/such/python"))
+    done = rented.run("up")
+    assert done.returncode == 11
+    assert "warning: the pod has no guard; end its price with: moola-remote stop" in done.stderr
+    assert "rented: stopped" in rented.ok("stop", "--force")
+    assert [pod.status for pod in double.pods.values()] == ["EXITED"]
+
+
 def test_a_key_that_may_only_read_rents_nothing(rented: Project, double: Double) -> None:
     double.is_read_only = True
     assert "may only read; give it the permission `All`" in rented.refused(10, "up")

@@ -206,6 +206,27 @@ def test_a_pod_that_is_never_ready_is_removed(provider: RunpodProvider, double: 
     assert double.pods == {}
 
 
+def make_another(provider: RunpodProvider) -> None:
+    """A pod of the same file, as another `up` makes it."""
+    name = PodName.new("anna", "x", provider.client.now())
+    body = {"name": str(name), "image": IMAGE, "gpu": {"id": GPU}, "ports": ["22/tcp"]}
+    provider.client.create({**body, "env": {"PUBLIC_KEY": provider.public_key()}})
+
+
+def test_a_pod_of_an_earlier_up_that_is_never_ready_stays_and_its_price_is_told(
+    provider: RunpodProvider, double: Double
+) -> None:
+    make_another(provider)
+    double.times = Times(address=99)
+    provider.wanted = provider.wanted.model_copy(update={"start_limit_min": 0.01})
+    said = r"not ready within .*; pod pod000001 stays, for \$0.75/h; end it with: .* --pod x stop"
+    with pytest.raises(UnreachableError, match=said):
+        provider.up()
+    make_another(provider)
+    provider.stop()
+    assert [pod.status for pod in double.pods.values()] == ["EXITED", "EXITED"]
+
+
 def test_a_start_that_can_not_succeed_is_ended_at_once(
     provider: RunpodProvider, double: Double
 ) -> None:
@@ -274,9 +295,7 @@ def test_two_laptops_that_rent_at_once_end_with_one_pod(
     def say(line: str) -> None:
         said.append(line)
         if line.startswith("asking for") and not double.pods:
-            name = PodName.new("anna", "x", provider.client.now())
-            body = {"name": str(name), "image": IMAGE, "gpu": {"id": GPU}, "ports": ["22/tcp"]}
-            provider.client.create({**body, "env": {"PUBLIC_KEY": provider.public_key()}})
+            make_another(provider)
 
     endpoint = provider.up(say=say)
     (first,) = double.pods.values()

@@ -144,7 +144,7 @@ class RunpodProvider:
                     return self._wait(pod, say, confirm)
             except NoCapacityError as err:
                 return self._elsewhere(pod, err, say, confirm)
-        return self._known(pod) or self._wait(pod, say, confirm)
+        return self._known(pod) or self._wait_for_one_that_stays(pod, say, confirm)
 
     def endpoint(self) -> Endpoint:
         """Where the pod is now: its port changes with each start.
@@ -165,10 +165,10 @@ class RunpodProvider:
         return found
 
     def stop(self) -> None:
-        """Stop it, and see that it has stopped; its volume stays, and costs more than before."""
-        pod = self.find()
-        if pod is not None:
-            halt(self.client, pod.id, self.sleep)
+        """Stop every pod of this file, and see that they have; a volume then costs more."""
+        for pod in self.find_all():
+            if not is_stopped(pod):
+                halt(self.client, pod.id, self.sleep)
 
     def down(self, *, remove_data: bool) -> None:  # noqa: ARG002 - a volume goes with its pod
         """Remove every pod of this file, and see that they are gone, volumes and all."""
@@ -204,7 +204,7 @@ class RunpodProvider:
                 return self._wait(pod, say, confirm)
             remove(self.client, pod.id, self.sleep)
         say(f"another `up` rented {first.id} at the same time: that one stays, ours is removed")
-        return self._wait(first, say, confirm)
+        return self._wait_for_one_that_stays(first, say, confirm)
 
     def _first_of_two(self, pod: Pod) -> Pod:
         """The pod that all who called `up` at once agree on; ours is missing where a list lags."""
@@ -280,6 +280,16 @@ class RunpodProvider:
             self.sleep,
             self.poll_s,
         ).wait()
+
+    def _wait_for_one_that_stays(self, pod: Pod, say: Say, confirm: Confirm) -> Endpoint:
+        """Wait for a pod that this call did not begin, so that it is not ours to end."""
+        try:
+            return self._wait(pod, say, confirm)
+        except MoolaError as err:
+            err.message += f"; pod {pod.id} stays, for ${pod.cost:.2f}/h"
+            end = f"moola-remote --pod {self.pod.name}"
+            err.cure = f"end it with: {end} stop, or {end} down --force"
+            raise
 
     def _known(self, pod: Pod) -> Endpoint | None:
         """Where a running pod is, if it answers there at once with the key that is known."""
