@@ -2074,7 +2074,10 @@ class Guard:
         return any(use is not None and use >= IDLE_PERCENT for use in uses) or self.is_served()
 
     def is_served(self) -> bool:
-        """Whether a verb of ours or an rsync is at work below our root."""
+        """Whether a verb of ours or an rsync is at work below our root; who looks on is no work.
+
+        A follower whose laptop sleeps may hang for hours, full of what it can't send.
+        """
         root = os.fsencode(self.pod.root) + b"/"
         for name in os.listdir("/proc"):  # noqa: PTH208 - thousands of names, not paths
             if name.isdigit() and int(name) != os.getpid():
@@ -2082,7 +2085,9 @@ class Guard:
                     words = Path(f"/proc/{name}/cmdline").read_bytes().split(b"\0")
                     is_ours = any(word.startswith(root + b"agent/") for word in words)
                     is_rsync = words[0].endswith(b"rsync") and any(root in word for word in words)
-                    if (is_ours and not {b"supervise", b"idle"} & set(words)) or is_rsync:
+                    if (
+                        is_ours and not {b"supervise", b"idle", b"follow"} & set(words)
+                    ) or is_rsync:
                         return True
         return False
 

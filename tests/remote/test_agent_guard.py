@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from moola_remote.providers.runpod.client import RunpodClient
-from tests.remote.pods import AgentPod, wait_until
+from tests.remote.pods import AGENT, AgentPod, wait_until
 from tests.runpod_double import GPU, IMAGE, KEY, Double, FakePod, serving
 
 BODY = {"name": "x", "image": IMAGE, "gpu": {"id": GPU}, "ports": ["22/tcp"]}
@@ -156,6 +157,24 @@ def test_the_guard_tells_how_long_the_pod_is_idle_and_asking_is_no_work(
     wait_until(lambda: has_left(pod))
     assert pod.ask("idle") == unknown
     assert not stopped(rented)
+
+
+def test_a_follower_that_nobody_reads_does_not_keep_the_pod_up(
+    pod: AgentPod, rented: FakePod, double: Double
+) -> None:
+    run_id = pod.shell("head -c 1000000 /dev/zero")
+    pod.wait(run_id)
+    program = pod.root / "agent" / "0.py"
+    program.parent.mkdir()
+    program.write_bytes(AGENT.read_bytes())
+    argv = [sys.executable, str(program), "--root", str(pod.root), "follow", run_id]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as follower:
+        try:
+            pod.ask("guard", stdin=settings(double, idle_stop_s=0.3))
+            wait_until(lambda: stopped(rented))
+            assert follower.poll() is None
+        finally:
+            follower.kill()
 
 
 def test_a_gpu_that_works_is_not_idle(
