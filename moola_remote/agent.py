@@ -2066,9 +2066,11 @@ class Guard:
         return None
 
     def is_busy(self) -> bool:
-        """Whether a run goes on, a GPU works, or somebody sends, installs or fetches."""
+        """Whether a run or its on_finish goes on, a GPU works, or somebody sends or fetches."""
         for run, state in self.pod.all_runs():
             if state["state"] not in ENDED and settle(self.pod, run)["state"] not in ENDED:
+                return True
+            if is_alive(state.get("supervisor")):
                 return True
         uses = [number(row[0]) for row in gpu_rows("utilization.gpu") if row]
         return any(use is not None and use >= IDLE_PERCENT for use in uses) or self.is_served()

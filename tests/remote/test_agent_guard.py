@@ -159,6 +159,20 @@ def test_the_guard_tells_how_long_the_pod_is_idle_and_asking_is_no_work(
     assert not stopped(rented)
 
 
+def test_a_pod_is_not_idle_before_the_command_after_a_run_has_ended(
+    pod: AgentPod, rented: FakePod, double: Double, tmp_path: Path
+) -> None:
+    waits = f"touch {tmp_path}/begun; while [ ! -e {tmp_path}/go ]; do sleep 0.02; done"
+    pod.wait(pod.start("true", on_finish=waits))
+    wait_until((tmp_path / "begun").exists)
+    pod.ask("guard", stdin=settings(double, idle_stop_s=0.2))
+    watched_until = time.monotonic() + 0.8
+    wait_until(lambda: time.monotonic() > watched_until)
+    assert not stopped(rented)
+    (tmp_path / "go").touch()
+    wait_until(lambda: stopped(rented))
+
+
 def test_a_follower_that_nobody_reads_does_not_keep_the_pod_up(
     pod: AgentPod, rented: FakePod, double: Double
 ) -> None:
