@@ -446,16 +446,23 @@ class Mask:
                 at += BLOCK
 
 
+@contextlib.contextmanager
+def told_of(what: str) -> Iterator[None]:
+    """An error of files costs no more than a line on stderr."""
+    try:
+        yield
+    except OSError as err:
+        print(f"{what}: {err}", file=sys.stderr, flush=True)
+
+
 def wipe_secrets(run: Run) -> None:
     """Strike a run's secrets out of its log and events, then overwrite and remove their values."""
     mask, path = Mask.of(run), run.path / Mask.FILE
     if mask is None:
         return
-    try:
-        for written in (run.log, run.events):
+    for written in (run.log, run.events):
+        with told_of("secrets not struck out"):
             mask.strike_file(written)
-    except OSError as err:
-        print(f"secrets not struck out: {err}", file=sys.stderr, flush=True)
     with contextlib.suppress(OSError), path.open("r+b") as file:
         file.write(bytes(size_of(path)))
         file.flush()

@@ -73,6 +73,17 @@ def test_ctrl_c_on_a_terminal_gives_the_screen_back(local_project: Project) -> N
     local_project.ok("cancel", run_id, "--grace", "0")
 
 
+def test_who_reads_no_more_is_followed_no_more(local_project: Project) -> None:
+    steady = ("sh", "-c", "while echo line; do sleep 0.1; done")
+    run_id = local_project.ok("run", "--detach", "--", *steady).strip()
+    script = f"{PROGRAM} logs -f {run_id} | head -1; exit ${{PIPESTATUS[0]}}"
+    with local_project.running("bash", "-c", script) as piped:
+        out, talk = piped.communicate(timeout=30)
+    assert (out, talk, piped.returncode) == ("line\n", "", 141)
+    assert state_of(local_project, run_id) == "RUNNING"
+    local_project.ok("cancel", run_id, "--grace", "0")
+
+
 def test_a_failure_is_told_with_the_logs_last_line_and_can_be_fetched(
     local_project: Project,
 ) -> None:

@@ -48,6 +48,14 @@ def test_a_job_has_its_secret_and_no_file_keeps_it(pod: AgentPod) -> None:
     assert {"kind": "note", "text": "*" * len(json.dumps(VALUE)[1:-1])} in noted
 
 
+def test_a_log_that_is_none_keeps_no_secret_in_the_events(pod: AgentPod) -> None:
+    told = "printf '%s\\n' \"$TOKEN\" >>events.jsonl"
+    run_id = start(pod, f"cd $MOOLA_RUN_DIR; rm log; mkdir log; {told}")
+    assert pod.wait(run_id)["state"] == "SUCCEEDED"
+    assert STARS in (pod.folder(run_id) / "events.jsonl").read_text(encoding="utf-8")
+    assert leftovers(pod) == []
+
+
 def test_a_secret_may_be_any_bytes(pod: AgentPod) -> None:
     value = os.fsdecode(b"latin-\xe9\xff!")
     run_id = pod.shell('printf %s "$TOKEN"', secrets={"TOKEN": value})
