@@ -72,6 +72,14 @@ def test_a_command_that_does_not_end_is_given_up_at_its_deadline(transport: Tran
     assert time.monotonic() - started < 5
 
 
+def test_a_command_that_prints_without_end_is_given_up_at_the_cap(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "MAX_OUTPUT", 1_000_000)
+    with pytest.raises(TransferError, match="yes printed more than 1000000 bytes"):
+        transport.run(["yes"])
+
+
 def test_a_channel_is_talked_to_while_it_runs(transport: Transport) -> None:
     channel = transport.open(["cat"])
     channel.write(b"one")
