@@ -88,16 +88,21 @@ def epoch_line(entry: dict[str, Any]) -> str:
 
     Without validation the raw losses are those of training.
     """
-    nan = float("nan")  # where there is no validation
     judged = entry["validation"] or entry["train"]
     losses = [value for name, value in judged.items() if name != "total"]
-    f1, in_span, out_span = (entry["scores"].get(k, nan) for k in ("f1", "in_span", "out_span"))
+    scores = (("f1", 5), ("in_span", 6), ("out_span", 6))
     return (
         f"{entry['epoch']:>3}/{entry['epochs']:<3} {entry['train']['total']:9.4f}"
-        f" {entry['validation'].get('total', nan):9.4f}"
+        f" {_cell(entry['validation'], 'total', '9.4f')}"
         f" | {' '.join(f'{value:9.4f}' for value in losses)}"
-        f" | {f1:5.3f} {in_span:6.3f} {out_span:6.3f} {entry['seconds']:5.2f}"
+        f" | {' '.join(_cell(entry['scores'], name, f'{width}.3f') for name, width in scores)}"
+        f" {entry['seconds']:5.2f}"
     )
+
+
+def _cell(table: dict[str, float], name: str, form: str) -> str:
+    """A number, or a dash as wide where there is none, as all windows train."""
+    return f"{table[name]:{form}}" if name in table else f"{'-':>{form.partition('.')[0]}}"
 
 
 def history(loaded: Loaded) -> list[dict[str, Any]]:

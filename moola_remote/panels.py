@@ -19,6 +19,7 @@ from moola_remote.runview import RunView
 
 TRAIN, VALIDATION, GOOD, WARN, BAD, QUIET = "cyan", "magenta", "green", "yellow", "bold red", "dim"
 AWAY = "bold cyan"
+NO_NUMBERS = ("nan", "inf", "-inf")
 STATE_STYLES = {
     "RUNNING": "bold green",
     "SUCCEEDED": "bold green",
@@ -178,13 +179,15 @@ def tasks_panel(view: RunView, *, width: int) -> list[Text]:
 
 
 def _curves(view: RunView, name: str, size: int) -> Text:
-    train = [event.train.get(name, math.nan) for event in view.epochs.values()]
-    validation = [event.validation.get(name, math.nan) for event in view.epochs.values()]
-    scale = _scale([*train, *validation])
+    train = [event.train for event in view.epochs.values()]
+    validation = [event.validation for event in view.epochs.values()]
+    scale = _scale(table[name] for table in [*train, *validation] if name in table)
     line = Text(f" {_fit(name, NAME_WIDTH):<{NAME_WIDTH + 1}}", "bold" if name == "total" else "")
-    for values, style in ((train, TRAIN), (validation, VALIDATION)):
+    for tables, style in ((train, TRAIN), (validation, VALIDATION)):
+        values = [table[name] for table in tables if name in table]  # none where all windows train
+        last = loss(values[-1]) if values else "-"
         line.append(f"{sparkline(values, size, *scale):<{size}}", style)
-        line.append(f" {loss(values[-1]):>8}  ", "" if math.isfinite(values[-1]) else BAD)
+        line.append(f" {last:>8}  ", BAD if last in NO_NUMBERS else "")
     return line
 
 
@@ -219,15 +222,17 @@ class Group:
         """The columns' values, each as wide as its column."""
         values = self.get(event)
         return [
-            f"{self.form(values.get(key, math.nan)):>{len(head)}}"
+            f"{self.form(values[key]) if key in values else '-':>{len(head)}}"
             for key, head in zip(self.keys, self.heads, strict=True)
         ]
 
 
 def groups(view: RunView, width: int) -> list[Group]:
-    """The epoch table's columns: those that fit in `width`, the most telling first."""
+    """The epoch table's columns: those told of that fit in `width`, the most telling first."""
+    last = view.last_epoch
+    assert last is not None
     tasks = view.tasks[:MAX_TASKS]
-    total = Group("total", ["train", "valid"], _totals, loss)
+    total = Group("total", list(_totals(last)), _totals, loss)
     train = Group("train loss", tasks, lambda event: event.train, loss, TRAIN)
     validation = Group("validation loss", tasks, lambda event: event.validation, loss, VALIDATION)
     sigma = Group("sigma", tasks, lambda event: event.sigma, score)
@@ -237,16 +242,14 @@ def groups(view: RunView, width: int) -> list[Group]:
     chosen: list[Group] = []
     for group in (total, scores, validation, sigma, share, pace, train):
         used = EPOCH_WIDTH + sum(one.width for one in [*chosen, group])
-        if group.keys and used <= width:
+        if used <= width and any(key in group.get(last) for key in group.keys):
             chosen.append(group)
     return [one for one in (total, train, validation, sigma, share, scores, pace) if one in chosen]
 
 
 def _totals(event: EpochEvent) -> dict[str, float]:
-    return {
-        "train": event.train.get("total", math.nan),
-        "valid": event.validation.get("total", math.nan),
-    }
+    sides = {"train": event.train, "valid": event.validation}
+    return {name: table["total"] for name, table in sides.items() if "total" in table}
 
 
 def epochs_panel(view: RunView, *, width: int, num_rows: int) -> list[Text]:
@@ -271,7 +274,7 @@ def _epoch_row(event: EpochEvent, columns: Sequence[Group], *, is_best: bool) ->
     )
     for group in columns:
         for cell in group.cells(event):
-            line.append(cell, BAD if cell.strip() in ("nan", "inf", "-inf") else group.style)
+            line.append(cell, BAD if cell.strip() in NO_NUMBERS else group.style)
     return line
 
 

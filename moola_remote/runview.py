@@ -127,11 +127,9 @@ class RunView:
         """The tasks' names, in the job's order."""
         if self.run and self.run.tasks:
             return self.run.tasks
-        return (
-            [name for name in self.last_epoch.validation if name != "total"]
-            if self.last_epoch
-            else []
-        )
+        last = self.last_epoch
+        told = (last.validation or last.train) if last else ()
+        return [name for name in told if name != "total"]
 
     def elapsed_s(self, now: float) -> float | None:
         """Seconds since the job started, on the pod's clock; to its end where it has ended."""

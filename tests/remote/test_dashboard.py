@@ -166,6 +166,16 @@ def test_the_end_of_a_run_shows_its_scores_and_not_its_checkpoints() -> None:
     assert text.count("checkpoint") == 1
 
 
+def test_what_a_run_does_not_tell_takes_no_column_and_is_no_alarm() -> None:
+    view = RunView("local", "r")
+    view.take_event(EpochEvent(epoch=1, epochs=5, train={"total": 1.9, "choice": 3.6}, seconds=1))
+    text = shown(view, 120, 24)
+    assert "nan" not in text
+    assert "!" not in text
+    heads = next(line for line in text.splitlines() if line.startswith("epoch "))
+    assert heads.split() == ["epoch", "train", "choice", "s"]
+
+
 def test_the_best_epoch_stays_in_sight() -> None:
     view = golden_view()
     for epoch in range(13, 41):
