@@ -107,18 +107,21 @@ def find_record(session: Session, name: str | None) -> Record:
         TransferError: it can't be read.
     """
     try:
-        run_id = session.find_run(name).run_id
+        run_id, folder = session.find_run(name).run_id, None
     except ConfigError:
         folder = _folder_here(session, name)
         if folder is None:
             raise
-        run_id, record = folder.name, read_folder(folder)
+        run_id = folder.name
+    noted = _one_folder(session.laptop.journals.glob("*/[!.]*"), run_id)
+    own = {"spec": read_folder(noted).spec} if noted else {}
+    if folder is None:
+        record = read_record({**session.agent.call("show", run_id), **own}, f"run {run_id}")
     else:
-        record = read_record(session.agent.call("show", run_id), f"run {run_id}")
+        record = read_folder(folder).model_copy(update=own)
     if record.spec.run_id != run_id:
         raise TransferError(f"run {run_id}: its spec is that of {record.spec.run_id}")
-    own = _one_folder(session.laptop.journals.glob("*/[!.]*"), run_id)
-    return record.model_copy(update={"spec": read_folder(own).spec}) if own else record
+    return record
 
 
 def codes_on_record(session: Session) -> set[str]:

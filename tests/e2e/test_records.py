@@ -63,8 +63,10 @@ def test_what_this_laptop_asked_for_outranks_what_the_pod_says(local_project: Pr
     run_id = local_project.ok("train", "--epochs", "1", "--detach").strip()
     local_project.ok("attach", run_id)
     path = local_project.state / "local-pod" / "root" / "runs" / run_id / "spec.json"
-    path.write_text(path.read_text().replace("tiny.train", "evil.train"))
-    assert "tiny.train" in facts(local_project.ok("runs", "show", run_id))["command"]
+    told = path.read_text()
+    for text in (told.replace("tiny.train", "evil.train"), told.replace(run_id, "another"), "{"):
+        path.write_text(text)
+        assert "tiny.train" in facts(local_project.ok("runs", "show", run_id))["command"]
 
 
 def digests(project: Project) -> tuple[str, str]:
