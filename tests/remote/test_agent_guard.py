@@ -211,11 +211,11 @@ def test_a_gpu_that_works_is_not_idle(
 def test_what_fails_is_tried_by_other_means_again_and_again_and_recorded(
     pod: AgentPod, rented: FakePod, double: Double
 ) -> None:
-    pod.ask("guard", stdin=settings(double, idle_stop_s=0.2))
     left = iter(range(5))
     double.fault = lambda call: (
         "500" if call.endswith("/action") and next(left, None) is not None else None
     )
+    pod.ask("guard", stdin=settings(double, idle_stop_s=0.2))
     wait_until(lambda: stopped(rented))
     wait_until(lambda: has_left(pod))
     tried = [(record["means"], record["ok"]) for record in records(pod)]
