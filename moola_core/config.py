@@ -145,7 +145,7 @@ class LossConfig(Strict):
     pos_weight: float = Field(default=1.0, gt=0)
     pointer_delta: float = Field(default=0.08, gt=0)
     countdown_delta: float = Field(default=1.0, gt=0)
-    choice_soft_share: float = Field(default=0.5, ge=0, le=1)  # of the soft form, see losses
+    choice_soft_share: float = Field(default=0.0, ge=0, le=1)  # of the soft form, see losses
     ridge: float = Field(default=0.0, ge=0)  # times the squared weights on candidates' columns
 
 

@@ -78,14 +78,14 @@ def edges_loss(
     return (start + stop) / 2
 
 
-def choice_loss(logits: Tensor, likelihood: Tensor, *, soft_share: float = 0.5) -> Tensor:
+def choice_loss(logits: Tensor, likelihood: Tensor, *, soft_share: float = 0.0) -> Tensor:
     """Cross-entropy of the choice of a span against a label whose ends may be off by some bars.
 
     Two readings, of which the second has the share `soft_share`. The run is hidden and the label
     its noisy copy: ``-log sum_k p_k likelihood_k``. Or the label is spread over its neighbours:
     ``-sum_k q_k log p_k``, q the likelihood scaled to sum 1. The first lets the model choose among
-    the neighbours, the second holds it close. A window whose label no candidate explains pulls
-    nowhere.
+    the neighbours; the second asks for all of them at once. A window whose label no candidate
+    explains pulls nowhere.
 
     Args:
         logits: ``(B, K)`` float, one score a candidate.
