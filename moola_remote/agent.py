@@ -85,6 +85,7 @@ SHAPE = (
     ((list,), ("wants", "samples", "last_lines")),
 )
 PREEMPTED_CODE = 143
+GRACE_S = 10.0  # where a spec has none
 NO_GPU = -1
 
 TICK_S = 0.2
@@ -918,9 +919,10 @@ def record_end(run: Run, end: Json) -> None:
 class Supervisor:
     """Takes one run from where it stands to its end; holds ``.lock`` all the while."""
 
-    def __init__(self, pod: Pod, run: Run) -> None:
+    def __init__(self, pod: Pod, run: Run, lock_fd: int) -> None:
         self.pod = pod
         self.run = run
+        self.lock_fd = lock_fd
         self.spec = run.spec()
         self.state = run.state()
         self.telemetry = Telemetry(pod.root)
@@ -1114,8 +1116,6 @@ class Supervisor:
         finally:
             os._exit(code)
 
-    lock_fd = -1
-
     def job_identity(self) -> Optional[Json]:
         job = self.run.job()
         return {key: job[key] for key in ("pid", "start_ticks", "boot")} if job else None
@@ -1168,7 +1168,7 @@ class Supervisor:
 
     def wish(self) -> Tuple[Optional[str], float]:
         """Why the job should stop, and the time it gets; a wish that was followed is none."""
-        grace_s = float(self.spec.get("grace_s") or 10.0)
+        grace_s = float(self.spec.get("grace_s") or GRACE_S)
         if (self.run.path / ".cancel.json").exists():
             cancel = read_json(self.run.path / ".cancel.json") or {}
             asked = cancel.get("grace_s")
@@ -1337,9 +1337,7 @@ def supervise(pod: Pod, run: Run) -> None:
     fd = lock(run.lock, patience_s=1.0)
     if fd is None or run.state()["state"] in ENDED:
         return
-    supervisor = Supervisor(pod, run)
-    supervisor.lock_fd = fd
-    supervisor.live()
+    Supervisor(pod, run, fd).live()
 
 
 # ---- cancel, manifest ----------------------------------------------------------------------
@@ -1354,7 +1352,7 @@ def cancel(pod: Pod, run: Run, grace_s: Optional[float], patience_s: float) -> J
     state = settle(pod, run)
     if state["state"] not in ENDED:
         run.write(".cancel.json", {"grace_s": grace_s})
-    grace = float(run.spec().get("grace_s") or 10.0) if grace_s is None else grace_s
+    grace = float(run.spec().get("grace_s") or GRACE_S) if grace_s is None else grace_s
     give_up = time.monotonic() + grace + patience_s
     while state["state"] not in ENDED and time.monotonic() < give_up:
         time.sleep(0.05)
@@ -1373,11 +1371,20 @@ def make_manifest(run: Run, between: Callable[[], None]) -> str:
     for path in files_below(run.path):
         between()
         with contextlib.suppress(FileNotFoundError):
-            found = {"size": path.stat().st_size, "sha256": sha256_of(path)}
-            files.append({"path": path.relative_to(run.path).as_posix(), **found})
+            files.append(manifest_entry(run, path))
     files.sort(key=lambda file: os.fsencode(file["path"]))
     content = run.write("manifest.json", {"schema": SCHEMA, "run_id": run.id, "files": files})
     return hashlib.sha256(content).hexdigest()
+
+
+def manifest_entry(run: Run, path: Path) -> Json:
+    """A file as a manifest has it.
+
+    Raises:
+        FileNotFoundError: it has gone meanwhile.
+    """
+    name = path.relative_to(run.path).as_posix()
+    return {"path": name, "size": path.stat().st_size, "sha256": sha256_of(path)}
 
 
 def files_below(top: Path) -> Iterator[Path]:
@@ -1403,13 +1410,23 @@ def manifest(pod: Pod, run: Run) -> Json:
             "not_ended", f"run {run.id}: {state['state']}, a manifest is made at its end"
         )
     if state.get("manifest_sha256") is None or not run.manifest.is_file():
-        fd = lock(run.lock, patience_s=2.0)
-        if fd is None:
-            raise AgentError("busy", f"run {run.id}: its on_finish command is at work")
+        fd = lock_ended(run)
         state["manifest_sha256"] = make_manifest(run, lambda: None)
         run.write("state.json", state)
         os.close(fd)
     return {"manifest_sha256": state["manifest_sha256"]}
+
+
+def lock_ended(run: Run) -> int:
+    """The lock of a run that has ended.
+
+    Raises:
+        AgentError: its supervisor still lives, for what comes after the end.
+    """
+    fd = lock(run.lock, patience_s=2.0)
+    if fd is None:
+        raise AgentError("busy", f"run {run.id}: its on_finish command is at work")
+    return fd
 
 
 def checkpoints(run: Run, asked: Json) -> Json:
@@ -1417,11 +1434,9 @@ def checkpoints(run: Run, asked: Json) -> Json:
     known = set(asked.get("known") or [])
     files: List[Json] = []
     for path in files_below(run.path / "checkpoints"):
-        name = path.relative_to(run.path).as_posix()
         with contextlib.suppress(FileNotFoundError):
-            if name not in known:
-                found = {"size": path.stat().st_size, "sha256": sha256_of(path)}
-                files.append({"path": name, **found})
+            if path.relative_to(run.path).as_posix() not in known:
+                files.append(manifest_entry(run, path))
     # The run keeps the latest few: one that was removed meanwhile is not told in part.
     return {"files": [file for file in files if (run.path / file["path"]).parent.is_dir()]}
 
@@ -1561,8 +1576,6 @@ def is_as_listed(tree: Path, path: Path, listed: Json) -> bool:
 
 
 KINDS = {"code": "code", "data": "data", "environment": "env", "checkpoints": "checkpoints"}
-
-
 # Nobody went on with a transfer that was cut so long ago.
 STALE_S = 86400.0
 
@@ -1601,10 +1614,7 @@ def require_rest(pod: Pod, run: Run) -> None:
         is_over = word in ENDED
     if not is_over:
         raise AgentError("not_ended", f"run {run.id}: {word}; it is not removed")
-    fd = lock(run.lock, patience_s=2.0)
-    if fd is None:
-        raise AgentError("busy", f"run {run.id}: its on_finish command is at work")
-    os.close(fd)
+    os.close(lock_ended(run))
 
 
 def unneeded(pod: Pod, kind: str, folder: Path, going: Set[str]) -> List[Path]:
@@ -2093,10 +2103,9 @@ class Guard:
                 with contextlib.suppress(OSError):
                     words = Path(f"/proc/{name}/cmdline").read_bytes().split(b"\0")
                     is_ours = any(word.startswith(root + b"agent/") for word in words)
+                    is_verb = is_ours and not {b"supervise", b"idle", b"follow"} & set(words)
                     is_rsync = words[0].endswith(b"rsync") and any(root in word for word in words)
-                    if (
-                        is_ours and not {b"supervise", b"idle", b"follow"} & set(words)
-                    ) or is_rsync:
+                    if is_verb or is_rsync:
                         return True
         return False
 
