@@ -70,8 +70,8 @@ def _times(state: RunState) -> Iterator[tuple[str, str]]:
     for name, at in times.items():
         if at is not None:
             yield name, _clock(at)
-    if state.started_at is not None and state.ended_at is not None:
-        yield "took", duration(max(state.ended_at - state.started_at, 0.0))
+    if state.ended_at is not None and state.took_s is not None:
+        yield "took", duration(state.took_s)
 
 
 def _clock(at: float) -> str:
