@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -14,7 +14,6 @@ from moola_remote.config import Project
 from moola_remote.errors import ConfigError
 from moola_remote.facts import Environment, Facts, probe, read_answer_as
 from moola_remote.fetch import read_file
-from moola_remote.layout import PodFolder
 from moola_remote.preflight import check_gpu, check_pod, check_room
 from moola_remote.session import Session
 
@@ -84,7 +83,7 @@ def requirements_on_pod(session: Session, code: str) -> str:
     Raises:
         TransferError: its list can't be read.
     """
-    folder = PodFolder(PurePosixPath(session.agent.root)).tree("code", code)
+    folder = session.agent.folder.tree("code", code)
     path = folder / session.project.requirements.as_posix()
     content = read_file(session.transport, path, MAX_REQUIREMENTS_BYTES)
     return content.decode("utf-8", "replace")

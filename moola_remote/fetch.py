@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Literal
 from moola_remote import runs
 from moola_remote.errors import LimitError, TransferError
 from moola_remote.hashing import sha256_of
-from moola_remote.layout import PodFolder, RunFolder
+from moola_remote.layout import RunFolder
 from moola_remote.manifest import MAX_MANIFEST_BYTES, ManifestFile, read_manifest
 from moola_remote.rsync import PARTIAL_DIR
 from moola_remote.screen import safe
@@ -95,7 +95,7 @@ def fetch_run(  # noqa: PLR0913 - each has its own source
     state = runs.get_state(agent, run_id)
     content = manifest_content(transport, agent, state)
     files = _chosen(read_manifest(content, run_id).files, what)
-    far = PodFolder(PurePosixPath(agent.root)).run(run_id)
+    far = agent.folder.run(run_id)
     told = state.model_dump_json(exclude={"now", "queue_position"}).encode()
     beside = {MANIFEST: content, STATE: told}
     return _bring(_Way(transport, far, dest_root), files, beside, caps=caps, progress=progress)
@@ -132,13 +132,13 @@ def fetch_checkpoints(
     answer = agent.call("checkpoints", run_id, stdin={"known": sorted(known)}, timeout_s=HASH_S)
     table = {"schema": 1, "run_id": run_id, "files": answer.get("files")}
     files = _chosen(read_manifest(json.dumps(table).encode(), run_id).files, "checkpoints")
-    far = PodFolder(PurePosixPath(agent.root)).run(run_id)
+    far = agent.folder.run(run_id)
     _bring(_Way(transport, far, dest_root), files, {}, caps=caps, progress=None)
     return [file.path for file in files]
 
 
 def _check_run_id(run_id: str) -> None:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", run_id):
+    if not re.fullmatch(runs.RUN_ID, run_id):
         raise TransferError(f"run {safe(run_id, 80)}: not a run id")
 
 
@@ -193,7 +193,7 @@ def manifest_content(transport: Transport, agent: runs.Agent, state: runs.RunSta
             "`moola-remote cancel` ends it with a last checkpoint",
         )
     expected = state.manifest_sha256 or runs.make_manifest(agent, run_id)
-    far = PodFolder(PurePosixPath(agent.root)).run(run_id)
+    far = agent.folder.run(run_id)
     content = read_file(transport, far.manifest, MAX_MANIFEST_BYTES)
     if hashlib.sha256(content).hexdigest() != expected:
         raise TransferError(f"run {run_id}: manifest.json is not the one that state.json names")

@@ -1,4 +1,4 @@
-"""Every path of a pod, of a run and of the laptop; pure. The contract: docs/protocol.md."""
+"""The paths of a pod, of a run and of the laptop; pure. The contract: docs/protocol.md."""
 
 from __future__ import annotations
 
@@ -12,11 +12,6 @@ class RunFolder:
     """The files of one run: on the pod in ``runs/<id>``, once fetched in ``results/<id>``."""
 
     path: PurePosixPath
-
-    @property
-    def log(self) -> PurePosixPath:
-        """``log``."""
-        return self.path / "log"
 
     @property
     def events(self) -> PurePosixPath:
@@ -48,11 +43,6 @@ class RunFolder:
         """``artifacts``."""
         return self.path / "artifacts"
 
-    @property
-    def checkpoints(self) -> PurePosixPath:
-        """``checkpoints``."""
-        return self.path / "checkpoints"
-
 
 @dataclass(frozen=True)
 class PodFolder:
@@ -71,10 +61,6 @@ class PodFolder:
     def incoming(self, kind: str, digest: str) -> PurePosixPath:
         """Where a tree is received, before the agent verifies it and renames it to `tree`."""
         return self.root / kind / f".incoming-{digest}"
-
-    def environment(self, digest: str) -> PurePosixPath:
-        """A virtual environment, named by its requirements and the pod's Python."""
-        return self.root / "env" / digest
 
     def run(self, run_id: str) -> RunFolder:
         """The folder of one run."""

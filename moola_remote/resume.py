@@ -24,7 +24,6 @@ from moola_remote.errors import ConfigError, MoolaError, TransferError, Unreacha
 from moola_remote.events import Remote
 from moola_remote.facts import probe
 from moola_remote.fetch import fetch_run, read_file
-from moola_remote.layout import PodFolder
 from moola_remote.runs import choose, get_state, list_runs
 from moola_remote.screen import safe
 from moola_remote.session import Session
@@ -121,7 +120,7 @@ def _spec_of(
         raise ConfigError(
             f"run {run_id}: its pod can't be reached, and nothing of it is on this laptop"
         )
-    path_there = PodFolder(PurePosixPath(far.agent.root)).run(run_id).spec
+    path_there = far.agent.folder.run(run_id).spec
     return read_spec(read_file(far.transport, path_there, MAX_SPEC_BYTES), f"pod: {path_there}")
 
 
@@ -215,7 +214,7 @@ class Sources:
 
         The pod that receives it verifies each file against the list, and the list by its name.
         """
-        source = PodFolder(PurePosixPath(far.agent.root)).tree(kind, digest)
+        source = far.agent.folder.tree(kind, digest)
         listed = read_file(far.transport, source.with_name(f"{digest}.json"), MAX_LIST_BYTES)
         files = read_list(listed, digest)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -61,7 +61,8 @@ UPLOAD = (
 )
 FULL_ID = re.compile(r"\d{8}-\d{6}-[a-z0-9-]+-[0-9a-f]{4}")
 # It becomes the name of a folder here, too.
-RunId: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+RUN_ID = r"^[a-z0-9][a-z0-9-]{0,63}$"
+RunId: TypeAlias = Annotated[str, Field(pattern=RUN_ID)]
 
 _ERRORS: dict[str, type[MoolaError]] = {
     "unknown_run": ConfigError,
@@ -171,8 +172,9 @@ class Agent:
         self.transport = transport
         self.root = root
         self.python = python
+        self.folder = PodFolder(PurePosixPath(root))
         self.digest, self._content = agent_program()
-        self._path = PodFolder(PurePosixPath(root)).agent(self.digest)
+        self._path = self.folder.agent(self.digest)
 
     def argv(self, verb: str, *args: str) -> list[str]:
         """The command line of a verb: isolated and without site, it needs no package of the pod."""

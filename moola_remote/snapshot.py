@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Literal
 
 from moola_remote.errors import ConfigError, LimitError, TransferError
 from moola_remote.hashing import HashCache
-from moola_remote.layout import PodFolder
 from moola_remote.listing import (
     Entry,
     Leavings,
@@ -277,9 +276,8 @@ def send(
     known = {"code": facts.trees.code, "data": facts.trees.data}.get(kind, [])
     if tree.digest in known:
         return 0
-    folder = PodFolder(PurePosixPath(agent.root))
-    latest = folder.tree(kind, known[-1]) if known else None
-    carrier = _Carrier(transport, tree, kind, folder.incoming(kind, tree.digest), progress)
+    latest = agent.folder.tree(kind, known[-1]) if known else None
+    carrier = _Carrier(transport, tree, kind, agent.folder.incoming(kind, tree.digest), progress)
     sent = carrier.push(link_dest=latest)
     try:
         _seal(agent, tree, kind)

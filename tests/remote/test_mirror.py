@@ -45,7 +45,7 @@ class Lying:
     """An agent that declares what it likes."""
 
     def __init__(self, agent: Agent, *files: dict[str, Any]) -> None:
-        self.root, self.files = agent.root, list(files)
+        self.folder, self.files = agent.folder, list(files)
 
     def call(self, *_: str, **__: Any) -> dict[str, Any]:
         return {"ok": True, "files": self.files}
