@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import IO, Protocol
 
 from pydantic_core import to_json
@@ -85,12 +84,7 @@ class Dashboard:
             self._output.open()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with self._lock:
             lines = self.view.log.close()
             self.view.lines.extend(lines)

@@ -248,6 +248,12 @@ class EventReader:
             return None
 
 
+def fault_of(err: ValidationError) -> tuple[str, str]:
+    """The first key that is wrong (empty: the whole), and what is wrong with it; safe to show."""
+    first = err.errors(include_url=False, include_context=False)[0]
+    return safe(".".join(map(str, first["loc"])), MAX_NAME), safe(first["msg"], 120).lower()
+
+
 def load_result(path: Path) -> Result:
     """Read a fetched ``result.json``; raises as `load` does."""
     return load(path, Result)
@@ -263,9 +269,8 @@ def load(path: Path, model: type[_Model]) -> _Model:
     try:
         return model.model_validate(from_json(content))
     except ValidationError as err:
-        first = err.errors(include_url=False, include_context=False)[0]
-        key = safe(".".join(map(str, first["loc"])), MAX_NAME) or "the file"
-        raise ConfigError(f"{where}: {key}: {first['msg'].lower()}") from err
+        key, wrong = fault_of(err)
+        raise ConfigError(f"{where}: {key or 'the file'}: {wrong}") from err
     except ValueError as err:
         raise ConfigError(f"{where}: not JSON, {safe(str(err), MAX_TEXT)}") from err
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 from pydantic import BeforeValidator, Field, ValidationError
 
 from moola_remote.errors import TransferError
-from moola_remote.events import MAX_ENTRIES, Count, Name, Remote, Text
-from moola_remote.screen import safe
+from moola_remote.events import MAX_ENTRIES, Count, Name, Remote, Text, fault_of
 
 if TYPE_CHECKING:
     from moola_remote.runs import Agent
@@ -107,6 +106,5 @@ def read_answer_as(model: type[Answer], answer: Any, verb: str) -> Answer:
     try:
         return model.model_validate(answer)
     except ValidationError as err:
-        first = err.errors(include_url=False, include_context=False)[0]
-        key = safe(".".join(map(str, first["loc"])), 60) or "it"
-        raise TransferError(f"agent: {verb}: {key}: {safe(first['msg'], 120).lower()}") from err
+        key, wrong = fault_of(err)
+        raise TransferError(f"agent: {verb}: {key or 'it'}: {wrong}") from err

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import AfterValidator, Field, ValidationError
 
 from moola_remote.errors import TransferError
-from moola_remote.events import Remote
+from moola_remote.events import Remote, fault_of
 from moola_remote.screen import safe
 
 MAX_MANIFEST_BYTES = 16 * 2**20
@@ -86,10 +86,10 @@ def read_manifest(content: bytes, run_id: str) -> Manifest:
 
 
 def _first(err: ValidationError) -> str:
-    first = err.errors(include_url=False, include_context=False)[0]
-    where = ".".join(map(str, first["loc"])) or "the whole"
-    got = safe(repr(first["input"]), 80) if isinstance(first["input"], str) else "something else"
-    return f"{safe(where, 60)}: {safe(first['msg'], 120).lower()}, got {got}"
+    key, wrong = fault_of(err)
+    value = err.errors(include_url=False, include_context=False)[0]["input"]
+    got = safe(repr(value), 80) if isinstance(value, str) else "something else"
+    return f"{key or 'the whole'}: {wrong}, got {got}"
 
 
 def _check_together(paths: list[str], run_id: str) -> None:

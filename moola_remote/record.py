@@ -15,10 +15,10 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic_core import from_json
 
 from moola_remote.errors import ConfigError, TransferError
-from moola_remote.events import MAX_EVENT_BYTES, EventReader, Name, Remote, RunEvent, Text
+from moola_remote.events import MAX_EVENT_BYTES, EventReader, Name, Remote, RunEvent, Text, fault_of
 from moola_remote.fetch import STATE
 from moola_remote.runs import RunState
-from moola_remote.screen import safe, safe_lines
+from moola_remote.screen import safe_lines
 
 if TYPE_CHECKING:
     from moola_remote.session import Session
@@ -203,6 +203,5 @@ def _validate(record: Mapping[str, Any], where: str) -> Record:
     try:
         return Record.model_validate(record)
     except ValidationError as err:
-        first = err.errors(include_url=False, include_context=False)[0]
-        key = safe(".".join(map(str, first["loc"])), 60)
-        raise TransferError(f"{where}: {key}: {first['msg'].lower()}") from err
+        key, wrong = fault_of(err)
+        raise TransferError(f"{where}: {key}: {wrong}") from err

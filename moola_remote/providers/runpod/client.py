@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
-from types import TracebackType
 from typing import Any, Literal, TypeAlias, TypeVar
 from urllib.parse import quote
 
@@ -36,6 +35,7 @@ from moola_remote.errors import (
     NoCapacityError,
     UnreachableError,
 )
+from moola_remote.events import fault_of
 from moola_remote.providers.runpod.models import Answer, Billing, GpuType, GpuTypes, Pod, PodList
 from moola_remote.screen import safe
 
@@ -127,12 +127,7 @@ class RunpodClient:
     def __enter__(self) -> RunpodClient:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -341,10 +336,9 @@ def _parse(model: type[_Answer], response: httpx.Response) -> _Answer:
     try:
         return model.model_validate_json(response.content)
     except ValidationError as err:
-        first = err.errors(include_url=False, include_context=False)[0]
-        key = safe(".".join(map(str, first["loc"])), 60) or "its answer"
+        key, wrong = fault_of(err)
         raise UnansweredError(
-            f"RunPod: {what}: not an answer of API v2, {key}: {first['msg'].lower()}"
+            f"RunPod: {what}: not an answer of API v2, {key or 'its answer'}: {wrong}"
         ) from err
 
 
