@@ -118,11 +118,9 @@ class Session:
 
     def connect(self) -> Transport:
         """A connection of its own, for whoever has to reconnect."""
-        from moola_remote.transport import connect
-
-        known_hosts, ask = self.laptop.known_hosts, _ask_if_there_is_someone()
+        endpoint = self.endpoint
         try:
-            return connect(self.endpoint, known_hosts=known_hosts, ask=ask)
+            return self._connect_to(endpoint)
         except UnreachableError:
             self.__dict__.pop("endpoint", None)  # a rented pod's port changes with each start
             raise
@@ -130,7 +128,7 @@ class Session:
     @cached_property
     def agent(self) -> Agent:
         """Our program on the pod."""
-        return self._agent_over(self.transport)
+        return _agent(self.transport, self.endpoint)
 
     def link(self) -> Link:
         """How the pod is reached, and reached again after a cut."""
@@ -140,17 +138,11 @@ class Session:
 
     def agent_at(self, endpoint: Endpoint) -> Agent:
         """The agent on another pod than ours, over a connection of its own."""
-        from moola_remote.runs import Agent
-        from moola_remote.transport import connect
-
-        transport = connect(
-            endpoint, known_hosts=self.laptop.known_hosts, ask=_ask_if_there_is_someone()
-        )
-        return Agent(transport, root=endpoint.root, python=endpoint.python)
+        return _agent(self._connect_to(endpoint), endpoint)
 
     def reach(self) -> Agent:
         """The agent over a connection of its own, which whoever asks closes."""
-        return self._agent_over(self.connect())
+        return _agent(self.connect(), self.endpoint)
 
     @cached_property
     def archive(self) -> Archive:
@@ -190,7 +182,7 @@ class Session:
         if dropped:
             told = f"journals had more than {limit} MB: dropped those of the {len(dropped)} oldest"
             click.echo(f"{told} ended runs; their logs come again from the pod", err=True)
-        return Journal(self.laptop.journal(self.pod.name, run_id))
+        return Journal(folder)
 
     def notes(self, run_id: str) -> Notes:
         """What this laptop has noted of a run."""
@@ -198,10 +190,11 @@ class Session:
 
         return Notes(self.laptop.journal(self.pod.name, run_id))
 
-    def _agent_over(self, transport: Transport) -> Agent:
-        from moola_remote.runs import Agent
+    def _connect_to(self, endpoint: Endpoint) -> Transport:
+        from moola_remote.transport import connect
 
-        return Agent(transport, root=self.endpoint.root, python=self.endpoint.python)
+        known_hosts, ask = self.laptop.known_hosts, _ask_if_there_is_someone()
+        return connect(endpoint, known_hosts=known_hosts, ask=ask)
 
     def answer(self, fields: dict[str, Any]) -> None:
         """One line of strict JSON on stdout: what is no number there is null."""
@@ -219,6 +212,12 @@ class Session:
         """Close the connection if there is one."""
         if "transport" in self.__dict__:
             self.transport.close()
+
+
+def _agent(transport: Transport, endpoint: Endpoint) -> Agent:
+    from moola_remote.runs import Agent
+
+    return Agent(transport, root=endpoint.root, python=endpoint.python)
 
 
 @contextlib.contextmanager

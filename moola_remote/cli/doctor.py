@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 
 import click
 
+from moola_remote.cli.loss import ask
 from moola_remote.errors import ConfigError
 from moola_remote.session import Session
 
@@ -58,9 +58,7 @@ def _try_live(session: Session, *, is_asking: bool) -> None:
         f"${provider.wanted.max_price:.2f}/h), and remove it?"
     )
     if is_asking:
-        if not sys.stdin.isatty():
-            raise click.UsageError(f"{question} Nobody is there to answer, expected --yes")
-        click.confirm(question, abort=True, err=True)
+        ask(question)
     check_before_renting(session)
     say = partial(click.echo, err=True)
     tried = Live(provider, session.agent_at, say=say).run()
