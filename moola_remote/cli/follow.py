@@ -29,16 +29,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Hooks:
-    """Commands for the end of a run, here and on the pod; None takes the project's."""
-
-    laptop: str | None = None
-    pod: str | None = None
-
-
-@dataclass(frozen=True)
 class Asked:
-    """What is asked of a run beside its command: `label` is a word for its id."""
+    """What is asked of a run beside its command.
+
+    `label` is a word for its id; `on_finish` and `on_finish_pod` are commands for its end, here and
+    on the pod: None takes the project's.
+    """
 
     label: str
     recipe: str | None = None
@@ -49,7 +45,8 @@ class Asked:
     max_cost_usd: float | None = None
     then: str | None = None
     replay_of: str | None = None
-    hooks: Hooks = Hooks()
+    on_finish: str | None = None
+    on_finish_pod: str | None = None
 
 
 def start(
@@ -136,7 +133,7 @@ def launch(
     Raises:
         MoolaError: it can't be started, or did not succeed.
     """
-    on_pod = asked.hooks.pod or spec.get("on_finish") or session.project.on_finish.pod
+    on_pod = asked.on_finish_pod or spec.get("on_finish") or session.project.on_finish.pod
     state = _submit(session, {**spec, "on_finish": on_pod}, asked)
     if detach:
         _answer(session, state)
@@ -151,7 +148,7 @@ def _submit(session: Session, spec: Mapping[str, Any], asked: Asked) -> RunState
 
     run_id, notes = spec["run_id"], session.notes(spec["run_id"])
     notes.keep_spec({**spec, "secret_names": sorted(asked.secrets)})
-    on_finish = asked.hooks.laptop or session.project.on_finish.laptop
+    on_finish = asked.on_finish or session.project.on_finish.laptop
     if on_finish:
         notes.keep_hook(Hook(on_finish, str(session.project.folder)))
     perhaps = f"run {run_id}: may have been started"

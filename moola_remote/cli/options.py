@@ -113,12 +113,14 @@ idle_stop_option = click.option(
 )
 max_time_option = click.option(
     "--max-time",
+    "max_time_s",
     metavar="TIME",
     callback=_seconds,
     help="End the run after so long, such as 1h30m, with a last checkpoint; kept by the pod.",
 )
 max_cost_option = click.option(
     "--max-cost",
+    "max_cost_usd",
     type=click.FloatRange(min=0, min_open=True),
     metavar="USD",
     help="End the run when it has cost so much, with a last checkpoint; kept by the pod.",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
 import click
 
@@ -22,6 +23,18 @@ from moola_remote.cli.options import (
     secret_option,
 )
 from moola_remote.session import Session
+
+# What may be asked of any job: the fields of `follow.Asked`, and the session's own.
+_JOB_OPTIONS = (
+    *(data_option, secret_option, gpu_option, max_time_option, max_cost_option, idle_stop_option),
+    *(then_option, on_finish_option, on_finish_pod_option),
+)
+
+
+def _job_options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_JOB_OPTIONS):
+        command = option(command)
+    return command
 
 
 @click.command()
@@ -48,36 +61,22 @@ from moola_remote.session import Session
     callback=key_values,
     help="Change one key of the recipe.",
 )
-@data_option
-@secret_option
-@gpu_option
-@max_time_option
-@max_cost_option
-@idle_stop_option
-@then_option
-@on_finish_option
-@on_finish_pod_option
+@_job_options
 @detach_option
 @dry_run_option
 @click.pass_context
 def train(
     ctx: click.Context,
+    /,
     replay: str | None,
     recipe: str | None,
     epochs: int | None,
     seed: int | None,
     use_crf: bool,
     settings: tuple[str, ...],
-    data: dict[str, Path],
-    secrets: dict[str, str],
-    gpu: int | None,
-    max_time: float | None,
-    max_cost: float | None,
-    then: str | None,
-    on_finish: str | None,
-    on_finish_pod: str | None,
     detach: bool,
     dry_run: bool,
+    **job: Any,
 ) -> None:
     """Deploy what changed, start a training run, follow it to its end.
 
@@ -90,7 +89,7 @@ def train(
     Example:
       moola-remote train --recipe jade --epochs 40 --set training.learning_rate=0.002
     """
-    from moola_remote.cli.follow import Asked, Hooks, start
+    from moola_remote.cli.follow import Asked, start
     from moola_remote.cli.replay import refuse_changes, run_again
     from moola_remote.specs import TrainOptions, train_argv
 
@@ -98,18 +97,7 @@ def train(
     options = TrainOptions(epochs=epochs, seed=seed, use_crf=use_crf, settings=settings)
     name = recipe or session.project.recipe
     argv = train_argv(session.project, name, options)
-    hooks = Hooks(on_finish, on_finish_pod)
-    asked = Asked(
-        label=name,
-        recipe=name,
-        gpu=gpu,
-        data=data,
-        secrets=secrets,
-        max_time_s=max_time,
-        max_cost_usd=max_cost,
-        then=then,
-        hooks=hooks,
-    )
+    asked = Asked(label=name, recipe=name, **job)
     if replay is None:
         start(session, argv, asked, detach=detach, dry_run=dry_run)
     else:
@@ -118,32 +106,13 @@ def train(
 
 
 @click.command()
-@data_option
-@secret_option
-@gpu_option
-@max_time_option
-@max_cost_option
-@idle_stop_option
-@then_option
-@on_finish_option
-@on_finish_pod_option
+@_job_options
 @detach_option
 @dry_run_option
 @click.argument("command", metavar="-- COMMAND ...", nargs=-1, required=True)
 @click.pass_obj
 def run(
-    session: Session,
-    data: dict[str, Path],
-    secrets: dict[str, str],
-    gpu: int | None,
-    max_time: float | None,
-    max_cost: float | None,
-    then: str | None,
-    on_finish: str | None,
-    on_finish_pod: str | None,
-    detach: bool,
-    dry_run: bool,
-    command: tuple[str, ...],
+    session: Session, /, detach: bool, dry_run: bool, command: tuple[str, ...], **job: Any
 ) -> None:
     """Run any command on the pod, as a run: detached, logged, verified.
 
@@ -154,49 +123,19 @@ def run(
     Example:
       moola-remote run -- python -m jobs.review labelled/train_210.parquet
     """
-    from moola_remote.cli.follow import Asked, Hooks, start
+    from moola_remote.cli.follow import Asked, start
     from moola_remote.specs import label_of
 
-    hooks = Hooks(on_finish, on_finish_pod)
-    asked = Asked(
-        label=label_of(command),
-        gpu=gpu,
-        data=data,
-        secrets=secrets,
-        max_time_s=max_time,
-        max_cost_usd=max_cost,
-        then=then,
-        hooks=hooks,
-    )
+    asked = Asked(label=label_of(command), **job)
     start(session, list(command), asked, detach=detach, dry_run=dry_run)
 
 
 @click.command()
 @click.argument("run_id", metavar="[RUN]", required=False, shell_complete=any_run_ids)
-@data_option
-@secret_option
-@gpu_option
-@max_time_option
-@max_cost_option
-@idle_stop_option
-@then_option
-@on_finish_option
-@on_finish_pod_option
+@_job_options
 @detach_option
 @click.pass_obj
-def resume(
-    session: Session,
-    run_id: str | None,
-    data: dict[str, Path],
-    secrets: dict[str, str],
-    gpu: int | None,
-    max_time: float | None,
-    max_cost: float | None,
-    then: str | None,
-    on_finish: str | None,
-    on_finish_pod: str | None,
-    detach: bool,
-) -> None:
+def resume(session: Session, /, run_id: str | None, detach: bool, **job: Any) -> None:
     """Go on with a run that ended too early, from its newest whole checkpoint, as a new run.
 
     RUN is a run's id or the beginning of one; the latest by default. It goes on with the code, data
@@ -209,20 +148,10 @@ def resume(
     Example:
       moola-remote --pod runpod-4090 resume 20261122-1530
     """
-    from moola_remote.cli.follow import Asked, Hooks
+    from moola_remote.cli.follow import Asked
     from moola_remote.cli.resume import go_on
 
-    asked = Asked(
-        label="",
-        gpu=gpu,
-        data=data,
-        secrets=secrets,
-        max_time_s=max_time,
-        max_cost_usd=max_cost,
-        then=then,
-        hooks=Hooks(on_finish, on_finish_pod),
-    )
-    go_on(session, run_id, asked, detach=detach)
+    go_on(session, run_id, Asked(label="", **job), detach=detach)
 
 
 COMMANDS = [train, run, resume]

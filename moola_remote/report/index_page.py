@@ -101,14 +101,12 @@ def _facts(run: RunFiles) -> list[Field]:
 
 def _costs(run: RunFiles) -> list[Field]:
     state, price = run.state, run.spec.price_per_hour if run.spec else None
-    if state is None or state.started_at is None or state.ended_at is None:
-        return [Field(""), Field("")]
-    seconds = state.ended_at - state.started_at
-    if not math.isfinite(seconds):
+    seconds = state.took_s if state is not None and state.ended_at is not None else None
+    if seconds is None:
         return [Field(""), Field("")]
     money = price * seconds / 3600 if price else None
     cost = Field("") if money is None else Field(f"${money:.2f}", money)
-    return [Field(duration(max(seconds, 0.0)), seconds), cost]
+    return [Field(duration(seconds), seconds), cost]
 
 
 def _score(scores: Scores, name: str) -> Field:
