@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.ending import exit_code_of
+from jobs.places import output
 from moola_core.config import Recipe, load_recipe
 from moola_core.events import write_json
 
@@ -36,14 +37,20 @@ if TYPE_CHECKING:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the job; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="jobs.crossval", description="cross-validate a recipe")
+    parser = argparse.ArgumentParser(
+        prog="jobs.crossval",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--config", type=Path, required=True, help="recipe, a YAML file")
-    parser.add_argument("--data", default=os.environ.get("MOOLA_DATA_DIR"), help="$MOOLA_DATA_DIR")
+    parser.add_argument(
+        "--data", default=os.environ.get("MOOLA_DATA_DIR"), help="default: $MOOLA_DATA_DIR"
+    )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=3, help="fold seeds 0, 1, ...")
     parser.add_argument("--trees", action="store_true", help="boosted trees beside it; slow")
-    parser.add_argument("--out", type=Path, help="write the scores as JSON too")
+    parser.add_argument("--out", type=output, help="write the scores as JSON too")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--skip-bad", action="store_true", help="leave faulty windows out")
     arguments = parser.parse_args(argv)
@@ -53,6 +60,7 @@ def main(argv: list[str] | None = None) -> int:
 def crossval(arguments: argparse.Namespace) -> None:
     """Train each fold of each repeat, score, print."""
     recipe = load_recipe(arguments.config, arguments.overrides)
+    print(f"recipe {recipe.name}: reading code and data", file=sys.stderr, flush=True)
     from jobs.loading import data_folder, find_device, read_file
 
     name = recipe.data.labelled.as_posix()
@@ -90,7 +98,8 @@ def _one_repeat(
         train, held_out = windows.take(fold.train), windows.take(rows)
         trained, seen = fit(train, held_out, with_seed(recipe, 10 * seed + k))
         trees = arguments.trees
-        answers.append(answers_of(held_out, rows, train, trained, with_trees=trees))
+        said = (trained.predict(held_out.bars), trained.decoder)
+        answers.append(answers_of(held_out, rows, train, *said, with_trees=trees))
         sums = answers[-1].sums["recipe"]
         f1 = float(ratios({name: part.sum(axis=0) for name, part in sums.items()})["f1"])
         line = f"repeat {seed} fold {k}: {len(rows)} windows, f1 {f1:.3f}"

@@ -16,15 +16,22 @@ from pathlib import Path
 from typing import Any
 
 from jobs.ending import exit_code_of
+from jobs.places import found
 from moola_core.config import Recipe, dump_recipe
 from moola_core.errors import ConfigError
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the job; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="jobs.ensemble", description="join trained models")
-    parser.add_argument("--runs", type=Path, nargs="+", required=True, help="folders of runs")
-    parser.add_argument("--run-dir", default=os.environ.get("MOOLA_RUN_DIR"), help="$MOOLA_RUN_DIR")
+    parser = argparse.ArgumentParser(
+        prog="jobs.ensemble",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--runs", type=found, nargs="+", required=True, help="folders of runs")
+    parser.add_argument(
+        "--run-dir", default=os.environ.get("MOOLA_RUN_DIR"), help="default: $MOOLA_RUN_DIR"
+    )
     arguments = parser.parse_args(argv)
     return exit_code_of(lambda: join(arguments.runs, arguments.run_dir))
 

@@ -1,6 +1,6 @@
 """Score a run's trained model on a file of labelled windows, beside the rules.
 
-    python -m jobs.evaluate --run RUN_FOLDER --file labelled/test_1000.parquet --data DIR
+    python -m jobs.evaluate --run results/RUN --file labelled/test_1000.parquet --data DIR
 
 Nothing is chosen here: the decoder is the run's own or one that jobs.tune chose, and the rules' fee
 comes from the run's training file. Read a test file once per row of a final table.
@@ -12,21 +12,29 @@ import argparse
 import os
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 from jobs.ending import exit_code_of
+from jobs.places import found, output
 from moola_core.events import write_json
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the job; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="jobs.evaluate", description="score a trained model")
-    parser.add_argument("--run", type=Path, required=True, help="folder of a run, with artifacts/")
+    parser = argparse.ArgumentParser(
+        prog="jobs.evaluate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--run", type=found, required=True, help="folder of a run, with artifacts/")
     parser.add_argument("--file", required=True, help="labelled windows, below the data folder")
-    parser.add_argument("--data", default=os.environ.get("MOOLA_DATA_DIR"), help="$MOOLA_DATA_DIR")
-    parser.add_argument("--decoder", type=Path, help="decoder.yaml of jobs.tune, not the run's own")
+    parser.add_argument(
+        "--data", default=os.environ.get("MOOLA_DATA_DIR"), help="default: $MOOLA_DATA_DIR"
+    )
+    parser.add_argument(
+        "--decoder", type=found, help="decoder.yaml of jobs.tune, not the run's own"
+    )
     parser.add_argument("--trees", action="store_true", help="boosted trees beside it; slow")
-    parser.add_argument("--out", type=Path, help="write the scores as JSON too")
+    parser.add_argument("--out", type=output, help="write the scores as JSON too")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--skip-bad", action="store_true", help="leave faulty windows out")
     arguments = parser.parse_args(argv)
@@ -35,6 +43,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Load, predict, score, print."""
+    print("reading code and data", file=sys.stderr, flush=True)
     import numpy as np
 
     from jobs.loading import data_folder, find_device, read_file, truth_of
@@ -52,10 +61,13 @@ def evaluate(arguments: argparse.Namespace) -> None:
     windows, entry = read_file(data_dir, arguments.file, skip_bad=arguments.skip_bad)
     labelled = trained.recipe.data.labelled.as_posix()
     train, _ = read_file(data_dir, labelled, skip_bad=arguments.skip_bad)
+    print(f"asking the model about {len(windows):,} windows", file=sys.stderr, flush=True)
     predictions = trained.predict(windows.bars)
+    print("scoring its answers", file=sys.stderr, flush=True)
     scores = score(decode(predictions, trained.decoder), predictions, truth_of(windows))
     rows = np.arange(len(windows))
-    repeats = [[answers_of(windows, rows, train, trained, with_trees=arguments.trees)]]
+    said = (predictions, trained.decoder)
+    repeats = [[answers_of(windows, rows, train, *said, with_trees=arguments.trees)]]
     table = compare(repeats, windows.group, "recipe")
     reliable = reliability_of(repeats, "recipe")
     print(f"recipe {trained.recipe.name}, {len(windows)} windows of {arguments.file}")

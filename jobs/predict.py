@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs.ending import exit_code_of
+from jobs.places import found, output
 from moola_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from moola_core.predict import Found
 
 KINDS = (".parquet", ".csv")
-PROGRESS_S = 5.0
+PROGRESS_S = 2.0
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -50,9 +51,9 @@ def main(argv: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--run", type=Path, required=True, help="folder of a run, with artifacts/")
-    parser.add_argument("--bars", type=Path, required=True, help="the series, .parquet or .csv")
-    parser.add_argument("--out", type=Path, required=True, help="the spans, .parquet or .csv")
+    parser.add_argument("--run", type=found, required=True, help="folder of a run, with artifacts/")
+    parser.add_argument("--bars", type=found, required=True, help="the series, .parquet or .csv")
+    parser.add_argument("--out", type=output, required=True, help="the spans, .parquet or .csv")
     parser.add_argument(
         "--stride", type=int, default=35, help="bars from window to window, 1..80 (35)"
     )
@@ -70,6 +71,7 @@ def predict(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"--out {out}: expected a name that ends in .parquet or .csv")
     if not out.parent.is_dir():
         raise ConfigError(f"--out {out}: no such folder, {out.parent}; make it first")
+    print("reading the model and the bars", file=sys.stderr, flush=True)
     import torch
 
     from jobs.loading import find_device
@@ -101,7 +103,7 @@ def predict(arguments: argparse.Namespace) -> None:
 
 
 def _told(chunks: Iterable[Bars], began: float) -> Iterator[Bars]:
-    """The same, with a line on stderr every 5 seconds or so."""
+    """The same, with a line on stderr every 2 seconds or so."""
     num_bars, told = 0, began
     for chunk in chunks:
         if time.monotonic() - told > PROGRESS_S:

@@ -208,17 +208,18 @@ def answers_of(
     windows: Windows,
     rows: IntArray,
     train: Windows,
-    trained: TrainedModel,
+    predictions: Predictions,
+    decoder: DecoderConfig,
     *,
     with_trees: bool = False,
 ) -> Answers:
     """What the model, as ``recipe``, and each rule add to a score; `rows` name the windows."""
-    truth, predictions = truth_of(windows), trained.predict(windows.bars)
+    truth = truth_of(windows)
     said = rule_answers(windows, train, with_trees=with_trees)
     return Answers(
         rows,
         {
-            "recipe": window_sums(decode(predictions, trained.decoder), predictions, truth),
+            "recipe": window_sums(decode(predictions, decoder), predictions, truth),
             **{name: window_sums(one, None, truth) for name, one in said.items()},
         },
         probs={"recipe": predictions.span_probs},

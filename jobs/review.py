@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.ending import exit_code_of
+from jobs.places import output, own_artifacts
 
 if TYPE_CHECKING:
     from moola_core.review import Finding
@@ -30,19 +31,21 @@ def main(argv: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("file", help="labelled windows, below the data folder or as a path")
-    parser.add_argument("--data", default=os.environ.get("MOOLA_DATA_DIR"), help="$MOOLA_DATA_DIR")
-    parser.add_argument("--out", type=Path, help="a folder ($MOOLA_RUN_DIR/artifacts in a run)")
+    parser.add_argument(
+        "--data", default=os.environ.get("MOOLA_DATA_DIR"), help="default: $MOOLA_DATA_DIR"
+    )
+    parser.add_argument("--out", type=output, help="a folder ($MOOLA_RUN_DIR/artifacts in a run)")
     parser.add_argument("--near-bars", type=int, default=5, help="near duplicates start within (5)")
     parser.add_argument("--worst", type=int, default=6, help="shown of each kind (6)")
     parser.add_argument("--skip-bad", action="store_true", help="leave faulty windows out")
     arguments = parser.parse_args(argv)
-    if arguments.out is None and "MOOLA_RUN_DIR" in os.environ:
-        arguments.out = Path(os.environ["MOOLA_RUN_DIR"]) / "artifacts"
+    arguments.out = arguments.out or own_artifacts()
     return exit_code_of(lambda: review(arguments))
 
 
 def review(arguments: argparse.Namespace) -> None:
     """Load, find, print, write."""
+    print("reading code and data", file=sys.stderr, flush=True)
     from jobs.loading import data_folder, read_file
     from moola_core.review import KINDS, find_noise
 
@@ -90,7 +93,9 @@ def _write(
     pyarrow.csv.write_csv(table, out / "review.csv")
     for kind, some in worst.items():
         draw_findings(out / f"review-{kind}.png", windows, some)
-    print(f"\nwritten: {out / 'review.parquet'}, review.csv and {len(worst)} pictures")
+    print(
+        f"\nwritten: {out / 'review.parquet'}, review.csv, a picture of each of {len(worst)} kinds"
+    )
 
 
 if __name__ == "__main__":

@@ -27,7 +27,9 @@ NUM_TEST_BARS = 80_000
 def main(argv: list[str] | None = None) -> int:
     """Run the job; returns its exit code."""
     parser = argparse.ArgumentParser(
-        prog="jobs.synthesize", description="write the built-in market"
+        prog="jobs.synthesize",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
     parser.add_argument("--seed", type=int, default=0)

@@ -159,10 +159,18 @@ def _reporter(events: EventLog, run: Run, index: int) -> Report:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="jobs.train", description="train JadeCompact by a recipe")
+    parser = argparse.ArgumentParser(
+        prog="jobs.train",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--config", type=Path, required=True, help="recipe, a YAML file")
-    parser.add_argument("--run-dir", default=os.environ.get("MOOLA_RUN_DIR"), help="$MOOLA_RUN_DIR")
-    parser.add_argument("--data", default=os.environ.get("MOOLA_DATA_DIR"), help="$MOOLA_DATA_DIR")
+    parser.add_argument(
+        "--run-dir", default=os.environ.get("MOOLA_RUN_DIR"), help="default: $MOOLA_RUN_DIR"
+    )
+    parser.add_argument(
+        "--data", default=os.environ.get("MOOLA_DATA_DIR"), help="default: $MOOLA_DATA_DIR"
+    )
     parser.add_argument("--epochs", type=int, help="instead of the recipe's training.epochs")
     parser.add_argument("--seed", type=int, help="instead of the recipe's training.seed")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")

@@ -4,9 +4,10 @@
     python -m jobs.evaluate --run results/RUN --decoder results/RUN/artifacts/decoder.yaml ...
 
 Tried: the seed's thresholds 0.1..0.9, thresholds 0.01..0.99 with gaps closed and short runs
-dropped, and the best single span with biases -8..8. Writes ``decoder.yaml`` and ``thresholds.png``
-to the run's artifacts (or --out). The validation windows are those of the run: same file, split and
-seed. The chosen score is of the windows that it was chosen on; judge it on others.
+dropped, and the best single span with biases -8..8. Writes ``decoder.yaml`` and ``decoder.png`` to
+the run's artifacts; as a run of moola-remote, where the id of another run on the pod will do, to
+its own. The validation windows are those of the run: same file, split and seed. The chosen score is
+of the windows that it was chosen on; judge it on others.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.ending import exit_code_of
+from jobs.places import found, output, own_artifacts
 from moola_core.errors import DataError
 
 if TYPE_CHECKING:
@@ -35,9 +37,11 @@ def main(argv: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", type=Path, help="folder of a finished run, with artifacts/")
-    parser.add_argument("--data", default=os.environ.get("MOOLA_DATA_DIR"), help="$MOOLA_DATA_DIR")
-    parser.add_argument("--out", type=Path, help="folder for what is written (the run's artifacts)")
+    parser.add_argument("run", type=found, help="folder of a finished run, with artifacts/")
+    parser.add_argument(
+        "--data", default=os.environ.get("MOOLA_DATA_DIR"), help="default: $MOOLA_DATA_DIR"
+    )
+    parser.add_argument("--out", type=output, help="folder for what is written")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--skip-bad", action="store_true", help="leave faulty windows out")
     arguments = parser.parse_args(argv)
@@ -46,6 +50,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def tune(arguments: argparse.Namespace) -> None:
     """Load, sweep, print, write."""
+    print("reading code and data", file=sys.stderr, flush=True)
     from jobs.loading import find_device
     from jobs.reporting import decoder_text
     from moola_core.artifacts import load_model
@@ -56,7 +61,7 @@ def tune(arguments: argparse.Namespace) -> None:
     trained = load_model(arguments.run / "artifacts", find_device(arguments.device))
     windows = _validation(trained, arguments)
     predictions = trained.predict(windows.bars)
-    print(f"recipe {trained.recipe.name}, {len(windows)} validation windows")
+    print(f"recipe {trained.recipe.name}, {len(windows)} validation windows", flush=True)
     _print_seed(sweep(predictions, windows.spans, thresholds(SEED_THRESHOLDS)))
     swept = {
         name: sweep(predictions, windows.spans, decoders)
@@ -66,15 +71,15 @@ def tune(arguments: argparse.Namespace) -> None:
     _print_best(best, predictions, windows)
     # Plain ones come first, and only a higher score displaces them.
     chosen = max(best.values(), key=lambda one: one.f1).decoder
-    out = arguments.out or arguments.run / "artifacts"
+    out: Path = arguments.out or own_artifacts() or arguments.run / "artifacts"
     out.mkdir(parents=True, exist_ok=True)
     (out / "decoder.yaml").write_text(dump_decoder(chosen), encoding="utf-8")
     draw_sweeps(
-        out / "thresholds.png",
+        out / "decoder.png",
         {"threshold": swept["threshold"], "bias": swept["best_span"]},
         swept["the run's own"][0],
     )
-    print(f"chosen: {decoder_text(chosen)}; written: {out / 'decoder.yaml'}, thresholds.png")
+    print(f"chosen: {decoder_text(chosen)}; written: {out / 'decoder.yaml'}, decoder.png")
 
 
 def _validation(trained: TrainedModel, arguments: argparse.Namespace) -> Windows:

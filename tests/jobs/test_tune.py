@@ -20,7 +20,7 @@ def test_a_decoder_is_chosen_that_evaluate_takes(
     printed = capsys.readouterr().out
     assert "threshold     F1  prec. recall  IoU50\n      0.1" in printed
     assert "chosen: " in printed
-    assert (tmp_path / "thresholds.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "decoder.png").read_bytes().startswith(b"\x89PNG")
     decoder = yaml.safe_load((tmp_path / "decoder.yaml").read_text())["decoder"]
     asked = ["--run", str(small_run), "--data", str(data), "--file", DATA_FILE]
     out = tmp_path / "scores.json"

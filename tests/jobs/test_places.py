@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobs.places import found, output, own_artifacts
+from jobs.tune import main as tune
+
+JOBS = [
+    path.stem
+    for path in sorted(Path("jobs").glob("*.py"))
+    if "ArgumentParser(" in path.read_text(encoding="utf-8")
+]
+
+
+def test_a_run_finds_its_neighbour_by_id_and_its_data_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("runs/mine", "runs/other", "data/bars", "code"):
+        (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "code")
+    monkeypatch.setenv("MOOLA_RUN_DIR", str(tmp_path / "runs" / "mine"))
+    monkeypatch.setenv("MOOLA_DATA_DIR", str(tmp_path / "data"))
+    assert found("other") == tmp_path / "runs" / "other"
+    assert found("bars") == tmp_path / "data" / "bars"
+    assert found("none") == Path("none")
+    (tmp_path / "code" / "other").mkdir()
+    assert found("other") == Path("other")
+    assert output("spans.csv") == tmp_path / "runs" / "mine" / "spans.csv"
+    assert output(str(tmp_path)) == tmp_path
+    assert own_artifacts() == tmp_path / "runs" / "mine" / "artifacts"
+
+
+def test_outside_of_a_run_a_path_is_as_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MOOLA_RUN_DIR", raising=False)
+    monkeypatch.delenv("MOOLA_DATA_DIR", raising=False)
+    assert found("other") == output("other") == Path("other")
+    assert own_artifacts() is None
+
+
+def test_a_run_that_tunes_another_leaves_that_one_as_its_manifest_says(
+    small_run: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(small_run, tmp_path / "other")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "other").rglob("*")}
+    monkeypatch.setenv("MOOLA_RUN_DIR", str(tmp_path / "mine"))
+    assert tune(["other", "--data", str(data)]) == 0
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "other").rglob("*")} == before
+    assert (tmp_path / "mine" / "artifacts" / "decoder.yaml").is_file()
+
+
+def test_tuning_a_fetched_run_changes_no_file_of_its_manifest(
+    small_run: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = shutil.copytree(small_run, tmp_path / "run")
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    monkeypatch.delenv("MOOLA_RUN_DIR", raising=False)
+    assert tune([str(run), "--data", str(data)]) == 0
+    assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_the_help_of_each_job_has_an_example(name: str) -> None:
+    command = [sys.executable, "-m", f"jobs.{name}", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert f"    python -m jobs.{name} " in done.stdout
