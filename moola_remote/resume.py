@@ -91,7 +91,9 @@ def _look_on_laptop(session: Session, name: str) -> tuple[str, str | None]:
             "see them with: moola-remote --pod NAME runs",
         )
     if len(found) > 1:
-        raise ConfigError(f"run {safe(name, 80)}: {len(found)} begin so: {', '.join(found[-3:])}")
+        several = ", ".join(found[-3:])
+        begins = f"run {safe(name, 80)}: {len(found)} begin so, the newest: {several}"
+        raise ConfigError(begins, "name one")
     return found[0], pods.get(found[0])
 
 

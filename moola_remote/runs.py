@@ -459,7 +459,8 @@ def choose(runs: Sequence[RunState], name: str | None) -> RunState:
         raise unknown_run(name, [run.run_id for run in runs])
     if len(found) > 1:
         several = ", ".join(run.run_id for run in found[-3:])
-        raise ConfigError(f"run {safe(name, 80)}: {len(found)} begin so, the newest: {several}")
+        begins = f"run {safe(name, 80)}: {len(found)} begin so, the newest: {several}"
+        raise ConfigError(begins, "name one")
     return found[0]
 
 

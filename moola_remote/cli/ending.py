@@ -22,7 +22,9 @@ def run(args: Sequence[str] | None) -> int:
         tell(str(err))
         return err.exit_code
     except click.UsageError as err:
-        tell(f"{err.format_message().rstrip('.')}; see {_path(err)} --help")
+        # click gives each choice of a missing argument a line of its own
+        said = " ".join(err.format_message().split()).rstrip(".")
+        tell(f"{said}; see {_path(err)} --help")
         return err.exit_code
     except click.ClickException as err:
         tell(err.format_message())

@@ -170,7 +170,7 @@ def _idle_words(session: Session, provider: Provider) -> str:
         return "can't be asked how long it has been idle"
 
 
-@click.command()
+@click.command(context_settings={"allow_interspersed_args": False})
 @click.argument("command", metavar="[-- COMMAND ...]", nargs=-1)
 @click.pass_obj
 def ssh(session: Session, command: tuple[str, ...]) -> None:

@@ -105,7 +105,8 @@ def train(
         run_again(session, replay, asked, detach=detach, dry_run=dry_run)
 
 
-@click.command()
+# The first word that is no option of ours begins the command, with or without `--`.
+@click.command(context_settings={"allow_interspersed_args": False})
 @_job_options
 @detach_option
 @dry_run_option

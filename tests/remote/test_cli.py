@@ -57,9 +57,11 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
         ("train --data numbers=gone", 10, "data 'numbers': no such file or folder, tried"),
         ("train --data number=data", 10, "unknown name, expected one of numbers"),
         ("run", 2, "Missing argument"),
+        ("run --data number=data true -c", 10, "unknown name, expected one of numbers"),
         ("frobnicate", 2, "No such command 'frobnicate'"),
         ("compare", 10, "no fetched runs with a result; moola-remote fetch results"),
         ("fetch nothing", 2, "'nothing' is not one of"),
+        ("fetch", 2, "|all}'. Choose from: results, logs, checkpoints, all; see"),
     ],
 )
 def test_a_wrong_word_is_one_line_and_starts_nothing(

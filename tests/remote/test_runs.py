@@ -116,7 +116,7 @@ def test_a_run_is_found_by_its_id_its_beginning_or_as_the_latest(agent: Agent) -
     assert resolve(agent).run_id == runs[-1]
     assert resolve(agent, runs[1]).run_id == runs[1]
     assert resolve(agent, "20261122-153012-j").run_id == runs[0]
-    with pytest.raises(ConfigError, match="3 begin so"):
+    with pytest.raises(ConfigError, match=r"3 begin so, the newest: .*; name one"):
         resolve(agent, "2026")
     with pytest.raises(ConfigError, match=f"unknown, expected for example .*{runs[0]}"):
         resolve(agent, runs[0][:-1] + ("0" if runs[0][-1] != "0" else "1"))
