@@ -22,7 +22,7 @@ from moola_core.windows import Fault
 
 PRICES = ("open", "high", "low", "close")
 TIME = "timestamp"
-CHUNK_BARS = 65_536
+CHUNK_BARS = 16_384
 CSV_BLOCK_BYTES = 1 << 22
 
 

@@ -49,12 +49,18 @@ def export(
         for name in run_ids or [None]:
             progression.step(f"reading {name or 'the latest run'}")
             runs.append(load(name, folder))
+    if not run_ids:
+        click.echo(f"latest run: {runs[0].run_id}", err=True)
     for run in runs:
         for note in run.notes:
             click.echo(f"note: {run.run_id}: {note}", err=True)
     written = []
     if file is not None:
-        write_table(TABLES[table](runs), file)
+        rows = TABLES[table](runs)
+        if not rows.num_rows:
+            names = ", ".join(run.run_id for run in runs)
+            click.echo(f"note: {file} has no row, there are no {table} of {names}", err=True)
+        write_table(rows, file)
         written.append(file)
     if tensorboard:
         written += [write_tensorboard(run, folder / "tensorboard") for run in runs]

@@ -88,6 +88,16 @@ def test_a_run_without_scores_or_windows_makes_empty_tables(results: Path) -> No
         assert table.column_names[0] == "run_id"
 
 
+def test_a_table_without_a_row_is_told_with_the_run_it_is_of(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (results / SECOND / "events.jsonl").unlink()
+    assert moola(["export", "--to", "a.csv"]) == 0
+    err = capsys.readouterr().err
+    assert f"latest run: {SECOND}\n" in err
+    assert f"note: a.csv has no row, there are no epochs of {SECOND}\n" in err
+
+
 @pytest.mark.parametrize("table", ["epochs", "scores", "spans"])
 def test_csv_and_parquet_hold_the_same(results: Path, table: str) -> None:
     for name in ("a.csv", "a.parquet"):
