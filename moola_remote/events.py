@@ -83,6 +83,10 @@ class RunEvent(Event):
     versions: dict[Name, Name] = Field(default={}, max_length=MAX_ENTRIES)
 
 
+# What an epoch tells by name.
+EPOCH_TABLES = ("train", "validation", "sigma", "share", "gradient_share", "scores")
+
+
 class EpochEvent(Event):
     """The end of one epoch.
 

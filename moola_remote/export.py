@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pyarrow as pa
 
 from moola_remote.errors import ConfigError
+from moola_remote.events import EPOCH_TABLES
 from moola_remote.screen import safe
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ SPANS = (
     *("run_id", "window_id", "side", "group", "start_time", "start", "stop", "confidence"),
     *("true_start", "true_stop", "iou", "type", "true_type"),
 )
-GROUPS = ("train", "validation", "sigma", "share", "gradient_share", "scores")
 
 
 def epochs_table(runs: Iterable[RunFiles]) -> pa.Table:
@@ -44,7 +44,7 @@ def _epoch_rows(run: RunFiles) -> Iterator[Row]:
     for event in run.view.epochs.values():
         told = {"epoch": event.epoch, "t": event.t, "seconds": event.seconds}
         told["learning_rate"] = event.learning_rate
-        for group in GROUPS:
+        for group in EPOCH_TABLES:
             told |= {f"{group}/{name}": value for name, value in getattr(event, group).items()}
         yield {"run_id": run.run_id, **told}
 

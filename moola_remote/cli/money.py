@@ -80,7 +80,7 @@ def reap(session: Session, yes: bool) -> None:
     from moola_remote.providers.runpod.rent import halt
 
     provider = _rented(session)
-    pods, now = ours(provider.client, provider.owner), provider.client.now()
+    pods, now = ours(provider.client.pods(), provider.owner), provider.client.now()
     found = overdue(pods, now)
     for pod in found:
         click.echo(f"past its end: {pod.name}, {describe(pod, now)}", err=True)

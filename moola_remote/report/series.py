@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
-from moola_remote.events import EpochEvent, TelemetryEvent
+from moola_remote.events import EPOCH_TABLES, EpochEvent, TelemetryEvent
 from moola_remote.report.boards import scores_of_side
 from moola_remote.report.curves import curves_of
 from moola_remote.report.facts import instant, phases_of, threshold_of
@@ -19,7 +19,6 @@ GALLERY_BYTES = 2_500_000  # of all windows together, so that the file stays bel
 BYTES_A_NUMBER = 9
 BYTES_A_WINDOW = 300
 GIB = 2**30
-EPOCH_TABLES = ("train", "validation", "sigma", "share", "gradient_share", "scores")
 
 
 def plots(run: RunFiles) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def test_a_pod_is_past_its_end_by_its_name_and_its_last_start(double: Double) ->
     again.started_at = time.time() - 60  # started anew a minute ago
     stopped.status = "EXITED"
     with RunpodClient(KEY, double.url) as client:
-        pods = ours(client, "anna")
+        pods = ours(client.pods(), "anna")
         assert [pod.id for pod in overdue(pods, client.now())] == [late.id]
         (shown,) = [pod for pod in pods if pod.id == fresh.id]
     deadline = deadline_of(shown)

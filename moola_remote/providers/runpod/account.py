@@ -40,9 +40,9 @@ class PodCost:
     billed: float | None
 
 
-def ours(client: RunpodClient, owner: str, file: str | None = None) -> list[Pod]:
-    """The pods that bear our owner's name, and that of a pod's file where one is asked for."""
-    named = ((PodName.parse(pod.name), pod) for pod in client.pods())
+def ours(pods: Sequence[Pod], owner: str, file: str | None = None) -> list[Pod]:
+    """Those that bear our owner's name, and that of a pod's file where one is asked for."""
+    named = ((PodName.parse(pod.name), pod) for pod in pods)
     return [
         pod
         for name, pod in named
@@ -63,7 +63,7 @@ def costs(client: RunpodClient, owner: str, *, days: int) -> list[PodCost]:
         billed[record.pod_id] += record.total_amount
     there = client.pods()
     now = client.now()
-    lines = [_line(pod, now, billed.get(pod.id)) for pod in ours(client, owner)]
+    lines = [_line(pod, now, billed.get(pod.id)) for pod in ours(there, owner)]
     gone = sorted(set(billed) - {pod.id for pod in there})
     return [*lines, *(PodCost(one, "", "gone", 0.0, 0.0, 0.0, billed[one]) for one in gone)]
 

@@ -122,7 +122,7 @@ class RunpodProvider:
 
     def find_all(self) -> list[Pod]:
         """Every pod of this file, the newest first; more than one is a bill that nobody wants."""
-        pods = ours(self.client, self.owner, self.pod.name)
+        pods = ours(self.client.pods(), self.owner, self.pod.name)
         there = [pod for pod in pods if pod.status != GONE]
         return sorted(there, key=lambda pod: (pod.created_at is None, pod.created_at), reverse=True)
 
