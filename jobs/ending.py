@@ -8,11 +8,10 @@ from collections.abc import Callable
 from moola_core.errors import JobError
 
 
-def exit_code_of(work: Callable[[], object]) -> int:
-    """Do `work`; 0, or the exit code of the error that it told."""
+def exit_code_of(work: Callable[[], int | None]) -> int:
+    """Do `work`; its exit code (None is 0), or that of the error that it told."""
     try:
-        work()
+        return work() or 0
     except JobError as err:
         print(f"error: {err}", file=sys.stderr)
         return err.exit_code
-    return 0

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from jobs.resuming import identity_of
 from moola_core.artifacts import TrainedModel
 from moola_core.bars import read_bars
 from moola_core.config import Recipe
@@ -127,7 +128,7 @@ def begin_run(loaded: Loaded, recipe: Recipe) -> Run:
         validation=validation,
         truth=None if loaded.validation is None else truth_of(loaded.validation),
         device=loaded.device,
-        identity={"recipe": _without_epochs(recipe), "data": loaded.files},
+        identity=identity_of(recipe, loaded.files),
     )
     loaded.runs.append(run)
     return run
@@ -218,13 +219,6 @@ def read_file(data_dir: Path, name: str, *, skip_bad: bool) -> tuple[Windows, di
     if faults:
         print(f"note: {path}: {summarise_faults(faults)}")
     return windows, {"path": name, "sha256": file_sha256(path), "windows": len(windows)}
-
-
-def _without_epochs(recipe: Recipe) -> dict[str, Any]:
-    """More epochs may be added when a run is resumed; anything else makes it another run."""
-    table = recipe.model_dump(mode="json")
-    del table["training"]["epochs"]
-    return table
 
 
 def find_device(name: str) -> torch.device:

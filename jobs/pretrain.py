@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moola_core.config import Recipe, dump_recipe
-from moola_core.errors import CheckpointError
 from moola_core.events import EventLog, write_json
 
 if TYPE_CHECKING:
@@ -38,6 +37,7 @@ def pretrain(recipe: Recipe, arguments: argparse.Namespace, stop: StopRequest) -
     """Load, train, judge, write; `arguments` and `stop` are those of jobs.train."""
     began = time.monotonic()
     from jobs.loading import data_folder, find_device
+    from jobs.resuming import identity_of
     from jobs.train import STOPPED
     from moola_core.pretraining import fit, make_pretraining
     from moola_core.training import Stopped, seed_everything
@@ -46,7 +46,7 @@ def pretrain(recipe: Recipe, arguments: argparse.Namespace, stop: StopRequest) -
     seed_everything(recipe.training)
     files = _files(recipe, data_dir)
     run = make_pretraining(recipe, data_dir, find_device(arguments.device))
-    run.identity = {"recipe": _without_epochs(recipe), "data": files}
+    run.identity = identity_of(recipe, files)
     (run_dir / "artifacts").mkdir(parents=True, exist_ok=True)
     (run_dir / "config.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
     events = EventLog(run_dir / "events.jsonl")
@@ -97,27 +97,11 @@ def _files(recipe: Recipe, data_dir: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def _without_epochs(recipe: Recipe) -> dict[str, Any]:
-    """More epochs may be added when a run is resumed; anything else makes it another run."""
-    table = recipe.model_dump(mode="json")
-    del table["training"]["epochs"]
-    return table
-
-
 def _resume(run: Pretraining, source: Path, events: EventLog) -> None:
-    from moola_core.checkpoint import load_latest
+    from jobs.resuming import newest_checkpoint
     from moola_core.pretraining import restore
 
-    checkpoint, torn = load_latest(source)
-    for key, value in run.identity.items():
-        if checkpoint.state["identity"].get(key) != value:
-            raise CheckpointError(
-                f"{source}: a checkpoint of another run, its {key} differs; start anew"
-            )
-    for line in torn:
-        print(f"note: {line}; using the one before")
-        events.write("note", text=line)
-    restore(run, checkpoint)
+    restore(run, newest_checkpoint(source, run.identity, events))
     print(f"resuming after epoch {run.epoch}, batch {run.batch}")
 
 

@@ -124,14 +124,14 @@ def finish(loaded: Loaded, run_dir: Path, *, seconds: float) -> dict[str, Any]:
     """Judge the trained model, write the artifacts, print the end; returns result.json's keys."""
     recipe = loaded.recipe
     trained, predictions = judge(loaded)
-    parts = []
+    answered = []
     if loaded.validation is not None and predictions is not None:
-        parts.append(("validation", loaded.validation, predictions))
+        answered.append(("validation", loaded.validation, predictions))
     if loaded.test is not None:
-        parts.append(("test", loaded.test, trained.predict(loaded.test.bars)))
+        answered.append(("test", loaded.test, trained.predict(loaded.test.bars)))
+    parts = [(*part, decode(part[2], trained.decoder)) for part in answered]
     scores = {
-        side: score(decode(said, trained.decoder), said, truth_of(windows))
-        for side, windows, said in parts
+        side: score(decoded, said, truth_of(windows)) for side, windows, said, decoded in parts
     }
     last = [run.progress.history[-1] for run in loaded.runs]
     scored = loaded.test or loaded.validation
@@ -158,8 +158,7 @@ def finish(loaded: Loaded, run_dir: Path, *, seconds: float) -> dict[str, Any]:
     save_model(folder, trained)
     write_json(folder / "metrics.json", {"scores": result["scores"], "history": history(loaded)})
     if parts:
-        table = predictions_table([(*part, decode(part[2], trained.decoder)) for part in parts])
-        pq.write_table(table, folder / "predictions.parquet")
+        pq.write_table(predictions_table(parts), folder / "predictions.parquet")
     draw_pictures(loaded, folder, trained, predictions)
     print_sigmas(result)
     if not parts:

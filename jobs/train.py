@@ -16,8 +16,9 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from jobs.ending import exit_code_of
 from moola_core.config import Recipe, dump_recipe, load_recipe
-from moola_core.errors import CheckpointError, ConfigError, JobError
+from moola_core.errors import ConfigError
 from moola_core.events import EventLog, write_json
 
 if TYPE_CHECKING:
@@ -31,11 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the job; returns its exit code."""
     stop = StopRequest()
     arguments = _parser().parse_args(argv)
-    try:
-        return train(arguments, stop)
-    except JobError as err:
-        print(f"error: {err}", file=sys.stderr)
-        return err.exit_code
+    return exit_code_of(lambda: train(arguments, stop))
 
 
 class StopRequest:
@@ -126,17 +123,13 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
 def _resume(run: Run, index: int, events: EventLog, source: Path) -> None:
     """Go on from the newest whole checkpoint; a later model of an ensemble may have none yet."""
     from jobs.reporting import whole_epoch
-    from moola_core.checkpoint import has_checkpoint, load_latest
+    from jobs.resuming import newest_checkpoint
+    from moola_core.checkpoint import has_checkpoint
     from moola_core.training import restore
 
     if run.recipe.ensemble.size > 1 and not has_checkpoint(source):
         return
-    checkpoint, torn = load_latest(source)
-    _require_same_run(run, checkpoint.state["identity"], source)
-    for line in torn:
-        print(f"note: {line}; using the one before")
-        events.write("note", text=line)
-    restore(run, checkpoint)
+    restore(run, newest_checkpoint(source, run.identity, events))
     print(f"resuming after epoch {run.progress.epoch}, batch {run.progress.batch}")
     for entry in [] if events.had_epochs else run.progress.history:
         events.write("epoch", **whole_epoch(run, index, entry))
@@ -199,15 +192,6 @@ def _overrides(arguments: argparse.Namespace) -> list[str]:
     if arguments.use_crf:
         overrides += ["model.crf=true", "decoder.kind=viterbi"]
     return [*overrides, *arguments.overrides]
-
-
-def _require_same_run(run: Run, identity: dict[str, Any], source: Path) -> None:
-    """More epochs may be added; anything else would not be the run that was begun."""
-    for key, value in run.identity.items():
-        if identity.get(key) != value:
-            raise CheckpointError(
-                f"{source}: a checkpoint of another run, its {key} differs; start anew"
-            )
 
 
 if __name__ == "__main__":
