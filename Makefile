@@ -53,7 +53,7 @@ golden: install  ## write the screens and pages that tests compare with anew; th
 	@MOOLA_UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/remote/test_dashboard.py tests/remote/test_reference.py
 
 bench: install  ## ratios in one run, against named alternatives (the ablation takes hours, alone)
-	@for script in $(filter-out benchmarks/ablation.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in $(filter-out benchmarks/ablation.py benchmarks/limits.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 faults: install  ## the fault table of docs/results.md; fails if anything is lost
 	@$(BIN)/python -m tests.faults

@@ -67,7 +67,7 @@ def crossval(arguments: argparse.Namespace) -> None:
     windows, entry = read_file(data_folder(arguments.data), name, skip_bad=arguments.skip_bad)
     began = time.monotonic()
     data_dir, device = data_folder(arguments.data), find_device(arguments.device)
-    fit = partial(_fit, device=device, data_dir=data_dir)
+    fit = partial(fit_model, device=device, data_dir=data_dir)
     repeats = [
         _one_repeat(windows, recipe, arguments, seed, fit) for seed in range(arguments.repeats)
     ]
@@ -108,7 +108,7 @@ def _one_repeat(
     return answers
 
 
-def _fit(
+def fit_model(
     train: Windows, held_out: Windows, recipe: Recipe, *, device: torch.device, data_dir: Path
 ) -> tuple[TrainedModel, Windows]:
     """What jobs.train would make of a file of these windows, and those that it trained on.
