@@ -76,7 +76,8 @@ def _detach(folder: LocalPodFolder) -> None:
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.chdir(os.environ.get("HOME") or "/")  # sftp's relative paths begin here
+    home = Path(os.environ.get("HOME") or "/")
+    os.chdir(home if home.is_dir() else "/")  # sftp's relative paths begin here
     handler = logging.handlers.RotatingFileHandler(folder.log, maxBytes=LOG_BYTES, backupCount=1)
     logging.basicConfig(
         handlers=[handler],

@@ -202,3 +202,10 @@ def _pid(provider: LocalProvider) -> int:
 def _serves(pid: int) -> bool:
     path = Path(f"/proc/{pid}/cmdline")
     return path.exists() and b"moola_remote.providers.sshd" in path.read_bytes()
+
+
+def test_a_home_that_is_not_there_is_no_reason_not_to_serve(
+    provider: LocalProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
+    assert provider.up().port > 0
