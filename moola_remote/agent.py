@@ -1193,12 +1193,14 @@ class Supervisor:
         kill_at = time.monotonic() + grace_s
         known: Dict[int, Process] = {}
         told: Set[Tuple[int, int, int]] = set()
+        was_clear = False
         while True:
             known.update(living_members(self.run.id, self.run.job()))
             left = [one for one in known.values() if still_lives(one)]
             now = time.monotonic()
-            if not left or now > kill_at + KILL_PATIENCE_S:
+            if (not left and was_clear) or now > kill_at + KILL_PATIENCE_S:
                 return len({key[:2] for key in told}) - len(left)
+            was_clear = not left  # one look misses who is just becoming another program
             number = signal.SIGTERM if now < kill_at else signal.SIGKILL
             for one in left:
                 key = (one.pid, one.start_ticks, int(number))
