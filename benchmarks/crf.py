@@ -15,9 +15,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from moola_core.config import ModelConfig
-from moola_core.crf import SpanCrf
-from moola_core.model import JadeCompact
+from moola_core.config.sections import ModelConfig
+from moola_core.model.crf import SpanCrf
+from moola_core.model.jade import JadeCompact
 
 NUM_BARS = 105
 

@@ -13,10 +13,10 @@ import sys
 import time
 from pathlib import Path
 
-from moola_remote.dashboard import Dashboard
-from moola_remote.events import Event, EventReader
-from moola_remote.runs import RunState
-from moola_remote.runview import RunView
+from moola_remote.follow.view import RunView
+from moola_remote.protocol.events import Event, EventReader
+from moola_remote.protocol.state import RunState
+from moola_remote.ui.dashboard import Dashboard
 
 RUN = Path(__file__).parents[1] / "tests" / "remote" / "golden"
 

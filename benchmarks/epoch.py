@@ -24,11 +24,11 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from jobs.loading import begin_run, load
-from moola_core import training
-from moola_core.config import load_recipe
-from moola_core.features import window_features
-from moola_core.spans import FloatArray
+from jobs.common.fitting import begin_run, load
+from moola_core.config.recipe import load_recipe
+from moola_core.features.bars import window_features
+from moola_core.spans.intervals import FloatArray
+from moola_core.training import loop, state
 
 ROOT = Path(__file__).parents[1]
 
@@ -52,14 +52,14 @@ def _measure(arguments: argparse.Namespace, data: Path) -> None:
     more = [f"training.epochs={arguments.epochs}", f"training.threads={arguments.threads}"]
     recipe = load_recipe(arguments.recipe, [*arguments.overrides, *more])
     print(f"{'start-up':34} {'CPU s':>8}")
-    for name in ("pass", "import torch", "import jobs.reporting"):
+    for name in ("pass", "import torch", "import jobs.common.reporting"):
         print(f"{name:34} {_python(name):8.2f}")
     began = time.perf_counter()
     loaded = load(recipe, data, arguments.device, skip_bad=False)
     print(f"{'read, check, split, features':34} {time.perf_counter() - began:8.2f}")
     run = begin_run(loaded, recipe)
     began, cpu_began = time.perf_counter(), time.process_time()
-    training.fit(run)
+    loop.fit(run)
     total, cpu = time.perf_counter() - began, time.process_time() - cpu_began
     epochs = f"{arguments.epochs} epochs of {len(run.train)} windows, {arguments.threads} threads"
     print(f"\n{epochs}: {total:.2f} s ({cpu:.2f} s of CPU)")
@@ -67,7 +67,7 @@ def _measure(arguments: argparse.Namespace, data: Path) -> None:
     _print_data(run, loaded.train.bars)
 
 
-def _print_parts(run: training.Run, num_epochs: int) -> None:
+def _print_parts(run: state.Run, num_epochs: int) -> None:
     """The same steps once more, each part under a clock."""
     spent: dict[str, float] = defaultdict(float)
     clock = _clock(run.device, spent)
@@ -86,7 +86,7 @@ def _print_parts(run: training.Run, num_epochs: int) -> None:
         encoder = spent["encoder forward"]
         if run.validation is not None:
             with clock("evaluation"):
-                training.evaluate(run, run.validation)
+                loop.evaluate(run, run.validation)
         spent["encoder forward"] = encoder  # that of evaluation is in evaluation
         run.model.train()
     total = _now(run.device) - began
@@ -97,7 +97,7 @@ def _print_parts(run: training.Run, num_epochs: int) -> None:
         print(f"{name:34} {1e3 * seconds / num_epochs:8.1f} {seconds / total:6.1%}")
 
 
-def _step(run: training.Run, rows: torch.Tensor, clock: Any) -> None:
+def _step(run: state.Run, rows: torch.Tensor, clock: Any) -> None:
     with clock("take and mirror a batch"):
         batch = run.train.take(rows).mirror(torch.rand(len(rows), device=run.device) < 0.5)
     with clock("heads forward"):
@@ -111,7 +111,7 @@ def _step(run: training.Run, rows: torch.Tensor, clock: Any) -> None:
         run.optimizer.step()
 
 
-def _time_encoder(run: training.Run, spent: dict[str, float]) -> None:
+def _time_encoder(run: state.Run, spent: dict[str, float]) -> None:
     begun: list[float] = []
 
     def before(*_: Any) -> None:
@@ -124,7 +124,7 @@ def _time_encoder(run: training.Run, spent: dict[str, float]) -> None:
     run.model.encoder.register_forward_hook(after)
 
 
-def _print_data(run: training.Run, bars: FloatArray) -> None:
+def _print_data(run: state.Run, bars: FloatArray) -> None:
     """One epoch's batches: slices of tensors, and a DataLoader that makes features a sample."""
     size = run.recipe.training.batch_size
     began = _now(run.device)

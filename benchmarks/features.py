@@ -15,8 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from moola_core.features import ATR_BARS, COLUMNS, series_features, window_features, window_views
-from moola_core.synthetic import make_market
+from moola_core.data.synthetic import make_market
+from moola_core.features.bars import (
+    ATR_BARS,
+    COLUMNS,
+    series_features,
+    window_features,
+    window_views,
+)
 
 NUM_BARS = 1_800_000
 STATUS = Path("/proc/self/status")

@@ -33,11 +33,15 @@ from pathlib import Path, PurePosixPath
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from moola_remote.follow import Journal, Link, Listener, follow
-from moola_remote.providers import Endpoint
-from moola_remote.runs import Agent, get_state, submit
-from moola_remote.screen import Screen, write
-from moola_remote.transport import Transport, connect
+from moola_remote.agent_client.client import Agent
+from moola_remote.agent_client.verbs import get_state, submit
+from moola_remote.follow.follower import Listener, follow
+from moola_remote.follow.journal import Journal
+from moola_remote.follow.reconnect import Link
+from moola_remote.ssh.connect import connect
+from moola_remote.ssh.endpoint import Endpoint
+from moola_remote.ssh.transport import Transport
+from moola_remote.text.sanitize import Screen, write
 from tests.projects import make_project
 from tests.remote.fakes import ShellTransport
 from tests.servers import SSHD, running_local_pod, running_openssh, ssh_options

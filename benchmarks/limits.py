@@ -20,14 +20,15 @@ import torch
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from jobs.crossval import fit_model
-from moola_core.candidates import find_candidates
-from moola_core.config import Recipe, load_recipe
-from moola_core.decoding import decode
-from moola_core.ensemble import with_seed
-from moola_core.spans import FloatArray, IntArray, span_iou
-from moola_core.splits import make_folds
-from moola_core.volatility import edge_prices, local_atr
-from moola_core.windows import Windows, read_windows
+from moola_core.config.recipe import load_recipe
+from moola_core.config.sections import Recipe
+from moola_core.data.splits import make_folds
+from moola_core.data.windows import Windows, read_windows
+from moola_core.decoding.decode import decode
+from moola_core.features.candidates import find_candidates
+from moola_core.features.volatility import edge_prices, local_atr
+from moola_core.inference.ensemble import with_seed
+from moola_core.spans.intervals import FloatArray, IntArray, span_iou
 
 ROOT = Path(__file__).parents[1]
 FILE = Path("labelled/train_2000.parquet")

@@ -21,10 +21,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from moola_remote.report.compare_page import write_comparison
 from moola_remote.report.comparison import compare_runs
-from moola_remote.report.files import read_run
 from moola_remote.report.index_page import write_index
+from moola_remote.report.plot_data import plots
+from moola_remote.report.run_files import read_run
 from moola_remote.report.run_page import write_report
-from moola_remote.report.series import plots
 from tests.report.made import make_run
 
 WINDOWS = (20, 1000, 2000)

@@ -18,20 +18,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.ending import exit_code_of
-from jobs.places import output
-from moola_core.config import Recipe, load_recipe
-from moola_core.events import write_json
+from jobs.common.entry import exit_code_of
+from jobs.common.paths import output
+from moola_core.config.recipe import load_recipe
+from moola_core.config.sections import Recipe
+from moola_core.io.json_file import write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import torch
 
-    from moola_core.artifacts import TrainedModel
-    from moola_core.comparison import Answers
-    from moola_core.windows import Windows
-
+    from moola_core.data.windows import Windows
+    from moola_core.evaluation.comparison import Answers
+    from moola_core.inference.trained_model import TrainedModel
+if TYPE_CHECKING:
     Fit = Callable[[Windows, Windows, Recipe], tuple[TrainedModel, Windows]]
 
 
@@ -61,7 +62,7 @@ def crossval(arguments: argparse.Namespace) -> None:
     """Train each fold of each repeat, score, print."""
     recipe = load_recipe(arguments.config, arguments.overrides)
     print(f"recipe {recipe.name}: reading code and data", file=sys.stderr, flush=True)
-    from jobs.loading import data_folder, find_device, read_file
+    from jobs.common.data import data_folder, find_device, read_file
 
     name = recipe.data.labelled.as_posix()
     windows, entry = read_file(data_folder(arguments.data), name, skip_bad=arguments.skip_bad)
@@ -71,7 +72,12 @@ def crossval(arguments: argparse.Namespace) -> None:
     repeats = [
         _one_repeat(windows, recipe, arguments, seed, fit) for seed in range(arguments.repeats)
     ]
-    from moola_core.comparison import compare, reliability_lines, reliability_of, table_lines
+    from moola_core.evaluation.comparison import (
+        compare,
+        reliability_lines,
+        reliability_of,
+        table_lines,
+    )
 
     table = compare(repeats, windows.group, "recipe")
     reliable = reliability_of(repeats, "recipe")
@@ -86,10 +92,10 @@ def crossval(arguments: argparse.Namespace) -> None:
 def _one_repeat(
     windows: Windows, recipe: Recipe, arguments: argparse.Namespace, seed: int, fit: Fit
 ) -> list[Answers]:
-    from jobs.reporting import answers_of
-    from moola_core.ensemble import with_seed
-    from moola_core.metrics import ratios
-    from moola_core.splits import make_folds
+    from jobs.common.reporting import answers_of
+    from moola_core.data.splits import make_folds
+    from moola_core.evaluation.metrics import ratios
+    from moola_core.inference.ensemble import with_seed
 
     answers = []
     for k, fold in enumerate(make_folds(windows, arguments.folds, recipe.split, seed)):
@@ -115,9 +121,9 @@ def fit_model(
 
     Windows are only set aside for validation if the recipe chooses something on them.
     """
-    from jobs.loading import begin_run, judge, prepare, split_windows
-    from moola_core.ensemble import member_recipes
-    from moola_core.training import fit
+    from jobs.common.fitting import begin_run, judge, prepare, split_windows
+    from moola_core.inference.ensemble import member_recipes
+    from moola_core.training.loop import fit
 
     if not recipe.decoder.choose and recipe.training.keep == "last":
         split = recipe.split.model_copy(update={"validation_share": 0.0})

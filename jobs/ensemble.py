@@ -15,9 +15,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from jobs.ending import exit_code_of
-from jobs.places import found
-from moola_core.config import Recipe, dump_recipe
+from jobs.common.entry import exit_code_of
+from jobs.common.paths import found
+from moola_core.config.recipe import dump_recipe
+from moola_core.config.sections import Recipe
 from moola_core.errors import ConfigError
 
 
@@ -40,7 +41,7 @@ def join(runs: list[Path], run_dir: str | None) -> None:
     """Load every model, write them as one, with the first one's recipe and decoder."""
     import torch
 
-    from moola_core.artifacts import TrainedModel, load_model, save_model
+    from moola_core.inference.trained_model import TrainedModel, load_model, save_model
 
     if not run_dir:
         raise ConfigError("run folder: not given, expected --run-dir or MOOLA_RUN_DIR")

@@ -13,9 +13,9 @@ import os
 import sys
 from dataclasses import replace
 
-from jobs.ending import exit_code_of
-from jobs.places import found, output
-from moola_core.events import write_json
+from jobs.common.entry import exit_code_of
+from jobs.common.paths import found, output
+from moola_core.io.json_file import write_json
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -46,13 +46,20 @@ def evaluate(arguments: argparse.Namespace) -> None:
     print("reading code and data", file=sys.stderr, flush=True)
     import numpy as np
 
-    from jobs.loading import data_folder, find_device, read_file, truth_of
-    from jobs.reporting import answers_of, as_json, print_scores
-    from moola_core.artifacts import load_model
-    from moola_core.comparison import compare, reliability_lines, reliability_of, table_lines
-    from moola_core.config import load_decoder
-    from moola_core.decoding import decode
-    from moola_core.metrics import score
+    from jobs.common.console import print_scores
+    from jobs.common.data import data_folder, find_device, read_file
+    from jobs.common.fitting import truth_of
+    from jobs.common.reporting import answers_of, as_json
+    from moola_core.config.recipe import load_decoder
+    from moola_core.decoding.decode import decode
+    from moola_core.evaluation.comparison import (
+        compare,
+        reliability_lines,
+        reliability_of,
+        table_lines,
+    )
+    from moola_core.evaluation.metrics import score
+    from moola_core.inference.trained_model import load_model
 
     data_dir = data_folder(arguments.data)
     trained = load_model(arguments.run / "artifacts", find_device(arguments.device))

@@ -28,8 +28,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.ending import exit_code_of
-from jobs.places import found, output
+from jobs.common.entry import exit_code_of
+from jobs.common.paths import found, output
 from moola_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,9 +37,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from moola_core.bars import Bars
-    from moola_core.predict import Found
-
+    from moola_core.data.series import Bars
+    from moola_core.inference.sliding import Found
 KINDS = (".parquet", ".csv")
 PROGRESS_S = 2.0
 
@@ -74,10 +73,10 @@ def predict(arguments: argparse.Namespace) -> None:
     print("reading the model and the bars", file=sys.stderr, flush=True)
     import torch
 
-    from jobs.loading import find_device
-    from moola_core.artifacts import load_model
-    from moola_core.bars import read_chunks
-    from moola_core.predict import answer, find_spans
+    from jobs.common.data import find_device
+    from moola_core.data.series import read_chunks
+    from moola_core.inference.sliding import answer, find_spans
+    from moola_core.inference.trained_model import load_model
 
     torch.set_num_threads(arguments.threads)
     trained = load_model(arguments.run / "artifacts", find_device(arguments.device))
@@ -117,7 +116,7 @@ def to_table(found: Found) -> pa.Table:
     """A row a span, columns as in the module's text."""
     import pyarrow as pa
 
-    from moola_core.windows import LABELS
+    from moola_core.data.window_checks import LABELS
 
     columns: dict[str, Any] = {"start": found.spans[:, 0], "stop": found.spans[:, 1]}
     if found.time is not None:

@@ -15,12 +15,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.ending import exit_code_of
-from jobs.places import output, own_artifacts
+from jobs.common.entry import exit_code_of
+from jobs.common.paths import output, own_artifacts
 
 if TYPE_CHECKING:
-    from moola_core.review import Finding
-    from moola_core.windows import Windows
+    from moola_core.data.windows import Windows
+    from moola_core.evaluation.label_noise import Finding
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -46,8 +46,8 @@ def main(argv: list[str] | None = None) -> int:
 def review(arguments: argparse.Namespace) -> None:
     """Load, find, print, write."""
     print("reading code and data", file=sys.stderr, flush=True)
-    from jobs.loading import data_folder, read_file
-    from moola_core.review import KINDS, find_noise
+    from jobs.common.data import data_folder, read_file
+    from moola_core.evaluation.label_noise import KINDS, find_noise
 
     is_path = Path(arguments.file).is_file()
     folder = Path() if is_path else data_folder(arguments.data)
@@ -66,7 +66,7 @@ def review(arguments: argparse.Namespace) -> None:
 
 
 def _print_worst(windows: Windows, worst: dict[str, list[Finding]]) -> None:
-    from moola_core.review import findings_table
+    from moola_core.evaluation.label_noise import findings_table
 
     print(f"\n{'kind':>14} {'bars':>4}  window, span, type | the other one, in its own bars, shift")
     for some in worst.values():
@@ -85,7 +85,8 @@ def _write(
     import pyarrow.csv
     import pyarrow.parquet
 
-    from moola_core.review import draw_findings, findings_table
+    from moola_core.evaluation.label_noise import findings_table
+    from moola_core.plots.label_noise import draw_findings
 
     out.mkdir(parents=True, exist_ok=True)
     table = findings_table(windows, findings)

@@ -16,9 +16,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.ending import exit_code_of
+from jobs.common.entry import exit_code_of
+from moola_core.data.synthetic import Market, bars_table, make_market, windows_table
 from moola_core.errors import ConfigError
-from moola_core.synthetic import Market, bars_table, make_market, windows_table
 
 NUM_BARS = 120_000
 NUM_TEST_BARS = 80_000

@@ -9,23 +9,22 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 import time
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from jobs.ending import exit_code_of
-from moola_core.config import Recipe, dump_recipe, load_recipe
+from jobs.common.entry import exit_code_of
+from jobs.common.signals import STOPPED, StopRequest
+from moola_core.config.recipe import dump_recipe, load_recipe
+from moola_core.config.sections import Recipe
 from moola_core.errors import ConfigError
-from moola_core.events import EventLog, write_json
+from moola_core.io.event_log import EventLog
+from moola_core.io.json_file import write_json
 
 if TYPE_CHECKING:
-    from jobs.loading import Loaded
-    from moola_core.training import Report, Run
-
-STOPPED = 143
+    from jobs.common.fitting import Loaded
+    from moola_core.training.state import Report, Run
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -35,21 +34,6 @@ def main(argv: list[str] | None = None) -> int:
     return exit_code_of(lambda: train(arguments, stop))
 
 
-class StopRequest:
-    """SIGTERM: before and after training it ends the job, within it the loop asks."""
-
-    def __init__(self) -> None:
-        self.is_training = False
-        self.is_requested = False
-        signal.signal(signal.SIGTERM, self._receive)
-
-    def _receive(self, number: int, frame: FrameType | None) -> None:
-        del number, frame
-        self.is_requested = True
-        if not self.is_training:
-            raise SystemExit(STOPPED)
-
-
 def train(arguments: argparse.Namespace, stop: StopRequest) -> int:
     """Load, train, judge, write."""
     began = time.monotonic()
@@ -57,15 +41,16 @@ def train(arguments: argparse.Namespace, stop: StopRequest) -> int:
     # What is imported from here on takes seconds; a typing error was told before.
     print(f"recipe {recipe.name}: reading code and data", flush=True)
     if recipe.pretrain is not None:
-        from jobs.pretrain import pretrain
+        from jobs.common.pretraining import pretrain
 
         return pretrain(recipe, arguments, stop)
     run_dir = Path(arguments.run_dir)
 
-    from jobs import reporting
-    from jobs.loading import begin_run
-    from moola_core.ensemble import member_recipes
-    from moola_core.training import Stopped, fit
+    from jobs.common import console, reporting, run_event
+    from jobs.common.fitting import begin_run
+    from moola_core.inference.ensemble import member_recipes
+    from moola_core.training.loop import fit
+    from moola_core.training.state import Stopped
 
     loaded = _load(recipe, arguments)
     events = EventLog(run_dir / "events.jsonl")
@@ -78,8 +63,8 @@ def train(arguments: argparse.Namespace, stop: StopRequest) -> int:
         run.is_stopping = lambda: stop.is_requested
         run.report = _reporter(events, run, index)
         if index == 0:
-            events.write("run", **reporting.run_event(loaded))
-            reporting.print_header(loaded)
+            events.write("run", **run_event.run_event(loaded))
+            console.print_header(loaded)
         if arguments.resume:
             source = run_dir if arguments.resume == "here" else Path(arguments.resume)
             _resume(run, index, events, source / folder if recipe.ensemble.size > 1 else source)
@@ -101,7 +86,8 @@ def train(arguments: argparse.Namespace, stop: StopRequest) -> int:
 
 def _load(recipe: Recipe, arguments: argparse.Namespace) -> Loaded:
     """Read the data; only if that is well, the run's folder is begun."""
-    from jobs.loading import data_folder, load
+    from jobs.common.data import data_folder
+    from jobs.common.fitting import load
 
     data_dir, run_dir = data_folder(arguments.data), Path(arguments.run_dir)
     loaded = load(recipe, data_dir, arguments.device, skip_bad=arguments.skip_bad)
@@ -122,10 +108,10 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
 
 def _resume(run: Run, index: int, events: EventLog, source: Path) -> None:
     """Go on from the newest whole checkpoint; a later model of an ensemble may have none yet."""
-    from jobs.reporting import whole_epoch
-    from jobs.resuming import newest_checkpoint
-    from moola_core.checkpoint import has_checkpoint
-    from moola_core.training import restore
+    from jobs.common.checkpoints import newest_checkpoint
+    from jobs.common.reporting import whole_epoch
+    from moola_core.training.checkpoint import has_checkpoint
+    from moola_core.training.state import restore
 
     if run.recipe.ensemble.size > 1 and not has_checkpoint(source):
         return
@@ -137,7 +123,8 @@ def _resume(run: Run, index: int, events: EventLog, source: Path) -> None:
 
 def _reporter(events: EventLog, run: Run, index: int) -> Report:
     """Writes and prints what `run`, the model at `index`, reports."""
-    from jobs.reporting import epoch_line, whole_epoch
+    from jobs.common.console import epoch_line
+    from jobs.common.reporting import whole_epoch
 
     def report(kind: str, keys: dict[str, Any]) -> None:
         if kind == "epoch":

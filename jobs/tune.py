@@ -18,16 +18,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.ending import exit_code_of
-from jobs.places import found, output, own_artifacts
+from jobs.common.entry import exit_code_of
+from jobs.common.paths import found, output, own_artifacts
 from moola_core.errors import DataError
 
 if TYPE_CHECKING:
-    from moola_core.artifacts import TrainedModel
-    from moola_core.config import DecoderConfig
-    from moola_core.decoding import Predictions
-    from moola_core.tuning import Tried
-    from moola_core.windows import Windows
+    from moola_core.config.sections import DecoderConfig
+    from moola_core.data.windows import Windows
+    from moola_core.decoding.decode import Predictions
+    from moola_core.decoding.sweep import Tried
+    from moola_core.inference.trained_model import TrainedModel
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -51,12 +51,12 @@ def main(argv: list[str] | None = None) -> int:
 def tune(arguments: argparse.Namespace) -> None:
     """Load, sweep, print, write."""
     print("reading code and data", file=sys.stderr, flush=True)
-    from jobs.loading import find_device
-    from jobs.reporting import decoder_text
-    from moola_core.artifacts import load_model
-    from moola_core.config import dump_decoder
-    from moola_core.diagnostics import draw_sweeps
-    from moola_core.tuning import SEED_THRESHOLDS, best_of, families, sweep, thresholds
+    from jobs.common.console import decoder_text
+    from jobs.common.data import find_device
+    from moola_core.config.recipe import dump_decoder
+    from moola_core.decoding.sweep import SEED_THRESHOLDS, best_of, families, sweep, thresholds
+    from moola_core.inference.trained_model import load_model
+    from moola_core.plots.diagnostics import draw_sweeps
 
     trained = load_model(arguments.run / "artifacts", find_device(arguments.device))
     windows = _validation(trained, arguments)
@@ -84,9 +84,10 @@ def tune(arguments: argparse.Namespace) -> None:
 
 def _validation(trained: TrainedModel, arguments: argparse.Namespace) -> Windows:
     """The windows on which the run was validated."""
-    from jobs.loading import data_folder, read_file, split_windows
-    from moola_core.artifacts import RunResult
-    from moola_core.reading import read_json
+    from jobs.common.data import data_folder, read_file
+    from jobs.common.fitting import split_windows
+    from moola_core.inference.trained_model import RunResult
+    from moola_core.io.json_file import read_json
 
     recipe = trained.recipe
     name = recipe.data.labelled.as_posix()
@@ -114,9 +115,9 @@ def _print_seed(tried: list[Tried]) -> None:
 
 def _print_best(best: dict[str, Tried], predictions: Predictions, windows: Windows) -> None:
     """The best of each kind, with the interval of its F1 over spans."""
-    from jobs.loading import truth_of
-    from moola_core.decoding import decode
-    from moola_core.metrics import score
+    from jobs.common.fitting import truth_of
+    from moola_core.decoding.decode import decode
+    from moola_core.evaluation.metrics import score
 
     head = f"{'F1':>6} {'prec.':>6} {'recall':>6} {'IoU50':>6}"
     print(f"\n{'best of':25} {'constant':>22} {head}  95% of F1")

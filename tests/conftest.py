@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from moola_remote.providers import Endpoint
+from moola_remote.ssh.endpoint import Endpoint
 from tests.servers import SSHD, running_local_pod, running_openssh
 
 # How long a case takes on a busy machine is no finding. `make test` tries the same ones each time.

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from moola_remote.providers import Endpoint
+from moola_remote.ssh.endpoint import Endpoint
 
 PROGRAM = Path(sys.executable).with_name("moola-remote")
 JOB = Path(__file__).with_name("tiny_job.py")

@@ -16,9 +16,9 @@ from types import MappingProxyType
 
 import pytest
 
-from moola_remote.providers import Endpoint
-from moola_remote.providers.folder import LocalPodFolder
-from moola_remote.providers.local import LocalProvider
+from moola_remote.providers.local.provider import LocalProvider
+from moola_remote.providers.local.state import LocalPodFolder
+from moola_remote.ssh.endpoint import Endpoint
 
 SSHD = Path("/usr/sbin/sshd")
 # In the environment of whatever a server starts: its folder.

@@ -6,7 +6,7 @@ import os
 import pwd
 from pathlib import Path
 
-from moola_remote.layout import Laptop
+from moola_remote.config.paths import Laptop
 
 
 def test_no_test_sees_the_users_home_or_state(home: Path) -> None:

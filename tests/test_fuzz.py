@@ -23,23 +23,26 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from moola_core.bars import read_bars
-from moola_core.config import load_recipe
+from moola_core.config.recipe import load_recipe
+from moola_core.data.series import read_bars
+from moola_core.data.synthetic import make_market, windows_table
+from moola_core.data.windows import read_windows
 from moola_core.errors import JobError
-from moola_core.synthetic import make_market, windows_table
-from moola_core.windows import read_windows
-from moola_remote.config import Project, find_project, load_pod
-from moola_remote.datasets import _footer
+from moola_remote.agent_client.answers import read_answer
+from moola_remote.config.settings import Project, find_project, load_pod
+from moola_remote.deploy.parquet import _footer
 from moola_remote.errors import MoolaError
-from moola_remote.events import EventReader, load_result
-from moola_remote.facts import Environment, Facts, read_answer_as
-from moola_remote.frames import FrameParser
-from moola_remote.manifest import read_manifest
-from moola_remote.report.windows import Window
-from moola_remote.report.windows import read_windows as read_predictions
-from moola_remote.runs import read_answer, read_state
-from moola_remote.screen import MAX_LINE, Screen, safe
-from moola_remote.tables import runs_table
+from moola_remote.protocol.answers import Environment, Facts
+from moola_remote.protocol.events import EventReader
+from moola_remote.protocol.frames import FrameParser
+from moola_remote.protocol.manifest import read_manifest
+from moola_remote.protocol.result import load_result
+from moola_remote.protocol.state import read_state
+from moola_remote.protocol.types import read_answer_as
+from moola_remote.report.predictions import Window
+from moola_remote.report.predictions import read_windows as read_predictions
+from moola_remote.text.sanitize import MAX_LINE, Screen, safe
+from moola_remote.ui.tables import runs_table
 from tests.plain import is_one_line
 
 pytestmark = pytest.mark.fuzz

@@ -44,7 +44,7 @@ def test_each_file_of_the_packages_travels(wheel: ZipFile) -> None:
         for path in (ROOT / name).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert {"moola_remote/agent.py", "moola_remote/report/page/echarts.min.js"} <= here
+    assert {"moola_remote/agent/__main__.py", "moola_remote/report/page/echarts.min.js"} <= here
     assert here - set(wheel.namelist()) == set()
 
 

@@ -17,7 +17,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         args: the words after the program's name; None takes those it was called with.
     """
     try:
-        from moola_remote.cli.ending import run
+        from moola_remote.cli.error_handler import run
 
         code = run(args)
     except KeyboardInterrupt:  # while modules are imported; `run` tells every later one

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from moola_remote.cli.loss import ask, force_option, refuse_loss, yes_option
-from moola_remote.cli.names import run_ids
+from moola_remote.cli.app import App
+from moola_remote.cli.complete import run_ids
 from moola_remote.cli.options import dry_run_option
-from moola_remote.session import Session
+from moola_remote.cli.safety import ask, force_option, refuse_loss, yes_option
 
 if TYPE_CHECKING:
-    from moola_remote.facts import Cleaned
-
+    from moola_remote.protocol.answers import Cleaned
 REMOVE_S = 600.0
 # How long code of no run on record stays on this laptop: its run may not have begun.
 KEEP_S = 30 * 86400.0
@@ -26,7 +25,7 @@ KEEP_S = 30 * 86400.0
 @yes_option
 @dry_run_option
 @click.pass_obj
-def clean(session: Session, names: tuple[str, ...], force: bool, yes: bool, dry_run: bool) -> None:
+def clean(app: App, names: tuple[str, ...], force: bool, yes: bool, dry_run: bool) -> None:
     """Remove ended runs from the pod, all or some, and code, data and environments nobody needs.
 
     Refused while one of them goes on, or has anything without a verified copy here. What the runs
@@ -37,35 +36,38 @@ def clean(session: Session, names: tuple[str, ...], force: bool, yes: bool, dry_
     Example:
       moola-remote clean --dry-run
     """
-    from moola_remote.cli.output import Progression
-    from moola_remote.facts import Cleaned, read_answer_as
-    from moola_remote.record import codes_on_record
-    from moola_remote.runs import choose, list_runs
+    from moola_remote.agent_client.verbs import list_runs
+    from moola_remote.deploy.code_store import Archive
+    from moola_remote.protocol.answers import Cleaned
+    from moola_remote.protocol.types import read_answer_as
+    from moola_remote.runs.record import codes_on_record
+    from moola_remote.runs.select import choose
+    from moola_remote.ui.progress import Progression
 
-    states = list_runs(session.agent)
+    states = list_runs(app.pod.agent)
     if names:
         chosen = [choose(states, name) for name in names]
     else:
         chosen = [state for state in states if state.has_ended]
     if not force:
-        refuse_loss(session, "clean", chosen)
+        refuse_loss(app, "clean", chosen)
     elif not yes and not dry_run:
-        ask(f"Remove {len(chosen)} runs from pod {session.pod.name}, fetched or not?")
+        ask(f"Remove {len(chosen)} runs from pod {app.pod.name}, fetched or not?")
     asked = {"runs": [state.run_id for state in chosen], "dry_run": dry_run}
     with Progression() as progression:
         progression.step("removing what is not needed")
-        answer = session.agent.call("clean", stdin=asked, timeout_s=REMOVE_S)
+        answer = app.pod.agent.call("clean", stdin=asked, timeout_s=REMOVE_S)
     cleaned = read_answer_as(Cleaned, answer, "clean")
-    needed, before = codes_on_record(session), time.time() - KEEP_S
-    freed_here = session.archive.prune(needed, before, dry_run=dry_run)
-    _print(session, cleaned, freed_here, dry_run=dry_run)
+    needed, before = codes_on_record(app.pod), time.time() - KEEP_S
+    freed_here = Archive(app.laptop.snapshots).prune(needed, before, dry_run=dry_run)
+    _print(app, cleaned, freed_here, dry_run=dry_run)
 
 
-def _print(session: Session, cleaned: Cleaned, freed_here: int, *, dry_run: bool) -> None:
-    from moola_remote.cli.output import amount
+def _print(app: App, cleaned: Cleaned, freed_here: int, *, dry_run: bool) -> None:
+    from moola_remote.text.format import amount
 
-    if session.as_json:
-        session.answer({**cleaned.model_dump(), "freed_here": freed_here})
+    if app.as_json:
+        app.answer({**cleaned.model_dump(), "freed_here": freed_here})
         return
     if freed_here:
         words = "would free" if dry_run else "freed"

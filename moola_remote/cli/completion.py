@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from moola_remote.session import Session
+from moola_remote.cli.app import App
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -12,7 +12,7 @@ SHELLS = ("bash", "zsh", "fish")
 @click.command()
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_obj
-def completion(session: Session, shell: str) -> None:
+def completion(app: App, shell: str) -> None:
     """Print the script that completes moola-remote in a shell.
 
     Put the example's line into ~/.bashrc (or the like in ~/.zshrc); for fish, write the script to
@@ -24,7 +24,7 @@ def completion(session: Session, shell: str) -> None:
     """
     from click.shell_completion import get_completion_class
 
-    del session
+    del app
     program = click.get_current_context().find_root().command
     kind = get_completion_class(shell)
     assert kind is not None

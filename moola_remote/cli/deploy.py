@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from moola_remote.cli.app import App
 from moola_remote.cli.options import data_option, dry_run_option
-from moola_remote.session import Session
+from moola_remote.deploy.deploy import Deployed, Plan
+from moola_remote.deploy.deploy import deploy as deploy_plan
+from moola_remote.deploy.deploy import make_plan as make_plan_of
+from moola_remote.deploy.parquet import contents_of
+from moola_remote.deploy.selection import ORDINARY
+from moola_remote.rsync.process import local_version
+from moola_remote.rsync.version import known_holes
+from moola_remote.text.format import amount
+from moola_remote.ui.progress import Progression
+from moola_remote.ui.tables import Mark, Row, component_table, show
+
+if TYPE_CHECKING:
+    from moola_remote.deploy.snapshot import Tree
 
 
 @click.command()
 @data_option
 @dry_run_option
 @click.pass_obj
-def deploy(session: Session, data: dict[str, Path], dry_run: bool) -> None:
+def deploy(app: App, data: dict[str, Path], dry_run: bool) -> None:
     """Send code and data, make the environment, and say what is on the pod.
 
     Only what the pod does not have is sent. Code is git's own list of files; secrets and
@@ -24,13 +40,114 @@ def deploy(session: Session, data: dict[str, Path], dry_run: bool) -> None:
     Example:
       moola-remote deploy
     """
-    from moola_remote.cli.output import make_plan, print_components, print_plan, show_deploy
-
-    plan = make_plan(session, data, is_all=session.is_verbose or dry_run)
+    plan = make_plan(app, data, is_all=app.is_verbose or dry_run)
     if dry_run:
-        print_plan(session, plan)
+        print_plan(app, plan)
     else:
-        print_components(session, show_deploy(session, plan))
+        print_components(app, show_deploy(app, plan))
 
 
 COMMANDS = [deploy]
+
+
+def make_plan(app: App, data: Mapping[str, Path], *, is_all: bool) -> Plan:
+    """Look at the laptop, and name what does not travel; what is ordinary only where `is_all`."""
+    with Progression() as progression:
+        progression.step("reading code and data")
+        plan = make_plan_of(app.pod, data)
+    for tree in (plan.code, plan.data):
+        for leaving in tree.left_out if tree else ():
+            if is_all or leaving.rule not in ORDINARY:
+                size = f" ({amount(leaving.size)})" if leaving.size else ""
+                click.echo(f"not sent, {leaving}{size}", err=True)
+    return plan
+
+
+def show_deploy(app: App, plan: Plan) -> Deployed:
+    """Deploy, and show how it goes."""
+    _ = app.pod.transport  # it may ask whether a host key is right: before anything is drawn
+    with Progression() as progression:
+        return deploy_plan(app.pod, plan, progression)
+
+
+def print_components(app: App, deployed: Deployed) -> None:
+    """The table that a deploy ends with."""
+    rows = component_rows(app, deployed)
+    if app.as_json:
+        app.answer({row.name: {"mark": row.mark, "details": row.details} for row in rows})
+        return
+    show(component_table(rows))
+    total = sum(deployed.sent.values())
+    if total or deployed.environment.created:
+        click.echo(f"sent {amount(total)}")
+    else:
+        click.echo("nothing to send: code, data and environment were there already")
+
+
+def component_rows(app: App, deployed: Deployed) -> list[Row]:
+    """What is on the pod, a row a component."""
+    endpoint, facts, environment = app.pod.endpoint, deployed.facts, deployed.environment
+    torch = environment.torch
+    cuda = f"{torch.version}, CUDA {torch.cuda or 'none'}" if torch else "torch is missing"
+    disk = amount(facts.disk_free or 0)
+    holes = [known_holes(local_version()), known_holes(facts.rsync or "")]
+    return [
+        Row("ok", "SSH connection", f"{endpoint.user}@{endpoint.host}:{endpoint.port}"),
+        Row("ok" if deployed.gpu else "none", "GPU", deployed.gpu or "none: CPU"),
+        Row("ok", "Python", f"{environment.python}, {facts.cpus} CPUs, {disk} of disk free"),
+        Row("ok" if torch else "bad", "torch, CUDA", cuda),
+        Row(_mark(deployed.sent["code"]), "code", _code_words(deployed.plan.code)),
+        _data_row(deployed),
+        Row(
+            "ok" if environment.created else "same",
+            "dependencies",
+            f"{len(environment.packages)} packages, {deployed.trees['environment']}",
+        ),
+        *(
+            Row("warn", f"rsync {where}", hole)
+            for where, hole in zip(("here", "on the pod"), holes, strict=True)
+            if hole
+        ),
+    ]
+
+
+def _mark(sent: int) -> Mark:
+    return "ok" if sent else "same"
+
+
+def _code_words(tree: Tree) -> str:
+    source = tree.source
+    commit = (source.commit or "no commit")[:8] if source else "not in git"
+    dirty = ", dirty" if source and source.dirty else ""
+    return f"{len(tree.files)} files, {amount(tree.size)}, {commit}{dirty}, {tree.digest}"
+
+
+def _data_row(deployed: Deployed) -> Row:
+    tree = deployed.plan.data
+    if tree is None:
+        return Row("none", "data", "none is configured")
+    names = ", ".join(part.name for part in tree.parts)
+    contents = contents_of(tree)
+    mark = "warn" if contents.unreadable else _mark(deployed.sent["data"])
+    words = [f"{names}: {contents}" if str(contents) else names]
+    words += [f"{len(tree.files)} files", amount(tree.size), tree.digest]
+    return Row(mark, "data", ", ".join(words))
+
+
+def print_plan(app: App, plan: Plan, argv: Sequence[str] = ()) -> None:
+    """What would be sent and started."""
+    trees = {"code": plan.code, "data": plan.data}
+    sizes = {kind: tree for kind, tree in trees.items() if tree is not None}
+    if app.as_json:
+        told = {
+            kind: {"files": len(tree.files), "bytes": tree.size, "digest": tree.digest}
+            for kind, tree in sizes.items()
+        }
+        app.answer({**told, "argv": list(argv)})
+        return
+    for kind, tree in sizes.items():
+        # A tree without files is one that is replayed, and is on the pod.
+        size = f"{len(tree.files)} files, {amount(tree.size)}" if tree.files else "on the pod"
+        click.echo(f"{kind}: {size}, {tree.digest}")
+    if argv:
+        click.echo(f"command: {shlex.join(argv)}")

@@ -6,51 +6,51 @@ from functools import partial
 
 import click
 
-from moola_remote.cli.loss import ask
+from moola_remote.cli.app import App
+from moola_remote.cli.safety import ask
 from moola_remote.errors import ConfigError
-from moola_remote.session import Session
 
 
 @click.command()
 @click.option("--live", is_flag=True, help="Rent the cheapest pod, try RunPod itself, remove it.")
 @click.option("--yes", is_flag=True, help="Do not ask before renting.")
 @click.pass_obj
-def doctor(session: Session, live: bool, yes: bool) -> None:
+def doctor(app: App, live: bool, yes: bool) -> None:
     """Check this machine, the project and the pod; exit code 1 and a cure for whatever is wrong.
 
     \b
     Example:
       moola-remote doctor
     """
-    from moola_remote.checks import run_checks
-    from moola_remote.tables import Row, component_table, show
+    from moola_remote.doctor.checks import run_checks
+    from moola_remote.ui.tables import Row, component_table, show
 
     if live:
-        _try_live(session, is_asking=not yes)
+        _try_live(app, is_asking=not yes)
         return
-    findings = run_checks(session)
-    if session.as_json:
+    findings = run_checks(app.pod)
+    if app.as_json:
         for finding in findings:
-            session.answer({"name": finding.name, "ok": finding.is_ok, "details": finding.details})
+            app.answer({"name": finding.name, "ok": finding.is_ok, "details": finding.details})
     else:
         rows = [Row("ok" if f.is_ok else "bad", f.name, f.details) for f in findings]
         show(component_table(rows))
     click.get_current_context().exit(0 if all(finding.is_ok for finding in findings) else 1)
 
 
-def _try_live(session: Session, *, is_asking: bool) -> None:
+def _try_live(app: App, *, is_asking: bool) -> None:
     """Every assumption about RunPod, tried on a pod of its own."""
     from dataclasses import asdict
 
-    from moola_remote.checks import check_before_renting
-    from moola_remote.providers.runpod.live import Live
+    from moola_remote.doctor.checks import check_before_renting
+    from moola_remote.doctor.runpod_live import Live
     from moola_remote.providers.runpod.provider import RunpodProvider
-    from moola_remote.tables import Row, component_table, show
+    from moola_remote.ui.tables import Row, component_table, show
 
-    provider = session.provider
+    provider = app.pod.provider
     if not isinstance(provider, RunpodProvider):
         raise ConfigError(
-            f"doctor --live: pod {session.pod.name} is not rented, expected provider: runpod",
+            f"doctor --live: pod {app.pod.name} is not rented, expected provider: runpod",
             "choose with --pod, for example --pod runpod-4090",
         )
     question = (
@@ -59,12 +59,12 @@ def _try_live(session: Session, *, is_asking: bool) -> None:
     )
     if is_asking:
         ask(question)
-    check_before_renting(session)
+    check_before_renting(app.pod)
     say = partial(click.echo, err=True)
-    tried = Live(provider, session.agent_at, say=say).run()
-    if session.as_json:
+    tried = Live(provider, app.pod.agent_at, say=say).run()
+    if app.as_json:
         for one in tried:
-            session.answer(asdict(one))
+            app.answer(asdict(one))
     else:
         rows = [Row("ok" if one.holds else "bad", one.name, one.seen) for one in tried]
         show(component_table(rows))

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
+from moola_remote.cli.app import App
 from moola_remote.cli.browser import open_option, open_page
-from moola_remote.cli.names import fetched_ids
-from moola_remote.session import Session
+from moola_remote.cli.complete import fetched_ids
 
 
 @click.command()
@@ -30,7 +30,7 @@ from moola_remote.session import Session
 @click.option("--tensorboard", is_flag=True, help="Write results/tensorboard, a folder a run.")
 @click.pass_obj
 def export(
-    session: Session, run_ids: tuple[str, ...], file: Path | None, table: str, tensorboard: bool
+    app: App, run_ids: tuple[str, ...], file: Path | None, table: str, tensorboard: bool
 ) -> None:
     """Write fetched runs as CSV, as Parquet or for TensorBoard; the latest one by default.
 
@@ -40,11 +40,12 @@ def export(
     """
     if file is None and not tensorboard:
         raise click.UsageError("Nothing to write, expected --to FILE or --tensorboard.")
-    from moola_remote.cli.output import Progression
-    from moola_remote.export import TABLES, write_table, write_tensorboard
-    from moola_remote.results import load
+    from moola_remote.export.tables import TABLES, write_table
+    from moola_remote.export.tensorboard import write_tensorboard
+    from moola_remote.report.library import load
+    from moola_remote.ui.progress import Progression
 
-    folder, runs = session.project.results_folder, []
+    folder, runs = app.project.results_folder, []
     with Progression() as progression:
         for name in run_ids or [None]:
             progression.step(f"reading {name or 'the latest run'}")
@@ -65,8 +66,8 @@ def export(
     if tensorboard:
         written += [write_tensorboard(run, folder / "tensorboard") for run in runs]
         click.echo(f"look: tensorboard --logdir {folder / 'tensorboard'}", err=True)
-    if session.as_json:
-        session.answer({"runs": [run.run_id for run in runs], "written": list(map(str, written))})
+    if app.as_json:
+        app.answer({"runs": [run.run_id for run in runs], "written": list(map(str, written))})
     else:
         click.echo("\n".join(map(str, written)))
 
@@ -74,22 +75,22 @@ def export(
 @click.command()
 @open_option
 @click.pass_obj
-def index(session: Session, is_opening: bool) -> None:
+def index(app: App, is_opening: bool) -> None:
     """Write results/index.html, a table of all fetched runs to sort; `fetch` keeps it current.
 
     \b
     Example:
       moola-remote index --open
     """
-    from moola_remote.cli.output import Progression
     from moola_remote.report.index_page import write_index
-    from moola_remote.results import make_folder
+    from moola_remote.results.folder import make_folder
+    from moola_remote.ui.progress import Progression
 
     with Progression() as progression:
         progression.step("writing the list of runs")
-        page = write_index(make_folder(session.project.results_folder))
-    if session.as_json:
-        session.answer({"index": str(page)})
+        page = write_index(make_folder(app.project.results_folder))
+    if app.as_json:
+        app.answer({"index": str(page)})
     else:
         click.echo(str(page))
     if is_opening:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from moola_remote.cli.app import App
 from moola_remote.cli.browser import open_option, open_page
 from moola_remote.cli.options import run_argument
-from moola_remote.session import Session
+from moola_remote.errors import ConfigError
+from moola_remote.text.format import amount
+from moola_remote.ui.progress import Progression
 
 if TYPE_CHECKING:
-    from moola_remote.fetch import What
+    from moola_remote.results.fetch import Fetched, What
 
 
 @click.command()
@@ -26,9 +30,7 @@ if TYPE_CHECKING:
 )
 @open_option
 @click.pass_obj
-def fetch(
-    session: Session, what: What, run_id: str | None, is_watching: bool, is_opening: bool
-) -> None:
+def fetch(app: App, what: What, run_id: str | None, is_watching: bool, is_opening: bool) -> None:
     """Fetch a run's files into results/RUN, verified against the pod's manifest.
 
     RUN is a run's id or the beginning of one; the latest by default. An interrupted fetch
@@ -38,32 +40,70 @@ def fetch(
     Example:
       moola-remote fetch results
     """
-    from moola_remote.bridge import local_version
-    from moola_remote.cli.output import Progression, print_fetched
     from moola_remote.cli.watch import watch
-    from moola_remote.fetch import fetch_run
-    from moola_remote.results import make_folder
-    from moola_remote.rsync import known_holes
+    from moola_remote.results.fetch import fetch_run
+    from moola_remote.results.folder import make_folder
+    from moola_remote.rsync.process import local_version
+    from moola_remote.rsync.version import known_holes
+    from moola_remote.ui.progress import Progression
 
-    folder = make_folder(session.project.results_folder)
-    chosen = session.find_run(run_id)
+    folder = make_folder(app.project.results_folder)
+    chosen = app.find_run(run_id)
     holes = known_holes(local_version())
     if holes:
         click.echo(f"note: {holes}", err=True)
     if is_watching and not chosen.has_ended:
-        watch(session, chosen.run_id, folder)
+        watch(app, chosen.run_id, folder)
     with Progression() as progression:
         fetched = fetch_run(
-            session.transport,
-            session.agent,
+            app.pod.transport,
+            app.pod.agent,
             chosen.run_id,
             folder,
             what=what,
             progress=partial(progression.update, what),
         )
-    page = print_fetched(session, fetched, has_page=what != "checkpoints")
+    page = print_fetched(app, fetched, has_page=what != "checkpoints")
     if is_opening and page:
         open_page(page)
 
 
 COMMANDS = [fetch]
+
+
+def print_fetched(app: App, fetched: Fetched, *, has_page: bool = True) -> Path | None:
+    """Where the files are, and the page that shows them, which is made now, and returned."""
+    page = _page(fetched.folder) if has_page else None
+    if app.as_json:
+        told: dict[str, object] = {"run_id": fetched.run_id, "folder": str(fetched.folder)}
+        told |= {"files": fetched.files, "bytes": fetched.bytes}
+        told |= {"already_there": fetched.already_there, "report": str(page) if page else None}
+        app.answer(told)
+        return page
+    came = f"{fetched.files} files, {amount(fetched.bytes)}" if fetched.files else "nothing new"
+    click.echo(f"verified: {came}, {fetched.already_there} there already", err=True)
+    click.echo(str(fetched.folder))
+    if page:
+        click.echo(str(page))
+    for picture in sorted(fetched.folder.glob("artifacts/*.png")):
+        click.echo(str(picture))
+    return page
+
+
+def _page(folder: Path) -> Path | None:
+    """The run's page, in the list of all, too; what came is complete without: a fault is told."""
+    from moola_remote.report.index_page import write_index
+    from moola_remote.report.run_page import write_report
+
+    page = wrong = None
+    with Progression() as progression:
+        try:
+            progression.step("writing the run's page")
+            page = write_report(folder)
+            progression.step("writing the list of runs")
+            write_index(folder.parent)
+        except ConfigError as err:
+            wrong = err
+    if wrong is not None:
+        click.echo(f"note: no {'list' if page else 'report'}, {wrong}", err=True)
+    return page

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from moola_remote.session import Session
+from moola_remote.cli.app import App
 
 if TYPE_CHECKING:
-    from moola_remote.follow import Journal
-    from moola_remote.runs import Place, RunState
+    from moola_remote.agent_client.verbs import Place
+    from moola_remote.follow.journal import Journal
+    from moola_remote.protocol.state import RunState
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Printer:
     """
 
     def __init__(self, size: int, *, is_following: bool) -> None:
-        from moola_remote.screen import Screen
+        from moola_remote.text.sanitize import Screen
 
         self._screen = Screen()
         self._to_come = size
@@ -70,17 +71,19 @@ def _print(lines: list[str]) -> None:
         click.echo("\n".join(lines))
 
 
-def print_log(session: Session, run: RunState, part: Part) -> None:
+def print_log(app: App, run: RunState, part: Part) -> None:
     """Print a part of a run's log; what the journal has is not sent again.
 
     Raises:
         MoolaError: the log is followed, and the run did not succeed.
     """
-    from moola_remote.away import Away
-    from moola_remote.cli.follow import conclude, leave
-    from moola_remote.follow import Listener, follow
+    from moola_remote.cli.watch_run import conclude, leave
+    from moola_remote.follow.catch_up import Away
+    from moola_remote.follow.follower import Listener, follow
+    from moola_remote.follow.reconnect import Link
+    from moola_remote.runs.local_state import notes_of
 
-    place = _place(session, run, part)
+    place = _place(app, run, part)
     if place.offset == place.size and not part.is_following:
         said = "its log is empty" if not place.size else "nothing was written since then"
         click.echo(f"run {run.run_id} is {run.state}, {said}", err=True)
@@ -91,12 +94,12 @@ def print_log(session: Session, run: RunState, part: Part) -> None:
         on_state=printer.look,
         on_notice=lambda notice: click.echo(notice.text, err=True),
     )
-    away = Away(session.notes(run.run_id), lambda lines: click.echo("\n".join(lines), err=True))
+    away = Away(notes_of(app.pod, run.run_id), lambda lines: click.echo("\n".join(lines), err=True))
     ended = None
     try:
-        with _journal(session, run, place) as journal, contextlib.suppress(_EnoughError):
+        with _journal(app, run, place) as journal, contextlib.suppress(_EnoughError):
             ended = follow(
-                session.link(),
+                Link(app.pod.agent, app.pod.reach),
                 run.run_id,
                 journal,
                 away.beside(listener),
@@ -104,27 +107,27 @@ def print_log(session: Session, run: RunState, part: Part) -> None:
                 log_from=place.offset,
             )
     except KeyboardInterrupt:
-        leave(session, run.run_id)
+        leave(app, run.run_id)
     printer.close()
     if ended is not None and part.is_following:
-        conclude(session, ended, is_log_shown=True)
+        conclude(app, ended, is_log_shown=True)
 
 
-def _place(session: Session, run: RunState, part: Part) -> Place:
-    from moola_remote.runs import Place, locate
+def _place(app: App, run: RunState, part: Part) -> Place:
+    from moola_remote.agent_client.verbs import Place, locate
 
     if part.tail is None and part.since is None:
         return Place(0, run.log_size)
     pods_clock_s = 0.0 if run.now is None else run.now - time.time()
     since = None if part.since is None else part.since + pods_clock_s
-    return locate(session.agent, run.run_id, tail=part.tail, since=since)
+    return locate(app.pod.agent, run.run_id, tail=part.tail, since=since)
 
 
-def _journal(session: Session, run: RunState, place: Place) -> Journal:
+def _journal(app: App, run: RunState, place: Place) -> Journal:
     """The run's journal, or one that begins at a place which it has not reached."""
-    from moola_remote.follow import LogEnd
+    from moola_remote.follow.journal import LogEnd
 
-    journal = session.journal(run.run_id)
+    journal = app.journal(run.run_id)
     if journal.size("log") >= place.offset:
         return journal
     journal.close()

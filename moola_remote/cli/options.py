@@ -12,8 +12,8 @@ from pathlib import Path
 
 import click
 
-from moola_remote.cli.names import run_ids
-from moola_remote.session import Session
+from moola_remote.cli.app import App
+from moola_remote.cli.complete import run_ids
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -55,7 +55,7 @@ def _secrets(ctx: click.Context, param: click.Parameter, names: tuple[str, ...])
 
 def _secret(ctx: click.Context, param: click.Parameter, name: str) -> str:
     """The value of one, from the environment or whoever sits here; no error shows it."""
-    from moola_remote.redaction import SHORTEST, remember
+    from moola_remote.text.redact import SHORTEST, remember
 
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         raise click.BadParameter(
@@ -98,8 +98,8 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> f
 
 
 def _idle_stop(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-    """Kept by the session: every command that may rent has it."""
-    if value is not None and isinstance(ctx.obj, Session):
+    """Kept by the app: every command that may rent has it."""
+    if value is not None and isinstance(ctx.obj, App):
         seconds = None if value == "never" else _seconds(ctx, param, value)
         ctx.obj.idle_stop_s = math.inf if seconds is None else seconds
 

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from moola_remote.session import Session
+from moola_remote.cli.app import App
 
 if TYPE_CHECKING:
-    from moola_remote.cli.follow import Asked
-
+    from moola_remote.runs.launch import RunRequest
 # What would make it another run.
 CHANGES = ("recipe", "epochs", "seed", "use_crf", "settings", "data")
 
@@ -30,11 +29,11 @@ def refuse_changes(ctx: click.Context) -> None:
             raise click.UsageError(f"--replay runs the same again: it takes no {param.opts[0]}")
 
 
-def run_again(session: Session, name: str, asked: Asked, *, detach: bool, dry_run: bool) -> None:
+def run_again(app: App, name: str, asked: RunRequest, *, detach: bool, dry_run: bool) -> None:
     """Run a run once more, and tell what is not as it was.
 
     Args:
-        session: the project and its pod.
+        app: the project and its pod.
         name: of the run.
         asked: its GPU and secrets count.
         detach: print the id and return.
@@ -43,27 +42,27 @@ def run_again(session: Session, name: str, asked: Asked, *, detach: bool, dry_ru
     Raises:
         MoolaError: it can't be had any more, or did not succeed.
     """
-    from moola_remote.cli.follow import begin, check
-    from moola_remote.cli.output import print_plan, show_deploy
-    from moola_remote.record import find_record
-    from moola_remote.replay import differences, make_plan
-    from moola_remote.snapshot import Source
-    from moola_remote.specs import label_of
+    from moola_remote.cli.deploy import print_plan, show_deploy
+    from moola_remote.cli.start import begin, check
+    from moola_remote.deploy.source import Source
+    from moola_remote.protocol.spec import label_of
+    from moola_remote.runs.record import find_record
+    from moola_remote.runs.replay import differences, make_plan
 
     check(asked, detach=detach)
-    if session.provider.is_paid and not dry_run:
-        session.bring_up()
-    spec = find_record(session, name).spec
+    if app.pod.provider.is_paid and not dry_run:
+        app.bring_up()
+    spec = find_record(app.pod, name, app.find_run).spec
     with tempfile.TemporaryDirectory(prefix="moola-") as folder:
-        plan = make_plan(session, spec, Path(folder))
+        plan = make_plan(app.pod, spec, Path(folder))
         if dry_run:
-            print_plan(session, plan, spec.argv)
+            print_plan(app, plan, spec.argv)
             return
         source = Source(**spec.source.model_dump()) if spec.source else None
         plan = replace(plan, code=replace(plan.code, source=source))
-        deployed = show_deploy(session, plan)
+        deployed = show_deploy(app, plan)
     for line in differences(spec, deployed, set(asked.secrets)):
         click.echo(f"not as it was for {spec.run_id}: {line}", err=True)
     label = spec.recipe or label_of(spec.argv)
     asked = replace(asked, label=label, recipe=spec.recipe, replay_of=spec.run_id)
-    begin(session, spec.argv, asked, deployed, detach=detach)
+    begin(app, spec.argv, asked, deployed, detach=detach)

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from moola_remote.cli.app import App
 from moola_remote.cli.browser import open_option, open_page
-from moola_remote.cli.names import fetched_ids
-from moola_remote.session import Session
+from moola_remote.cli.complete import fetched_ids
+from moola_remote.ui.tables import show
+
+if TYPE_CHECKING:
+    from moola_remote.report.comparison import Comparison
+
+
+def print_comparison(app: App, compared: Comparison) -> None:
+    """Runs beside each other."""
+    from moola_remote.report.comparison_text import ComparisonText, as_json
+
+    if app.as_json:
+        for fields in as_json(compared):
+            app.answer(dict(fields))
+        return
+    show(ComparisonText(compared))
+
 
 _file = click.Path(dir_okay=False, path_type=Path)
 
@@ -18,7 +35,7 @@ _file = click.Path(dir_okay=False, path_type=Path)
 @click.option("--out", type=_file, metavar="FILE", help="Write here, not to results/RUN.")
 @open_option
 @click.pass_obj
-def report(session: Session, run_id: str | None, out: Path | None, is_opening: bool) -> None:
+def report(app: App, run_id: str | None, out: Path | None, is_opening: bool) -> None:
     """Write a fetched run's page: scores, curves, windows and facts in one HTML file.
 
     RUN is a run's id or the beginning of one; the latest fetched one by default. The page needs
@@ -28,17 +45,17 @@ def report(session: Session, run_id: str | None, out: Path | None, is_opening: b
     Example:
       moola-remote report 20261122-1530 --out run.html
     """
-    from moola_remote.cli.output import Progression
+    from moola_remote.report.library import choose_folder
     from moola_remote.report.run_page import write_report
-    from moola_remote.results import choose_folder
-    from moola_remote.screen import safe
+    from moola_remote.text.sanitize import safe
+    from moola_remote.ui.progress import Progression
 
-    folder = choose_folder(session.project.results_folder, run_id)
+    folder = choose_folder(app.project.results_folder, run_id)
     with Progression() as progression:
         progression.step(f"writing the page of {safe(folder.name)}")
         page = write_report(folder, out)
-    if session.as_json:
-        session.answer({"run_id": folder.name, "report": str(page)})
+    if app.as_json:
+        app.answer({"run_id": folder.name, "report": str(page)})
     else:
         click.echo(str(page))
     if is_opening:
@@ -50,7 +67,7 @@ def report(session: Session, run_id: str | None, out: Path | None, is_opening: b
 @click.option("--html", "out", type=_file, metavar="FILE", help="Write a page too, to look at.")
 @open_option
 @click.pass_obj
-def compare(session: Session, run_ids: tuple[str, ...], out: Path | None, is_opening: bool) -> None:
+def compare(app: App, run_ids: tuple[str, ...], out: Path | None, is_opening: bool) -> None:
     """Put fetched runs side by side; the latest two by default.
 
     What differs in config, code, data and machine; the scores, and each run's lead over the first
@@ -63,16 +80,16 @@ def compare(session: Session, run_ids: tuple[str, ...], out: Path | None, is_ope
     """
     if is_opening and out is None:
         raise click.UsageError("Nothing to show, expected --html FILE with --open.")
-    from moola_remote.cli.output import Progression, print_comparison
     from moola_remote.report.compare_page import write_comparison
     from moola_remote.report.comparison import compare_runs
-    from moola_remote.report.files import read_run
-    from moola_remote.results import choose
-    from moola_remote.screen import safe
+    from moola_remote.report.library import choose
+    from moola_remote.report.run_files import read_run
+    from moola_remote.text.sanitize import safe
+    from moola_remote.ui.progress import Progression
 
     runs = []
     with Progression() as progression:
-        for folder in choose(session.project.results_folder, run_ids):
+        for folder in choose(app.project.results_folder, run_ids):
             progression.step(f"reading {safe(folder.name)}")
             runs.append(read_run(folder))
         progression.step(f"comparing {len(runs)} runs")
@@ -80,7 +97,7 @@ def compare(session: Session, run_ids: tuple[str, ...], out: Path | None, is_ope
         if out is not None:
             progression.step(f"writing {safe(str(out))}")
             write_comparison(compared, out)
-    print_comparison(session, compared)
+    print_comparison(app, compared)
     if out is not None:
         click.echo(str(out), err=True)
         if is_opening:

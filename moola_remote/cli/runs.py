@@ -3,16 +3,59 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from moola_remote.cli.afterwards import then_option
+from moola_remote.cli.app import App
 from moola_remote.cli.options import moment, run_argument
-from moola_remote.session import Session
+from moola_remote.cli.then import then_option
+from moola_remote.ui.tables import runs_table
+from moola_remote.ui.tables import show as show_table
 
 if TYPE_CHECKING:
-    from moola_remote.choosing import Condition
+    from moola_remote.protocol.state import RunState
+    from moola_remote.runs.filters import Chosen, Condition
+MAX_AWAY = 4
+
+
+def print_chosen(app: App, chosen: Chosen) -> None:
+    """The runs that were asked for, with the keys that were named."""
+    from moola_remote.runs.filters import shown
+
+    if app.as_json:
+        for i, state in enumerate(chosen.states):
+            values = {key: column[i] for key, column in chosen.columns.items()}
+            app.answer({**state.model_dump(mode="json"), "values": values})
+    elif chosen.states:
+        columns = {key: [shown(value) for value in found] for key, found in chosen.columns.items()}
+        show_table(runs_table(chosen.states, columns))
+    else:
+        click.echo("no run is like that", err=True)
+
+
+def print_runs(app: App, states: Sequence[RunState]) -> None:
+    """A table of runs, or a JSON line a run."""
+    if app.as_json:
+        for state in states:
+            app.answer(state.model_dump(mode="json"))
+    elif states:
+        show_table(runs_table(states))
+    else:
+        click.echo("no runs on this pod yet; next: moola-remote train", err=True)
+
+
+def tell_away(app: App, states: Sequence[RunState]) -> None:
+    """A line a run that has changed since this laptop looked at it last, the newest four."""
+    from moola_remote.follow.catch_up import catch_up
+
+    told = 0
+    for state in reversed(states):
+        lines = catch_up(app.pod, state) if told < MAX_AWAY else []
+        if lines:
+            click.echo(f"{state.run_id}: {'; '.join(lines)}", err=True)
+            told += 1
 
 
 def _conditions(
@@ -20,7 +63,7 @@ def _conditions(
 ) -> tuple[Condition, ...]:
     if not values:
         return ()
-    from moola_remote.choosing import read_condition
+    from moola_remote.runs.filters import read_condition
 
     try:
         return tuple(map(read_condition, values))
@@ -51,28 +94,27 @@ def runs(ctx: click.Context, sort: str | None, conditions: tuple[Condition, ...]
     """
     if ctx.invoked_subcommand is not None:
         return
-    from moola_remote.cli.output import print_chosen, print_runs, tell_away
-    from moola_remote.runs import list_runs
+    from moola_remote.agent_client.verbs import list_runs
 
-    session: Session = ctx.obj
+    app: App = ctx.obj
     if sort is not None or conditions:
-        from moola_remote.choosing import choose, read_known
+        from moola_remote.runs.filters import choose, read_known
 
-        known = read_known(session.agent.call("list", "--facts"))
-        print_chosen(session, choose(known, conditions, sort))
+        known = read_known(app.pod.agent.call("list", "--facts"))
+        print_chosen(app, choose(known, conditions, sort))
         return
-    states = list_runs(session.agent)
-    if not session.as_json:
-        tell_away(session, states)
-    print_runs(session, states)
-    session.finish(states)
+    states = list_runs(app.pod.agent)
+    if not app.as_json:
+        tell_away(app, states)
+    print_runs(app, states)
+    app.finish(states)
 
 
 @runs.command()
 @run_argument
 @click.option("--diff", "with_diff", is_flag=True, help="Print all changes against the commit.")
 @click.pass_obj
-def show(session: Session, run_id: str | None, with_diff: bool) -> None:
+def show(app: App, run_id: str | None, with_diff: bool) -> None:
     """Print what is on record of a run: its code, data, environment, machine and configuration.
 
     Also of a run that was fetched and is not on the pod any more.
@@ -82,13 +124,13 @@ def show(session: Session, run_id: str | None, with_diff: bool) -> None:
       moola-remote runs show 20261122-1530 --diff
     """
     from moola_remote.cli.show import print_diff, print_record
-    from moola_remote.record import find_record
+    from moola_remote.runs.record import find_record
 
-    record = find_record(session, run_id)
+    record = find_record(app.pod, run_id, app.find_run)
     if with_diff:
         print_diff(record)
     else:
-        print_record(session, record)
+        print_record(app, record)
 
 
 @click.command()
@@ -103,7 +145,7 @@ def show(session: Session, run_id: str | None, with_diff: bool) -> None:
 )
 @click.pass_obj
 def logs(
-    session: Session, run_id: str | None, is_following: bool, tail: int | None, since: float | None
+    app: App, run_id: str | None, is_following: bool, tail: int | None, since: float | None
 ) -> None:
     """Print a run's log, made safe for a screen; the latest run's by default.
 
@@ -116,23 +158,23 @@ def logs(
     from moola_remote.cli.logs import Part, print_log
 
     part = Part(tail, since, is_following)
-    print_log(session, session.find_run(run_id), part)
+    print_log(app, app.find_run(run_id), part)
 
 
 @click.command()
 @run_argument
 @then_option
 @click.pass_obj
-def attach(session: Session, run_id: str | None, then: str | None) -> None:
+def attach(app: App, run_id: str | None, then: str | None) -> None:
     """Show a run live, from its beginning; the latest by default. Ctrl-C leaves it running.
 
     \b
     Example:
       moola-remote attach 20261122-1530
     """
-    from moola_remote.cli.follow import watch
+    from moola_remote.cli.watch_run import watch
 
-    watch(session, session.find_run(run_id).run_id, then=then)
+    watch(app, app.find_run(run_id).run_id, then=then)
 
 
 @click.command()
@@ -141,27 +183,27 @@ def attach(session: Session, run_id: str | None, then: str | None) -> None:
     "--grace", type=click.FloatRange(min=0), metavar="SECONDS", help="Between TERM and KILL."
 )
 @click.pass_obj
-def cancel(session: Session, run_id: str | None, grace: float | None) -> None:
+def cancel(app: App, run_id: str | None, grace: float | None) -> None:
     """End a run and all its processes, and say what was verified.
 
     \b
     Example:
       moola-remote cancel
     """
-    from moola_remote.notes import Seen
-    from moola_remote.runs import cancel as cancel_run
+    from moola_remote.agent_client.verbs import cancel as cancel_run
+    from moola_remote.runs.local_state import Seen, notes_of
 
-    found = session.find_run(run_id)
+    found = app.find_run(run_id)
     if found.has_ended:
         state, num_killed, said = found, 0, "had ended already"
     else:
-        done = cancel_run(session.agent, found.run_id, grace_s=grace)
+        done = cancel_run(app.pod.agent, found.run_id, grace_s=grace)
         state, num_killed = done.state, done.num_killed
-        session.finish([state])
-        session.notes(state.run_id).see(Seen(time.time(), state.state))
+        app.finish([state])
+        notes_of(app.pod, state.run_id).see(Seen(time.time(), state.state))
         said = f"nothing of it lives, processes ended: {num_killed}"
-    if session.as_json:
-        session.answer({"run_id": state.run_id, "state": state.state, "killed": num_killed})
+    if app.as_json:
+        app.answer({"run_id": state.run_id, "state": state.state, "killed": num_killed})
     else:
         click.echo(f"run {state.run_id}: {state.state}, {said}")
 

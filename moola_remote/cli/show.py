@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from moola_remote.screen import safe
-from moola_remote.session import Session
+from moola_remote.cli.app import App
+from moola_remote.text.sanitize import safe
 
 if TYPE_CHECKING:
-    from moola_remote.record import Record, Source
-    from moola_remote.runs import RunState
-
+    from moola_remote.protocol.spec import Source
+    from moola_remote.protocol.state import RunState
+    from moola_remote.runs.record import Record
 MAX_COMMAND = 2000
 
 
-def print_record(session: Session, record: Record) -> None:
+def print_record(app: App, record: Record) -> None:
     """A line a fact, then the configuration; as JSON everything there is, the diff too."""
-    if session.as_json:
-        session.answer({**record.model_dump(), "machine": record.machine.model_dump()})
+    if app.as_json:
+        app.answer({**record.model_dump(), "machine": record.machine.model_dump()})
         return
     for name, value in _facts(record):
         click.echo(f"{name:12} {value}")
@@ -63,7 +63,7 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
 
 
 def _times(state: RunState) -> Iterator[tuple[str, str]]:
-    from moola_remote.panels import duration
+    from moola_remote.text.format import duration
 
     yield "state", f"{state.state}{f', {state.reason}' if state.reason else ''}"
     times = {"queued": state.queued_at, "started": state.started_at, "ended": state.ended_at}

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from moola_remote.cli.afterwards import then_option
-from moola_remote.cli.names import any_run_ids, recipe_names, run_ids
+from moola_remote.cli.app import App
+from moola_remote.cli.complete import any_run_ids, recipe_names, run_ids
 from moola_remote.cli.options import (
     data_option,
     detach_option,
@@ -22,9 +22,9 @@ from moola_remote.cli.options import (
     on_finish_pod_option,
     secret_option,
 )
-from moola_remote.session import Session
+from moola_remote.cli.then import then_option
 
-# What may be asked of any job: the fields of `follow.Asked`, and the session's own.
+# What may be asked of any job: the fields of `follow.RunRequest`, and the app's own.
 _JOB_OPTIONS = (
     *(data_option, secret_option, gpu_option, max_time_option, max_cost_option, idle_stop_option),
     *(then_option, on_finish_option, on_finish_pod_option),
@@ -89,20 +89,20 @@ def train(
     Example:
       moola-remote train --recipe jade --epochs 40 --set training.learning_rate=0.002
     """
-    from moola_remote.cli.follow import Asked, start
     from moola_remote.cli.replay import refuse_changes, run_again
-    from moola_remote.specs import TrainOptions, train_argv
+    from moola_remote.cli.start import start
+    from moola_remote.runs.launch import RunRequest, TrainOptions, train_argv
 
-    session: Session = ctx.obj
+    app: App = ctx.obj
     options = TrainOptions(epochs=epochs, seed=seed, use_crf=use_crf, settings=settings)
-    name = recipe or session.project.recipe
-    argv = train_argv(session.project, name, options)
-    asked = Asked(label=name, recipe=name, **job)
+    name = recipe or app.project.recipe
+    argv = train_argv(app.project, name, options)
+    asked = RunRequest(label=name, recipe=name, **job)
     if replay is None:
-        start(session, argv, asked, detach=detach, dry_run=dry_run)
+        start(app, argv, asked, detach=detach, dry_run=dry_run)
     else:
         refuse_changes(ctx)
-        run_again(session, replay, asked, detach=detach, dry_run=dry_run)
+        run_again(app, replay, asked, detach=detach, dry_run=dry_run)
 
 
 # The first word that is no option of ours begins the command, with or without `--`.
@@ -112,9 +112,7 @@ def train(
 @dry_run_option
 @click.argument("command", metavar="-- COMMAND ...", nargs=-1, required=True)
 @click.pass_obj
-def run(
-    session: Session, /, detach: bool, dry_run: bool, command: tuple[str, ...], **job: Any
-) -> None:
+def run(app: App, /, detach: bool, dry_run: bool, command: tuple[str, ...], **job: Any) -> None:
     """Run any command on the pod, as a run: detached, logged, verified.
 
     It starts in the code snapshot, with MOOLA_RUN_DIR and MOOLA_DATA_DIR; `python` is the
@@ -124,11 +122,12 @@ def run(
     Example:
       moola-remote run -- python -m jobs.review labelled/train_210.parquet
     """
-    from moola_remote.cli.follow import Asked, start
-    from moola_remote.specs import label_of
+    from moola_remote.cli.start import start
+    from moola_remote.protocol.spec import label_of
+    from moola_remote.runs.launch import RunRequest
 
-    asked = Asked(label=label_of(command), **job)
-    start(session, list(command), asked, detach=detach, dry_run=dry_run)
+    asked = RunRequest(label=label_of(command), **job)
+    start(app, list(command), asked, detach=detach, dry_run=dry_run)
 
 
 @click.command()
@@ -136,7 +135,7 @@ def run(
 @_job_options
 @detach_option
 @click.pass_obj
-def resume(session: Session, /, run_id: str | None, detach: bool, **job: Any) -> None:
+def resume(app: App, /, run_id: str | None, detach: bool, **job: Any) -> None:
     """Go on with a run that ended too early, from its newest whole checkpoint, as a new run.
 
     RUN is a run's id or the beginning of one; the latest by default. It goes on with the code, data
@@ -149,10 +148,10 @@ def resume(session: Session, /, run_id: str | None, detach: bool, **job: Any) ->
     Example:
       moola-remote --pod runpod-4090 resume 20261122-1530
     """
-    from moola_remote.cli.follow import Asked
     from moola_remote.cli.resume import go_on
+    from moola_remote.runs.launch import RunRequest
 
-    go_on(session, run_id, Asked(label="", **job), detach=detach)
+    go_on(app, run_id, RunRequest(label="", **job), detach=detach)
 
 
 COMMANDS = [train, run, resume]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from moola_remote.session import Session
+from moola_remote.cli.app import App
 
 
-def watch(session: Session, run_id: str, results: Path) -> None:
+def watch(app: App, run_id: str, results: Path) -> None:
     """Follow a run to its end and bring each checkpoint when it is complete.
 
     What arrives of the log and the events goes to the journal, as with `attach`.
@@ -18,18 +18,19 @@ def watch(session: Session, run_id: str, results: Path) -> None:
     Raises:
         MoolaError: the run is unknown, a checkpoint differs from what is here, or there is no room.
     """
-    from moola_remote.follow import Listener, follow
-    from moola_remote.mirror import Mirror
+    from moola_remote.follow.follower import Listener, follow
+    from moola_remote.follow.reconnect import Link
+    from moola_remote.results.checkpoints import Mirror
 
-    mirror = Mirror(session.reach, run_id, results, lambda name: _say(results / run_id / name))
+    mirror = Mirror(app.pod.reach, run_id, results, lambda name: _say(results / run_id / name))
     listener = Listener(
         on_event=mirror.on_event,
         on_state=lambda _: mirror.look(),
         on_notice=lambda notice: click.echo(notice.text, err=True),
     )
     try:
-        with contextlib.closing(mirror), session.journal(run_id) as journal:
-            state = follow(session.link(), run_id, journal, listener)
+        with contextlib.closing(mirror), app.journal(run_id) as journal:
+            state = follow(Link(app.pod.agent, app.pod.reach), run_id, journal, listener)
     except KeyboardInterrupt:
         click.echo(f"\nrun {run_id} goes on; what has come stays: watch it again at will", err=True)
         raise
@@ -37,7 +38,7 @@ def watch(session: Session, run_id: str, results: Path) -> None:
 
 
 def _say(path: Path) -> None:
-    from moola_remote.cli.output import amount
+    from moola_remote.text.format import amount
 
     size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
     click.echo(f"verified: {path}, {amount(size)}", err=True)

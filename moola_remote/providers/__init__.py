@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moola_remote.providers.base import Endpoint, PodStatus, Provider
+from moola_remote.providers.base import PodStatus, Provider
+from moola_remote.ssh.endpoint import Endpoint
 
 if TYPE_CHECKING:
-    from moola_remote.config import PodConfig
-
+    from moola_remote.config.settings import PodConfig
 __all__ = ["Endpoint", "PodStatus", "Provider", "provider_for"]
 
 
@@ -19,7 +19,7 @@ def provider_for(pod: PodConfig) -> Provider:
         ConfigError: a key that means nothing to this provider.
     """
     if pod.provider == "local":
-        from moola_remote.providers.local import LocalProvider
+        from moola_remote.providers.local.provider import LocalProvider
 
         return LocalProvider.of(pod)
     if pod.provider == "runpod":

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
+from typing import ClassVar, Literal, Protocol, TypeAlias
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from moola_remote.ssh.endpoint import Endpoint
 
 # Told each line of progress.
 Say: TypeAlias = Callable[[str], None]
@@ -22,28 +21,6 @@ def quiet(_: str) -> None:
 def nobody(_: str) -> bool:
     """Nobody is there to answer."""
     return False
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """All that is needed to reach a pod and to work there.
-
-    `host_key` is the fingerprint that is known beforehand (``SHA256:...``), `known_key` the whole
-    public key (``ssh-ed25519 AAAA...``); with neither, the first contact has to ask. `guard` is
-    what a rented pod is told, so that it stops by itself.
-    """
-
-    name: str
-    host: str
-    port: int
-    user: str
-    identity_file: Path | None
-    host_key: str | None
-    known_key: str | None
-    root: str
-    python: str
-    price_per_hour: float | None
-    guard: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

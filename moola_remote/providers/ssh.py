@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from moola_remote.errors import ConfigError
-from moola_remote.providers.base import Confirm, Endpoint, PodStatus, Say, nobody, quiet
+from moola_remote.providers.base import Confirm, PodStatus, Say, nobody, quiet
+from moola_remote.ssh.endpoint import Endpoint
 
 if TYPE_CHECKING:
-    from moola_remote.config import PodConfig
+    from moola_remote.config.settings import PodConfig
 
 
 @dataclass(frozen=True)

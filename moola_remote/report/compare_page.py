@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from moola_remote.report import html
-from moola_remote.report.boards import WORDS, Cell, ScoreTable, best_of, cell_of
 from moola_remote.report.comparison import Comparison, Rival, Split
-from moola_remote.report.series import card, epochs_of
+from moola_remote.report.plot_data import card, epochs_of
+from moola_remote.report.score_tables import WORDS, Cell, ScoreTable, best_of, cell_of
 
 MAX_FLIPS = 200
 MAX_POINTS = 5000

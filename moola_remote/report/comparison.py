@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from string import ascii_uppercase
 
 from moola_remote.errors import ConfigError
-from moola_remote.events import Score
-from moola_remote.report.boards import scores_of_side
-from moola_remote.report.files import SIDES, RunFiles
-from moola_remote.report.scores import Lead, lead, pair
-from moola_remote.report.windows import Window
+from moola_remote.protocol.result import Score
+from moola_remote.report.paired_bootstrap import Lead, lead, pair
+from moola_remote.report.predictions import Window
+from moola_remote.report.run_files import SIDES, RunFiles
+from moola_remote.report.score_tables import scores_of_side
 
 MAX_RUNS = len(ascii_uppercase)
 NONE = "-"

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
-from moola_remote.report.windows import Window
+from moola_remote.report.predictions import Window
 
 GRID = 1000
 NUM_HISTOGRAM_BINS = 25

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from moola_remote.events import Scores
-from moola_remote.panels import duration
+from moola_remote.protocol.result import Scores
 from moola_remote.report import html
-from moola_remote.report.boards import cell_of
-from moola_remote.report.facts import instant
-from moola_remote.report.files import RunFiles, read_run
+from moola_remote.report.metadata import instant
+from moola_remote.report.run_files import RunFiles, read_run
 from moola_remote.report.run_page import NAME as REPORT
-from moola_remote.tables import LOW_IS_GOOD, SCORES
+from moola_remote.report.score_names import LOW_IS_GOOD, SCORES
+from moola_remote.report.score_tables import cell_of
+from moola_remote.text.format import duration
 
 NAME = "index.html"
 # As many as fit on a desk; each run's page has all. A pre-training run has the last alone.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from moola_remote.report import boards, html
-from moola_remote.report.facts import command_of, decoder_words, facts, state_words
-from moola_remote.report.files import RunFiles, read_run
-from moola_remote.report.series import plots
+from moola_remote.report import html, score_tables
+from moola_remote.report.metadata import command_of, decoder_words, facts, state_words
+from moola_remote.report.plot_data import plots
+from moola_remote.report.run_files import RunFiles, read_run
 
 NAME = "report.html"
 SHARES = {
@@ -41,8 +41,8 @@ def report(run: RunFiles) -> str:
         run=run,
         state=state_words(run),
         summary=_summary(run),
-        board=boards.scoreboard(run),
-        headlines=boards.headlines(run),
+        board=score_tables.scoreboard(run),
+        headlines=score_tables.headlines(run),
         judged=run.judged_side,
         has_epochs=bool(epochs["epoch"]),
         losses=_losses(epochs),
@@ -54,7 +54,7 @@ def report(run: RunFiles) -> str:
         shown={side: len(part["gallery"]) for side, part in sides.items()},
         gallery_words={side: _gallery_words(part) for side, part in sides.items()},
         decoder=decoder_words(run),
-        confusions=boards.confusions(run),
+        confusions=score_tables.confusions(run),
         has_phases=bool(drawn["time"]["phases"]),
         knows_idle=drawn["time"]["idle"] is not None,
         measures=[

@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from moola_core.config import Recipe
-from moola_core.synthetic import Market, make_market, windows_table
-from moola_core.windows import Windows, read_windows
+from moola_core.config.sections import Recipe
+from moola_core.data.synthetic import Market, make_market, windows_table
+from moola_core.data.windows import Windows, read_windows
 
 
 @pytest.fixture(autouse=True)

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from moola_core.artifacts import TrainedModel, load_model, save_model
-from moola_core.config import DecoderConfig, Recipe
+from moola_core.config.sections import DecoderConfig, Recipe
+from moola_core.data.windows import Windows
 from moola_core.errors import DataError
-from moola_core.model import JadeCompact
-from moola_core.windows import Windows
+from moola_core.inference.trained_model import TrainedModel, load_model, save_model
+from moola_core.model.jade import JadeCompact
 
 CPU = torch.device("cpu")
 

@@ -8,10 +8,10 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from moola_core import bars as bars_module
-from moola_core.bars import read_bars, read_chunks
+from moola_core.data import series as series_module
+from moola_core.data.series import read_bars, read_chunks
+from moola_core.data.synthetic import Market, bars_table
 from moola_core.errors import DataError
-from moola_core.synthetic import Market, bars_table
 
 GOOD = "timestamp,open,high,low,close\n2024-01-01T00:00,1,2,0.5,1.5\n2024-01-01T00:01,1,2,0.5,1.5\n"
 
@@ -33,7 +33,7 @@ def test_chunks_join_to_the_series(
     market: Market, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pq.write_table(bars_table(market), tmp_path / "bars.parquet")
-    monkeypatch.setattr(bars_module, "CHUNK_BARS", 999)
+    monkeypatch.setattr(series_module, "CHUNK_BARS", 999)
     chunks = list(read_chunks(tmp_path / "bars.parquet"))
     assert max(len(chunk) for chunk in chunks) <= 999
     np.testing.assert_array_equal(np.concatenate([c.prices for c in chunks]), market.bars)
@@ -90,7 +90,7 @@ def test_rows_are_counted_through_chunks(tmp_path: Path, monkeypatch: pytest.Mon
     names = ("open", "high", "low", "close")
     table = pa.table({name: prices[:, i] for i, name in enumerate(names)})
     pq.write_table(table, tmp_path / "bars.parquet")
-    monkeypatch.setattr(bars_module, "CHUNK_BARS", 10)
+    monkeypatch.setattr(series_module, "CHUNK_BARS", 10)
     with pytest.raises(DataError, match="row 77, column high"):
         read_bars(tmp_path / "bars.parquet")
 

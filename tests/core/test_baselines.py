@@ -2,15 +2,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from moola_core.baselines import (
+from moola_core.evaluation.baselines import (
     choose_fee,
     fastest_segment,
     largest_bar,
     largest_move,
     local_segment,
 )
-from moola_core.spans import FloatArray, span_iou
-from moola_core.volatility import local_atr
+from moola_core.features.volatility import local_atr
+from moola_core.spans.intervals import FloatArray, span_iou
 
 
 def _planted(rng: np.random.Generator, start: int, stop: int) -> FloatArray:

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from moola_core.boosting import boosted_bars, segments_through
-from moola_core.spans import span_iou
-from moola_core.windows import Windows
+from moola_core.data.windows import Windows
+from moola_core.evaluation.boosting import boosted_bars, segments_through
+from moola_core.spans.intervals import span_iou
 
 
 def test_trees_find_spans_they_were_not_shown(windows: Windows) -> None:

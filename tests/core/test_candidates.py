@@ -7,13 +7,14 @@ import math
 import numpy as np
 import pytest
 
-from moola_core.candidates import CONTEXT_COLUMNS, PLACE, SPAN_COLUMNS, find_candidates
-from moola_core.config import CandidateConfig, UnitConfig
-from moola_core.features import reflect
-from moola_core.span_grid import all_spans, iou_table, span_index
-from moola_core.spans import FloatArray
-from moola_core.volatility import edge_prices, local_atr, true_range
-from moola_core.windows import Windows
+from moola_core.config.sections import CandidateConfig, UnitConfig
+from moola_core.data.windows import Windows
+from moola_core.features.bars import reflect
+from moola_core.features.candidate_columns import CONTEXT_COLUMNS, PLACE, SPAN_COLUMNS
+from moola_core.features.candidates import find_candidates
+from moola_core.features.volatility import edge_prices, local_atr, true_range
+from moola_core.spans.grid import all_spans, iou_table, span_index
+from moola_core.spans.intervals import FloatArray
 
 CONFIG = CandidateConfig()
 

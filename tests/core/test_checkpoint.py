@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from moola_core.checkpoint import (
+from moola_core.errors import CheckpointError
+from moola_core.training.checkpoint import (
     Checkpoint,
     checkpoint_name,
     load_checkpoint,
     load_latest,
     save_checkpoint,
 )
-from moola_core.errors import CheckpointError
 
 
 def _save(folder: Path, epoch: int, batch: int = 0) -> Path:

@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from moola_core.candidates import CONTEXT_COLUMNS, SPAN_COLUMNS
-from moola_core.choice import Candidates, ChoiceHead, ContextHead, Standardise, span_sums
-from moola_core.config import ModelConfig
-from moola_core.model import JadeCompact, count_parameters
+from moola_core.config.sections import ModelConfig
+from moola_core.features.candidate_columns import CONTEXT_COLUMNS, SPAN_COLUMNS
+from moola_core.features.candidates import Candidates
+from moola_core.model.candidate_heads import ChoiceHead, ContextHead, Standardise, span_sums
+from moola_core.model.jade import JadeCompact, count_parameters
 
 NUM_COLUMNS = len(SPAN_COLUMNS)
 CONFIG = ModelConfig(hidden_size=8, tasks=("choice", "context_type"), num_types=2)
@@ -114,8 +115,8 @@ def test_without_encoder_and_hidden_units_a_score_is_linear_in_the_columns() -> 
 
 
 def test_each_trained_number_is_in_one_group_of_the_optimizer() -> None:
-    from moola_core.config import TrainingConfig
-    from moola_core.training import make_optimizer
+    from moola_core.config.sections import TrainingConfig
+    from moola_core.training.optim import make_optimizer
 
     model = JadeCompact(12, CONFIG)
     groups = make_optimizer(model, TrainingConfig(choice_weight_decay=0.7)).param_groups

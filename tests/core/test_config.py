@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from moola_core.config import dump_recipe, load_recipe
+from moola_core.config.recipe import dump_recipe, load_recipe
 from moola_core.errors import ConfigError
 
 RECIPES = sorted((Path(__file__).parents[2] / "configs" / "train").glob("*.yaml"))

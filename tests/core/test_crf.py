@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from moola_core.crf import SpanCrf
+from moola_core.model.crf import SpanCrf
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from moola_core.config import Recipe
-from moola_core.criterion import LOSSES, Criterion
-from moola_core.dataset import WindowTensors, make_tensors
-from moola_core.losses import pointer_loss
-from moola_core.model import HEADS, SPAN_HEADS, JadeCompact
-from moola_core.windows import Windows
+from moola_core.config.sections import Recipe
+from moola_core.data.windows import Windows
+from moola_core.features.tensors import WindowTensors, make_tensors
+from moola_core.losses.criterion import LOSSES, Criterion
+from moola_core.losses.functional import pointer_loss
+from moola_core.model.jade import HEADS, SPAN_HEADS, JadeCompact
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from moola_core.bars import Bars
-from moola_core.config import CropConfig
-from moola_core.cropping import locate, recrop
+from moola_core.config.sections import CropConfig
+from moola_core.data.recrop import locate, recrop
+from moola_core.data.series import Bars
+from moola_core.data.synthetic import Market
+from moola_core.data.windows import Windows
 from moola_core.errors import DataError
-from moola_core.synthetic import Market
-from moola_core.windows import Windows
 from tests.core.test_overlaps import cut
 
 CONFIG = CropConfig(number=6, reach=30)

@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from moola_core.config import Recipe
-from moola_core.dataset import make_tensors
-from moola_core.features import reflect, window_features
-from moola_core.spans import span_mask
-from moola_core.windows import Windows
+from moola_core.config.sections import Recipe
+from moola_core.data.windows import Windows
+from moola_core.features.bars import reflect, window_features
+from moola_core.features.tensors import make_tensors
+from moola_core.spans.intervals import span_mask
 
 CPU = torch.device("cpu")
 

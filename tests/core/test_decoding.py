@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moola_core.config import DecoderConfig
-from moola_core.decoding import (
+from moola_core.config.sections import DecoderConfig
+from moola_core.decoding.decode import (
     Predictions,
     best_span,
     choose_decoder,
@@ -17,8 +17,8 @@ from moola_core.decoding import (
     span_scores,
     strongest_run,
 )
-from moola_core.span_grid import all_spans
-from moola_core.spans import BoolArray, FloatArray, IntArray, span_iou, span_mask
+from moola_core.spans.grid import all_spans
+from moola_core.spans.intervals import BoolArray, FloatArray, IntArray, span_iou, span_mask
 
 
 def _predictions(num_windows: int, num_bars: int, seed: int) -> Predictions:

@@ -11,16 +11,16 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from moola_core.config import DecoderConfig
-from moola_core.diagnostics import (
+from moola_core.config.sections import DecoderConfig
+from moola_core.decoding.sweep import Tried
+from moola_core.plots.diagnostics import (
     draw_losses,
     draw_reliability,
     draw_sigmas,
     draw_span_probs,
     draw_sweeps,
 )
-from moola_core.gallery import NUM_PANELS, draw_gallery
-from moola_core.tuning import Tried
+from moola_core.plots.gallery import NUM_PANELS, draw_gallery
 
 RNG = np.random.default_rng(0)
 PROBS = RNG.random((4, 105))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from moola_core.dropout import Dropout
+from moola_core.model.dropout import Dropout
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6])

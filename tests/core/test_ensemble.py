@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from moola_core.artifacts import TrainedModel
-from moola_core.config import DecoderConfig, EnsembleConfig, Recipe
-from moola_core.decoding import Predictions, decode
-from moola_core.ensemble import mean_predictions, member_recipes, with_unit
-from moola_core.model import JadeCompact
-from moola_core.windows import Windows
+from moola_core.config.sections import DecoderConfig, EnsembleConfig, Recipe
+from moola_core.data.windows import Windows
+from moola_core.decoding.decode import Predictions, decode
+from moola_core.inference.ensemble import mean_predictions, member_recipes, with_unit
+from moola_core.inference.trained_model import TrainedModel
+from moola_core.model.jade import JadeCompact
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_each_member_sees_candidates_of_its_own_unit(recipe: Recipe, windows: Wi
 def test_an_answer_and_that_to_the_mirror_image_are_the_same(
     recipe: Recipe, windows: Windows
 ) -> None:
-    from moola_core.features import reflect
+    from moola_core.features.bars import reflect
 
     trained = TrainedModel((_model(recipe, 0),), _sized(recipe, 1), recipe.decoder)
     straight = trained.predict(windows.bars[:10])

@@ -5,7 +5,8 @@ import math
 import time
 from pathlib import Path
 
-from moola_core.events import EventLog, write_json
+from moola_core.io.event_log import EventLog
+from moola_core.io.json_file import write_json
 
 
 def test_events_are_lines_with_schema_time_and_kind(tmp_path: Path) -> None:

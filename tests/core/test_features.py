@@ -10,9 +10,15 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
-from moola_core.features import COLUMNS, reflect, series_features, window_features, window_views
-from moola_core.spans import FloatArray
-from moola_core.synthetic import Market
+from moola_core.data.synthetic import Market
+from moola_core.features.bars import (
+    COLUMNS,
+    reflect,
+    series_features,
+    window_features,
+    window_views,
+)
+from moola_core.spans.intervals import FloatArray
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "data" / "golden_features.parquet"
 EPS = 1e-6

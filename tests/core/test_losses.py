@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from moola_core.losses import (
+from moola_core.losses.functional import (
     choice_loss,
     context_type_loss,
     countdown_loss,

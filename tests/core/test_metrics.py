@@ -11,8 +11,8 @@ from sklearn.metrics import (
     recall_score,
 )
 
-from moola_core.decoding import Decoded, Predictions, strongest_run
-from moola_core.metrics import (
+from moola_core.decoding.decode import Decoded, Predictions, strongest_run
+from moola_core.evaluation.metrics import (
     SCORES,
     Truth,
     group_resamples,
@@ -21,7 +21,7 @@ from moola_core.metrics import (
     score,
     window_sums,
 )
-from moola_core.spans import span_iou, span_mask
+from moola_core.spans.intervals import span_iou, span_mask
 
 
 def _case(num_windows: int = 40, seed: int = 0) -> tuple[Decoded, Predictions, Truth]:

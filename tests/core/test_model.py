@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from moola_core.config import ModelConfig
-from moola_core.model import HEADS, JadeCompact, count_parameters
+from moola_core.config.sections import ModelConfig
+from moola_core.model.jade import HEADS, JadeCompact, count_parameters
 
 
 def test_the_seeds_form_has_exactly_97547_parameters() -> None:

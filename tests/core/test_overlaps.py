@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from moola_core.overlaps import concurrency, find_overlaps
-from moola_core.spans import IntArray
-from moola_core.synthetic import SESSION_BARS, Market
-from moola_core.windows import Windows
+from moola_core.data.overlaps import concurrency, find_overlaps
+from moola_core.data.synthetic import SESSION_BARS, Market
+from moola_core.data.windows import Windows
+from moola_core.spans.intervals import IntArray
 
 
 def cut(market: Market, first_bars: list[int], num_bars: int = 105) -> Windows:

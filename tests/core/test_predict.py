@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from moola_core.bars import Bars
+from moola_core.data.series import Bars
 from moola_core.errors import ConfigError, DataError
-from moola_core.predict import Answers, find_spans, suppress
-from moola_core.spans import FloatArray, IntArray
+from moola_core.inference.sliding import Answers, find_spans, suppress
+from moola_core.spans.intervals import FloatArray, IntArray
 
 NUM_BARS = 1000
 PLANTED = np.array([[3, 9], [150, 160], [300, 307], [420, 428], [985, 995]])

@@ -7,21 +7,16 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from moola_core.checkpoint import load_latest
-from moola_core.config import Recipe
+from moola_core.config.sections import Recipe
+from moola_core.data.synthetic import Market, bars_table
 from moola_core.errors import DataError, NonFiniteLossError
-from moola_core.model import JadeCompact, make_encoder
-from moola_core.pretraining import (
-    Pretraining,
-    fit,
-    load_encoder,
-    make_pretraining,
-    restore,
-    save_encoder,
-    scores,
-)
-from moola_core.synthetic import Market, bars_table
-from moola_core.training import Stopped, seed_everything
+from moola_core.model.jade import JadeCompact, make_encoder
+from moola_core.pretraining.encoder_file import load_encoder, save_encoder
+from moola_core.pretraining.loop import fit, scores
+from moola_core.pretraining.state import Pretraining, make_pretraining, restore
+from moola_core.training.checkpoint import load_latest
+from moola_core.training.seeding import seed_everything
+from moola_core.training.state import Stopped
 
 
 @pytest.fixture(scope="module")

@@ -7,17 +7,17 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from moola_core.config import ModelConfig, PretrainConfig, Recipe
+from moola_core.config.sections import ModelConfig, PretrainConfig, Recipe
+from moola_core.data.synthetic import Market, bars_table
 from moola_core.errors import DataError
-from moola_core.features import reflect, window_features
-from moola_core.reconstruction import (
+from moola_core.features.bars import reflect, window_features
+from moola_core.pretraining.reconstruction import (
     Reconstructor,
     draw_mask,
     interpolate,
     read_series,
     reconstruction_loss,
 )
-from moola_core.synthetic import Market, bars_table
 
 RECIPE = Recipe.model_validate({"name": "x", "data": {"position": True}})
 

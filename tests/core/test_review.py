@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from moola_core.review import Finding, draw_findings, find_noise, findings_table
-from moola_core.spans import IntArray
-from moola_core.synthetic import Market
-from moola_core.windows import Windows
+from moola_core.data.synthetic import Market
+from moola_core.data.windows import Windows
+from moola_core.evaluation.label_noise import Finding, find_noise, findings_table
+from moola_core.plots.label_noise import draw_findings
+from moola_core.spans.intervals import IntArray
 
 
 def _windows(market: Market, first: list[int], spans: list[list[int]], types: list[int]) -> Windows:

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from moola_core.span_grid import (
+from moola_core.spans.grid import (
     all_spans,
     coverage,
     iou_table,
@@ -16,7 +16,7 @@ from moola_core.span_grid import (
     noise_table,
     span_index,
 )
-from moola_core.spans import FloatArray, span_iou
+from moola_core.spans.intervals import FloatArray, span_iou
 
 NOISE = (0.4, 0.25, 0.05)
 NUM_BARS = 30

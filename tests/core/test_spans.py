@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from moola_core.spans import (
+from moola_core.spans.intervals import (
     BoolArray,
     close_gaps,
     drop_short,

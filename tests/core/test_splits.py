@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moola_core.config import SplitConfig
+from moola_core.config.sections import SplitConfig
+from moola_core.data.splits import Split, make_folds, make_split
+from moola_core.data.synthetic import make_market
+from moola_core.data.windows import Windows
 from moola_core.errors import DataError
-from moola_core.spans import IntArray
-from moola_core.splits import Split, make_folds, make_split
-from moola_core.synthetic import make_market
-from moola_core.windows import Windows
+from moola_core.spans.intervals import IntArray
 from tests.core.test_overlaps import cut
 
 MARKET = make_market(6000, seed=1)

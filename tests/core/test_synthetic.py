@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from moola_core.overlaps import find_overlaps
-from moola_core.spans import span_mask
-from moola_core.synthetic import Market, bars_table, make_market, windows_table
-from moola_core.windows import Windows
+from moola_core.data.overlaps import find_overlaps
+from moola_core.data.synthetic import Market, bars_table, make_market, windows_table
+from moola_core.data.windows import Windows
+from moola_core.spans.intervals import span_mask
 
 
 def test_a_seed_makes_one_market(market: Market) -> None:

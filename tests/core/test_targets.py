@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from moola_core.spans import span_mask
-from moola_core.targets import countdown, edge_rows, pointer, soft_mask
+from moola_core.features.targets import countdown, edge_rows, pointer, soft_mask
+from moola_core.spans.intervals import span_mask
 
 SPANS = np.array([[0, 1], [40, 47], [98, 105]])
 

@@ -8,23 +8,19 @@ from typing import Any
 import pytest
 import torch
 
-from moola_core.checkpoint import load_latest
-from moola_core.config import Recipe, TrainingConfig
-from moola_core.dataset import make_tensors
+from moola_core.config.sections import Recipe, TrainingConfig
+from moola_core.data.splits import make_split
+from moola_core.data.windows import Windows
 from moola_core.errors import NonFiniteLossError
-from moola_core.metrics import Truth
-from moola_core.model import JadeCompact
-from moola_core.splits import make_split
-from moola_core.stepping import learning_rate
-from moola_core.training import (
-    Run,
-    Stopped,
-    fit,
-    predict,
-    restore,
-    seed_everything,
-)
-from moola_core.windows import Windows
+from moola_core.evaluation.metrics import Truth
+from moola_core.features.tensors import make_tensors
+from moola_core.inference.forward import predict
+from moola_core.model.jade import JadeCompact
+from moola_core.training.checkpoint import load_latest
+from moola_core.training.loop import fit
+from moola_core.training.optim import learning_rate
+from moola_core.training.seeding import seed_everything
+from moola_core.training.state import Run, Stopped, restore
 
 MakeRun = Callable[[], Run]
 

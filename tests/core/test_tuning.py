@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, precision_score, recall_score
 
-from moola_core.config import DecoderConfig
-from moola_core.decoding import Predictions, choose_decoder, decode
-from moola_core.spans import IntArray, span_mask
-from moola_core.tuning import THRESHOLDS, best_of, biases, families, sweep, thresholds
+from moola_core.config.sections import DecoderConfig
+from moola_core.decoding.decode import Predictions, choose_decoder, decode
+from moola_core.decoding.sweep import THRESHOLDS, best_of, biases, families, sweep, thresholds
+from moola_core.spans.intervals import IntArray, span_mask
 
 OWN = DecoderConfig(kind="best_span", choose=True)
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from moola_core.features import reflect
-from moola_core.volatility import edge_prices, local_atr, steps, true_range
-from moola_core.windows import Windows
+from moola_core.data.windows import Windows
+from moola_core.features.bars import reflect
+from moola_core.features.volatility import edge_prices, local_atr, steps, true_range
 
 
 def test_true_ranges_reach_to_the_close_before(windows: Windows) -> None:

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from moola_core.synthetic import Market
-from moola_core.weights import average_uniqueness, window_weights
-from moola_core.windows import Windows
+from moola_core.data.sample_weights import average_uniqueness, window_weights
+from moola_core.data.synthetic import Market
+from moola_core.data.windows import Windows
 from tests.core.test_overlaps import cut
 
 

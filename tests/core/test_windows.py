@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from moola_core.data.window_checks import summarise_faults
+from moola_core.data.windows import read_windows
 from moola_core.errors import DataError
-from moola_core.windows import read_windows, summarise_faults
 
 Row = dict[str, Any]
 

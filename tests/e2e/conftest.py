@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from moola_remote.providers import Endpoint
+from moola_remote.agent.constants import ENDED
+from moola_remote.ssh.endpoint import Endpoint
 from tests.projects import Project, make_project
-from tests.remote.pods import ENDED, AgentPod
+from tests.remote.pods import AgentPod
 from tests.servers import running_local_pod
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from moola_remote.hostkeys import KnownHosts, alias, fingerprint, ssh_options
-from moola_remote.providers import Endpoint
+from moola_remote.ssh.endpoint import Endpoint
+from moola_remote.ssh.hostkeys import KnownHosts, alias, fingerprint, ssh_options
 from tests.projects import PROGRAM, Project, make_project, pod_file, read_to_end
 from tests.remote.lines import Line
 from tests.servers import running_local_pod, running_openssh

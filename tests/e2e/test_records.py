@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from moola_remote.record import Machine, Spec
-from moola_remote.replay import differences
+from moola_remote.protocol.spec import Machine, Spec
+from moola_remote.runs.replay import differences
 from tests.projects import Project
 
 pytestmark = pytest.mark.e2e

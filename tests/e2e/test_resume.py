@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from moola_remote.providers import Endpoint
+from moola_remote.ssh.endpoint import Endpoint
 from tests.projects import Project, make_project
 from tests.remote.pods import AgentPod
 from tests.servers import running_openssh

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from moola_remote.providers.terminal import make_controlling
+from moola_remote.providers.local.pty import make_controlling
 from tests.projects import PROGRAM, Project, make_project
 from tests.runpod_double import GPU, IMAGE, KEY, NO_CAPACITY, Double, Machine, Times, serving
 from tests.servers import SSHD, SshMachine

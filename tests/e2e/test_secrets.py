@@ -36,8 +36,8 @@ BUG = """
 import click, sys
 from moola_remote.cli import main
 from moola_remote.cli.options import secret_option
-from moola_remote.cli.program import program
-from moola_remote.credentials import find_api_key
+from moola_remote.cli.main import program
+from moola_remote.providers.runpod.credentials import find_api_key
 @program.command()
 @secret_option
 def boom(secrets):

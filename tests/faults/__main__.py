@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from moola_remote.screen import safe
+from moola_remote.text.sanitize import safe
 from tests.faults import client, network, pod
 from tests.faults.scene import Findings, Scene, ServerKind, scene
 from tests.servers import SSHD

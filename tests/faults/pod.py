@@ -10,9 +10,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from moola_remote.runs import Agent, submit
-from moola_remote.specs import new_run_id
-from moola_remote.transport import Transport, connect
+from moola_remote.agent_client.client import Agent
+from moola_remote.agent_client.verbs import submit
+from moola_remote.protocol.spec import new_run_id
+from moola_remote.ssh.connect import connect
+from moola_remote.ssh.transport import Transport
 from tests.faults.scene import (
     PATIENCE_S,
     Findings,
@@ -54,7 +56,7 @@ FILL_CHECKPOINTS = (
 import pathlib
 sys.path.insert(0, sys.argv[1])
 import torch
-from moola_core.checkpoint import Checkpoint, checkpoint_name, save_checkpoint
+from moola_core.training.checkpoint import Checkpoint, checkpoint_name, save_checkpoint
 folder = pathlib.Path(os.environ["MOOLA_RUN_DIR"], "checkpoints")
 for epoch in range(1, 1000):
     tensors, state = {"w": torch.full((epoch, 250_000), 0.0)}, {"epoch": epoch, "batch": 0}
@@ -250,7 +252,7 @@ def disk_is_full_for_a_checkpoint(scene: Scene, tries: int) -> Findings:
     Raises:
         CheckpointError: none is whole.
     """
-    from moola_core.checkpoint import checkpoint_name, load_latest
+    from moola_core.training.checkpoint import checkpoint_name, load_latest
 
     found = Findings(tries)
     with small_disk(scene, found) as small:

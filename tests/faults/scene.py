@@ -16,8 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from moola_remote.providers import Endpoint
-from moola_remote.providers.folder import LocalPodFolder
+from moola_remote.providers.local.state import LocalPodFolder
+from moola_remote.ssh.endpoint import Endpoint
 from tests.projects import PROGRAM, Project, make_project
 from tests.remote.lines import Line
 from tests.remote.pods import AgentPod, is_gone, wait_until

@@ -8,11 +8,11 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from jobs.crossval import main as crossval
-from moola_core.baselines import as_decoded
-from moola_core.comparison import Answers, compare
-from moola_core.metrics import Truth, window_sums
-from moola_core.spans import IntArray, span_mask
-from moola_core.windows import read_windows
+from moola_core.data.windows import read_windows
+from moola_core.evaluation.baselines import as_decoded
+from moola_core.evaluation.comparison import Answers, compare
+from moola_core.evaluation.metrics import Truth, window_sums
+from moola_core.spans.intervals import IntArray, span_mask
 
 RECIPES = Path(__file__).parents[2] / "configs" / "train"
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from jobs.loading import load, split_windows
-from moola_core.bars import read_bars
-from moola_core.config import load_recipe
-from moola_core.cropping import locate
+from jobs.common.fitting import load, split_windows
+from moola_core.config.recipe import load_recipe
+from moola_core.data.recrop import locate
+from moola_core.data.series import read_bars
+from moola_core.data.windows import read_windows
 from moola_core.errors import DataError
-from moola_core.windows import read_windows
 
 SEED = Path(__file__).parents[2] / "configs" / "train" / "seed.yaml"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.places import found, output, own_artifacts
+from jobs.common.paths import found, output, own_artifacts
 from jobs.tune import main as tune
 
 JOBS = [

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.synthesize import main
-from moola_core.windows import read_windows
+from moola_core.data.windows import read_windows
 
 
 @pytest.mark.parametrize(("name", "num_windows"), [("train_210", 210), ("test_1000", 1000)])

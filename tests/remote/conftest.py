@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from moola_remote.providers import Endpoint
-from moola_remote.transport import Transport, connect
+from moola_remote.ssh.connect import connect
+from moola_remote.ssh.endpoint import Endpoint
+from moola_remote.ssh.transport import Transport
 from tests.remote.lines import Line
 from tests.remote.pods import AgentPod, make_bare_python
 

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from moola_remote.errors import UnreachableError
-from moola_remote.transport import Completed, Progress
+from moola_remote.ssh.transport import Completed, Progress
 
 
 class ShellTransport:

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from moola_remote.agent_client.client import Agent
 from moola_remote.errors import MoolaError, TransferError
-from moola_remote.fetch import Fetched, fetch_run
-from moola_remote.runs import Agent
-from moola_remote.transport import Transport
+from moola_remote.results.fetch import Fetched, fetch_run
+from moola_remote.ssh.transport import Transport
 from tests.plain import is_one_line
 
 RUN = "20260101-000000-x-abcd"

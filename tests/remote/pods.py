@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import json
@@ -10,6 +11,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,10 +19,21 @@ from typing import Any
 
 import pip
 
-from moola_remote import agent
+from moola_remote.agent import processes
+from moola_remote.agent.constants import ENDED
+from moola_remote.agent_client.program import agent_program
 
-ENDED = agent.ENDED
-AGENT = Path(agent.__file__)
+
+def _written() -> Path:
+    """Write the agent's .pyz to a file that ends with this process."""
+    digest, content = agent_program()
+    with tempfile.NamedTemporaryFile(prefix=f"{digest}-", suffix=".pyz", delete=False) as file:
+        file.write(content)
+    atexit.register(Path(file.name).unlink)
+    return Path(file.name)
+
+
+AGENT = _written()
 
 
 def wait_until(is_done: Callable[[], Any], *, timeout_s: float = 20.0) -> Any:
@@ -170,5 +183,5 @@ def is_gone(pid: int) -> bool:
 
 def is_alive(pid: int) -> bool:
     """Whether a process lives; a zombie does not."""
-    found = agent.process(pid)
+    found = processes.process(pid)
     return found is not None and found.is_alive

@@ -7,7 +7,7 @@ from inspect import cleandoc
 
 import click
 
-from moola_remote.cli.program import program
+from moola_remote.cli.main import program
 
 HEAD = """\
 # moola-remote, command by command

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from moola_remote import agent
+from moola_remote.agent import outcome
+from moola_remote.agent.gpus import idleness
 from tests.remote.pods import AgentPod, wait_until
 
 PYTHON_38 = sorted(Path("~/.pyenv/versions").expanduser().glob("3.8*/bin/python"))
@@ -238,7 +239,7 @@ def test_idle_is_the_runs_own_gpu_or_the_cpu_where_there_is_none(
     uses: list[float | None], gpu: int | None, cpu: float | None, idle: bool | None
 ) -> None:
     gpus = [{"index": index, "use_percent": use} for index, use in enumerate(uses)]
-    assert agent.idleness({"gpus": gpus, "cpu_percent": cpu}, gpu) is idle
+    assert idleness({"gpus": gpus, "cpu_percent": cpu}, gpu) is idle
 
 
 @pytest.mark.parametrize(
@@ -299,5 +300,5 @@ def test_it_runs_under_the_oldest_python_that_is_promised(pod: AgentPod) -> None
 def test_out_of_memory_is_told_from_other_ends(
     end: dict[str, Any], stopping: str | None, state: str, oom_killed: bool
 ) -> None:
-    told = agent.outcome(end, stopping, {"oom_kills": 4})
+    told = outcome.outcome(end, stopping, {"oom_kills": 4})
     assert (told["state"], told["oom_killed"]) == (state, oom_killed)

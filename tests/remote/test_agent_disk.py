@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from moola_remote import agent
+from moola_remote.agent import constants, layout
 from tests.remote.pods import AgentPod, wait_until
 
 FILLS_THE_DISK = 'cat /dev/zero >"$MOOLA_RUN_DIR/big" 2>/dev/null; '
@@ -72,10 +72,10 @@ def test_what_can_not_be_written_is_found_by_trying(small_pod: AgentPod) -> None
 
 
 def test_a_heartbeat_does_not_cost_what_is_reserved_for_the_end(small_pod: AgentPod) -> None:
-    run = agent.Run(small_pod.root / "runs" / "test")
+    run = layout.Run(small_pod.root / "runs" / "test")
     run.path.mkdir(parents=True)
     reserve = run.path / ".reserve"
-    reserve.write_bytes(bytes(agent.RESERVE_BYTES))
+    reserve.write_bytes(bytes(constants.RESERVE_BYTES))
     subprocess.run(["cp", "/dev/zero", str(run.path / "big")], capture_output=True, check=False)
     with pytest.raises(OSError, match="No space left"):
         run.write("state.json", {"state": "RUNNING"}, sync=False)

@@ -55,9 +55,9 @@ def stopped(rented: FakePod) -> bool:
 
 def has_left(pod: AgentPod) -> bool:
     """Whether no guard is on watch any more."""
-    from moola_remote import agent
+    from moola_remote.agent import locks
 
-    return not agent.is_locked(pod.root / "guard.lock")
+    return not locks.is_locked(pod.root / "guard.lock")
 
 
 def submit(pod: AgentPod, **keys: Any) -> str:

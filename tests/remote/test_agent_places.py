@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moola_remote import agent
+from moola_remote.agent import log_positions
 from tests.remote.pods import AgentPod, wait_until
 
 
@@ -30,7 +30,7 @@ def test_the_last_lines_are_found_as_by_splitting(
     if count == 0:  # the line that is being written is still to come
         expected = content.rfind(b"\n") + 1
     with scratch.open("rb") as log:
-        assert agent.start_of_lines(log, len(content), count) == expected
+        assert log_positions.start_of_lines(log, len(content), count) == expected
 
 
 def split(content: bytes) -> list[bytes]:
@@ -43,7 +43,7 @@ def test_the_last_lines_of_a_large_log_are_found_quickly(scratch: Path) -> None:
     scratch.write_bytes(line * 100_000 + b"\n" * 1_000_000)
     with scratch.open("rb") as log:
         size = 11_000_000
-        assert agent.start_of_lines(log, size, 1_000_000 + 3) == size - 1_000_000 - 300
+        assert log_positions.start_of_lines(log, size, 1_000_000 + 3) == size - 1_000_000 - 300
 
 
 def offset_of(pod: AgentPod, run_id: str, *words: Any) -> int:

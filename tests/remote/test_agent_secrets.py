@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moola_remote.agent import Mask, Run
-from moola_remote.frames import Data, FrameParser
+from moola_remote.agent.layout import Run
+from moola_remote.agent.redaction import Mask
+from moola_remote.protocol.frames import Data, FrameParser
 from tests.remote.pods import AgentPod
 
 VALUE = 's3cret/"quoted"\\value'

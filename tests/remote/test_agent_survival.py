@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -12,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from moola_remote import agent
-from tests.remote.pods import AgentPod, is_alive, wait_until
+from moola_remote.agent import processes
+from tests.remote.pods import AGENT, AgentPod, is_alive, wait_until
 
 WAITS = 'echo ready; while [ ! -e "$MOOLA_RUN_DIR/.go" ]; do sleep 0.02; done; echo done; exit 7'
 
@@ -99,7 +100,7 @@ def test_an_innocent_process_with_the_jobs_number_is_never_signalled(
     try:
         told: dict[str, Any] = {"pid": innocent.pid}
         if why == "another boot":
-            told = {**agent.identity(innocent.pid), "boot": "another"}
+            told = {**processes.identity(innocent.pid), "boot": "another"}
             pod.edit(run_id, "state.json", supervisor=told, heartbeat_at=time.time() - 60)
         pod.edit(run_id, ".job.json", **told)
         answer = pod.ask("cancel", run_id, "--grace", "0")
@@ -116,7 +117,7 @@ def test_a_supervisors_number_that_was_reused_is_no_supervisor(pod: AgentPod) ->
     run_id = pod.shell(WAITS)
     pod.wait(run_id, "RUNNING")
     pod.kill(run_id, "supervisor")
-    pod.edit(run_id, "state.json", supervisor=agent.identity(os.getpid()))
+    pod.edit(run_id, "state.json", supervisor=processes.identity(os.getpid()))
     go(pod, run_id)
     wait_until(lambda: pod.state(run_id)["returncode"] == 7)
 
@@ -127,7 +128,7 @@ def test_a_run_of_another_machine_on_a_shared_volume_is_left_alone_while_its_hea
     run_id = pod.shell("sleep 60")
     pod.wait(run_id, "RUNNING")
     pod.kill(run_id, "supervisor", "keeper", "job")
-    other = {**agent.identity(os.getpid()), "boot": "another"}
+    other = {**processes.identity(os.getpid()), "boot": "another"}
     pod.edit(run_id, ".job.json", boot="another")
     pod.edit(run_id, "state.json", supervisor=other, heartbeat_at=time.time())
     assert pod.state(run_id)["state"] == "RUNNING"
@@ -220,18 +221,46 @@ def test_a_job_that_spoils_its_own_files_ends_and_holds_nobody_up(
     }
 
 
-def test_a_new_agent_file_takes_over_what_an_old_one_started(pod: AgentPod) -> None:
+def _old_agent() -> bytes:
+    """The agent as it was before it became a package, one file of source."""
+    found = subprocess.run(
+        ["git", "show", "dadcf3b:moola_remote/agent.py"],
+        cwd=Path(__file__).parent, capture_output=True, check=False,
+    )  # fmt: skip
+    if found.returncode != 0:
+        pytest.skip("no history here: git fetch --unshallow")
+    return found.stdout
+
+
+@pytest.mark.parametrize("name", ["old.pyz", "old.py"])
+def test_a_new_agent_takes_over_what_an_old_one_started(pod: AgentPod, name: str) -> None:
     """Under a running job the agent's file may go: nothing of it is read again."""
-    old = pod.root / "agent" / "old.py"
+    old = pod.root / "agent" / name
     old.parent.mkdir(parents=True)
-    old.write_bytes(Path(agent.__file__).read_bytes())
+    old.write_bytes(AGENT.read_bytes() if name.endswith(".pyz") else _old_agent())
     run_id = "test-upgrade"
-    spec = f'{{"run_id": "{run_id}", "argv": ["sh", "-c", "sleep 1; exit 7"]}}'
+    script = "echo one; touch $MOOLA_RUN_DIR/made; sleep 1; exit 7"
+    spec = json.dumps({"run_id": run_id, "argv": ["sh", "-c", script]})
     argv = [pod.python, "-ISB", str(old), "--root", str(pod.root), "start"]
     subprocess.run(argv, input=spec.encode(), check=True, capture_output=True)
     old.unlink()
     assert pod.state(run_id)["state"] in ("PREPARING", "QUEUED", "RUNNING")
+    assert [state["run_id"] for state in pod.ask("list")["runs"]] == [run_id]
     assert pod.wait(run_id)["returncode"] == 7
+    assert pod.ask("locate", run_id, "--tail", "9")["size"] == len("one\n")
+    manifest = json.loads((pod.folder(run_id) / "manifest.json").read_bytes())
+    assert "made" in {file["path"] for file in manifest["files"]}
+
+
+def test_a_new_agent_cancels_what_an_old_one_started(pod: AgentPod) -> None:
+    old = pod.root / "agent" / "old.py"
+    old.parent.mkdir(parents=True)
+    old.write_bytes(_old_agent())
+    spec = json.dumps({"run_id": "test-upgrade", "argv": ["sleep", "60"]})
+    argv = [pod.python, "-ISB", str(old), "--root", str(pod.root), "start"]
+    subprocess.run(argv, input=spec.encode(), check=True, capture_output=True)
+    pod.wait("test-upgrade", "RUNNING")
+    assert pod.ask("cancel", "test-upgrade", "--grace", "1")["state"]["state"] == "CANCELLED"
 
 
 def test_a_run_whose_folder_is_removed_leaves_no_process(pod: AgentPod) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from moola_remote.archive import Archive
+from moola_remote.deploy.code_store import Archive
+from moola_remote.deploy.snapshot import Tree, code_tree
 from moola_remote.errors import ConfigError
-from moola_remote.snapshot import Tree, code_tree
 
 
 @pytest.fixture

@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 
-from moola_remote.away import AWAY_S, Away
-from moola_remote.events import EpochEvent, NoteEvent
-from moola_remote.follow import Journal, Link, Listener, LogEnd, Notice, follow
-from moola_remote.notes import Notes, Seen
-from moola_remote.runs import Agent, RunState
+from moola_remote.agent_client.client import Agent
+from moola_remote.follow.catch_up import AWAY_S, Away
+from moola_remote.follow.follower import Listener, Notice, follow
+from moola_remote.follow.journal import Journal, LogEnd
+from moola_remote.follow.reconnect import Link
+from moola_remote.protocol.events import EpochEvent, NoteEvent
+from moola_remote.protocol.state import RunState
+from moola_remote.runs.local_state import Notes, Seen
 from tests.remote.fakes import ShellTransport
 from tests.remote.pods import AgentPod, wait_until
 

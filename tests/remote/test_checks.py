@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from moola_remote.checks import Check, run_checks
+from moola_remote.doctor.checks import Check, run_checks
 from moola_remote.errors import UnreachableError
-from moola_remote.session import Session
+from moola_remote.pods.pod import Pod
 from tests.projects import Project, make_project
 
 
@@ -22,7 +22,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 def test_a_connection_that_fails_is_the_last_thing_told(files: Project) -> None:
-    findings = run_checks(Session(pod_name="host"))
+    findings = run_checks(Pod("host"))
     assert {finding.name: finding.is_ok for finding in findings} == {
         "rsync here": True,
         "project": True,
@@ -36,17 +36,17 @@ def test_a_connection_that_fails_is_the_last_thing_told(files: Project) -> None:
 def test_a_fault_that_names_no_cure_is_given_one(
     files: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: Session) -> str:
+    def fail(_: Pod) -> str:
         raise UnreachableError("x: no route")
 
-    monkeypatch.setattr("moola_remote.checks.CHECKS", (Check("route", fail),))
-    (finding,) = run_checks(Session(pod_name="host"))
+    monkeypatch.setattr("moola_remote.doctor.checks.CHECKS", (Check("route", fail),))
+    (finding,) = run_checks(Pod("host"))
     assert finding.details == "x: no route; see more with: moola-remote -v doctor"
 
 
 def test_missing_data_hides_nothing_else(files: Project) -> None:
     shutil.rmtree(files.folder / "data")
-    findings = {finding.name: finding for finding in run_checks(Session(pod_name="host"))}
+    findings = {finding.name: finding for finding in run_checks(Pod("host"))}
     assert not findings["data"].is_ok
     assert findings["pod"].is_ok
 
@@ -55,5 +55,5 @@ def test_outside_of_a_project_only_the_laptop_is_checked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    names = [finding.name for finding in run_checks(Session())]
+    names = [finding.name for finding in run_checks(Pod())]
     assert names == ["rsync here", "project"]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from moola_remote.choosing import choose, read_condition, read_known, shown
 from moola_remote.errors import ConfigError, TransferError
+from moola_remote.runs.filters import choose, read_condition, read_known, shown
 from tests.remote.pods import AgentPod
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import click
 import pytest
 
-from moola_remote.cli.ending import run
-from moola_remote.cli.program import program
+from moola_remote.cli.error_handler import run
+from moola_remote.cli.main import program
 from tests.projects import NOWHERE, PROGRAM, Project, make_project, pod_file
 
 
@@ -210,7 +210,7 @@ def test_nobody_reading_is_no_error(here: Project) -> None:
 def test_verbose_tells_what_we_do_and_nothing_of_our_libraries(here: Project) -> None:
     script = """
 import logging
-from moola_remote.cli.ending import run
+from moola_remote.cli.error_handler import run
 run(["-v", "pods"])
 logging.getLogger("moola_remote.x").info("ours")
 logging.getLogger("paramiko.transport").info("theirs")

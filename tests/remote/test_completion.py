@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from moola_remote.cli.complete import Place
 from moola_remote.cli.completion import SHELLS
-from moola_remote.cli.names import Place
-from moola_remote.config import find_project
+from moola_remote.config.settings import find_project
 from tests.projects import PROGRAM, Project, make_project
 from tests.remote.reference import tree
 from tests.terminal import on_terminal

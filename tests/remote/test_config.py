@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from moola_remote.config import find_project, load_pod
+from moola_remote.config.settings import find_project, load_pod
 from moola_remote.errors import ConfigError
 from tests.projects import Project, make_project
 

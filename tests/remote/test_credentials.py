@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from moola_remote.credentials import find_api_key
 from moola_remote.errors import ConfigError
-from moola_remote.redaction import strike
+from moola_remote.providers.runpod.credentials import find_api_key
+from moola_remote.text.redact import strike
 
 KEY = "rpa_0123456789ABCDEF"
 

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from moola_remote.agent_client.client import Agent
+from moola_remote.agent_client.verbs import submit
 from moola_remote.errors import UnreachableError
-from moola_remote.providers import Endpoint
-from moola_remote.runs import Agent, submit
-from moola_remote.transport import Transport, connect
+from moola_remote.ssh.connect import connect
+from moola_remote.ssh.endpoint import Endpoint
+from moola_remote.ssh.transport import Transport
 from tests.remote.lines import Line
 from tests.remote.pods import AgentPod
 

@@ -20,12 +20,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from moola_remote import panels
-from moola_remote.dashboard import Dashboard
-from moola_remote.events import CheckpointEvent, EpochEvent, EventReader, NoteEvent
-from moola_remote.runs import RunState
-from moola_remote.runview import RunView
-from moola_remote.screen import safe_lines
+from moola_remote.follow.view import RunView
+from moola_remote.protocol.events import CheckpointEvent, EpochEvent, EventReader, NoteEvent
+from moola_remote.protocol.state import RunState
+from moola_remote.text.format import score
+from moola_remote.text.sanitize import safe_lines
+from moola_remote.ui import panels, sparkline
+from moola_remote.ui.dashboard import Dashboard
 from tests.golden import kept
 from tests.remote.test_screen import LOGS, acts_of
 from tests.terminal import Terminal, on_terminal
@@ -151,7 +152,7 @@ def test_a_loss_that_is_no_number_is_seen() -> None:
 
 @given(st.floats(0, 1e30))
 def test_a_sigma_never_leaves_its_column(value: float) -> None:
-    assert len(panels.score(value)) <= 5
+    assert len(score(value)) <= 5
 
 
 def test_the_end_of_a_run_shows_its_scores_and_not_its_checkpoints() -> None:
@@ -203,10 +204,10 @@ def test_time_and_money_to_go_follow_the_pods_clock() -> None:
 
 
 def test_a_curve_has_one_step_an_epoch_or_the_mean_of_neighbours() -> None:
-    assert panels.sparkline([0, 1, 2, 3, 4, 5, 6, 7], 20, 0, 7) == "▁▂▃▄▅▆▇█"
-    assert panels.sparkline([0.0] * 50 + [8.0] * 50, 4, 0, 8) == "▁▁██"
-    assert panels.sparkline([1, float("nan"), 1], 3, 1, 1) == "▁!▁"
-    assert panels.sparkline([], 3, 0, 0) == ""
+    assert sparkline.sparkline([0, 1, 2, 3, 4, 5, 6, 7], 20, 0, 7) == "▁▂▃▄▅▆▇█"
+    assert sparkline.sparkline([0.0] * 50 + [8.0] * 50, 4, 0, 8) == "▁▁██"
+    assert sparkline.sparkline([1, float("nan"), 1], 3, 1, 1) == "▁!▁"
+    assert sparkline.sparkline([], 3, 0, 0) == ""
 
 
 def replay_into(dashboard: Dashboard) -> None:

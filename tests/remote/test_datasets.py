@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from moola_remote.datasets import contents_of
-from moola_remote.snapshot import data_tree
+from moola_remote.deploy.parquet import contents_of
+from moola_remote.deploy.snapshot import data_tree
 
 
 def test_windows_and_bars_are_counted_and_what_is_torn_is_named(tmp_path: Path) -> None:

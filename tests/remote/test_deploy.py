@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from moola_remote.config import Project as Settings
-from moola_remote.config import find_project
-from moola_remote.deploy import data_paths, environment_digest, gpu_name, make_plan
+from moola_remote.config.settings import Project as Settings
+from moola_remote.config.settings import find_project
+from moola_remote.deploy.deploy import data_paths, environment_digest, gpu_name, make_plan
 from moola_remote.errors import ConfigError
-from moola_remote.facts import Facts, PodGpu
-from moola_remote.session import Session
+from moola_remote.pods.pod import Pod
+from moola_remote.protocol.answers import Facts, PodGpu
 from tests.projects import Project, make_project
 
 
@@ -45,7 +45,7 @@ def test_a_chosen_path_is_taken_from_where_the_user_stands(
 
 
 def test_a_plan_is_the_code_the_data_and_the_requirements(files: Project) -> None:
-    plan = make_plan(Session())
+    plan = make_plan(Pod())
     assert plan.source is not None
     assert plan.source["dirty"] is False
     assert plan.requirements == ""

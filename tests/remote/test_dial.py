@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from moola_remote.dial import ListeningSocket
 from moola_remote.errors import ConfigError, MoolaError, UnreachableError
-from moola_remote.providers import Endpoint
-from moola_remote.transport import connect
+from moola_remote.ssh.connect import connect
+from moola_remote.ssh.endpoint import Endpoint
+from moola_remote.ssh.socket import ReadAheadSocket
 
 
 def _refusal(endpoint: Endpoint, folder: Path, timeout_s: float = 5.0) -> MoolaError:
@@ -152,7 +152,7 @@ def test_connecting_says_nothing_without_verbose(
 def test_what_was_read_ahead_is_handed_out_in_the_pieces_that_are_asked_for() -> None:
     near, far = socket.socketpair()
     with near, far:
-        listening = ListeningSocket(near)
+        listening = ReadAheadSocket(near)
         far.sendall(b"head and the rest")
         assert listening.recv(4) == b"head"
         heard_at = listening.heard_at

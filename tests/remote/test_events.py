@@ -12,18 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moola_remote.errors import ConfigError
-from moola_remote.events import (
+from moola_remote.protocol.events import (
     MAX_EVENT_BYTES,
-    MAX_RESULT_BYTES,
     CheckpointEvent,
     EpochEvent,
     EventReader,
     NoteEvent,
     RunEvent,
     TelemetryEvent,
-    load_result,
     parse_event,
 )
+from moola_remote.protocol.result import load_result
+from moola_remote.protocol.types import MAX_RESULT_BYTES
 
 EPOCH = {"schema": 1, "t": 5.0, "kind": "epoch", "epoch": 2, "epochs": 40, "train": {"total": 8.5}}
 JSON_VALUES = st.recursive(

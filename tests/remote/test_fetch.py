@@ -14,12 +14,15 @@ from typing import Any
 
 import pytest
 
-from moola_remote import rsync
+from moola_remote.agent_client.client import Agent
+from moola_remote.agent_client.verbs import get_state, submit
 from moola_remote.errors import LimitError, MoolaError, TransferError, UnreachableError
-from moola_remote.fetch import Caps, fetch_run
-from moola_remote.providers import Endpoint
-from moola_remote.runs import Agent, get_state, submit
-from moola_remote.transport import Transport, connect
+from moola_remote.results.fetch import fetch_run
+from moola_remote.results.verify import Caps
+from moola_remote.rsync import argv
+from moola_remote.ssh.connect import connect
+from moola_remote.ssh.endpoint import Endpoint
+from moola_remote.ssh.transport import Transport
 from tests.remote.fakes import ShellTransport
 from tests.remote.fetching import FILES, RUN, Pod, content_of
 from tests.remote.lines import Line
@@ -341,7 +344,7 @@ def evil(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Pod]:
 def test_nothing_is_promoted_from_an_rsync_that_lies(
     evil: Pod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rsync, "STALL_S", 3)
+    monkeypatch.setattr(argv, "STALL_S", 3)
     evil.refusal(MoolaError)
     staged = [path for path in evil.results.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in staged) < 2_000_000

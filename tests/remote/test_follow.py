@@ -14,11 +14,14 @@ from typing import Any
 
 import pytest
 
+from moola_remote.agent_client.client import Agent
 from moola_remote.errors import ConfigError, UnreachableError
-from moola_remote.events import Event, NoteEvent
-from moola_remote.follow import Journal, Link, Listener, Notice, follow
-from moola_remote.frames import Data, Frame, FrameParser, Stands
-from moola_remote.runs import Agent, RunState
+from moola_remote.follow.follower import Listener, Notice, follow
+from moola_remote.follow.journal import Journal
+from moola_remote.follow.reconnect import Link
+from moola_remote.protocol.events import Event, NoteEvent
+from moola_remote.protocol.frames import Data, Frame, FrameParser, Stands
+from moola_remote.protocol.state import RunState
 from tests.remote.fakes import ShellTransport
 from tests.remote.pods import AgentPod, is_alive, wait_until
 

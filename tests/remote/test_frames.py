@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from moola_remote.errors import ConfigError, MoolaError, TransferError
-from moola_remote.frames import Alive, Data, Frame, FrameParser, Opened, Restarted, Stands
+from moola_remote.protocol.frames import Alive, Data, Frame, FrameParser, Opened, Restarted, Stands
 
 FILES = st.sampled_from(["log", "events"])
 OFFSETS = st.integers(0, 1 << 40)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from moola_remote.hashing import HashCache, sha256_of
+from moola_remote.files.hashing import HashCache, sha256_of
 
 
 def _old(path: Path, content: bytes) -> Path:

@@ -16,16 +16,24 @@ from typing import Any
 
 import pytest
 
-from moola_remote import bridge, connection, follow, rsync
-from moola_remote.deploy import Deployed, Plan
+from moola_remote.agent_client.client import Agent, probe
+from moola_remote.agent_client.verbs import get_state, list_runs
+from moola_remote.deploy.deploy import Deployed, Plan
+from moola_remote.deploy.snapshot import Tree
 from moola_remote.errors import LimitError, MoolaError, TransferError, UnreachableError
-from moola_remote.facts import Environment, probe, read_answer_as
-from moola_remote.fetch import Caps
-from moola_remote.follow import Journal, Link, Listener
-from moola_remote.providers import Endpoint
-from moola_remote.runs import Agent, get_state, list_runs
-from moola_remote.snapshot import Tree
-from moola_remote.transport import Transport, connect
+from moola_remote.follow import follower
+from moola_remote.follow import journal as journal_module
+from moola_remote.follow.follower import Listener
+from moola_remote.follow.journal import Journal
+from moola_remote.follow.reconnect import Link
+from moola_remote.protocol.answers import Environment
+from moola_remote.protocol.types import read_answer_as
+from moola_remote.results.verify import Caps
+from moola_remote.rsync import argv, process
+from moola_remote.ssh import fabric
+from moola_remote.ssh.connect import connect
+from moola_remote.ssh.endpoint import Endpoint
+from moola_remote.ssh.transport import Transport
 from tests.plain import is_one_line
 from tests.projects import Project, make_project
 from tests.remote import lying_rsync
@@ -78,8 +86,8 @@ def _around(top: Path) -> set[str]:
 def test_an_rsync_that_lies_by_the_protocol_gets_nothing_promoted(
     liar: Pod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rsync, "STALL_S", 5)
-    monkeypatch.setattr(bridge, "LISTING_MAX", 2_000_000)
+    monkeypatch.setattr(argv, "STALL_S", 5)
+    monkeypatch.setattr(process, "LISTING_MAX", 2_000_000)
     liar.refusal(MoolaError)
     top = liar.results.parent
     staging = liar.staging.relative_to(top).as_posix()
@@ -164,7 +172,7 @@ def _state(**changes: Any) -> dict[str, Any]:
 def test_an_agents_answer_that_is_none_is_one_line(
     liars: Callable[[str], Agent], script: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "MAX_OUTPUT", 1_000_000)
+    monkeypatch.setattr(fabric, "MAX_OUTPUT", 1_000_000)
     with pytest.raises((TransferError, UnreachableError)) as caught:
         get_state(liars(script), RUN)
     assert is_one_line(str(caught.value))
@@ -206,9 +214,9 @@ def test_a_pod_that_describes_itself_wrongly_is_one_line(
 def test_what_a_pod_says_of_itself_is_shown_safely(
     liars: Callable[[str], Agent], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from moola_remote.cli.output import component_rows
-    from moola_remote.session import Session
-    from moola_remote.tables import component_table
+    from moola_remote.cli.app import App
+    from moola_remote.cli.deploy import component_rows
+    from moola_remote.ui.tables import component_table
 
     owned = "\x1b]0;owned\x07[bold]\u202e" + "x" * 10_000
     facts = probe(
@@ -218,10 +226,10 @@ def test_what_a_pod_says_of_itself_is_shown_safely(
     environment = read_answer_as(Environment, answer, "environment")
     project = make_project(tmp_path / "project", tmp_path / "state")
     monkeypatch.chdir(project.folder)
-    session = Session(pod_name="host")
+    app = App(pod_name="host")
     tree = Tree("0" * 16, (), (), ())
     deployed = Deployed(Plan(tree, None, ""), facts, environment, {"code": 0, "data": 0})
-    shown = component_table(component_rows(session, deployed)).plain()
+    shown = component_table(component_rows(app, deployed)).plain()
     assert is_one_line(shown.replace("\n", ""))
     assert len(shown) < 20_000
     assert "rsync 3.2.7: known holes before 3.4.0" in shown
@@ -233,7 +241,7 @@ def test_what_a_pod_says_of_itself_is_shown_safely(
 def _follow(agent: Agent, folder: Path) -> None:
     with Journal(folder / "journal") as journal:
         link = Link(agent, lambda: agent, backoff_s=(0.0,), give_up_s=0.0)
-        follow.follow(link, RUN, journal, Listener())
+        follower.follow(link, RUN, journal, Listener())
 
 
 @pytest.mark.parametrize(
@@ -251,7 +259,7 @@ def _follow(agent: Agent, folder: Path) -> None:
 def test_a_stream_that_lies_ends_in_one_line_and_fills_no_disk(
     liars: Callable[[str], Agent], tmp_path: Path, script: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follow, "MAX_JOURNAL_BYTES", 1_000_000)
+    monkeypatch.setattr(journal_module, "MAX_JOURNAL_BYTES", 1_000_000)
     agent = liars(f"{script} | head -c 3000000")
     with pytest.raises(MoolaError) as caught:
         _follow(agent, tmp_path)

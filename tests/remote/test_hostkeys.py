@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from moola_remote.errors import ConfigError, HostKeyError
-from moola_remote.hostkeys import KnownHosts, alias, fingerprint, ssh_options
-from moola_remote.providers import Endpoint
-from moola_remote.transport import connect
+from moola_remote.ssh.connect import connect
+from moola_remote.ssh.endpoint import Endpoint
+from moola_remote.ssh.hostkeys import KnownHosts, alias, fingerprint, ssh_options
 from tests.servers import running_openssh
 
 KEYS = [b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes([number]) * 32 for number in range(9)]

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from moola_remote import listing
+from moola_remote.deploy import git
+from moola_remote.deploy.git import is_in_git
+from moola_remote.deploy.left_out import Leavings
+from moola_remote.deploy.secret_files import is_secret
+from moola_remote.deploy.selection import list_tree
 from moola_remote.errors import ConfigError
-from moola_remote.listing import Leavings, is_in_git, is_secret, list_tree
 
 ODD_NAMES = [
     "a b",
@@ -78,7 +81,7 @@ def test_what_is_left_out_has_its_size_by_rule(
         return {left.rule: left.size for left in leavings.all()}
 
     assert sizes() == {"ignored by git": 15, "looks like a secret": 3}
-    monkeypatch.setattr(listing, "SIZED_FILES", 2)  # too many to look at: no size is better
+    monkeypatch.setattr(git, "SIZED_FILES", 2)  # too many to look at: no size is better
     assert sizes() == {"ignored by git": 0, "looks like a secret": 3}
 
 

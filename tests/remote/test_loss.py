@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from moola_remote.cli.loss import MAX_LISTED, refuse_loss
+from moola_remote.cli.safety import MAX_LISTED, refuse_loss
 from moola_remote.errors import LimitError, UnreachableError
-from moola_remote.runs import RunState
+from moola_remote.protocol.state import RunState
 
 
 class Silent:

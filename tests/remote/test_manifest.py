@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moola_remote.errors import TransferError
-from moola_remote.manifest import MAX_ENTRIES, check_path, read_manifest
+from moola_remote.protocol.manifest import MAX_ENTRIES, check_path, read_manifest
 from tests.plain import is_one_line
 
 RUN = "20260101-000000-x-abcd"

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from moola_remote.agent_client.client import Agent
 from moola_remote.errors import TransferError, UnreachableError
-from moola_remote.events import CheckpointEvent
-from moola_remote.fetch import fetch_checkpoints
-from moola_remote.mirror import MAX_FAILED, Mirror
-from moola_remote.providers import Endpoint
-from moola_remote.runs import Agent
-from moola_remote.transport import Transport
+from moola_remote.protocol.events import CheckpointEvent
+from moola_remote.results.checkpoints import MAX_FAILED, Mirror
+from moola_remote.results.fetch import fetch_checkpoints
+from moola_remote.ssh.endpoint import Endpoint
+from moola_remote.ssh.transport import Transport
 from tests.remote.fetching import RUN, Pod
 
 STATE = "checkpoints/epoch-0001/state"

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from moola_remote.errors import LimitError
-from moola_remote.hooks import run_hook
-from moola_remote.notes import Hook, Notes, Seen, thin_out
-from moola_remote.runs import RunState
+from moola_remote.protocol.state import RunState
+from moola_remote.runs.hooks import run_hook
+from moola_remote.runs.local_state import Hook, Notes, Seen, thin_out
+from moola_remote.ui.prompts import say
 
 
 def state(name: Any, run_id: str = "run") -> RunState:
@@ -23,9 +24,9 @@ def test_a_command_for_the_end_runs_once_with_what_it_needs_to_know(
 ) -> None:
     notes = Notes(tmp_path / "run")
     notes.keep_hook(Hook('pwd; echo "$MOOLA_RUN_ID $MOOLA_STATE"; exit 3', str(tmp_path)))
-    run_hook(notes, state("RUNNING"))
+    run_hook(notes, state("RUNNING"), say)
     assert capfd.readouterr() == ("", "")
-    run_hook(notes, state("FAILED"))
+    run_hook(notes, state("FAILED"), say)
     out, err = capfd.readouterr()
     assert out == ""
     said = err.splitlines()
@@ -33,7 +34,7 @@ def test_a_command_for_the_end_runs_once_with_what_it_needs_to_know(
         *(str(tmp_path), "run FAILED"),
         "on_finish: exit code 3, the run is FAILED all the same",
     ]
-    run_hook(notes, state("FAILED"))
+    run_hook(notes, state("FAILED"), say)
     assert capfd.readouterr().err == ""
 
 
@@ -50,7 +51,7 @@ def test_a_command_whose_folder_is_gone_runs_all_the_same(
 ) -> None:
     notes = Notes(tmp_path / "run")
     notes.keep_hook(Hook("echo ran", str(tmp_path / "gone")))
-    run_hook(notes, state("LOST"))
+    run_hook(notes, state("LOST"), say)
     assert capfd.readouterr().err.endswith("ran\n")
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from moola_remote.errors import ConfigError, LimitError, MoolaError, UnreachableError
-from moola_remote.facts import Facts, PodGpu, Torch
-from moola_remote.preflight import check_gpu, check_pod
+from moola_remote.pods.preflight import check_gpu, check_pod
+from moola_remote.protocol.answers import Facts, PodGpu, Torch
 from tests.remote.pods import AgentPod
 
 GOOD: dict[str, Any] = {"python": "3.12.3", "rsync": "3.2.7", "disk_free": 50 * 10**9}

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from moola_remote.cli.app import App
 from moola_remote.cli.show import print_record
 from moola_remote.errors import TransferError
-from moola_remote.record import read_folder, read_record
-from moola_remote.session import Session
+from moola_remote.runs.record import read_folder, read_record
 
 SPEC: dict[str, Any] = {"run_id": "r", "argv": ["python", "-c", "x\x1b[2J"]}
 RUN = {"kind": "run", "t": 1.0, "device": "cuda (A100)", "versions": {"torch": "2.9"}}
@@ -64,7 +64,7 @@ def test_files_that_are_missing_or_no_json_are_one_line(tmp_path: Path) -> None:
 
 def test_an_end_that_is_no_time_is_told_as_none(capsys: pytest.CaptureFixture[str]) -> None:
     state = {"run_id": "r", "state": "FAILED", "started_at": 1.0, "ended_at": math.inf}
-    print_record(Session(), read_record({"spec": SPEC, "state": state}, "x"))
+    print_record(App(), read_record({"spec": SPEC, "state": state}, "x"))
     shown = capsys.readouterr().out
     assert "ended        not a time\n" in shown
     assert "took" not in shown

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from moola_remote import redaction
-from moola_remote.redaction import redact, remember, strike
+from moola_remote.text import redact as redact_module
+from moola_remote.text.redact import redact, remember, strike
 
 
 @pytest.fixture(autouse=True)
 def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redaction, "_remembered", set())
+    monkeypatch.setattr(redact_module, "_remembered", set())
 
 
 def test_what_a_variable_or_somebody_calls_secret_is_struck(

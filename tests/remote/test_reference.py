@@ -10,9 +10,9 @@ from pathlib import Path
 import click
 import pytest
 
-from moola_core.config import load_recipe
-from moola_remote.cli.ending import run
-from moola_remote.cli.program import program
+from moola_core.config.recipe import load_recipe
+from moola_remote.cli.error_handler import run
+from moola_remote.cli.main import program
 from tests.golden import kept
 from tests.remote.reference import reference, text_of, tree
 

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from moola_remote.deploy.snapshot import File, digest_of
 from moola_remote.errors import ConfigError, TransferError
-from moola_remote.resume import Parent, read_list, require_secrets
-from moola_remote.snapshot import File, digest_of
-from moola_remote.specs import read_spec
+from moola_remote.protocol.spec import read_spec
+from moola_remote.runs.parents import Parent
+from moola_remote.runs.resume import require_secrets
+from moola_remote.runs.resume_sources import read_list
 
 FILE = File("tiny/train.py", 3, "ab" * 32, "100644")
 

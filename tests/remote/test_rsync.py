@@ -7,12 +7,14 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from moola_remote import rsync
 from moola_remote.errors import ConfigError, MoolaError, TransferError, UnreachableError
+from moola_remote.rsync import output
+from moola_remote.rsync.argv import pull_argv, push_argv, rsh_option
+from moola_remote.rsync.version import check_version, known_holes, parse_version
 
 
 def test_a_pull_keeps_out_all_but_regular_files() -> None:
-    argv = rsync.pull_argv(PurePosixPath("/far"), Path("/near"), rsh="rsh", max_file=1000)
+    argv = pull_argv(PurePosixPath("/far"), Path("/near"), rsh="rsh", max_file=1000)
     kept_out = {"--no-links", "--no-devices", "--no-specials", "--no-owner", "--no-group"}
     assert kept_out < set(argv)
     assert "--max-size=1000" in argv
@@ -23,7 +25,7 @@ def test_a_pull_keeps_out_all_but_regular_files() -> None:
 @pytest.mark.parametrize("from_list", [True, False])
 def test_a_push_makes_its_folder_and_deletes_nothing(from_list: bool) -> None:
     dest = PurePosixPath("/a'b; c")
-    argv = rsync.push_argv(Path("/near"), dest, rsh="rsh", from_list=from_list)
+    argv = push_argv(Path("/near"), dest, rsh="rsh", from_list=from_list)
     assert ("--files-from=-" in argv) == from_list
     assert ("--recursive" in argv) != from_list
     made = next(word for word in argv if word.startswith("--rsync-path="))
@@ -41,7 +43,7 @@ def test_rsync_splits_the_rsh_option_as_we_quote_it(tmp_path: Path) -> None:
     program = tmp_path / "a 'quoted' program"
     program.write_text('#!/bin/sh\nprintf "%s|" "$@" >"$0.out"\nexit 1\n')
     program.chmod(0o755)
-    rsh = rsync.rsh_option([str(program), "one 'word'"])
+    rsh = rsh_option([str(program), "one 'word'"])
     subprocess.run(["rsync", f"--rsh={rsh}", "pod:/x", str(tmp_path)], check=False, stderr=-3)
     assert Path(f"{program}.out").read_text().startswith("one 'word'|pod|rsync|")
 
@@ -58,12 +60,12 @@ def test_rsync_splits_the_rsh_option_as_we_quote_it(tmp_path: Path) -> None:
     ],
 )
 def test_progress_is_read_and_nothing_else(line: bytes, done: int | None) -> None:
-    assert rsync.parse_progress(line) == done
+    assert output.parse_progress(line) == done
 
 
 def test_what_was_sent_is_read() -> None:
-    assert rsync.parse_sent(b"Literal data: 123 bytes") == 123
-    assert rsync.parse_sent(b"Matched data: 123 bytes") is None
+    assert output.parse_sent(b"Literal data: 123 bytes") == 123
+    assert output.parse_sent(b"Matched data: 123 bytes") is None
 
 
 @pytest.mark.parametrize(
@@ -76,24 +78,24 @@ def test_what_was_sent_is_read() -> None:
     ],
 )
 def test_the_version_is_read(shown: str, version: tuple[int, ...] | None) -> None:
-    assert rsync.parse_version(shown) == version
+    assert parse_version(shown) == version
 
 
 @pytest.mark.parametrize("version", [(3, 2, 7), "3.2.7", "3.1.3-8", (3, 3, 0)])
 def test_a_version_with_known_holes_is_told(version: tuple[int, ...] | str) -> None:
-    assert "known holes before 3.4.0" in (rsync.known_holes(version) or "")
+    assert "known holes before 3.4.0" in (known_holes(version) or "")
 
 
 @pytest.mark.parametrize("version", [(3, 4, 0), "3.4.1", "3.5.0", "4", "", None, "x" * 99])
 def test_a_version_without_known_holes_is_not_told(version: tuple[int, ...] | str) -> None:
-    assert rsync.known_holes(version) is None
+    assert known_holes(version) is None
 
 
 def test_too_old_versions_are_refused() -> None:
-    rsync.check_version((3, 2, 7))
+    check_version((3, 2, 7))
     for version in (None, (2, 6, 9), (3, 0, 9)):
         with pytest.raises(ConfigError, match="rsync"):
-            rsync.check_version(version)
+            check_version(version)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +116,7 @@ def test_too_old_versions_are_refused() -> None:
 def test_an_exit_code_becomes_one_line(
     code: int, stderr: bytes, kind: type[MoolaError], told: str
 ) -> None:
-    error = rsync.failure("pod:/x", code, stderr)
+    error = output.failure("pod:/x", code, stderr)
     assert type(error) is kind
     with pytest.raises(kind, match=told):
         raise error

@@ -11,12 +11,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from moola_remote.cli.ending import run
+from moola_remote.cli.error_handler import run
 from moola_remote.providers.runpod.account import costs, ours, overdue
 from moola_remote.providers.runpod.client import RunpodClient
-from moola_remote.providers.runpod.costs import deadline_of
-from moola_remote.providers.runpod.names import PodName
-from moola_remote.runcosts import RunCost, run_costs
+from moola_remote.providers.runpod.metering import deadline_of
+from moola_remote.providers.runpod.pod_name import PodName
+from moola_remote.runs.costs import RunCost, run_costs
 from tests.projects import Project, make_project
 from tests.runpod_double import GPU, IMAGE, KEY, Double, FakePod, serving
 

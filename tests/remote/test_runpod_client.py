@@ -12,12 +12,8 @@ import httpx
 import pytest
 
 from moola_remote.errors import LimitError, MoolaError, NoCapacityError, UnreachableError
-from moola_remote.providers.runpod.client import (
-    BusyError,
-    RefusedError,
-    RunpodClient,
-    UnansweredError,
-)
+from moola_remote.providers.runpod.answers import BusyError, RefusedError, UnansweredError
+from moola_remote.providers.runpod.client import RunpodClient
 from moola_remote.providers.runpod.models import GpuType, Pod, PodList
 from tests.runpod_double import DOCUMENTS, GPU, IMAGE, KEY, Double, Fault, serving
 

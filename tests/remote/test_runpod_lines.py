@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from moola_remote.providers.runpod.lines import failure, host_key, progress
+from moola_remote.providers.runpod.log_lines import failure, host_key, progress
 from tests.runpod_double import DOCUMENTS
 
 needs_documents = pytest.mark.skipif(

@@ -9,12 +9,12 @@ from typing import Any
 import httpx
 import pytest
 
-from moola_remote.config import PodConfig, RunpodConfig
-from moola_remote.layout import Laptop
+from moola_remote.config.paths import Laptop
+from moola_remote.config.settings import PodConfig, RunpodConfig
+from moola_remote.doctor.runpod_live import Live, Tried
 from moola_remote.providers.runpod.client import RunpodClient
-from moola_remote.providers.runpod.live import Live, Tried
 from moola_remote.providers.runpod.provider import RunpodProvider
-from moola_remote.transport import Completed
+from moola_remote.ssh.transport import Completed
 from tests.runpod_double import GPU, IMAGE, KEY, Double, Fault
 
 

@@ -15,16 +15,17 @@ from pathlib import Path
 import click
 import pytest
 
-from moola_remote import session
-from moola_remote.config import PodConfig, RunpodConfig
+from moola_remote.config.paths import Laptop
+from moola_remote.config.settings import PodConfig, RunpodConfig
 from moola_remote.errors import ConfigError, HostKeyError, NoCapacityError, UnreachableError
-from moola_remote.hostkeys import KnownHosts
-from moola_remote.layout import Laptop
-from moola_remote.providers.base import Endpoint
 from moola_remote.providers.runpod.account import overdue
 from moola_remote.providers.runpod.client import RunpodClient
-from moola_remote.providers.runpod.names import PodName
-from moola_remote.providers.runpod.provider import RunpodProvider, _probe
+from moola_remote.providers.runpod.pod_name import PodName
+from moola_remote.providers.runpod.provider import RunpodProvider
+from moola_remote.providers.runpod.startup import _probe
+from moola_remote.ssh.endpoint import Endpoint
+from moola_remote.ssh.hostkeys import KnownHosts
+from moola_remote.ui import prompts
 from tests.runpod_double import (
     GPU,
     IMAGE,
@@ -182,7 +183,7 @@ def test_what_can_not_be_undone_is_told_with_its_cost(
 def test_without_a_key_in_the_log_somebody_has_to_vouch_and_is_asked_once(
     provider: RunpodProvider, double: Double, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("moola_remote.providers.runpod.waiting.HOST_KEY_LIMIT_S", 0.1)
+    monkeypatch.setattr("moola_remote.providers.runpod.readiness.HOST_KEY_LIMIT_S", 0.1)
     double.prints_host_keys = False
     with pytest.raises(HostKeyError, match=r"its container log tells no host key, and no"):
         provider.up()
@@ -366,7 +367,7 @@ def test_a_wrong_file_is_one_line(
 
 
 def test_the_shipped_file_is_right(tmp_path: Path) -> None:
-    from moola_remote.config import find_project, load_pod
+    from moola_remote.config.settings import find_project, load_pod
 
     project = find_project(Path(__file__).parent)
     pod = load_pod(project, "runpod-4090")
@@ -382,4 +383,4 @@ def test_a_second_interrupt_at_the_question_is_a_no(monkeypatch: pytest.MonkeyPa
     for stream in (sys.stdin, sys.stderr):
         monkeypatch.setattr(stream, "isatty", lambda: True)
     monkeypatch.setattr(click, "confirm", abort)
-    assert session._confirm("Keep pod x?") is False
+    assert prompts.confirm("Keep pod x?") is False

@@ -11,12 +11,12 @@ from functools import partial
 import httpx
 import pytest
 
-from moola_remote.config import RunpodConfig
+from moola_remote.config.settings import RunpodConfig
 from moola_remote.errors import LimitError, MoolaError, NoCapacityError, UnreachableError
 from moola_remote.providers.runpod.client import RunpodClient
 from moola_remote.providers.runpod.models import Pod
-from moola_remote.providers.runpod.names import PodName, owner_of_this_machine
 from moola_remote.providers.runpod.offers import find_offers
+from moola_remote.providers.runpod.pod_name import PodName, owner_of_this_machine
 from moola_remote.providers.runpod.rent import Renting, halt, remove
 from tests.runpod_double import GPU, IMAGE, KEY, NO_CAPACITY, Double, Fault
 

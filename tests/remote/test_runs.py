@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from moola_remote.agent_client.answers import read_answer
+from moola_remote.agent_client.client import Agent
+from moola_remote.agent_client.verbs import cancel, get_state, list_runs, make_manifest, submit
 from moola_remote.errors import (
     ConfigError,
     LimitError,
@@ -18,20 +21,9 @@ from moola_remote.errors import (
     TransferError,
     UnreachableError,
 )
-from moola_remote.runs import (
-    Agent,
-    RunState,
-    cancel,
-    choose,
-    get_state,
-    list_runs,
-    make_manifest,
-    read_answer,
-    read_state,
-    refusal,
-    resolve,
-    submit,
-)
+from moola_remote.protocol.refusal import refusal
+from moola_remote.protocol.state import RunState, read_state
+from moola_remote.runs.select import choose, resolve
 from tests.remote.fakes import ShellTransport
 from tests.remote.pods import AgentPod
 

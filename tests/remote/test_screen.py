@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moola_remote.screen import MAX_LINE, Screen, safe, safe_lines, write
+from moola_remote.text.sanitize import MAX_LINE, Screen, safe, safe_lines, write
 from tests.plain import is_one_line, is_safe
 
 # What logs, terminals and attackers are made of, so that sequences and splits meet often.
@@ -199,7 +199,7 @@ def test_a_line_beyond_the_limit_is_cut_with_a_mark() -> None:
 def test_a_line_of_100_megabytes_fits_in_small_memory() -> None:
     code = """
 import resource
-from moola_remote.screen import Screen
+from moola_remote.text.sanitize import Screen
 screen, piece = Screen(), b"x" * 65536
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for _ in range(1600):

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from moola_remote import snapshot
+from moola_remote.agent_client.client import Agent, probe
+from moola_remote.deploy import source, upload
+from moola_remote.deploy.snapshot import Tree, code_tree, data_tree
+from moola_remote.deploy.source import read_source
 from moola_remote.errors import ConfigError, LimitError, TransferError
-from moola_remote.facts import Facts, probe
-from moola_remote.providers import Endpoint
-from moola_remote.runs import Agent
-from moola_remote.snapshot import Tree, code_tree, data_tree, read_source
-from moola_remote.transport import Transport
+from moola_remote.protocol.answers import Facts
+from moola_remote.ssh.endpoint import Endpoint
+from moola_remote.ssh.transport import Transport
 
 
 def _git(folder: Path, *args: str) -> str:
@@ -154,7 +155,7 @@ def test_the_source_before_the_first_commit_and_on_a_detached_head(
     assert read_source(project, ()).branch is None
     fresh = _write(tmp_path / "fresh", a="x")
     _git(fresh, "init", "-q", "-b", "trunk")
-    assert read_source(fresh, ()) == snapshot.Source(None, "trunk", dirty=True, diff="")
+    assert read_source(fresh, ()) == source.Source(None, "trunk", dirty=True, diff="")
 
 
 def test_code_outside_git_has_no_source(tmp_path: Path) -> None:
@@ -164,7 +165,7 @@ def test_code_outside_git_has_no_source(tmp_path: Path) -> None:
 def test_a_long_diff_is_cut(project: Path) -> None:
     (project / "plain").write_text("line\n" * 100_000)
     diff = read_source(project, {"plain"}).diff
-    assert len(diff) < snapshot.DIFF_MAX + 100
+    assert len(diff) < source.DIFF_MAX + 100
     assert "[cut: " in diff
 
 
@@ -196,7 +197,7 @@ def agent(transport: Transport, endpoint: Endpoint, tmp_path: Path) -> Agent:
 
 
 def _send(agent: Agent, tree: Tree, **options: Any) -> int:
-    return snapshot.send(agent.transport, agent, tree, "code", facts=probe(agent), **options)
+    return upload.send(agent.transport, agent, tree, "code", facts=probe(agent), **options)
 
 
 def test_a_tree_is_sent_once_and_sealed(agent: Agent, project: Path) -> None:
@@ -286,7 +287,7 @@ def test_what_an_earlier_attempt_left_is_cleared(agent: Agent, project: Path) ->
 
 def test_data_is_sent_below_its_names(agent: Agent, tmp_path: Path) -> None:
     tree = data_tree({"x": _write(tmp_path / "one", a="1"), "y": _write(tmp_path / "2", b="2")})
-    snapshot.send(agent.transport, agent, tree, "data", facts=probe(agent))
+    upload.send(agent.transport, agent, tree, "data", facts=probe(agent))
     there = PurePosixPath(agent.root) / "data" / tree.digest
     assert Path(there / "x" / "a").read_text() == "1"
     assert Path(there / "y" / "b").read_text() == "2"
@@ -298,5 +299,5 @@ def test_a_pod_that_names_odd_trees_is_sent_ours(
 ) -> None:
     tree = code_tree(project)
     facts = Facts.model_validate({"python": "3", "trees": trees})
-    snapshot.send(agent.transport, agent, tree, "code", facts=facts)
+    upload.send(agent.transport, agent, tree, "code", facts=facts)
     assert (Path(agent.root) / "code" / tree.digest / "plain").exists()

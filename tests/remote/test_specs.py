@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from moola_remote.config import find_project
+from moola_remote.config.settings import find_project
 from moola_remote.errors import ConfigError
-from moola_remote.runs import FULL_ID
-from moola_remote.specs import TrainOptions, label_of, make_spec, new_run_id, train_argv
+from moola_remote.protocol.spec import label_of, make_spec, new_run_id
+from moola_remote.runs.launch import TrainOptions, train_argv
+from moola_remote.runs.select import FULL_ID
 
 PROJECT = find_project(Path(__file__))
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from moola_remote.config import Project, load_pod
+from moola_remote.config.settings import Project, load_pod
 from moola_remote.errors import ConfigError
-from moola_remote.sshwords import Place, parse_ssh, pod_text, write_pod
+from moola_remote.ssh.command_line import Place, parse_ssh, pod_text, write_pod
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from moola_remote.runs import RunState
-from moola_remote.tables import (
-    Printable,
-    Row,
-    component_table,
-    runs_table,
-    show,
-)
+from moola_remote.protocol.state import RunState
+from moola_remote.ui.tables import Printable, Row, component_table, runs_table, show
 
 HOSTILE = "[red]x[/] \x1b[31m\u202e\nnext"
 SHOWN = r"[red]x[/] \x1b[31m\u202e\nnext"

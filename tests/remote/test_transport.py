@@ -12,10 +12,12 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from moola_remote import bridge, connection
 from moola_remote.errors import ConfigError, TransferError, UnreachableError
-from moola_remote.providers import Endpoint
-from moola_remote.transport import Transport, connect
+from moola_remote.rsync import process
+from moola_remote.ssh import channel, fabric
+from moola_remote.ssh.connect import connect
+from moola_remote.ssh.endpoint import Endpoint
+from moola_remote.ssh.transport import Transport
 from tests.remote.lines import Line
 from tests.remote.pods import wait_until
 
@@ -58,7 +60,7 @@ def test_many_bytes_go_both_ways_at_once(transport: Transport) -> None:
 def test_a_flood_on_stderr_holds_nothing_up(transport: Transport) -> None:
     done = transport.run(["sh", "-c", "head -c 8000000 /dev/zero >&2; echo out"])
     assert done.stdout == b"out\n"
-    assert len(done.stderr) == connection.STDERR_KEPT
+    assert len(done.stderr) == channel.STDERR_KEPT
 
 
 def test_a_command_need_not_read_its_stdin(transport: Transport) -> None:
@@ -75,7 +77,7 @@ def test_a_command_that_does_not_end_is_given_up_at_its_deadline(transport: Tran
 def test_a_command_that_prints_without_end_is_given_up_at_the_cap(
     transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "MAX_OUTPUT", 1_000_000)
+    monkeypatch.setattr(fabric, "MAX_OUTPUT", 1_000_000)
     with pytest.raises(TransferError, match="yes printed more than 1000000 bytes"):
         transport.run(["yes"])
 
@@ -152,7 +154,7 @@ def test_a_cut_line_is_never_the_end_of_a_command(over_line: Transport, line: Li
 
 @pytest.fixture
 def quick_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "KEEPALIVE_S", 0.2)
+    monkeypatch.setattr(fabric, "KEEPALIVE_S", 0.2)
 
 
 def test_a_pod_that_falls_silent_is_given_up(
@@ -360,9 +362,9 @@ def test_rsync_missing_on_the_pod_is_told_with_its_cure(
 def test_rsync_missing_here_is_told_with_its_cure(
     transport: Transport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bridge.local_version.cache_clear()
+    process.local_version.cache_clear()
     with monkeypatch.context() as patch:
         patch.setenv("PATH", str(tmp_path))
         with pytest.raises(ConfigError, match="apt-get install rsync"):
             transport.push(tmp_path, PurePosixPath(tmp_path / "there"))
-    bridge.local_version.cache_clear()
+    process.local_version.cache_clear()

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from moola_remote.runs import Agent, list_runs
-from moola_remote.unsaved import Unsaved, find_unsaved
+from moola_remote.agent_client.client import Agent
+from moola_remote.agent_client.verbs import list_runs
+from moola_remote.results.unfetched import Unsaved, find_unsaved
 from tests.remote.fakes import ShellTransport
 
 RUN = "20260101-000000-x-abcd"

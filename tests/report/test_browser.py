@@ -16,8 +16,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from moola_remote.report.compare_page import write_comparison
 from moola_remote.report.comparison import compare_runs
-from moola_remote.report.files import read_run
 from moola_remote.report.index_page import write_index
+from moola_remote.report.run_files import read_run
 from moola_remote.report.run_page import write_report
 from tests.remote.pods import wait_until
 from tests.report.made import keep_epochs, make_run, write

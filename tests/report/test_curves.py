@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from moola_remote.report.curves import curves_of
-from moola_remote.report.windows import Window
+from moola_remote.report.predictions import Window
 
 # In steps of the grid, so that rounding down loses nothing.
 PROBS = [0.0, 0.125, 0.25, 0.5, 0.75, 0.875, 1.0, 0.25]

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pytest
 from pyarrow import csv, parquet
 
-from moola_remote.cli.ending import run as moola
+from moola_remote.cli.error_handler import run as moola
 from moola_remote.errors import ConfigError
-from moola_remote.events import load_result
-from moola_remote.export import epochs_table, scores_table, spans_table, write_table
-from moola_remote.results import load
+from moola_remote.export.tables import epochs_table, scores_table, spans_table, write_table
+from moola_remote.protocol.result import load_result
+from moola_remote.report.library import load
 from tests.report.made import make_run
 
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"

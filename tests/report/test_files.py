@@ -11,10 +11,10 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from moola_remote.config.flatten import MAX_KEYS
 from moola_remote.errors import ConfigError
-from moola_remote.flatconfig import MAX_KEYS
-from moola_remote.report.files import read_run
-from moola_remote.report.windows import MAX_WINDOWS, read_windows
+from moola_remote.report.predictions import MAX_WINDOWS, read_windows
+from moola_remote.report.run_files import read_run
 from tests.report.made import make_rows, make_run, write
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from moola_remote.errors import ConfigError
-from moola_remote.report.files import read_run
+from moola_remote.report.plot_data import plots
+from moola_remote.report.run_files import read_run
 from moola_remote.report.run_page import report, write_report
-from moola_remote.report.series import plots
 from tests.report.made import make_run, write
 
 MAX_BYTES = 6_000_000

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from moola_core.decoding import Decoded, Predictions, log_odds
-from moola_core.metrics import Truth, ratios, window_sums
-from moola_core.spans import span_mask
-from moola_remote.report.scores import lead, pair, scores_of
-from moola_remote.report.windows import Window, read_windows
+from moola_core.decoding.decode import Decoded, Predictions, log_odds
+from moola_core.evaluation.metrics import Truth, ratios, window_sums
+from moola_core.spans.intervals import span_mask
+from moola_remote.report.paired_bootstrap import lead, pair, scores_of
+from moola_remote.report.predictions import Window, read_windows
 from tests.report.made import make_run
 
 
@@ -23,7 +23,7 @@ def windows(tmp_path_factory: pytest.TempPathFactory) -> list[Window]:
 
 
 def of_the_core(windows: list[Window]) -> dict[str, float]:
-    """The same windows scored by `moola_core.metrics`."""
+    """The same windows scored by `moola_core.evaluation.metrics`."""
     found = np.array([[window.start, window.stop] for window in windows])
     true = np.array([[window.true_start, window.true_stop] for window in windows])
     probs = np.array([window.span_probs for window in windows])

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from moola_remote.providers.runpod.costs import (
+from moola_remote.providers.runpod.metering import (
     deadline_of,
     is_stopped,
     spent,
     storage_cost,
     uptime_s,
 )
-from moola_remote.providers.runpod.names import PodName
+from moola_remote.providers.runpod.pod_name import PodName
 
 if TYPE_CHECKING:
     from datetime import datetime

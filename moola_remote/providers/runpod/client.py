@@ -7,18 +7,14 @@ changes something, nobody but the API's own list knows whether it was done: `Una
 
 from __future__ import annotations
 
-import json
 import logging
-import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
-from email.utils import parsedate_to_datetime
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias
 from urllib.parse import quote
 
 import httpx
-from pydantic import ValidationError
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -28,19 +24,21 @@ from tenacity import (
 )
 
 from moola_remote import __version__
-from moola_remote.errors import (
-    ConfigError,
-    LimitError,
-    MoolaError,
-    NoCapacityError,
-    UnreachableError,
+from moola_remote.providers.runpod.answers import (
+    BusyError,
+    RefusedError,
+    UnansweredError,
+    _Answer,
+    _failure,
+    _log_line,
+    _moment,
+    _parse,
+    _whole,
 )
-from moola_remote.events import fault_of
-from moola_remote.providers.runpod.models import Answer, Billing, GpuType, GpuTypes, Pod, PodList
-from moola_remote.screen import safe
+from moola_remote.providers.runpod.models import Billing, GpuType, GpuTypes, Pod, PodList
+from moola_remote.text.sanitize import safe
 
 logger = logging.getLogger(__name__)
-
 API = "https://api.runpod.io"
 # Cloudflare in front of the API refuses those of HTTP libraries.
 USER_AGENT = f"moola-remote/{__version__}"
@@ -49,49 +47,13 @@ ATTEMPTS = 6
 MAX_WAIT_S = 60.0
 SILENCE_S = 1.5
 LOG_LIMIT_S = 10.0
-ANSWER_LIMIT_S = 60.0
-MAX_ANSWER_BYTES = 16 * 2**20
 MAX_LINE_BYTES = 2**20
-MAX_SAID = 300
 # A header tells whole seconds, and comes late.
 CLOCK_SLACK = timedelta(seconds=10)
-
 Cloud: TypeAlias = Literal["SECURE", "COMMUNITY"]
 Action: TypeAlias = Literal["start", "stop"]
 Source: TypeAlias = Literal["container", "system"]
 Sleep: TypeAlias = Callable[[float], None]
-
-_Answer = TypeVar("_Answer", bound=Answer)
-_HTML_TITLE = re.compile(r"<title>([^<]*)</title>", re.IGNORECASE)
-
-
-class UnansweredError(UnreachableError):
-    """No answer, or none of the API's own: the call may have been carried out or not.
-
-    Args:
-        message: as every error's.
-        was_sent: False where the API was not even reached.
-    """
-
-    def __init__(self, message: str, *, was_sent: bool = True) -> None:
-        super().__init__(message, "see https://uptime.runpod.io, or try again later")
-        self.was_sent = was_sent
-
-
-class BusyError(UnreachableError):
-    """Too many requests; `retry_after_s` is what the API asks for, None where it says nothing."""
-
-    def __init__(self, message: str, retry_after_s: float | None) -> None:
-        super().__init__(message, "try again in a minute")
-        self.retry_after_s = retry_after_s
-
-
-class RefusedError(ConfigError):
-    """The API understood, and says no; `status` is HTTP's."""
-
-    def __init__(self, message: str, cure: str, status: int) -> None:
-        super().__init__(message, cure)
-        self.status = status
 
 
 class RunpodClient:
@@ -315,103 +277,3 @@ def _wait_s(attempt: RetryCallState) -> float:
     error = attempt.outcome.exception() if attempt.outcome else None
     asked = error.retry_after_s if isinstance(error, BusyError) else None
     return _backoff_s(attempt) if asked is None else min(asked, MAX_WAIT_S)
-
-
-def _whole(stream: httpx.Response) -> httpx.Response:
-    """An answer with its body, which must end below a size and within a time."""
-    give_up, body = time.monotonic() + ANSWER_LIMIT_S, bytearray()
-    for part in stream.iter_bytes():
-        body += part
-        if len(body) > MAX_ANSWER_BYTES or time.monotonic() > give_up:
-            raise httpx.ReadError(f"an answer without an end, {len(body)} bytes so far")
-    coded = (b"content-encoding", b"content-length", b"transfer-encoding")
-    headers = [(name, value) for name, value in stream.headers.raw if name.lower() not in coded]
-    return httpx.Response(
-        stream.status_code, headers=headers, content=bytes(body), request=stream.request
-    )
-
-
-def _parse(model: type[_Answer], response: httpx.Response) -> _Answer:
-    what = f"{response.request.method} {response.request.url.path}"
-    try:
-        return model.model_validate_json(response.content)
-    except ValidationError as err:
-        key, wrong = fault_of(err)
-        raise UnansweredError(
-            f"RunPod: {what}: not an answer of API v2, {key or 'its answer'}: {wrong}"
-        ) from err
-
-
-def _failure(response: httpx.Response, what: str) -> MoolaError:
-    """What an answer that is no success means to us, in one line."""
-    status, said = response.status_code, _said(response)
-    message = f"RunPod: {what}: {status} {said}"
-    if status == httpx.codes.TOO_MANY_REQUESTS:
-        return BusyError(message, _retry_after_s(response.headers))
-    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
-        return UnansweredError(message)
-    if status == httpx.codes.PAYMENT_REQUIRED:
-        return LimitError(message, "add credit at console.runpod.io, one hour's price at least")
-    if status == httpx.codes.BAD_REQUEST and response.request.method == "POST":
-        return NoCapacityError(message, "try another GPU, cloud or data centre, or later")
-    return RefusedError(message, _CURES.get(status, ""), status)
-
-
-def _retry_after_s(headers: httpx.Headers) -> float | None:
-    """Seconds, or the time of day that it means (RFC 9110, 10.2.3)."""
-    after = headers.get("retry-after", "")
-    if after.isdecimal():
-        return float(after)
-    until = _moment(after)
-    now = _moment(headers.get("date", "")) or datetime.now(timezone.utc)
-    return max(0.0, (until - now).total_seconds()) if until else None
-
-
-def _moment(date: str) -> datetime | None:
-    """The time that a header tells; None where it is none."""
-    try:
-        moment = parsedate_to_datetime(date)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
-
-
-_CURES = {
-    400: "correct the pod's file",
-    401: "make a key at console.runpod.io, Settings, API keys; set it as RUNPOD_API_KEY",
-    403: "give the API key the permission `All` (console.runpod.io, Settings, API keys)",
-    404: "see what there is with: moola-remote pods",
-    409: "look again in a minute with: moola-remote pods",
-    410: "this API has been retired: upgrade moola-remote, or correct the API's address",
-    422: "correct the pod's file",
-}
-
-
-def _said(response: httpx.Response) -> str:
-    """What a body says, whether it is the API's JSON, a proxy's HTML, or plain text."""
-    text = response.text[: 64 * 1024]
-    try:
-        problem = json.loads(text)
-    except ValueError:
-        problem = None
-    if isinstance(problem, dict):
-        errors = problem.get("errors")
-        words = [str(error) for error in errors[:3]] if isinstance(errors, list) else []
-        head = problem.get("detail") or problem.get("title") or problem.get("error") or ""
-        return safe(": ".join([str(head), *words]), MAX_SAID)
-    title = _HTML_TITLE.search(text)
-    if title:
-        return f"(from a proxy) {safe(title.group(1).strip(), MAX_SAID)}"
-    return safe(" ".join(text.split()), MAX_SAID) or "(no text)"
-
-
-def _log_line(line: bytes) -> list[str]:
-    """The text of a ``data:`` line; nothing of any other."""
-    if not line.startswith(b"data:"):
-        return []
-    try:
-        record = json.loads(line.removeprefix(b"data:"))
-    except (ValueError, RecursionError):
-        return []
-    text = record.get("line") if isinstance(record, dict) else None
-    return [safe(text, 2000)] if isinstance(text, str) else []

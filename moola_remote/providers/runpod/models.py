@@ -12,11 +12,10 @@ from typing import Annotated, TypeAlias
 from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from moola_remote.events import Count, Name, Remote, Text
+from moola_remote.protocol.types import Count, Name, Remote, Text
 
 MAX_ITEMS = 10_000
 GONE = "TERMINATED"
-
 Price: TypeAlias = Annotated[float, Field(ge=0, le=1e6)]
 PodId: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 

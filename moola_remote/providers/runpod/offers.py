@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from moola_remote.providers.runpod.client import RefusedError
+from moola_remote.providers.runpod.answers import RefusedError
 
 if TYPE_CHECKING:
-    from moola_remote.config import RunpodConfig
+    from moola_remote.config.settings import RunpodConfig
     from moola_remote.providers.runpod.client import Cloud, RunpodClient
     from moola_remote.providers.runpod.models import GpuType
-
 _LEVELS = {"HIGH": 0, "MEDIUM": 1, "LOW": 2}
 
 

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from moola_remote.config.paths import Laptop
 from moola_remote.errors import (
     ConfigError,
     HostKeyError,
@@ -26,24 +27,26 @@ from moola_remote.errors import (
     PodGoneError,
     UnreachableError,
 )
-from moola_remote.hostkeys import Ask, KnownHosts
-from moola_remote.layout import Laptop
-from moola_remote.providers.base import Confirm, Endpoint, PodStatus, Say, nobody, quiet
-from moola_remote.providers.folder import write_private
-from moola_remote.providers.runpod import lines
+from moola_remote.providers.base import Confirm, PodStatus, Say, nobody, quiet
+from moola_remote.providers.local.state import write_private
+from moola_remote.providers.runpod import log_lines
 from moola_remote.providers.runpod.account import ours
-from moola_remote.providers.runpod.client import RefusedError, RunpodClient, Sleep, UnansweredError
-from moola_remote.providers.runpod.costs import deadline_of, describe, is_stopped, storage_cost
+from moola_remote.providers.runpod.answers import RefusedError, UnansweredError
+from moola_remote.providers.runpod.client import RunpodClient, Sleep
+from moola_remote.providers.runpod.identity import _make_key_pair
+from moola_remote.providers.runpod.metering import deadline_of, describe, is_stopped, storage_cost
 from moola_remote.providers.runpod.models import GONE
-from moola_remote.providers.runpod.names import PodName, owner_of_this_machine
 from moola_remote.providers.runpod.offers import find_offers
+from moola_remote.providers.runpod.pod_name import PodName, owner_of_this_machine
+from moola_remote.providers.runpod.readiness import Waiting
 from moola_remote.providers.runpod.rent import CONFLICT, Renting, halt, remove
-from moola_remote.providers.runpod.waiting import Waiting
+from moola_remote.providers.runpod.startup import _probe
+from moola_remote.ssh.endpoint import Endpoint
+from moola_remote.ssh.hostkeys import Ask, KnownHosts
 
 if TYPE_CHECKING:
-    from moola_remote.config import PodConfig, RunpodConfig
+    from moola_remote.config.settings import PodConfig, RunpodConfig
     from moola_remote.providers.runpod.models import Pod
-
 POLL_S = 5.0
 ADDRESS = "MOOLA_RUNPOD_API"
 
@@ -347,7 +350,7 @@ class RunpodProvider:
         if is_known and not is_fresh:
             known = seen.get("host_key")
             return str(known) if known else None
-        key = lines.host_key(self.client.log(pod.id, "container"))
+        key = log_lines.host_key(self.client.log(pod.id, "container"))
         if not is_known:
             # The pin is that of an earlier start: its container, and its key, are gone.
             KnownHosts(self.laptop.known_hosts).forget(self.pod.name)
@@ -381,27 +384,7 @@ class RunpodProvider:
             ) from err
 
 
-def _make_key_pair(private: Path) -> None:
-    import asyncssh
-
-    private.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    key = asyncssh.generate_private_key("ssh-ed25519", comment="moola-remote")
-    public = private.with_name(f"{private.name}.pub")
-    write_private(public, key.export_public_key().decode("ascii"))
-    write_private(private, key.export_private_key().decode("ascii"))
-
-
 def _open(api: str) -> RunpodClient:
-    from moola_remote.credentials import find_api_key
+    from moola_remote.providers.runpod.credentials import find_api_key
 
     return RunpodClient(find_api_key().reveal(), api)
-
-
-def _probe(endpoint: Endpoint, ask: Ask, laptop: Laptop) -> None:
-    from moola_remote.transport import connect
-
-    transport = connect(endpoint, known_hosts=laptop.known_hosts, ask=ask)
-    try:
-        transport.run(["true"])
-    finally:
-        transport.close()

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from moola_remote.errors import MoolaError, NoCapacityError, UnreachableError
 from moola_remote.providers.base import Say, quiet
-from moola_remote.providers.runpod.client import RefusedError, Sleep, UnansweredError
+from moola_remote.providers.runpod.answers import RefusedError, UnansweredError
+from moola_remote.providers.runpod.client import Sleep
 from moola_remote.providers.runpod.models import GONE
 
 if TYPE_CHECKING:
-    from moola_remote.config import RunpodConfig
+    from moola_remote.config.settings import RunpodConfig
     from moola_remote.providers.runpod.client import RunpodClient
     from moola_remote.providers.runpod.models import Pod
-    from moola_remote.providers.runpod.names import PodName
     from moola_remote.providers.runpod.offers import Offer, Offers
-
+    from moola_remote.providers.runpod.pod_name import PodName
 TRIES = 3
 # A pod may be missing from the list for a moment after it was made.
 LOOKS = 4

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from moola_remote.providers import Endpoint
+from moola_remote.ssh.endpoint import Endpoint
 from tests.servers import ssh_options
 
 

@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from moola_remote.providers.folder import identity_of, write_private
+from moola_remote.providers.local.state import identity_of, write_private
 
 
 def test_a_process_keeps_its_identity_and_no_two_share_one() -> None:

@@ -14,19 +14,19 @@ from pathlib import Path
 
 import pytest
 
-from moola_remote.config import PodConfig
+from moola_remote.config.settings import PodConfig
 from moola_remote.errors import ConfigError, UnreachableError
 from moola_remote.providers import provider_for
-from moola_remote.providers.folder import VERSION, LocalPodFolder, identity_of
-from moola_remote.providers.local import LocalProvider
+from moola_remote.providers.local.provider import LocalProvider
+from moola_remote.providers.local.state import VERSION, LocalPodFolder, identity_of
 from tests.remote.providers.conftest import Client
 from tests.servers import changed_signals, ssh_options
 
 UP = """
 import sys
 from pathlib import Path
-from moola_remote.providers.folder import LocalPodFolder
-from moola_remote.providers.local import LocalProvider
+from moola_remote.providers.local.state import LocalPodFolder
+from moola_remote.providers.local.provider import LocalProvider
 print(LocalProvider("local", LocalPodFolder(Path(sys.argv[1]))).up().port)
 """
 

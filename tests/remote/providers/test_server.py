@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 import asyncssh
 import pytest
 
-from moola_remote.providers.terminal import set_size
+from moola_remote.providers.local.pty import set_size
 from tests.remote.providers.conftest import Client
 from tests.servers import changed_signals
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from moola_remote.config import PodConfig
+from moola_remote.config.settings import PodConfig
 from moola_remote.errors import ConfigError
 from moola_remote.providers import provider_for
 

@@ -1,0 +1,41 @@
+"""Going on from a checkpoint: whose it is, and what is told of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from moola_core.config.sections import Recipe
+from moola_core.errors import CheckpointError
+from moola_core.io.event_log import EventLog
+from moola_core.training.checkpoint import Checkpoint, load_latest
+
+
+def identity_of(recipe: Recipe, files: list[dict[str, Any]]) -> dict[str, Any]:
+    """What a checkpoint must agree on to be of this run; epochs may be added later.
+
+    Args:
+        recipe: of the run.
+        files: as in result.json.
+    """
+    table = recipe.model_dump(mode="json")
+    del table["training"]["epochs"]
+    return {"recipe": table, "data": files}
+
+
+def newest_checkpoint(source: Path, identity: dict[str, Any], events: EventLog) -> Checkpoint:
+    """The newest whole checkpoint of the run in `source`; those that are torn are told.
+
+    Raises:
+        CheckpointError: there is none, or it is of another run than `identity`.
+    """
+    checkpoint, torn = load_latest(source)
+    for key, value in identity.items():
+        if checkpoint.state["identity"].get(key) != value:
+            raise CheckpointError(
+                f"{source}: a checkpoint of another run, its {key} differs; start anew"
+            )
+    for line in torn:
+        print(f"note: {line}; using the one before")
+        events.write("note", text=line)
+    return checkpoint

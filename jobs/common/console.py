@@ -1,0 +1,83 @@
+"""What a job prints."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from jobs.common.fitting import Loaded
+from jobs.common.run_event import run_event
+from moola_core.config.sections import DecoderConfig
+from moola_core.evaluation.metrics import Score
+
+
+def print_header(loaded: Loaded) -> None:
+    """What is about to be trained, and the head of the epoch table."""
+    event = run_event(loaded)
+    windows = event["windows"]
+    print(
+        f"recipe {event['recipe']} | {event['device']} | seed {event['seed']}"
+        f" | {event['num_parameters']:,} parameters | {event['num_features']} features"
+        f" | windows: {windows['train']} train, {windows['validation']} validation"
+    )
+    losses = " ".join(f"{task:>9}" for task in event["tasks"])
+    scores = f"{'F1':>5} {'in':>6} {'out':>6} {'s':>5}"
+    print(f"{'epoch':>7} {'train':>9} {'val':>9} | {losses} | {scores}", flush=True)
+
+
+def epoch_line(entry: dict[str, Any]) -> str:
+    """One line of the epoch table: both totals, each task's raw loss on validation, scores.
+
+    Without validation the raw losses are those of training.
+    """
+    judged = entry["validation"] or entry["train"]
+    losses = [value for name, value in judged.items() if name != "total"]
+    scores = (("f1", 5), ("in_span", 6), ("out_span", 6))
+    return (
+        f"{entry['epoch']:>3}/{entry['epochs']:<3} {entry['train']['total']:9.4f}"
+        f" {_cell(entry['validation'], 'total', '9.4f')}"
+        f" | {' '.join(f'{value:9.4f}' for value in losses)}"
+        f" | {' '.join(_cell(entry['scores'], name, f'{width}.3f') for name, width in scores)}"
+        f" {entry['seconds']:5.2f}"
+    )
+
+
+def _cell(table: dict[str, float], name: str, form: str) -> str:
+    """A number, or a dash as wide where there is none, as all windows train."""
+    return f"{table[name]:{form}}" if name in table else f"{'-':>{form.partition('.')[0]}}"
+
+
+def print_sigmas(result: dict[str, Any]) -> None:
+    """The seed's table: sigma, precision and share of each task; and its share of the gradient."""
+    print(f"\n{'task':>12} {'sigma':>7} {'1/sigma2':>9} {'share':>6} {'gradient':>8}")
+    for task, sigma in result["sigma"].items():
+        pull = result["gradient_share"].get(task)
+        known = "-" if pull is None else f"{pull:.0%}"
+        line = f"{task:>12} {sigma:7.3f} {sigma**-2:9.3f} {result['share'][task]:6.0%}"
+        print(f"{line} {known:>8}")
+
+
+def decoder_text(decoder: DecoderConfig) -> str:
+    """The decoder with what was chosen for it."""
+    chosen = {
+        "threshold": f" {decoder.threshold:g}",
+        "best_span": f", bias {decoder.bias:g}",
+        "viterbi": "",
+        "expected_iou": "",
+    }
+    return decoder.kind + chosen[decoder.kind]
+
+
+def print_scores(scores: dict[str, Score], rules: dict[str, dict[str, Score]]) -> None:
+    """In-span and out-of-span means, every score with its interval, and the rules to beat."""
+    print(
+        f"span probability: in-span mean {scores['in_span'].value:.3f},"
+        f" out-of-span mean {scores['out_span'].value:.3f}"
+    )
+    print(f"{'score':>20} {'value':>7}  95% interval over spans")
+    for name, one in scores.items():
+        known = f"{one.value:7.3f}  [{one.low:.3f}, {one.high:.3f}]"
+        print(f"{name:>20} {'      -' if math.isnan(one.value) else known}")
+    for name, rule in rules.items():
+        f1, iou50 = rule["f1"].value, rule["iou50"].value
+        print(f"rule {name}: f1 {f1:.3f}, iou50 {iou50:.3f}")

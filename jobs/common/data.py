@@ -1,0 +1,55 @@
+"""From a recipe and a data folder to runs that can be fitted, and from those to one model."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from moola_core.data.window_checks import summarise_faults
+from moola_core.data.windows import Windows, read_windows
+from moola_core.errors import ConfigError
+from moola_core.io.digest import file_sha256
+
+
+def data_folder(text: str | None) -> Path:
+    """The root that a recipe's paths are relative to.
+
+    Raises:
+        ConfigError: it is not given, or not there.
+    """
+    if not text:
+        raise ConfigError("data folder: not given, expected --data or MOOLA_DATA_DIR")
+    path = Path(text)
+    if not path.is_dir():
+        raise ConfigError(
+            f"data folder {path}: no such folder; set --data, or `make data` for data/synthetic"
+        )
+    return path
+
+
+def read_file(data_dir: Path, name: str, *, skip_bad: bool) -> tuple[Windows, dict[str, Any]]:
+    """The windows of a file below the data folder, and its entry for result.json."""
+    path = data_dir / name
+    windows, faults = read_windows(path, skip_bad=skip_bad)
+    if faults:
+        print(f"note: {path}: {summarise_faults(faults)}")
+    return windows, {"path": name, "sha256": file_sha256(path), "windows": len(windows)}
+
+
+def find_device(name: str) -> torch.device:
+    """``cpu``, ``cuda``, or ``auto``: a GPU where there is one.
+
+    Raises:
+        ConfigError: ``cuda`` where there is none.
+    """
+    has_cuda = torch.cuda.is_available()
+    if name == "cuda" and not has_cuda:
+        raise ConfigError("--device cuda: this machine has no usable GPU; use --device cpu or auto")
+    if name == "cpu" or not has_cuda:
+        return torch.device("cpu")
+    # cuBLAS is deterministic only with a workspace of fixed size, chosen before its first call.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    return torch.device("cuda")

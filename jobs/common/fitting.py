@@ -1,0 +1,199 @@
+"""Fit and judge a model: what train, evaluate and crossval share."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from jobs.common.checkpoints import identity_of
+from jobs.common.data import find_device, read_file
+from moola_core.config.sections import Recipe
+from moola_core.data.recrop import recrop
+from moola_core.data.series import read_bars
+from moola_core.data.splits import make_split
+from moola_core.data.windows import Windows
+from moola_core.decoding.decode import Predictions, choose_decoder
+from moola_core.errors import DataError
+from moola_core.evaluation.metrics import Truth
+from moola_core.features.tensors import WindowTensors, in_unit_of, make_tensors
+from moola_core.inference.ensemble import mean_predictions
+from moola_core.inference.forward import predict
+from moola_core.inference.trained_model import TrainedModel
+from moola_core.io.digest import file_sha256
+from moola_core.model.jade import JadeCompact
+from moola_core.pretraining.encoder_file import find_encoder, load_encoder
+from moola_core.training.seeding import seed_everything
+from moola_core.training.state import Run
+
+
+@dataclass
+class Loaded:
+    """Windows and their tensors, and a run for each model that was begun.
+
+    Attributes:
+        recipe: as it was given; a run's own has its seed.
+        validation, validation_tensors: None where all windows train.
+        files: as in result.json.
+        data_dir: what the path of a pre-trained encoder is relative to.
+    """
+
+    recipe: Recipe
+    device: torch.device
+    train: Windows
+    validation: Windows | None
+    test: Windows | None
+    train_tensors: WindowTensors
+    validation_tensors: WindowTensors | None
+    files: list[dict[str, Any]] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    data_dir: Path = Path()
+
+
+def load(recipe: Recipe, data_dir: Path, device_name: str, *, skip_bad: bool) -> Loaded:
+    """Read the data, split it, and put tensors on the device.
+
+    Raises:
+        ConfigError: the device is not there.
+        DataError: a file is missing or bad.
+    """
+    device = find_device(device_name)
+    windows, entry = read_file(data_dir, recipe.data.labelled.as_posix(), skip_bad=skip_bad)
+    files, test = [entry], None
+    if recipe.data.test is not None:
+        test, entry = read_file(data_dir, recipe.data.test.as_posix(), skip_bad=skip_bad)
+        files.append(entry)
+    train, validation = split_windows(windows, recipe)
+    loaded = prepare(recipe, train, validation, device, data_dir, [test] if test else [])
+    loaded.test, loaded.files = test, files
+    if recipe.data.crops is not None:
+        name = recipe.data.crops.bars.as_posix()
+        files.append({"path": name, "sha256": file_sha256(data_dir / name), "windows": 0})
+    if recipe.model.encoder is not None:
+        path = find_encoder(data_dir / recipe.model.encoder)
+        name = recipe.model.encoder.as_posix()
+        files.append({"path": name, "sha256": file_sha256(path), "windows": 0})
+    return loaded
+
+
+def prepare(
+    recipe: Recipe,
+    train: Windows,
+    validation: Windows | None,
+    device: torch.device,
+    data_dir: Path,
+    unseen: Sequence[Windows] = (),
+) -> Loaded:
+    """Windows with their tensors on the device.
+
+    Crops of training windows show no bar of `validation`, nor of `unseen`.
+    """
+    torch.set_num_threads(recipe.training.threads)
+    if recipe.data.crops is not None:
+        series = read_bars(data_dir / recipe.data.crops.bars)
+        hidden = [*unseen, *([] if validation is None else [validation])]
+        train = recrop(train, series, hidden, recipe.data.crops, recipe.training.seed)
+    tensors = None
+    if validation is not None:
+        tensors = make_tensors(validation, recipe, device, reflection=recipe.model.symmetric)
+    return Loaded(
+        recipe=recipe,
+        device=device,
+        train=train,
+        validation=validation,
+        test=None,
+        train_tensors=make_tensors(train, recipe, device, reflection=recipe.training.reflection),
+        validation_tensors=tensors,
+        data_dir=data_dir,
+    )
+
+
+def begin_run(loaded: Loaded, recipe: Recipe) -> Run:
+    """A new model of the seed of `recipe`, to be fitted next; it joins ``loaded.runs``."""
+    seed_everything(recipe.training)
+    train, validation = loaded.train_tensors, loaded.validation_tensors
+    if recipe.candidates != loaded.recipe.candidates:
+        train = in_unit_of(train, loaded.train, recipe)
+        if validation is not None and loaded.validation is not None:
+            validation = in_unit_of(validation, loaded.validation, recipe)
+    model = JadeCompact(loaded.train_tensors.features.shape[2], recipe.model)
+    if recipe.model.encoder is not None and model.encoder is not None:
+        load_encoder(model.encoder, loaded.data_dir / recipe.model.encoder)
+    run = Run(
+        recipe=recipe,
+        model=model.to(loaded.device),
+        train=train,
+        validation=validation,
+        truth=None if loaded.validation is None else truth_of(loaded.validation),
+        device=loaded.device,
+        identity=identity_of(recipe, loaded.files),
+    )
+    loaded.runs.append(run)
+    return run
+
+
+def judge(loaded: Loaded) -> tuple[TrainedModel, Predictions | None]:
+    """The fitted models as one with its decoder, and what it says of validation."""
+    for run in loaded.runs:
+        if run.recipe.training.keep == "best":
+            run.model.load_state_dict(run.progress.best)
+    answering = [(model, run.validation) for run in loaded.runs for model in _answering(run)]
+    models = tuple(model for model, _ in answering)
+    decoder, predictions = loaded.recipe.decoder, None
+    seen = [(model, tensors) for model, tensors in answering if tensors is not None]
+    if loaded.validation is not None:
+        predictions = mean_predictions([predict(model, tensors) for model, tensors in seen])
+        decoder = choose_decoder(predictions, loaded.validation.spans, decoder)
+    return TrainedModel(models, loaded.recipe, decoder), predictions
+
+
+def _answering(run: Run) -> list[JadeCompact]:
+    """The run's model, or one for each of its last checkpoints."""
+    if run.recipe.ensemble.checkpoints == 1:
+        return [run.model]
+    models = [copy.deepcopy(run.model) for _ in run.progress.snapshots]
+    for model, snapshot in zip(models, run.progress.snapshots, strict=True):
+        model.load_state_dict(snapshot)
+    return models
+
+
+def split_windows(windows: Windows, recipe: Recipe) -> tuple[Windows, Windows | None]:
+    """Those to train on and those to validate, by the recipe; a share of 0 trains on all.
+
+    Raises:
+        DataError: a side would be empty.
+    """
+    if recipe.data.offsets is not None:
+        kept = np.isin(windows.offset, recipe.data.offsets)
+        if not kept.any():
+            raise DataError(
+                f"data.offsets {list(recipe.data.offsets)}: no such window,"
+                f" expected some of {np.unique(windows.offset).tolist()}"
+            )
+        windows = windows.take(kept)
+    if recipe.data.windows is not None:
+        windows = _draw(windows, recipe.data.windows, recipe.training.seed)
+    if recipe.split.validation_share == 0:
+        return windows, None
+    split = make_split(windows, recipe.split, recipe.training.seed)
+    return windows.take(split.train), windows.take(split.validation)
+
+
+def _draw(windows: Windows, number: int, seed: int) -> Windows:
+    """So many of the windows; a larger draw of the same seed holds the smaller one."""
+    if number > len(windows):
+        raise DataError(
+            f"data.windows {number}: expected at most {len(windows)}, all that are left"
+        )
+    rows = np.random.default_rng(seed).permutation(len(windows))[:number]
+    return windows.take(np.sort(rows))
+
+
+def truth_of(windows: Windows) -> Truth:
+    """What the metrics compare with."""
+    return Truth(windows.spans, windows.types, windows.group)

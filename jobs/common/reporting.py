@@ -1,0 +1,145 @@
+"""What a training run prints and writes: the seed's form, result.json, artifacts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from jobs.common.console import decoder_text, print_scores, print_sigmas
+from jobs.common.fitting import Loaded, judge, truth_of
+from jobs.common.pictures import draw_pictures
+from jobs.common.predictions import predictions_table
+from jobs.common.run_event import device_name, num_parameters
+from moola_core.config.sections import DecoderConfig
+from moola_core.data.windows import Windows
+from moola_core.decoding.decode import Decoded, Predictions, decode
+from moola_core.evaluation import baselines
+from moola_core.evaluation.comparison import Answers
+from moola_core.evaluation.metrics import Score, score, window_sums
+from moola_core.inference.trained_model import save_model
+from moola_core.io.json_file import write_json
+from moola_core.spans.intervals import IntArray, span_mask
+from moola_core.training.state import Run
+
+
+def history(loaded: Loaded) -> list[dict[str, Any]]:
+    """The epochs of all runs, one after the other."""
+    return [
+        whole_epoch(run, i, entry)
+        for i, run in enumerate(loaded.runs)
+        for entry in run.progress.history
+    ]
+
+
+def whole_epoch(run: Run, index: int, entry: dict[str, Any]) -> dict[str, Any]:
+    """An epoch's entry with its number in the whole job; `run` is the model at `index`."""
+    epochs, size = run.recipe.training.epochs, run.recipe.ensemble.size
+    return {**entry, "epoch": index * epochs + entry["epoch"], "epochs": size * epochs}
+
+
+def finish(loaded: Loaded, run_dir: Path, *, seconds: float) -> dict[str, Any]:
+    """Judge the trained model, write the artifacts, print the end; returns result.json's keys."""
+    recipe = loaded.recipe
+    trained, predictions = judge(loaded)
+    answered = []
+    if loaded.validation is not None and predictions is not None:
+        answered.append(("validation", loaded.validation, predictions))
+    if loaded.test is not None:
+        answered.append(("test", loaded.test, trained.predict(loaded.test.bars)))
+    parts = [(*part, decode(part[2], trained.decoder)) for part in answered]
+    scores = {
+        side: score(decoded, said, truth_of(windows)) for side, windows, said, decoded in parts
+    }
+    last = [run.progress.history[-1] for run in loaded.runs]
+    scored = loaded.test or loaded.validation
+    rules = baseline_scores(scored, loaded.train) if scored else {}
+    result = {
+        "recipe": recipe.name,
+        "seed": recipe.training.seed,
+        "device": device_name(loaded.device),
+        "epochs": sum(run.progress.epoch for run in loaded.runs),
+        "seconds": seconds,
+        "decoder": trained.decoder.model_dump(mode="json"),
+        "scores": {
+            "validation": as_json(scores.get("validation")) or {},
+            "test": as_json(scores.get("test")),
+        },
+        "baselines": {name: as_json(part) for name, part in rules.items()},
+        "sigma": _mean_by_task([entry["sigma"] for entry in last]),
+        "share": _mean_by_task([entry["share"] for entry in last]),
+        "gradient_share": _mean_by_task([entry["gradient_share"] for entry in last]),
+        "num_parameters": num_parameters(loaded),
+        "data": {"files": loaded.files},
+    }
+    folder = run_dir / "artifacts"
+    save_model(folder, trained)
+    write_json(folder / "metrics.json", {"scores": result["scores"], "history": history(loaded)})
+    if parts:
+        pq.write_table(predictions_table(parts), folder / "predictions.parquet")
+    draw_pictures(loaded, folder, trained, predictions)
+    print_sigmas(result)
+    if not parts:
+        print("\nno scores: every window was trained on; score it with jobs.evaluate")
+        return result
+    side = parts[-1][0]
+    print(f"\nscores on {side}, decoder {decoder_text(trained.decoder)}")
+    print_scores(scores[side], rules)
+    return result
+
+
+def _mean_by_task(parts: list[dict[str, float]]) -> dict[str, float]:
+    return {task: sum(part[task] for part in parts) / len(parts) for task in parts[0]}
+
+
+def as_json(scores: dict[str, Score] | None) -> dict[str, dict[str, float]] | None:
+    """Scores as result.json has them."""
+    return None if scores is None else {name: one.to_dict() for name, one in scores.items()}
+
+
+def rule_answers(
+    windows: Windows, train: Windows, *, with_trees: bool = False
+) -> dict[str, Decoded]:
+    """What each rule says of `windows`; what one of them has to choose, it chooses on `train`."""
+    from moola_core.evaluation.boosting import boosted_bars
+
+    fee = baselines.choose_fee(train.bars, train.spans)
+    spans = {
+        "largest_bar": baselines.largest_bar(windows.bars),
+        "largest_move": baselines.largest_move(windows.bars),
+        "fastest_segment": baselines.fastest_segment(windows.bars, fee),
+        "local_segment": baselines.local_segment(windows.bars),
+    }
+    num_bars = windows.bars.shape[1]
+    said = {name: baselines.as_decoded(one, num_bars) for name, one in spans.items()}
+    return said | ({"boosted_bars": boosted_bars(train, windows.bars)} if with_trees else {})
+
+
+def baseline_scores(windows: Windows, train: Windows) -> dict[str, dict[str, Score]]:
+    """The rules' scores on `windows`."""
+    said = rule_answers(windows, train)
+    return {name: score(one, None, truth_of(windows)) for name, one in said.items()}
+
+
+def answers_of(
+    windows: Windows,
+    rows: IntArray,
+    train: Windows,
+    predictions: Predictions,
+    decoder: DecoderConfig,
+    *,
+    with_trees: bool = False,
+) -> Answers:
+    """What the model, as ``recipe``, and each rule add to a score; `rows` name the windows."""
+    truth = truth_of(windows)
+    said = rule_answers(windows, train, with_trees=with_trees)
+    return Answers(
+        rows,
+        {
+            "recipe": window_sums(decode(predictions, decoder), predictions, truth),
+            **{name: window_sums(one, None, truth) for name, one in said.items()},
+        },
+        probs={"recipe": predictions.span_probs},
+        inside=span_mask(windows.spans, windows.bars.shape[1]),
+    )

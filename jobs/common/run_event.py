@@ -1,0 +1,52 @@
+"""The event that describes a run."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from typing import Any
+
+import torch
+
+from jobs.common.fitting import Loaded
+from moola_core.model.jade import count_parameters
+
+
+def run_event(loaded: Loaded) -> dict[str, Any]:
+    """The keys of the event `run`."""
+    recipe = loaded.recipe
+    return {
+        "recipe": recipe.name,
+        "device": device_name(loaded.device),
+        "seed": recipe.training.seed,
+        "epochs": recipe.training.epochs * recipe.ensemble.size,
+        "num_parameters": num_parameters(loaded),
+        "num_features": loaded.train_tensors.features.shape[2],
+        "windows": {
+            "train": len(loaded.train),
+            "validation": len(loaded.validation) if loaded.validation else 0,
+            "test": len(loaded.test) if loaded.test else 0,
+        },
+        "tasks": list(recipe.model.tasks),
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of Python, of its system, and of the packages that decide what a run gives."""
+    packages = ("torch", "numpy", "numba", "pyarrow", "scikit-learn")
+    known = {"python": platform.python_version(), "system": platform.platform()}
+    known |= {name: metadata.version(name) for name in packages}
+    return known | ({"cuda": torch.version.cuda} if torch.version.cuda else {})
+
+
+def num_parameters(loaded: Loaded) -> int:
+    """Of all models together, also of those that are not begun."""
+    return count_parameters(loaded.runs[0].model) * loaded.recipe.ensemble.num_answers
+
+
+def device_name(device: torch.device) -> str:
+    """``cpu``, or ``cuda`` with the card's name."""
+    if device.type == "cuda":
+        return f"cuda ({torch.cuda.get_device_name(device)})"
+    return "cpu"

@@ -1,0 +1,265 @@
+"""The sections of a recipe, each a model with its defaults."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Task = Literal["pointer", "type", "span", "countdown", "edges", "choice", "context_type"]
+
+
+class Strict(BaseModel):
+    """The base of every settings class: frozen, and a misspelt key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CropConfig(Strict):
+    """More training windows, cut anew from the series; see `moola_core.data.recrop`."""
+
+    number: int = Field(default=4, ge=1)  # at most, of each window
+    reach: int = Field(default=20, ge=1, le=104)  # bars that a crop is shifted at most
+    bars: PurePosixPath = PurePosixPath("bars/mnq_1m.parquet")  # the series
+
+
+class DataConfig(Strict):
+    """Which windows, and what is made of their bars."""
+
+    labelled: PurePosixPath = PurePosixPath("labelled/train_210.parquet")
+    test: PurePosixPath | None = None
+    position: bool = False
+    offsets: tuple[int, ...] | None = None  # windows shifted by these bars; null: all
+    windows: int | None = Field(default=None, ge=1)  # so many, drawn by training.seed; null: all
+    crops: CropConfig | None = None
+
+
+class UnitConfig(Strict):
+    """The unit of price of candidates; see `moola_core.features.volatility`."""
+
+    kind: Literal["sma", "wilder"] = "sma"
+    bars: int = Field(default=30, ge=1)
+    fee: float = Field(default=0.3, ge=0)  # units that a run has to earn a bar
+
+
+class CandidateConfig(Strict):
+    """The spans that the task `choice` chooses from; see `moola_core.features.candidates`."""
+
+    number: int = Field(default=160, ge=1)
+    unit: UnitConfig = UnitConfig()
+    # Whether the place in the window is seen. Labelled windows were cut around their run, so that
+    # it tells something there; on a stream of bars it tells nothing and misleads.
+    place: bool = True
+
+
+class SplitConfig(Strict):
+    """How validation windows are chosen; see `moola_core.data.splits`."""
+
+    kind: Literal["random", "grouped", "blocked"] = "grouped"
+    validation_share: float = Field(default=0.2, ge=0, lt=1)  # 0: train on everything
+    purge: bool = True
+    embargo_bars: int = Field(default=0, ge=0)
+    uniqueness_weights: bool = True
+
+
+class TargetConfig(Strict):
+    """What the heads are taught; widths and clips in bars."""
+
+    span_edge_width: float = Field(default=1.0, ge=0)
+    pointer_edge_width: float = Field(default=1.0, ge=0)
+    countdown_clip: float = Field(default=20.0, gt=0)
+    countdown_scale: float = Field(default=20.0, gt=0)
+
+
+class ModelConfig(Strict):
+    """The shape of JadeCompact."""
+
+    # 0: no encoder, see tasks choice, context_type
+    hidden_size: int = Field(default=96, ge=0, le=1024)
+    num_layers: int = Field(default=1, ge=1, le=8)
+    # The folder of a run of the recipe pretrain, whose encoder this one starts from.
+    encoder: PurePosixPath | None = None
+    pooled_size: int = Field(default=64, ge=1, le=4096)
+    num_types: int = Field(default=3, ge=2, le=64)
+    input_dropout: float = Field(default=0.3, ge=0, lt=1)
+    head_dropout: float = Field(default=0.6, ge=0, lt=1)
+    tasks: tuple[Task, ...] = ("pointer", "type", "span", "countdown")
+    crf: bool = False
+    symmetric: bool = False  # answers are means over the window and its mirror image
+    choice_hidden_size: int = Field(default=16, ge=0, le=1024)  # 0: linear in the columns
+    choice_dropout: float = Field(default=0.3, ge=0, lt=1)
+    choice_state_dropout: float = Field(default=0.5, ge=0, lt=1)
+    # The probability that a label's end is off by 0, 1, 2 bars to one side.
+    end_noise: tuple[float, ...] = (0.4, 0.25, 0.05)
+
+    @model_validator(mode="after")
+    def _is_distribution(self) -> ModelConfig:
+        noise = self.end_noise
+        if not noise or min(noise) < 0 or abs(noise[0] + 2 * sum(noise[1:]) - 1) > 1e-6:
+            raise ValueError("end_noise: expected p0 + 2 (p1 + p2 + ...) = 1, none negative")
+        return self
+
+    @model_validator(mode="after")
+    def _has_span(self) -> ModelConfig:
+        if len(set(self.tasks)) != len(self.tasks) or not {"span", "choice"} & set(self.tasks):
+            raise ValueError("tasks: expected each once, span or choice among them")
+        if "context_type" in self.tasks and ("choice" not in self.tasks or "type" in self.tasks):
+            raise ValueError("tasks: expected context_type with choice and without type")
+        if self.crf and "span" not in self.tasks:
+            raise ValueError("crf: expected span among the tasks")
+        return self
+
+    @model_validator(mode="after")
+    def _can_do_without_encoder(self) -> ModelConfig:
+        others = set(self.tasks) - {"choice", "context_type"}
+        if self.hidden_size == 0 and (others or self.symmetric or self.encoder is not None):
+            raise ValueError(
+                "hidden_size: 0 is for the tasks choice and context_type alone,"
+                " expected no encoder and symmetric false"
+            )
+        return self
+
+    @property
+    def has_candidates(self) -> bool:
+        """Whether a task needs candidate spans."""
+        return "choice" in self.tasks
+
+
+class LossConfig(Strict):
+    """How the heads are judged."""
+
+    span: Literal["logits", "probability"] = "logits"
+    pos_weight: float = Field(default=1.0, gt=0)
+    pointer_delta: float = Field(default=0.08, gt=0)
+    countdown_delta: float = Field(default=1.0, gt=0)
+    choice_soft_share: float = Field(default=0.0, ge=0, le=1)  # of the soft form, see losses
+    ridge: float = Field(default=0.0, ge=0)  # times the squared weights on candidates' columns
+
+
+class TrainingConfig(Strict):
+    """The loop."""
+
+    epochs: int = Field(default=20, ge=1)
+    # lbfgs: an epoch is some steps on all windows at once; for a model linear in its columns.
+    optimizer: Literal["adamw", "lbfgs"] = "adamw"
+    batch_size: int = Field(default=32, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
+    weight_decay: float = Field(default=0.01, ge=0)
+    # The same for what looks at candidate spans: few weights on many columns.
+    choice_learning_rate: float = Field(default=0.01, gt=0)
+    choice_weight_decay: float = Field(default=1.0, ge=0)
+    clip_norm: float | None = Field(default=None, gt=0)
+    reflection: bool = False
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    keep: Literal["last", "best"] = "last"
+    best_by: Literal["total", "f1"] = "total"
+    checkpoint_epochs: int = Field(default=5, ge=1)
+    checkpoint_minutes: float = Field(default=5.0, gt=0)
+    # One thread: the same bits on any machine, and no stall where others use the cores (a busy
+    # 2-core box took 0.4 to 33 s an epoch with two threads, 0.5 s with one).
+    threads: int = Field(default=1, ge=1)
+
+
+class DecoderConfig(Strict):
+    """From probabilities to a span; `choose` picks threshold or bias on validation."""
+
+    kind: Literal["threshold", "best_span", "viterbi", "expected_iou"] = "threshold"
+    choose: bool = False
+    threshold: float = Field(default=0.5, gt=0, lt=1)
+    max_gap: int = Field(default=0, ge=0)
+    min_bars: int = Field(default=1, ge=1)
+    bias: float = 0.0
+    min_length: int = Field(default=2, ge=1)
+    max_length: int = Field(default=25, ge=1, le=105)
+    floor: float = Field(default=0.0, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> DecoderConfig:
+        if self.min_length > self.max_length:
+            raise ValueError("min_length: expected at most max_length")
+        return self
+
+
+class EnsembleConfig(Strict):
+    """Which models answer together: `seeds` in each of `units`, numbered from training.seed on."""
+
+    seeds: int = Field(default=1, ge=1)
+    units: tuple[UnitConfig, ...] = ()  # empty: that of candidates
+    # The last so many checkpoints of each, training.checkpoint_epochs apart.
+    checkpoints: int = Field(default=1, ge=1)
+
+    @property
+    def size(self) -> int:
+        """How many models are trained."""
+        return self.seeds * max(len(self.units), 1)
+
+    @property
+    def num_answers(self) -> int:
+        """How many models answer."""
+        return self.size * self.checkpoints
+
+
+class PretrainConfig(Strict):
+    """Masked reconstruction on unlabelled bars; see `moola_core.pretraining.reconstruction`."""
+
+    bars: tuple[PurePosixPath, ...] = Field(
+        default=(PurePosixPath("bars/mnq_1m.parquet"),), min_length=1
+    )
+    # The last bars of each series judge.
+    validation_share: float = Field(default=0.1, gt=0, lt=1)
+    windows: int = Field(default=4096, ge=1)  # drawn an epoch
+    mask_share: float = Field(default=0.15, gt=0, lt=1)
+    patch_bars: int = Field(default=10, ge=1, le=105)
+    delta: float = Field(default=1.0, gt=0)
+
+
+class Recipe(Strict):
+    """Everything that decides a run but the data's content."""
+
+    name: str = Field(pattern=r"^[a-z0-9-]+$")
+    data: DataConfig = DataConfig()
+    candidates: CandidateConfig = CandidateConfig()
+    split: SplitConfig = SplitConfig()
+    targets: TargetConfig = TargetConfig()
+    model: ModelConfig = ModelConfig()
+    loss: LossConfig = LossConfig()
+    training: TrainingConfig = TrainingConfig()
+    decoder: DecoderConfig = DecoderConfig()
+    # With this section the run pre-trains an encoder and needs no labels.
+    pretrain: PretrainConfig | None = None
+    ensemble: EnsembleConfig = EnsembleConfig()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Recipe:
+        if self.model.crf != (self.decoder.kind == "viterbi"):
+            raise ValueError("decoder.kind: expected viterbi with model.crf, and only with it")
+        if self.decoder.kind == "expected_iou" and not self.model.has_candidates:
+            raise ValueError("decoder.kind: expected_iou needs choice among model.tasks")
+        linear = self.model.hidden_size == 0 and self.model.choice_hidden_size == 0
+        if self.training.optimizer == "lbfgs" and not linear:
+            raise ValueError(
+                "training.optimizer: lbfgs is for a linear model,"
+                " expected model.hidden_size and model.choice_hidden_size 0"
+            )
+        self._require_checkpoints()
+        if self.split.validation_share == 0 and (
+            self.decoder.choose or self.training.keep == "best"
+        ):
+            raise ValueError(
+                "split.validation_share: 0 leaves nothing to choose on,"
+                " expected decoder.choose false and training.keep last"
+            )
+        return self
+
+    def _require_checkpoints(self) -> None:
+        wanted, training = self.ensemble.checkpoints, self.training
+        if wanted > 1 and training.keep == "best":
+            raise ValueError("ensemble.checkpoints: expected training.keep last with more than 1")
+        there = -(-training.epochs // training.checkpoint_epochs)
+        if wanted > there:
+            raise ValueError(
+                f"ensemble.checkpoints: {training.epochs} epochs leave {there} checkpoints"
+                f" {training.checkpoint_epochs} apart, expected at most so many, got {wanted}"
+            )

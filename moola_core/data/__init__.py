@@ -1,0 +1,1 @@
+"""Windows and series of bars: read, checked, split, sampled."""

@@ -1,0 +1,194 @@
+"""Checks of labelled windows: what is wrong, row by row."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from moola_core.errors import DataError
+from moola_core.spans.intervals import WINDOW_BARS, BoolArray, FloatArray, IntArray
+
+LABELS = ("consolidation", "retracement")
+
+REQUIRED = (
+    "window_id",
+    "base_window_id",
+    "offset",
+    "features",
+    "label",
+    "expansion_start",
+    "expansion_end",
+    "overlap_fraction",
+    "source",
+    "quality",
+)
+_TEXT = ("window_id", "base_window_id", "label", "source", "quality")
+_WHOLE = ("offset", "expansion_start", "expansion_end")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with one row: its column, the value, what was expected."""
+
+    row: int
+    column: str
+    value: str
+    expected: str
+
+    def __str__(self) -> str:
+        return f"row {self.row}, column {self.column}: expected {self.expected}, got {self.value}"
+
+
+def summarise_faults(faults: list[Fault]) -> str:
+    """One line: how many rows were left out, and for what."""
+    reasons = Counter(f"{fault.column}: expected {fault.expected}" for fault in faults)
+    return f"left out {len(faults)} rows: " + "; ".join(
+        f"{n} x {why}" for why, n in reasons.most_common()
+    )
+
+
+def _check_columns(path: Path, table: pa.Table) -> None:
+    missing = [name for name in REQUIRED if name not in table.column_names]
+    if missing:
+        raise DataError(
+            f"{path}: column {missing[0]} is missing, expected {', '.join(REQUIRED)},"
+            f" got {', '.join(table.column_names)}"
+        )
+    for name, expected in _expected_types(table):
+        raise DataError(
+            f"{path}: column {name}: expected {expected}, got {table.schema.field(name).type}"
+        )
+
+
+def _expected_types(table: pa.Table) -> Iterator[tuple[str, str]]:
+    types = {name: table.schema.field(name).type for name in table.column_names}
+    for name in _TEXT:
+        if not (pa.types.is_string(types[name]) or pa.types.is_large_string(types[name])):
+            yield name, "string"
+    for name in _WHOLE:
+        if not pa.types.is_integer(types[name]):
+            yield name, "integers"
+    if not pa.types.is_floating(types["overlap_fraction"]):
+        yield "overlap_fraction", "floats"
+    if not _is_list_of_float_lists(types["features"]):
+        yield "features", "lists of lists of floats"
+    if "start_timestamp" in types and not pa.types.is_timestamp(types["start_timestamp"]):
+        yield "start_timestamp", "timestamps"
+
+
+def _is_list_of_float_lists(kind: pa.DataType) -> bool:
+    def is_list(kind: pa.DataType) -> bool:
+        return pa.types.is_list(kind) or pa.types.is_large_list(kind)
+
+    return (
+        is_list(kind)
+        and is_list(kind.value_type)
+        and pa.types.is_floating(kind.value_type.value_type)
+    )
+
+
+def _first_of_each_row(faults: Iterator[Fault]) -> list[Fault]:
+    first: dict[int, Fault] = {}
+    for fault in faults:
+        first.setdefault(fault.row, fault)
+    return [first[row] for row in sorted(first)]
+
+
+def _row_faults(table: pa.Table) -> Iterator[Fault]:
+    """Faults of each row, the cause before its consequences."""
+    present = [*REQUIRED, *(["start_timestamp"] if "start_timestamp" in table.column_names else [])]
+    for name in present:
+        for empty in np.flatnonzero(_is_null(table[name])):
+            yield Fault(int(empty), name, "null", "a value")
+    yield from _repeated_ids(table["window_id"].to_pylist())
+    for row, label in enumerate(table["label"].to_pylist()):
+        if label not in LABELS:
+            yield Fault(row, "label", repr(label), " or ".join(LABELS))
+    yield from _span_faults(table)
+    fraction = table["overlap_fraction"].to_numpy().astype(np.float64)
+    for wrong in np.flatnonzero(~((fraction > 0) & (fraction <= 1))):
+        yield Fault(int(wrong), "overlap_fraction", f"{fraction[wrong]:g}", "a share in (0, 1]")
+    yield from _bar_faults(table["features"].combine_chunks())
+
+
+def _is_null(column: pa.ChunkedArray) -> BoolArray:
+    return np.asarray(pc.is_null(column).to_numpy(), dtype=bool)
+
+
+def _repeated_ids(ids: list[str | None]) -> Iterator[Fault]:
+    seen: set[str | None] = set()
+    for row, window_id in enumerate(ids):
+        if window_id in seen:
+            yield Fault(row, "window_id", repr(window_id), "each id once")
+        seen.add(window_id)
+
+
+def _span_faults(table: pa.Table) -> Iterator[Fault]:
+    first = np.asarray(pc.fill_null(table["expansion_start"], -1).to_numpy())
+    last = np.asarray(pc.fill_null(table["expansion_end"], -1).to_numpy())
+    end = WINDOW_BARS - 1
+    for row in np.flatnonzero((first < 0) | (first > end)):
+        yield Fault(int(row), "expansion_start", str(first[row]), f"a bar in 0..{end}")
+    for row in np.flatnonzero((last < 0) | (last > end)):
+        yield Fault(int(row), "expansion_end", str(last[row]), f"a bar in 0..{end}")
+    for row in np.flatnonzero(last < first):
+        expected = f"at least expansion_start ({first[row]})"
+        yield Fault(int(row), "expansion_end", str(last[row]), expected)
+
+
+def _bar_faults(column: pa.Array) -> Iterator[Fault]:
+    """Faults of the bars: first the rows of a wrong shape, then impossible values in the others."""
+    num_bars = np.asarray(
+        pc.fill_null(pc.list_value_length(column), -1).to_numpy(zero_copy_only=False)
+    )
+    right = num_bars == WINDOW_BARS
+    for row in np.flatnonzero(~right):
+        yield Fault(int(row), "features", f"{num_bars[row]} bars", f"{WINDOW_BARS} bars")
+    rows = np.flatnonzero(right)
+    bars = pc.list_flatten(column.take(pa.array(rows)))
+    width = np.asarray(pc.fill_null(pc.list_value_length(bars), -1).to_numpy(zero_copy_only=False))
+    width = width.reshape(len(rows), WINDOW_BARS)
+    whole = (width == 4).all(axis=1)
+    for index in np.flatnonzero(~whole):
+        bar = int(np.argmax(width[index] != 4))
+        got = f"{max(width[index, bar], 0)} values in bar {bar}"
+        yield Fault(int(rows[index]), "features", got, "4 values a bar")
+    rows = rows[whole]
+    yield from _price_faults(rows, _to_bars(column.take(pa.array(rows))))
+
+
+def _price_faults(rows: IntArray, bars: FloatArray) -> Iterator[Fault]:
+    finite = np.isfinite(bars)
+    for index, bar, value in _first_bad(~finite):
+        got = f"{bars[index, bar, value]} in bar {bar}"
+        yield Fault(int(rows[index]), "features", got, "finite prices")
+    opened, high, low, close = np.moveaxis(bars, 2, 0)
+    with np.errstate(invalid="ignore"):
+        too_low = high < np.maximum(opened, close)
+        too_high = low > np.minimum(opened, close)
+    for index, bar, _ in _first_bad(too_low[..., None]):
+        got = f"high {high[index, bar]:g} in bar {bar}"
+        expected = f"high >= max(open, close) = {max(opened[index, bar], close[index, bar]):g}"
+        yield Fault(int(rows[index]), "features", got, expected)
+    for index, bar, _ in _first_bad(too_high[..., None]):
+        got = f"low {low[index, bar]:g} in bar {bar}"
+        expected = f"low <= min(open, close) = {min(opened[index, bar], close[index, bar]):g}"
+        yield Fault(int(rows[index]), "features", got, expected)
+
+
+def _first_bad(bad: BoolArray) -> Iterator[tuple[int, int, int]]:
+    for index in np.flatnonzero(bad.any(axis=(1, 2))):
+        bar, value = np.unravel_index(int(np.argmax(bad[index])), bad.shape[1:])
+        yield int(index), int(bar), int(value)
+
+
+def _to_bars(column: pa.Array) -> FloatArray:
+    values = pc.list_flatten(pc.list_flatten(column))
+    flat = np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
+    return flat.reshape(len(column), WINDOW_BARS, 4)

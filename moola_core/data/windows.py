@@ -1,0 +1,157 @@
+"""Labelled windows: read from Parquet, checked to the last bar, refused with one line.
+
+Letters: B windows, T = 105 bars a window. Columns on disk: MODEL.md, section 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from moola_core.data.window_checks import (
+    LABELS,
+    Fault,
+    _check_columns,
+    _first_of_each_row,
+    _row_faults,
+    _to_bars,
+)
+from moola_core.errors import DataError
+from moola_core.spans.intervals import BoolArray, FloatArray, IntArray, from_inclusive
+
+NANOSECONDS_A_BAR = 60_000_000_000
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Labelled windows as arrays; row i of each belongs to window i.
+
+    Attributes:
+        window_id: ``(B,)`` str, each once.
+        group: ``(B,)`` int, equal for windows of one physical span (or of one base window).
+        bars: ``(B, T, 4)`` float64, open, high, low, close in price units.
+        spans: ``(B, 2)`` int, the expansion ``[start, stop)``.
+        types: ``(B,)`` int, an index into `LABELS`.
+        overlap_fraction: ``(B,)`` float64 in (0, 1].
+        start_time: ``(B,)`` int, nanoseconds since 1970 UTC of the first bar; -1 where unknown.
+        offset: ``(B,)`` int, bars by which the window is shifted from its base window.
+    """
+
+    window_id: np.ndarray[Any, Any]
+    group: IntArray
+    bars: FloatArray
+    spans: IntArray
+    types: IntArray
+    overlap_fraction: FloatArray
+    start_time: IntArray
+    offset: IntArray
+
+    def __len__(self) -> int:
+        return len(self.window_id)
+
+    def take(self, rows: IntArray | BoolArray) -> Windows:
+        """The windows at `rows`, in that order."""
+        return Windows(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+
+def read_windows(path: Path, *, skip_bad: bool = False) -> tuple[Windows, list[Fault]]:
+    """Read and check a file of labelled windows.
+
+    Physical spans come from ``span_ids.parquet`` beside `path` if it lists every window; otherwise
+    windows of one base window are one group.
+
+    Args:
+        path: the Parquet file.
+        skip_bad: leave rows with a fault out instead of refusing the file.
+
+    Returns:
+        The windows, and the first fault of each row that was left out.
+
+    Raises:
+        DataError: the file is missing or no Parquet, lacks a column, has a faulty row (unless
+            `skip_bad`), or no row is left.
+    """
+    table = _read_table(path)
+    _check_columns(path, table)
+    faults = _first_of_each_row(_row_faults(table))
+    if faults and not skip_bad:
+        more = f" (and {len(faults) - 1} more rows)" if len(faults) > 1 else ""
+        raise DataError(
+            f"{path}: {faults[0]}{more}; mend the file, or leave such rows out: --skip-bad"
+        )
+    keep = np.ones(table.num_rows, dtype=bool)
+    keep[[fault.row for fault in faults]] = False
+    if not keep.any():
+        raise DataError(f"{path}: no window left, expected at least 1 good row of {table.num_rows}")
+    good = table.filter(pa.array(keep))
+    try:
+        return _to_windows(good, _read_groups(path, good)), faults
+    except pa.ArrowInvalid as err:
+        raise DataError(
+            f"{path}: column start_timestamp: expected times of nanoseconds,"
+            f" {' '.join(str(err).split())}"
+        ) from err
+
+
+def _read_table(path: Path) -> pa.Table:
+    if not path.is_file():
+        raise DataError(f"{path}: no such file, expected Parquet with labelled windows; set --data")
+    try:
+        table = pq.read_table(path)
+        table.validate(full=True)  # text that is none, lists that lead outside their values
+        _ = table.column_names
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as err:
+        raise DataError(f"{path}: not readable as Parquet, {' '.join(str(err).split())}") from err
+    return table
+
+
+Text = TypeVar("Text", bound=str)
+
+
+def _to_windows(table: pa.Table, group: IntArray) -> Windows:
+    first, last = table["expansion_start"].to_numpy(), table["expansion_end"].to_numpy()
+    start_time = np.full(table.num_rows, -1, dtype=np.int64)
+    if "start_timestamp" in table.column_names:
+        start_time = table["start_timestamp"].cast(_utc(table)).cast(pa.int64()).to_numpy()
+    return Windows(
+        window_id=np.array(table["window_id"].to_pylist(), dtype=object),
+        group=group,
+        bars=_to_bars(table["features"].combine_chunks()),
+        spans=from_inclusive(first.astype(np.int64), last.astype(np.int64)),
+        types=np.array(
+            [LABELS.index(label) for label in table["label"].to_pylist()], dtype=np.int64
+        ),
+        overlap_fraction=table["overlap_fraction"].to_numpy().astype(np.float64),
+        start_time=start_time,
+        offset=table["offset"].to_numpy().astype(np.int64),
+    )
+
+
+def _utc(table: pa.Table) -> pa.DataType:
+    return pa.timestamp("ns", tz=table.schema.field("start_timestamp").type.tz)
+
+
+def _read_groups(path: Path, table: pa.Table) -> IntArray:
+    """``(B,)``: the physical span of each window where it is known, else its base window."""
+    ids = table["window_id"].to_pylist()
+    beside = path.with_name("span_ids.parquet")
+    if beside.is_file():
+        known = _span_ids(beside, path.stem)
+        if all(window_id in known for window_id in ids):
+            return np.array([known[window_id] for window_id in ids], dtype=np.int64)
+    names = table["base_window_id"].to_pylist()
+    return np.unique(np.array(names), return_inverse=True)[1].astype(np.int64)
+
+
+def _span_ids(path: Path, file: str) -> dict[str, int]:
+    table = _read_table(path)
+    for name in ("file", "window_id", "span_id"):
+        if name not in table.column_names:
+            raise DataError(f"{path}: column {name} is missing, expected file, window_id, span_id")
+    columns = (table[name].to_pylist() for name in ("file", "window_id", "span_id"))
+    return {window: span for of_file, window, span in zip(*columns, strict=True) if of_file == file}

@@ -1,0 +1,1 @@
+"""Features, targets and candidates of windows."""

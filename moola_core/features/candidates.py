@@ -1,0 +1,76 @@
+"""Which spans of a window may be its run, and what is seen of each. Compiled: under 1 ms a window.
+
+All 2,220 spans are scored by a rule, the best are kept and described by `SPAN_COLUMNS`. Prices are
+in units of the local ATR (`moola_core.volatility`), so that ``a * price`` (a > 0) gives the same
+columns; a falling run is seen in the mirrored market, so that a window and its mirror image give
+the same candidates and columns.
+
+Letters: B windows, T bars, K candidates a window, F columns.
+A new column: its name at the end of its group below, its line at the end of the group's function.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from moola_core.config.sections import CandidateConfig
+from moola_core.features.bars import reflect
+from moola_core.features.candidate_columns import PLACE, SPAN_COLUMNS, _describe
+from moola_core.features.price_path import _path
+from moola_core.features.volatility import local_atr, true_range
+from moola_core.spans.grid import all_spans
+from moola_core.spans.intervals import FloatArray, IntArray
+
+LIMIT = 15.0
+
+
+@dataclass(frozen=True)
+class SpanCandidates:
+    """Candidates of windows, the most likely by the rule first.
+
+    Attributes:
+        features: ``(B, K, F)`` float32, the columns `SPAN_COLUMNS`.
+        spans: ``(B, K, 2)`` int, ``[start, stop)``.
+    """
+
+    features: NDArray[np.float32]
+    spans: IntArray
+
+
+def find_candidates(bars: FloatArray, config: CandidateConfig) -> SpanCandidates:
+    """The candidates of windows of bars ``(B, T, 4)``; fewer than asked for in a short window."""
+    num_windows, num_bars, _ = bars.shape
+    grid = all_spans(num_bars)
+    num_candidates = min(config.number, len(grid))
+    features = np.empty((num_windows, num_candidates, len(SPAN_COLUMNS)), dtype=np.float32)
+    kept = np.empty((num_windows, num_candidates), dtype=np.int64)
+    mirrored = reflect(bars)
+    unit = local_atr(bars, config.unit.bars, config.unit.kind)
+    for i in range(num_windows):
+        up = _path(bars[i], unit[i], config.unit.fee)
+        down = _path(mirrored[i], unit[i], config.unit.fee)
+        _describe(up, down, true_range(bars[i]), unit[i], grid, kept[i], features[i])
+    np.clip(np.nan_to_num(features, copy=False), -LIMIT, LIMIT, out=features)
+    if not config.place:
+        features[..., -len(PLACE) :] = 0
+    return SpanCandidates(features, grid[kept])
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Candidate spans as tensors; row i of each belongs to window i.
+
+    Attributes:
+        features: ``(B, K, F)`` float32.
+        spans: ``(B, K, 2)`` int64, ``[start, stop)``.
+    """
+
+    features: Tensor
+    spans: Tensor
+
+    def __getitem__(self, rows: Tensor | slice) -> Candidates:
+        return Candidates(self.features[rows], self.spans[rows])

@@ -1,0 +1,74 @@
+"""The path of prices that candidates are cut from."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from moola_core.features.volatility import edge_prices
+from moola_core.spans.grid import MIN_LENGTH
+from moola_core.spans.intervals import FloatArray
+
+REACH = 25  # bars
+
+
+class Path(NamedTuple):
+    """A window as a rising run sees it; the mirrored window for a falling one.
+
+    high, low ``(T,)`` and price ``(T + 1,)`` are in price units, step ``(T,)`` in local ATR; gain
+    ``(T + 1,)`` sums step - fee; before, after ``(T + 1,)`` are what `gain` rises at most over the
+    `REACH` bars before and after an edge.
+    """
+
+    high: NDArray[Any]
+    low: NDArray[Any]
+    price: NDArray[Any]
+    step: NDArray[Any]
+    gain: NDArray[Any]
+    before: NDArray[Any]
+    after: NDArray[Any]
+
+
+def _path(bars: FloatArray, unit: FloatArray, fee: float) -> Path:
+    price = edge_prices(bars)
+    step = np.diff(price) / unit
+    gain = np.concatenate([[0.0], np.cumsum(step - fee)])
+    before, after = np.zeros_like(gain), np.zeros_like(gain)
+    _reach(gain, before, after)
+    high, low = np.ascontiguousarray(bars[:, 1]), np.ascontiguousarray(bars[:, 2])
+    return Path(high, low, price, step, gain, before, after)
+
+
+@numba.njit(cache=True)
+def _reach(gain: NDArray[Any], before: NDArray[Any], after: NDArray[Any]) -> None:
+    for t in range(len(gain)):
+        if t > 0:
+            before[t] = gain[t] - gain[max(t - REACH, 0) : t].min()
+        if t < len(gain) - 1:
+            after[t] = gain[t + 1 : t + 1 + REACH].max() - gain[t]
+
+
+@numba.njit(cache=True)
+def _rank(up: Path, down: Path, grid: NDArray[Any]) -> NDArray[Any]:
+    """``(S,)``: the rule's score of every span, less what its ends do wrong."""
+    priority = np.empty(len(grid))
+    lowest, highest = np.empty(2), np.empty(2)
+    paths = (up, down)
+    for i in range(len(grid)):
+        start, stop = grid[i]
+        for side in range(2):  # spans of one start come by length: the extremes grow with them
+            inner = paths[side].gain[stop - 1]
+            begins = stop - start == MIN_LENGTH
+            lowest[side] = inner if begins else min(lowest[side], inner)
+            highest[side] = inner if begins else max(highest[side], inner)
+        side = 0 if up.gain[stop] - up.gain[start] >= down.gain[stop] - down.gain[start] else 1
+        path = paths[side]
+        fast = path.gain[stop] - path.gain[start]
+        false_start = min(max(path.gain[start] - lowest[side], 0.0), 2.0)
+        false_stop = min(max(highest[side] - path.gain[stop], 0.0), 2.0)
+        longer = min(max(path.before[start], 0.0), 3.0) + min(max(path.after[stop], 0.0), 3.0)
+        priority[i] = fast - 2.0 * (false_start + false_stop) - longer
+    return priority

@@ -1,0 +1,71 @@
+"""Several models that answer as one: the mean of what they say, decoded once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from moola_core.config.sections import Recipe, UnitConfig
+from moola_core.decoding.decode import Predictions, log_odds
+from moola_core.spans.intervals import FloatArray
+
+
+def member_recipes(recipe: Recipe) -> list[Recipe]:
+    """The recipe of each model: the units in turn, the seeds from ``training.seed`` on."""
+    first, units = recipe.training.seed, recipe.ensemble.units or (recipe.candidates.unit,)
+    return [
+        with_unit(with_seed(recipe, first + i), units[i % len(units)])
+        for i in range(recipe.ensemble.size)
+    ]
+
+
+def with_seed(recipe: Recipe, seed: int) -> Recipe:
+    """`recipe` with another ``training.seed``."""
+    training = recipe.training.model_copy(update={"seed": seed})
+    return recipe.model_copy(update={"training": training})
+
+
+def with_unit(recipe: Recipe, unit: UnitConfig) -> Recipe:
+    """`recipe` with another ``candidates.unit``."""
+    candidates = recipe.candidates.model_copy(update={"unit": unit})
+    return recipe.model_copy(update={"candidates": candidates})
+
+
+def mean_predictions(predictions: Sequence[Predictions]) -> Predictions:
+    """One answer of several about the same windows: the mean of every probability.
+
+    Soft masks, starts, stops, types and posteriors of spans are averaged as probabilities
+    (Lakshminarayanan, Pritzel & Blundell 2017, Deep Ensembles, eq. 2); of CRFs' best paths the
+    majority counts. One model's answer stays as it is, bit for bit.
+
+    Raises:
+        ValueError: there is none, or some lack what others have.
+    """
+    if not predictions:
+        raise ValueError("expected the predictions of at least one model, got none")
+    if len(predictions) == 1:
+        return predictions[0]
+    viterbi = _mean([one.viterbi for one in predictions])
+    return Predictions(
+        span_logits=log_odds(_mean([one.span_probs for one in predictions])),
+        start_logp=_log_mean([one.start_logp for one in predictions]),
+        stop_logp=_log_mean([one.stop_logp for one in predictions]),
+        type_probs=_mean([one.type_probs for one in predictions]),
+        viterbi=None if viterbi is None else viterbi > 0.5,
+        span_posterior=_mean([one.span_posterior for one in predictions]),
+    )
+
+
+def _mean(parts: list[Any]) -> Any:
+    if all(part is None for part in parts):
+        return None
+    if any(part is None for part in parts):
+        raise ValueError("expected models of the same tasks, got some without a head of others")
+    return sum(part.astype(np.float64) for part in parts) / len(parts)
+
+
+def _log_mean(parts: list[FloatArray]) -> FloatArray:
+    highest = np.maximum.reduce(parts)
+    return highest + np.log(sum(np.exp(part - highest) for part in parts) / len(parts))

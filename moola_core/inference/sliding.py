@@ -1,0 +1,217 @@
+"""Spans of a series of any length: windows with overlap, one answer each, merged to one a run.
+
+    from moola_core.artifacts import load_model
+    from moola_core.bars import read_chunks
+    from moola_core.predict import answer, find_spans
+
+    trained = load_model(Path("results/RUN/artifacts"), torch.device("cpu"))
+    found = find_spans(read_chunks(Path("bars.parquet")), partial(answer, trained))
+    found.spans[0], found.confidence[0]  # the first span, [start, stop) in bars of the series
+
+What is held of a series is one chunk, and some 50 bytes a window. Letters: B windows, T bars a
+window, N spans found, K types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+from moola_core.config.sections import DecoderConfig
+from moola_core.data.series import Bars
+from moola_core.data.window_checks import LABELS
+from moola_core.decoding.decode import Predictions, decode
+from moola_core.errors import ConfigError, DataError
+from moola_core.features.bars import window_views
+from moola_core.spans.intervals import WINDOW_BARS, FloatArray, IntArray
+
+STRIDE = 35  # every bar is in three windows
+MAX_STRIDE = WINDOW_BARS - 25  # every span of 25 bars is whole in one
+BATCH = 256
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What is said of windows: one span each, empty where none.
+
+    Attributes:
+        spans: ``(B, 2)`` int. confidence: ``(B,)`` in 0..1.
+        types: ``(B,)`` int, an index into LABELS, -1 where it is not said.
+        type_confidence: ``(B,)`` in 0..1, NaN where it is not said.
+    """
+
+    spans: IntArray
+    confidence: FloatArray
+    types: IntArray
+    type_confidence: FloatArray
+
+
+# All that `find_spans` needs of a model: windows of bars (B, T, 4) in, an answer each out.
+Answerer: TypeAlias = Callable[[FloatArray], Answers]
+
+
+class Predictor(Protocol):
+    """A trained model, or several that answer as one."""
+
+    @property
+    def decoder(self) -> DecoderConfig:
+        """How its predictions become spans."""
+        ...
+
+    def predict(self, bars: FloatArray) -> Predictions:
+        """What it says of windows of bars ``(B, T, 4)``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Found:
+    """Spans of a series that share no bar, by their start.
+
+    Attributes:
+        spans: ``(N, 2)`` int, ``[start, stop)`` in bars of the series.
+        confidence: ``(N,)`` in 0..1, of the window that is surest.
+        types, type_confidence: ``(N,)`` as in `Answers`, of that window.
+        windows: ``(N,)`` int, how many windows gave a span that shares a bar with it.
+        time: ``(N, 2)`` int, nanoseconds since 1970 of the open of the first and of the last bar
+            inside; None where the series has no times.
+        num_bars, num_windows: what was looked at.
+    """
+
+    spans: IntArray
+    confidence: FloatArray
+    types: IntArray
+    type_confidence: FloatArray
+    windows: IntArray
+    time: IntArray | None
+    num_bars: int
+    num_windows: int
+
+
+def answer(trained: Predictor, bars: FloatArray) -> Answers:
+    """What `trained` says of windows of bars ``(B, T, 4)``."""
+    predictions = trained.predict(bars)
+    decoded = decode(predictions, trained.decoder)
+    types = np.full(len(bars), -1, dtype=np.int64)
+    type_confidence = np.full(len(bars), np.nan)
+    if predictions.type_probs is not None:
+        # The seed's head has a third output that no label uses.
+        probs = predictions.type_probs[:, : len(LABELS)]
+        types, type_confidence = probs.argmax(axis=1), probs.max(axis=1)
+    return Answers(decoded.spans, decoded.confidence, types, type_confidence)
+
+
+def find_spans(
+    chunks: Iterable[Bars], answerer: Answerer, *, stride: int = STRIDE, floor: float = 0.0
+) -> Found:
+    """Every run of a series once.
+
+    Windows start every `stride` bars, the last one ends with the series. A span that touches its
+    window's edge is dropped, unless the series ends there: it is cut, and whole in the next window.
+    Of spans that share a bar the most confident stays (greedy non-maximum suppression).
+
+    Args:
+        chunks: the series, piece by piece.
+        answerer: what says where the span of each window is.
+        stride: bars from window to window, 1..80.
+        floor: spans of less confidence are dropped.
+
+    Raises:
+        ConfigError: `stride` is out of range.
+        DataError: the series is shorter than a window.
+    """
+    if not 1 <= stride <= MAX_STRIDE:
+        raise ConfigError(f"stride: expected 1..{MAX_STRIDE} bars, got {stride}")
+    num_bars, num_windows, parts = 0, 0, []
+    for first, windows, time in _slide(chunks, stride):
+        parts.append(_in_series(answerer(windows), first, time, floor))
+        num_bars, num_windows = int(first[-1]) + WINDOW_BARS, num_windows + len(first)
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    spans, first = columns["spans"], columns.pop("first")
+    is_cut = ((spans[:, 0] == first) & (first > 0)) | (
+        (spans[:, 1] == first + WINDOW_BARS) & (spans[:, 1] < num_bars)
+    )
+    columns = {name: column[~is_cut] for name, column in columns.items()}
+    kept, counts = suppress(columns["spans"], columns["confidence"], num_bars)
+    columns = {name: column[kept] for name, column in columns.items()}
+    time = columns.pop("time", None)
+    return Found(**columns, windows=counts, time=time, num_bars=num_bars, num_windows=num_windows)
+
+
+def suppress(spans: IntArray, confidence: FloatArray, num_bars: int) -> tuple[IntArray, IntArray]:
+    """Which spans stay when of those that share a bar the most confident wins.
+
+    Greedy, from the highest confidence on (of equal ones the first): a span stays if no bar of it
+    is in one that stayed before. Spans ``(M, 2)``, none empty, in ``0..num_bars``.
+
+    Returns:
+        ``(N,)`` the rows that stay, by their start; ``(N,)`` how many each stands for, itself
+        among them (the rest count for the first one that they share a bar with).
+    """
+    owner = np.full(num_bars, -1, dtype=np.int32)
+    count = np.zeros(len(spans), dtype=np.int64)
+    for row in np.argsort(-confidence, kind="stable"):
+        bars = owner[spans[row, 0] : spans[row, 1]]
+        taken = bars[bars >= 0]
+        if not len(taken):
+            bars[:] = row
+        count[taken[0] if len(taken) else row] += 1
+    kept = np.flatnonzero(count)
+    kept = kept[np.argsort(spans[kept, 0], kind="stable")]
+    return kept, count[kept]
+
+
+def _in_series(
+    answers: Answers, first: IntArray, time: IntArray | None, floor: float
+) -> dict[str, Any]:
+    """The answers that are spans, in bars of the series; with the first bar of each window."""
+    keep = (answers.spans[:, 1] > answers.spans[:, 0]) & (answers.confidence >= floor)
+    spans = answers.spans[keep]
+    columns = {
+        "spans": spans + first[keep, None],
+        "confidence": answers.confidence[keep],
+        "types": answers.types[keep],
+        "type_confidence": answers.type_confidence[keep],
+        "first": first[keep],
+    }
+    if time is not None:
+        columns["time"] = np.take_along_axis(time[keep], spans - np.array([0, 1]), axis=1)
+    return columns
+
+
+def _slide(
+    chunks: Iterable[Bars], stride: int
+) -> Iterator[tuple[IntArray, FloatArray, IntArray | None]]:
+    """Batches of windows: first bars ``(B,)``, bars ``(B, T, 4)``, times ``(B, T)`` or None.
+
+    Views of the one chunk that is held; the last window ends with the series.
+    """
+    rest, begin, num_bars, last = None, 0, 0, None
+    for chunk in chunks:
+        rest = chunk if rest is None else rest.then(chunk)
+        num_bars += len(chunk)
+        last = (chunk if last is None else last.then(chunk)).after(-WINDOW_BARS)
+        count = max((len(rest) - WINDOW_BARS) // stride + 1, 0)
+        yield from _batches(rest, begin, count, stride)
+        rest, begin = rest.after(count * stride), begin + count * stride
+    if last is None or num_bars < WINDOW_BARS:
+        raise DataError(
+            f"bars: expected at least {WINDOW_BARS}, the length of a window, got {num_bars}"
+        )
+    if begin - stride + WINDOW_BARS < num_bars:
+        yield from _batches(last, num_bars - WINDOW_BARS, 1, stride)
+
+
+def _batches(
+    bars: Bars, begin: int, count: int, stride: int
+) -> Iterator[tuple[IntArray, FloatArray, IntArray | None]]:
+    if not count:
+        return
+    windows = window_views(bars.prices, WINDOW_BARS, stride)
+    times = None if bars.time is None else window_views(bars.time[:, None], WINDOW_BARS, stride)
+    for low in range(0, count, BATCH):
+        chosen = slice(low, min(low + BATCH, count))
+        first = begin + stride * np.arange(chosen.start, chosen.stop)
+        yield first, windows[chosen], None if times is None else times[chosen, :, 0]

@@ -1,0 +1,142 @@
+"""A trained model on disk: ``model.json`` and its weights, all that its use needs.
+
+The weights are in ``model.safetensors``, of an ensemble in one ``model-<number>.safetensors`` each,
+numbered from ``training.seed`` on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from moola_core.config.sections import DecoderConfig, Recipe, UnitConfig
+from moola_core.data.window_checks import LABELS
+from moola_core.decoding.decode import Predictions
+from moola_core.errors import DataError
+from moola_core.features.bars import COLUMNS, POSITION
+from moola_core.features.candidate_columns import SPAN_COLUMNS
+from moola_core.features.tensors import Inputs, make_inputs
+from moola_core.inference.ensemble import mean_predictions, member_recipes
+from moola_core.inference.forward import predict
+from moola_core.io.json_file import Written, read_json, write_json
+from moola_core.model.jade import JadeCompact, count_parameters
+from moola_core.spans.intervals import FloatArray
+
+MAX_COLUMNS = 1000
+MAX_MODELS = 1000
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """Models that answer as one, by the recipe that made them and the decoder chosen for them."""
+
+    models: tuple[JadeCompact, ...]
+    recipe: Recipe
+    decoder: DecoderConfig
+
+    def predict(self, bars: FloatArray) -> Predictions:
+        """What the models say of windows of bars ``(B, T, 4)``: the mean of their probabilities."""
+        device = next(self.models[0].parameters()).device
+        checkpoints = range(self.recipe.ensemble.checkpoints)
+        recipes = [one for one in member_recipes(self.recipe) for _ in checkpoints]
+        shown: dict[UnitConfig, Inputs] = {}
+        for one in recipes:
+            if one.candidates.unit not in shown:
+                inputs = make_inputs(bars, one, device, reflection=one.model.symmetric)
+                shown[one.candidates.unit] = inputs
+        return mean_predictions(
+            [
+                predict(model, shown[one.candidates.unit])
+                for model, one in zip(self.models, recipes, strict=True)
+            ]
+        )
+
+
+class ModelCard(Written):
+    """``model.json``: how the weights beside it are to be used."""
+
+    recipe: Recipe
+    decoder: DecoderConfig
+    features: list[str] = Field(max_length=MAX_COLUMNS)
+    candidate_columns: list[str] = Field(max_length=MAX_COLUMNS)
+    weights: list[str] = Field(min_length=1, max_length=MAX_MODELS)
+
+
+class DataFiles(Written):
+    """The files that a run was trained and judged on, as it names them."""
+
+    files: list[dict[str, Any]] = Field(max_length=1000)
+
+
+class RunResult(Written):
+    """What ``result.json`` says of a run's data."""
+
+    data: DataFiles
+
+
+def save_model(folder: Path, trained: TrainedModel) -> None:
+    """Write all files below `folder`."""
+    names = _file_names(trained)
+    for name, model in zip(names, trained.models, strict=True):
+        state = model.state_dict()
+        weights = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
+        save_file(weights, folder / name)
+        (folder / name).chmod(0o644)  # safetensors makes it 0600
+    write_json(
+        folder / "model.json",
+        {
+            "recipe": trained.recipe.model_dump(mode="json"),
+            "decoder": trained.decoder.model_dump(mode="json"),
+            "features": [*COLUMNS, *([POSITION] if trained.recipe.data.position else [])],
+            "candidate_columns": list(SPAN_COLUMNS) if trained.recipe.model.has_candidates else [],
+            "types": list(LABELS),
+            "num_parameters": sum(count_parameters(model) for model in trained.models),
+            "weights": names,
+        },
+    )
+
+
+def load_model(folder: Path, device: torch.device) -> TrainedModel:
+    """The model in `folder`, ready to predict.
+
+    Raises:
+        DataError: a file is missing, broken, or of another version's model.
+    """
+    try:
+        card = read_json(folder / "model.json", ModelCard)
+        if card.candidate_columns not in ([], list(SPAN_COLUMNS)):
+            raise ValueError("its columns of candidate spans are others")  # noqa: TRY301
+        models = tuple(
+            _load_one(folder, name, card.recipe, len(card.features)) for name in card.weights
+        )
+    except FileNotFoundError as err:
+        raise DataError(
+            f"{err.filename}: no such file, expected a trained model in {folder}"
+        ) from err
+    except (OSError, ValueError, SafetensorError, RuntimeError) as err:
+        reason = " ".join(str(err).split())[:200]
+        raise DataError(f"{folder}: not a model that this version can use, {reason}") from err
+    return TrainedModel(
+        tuple(model.to(device).eval() for model in models), card.recipe, card.decoder
+    )
+
+
+def _load_one(folder: Path, name: str, recipe: Recipe, num_features: int) -> JadeCompact:
+    if Path(name).name != name:
+        raise ValueError(f"weights: expected the name of a file, got {name!r}")
+    model = JadeCompact(num_features, recipe.model)
+    model.load_state_dict(load_file(folder / name))
+    return model
+
+
+def _file_names(trained: TrainedModel) -> list[str]:
+    if len(trained.models) == 1:
+        return ["model.safetensors"]
+    first = trained.recipe.training.seed
+    return [f"model-{first + i}.safetensors" for i in range(len(trained.models))]

@@ -1,0 +1,1 @@
+"""Spans of bars: half-open intervals and grids of them."""

@@ -1,0 +1,110 @@
+"""All spans of a window as one list, and what is known of every pair of them.
+
+Letters: T bars, S spans of `MIN_LENGTH`..`MAX_LENGTH` bars, by start, then by length (2,220 for
+T = 105). The arrays are made once for each T and must not be written to.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from moola_core.spans.intervals import BoolArray, FloatArray, IntArray
+
+MIN_LENGTH, MAX_LENGTH = 2, 25
+NUM_LENGTHS = MAX_LENGTH - MIN_LENGTH + 1
+
+
+@lru_cache(maxsize=4)
+def all_spans(num_bars: int) -> IntArray:
+    """``(S, 2)``: every span of a window, ``[start, stop)``."""
+    start, k = np.divmod(np.arange(num_bars * NUM_LENGTHS), NUM_LENGTHS)
+    spans = np.stack([start, start + MIN_LENGTH + k], axis=1)
+    return _frozen(spans[spans[:, 1] <= num_bars])
+
+
+def span_index(spans: IntArray, num_bars: int) -> IntArray:
+    """``(...)``: where spans ``(..., 2)`` stand in `all_spans`; the nearest one for any other.
+
+    A span that is too long loses its end; a too short one grows, to the right if it can.
+    """
+    length = np.clip(spans[..., 1] - spans[..., 0], MIN_LENGTH, MAX_LENGTH)
+    start = np.minimum(spans[..., 0], num_bars - length)
+    return _places(num_bars)[start, start + length]
+
+
+@lru_cache(maxsize=4)
+def iou_table(num_bars: int) -> FloatArray:
+    """``(S, S)`` in 0..1: intersection over union of each two spans."""
+    start, stop = all_spans(num_bars).T
+    shared = np.minimum(stop[:, None], stop) - np.maximum(start[:, None], start)
+    shared = np.maximum(shared, 0)
+    length = stop - start
+    return _frozen(shared / (length[:, None] + length - shared))
+
+
+@lru_cache(maxsize=4)
+def near_table(num_bars: int) -> BoolArray:
+    """``(S, S)``: True where the IoU is at least 0.5, that is a hit."""
+    return _frozen(iou_table(num_bars) >= 0.5)
+
+
+@lru_cache(maxsize=4)
+def noise_table(num_bars: int, end_noise: tuple[float, ...]) -> FloatArray:
+    """``(S, S)``: the probability that a label reads column when the span is row.
+
+    Both ends err by themselves, by d bars with probability ``end_noise[|d|]``; an end that would
+    leave the window stays at its edge, and what is no span is shared by the others.
+    """
+    spans = all_spans(num_bars)
+    places = _places(num_bars)
+    table = np.zeros((len(spans), len(spans)))
+    reach = range(1 - len(end_noise), len(end_noise))
+    for first in reach:
+        start = np.clip(spans[:, 0] + first, 0, num_bars)
+        for last in reach:
+            stop = np.clip(spans[:, 1] + last, 0, num_bars)
+            place = places[start, np.maximum(stop, start)]
+            rows = np.flatnonzero(place >= 0)
+            table[rows, place[rows]] += end_noise[abs(first)] * end_noise[abs(last)]
+    return _frozen(table / table.sum(axis=1, keepdims=True))
+
+
+def label_posterior(
+    probs: FloatArray, spans: IntArray, num_bars: int, end_noise: tuple[float, ...]
+) -> FloatArray:
+    """``(B, S)``: the probability of each span to be the label.
+
+    Args:
+        probs: ``(B, K)``, of each candidate to be the run; rows sum to 1.
+        spans: ``(B, K, 2)``, the candidates, each once a window.
+        num_bars: T.
+        end_noise: as in `noise_table`.
+    """
+    hidden = np.zeros((len(probs), len(all_spans(num_bars))))
+    np.put_along_axis(hidden, span_index(spans, num_bars), probs, axis=1)
+    return hidden @ noise_table(num_bars, end_noise)
+
+
+def coverage(posterior: FloatArray, num_bars: int) -> FloatArray:
+    """``(B, T)``: the probability of each bar to be inside, from that of each span ``(B, S)``."""
+    start, stop = all_spans(num_bars).T
+    change = np.zeros((num_bars + 1, len(posterior)))
+    np.add.at(change, start, posterior.T)
+    np.subtract.at(change, stop, posterior.T)
+    return np.clip(np.cumsum(change, axis=0)[:num_bars].T, 0.0, 1.0)
+
+
+@lru_cache(maxsize=4)
+def _places(num_bars: int) -> IntArray:
+    """``(T + 1, T + 1)``: the place of ``[start, stop)`` in `all_spans`, -1 for what is none."""
+    spans = all_spans(num_bars)
+    places = np.full((num_bars + 1, num_bars + 1), -1, dtype=np.int64)
+    places[spans[:, 0], spans[:, 1]] = np.arange(len(spans))
+    return _frozen(places)
+
+
+def _frozen(array: np.ndarray) -> np.ndarray:
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,37 @@
+"""The program: errors become one JSON line."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+from typing import List
+
+from moola_remote.agent.cli import answer, parse
+from moola_remote.agent.errors import AgentError
+
+
+def main(argv: List[str]) -> int:
+    """Run one verb; return the exit code."""
+    os.umask(0o077)
+    args = parse(argv)
+    try:
+        said = answer(args)
+    except AgentError as err:
+        print(json.dumps(err.answer), flush=True)
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except OSError as err:
+        code = "disk_full" if err.errno in (errno.ENOSPC, errno.EDQUOT) else "io"
+        print(json.dumps({"ok": False, "error": code, "message": f"pod: {err}"}), flush=True)
+        return 1
+    if said is not None:
+        print(json.dumps({"ok": True, **said}), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,76 @@
+"""``clean``: remove ended runs, and what no run needs any more."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+from typing import List, Set
+
+from moola_remote.agent.constants import ENDED, Json
+from moola_remote.agent.errors import AgentError
+from moola_remote.agent.files import bytes_of, put_aside, read_json
+from moola_remote.agent.layout import Pod, Run, stored_state
+from moola_remote.agent.locks import is_locked, locked
+from moola_remote.agent.manifest import lock_ended
+from moola_remote.agent.probe import complete
+from moola_remote.agent.processes import living_members
+from moola_remote.agent.start import discard, sweep
+from moola_remote.agent.state import settle
+
+KINDS = {"code": "code", "data": "data", "environment": "env", "checkpoints": "checkpoints"}
+# Nobody went on with a transfer that was cut so long ago.
+STALE_S = 86400.0
+
+
+def clean(pod: Pod, asked: Json) -> Json:
+    """Remove ended runs, and the code, data and environments that no run which stays has named.
+
+    The newest of each kind stays: the next deploy builds on it, or has just brought it. What is
+    left of a transfer that was cut goes after a day.
+    """
+    pod.make()
+    for name in KINDS.values():
+        sweep(pod.root / name)
+    runs = [pod.run(run_id) for run_id in asked.get("runs") or []]
+    for run in runs:
+        require_rest(pod, run)
+    with locked(pod.queue_lock):
+        paths = [run.path for run in runs]
+        for kind, name in KINDS.items():
+            paths += unneeded(pod, kind, pod.root / name, {run.id for run in runs})
+        removed = [
+            {"kind": path.parent.name, "name": path.name, "bytes": bytes_of(path)} for path in paths
+        ]
+        aside = [] if asked.get("dry_run") else [put_aside(path) for path in paths]
+    for path in aside:
+        discard(path)
+    return {"removed": removed}
+
+
+def require_rest(pod: Pod, run: Run) -> None:
+    if stored_state(run.path) is None:
+        word = "its state.json can't be read, and it lives"
+        is_over = not is_locked(run.lock) and not living_members(run.id, None)
+    else:
+        word = settle(pod, run)["state"]
+        is_over = word in ENDED
+    if not is_over:
+        raise AgentError("not_ended", f"run {run.id}: {word}; it is not removed")
+    os.close(lock_ended(run))
+
+
+def unneeded(pod: Pod, kind: str, folder: Path, going: Set[str]) -> List[Path]:
+    staying = (path for path in pod.runs.glob("[!.]*/spec.json") if path.parent.name not in going)
+    needed = {str((read_json(path) or {}).get(kind)) for path in staying}
+    there = complete(folder)
+    idle = [folder / digest for digest in there[:-1] if digest not in needed]
+    cut = [path for path in folder.glob(".incoming-*") if age_of(path) > STALE_S]
+    return [*idle, *cut]
+
+
+def age_of(path: Path) -> float:
+    with contextlib.suppress(FileNotFoundError):
+        return time.time() - path.stat().st_mtime
+    return 0.0

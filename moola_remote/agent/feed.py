@@ -1,0 +1,139 @@
+"""A file that grows, read from an offset on; and what wakes its reader."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import sys
+from pathlib import Path
+from typing import Optional, Set, Tuple
+
+from moola_remote.agent.constants import BLOCK, FIRST_BLOCK
+from moola_remote.agent.files import open_file
+from moola_remote.agent.layout import Run
+from moola_remote.agent.redaction import Mask
+
+
+class Feed:
+    """One file, sent from an offset on."""
+
+    def __init__(self, run: Run, name: str, offset: int, generation: Optional[str]) -> None:
+        self.name = name
+        self.path = {"log": run.log, "events": run.events}[name]
+        self.mask = Mask.of(run)
+        self.is_over = False
+        self.offset = offset
+        self.generation = generation
+        self.fd: Optional[int] = None
+        self.is_at_end = True
+
+    def pump(self) -> int:
+        """Send what is new; how many bytes that was, a few megabytes at most a call."""
+        if self.fd is None and not self.open():
+            return 0
+        assert self.fd is not None
+        sent, size = 0, FIRST_BLOCK
+        while sent < 16 * BLOCK:
+            block, is_at_end = self.read(size)
+            if block:
+                send(f"D {self.name} {self.offset} {len(block)}\n".encode(), block)
+                self.offset += len(block)
+                sent += len(block)
+            if is_at_end:
+                self.is_at_end = True
+                return sent or self.look_for_change()
+            size = BLOCK
+        self.is_at_end = False
+        return sent
+
+    def read(self, size: int) -> Tuple[bytes, bool]:
+        """The next bytes without secrets, and whether the file ends with them."""
+        assert self.fd is not None
+        if self.mask is None:
+            block = os.pread(self.fd, size, self.offset)
+            return block, len(block) < size
+        start = max(0, self.offset - self.mask.reach)
+        size += self.offset - start + self.mask.reach
+        block = os.pread(self.fd, size, start)
+        # The rest of a secret that has begun may be on its way.
+        stop = len(block) - (0 if self.is_over else self.mask.begun(block))
+        return self.mask.strike(block)[self.offset - start : stop], len(block) < size
+
+    def open(self) -> bool:
+        try:
+            self.fd = open_file(self.path)
+        except FileNotFoundError:
+            return False
+        found = os.fstat(self.fd)
+        generation = f"{found.st_dev:x}-{found.st_ino:x}"
+        if self.generation not in (None, generation):
+            self.restart("replaced")
+        elif self.offset > found.st_size:
+            self.restart("truncated")
+        self.generation = generation
+        send(f"S {self.name} {generation} {found.st_size}\n".encode())
+        return True
+
+    def look_for_change(self) -> int:
+        """At the end of what is there: is it still the same file?"""
+        assert self.fd is not None
+        try:
+            at_path = self.path.stat()
+        except FileNotFoundError:
+            return 0
+        if at_path.st_ino != os.fstat(self.fd).st_ino:
+            os.close(self.fd)
+            self.fd, self.is_at_end = None, False
+            return 1
+        if at_path.st_size < self.offset:
+            self.restart("truncated")
+            send(f"S {self.name} {self.generation} {at_path.st_size}\n".encode())
+            return 1
+        return 0
+
+    def restart(self, why: str) -> None:
+        send(f"R {self.name} {why}\n".encode())
+        self.offset = 0
+
+
+def send(*parts: bytes) -> None:
+    """Write a frame to stdout, whole; a reader that is gone raises BrokenPipeError."""
+    rest = memoryview(b"".join(parts))
+    while rest:
+        rest = rest[os.write(1, rest) :]
+
+
+class Doorbell:
+    """Rings when a file in a folder changes: inotify, or a look every 50 ms where it is missing."""
+
+    CHANGES = 0x2 | 0x80 | 0x100  # IN_MODIFY, IN_MOVED_TO, IN_CREATE
+    EVENT_HEAD = 16  # wd, mask, cookie, length of the name, which is filled up with NUL
+
+    def __init__(self, folder: Path) -> None:
+        self.fd: Optional[int] = None
+        self.changed: Set[bytes] = set()  # names, where they are known
+        with contextlib.suppress(ImportError, OSError, AttributeError):
+            import ctypes
+
+            libc = ctypes.CDLL(None, use_errno=True)
+            fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+            if fd >= 0 and libc.inotify_add_watch(fd, os.fsencode(folder), self.CHANGES) >= 0:
+                self.fd = fd
+
+    def wait(self, seconds: float) -> bool:
+        """Until something changes, or the time is over; False when stdin has ended."""
+        if self.fd is None:
+            seconds = min(seconds, 0.05)
+        watched = [0] if self.fd is None else [0, self.fd]
+        ready, _, _ = select.select(watched, [], [], seconds)
+        self.changed.clear()
+        if self.fd in ready and self.fd is not None:
+            self.read_names(os.read(self.fd, 1 << 12))
+        return 0 not in ready or os.read(0, 4096) != b""
+
+    def read_names(self, events: bytes) -> None:
+        while events:
+            end = self.EVENT_HEAD + int.from_bytes(events[12:16], sys.byteorder)
+            self.changed.add(events[self.EVENT_HEAD : end].rstrip(b"\0"))
+            events = events[end:]

@@ -1,0 +1,129 @@
+"""Files: written by rename, read with limits, never through a link."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any, List, Optional
+
+from moola_remote.agent.constants import BLOCK, JSON_BYTES, LAST_LINES, Json
+from moola_remote.agent.lazy import hashlib
+
+
+def write_json(path: Path, value: Any, *, sync: bool = True) -> bytes:
+    """Replace a file in one step: a reader sees the old one or the new one, power cuts included."""
+    content = json.dumps(value, separators=(",", ":")).encode() + b"\n"
+    aside = path.parent / f".{path.name.lstrip('.')}.{os.getpid()}.aside"
+    try:
+        with aside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
+        aside.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            aside.unlink()
+        raise
+    if sync:
+        sync_folder(path.parent)
+    return content
+
+
+def open_file(path: Path, flags: int = os.O_RDONLY) -> int:
+    """Open a file that a job may have replaced: its pipe never answers, its device never ends.
+
+    Raises:
+        FileNotFoundError: there is no regular file.
+    """
+    fd = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
+    raise FileNotFoundError(errno.ENOENT, "expected a regular file", str(path))
+
+
+def append(path: Path, line: str) -> None:
+    """Add a line with one write."""
+    fd = open_file(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        os.write(fd, line.encode())
+    finally:
+        os.close(fd)
+
+
+def sync_folder(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def read_json(path: Path) -> Optional[Json]:
+    """The object in a file; None where there is none, or none that can be read."""
+    try:
+        with os.fdopen(open_file(path), "rb") as file:
+            if os.fstat(file.fileno()).st_size > JSON_BYTES:
+                return None
+            value = json.loads(file.read(JSON_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def head(path: Path, limit: int) -> bytes:
+    with os.fdopen(open_file(path), "rb") as file:
+        return file.read(limit)
+
+
+def size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def sha256_of(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def last_lines(path: Path) -> List[str]:
+    """The end of a log; a progress bar as a terminal would leave it."""
+    try:
+        with os.fdopen(open_file(path), "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - BLOCK // 4))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return []
+    lines = text.rstrip("\n").split("\n")[-LAST_LINES:] if text.strip() else []
+    return [line.rstrip("\r").rpartition("\r")[2][:500] for line in lines]
+
+
+def bytes_of(top: Path) -> int:
+    """What removing a folder gives back: files that another snapshot shares don't count."""
+    total = 0
+    for folder, _, files in () if top.is_symlink() else os.walk(top):
+        for name in files:
+            with contextlib.suppress(OSError):
+                found = os.lstat(os.path.join(folder, name))  # noqa: PTH118 - many
+                total += found.st_size if found.st_nlink == 1 else 0
+    return total
+
+
+def put_aside(path: Path) -> Path:
+    """Out of sight in one step; what a cut leaves behind goes with the next sweep."""
+    aside = path.with_name(f".removed-{path.name}-{os.getpid()}")
+    with contextlib.suppress(FileNotFoundError):
+        path.with_name(f"{path.name}.json").unlink()
+    with contextlib.suppress(FileNotFoundError):
+        path.rename(aside)
+    return aside

@@ -1,0 +1,93 @@
+"""``probe``: what the pod is and has."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import time
+from pathlib import Path
+from typing import List, Optional
+
+from moola_remote.agent.constants import ROOM_BYTES, Json
+from moola_remote.agent.gpus import gpu_rows, mebibytes
+from moola_remote.agent.layout import Pod
+from moola_remote.agent.lazy import shutil, subprocess
+from moola_remote.agent.telemetry import cpu_count, disk_free, memory
+
+
+def probe(pod: Pod) -> Json:
+    import platform
+
+    pod.make()
+    gpus = [
+        {"name": row[0], "memory_total": mebibytes(row[1])} for row in gpu_rows("name,memory.total")
+    ]
+    return {
+        "python": platform.python_version(),
+        "gpus": gpus,
+        "cpus": cpu_count(),
+        "ram_total": memory()[1],
+        "disk_free": disk_free(pod.root),
+        "rsync": rsync_version(),
+        "cuda_driver": cuda_of_driver(),
+        "has_venv": has_module("venv"),
+        "write_error": write_error(pod.root, ROOM_BYTES),
+        "platform": platform.platform(),
+        "hostname": platform.node(),
+        "now": time.time(),
+        "trees": {kind: complete(pod.root / kind) for kind in ("code", "data")},
+        "environments": complete(pod.root / "env"),
+    }
+
+
+def cuda_of_driver() -> Optional[str]:
+    """The newest CUDA that the driver knows; None without a driver."""
+    if shutil.which("nvidia-smi") is None:
+        return None
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(["nvidia-smi"], capture_output=True, timeout=20, check=False)
+        found = re.search(rb"CUDA Version: *([0-9]+\.[0-9]+)", done.stdout)
+        return found.group(1).decode() if found else None
+    return None
+
+
+def has_module(name: str) -> bool:
+    import importlib.util
+
+    return importlib.util.find_spec(name) is not None
+
+
+def write_error(folder: Path, size: int) -> Optional[str]:
+    """Why so much can't be written: a quota shows in no number of the file system."""
+    path = folder / f".room-{os.getpid()}"
+    try:
+        with path.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as err:
+        return os.strerror(err.errno or errno.EIO)
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink()
+    return None
+
+
+def room(pod: Pod, size: int) -> Json:
+    """Answer ``room``: why `size` bytes can't be written, or null."""
+    return {"write_error": write_error(pod.root, size)}
+
+
+def rsync_version() -> Optional[str]:
+    try:
+        done = subprocess.run(["rsync", "--version"], capture_output=True, check=False)
+    except OSError:
+        return None
+    found = re.search(rb"version v?(\S+)", done.stdout)
+    return found.group(1).decode() if found else None
+
+
+def complete(folder: Path) -> List[str]:
+    """Digests of what is there with its list or marker, the oldest first."""
+    records = sorted(folder.glob("[0-9a-f]*.json"), key=lambda path: path.stat().st_mtime)
+    return [path.stem for path in records if (folder / path.stem).is_dir()]

@@ -1,0 +1,143 @@
+"""Processes by identity (pid and start time), and the signals to them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import signal
+from pathlib import Path
+from typing import Dict, NamedTuple, Optional
+
+from moola_remote.agent.constants import Json
+
+
+class Process(NamedTuple):
+    """One line of /proc: enough to know a process again, also when its number was given away."""
+
+    pid: int
+    status: str
+    session: int
+    start_ticks: int
+
+    @property
+    def is_alive(self) -> bool:
+        """A zombie is dead: under a pid 1 that reaps nobody it would live for ever."""
+        return self.status not in "ZX"
+
+
+def process(pid: int) -> Optional[Process]:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return None
+    # The name in brackets may hold anything, brackets and spaces too.
+    fields = text[text.rindex(b")") + 2 :].split()
+    return Process(pid, fields[0].decode(), int(fields[3]), int(fields[19]))
+
+
+def boot() -> str:
+    """This life of this machine or container.
+
+    In a container the boot id is the host's: the start of pid 1 and the pid namespace tell two
+    lives of it apart. A file made at first use would, too, but whatever tidies it away (systemd's
+    RemoveIPC, tmpfiles) would make living jobs look lost.
+    """
+    first = process(1)
+    try:
+        host = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        namespace = os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116 - a link that must be followed
+    except OSError:
+        host, namespace = "unknown", 0
+    return f"{host}:{first.start_ticks if first else 0}:{namespace}"
+
+
+def identity(pid: int) -> Json:
+    found = process(pid)
+    return {"pid": pid, "start_ticks": found.start_ticks if found else 0, "boot": boot()}
+
+
+def is_alive(who: Optional[Json]) -> bool:
+    """Whether exactly this process lives: same number, same start, same boot."""
+    if not who or who.get("boot") != boot():
+        return False
+    found = process(who["pid"])
+    return found is not None and found.is_alive and found.start_ticks == who["start_ticks"]
+
+
+def living_members(run_id: str, job: Optional[Json]) -> Dict[int, Process]:
+    """Every living process of a run: the job's session, and who has its mark in the environment.
+
+    The session counts only while the job itself lives: afterwards its number may be another's.
+    """
+    mark = f"\0MOOLA_RUN_ID={run_id}\0".encode()
+    session = job["pid"] if job and is_alive(job) else None
+    found = {}
+    for name in os.listdir("/proc"):  # noqa: PTH208 - thousands of names, not paths
+        if not name.isdigit():
+            continue
+        one = process(int(name))
+        if one is None or not one.is_alive:
+            continue
+        if one.session == session or mark in environment_of(one.pid):
+            found[one.pid] = one
+    return found
+
+
+def environment_of(pid: int) -> bytes:
+    try:
+        return b"\0" + Path(f"/proc/{pid}/environ").read_bytes() + b"\0"
+    except OSError:
+        return b""
+
+
+def send_signal(target: Process, number: int) -> None:
+    """Send a signal to this very process, or to nobody."""
+    try:
+        fd = os.pidfd_open(target.pid) if hasattr(os, "pidfd_open") else None
+    except OSError as err:
+        if err.errno == errno.ESRCH:
+            return
+        fd = None  # a kernel or a sandbox without pidfd
+    try:
+        now = process(target.pid)
+        if now is None or now.start_ticks != target.start_ticks:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            if fd is None:
+                os.kill(target.pid, number)
+            else:
+                signal.pidfd_send_signal(fd, number)
+    finally:
+        if fd is not None:
+            os.close(fd)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of whoever below us loses his own (PR_SET_CHILD_SUBREAPER)."""
+    with contextlib.suppress(ImportError, OSError, AttributeError):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+
+
+def oom_kills() -> int:
+    """How often the kernel has killed for memory: cgroup v2's count, or v1's, or the machine's."""
+    places = [
+        Path("/sys/fs/cgroup/memory.events"),
+        Path("/sys/fs/cgroup/memory/memory.oom_control"),
+    ]
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines():
+            _, controllers, path = line.split(":", 2)
+            if not controllers:
+                places.insert(0, Path(f"/sys/fs/cgroup{path}/memory.events"))
+            elif "memory" in controllers.split(","):
+                places.insert(0, Path(f"/sys/fs/cgroup/memory{path}/memory.oom_control"))
+    for place in [*places, Path("/proc/vmstat")]:
+        with contextlib.suppress(OSError):
+            found = re.search(r"^oom_kill (\d+)", place.read_text(encoding="ascii"), re.MULTILINE)
+            if found:
+                return int(found.group(1))
+    return 0

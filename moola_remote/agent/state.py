@@ -1,0 +1,131 @@
+"""``state``, ``list`` and ``show``: how runs stand, each with a living supervisor."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import sys
+import time
+from pathlib import Path
+from typing import List, Optional
+
+from moola_remote.agent.constants import BLOCK, ENDED, FACTS, FRESH_S, Json
+from moola_remote.agent.files import head, open_file, size_of
+from moola_remote.agent.layout import RUN_ID, Pod, Run, stored_state
+from moola_remote.agent.locks import is_locked
+from moola_remote.agent.processes import boot
+
+
+def settle(pod: Pod, run: Run) -> Json:
+    """The state, after a run that nobody watches over was given a supervisor."""
+    state = run.state()
+    if state["state"] not in ENDED and not is_locked(run.lock) and not is_elsewhere(state):
+        spawn_supervisor(pod, run)
+        state = run.state()
+    return state
+
+
+def current(pod: Pod, run: Run) -> Json:
+    """Answer ``state``."""
+    return {"state": view(pod, settle(pod, run))}
+
+
+def is_elsewhere(state: Json) -> bool:
+    """Whether another machine that shares our volume seems to watch over this run."""
+    who = state.get("supervisor")
+    age = abs(time.time() - (state.get("heartbeat_at") or 0))
+    return who is not None and who.get("boot") != boot() and age < FRESH_S
+
+
+def spawn_supervisor(pod: Pod, run: Run) -> None:
+    """Start a supervisor; wait until it has taken the run over, or seen that another has."""
+    read_end, write_end = os.pipe()
+    errors = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    files = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_DUP2, write_end, 1),
+        (os.POSIX_SPAWN_OPEN, 2, str(run.path / ".supervisor.log"), errors, 0o600),
+    ]
+    # -S: a pod's site-packages are of no use to us, and may take long to look through.
+    argv = [sys.executable, "-ISB", program(), "--root", str(pod.root), "supervise", run.id]
+    child = os.posix_spawn(sys.executable, argv, os.environ, file_actions=files, setsid=True)
+    os.close(write_end)
+    select.select([read_end], [], [], 5.0)
+    os.close(read_end)
+    os.waitpid(child, 0)
+
+
+def program() -> str:
+    """Return the absolute path of this program, the .pyz that Python was started with."""
+    return str(Path(sys.argv[0]).resolve())
+
+
+def view(pod: Pod, state: Json, others: Optional[List[Json]] = None) -> Json:
+    """A state as it is shown: with the place in the queue, the pod's clock, the sizes of now."""
+    position = None
+    if state["state"] == "QUEUED":
+        if others is None:
+            others = [other for _, other in pod.all_runs()]
+        position = 1 + sum(is_before(other, state) for other in others)
+    run = pod.run(state["run_id"])
+    sizes = {"log_size": size_of(run.log), "events_size": size_of(run.events)}
+    return {**state, **sizes, "queue_position": position, "now": time.time()}
+
+
+def is_before(other: Json, state: Json) -> bool:
+    """Whether `other` waits in front of `state` for a GPU that both could take."""
+    if other["state"] != "QUEUED" or (other.get("ticket") or 0) >= (state.get("ticket") or 0):
+        return False
+    theirs, ours = other.get("wants"), state.get("wants")
+    return theirs is None or ours is None or bool(set(theirs) & set(ours))
+
+
+def show(pod: Pod, run: Run) -> Json:
+    """What is on record of a run: its state, spec, configuration and last event ``run``."""
+    config, begun = None, None
+    with contextlib.suppress(OSError):
+        config = head(run.path / "config.yaml", BLOCK).decode("utf-8", "replace")
+    with contextlib.suppress(OSError), os.fdopen(open_file(run.events), "rb") as file:
+        for line in iter(lambda: file.readline(BLOCK), b""):
+            if b'"run"' in line:
+                with contextlib.suppress(ValueError, RecursionError, AttributeError):
+                    event = json.loads(line)
+                    begun = event if event.get("kind") == "run" else begun
+    state = view(pod, settle(pod, run))
+    return {"state": state, "spec": run.spec(), "config": config, "run": begun}
+
+
+def list_runs(pod: Pod, with_facts: bool) -> Json:
+    states = [settle(pod, run) for run, _ in pod.all_runs()]
+    told = [{**view(pod, state, states), "last_lines": []} for state in states]
+    room = FACTS
+    for state in reversed(told) if with_facts else ():
+        state.update(facts(pod.run(state["run_id"]), min(room, BLOCK)))
+        room -= len(state["config"] or "")
+    return {"runs": [*unreadable(pod, states), *told]}
+
+
+def unreadable(pod: Pod, known: List[Json]) -> List[Json]:
+    """Runs whose state can't be read: nobody should think that there is nothing to lose."""
+    readable = {state["run_id"] for state in known}
+    names = {path.name for path in pod.runs.glob("*") if path.is_dir()} - readable
+    reason = "its state.json can't be read"
+    # One that has come or gone meanwhile is none.
+    there = [
+        name
+        for name in sorted(names)
+        if RUN_ID.fullmatch(name) and stored_state(pod.runs / name) is None
+    ]
+    return [{"run_id": name, "state": "LOST", "reason": reason} for name in there]
+
+
+def facts(run: Run, limit: int) -> Json:
+    """What runs are chosen and sorted by: the recipe as it was run, and what it scored."""
+    config, scores = None, None
+    with contextlib.suppress(OSError):
+        config = head(run.path / "config.yaml", limit).decode("utf-8", "replace")
+    with contextlib.suppress(OSError, ValueError, RecursionError, AttributeError):
+        scores = json.loads(head(run.path / "result.json", BLOCK)).get("scores")
+    return {"config": config, "scores": scores}

@@ -1,0 +1,129 @@
+"""``seal``: an incoming tree becomes a complete one if it is exactly what was listed."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Set, Tuple
+
+from moola_remote.agent.constants import SCHEMA, Json
+from moola_remote.agent.errors import AgentError
+from moola_remote.agent.files import sha256_of, write_json
+from moola_remote.agent.layout import Pod
+from moola_remote.agent.lazy import hashlib, shutil
+from moola_remote.agent.locks import locked
+
+
+def check_digest(digest: Any) -> None:
+    if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{8,64}", digest):
+        raise AgentError("bad_request", f"digest {digest!r}: expected hex digits")
+
+
+def seal(pod: Pod, kind: str, digest: str, wanted: Json) -> Json:
+    """Make an incoming tree a complete one, if it is exactly what the list says."""
+    check_digest(digest)
+    pod.make()
+    folder = pod.root / kind
+    final, incoming, record = (
+        folder / digest,
+        folder / f".incoming-{digest}",
+        folder / f"{digest}.json",
+    )
+    files = check_list(digest, wanted)
+    with locked(folder / ".lock"):
+        if final.is_dir() and record.is_file():
+            return {"sealed": False, "files": len(files)}
+        # A seal that was cut off between its two last steps left the tree without its list.
+        tree = final if final.is_dir() else incoming
+        missing, different = compare(tree, files)
+        if missing or different:
+            count = f"{len(missing)} missing, {len(different)} different"
+            message = f"{kind} {digest}: {count}, of {len(files)} files"
+            raise AgentError("different", message, missing=missing, different=different)
+        if tree == incoming:
+            incoming.rename(final)
+        stored = {"schema": SCHEMA, "kind": kind, "digest": digest, "sealed_at": time.time()}
+        write_json(record, {**stored, "files": wanted["files"]})
+        return {"sealed": True, "files": len(files)}
+
+
+def check_list(digest: str, wanted: Json) -> Dict[str, Json]:
+    """The files by path, if the list is well-formed and is what the digest names."""
+    files: Dict[str, Json] = {}
+    records: Dict[bytes, bytes] = {}
+    for file in wanted.get("files") or []:
+        path = file["path"]
+        parts = path.split("/")
+        if path in files or not all(parts) or "\0" in path or {".", ".."} & set(parts):
+            raise AgentError(
+                "bad_request", f"{path!r}: not a path inside the tree, or listed twice"
+            )
+        files[path] = file
+        name = os.fsencode(path)
+        records[name] = f"{file['mode']} {file['sha256']} ".encode() + name + b"\0"
+    actual = hashlib.sha256(b"".join(records[name] for name in sorted(records))).hexdigest()
+    if not actual.startswith(digest):
+        raise AgentError("bad_request", f"digest {digest}: the list's own is {actual[:16]}")
+    return files
+
+
+def compare(tree: Path, files: Dict[str, Json]) -> Tuple[List[str], List[str]]:
+    """What a tree lacks and what differs in it; whatever the list doesn't name is removed."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    there = dict(entries(tree, set(files)))
+    missing = sorted(set(files) - set(there))
+    with ThreadPoolExecutor(4) as threads:  # hashing lets go of the interpreter's lock
+        equal = threads.map(lambda path: is_as_listed(tree, there[path], files[path]), there)
+        different = sorted(path for path, is_equal in zip(there, equal) if not is_equal)
+    return missing, different
+
+
+def entries(tree: Path, keep: Set[str]) -> Iterator[Tuple[str, Path]]:
+    """Listed files, links and empty folders below a tree; the rest, special files too, goes."""
+    folders = {parent for path in keep for parent in parents(path)}
+    for folder, names, files in os.walk(tree, topdown=True):
+        for name in list(names):
+            path = Path(folder, name)
+            relative = path.relative_to(tree).as_posix()
+            if path.is_symlink():
+                names.remove(name)
+                files.append(name)
+            elif relative in keep:
+                yield relative, path  # whatever is in it goes below
+            elif relative not in folders:
+                names.remove(name)
+                shutil.rmtree(path)
+        for name in files:
+            path = Path(folder, name)
+            relative = path.relative_to(tree).as_posix()
+            if relative in keep:
+                yield relative, path
+            else:
+                path.unlink()
+
+
+def parents(path: str) -> Iterator[str]:
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
+
+
+def is_as_listed(tree: Path, path: Path, listed: Json) -> bool:
+    mode = str(listed["mode"])
+    found = path.lstat()
+    if mode == "040000":
+        return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
+    if path.is_symlink():
+        target = os.readlink(os.fsencode(path))  # noqa: PTH115 - as bytes, as it was hashed
+        inside = os.path.normpath(os.path.join(os.fsencode(path.parent), target))  # noqa: PTH118
+        top = os.fsencode(tree)
+        stays = not target.startswith(b"/") and (inside == top or inside.startswith(top + b"/"))
+        is_same = hashlib.sha256(target).hexdigest() == listed["sha256"]
+        return mode == "120000" and stays and is_same
+    is_program = bool(found.st_mode & 0o100)
+    if not path.is_file() or mode == "120000" or is_program != mode.endswith("755"):
+        return False
+    return bool(found.st_size == listed["size"]) and sha256_of(path) == listed["sha256"]

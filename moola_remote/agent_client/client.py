@@ -1,0 +1,147 @@
+"""The agent as the laptop calls it: sent when it is missing, asked by verbs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from moola_remote.agent_client.answers import is_missing, read_answer, read_progress
+from moola_remote.agent_client.program import agent_program
+from moola_remote.config.paths import PodFolder
+from moola_remote.errors import ConfigError, UnreachableError
+from moola_remote.protocol.answers import Facts
+from moola_remote.protocol.refusal import last_words
+from moola_remote.protocol.types import read_answer_as
+from moola_remote.text.sanitize import safe
+
+if TYPE_CHECKING:
+    from moola_remote.ssh.transport import Channel, Transport
+
+
+def probe(agent: Agent) -> Facts:
+    """What is on the pod.
+
+    Raises:
+        MoolaError: it can't be asked, or answers with something else.
+    """
+    return read_answer_as(Facts, agent.call("probe"), "probe")
+
+
+logger = logging.getLogger(__name__)
+# Cut off, `cat` would see an end of file like any other: the size decides.
+UPLOAD = (
+    'umask 077; mkdir -p "$1" && cat >"$1/.$2.$$" && [ "$(wc -c <"$1/.$2.$$")" -eq "$3" ] '
+    '&& mv "$1/.$2.$$" "$1/$2"'
+)
+
+
+class Agent:
+    """Our program on the pod.
+
+    Args:
+        transport: the connection.
+        root: the folder on the pod that is ours.
+        python: its Python, 3.8 or newer.
+    """
+
+    def __init__(self, transport: Transport, *, root: str, python: str = "python3") -> None:
+        self.transport = transport
+        self.root = root
+        self.python = python
+        self.folder = PodFolder(PurePosixPath(root))
+        self.digest, self._content = agent_program()
+        self._path = self.folder.agent(self.digest)
+
+    def argv(self, verb: str, *args: str) -> list[str]:
+        """The command line of a verb: isolated and without site, it needs no package of the pod."""
+        return [self.python, "-ISB", str(self._path), "--root", self.root, verb, *args]
+
+    def call(
+        self,
+        verb: str,
+        *args: str,
+        stdin: bytes | Mapping[str, Any] = b"",
+        timeout_s: float = 60.0,
+    ) -> dict[str, Any]:
+        """Ask, with one round trip where the agent is on the pod already.
+
+        Raises:
+            UnreachableError: no connection, no Python on the pod, or no answer that can be read.
+            MoolaError: the agent refuses; one of errors.py by its reason.
+        """
+        data = stdin if isinstance(stdin, bytes) else json.dumps(stdin).encode()
+        started = time.monotonic()
+        done = self.transport.run(self.argv(verb, *args), stdin=data, timeout_s=timeout_s)
+        if is_missing(done.returncode, done.stderr):
+            self.upload()
+            done = self.transport.run(self.argv(verb, *args), stdin=data, timeout_s=timeout_s)
+        logger.info("agent %s: %.0f ms", verb, 1000 * (time.monotonic() - started))
+        return read_answer(done.stdout, done.returncode, done.stderr, what=f"agent {verb}")
+
+    def upload(self) -> None:
+        """Put the agent on the pod: written aside, then renamed.
+
+        Raises:
+            ConfigError: its folder can't be written.
+            UnreachableError: the connection was lost.
+        """
+        folder, name = str(self._path.parent), self._path.name
+        argv = ["sh", "-c", UPLOAD, "sh", folder, name, str(len(self._content))]
+        done = self.transport.run(argv, stdin=self._content)
+        if done.returncode != 0:
+            said = last_words(done.stderr) or "it arrived in part"
+            raise ConfigError(
+                f"pod: {safe(folder)} can't be written: {said}",
+                "mend `root` in the pod's file, or make room on the pod",
+            )
+        logger.info("agent %s: uploaded, %d bytes", self.digest, len(self._content))
+
+    def open(self, verb: str, *args: str) -> Channel:
+        """A verb that is talked to while it runs; whether it is there at all is seen at its end."""
+        return self.transport.open(self.argv(verb, *args))
+
+    def environment(
+        self,
+        digest: str,
+        requirements: str,
+        *,
+        say: Callable[[str], None],
+        timeout_s: float = 600.0,
+    ) -> dict[str, Any]:
+        """Have the environment made where it is missing.
+
+        Args:
+            digest: its name.
+            requirements: in pip's form.
+            say: told each line of progress, made safe.
+            timeout_s: of silence.
+
+        Returns:
+            The agent's answer: ``created``, ``python``, ``packages``, ``torch``.
+        """
+        code, last = self._make_environment(digest, requirements, say, timeout_s)
+        if is_missing(code, last):
+            self.upload()
+            code, last = self._make_environment(digest, requirements, say, timeout_s)
+        return read_answer(last, code, last, what="agent environment")
+
+    def _make_environment(
+        self, digest: str, requirements: str, say: Callable[[str], None], timeout_s: float
+    ) -> tuple[int, bytes]:
+        # One stream for progress and answer: the order is then the pod's.
+        both = ["sh", "-c", 'exec "$@" 2>&1', "sh", *self.argv("environment", digest)]
+        channel = self.transport.open(both)
+        try:
+            # Where there is no agent yet the command is over before it reads; its output says so.
+            with contextlib.suppress(UnreachableError):
+                channel.write(requirements.encode())
+                channel.close_stdin()
+            last = read_progress(channel, say, timeout_s)
+            return channel.returncode(timeout_s), last
+        finally:
+            channel.close()

@@ -1,0 +1,31 @@
+"""The agent as one file: its package, zipped in memory, named by its hash."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1] / "agent"
+START = "import sys\nfrom moola_remote.agent.__main__ import main\nsys.exit(main(sys.argv[1:]))\n"
+
+
+@cache
+def agent_program() -> tuple[str, bytes]:
+    """Return the agent's digest (16 hex digits of its SHA-256) and its bytes, a ``.pyz``.
+
+    The same sources give the same bytes: fixed dates, modes and order, nothing compressed (zlib
+    differs between versions, and a pod's Python may lack it).
+    """
+    sources = {f"moola_remote/agent/{path.name}": path for path in PACKAGE.glob("*.py")}
+    texts = {"__main__.py": START.encode(), "moola_remote/__init__.py": b""}
+    texts.update({name: path.read_bytes() for name, path in sources.items()})
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(texts):
+            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            entry.create_system, entry.external_attr = 3, 0o600 << 16
+            archive.writestr(entry, texts[name])
+    return hashlib.sha256(content.getvalue()).hexdigest()[:16], content.getvalue()

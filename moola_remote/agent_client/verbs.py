@@ -1,0 +1,136 @@
+"""The client side of the agent: put it on the pod, ask it, read its answers.
+
+The contract is docs/protocol.md. The pod is not trusted: what it says is parsed, bounded and made
+safe for a screen before anybody sees it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from moola_remote.agent_client.client import Agent
+from moola_remote.errors import ConfigError, TransferError
+from moola_remote.protocol.refusal import _CURES
+from moola_remote.protocol.state import RunState, read_state
+from moola_remote.text.sanitize import safe
+
+MAX_RUNS = 10_000
+# Past a grace that is the spec's, and the agent's own patience.
+CANCEL_TIMEOUT_S = 600.0
+# A run that goes on gets copies of checkpoints.
+START_TIMEOUT_S = 600.0
+
+
+@dataclass(frozen=True)
+class Started:
+    """The answer to `submit`: `is_new` is False where the run was there already."""
+
+    state: RunState
+    is_new: bool
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """The answer to `cancel`: how the run ended, and how many processes a signal of ours ended."""
+
+    state: RunState
+    num_killed: int
+
+
+def submit(
+    agent: Agent, spec: Mapping[str, Any], secrets: Mapping[str, str] = MappingProxyType({})
+) -> Started:
+    """Start a run; asked again with the same run id, nothing is started again.
+
+    Args:
+        agent: the pod's agent.
+        spec: ``spec.json`` of docs/protocol.md.
+        secrets: environment variables of the job; on the pod only, and never in the spec.
+    """
+    asked = {**spec, "secrets": dict(secrets)}
+    answer = agent.call("start", stdin=asked, timeout_s=START_TIMEOUT_S)
+    return Started(read_state(answer.get("state")), is_new=answer.get("started") is True)
+
+
+def get_state(agent: Agent, run_id: str) -> RunState:
+    """How a run stands.
+
+    Raises:
+        ConfigError: there is none of this id; the nearest ones are named.
+        TransferError: the answer is no state, or another run's.
+    """
+    try:
+        state = read_state(agent.call("state", run_id).get("state"))
+    except ConfigError as err:
+        raise unknown_run(run_id, [state.run_id for state in list_runs(agent)]) from err
+    if state.run_id != run_id:
+        raise TransferError(f"run {safe(run_id, 80)}: the agent answers of {state.run_id}")
+    return state
+
+
+def list_runs(agent: Agent) -> list[RunState]:
+    """Every run of the pod, newest last, without their last lines."""
+    runs = agent.call("list").get("runs")
+    return [read_state(run) for run in runs[-MAX_RUNS:]] if isinstance(runs, list) else []
+
+
+def cancel(agent: Agent, run_id: str, *, grace_s: float | None = None) -> Cancelled:
+    """End a run; returns when the pod has verified that nothing of it lives.
+
+    Args:
+        agent: the pod's agent.
+        run_id: a whole run id.
+        grace_s: between SIGTERM and SIGKILL; None takes the spec's.
+
+    Raises:
+        LimitError: processes of it still live; they are named.
+    """
+    grace = [] if grace_s is None else ["--grace", f"{grace_s:g}"]
+    answer = agent.call("cancel", run_id, *grace, timeout_s=CANCEL_TIMEOUT_S + (grace_s or 0.0))
+    killed = answer.get("killed")
+    return Cancelled(read_state(answer.get("state")), killed if isinstance(killed, int) else 0)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in a log something begins, and how long the log was then; bytes."""
+
+    offset: int
+    size: int
+
+
+def locate(
+    agent: Agent, run_id: str, *, tail: int | None = None, since: float | None = None
+) -> Place:
+    """Where the last lines of a log begin, or what was written from a time on.
+
+    Args:
+        agent: the pod's agent.
+        run_id: a whole run id.
+        tail: how many lines; None is no limit.
+        since: the pod's clock, Unix seconds; None is the beginning. No line is left out, those of
+            up to a second before may be there too.
+    """
+    words = [] if tail is None else [f"--tail={tail}"]
+    words += [] if since is None else [f"--since={since:.3f}"]
+    answer = agent.call("locate", run_id, *words)
+    offset, size = answer.get("offset"), answer.get("size")
+    if not (isinstance(offset, int) and isinstance(size, int) and 0 <= offset <= size):
+        raise TransferError(f"run {run_id}: expected a place in its log, got {safe(str(answer))}")
+    return Place(offset, size)
+
+
+def make_manifest(agent: Agent, run_id: str, *, timeout_s: float = 3600.0) -> str:
+    """The SHA-256 of a run's ``manifest.json``, made now where it is missing."""
+    return str(agent.call("manifest", run_id, timeout_s=timeout_s).get("manifest_sha256"))
+
+
+def unknown_run(name: str, run_ids: Sequence[str]) -> ConfigError:
+    """The error for a run that isn't there, with the nearest that are."""
+    near = difflib.get_close_matches(name, run_ids, n=3, cutoff=0.5) or run_ids[-3:]
+    expected = f"expected for example {', '.join(near)}" if near else "the pod has no runs"
+    return ConfigError(f"run {safe(name, 80)}: unknown, {expected}", _CURES["unknown_run"])

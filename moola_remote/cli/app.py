@@ -1,0 +1,110 @@
+"""What a command needs: the pod, and the terminal that it talks to."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from moola_remote.errors import LimitError
+from moola_remote.pods.pod import Pod
+from moola_remote.ui.prompts import ask_on_terminal, confirm, say, signals_as_interrupts
+
+if TYPE_CHECKING:
+    from moola_remote.config.paths import Laptop
+    from moola_remote.config.settings import Project
+    from moola_remote.follow.journal import Journal
+    from moola_remote.protocol.state import RunState
+
+
+class App:
+    """One command's pod and output.
+
+    Args:
+        pod_name: a file of ``configs/pods``; None takes the project's default.
+        as_json: answers are JSON lines on stdout.
+        is_verbose: what is ordinary is printed to stderr too.
+        may_start: a free pod may be started for this; otherwise one that isn't up is unreachable.
+    """
+
+    def __init__(
+        self,
+        *,
+        pod_name: str | None = None,
+        as_json: bool = False,
+        is_verbose: bool = False,
+        may_start: bool = True,
+    ) -> None:
+        self.pod = Pod(pod_name, may_start=may_start, ask=ask_on_terminal)
+        self.as_json = as_json
+        self.is_verbose = is_verbose
+        # Of a rented pod, overriding its file's; inf is never.
+        self.idle_stop_s: float | None = None
+        # Seconds until a rented pod stops itself, once it was brought up; None: it has no end.
+        self.left_s: float | None = None
+
+    @property
+    def project(self) -> Project:
+        """The project that the current folder lies in."""
+        return self.pod.project
+
+    @cached_property
+    def laptop(self) -> Laptop:
+        """Where keys, pins and journals are kept."""
+        return self.pod.laptop
+
+    def bring_up(self) -> None:
+        """Make or start the pod after checks of this machine; report progress on stderr."""
+        from moola_remote.doctor.checks import check_before_renting
+
+        if self.pod.provider.is_paid:
+            check_before_renting(self.pod)
+        with signals_as_interrupts():
+            self.left_s = self.pod.bring_up(say=say, confirm=confirm, idle_stop_s=self.idle_stop_s)
+
+    def find_run(self, name: str | None) -> RunState:
+        """Return the run that the user means; when none is named, the latest, named on stderr."""
+        from moola_remote.runs.select import resolve
+
+        run = resolve(self.pod.agent, name)
+        if name is None:
+            click.echo(f"latest run: {run.run_id}", err=True)
+        self.finish([run])
+        return run
+
+    def finish(self, runs: Iterable[RunState]) -> None:
+        """Record the states of `runs`, and run the local commands that wait for their end."""
+        from moola_remote.runs.hooks import run_hook
+        from moola_remote.runs.local_state import notes_of
+
+        for run in runs:
+            notes = notes_of(self.pod, run.run_id)
+            with contextlib.suppress(LimitError):  # a full disk here hides no run
+                notes.keep_state(run)
+            run_hook(notes, run, say)
+
+    def journal(self, run_id: str) -> Journal:
+        """Open the journal of a run, after making room for it."""
+        from moola_remote.follow.journal import Journal
+        from moola_remote.runs.local_state import thin_out
+
+        limit = self.project.journals_mb
+        folder = self.laptop.journal(self.pod.name, run_id)
+        dropped = thin_out(self.laptop.journals, limit * 1_000_000, folder)
+        if dropped:
+            text = f"journals had more than {limit} MB: dropped those of the {len(dropped)} oldest"
+            click.echo(f"{text} ended runs; their logs come again from the pod", err=True)
+        return Journal(folder)
+
+    def answer(self, fields: dict[str, Any]) -> None:
+        """Print one JSON line on stdout; NaN and infinity become null."""
+        from pydantic_core import to_json
+
+        click.echo(to_json(fields, inf_nan_mode="null").decode())
+
+    def close(self) -> None:
+        """Close the connection if there is one."""
+        self.pod.close()

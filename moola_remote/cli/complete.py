@@ -1,0 +1,99 @@
+"""Names for the shell's Tab key: pods, runs and recipes that this machine's files know of.
+
+Nothing is connected to, and nothing heavy imported: the answer is there in a tenth of a second. So
+the project is looked at without the checks of config.py; what can't be read completes to nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from moola_remote.config.paths import Laptop
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+# Others can mean something to a shell; whoever has such a name types it.
+PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+Complete = Callable[[click.Context, click.Parameter, str], "list[CompletionItem]"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the names of a project lie; the defaults are those of `config.Project`."""
+
+    folder: Path
+    table: dict[str, Any]
+
+    @classmethod
+    def here(cls) -> Place:
+        """The project that the current folder lies in."""
+        if sys.version_info >= (3, 11):
+            import tomllib
+        else:
+            import tomli as tomllib
+
+        folder = Path.cwd()
+        for above in (folder, *folder.parents):
+            path = above / "pyproject.toml"
+            if path.is_file():
+                tools = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {})
+                if "moola-remote" in tools:
+                    return cls(above, tools["moola-remote"])
+        return cls(folder, {})
+
+    def pods(self) -> list[str]:
+        """The pods' files."""
+        return sorted(path.stem for path in (self.folder / "configs" / "pods").glob("*.yaml"))
+
+    def recipes(self) -> list[str]:
+        """The recipes' files."""
+        folder = self.folder / self.table.get("recipes", "configs/train")
+        return sorted(path.stem for path in folder.glob("*.yaml"))
+
+    def fetched(self) -> list[str]:
+        """The runs that are here, with a result or without, newest first."""
+        folder = self.folder / self.table.get("results", "results")
+        files = (*folder.glob("*/result.json"), *folder.glob("*/spec.json"))
+        return sorted({path.parent.name for path in files}, reverse=True)
+
+    def known(self, pod: str | None) -> list[str]:
+        """The runs that this laptop has a journal or results of; a `pod` of ``*`` means all."""
+        folder = Laptop.of_user().journals
+        followed = (path.name for path in folder.glob(f"{pod or self.table.get('pod', 'local')}/*"))
+        return sorted({*followed, *self.fetched()}, reverse=True)
+
+
+def completing(names: Callable[[Place, click.Context], list[str]]) -> Complete:
+    """A click callback that completes to those of `names` that begin with what is typed."""
+
+    def complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        del param
+        try:
+            found = names(Place.here(), ctx)
+        except (OSError, ValueError, TypeError, AttributeError):
+            return []  # a Tab has no room for an error; the command itself will tell it
+        begun = [name for name in found if name.startswith(typed) and PLAIN.fullmatch(name)]
+        return [CompletionItem(name) for name in begun]
+
+    return complete
+
+
+def _pod_of(ctx: click.Context) -> str | None:
+    pod: str | None = ctx.find_root().params.get("pod")
+    return pod
+
+
+pod_names = completing(lambda place, _: place.pods())
+recipe_names = completing(lambda place, _: place.recipes())
+run_ids = completing(lambda place, ctx: place.known(_pod_of(ctx)))
+any_run_ids = completing(lambda place, _: place.known("*"))
+fetched_ids = completing(lambda place, _: place.fetched())

@@ -1,0 +1,70 @@
+"""How a command ends: every error is one line on stderr and an exit code of errors.py."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from moola_remote import __version__
+from moola_remote.errors import INTERRUPTED, MoolaError
+from moola_remote.text.redact import redact, strike
+
+
+def run(args: Sequence[str] | None) -> int:
+    """Run a command line; returns its exit code."""
+    try:
+        from moola_remote.cli.main import program
+
+        code = program.main(args, prog_name="moola-remote", standalone_mode=False)
+    except MoolaError as err:
+        tell(str(err))
+        return err.exit_code
+    except click.UsageError as err:
+        # click gives each choice of a missing argument a line of its own
+        said = " ".join(err.format_message().split()).rstrip(".")
+        tell(f"{said}; see {_path(err)} --help")
+        return err.exit_code
+    except click.ClickException as err:
+        tell(err.format_message())
+        return err.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        tell("interrupted")
+        return INTERRUPTED
+    except Exception as err:  # noqa: BLE001 - the outermost handler
+        tell(_bug(err))
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def tell(message: str) -> None:
+    """One error on stderr."""
+    click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+    click.echo(strike(message), err=True)
+
+
+def _path(err: click.UsageError) -> str:
+    return err.ctx.command_path if err.ctx else "moola-remote"
+
+
+def _bug(err: Exception) -> str:
+    """Keep the traceback where it can be sent from; returns the line that says so."""
+    import traceback
+
+    from moola_remote.config.paths import Laptop
+
+    # It is there to be sent: no argv, since a command's words are the user's, no local variables.
+    text = f"moola-remote {__version__}, Python {sys.version.split()[0]}, {sys.platform}\n"
+    text = redact(text + "".join(traceback.format_exception(err)))
+    said = redact(f"a bug of ours, {type(err).__name__}: {' '.join(str(err).split())}")
+    path = Laptop.of_user().bug
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    except OSError as unwritable:
+        click.echo(text, err=True)
+        return f"{said}; its traceback stands above, {path} can't be written: {unwritable.strerror}"
+    return f"{said}; please report it with {path}, which holds the traceback and no secrets"

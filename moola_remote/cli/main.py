@@ -1,0 +1,99 @@
+"""The group of all commands, and the options that they share."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from moola_remote import __version__
+from moola_remote.cli import (
+    clean,
+    completion,
+    cost,
+    deploy,
+    doctor,
+    export,
+    fetch,
+    pods,
+    report,
+    runs,
+    train,
+)
+from moola_remote.cli.app import App
+from moola_remote.cli.complete import pod_names
+from moola_remote.errors import BROKEN_PIPE, USAGE
+
+
+class Program(click.Group):
+    """Ends quietly when nobody reads stdout any more, as in ``moola-remote logs | head``."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Python flushes stdout once more at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return BROKEN_PIPE
+
+
+@click.group(
+    cls=Program,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=False,
+    invoke_without_command=True,
+)
+@click.option(
+    "--pod",
+    metavar="NAME",
+    envvar="MOOLA_POD",
+    shell_complete=pod_names,
+    help="A file of configs/pods; default: the project's.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON lines on stdout.")
+@click.option(
+    "-v", "--verbose", is_flag=True, help="Say on stderr what is done and how long it takes."
+)
+@click.version_option(__version__, prog_name="moola-remote")
+@click.pass_context
+def program(ctx: click.Context, pod: str | None, as_json: bool, verbose: bool) -> None:
+    """Train on a rented GPU without losing a run, a log line or cost.
+
+    \b
+    Example:
+      moola-remote deploy
+      moola-remote train --epochs 40
+      moola-remote fetch results
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(USAGE)
+    if verbose:
+        _log_to_stderr()
+    ctx.obj = App(pod_name=pod, as_json=as_json, is_verbose=verbose)
+    ctx.call_on_close(ctx.obj.close)
+
+
+def _log_to_stderr() -> None:
+    """Our own lines alone: paramiko and invoke have much to say that nobody asked for."""
+    import logging
+
+    from moola_remote.text.redact import strike
+
+    class Formatter(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return strike(super().format(record))
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(Formatter("%(relativeCreated)6.0f ms  %(message)s"))
+    ours = logging.getLogger("moola_remote")
+    ours.addHandler(handler)
+    ours.setLevel(logging.INFO)
+
+
+for module in (deploy, train, runs, fetch, report, export, pods, clean, cost, doctor, completion):
+    for command in module.COMMANDS:
+        program.add_command(command)

@@ -1,0 +1,93 @@
+"""What `stop`, `down` and `clean` ask: nothing goes that has no verified copy here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from moola_remote.cli.app import App
+from moola_remote.errors import LimitError, UnreachableError
+
+if TYPE_CHECKING:
+    from moola_remote.protocol.state import RunState
+    from moola_remote.results.unfetched import Unsaved
+MAX_LISTED = 20
+force_option = click.option(
+    "--force", is_flag=True, help="Even if that loses what has no copy here; nothing is looked at."
+)
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+def ask(question: str) -> None:
+    """Go on only if somebody says yes.
+
+    Raises:
+        UsageError: nobody is there.
+        Abort: it was no.
+    """
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"{question} Nobody is there to answer, expected --yes")
+    click.confirm(question, abort=True, err=True)
+
+
+def refuse_loss(app: App, verb: str, states: Sequence[RunState] | None = None) -> None:
+    """List what would be lost on stderr, and refuse; nothing happens where nothing would be.
+
+    Args:
+        app: the project and its pod.
+        verb: what the user asked for.
+        states: the runs that it would concern; None are all of the pod.
+
+    Raises:
+        LimitError: something would be lost.
+        UnreachableError: the pod can't be asked.
+    """
+    from moola_remote.agent_client.verbs import list_runs
+    from moola_remote.results.unfetched import find_unsaved
+    from moola_remote.ui.progress import Progression
+
+    try:
+        states = list_runs(app.pod.agent) if states is None else states
+        with Progression() as progression:
+            progression.step("comparing what is on the pod with what is here")
+            found = find_unsaved(
+                app.pod.transport,
+                app.pod.agent,
+                states,
+                app.project.results_folder,
+                cache=app.laptop.hash_cache,
+            )
+    except UnreachableError as err:
+        unseen = f"{app.pod.command} {verb} --force does it unseen"
+        raise UnreachableError(f"{err.message}; so what would be lost isn't known", unseen) from err
+    if found:
+        _list(found)
+        raise _refusal(app, verb, found)
+
+
+def _list(found: Sequence[Unsaved]) -> None:
+    from moola_remote.text.format import amount
+
+    for one in found[-MAX_LISTED:]:
+        named = ", ".join(one.paths[:3]) + (", ..." if len(one.paths) > 3 else "")
+        words = f"{one.run_id}: {one.why}, {amount(one.bytes)}"
+        click.echo(f"would be lost, {words}{': ' if named else ''}{named}", err=True)
+    if len(found) > MAX_LISTED:
+        click.echo(f"would be lost, {len(found) - MAX_LISTED} older runs", err=True)
+
+
+def _refusal(app: App, verb: str, found: Sequence[Unsaved]) -> LimitError:
+    from moola_remote.text.format import amount
+
+    size = amount(sum(one.bytes for one in found))
+    if len(found) == 1:
+        told = f"run {found[0].run_id} has {size} without a verified copy here"
+    else:
+        told = f"{len(found)} runs have {size} without a verified copy here"
+    alive = [one.run_id for one in found if not one.has_ended]
+    mend = f"cancel {alive[-1]}" if alive else f"fetch all {found[-1].run_id}"
+    cure = f"{app.pod.command} {mend}, or {verb} --force"
+    return LimitError(f"pod {app.pod.name}: {told}", cure)

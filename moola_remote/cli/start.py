@@ -1,0 +1,131 @@
+"""What `train`, `run` and `attach` share: start a run, show it while it lasts, end as it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from moola_remote.cli.app import App
+from moola_remote.cli.watch_run import hints, watch
+
+if TYPE_CHECKING:
+    from moola_remote.deploy.deploy import Deployed
+    from moola_remote.protocol.state import RunState
+    from moola_remote.runs.launch import RunRequest
+
+
+def start(
+    app: App,
+    argv: Sequence[str],
+    asked: RunRequest,
+    *,
+    detach: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """Deploy what changed, start `argv` as a run, and follow it unless `detach`.
+
+    Args:
+        app: the project and its pod.
+        argv: the command, run in the code snapshot.
+        asked: what more is asked.
+        detach: print the id and return.
+        dry_run: only show what would be done.
+
+    Raises:
+        MoolaError: it can't be started, or did not succeed.
+    """
+    from moola_remote.cli.deploy import make_plan, print_plan, show_deploy
+
+    check(asked, detach=detach)
+    plan = make_plan(app, asked.data, is_all=app.is_verbose or dry_run)
+    if dry_run:
+        print_plan(app, plan, argv)
+        return
+    if app.pod.provider.is_paid:
+        app.bring_up()
+    deployed = show_deploy(app, plan)
+    begin(app, argv, asked, deployed, detach=detach)
+
+
+def check(asked: RunRequest, *, detach: bool) -> None:
+    """Raises a UsageError where what is asked contradicts itself."""
+    if detach and asked.then:
+        raise click.UsageError(
+            "--then is done here, when the run has ended, and --detach doesn't wait for it"
+        )
+
+
+def begin(
+    app: App, argv: Sequence[str], asked: RunRequest, deployed: Deployed, *, detach: bool
+) -> None:
+    """Start `argv` on what was deployed, and follow it unless `detach`.
+
+    Raises:
+        MoolaError: it can't be started, or did not succeed.
+    """
+    from moola_remote.protocol.spec import make_spec, new_run_id
+    from moola_remote.runs.launch import keep_code, limits_of
+
+    problem = keep_code(app.pod, deployed)
+    if problem:
+        click.echo(f"note: {problem}", err=True)
+    _report_early_end(app, asked)
+    spec = make_spec(
+        new_run_id(asked.label),
+        argv,
+        trees=deployed.trees,
+        recipe=asked.recipe,
+        gpu=asked.gpu,
+        replay_of=asked.replay_of,
+        source=deployed.plan.source,
+        machine=deployed.machine,
+        price_per_hour=app.pod.endpoint.price_per_hour,
+        limits=limits_of(app.pod, asked),
+    )
+    launch(app, spec, asked, detach=detach, gpu=deployed.gpu)
+
+
+def _report_early_end(app: App, asked: RunRequest) -> None:
+    from moola_remote.runs.launch import limits_past_the_end
+    from moola_remote.text.format import duration
+
+    for option in limits_past_the_end(app.pod, asked, app.left_s):
+        click.echo(
+            f"note: the pod stops itself in {duration(app.left_s or 0.0)}, before {option} is "
+            f"reached; lifetime_h in configs/pods/{app.pod.name}.yaml is that of the next pod",
+            err=True,
+        )
+
+
+def launch(
+    app: App, spec: Mapping[str, Any], asked: RunRequest, *, detach: bool, gpu: str = ""
+) -> None:
+    """Start the run of `spec`, and follow it unless `detach`.
+
+    Raises:
+        MoolaError: it can't be started, or did not succeed.
+    """
+    from moola_remote.runs.launch import submit
+
+    on_pod = asked.on_finish_pod or spec.get("on_finish") or app.project.on_finish.pod
+    run_id = spec["run_id"]
+    try:
+        state = submit(app.pod, {**spec, "on_finish": on_pod}, asked)
+    except KeyboardInterrupt:
+        click.echo(f"\nrun {run_id}: may have been started\n{hints(app, run_id)}", err=True)
+        raise
+    if detach:
+        _answer(app, state)
+        return
+    click.echo(f"run {state.run_id} started; Ctrl-C leaves it running", err=True)
+    watch(app, state.run_id, gpu=gpu, then=asked.then)
+
+
+def _answer(app: App, state: RunState) -> None:
+    if app.as_json:
+        app.answer(state.model_dump(mode="json"))
+    else:
+        click.echo(state.run_id)
+        click.echo(hints(app, state.run_id), err=True)

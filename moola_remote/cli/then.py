@@ -1,0 +1,56 @@
+"""What ``--then`` does when a run is over: bring its files home, verify, stop what is paid for."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import click
+
+from moola_remote.cli.app import App
+from moola_remote.cli.safety import refuse_loss
+
+then_option = click.option(
+    "--then",
+    type=click.Choice(["stop", "down"]),
+    help="When it has ended, however it did: fetch, verify, and stop or remove the pod.",
+)
+
+
+def finish(app: App, run_id: str, verb: str) -> None:
+    """Fetch a run that is over, and stop the pod or remove it; each step can be repeated.
+
+    Raises:
+        LimitError: another run on the pod goes on, or has no verified copy here.
+        MoolaError: a step failed; the pod, and its price, go on.
+    """
+    from moola_remote.cli.fetch import print_fetched
+    from moola_remote.results.fetch import fetch_run
+    from moola_remote.results.folder import make_folder
+    from moola_remote.ui.progress import Progression
+
+    folder = make_folder(app.project.results_folder)
+    try:
+        with Progression() as progression:
+            fetched = fetch_run(
+                app.pod.transport,
+                app.pod.agent,
+                run_id,
+                folder,
+                what="all",
+                progress=partial(progression.update, "all"),
+            )
+        print_fetched(app, fetched)
+        refuse_loss(app, verb)
+        app.close()
+        if verb == "stop":
+            app.pod.provider.stop()
+        else:
+            app.pod.provider.down(remove_data=True)
+    except BaseException:
+        click.echo(
+            f"pod {app.pod.name} goes on, and so does its price; "
+            f"again: {app.pod.command} attach {run_id} --then {verb}",
+            err=True,
+        )
+        raise
+    click.echo(f"pod {app.pod.name}: {'stopped' if verb == 'stop' else 'removed'}", err=True)

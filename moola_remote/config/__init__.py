@@ -1,0 +1,1 @@
+"""The settings of project and pod, and every path on both sides."""

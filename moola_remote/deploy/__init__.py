@@ -1,0 +1,1 @@
+"""Deploy: which files are sent, their snapshot, the upload."""

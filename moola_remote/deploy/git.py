@@ -1,0 +1,119 @@
+"""The files of a folder as git lists them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from moola_remote.deploy.left_out import Leavings, _size_of
+from moola_remote.errors import ConfigError
+from moola_remote.text.sanitize import safe
+
+# Folders of tools; what has a pyvenv.cfg is a virtual environment under any name.
+TOOL_FOLDERS = {
+    *(".git", ".hg", ".svn", "__pycache__", ".venv", "node_modules", ".tox", ".nox"),
+    *(".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", ".ipynb_checkpoints"),
+}
+
+# Of so many files that git ignores the sizes are looked at: a twentieth of a second.
+SIZED_FILES = 10_000
+
+
+def is_in_git(folder: Path) -> bool:
+    """Whether `folder` lies in a git work tree."""
+    return any((parent / ".git").exists() for parent in [folder, *folder.parents])
+
+
+def git(folder: Path, *args: str, stdin: bytes = b"", fine: Collection[int] = (0,)) -> bytes:
+    """What git prints; `fine` are the exit codes that are no failure.
+
+    Raises:
+        ConfigError: git is missing, or refuses.
+    """
+    # As within a hook, another repository's variables would win over the folder.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *args],
+            input=stdin,
+            capture_output=True,
+            check=False,
+            env={**environment, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"},
+        )
+    except FileNotFoundError as err:
+        raise ConfigError("git: not found on this machine", "apt-get install git") from err
+    if done.returncode not in fine:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["it says nothing"]
+        raise ConfigError(f"{folder}: git {args[0]} failed, {safe(said[0], 300)}")
+    return done.stdout
+
+
+def _git_list(folder: Path, prefix: bytes = b"") -> Iterator[bytes]:
+    """Tracked and untracked files, not the ignored ones; those of repositories inside too.
+
+    Git has no name for an empty folder: those that it would not ignore come with a slash behind.
+    """
+    yield from (prefix + name for name in _empty_in_git(folder))
+    listed = git(folder, "ls-files", "-co", "--exclude-standard", "-z")
+    for name in listed.split(b"\0"):
+        inner = folder / os.fsdecode(name)
+        if not name:
+            continue
+        if name.endswith(b"/") or (inner.is_dir() and not inner.is_symlink()):
+            # A repository inside this one. A submodule that is not there is an empty folder.
+            if (inner / ".git").exists():
+                yield from _git_list(inner, prefix + name.rstrip(b"/") + b"/")
+        else:
+            yield prefix + name
+
+
+def _empty_in_git(folder: Path) -> Iterator[bytes]:
+    ignored = {os.fsdecode(name) for name in _ignored(folder)}
+    empty = []
+    for here, folders, files in os.walk(folder):
+        base = Path(here).relative_to(folder).as_posix()
+        if base != "." and not folders and not files:
+            empty.append(os.fsencode(f"{base}/"))
+        base = "" if base == "." else f"{base}/"
+        folders[:] = [
+            name
+            for name in folders
+            if f"{base}{name}/" not in ignored
+            and name not in TOOL_FOLDERS
+            # A repository inside speaks for itself.
+            and not Path(here, name, ".git").exists()
+        ]
+    if not empty:
+        return
+    asked = b"".join(name + b"\0" for name in empty)
+    refused = git(folder, "check-ignore", "-z", "--stdin", stdin=asked, fine=(0, 1)).split(b"\0")
+    yield from (name for name in empty if name not in refused)
+
+
+def _ignored(folder: Path) -> list[bytes]:
+    """What git ignores here; a folder as a whole is one name."""
+    ignored = git(folder, "ls-files", "-oi", "--exclude-standard", "--directory", "-z")
+    return ignored.split(b"\0")[:-1]
+
+
+def _tell_ignored(folder: Path, leavings: Leavings) -> None:
+    """What git ignores, with its size unless it has very many files: a data set may lie there."""
+    names = [name.decode("utf-8", "replace") for name in _ignored(folder)]
+    paths = [path for path in names if not TOOL_FOLDERS.intersection(path.split("/"))]
+    budget = iter(range(SIZED_FILES))
+    sizes = [_size_of(folder / path, budget) for path in paths]
+    is_known = next(budget, None) is not None
+    for path, size in zip(paths, sizes, strict=True):
+        leavings.add("ignored by git", path, size if is_known else 0)
+
+
+def _decoded(folder: Path, name: bytes) -> str:
+    try:
+        return name.decode("utf-8")
+    except UnicodeDecodeError as err:
+        shown = name.decode("utf-8", "backslashreplace")
+        raise ConfigError(
+            f"{folder}: file name {shown!r} is not UTF-8", "rename it, or have it ignored"
+        ) from err

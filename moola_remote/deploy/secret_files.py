@@ -1,0 +1,55 @@
+"""Files that look like secrets, by name or content."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def _any_of(*patterns: str) -> re.Pattern[str]:
+    return re.compile("|".join(map(fnmatch.translate, patterns)))
+
+
+SECRETS = _any_of(
+    *(".env", ".env.*", ".envrc", "*.env"),
+    *("*.pem", "*.key", "*.p12", "*.pfx", "*.ppk", "*.jks", "*.keystore"),
+    *("*.kdbx", "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", ".netrc", "_netrc", ".pypirc"),
+    *(".npmrc", ".git-credentials", ".htpasswd", ".pgpass", "kubeconfig", "credentials"),
+    *(".dockercfg", ".s3cfg", ".boto", "application_default_credentials.json"),
+    *("credentials.json", "credentials.toml", "credentials.y*ml", "credentials.ini"),
+    *("secrets.json", "secrets.toml", "secrets.y*ml", "secrets.ini", "service-account*.json"),
+)
+NO_SECRETS = _any_of(".env.example", ".env.sample", ".env.template", ".env.dist", "*.pub")
+SECRET_FOLDERS = {".ssh", ".aws", ".gnupg", ".kube", ".docker", ".runpod"}
+PRIVATE_KEY = re.compile(rb"\s*-----BEGIN [A-Z ]*PRIVATE KEY")
+
+
+def is_secret(path: str) -> bool:
+    """Whether the name alone says that it should not leave this machine."""
+    *folders, name = path.lower().split("/")
+    if SECRET_FOLDERS.intersection(folders):
+        return True
+    return bool(SECRETS.match(name)) and not NO_SECRETS.match(name)
+
+
+def _holds_private_key(path: Path, status: os.stat_result) -> bool:
+    if status.st_size > 1 << 16:
+        return False
+    try:
+        with path.open("rb") as file:
+            return PRIVATE_KEY.match(file.read(64)) is not None
+    except OSError:  # told when it is hashed
+        return False
+
+
+def _is_in_environment(folder: Path, parts: Sequence[str], known: dict[str, bool]) -> bool:
+    for end in range(1, len(parts)):
+        parent = "/".join(parts[:end])
+        if parent not in known:
+            known[parent] = (folder / parent / "pyvenv.cfg").is_file()
+        if known[parent]:
+            return True
+    return False

@@ -1,0 +1,144 @@
+"""Which files of a folder travel: git's own list, or what the ignore files leave.
+
+Secrets never do, nor links that leave the tree. What stays behind is counted by rule, so that
+nobody wonders on the pod where a file is. An empty folder travels where a file in it would have.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from moola_remote.deploy.git import TOOL_FOLDERS, _decoded, _git_list, _tell_ignored, is_in_git
+from moola_remote.deploy.left_out import Entry, Leavings
+from moola_remote.deploy.secret_files import _holds_private_key, _is_in_environment, is_secret
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+IGNORE_FILE = ".moolaignore"
+SECRET = "looks like a secret"  # noqa: S105 - a rule's name
+# The rest is worth a word: somebody may look for it on the pod.
+ORDINARY = frozenset({"ignored by git", "results", "tools' folders and virtual environments"})
+
+
+def list_tree(
+    folder: Path, *, leavings: Leavings, with_ignores: bool = True, exclude: Iterable[str] = ()
+) -> list[Entry]:
+    """What of `folder` travels, sorted by path.
+
+    Args:
+        folder: where it lies.
+        leavings: told what stays behind, and why.
+        with_ignores: git decides, or the ignore files outside of git; False takes all but secrets.
+        exclude: paths below the folder that never travel, such as the results.
+
+    Raises:
+        ConfigError: git fails, or a name is not UTF-8.
+    """
+    if not with_ignores:
+        names: Iterable[bytes] = _walk(folder, ignore=False)
+    elif is_in_git(folder):
+        names = _less(IGNORE_FILE, folder, _git_list(folder))
+        _tell_ignored(folder, leavings)
+    else:
+        names = _walk(folder, ignore=True)
+    skipped = tuple(PurePosixPath(path).as_posix() for path in exclude)
+    environments: dict[str, bool] = {}
+    entries = []
+    for name in sorted(set(names)):
+        path = _decoded(folder, name).rstrip("/")
+        try:
+            status = os.lstat(folder / path)
+        except FileNotFoundError:  # deleted, and git not told
+            continue
+        rule = _why_not(folder, path, status, skipped, environments)
+        if rule is None:
+            entries.append(Entry(path, status))
+        else:
+            leavings.add(rule, path, status.st_size)
+    return entries
+
+
+def _less(ignore_file: str, folder: Path, names: Iterable[bytes]) -> Iterator[bytes]:
+    spec = _spec(folder / ignore_file)
+    for name in names:
+        if spec is None or not spec.match_file(os.fsdecode(name)):
+            yield name
+
+
+def _walk(folder: Path, *, ignore: bool) -> Iterator[bytes]:
+    """Every file, link and empty folder below, less what the ignore files name.
+
+    An ignore file counts below its folder; an empty folder has a slash behind.
+    """
+    specs: list[tuple[str, GitIgnoreSpec]] = []
+    for here, folders, files in os.walk(folder):
+        base = PurePosixPath(Path(here).relative_to(folder)).as_posix()
+        base = "" if base == "." else f"{base}/"
+        if ignore:
+            specs = [(top, spec) for top, spec in specs if base.startswith(top)]
+            found = [_spec(Path(here, name)) for name in (".gitignore", IGNORE_FILE)]
+            specs += [(base, spec) for spec in found if spec is not None]
+        if base and not folders and not files:
+            yield os.fsencode(base)
+        links = [name for name in folders if Path(here, name).is_symlink()]
+        folders[:] = sorted(
+            name
+            for name in folders
+            if name not in links and name != ".git" and not _is_ignored(specs, f"{base}{name}/")
+        )
+        for name in [*files, *links]:
+            if not _is_ignored(specs, base + name):
+                yield os.fsencode(base + name)
+
+
+def _is_ignored(specs: Sequence[tuple[str, GitIgnoreSpec]], path: str) -> bool:
+    """The last ignore file that has an opinion decides, as git does."""
+    for top, spec in reversed(specs):
+        verdict = spec.check_file(path[len(top) :]).include
+        if verdict is not None:
+            return verdict
+    return False
+
+
+def _spec(path: Path) -> GitIgnoreSpec | None:
+    if not path.is_file():
+        return None
+    import pathspec
+
+    with path.open(encoding="utf-8", errors="surrogateescape") as lines:
+        return pathspec.GitIgnoreSpec.from_lines(lines)
+
+
+def _why_not(
+    folder: Path,
+    path: str,
+    status: os.stat_result,
+    excluded: Sequence[str],
+    environments: dict[str, bool],
+) -> str | None:
+    parts = path.split("/")
+    if any(path == top or path.startswith(f"{top}/") for top in excluded):
+        return "results"
+    if TOOL_FOLDERS.intersection(parts) or _is_in_environment(folder, parts, environments):
+        return "tools' folders and virtual environments"
+    if stat.S_ISLNK(status.st_mode):
+        return None if _stays_inside(folder, path) else "links that leave the tree"
+    if stat.S_ISDIR(status.st_mode):
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return "neither file nor link"
+    if is_secret(path) or _holds_private_key(folder / path, status):
+        return SECRET
+    return None
+
+
+def _stays_inside(folder: Path, path: str) -> bool:
+    target = os.readlink(folder / path)  # noqa: PTH115 - Path's would tidy it
+    if target.startswith("/"):
+        return False
+    landed = os.path.normpath(os.path.join(os.path.dirname(path), target))  # noqa: PTH118, PTH120
+    return landed != ".." and not landed.startswith("../")

@@ -1,0 +1,172 @@
+"""What is sent to a pod: a tree of files, named by its content, sent once and verified there.
+
+The digest and the list are those of docs/protocol.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from moola_remote.deploy.git import is_in_git
+from moola_remote.deploy.left_out import Entry, Leavings, LeftOut
+from moola_remote.deploy.selection import list_tree
+from moola_remote.deploy.source import Source, read_source
+from moola_remote.errors import ConfigError, LimitError
+from moola_remote.files.hashing import HashCache
+from moola_remote.text.sanitize import safe
+
+MEGABYTE = 1_000_000
+LINK = "120000"
+FOLDER = "040000"
+CODE_LIMIT = 100 * MEGABYTE
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of a tree; `mode` is git's: ``100644``, ``100755``, `LINK`, or an empty `FOLDER`."""
+
+    path: str
+    size: int
+    sha256: str
+    mode: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """A folder here whose `paths` become the folder `name` of the tree; ``""`` is its top."""
+
+    name: str
+    folder: Path
+    paths: tuple[str, ...]
+
+    @property
+    def prefix(self) -> str:
+        """What the paths of the tree begin with."""
+        return f"{self.name}/" if self.name else ""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """What would be sent, as it was when it was looked at."""
+
+    digest: str
+    files: tuple[File, ...]
+    parts: tuple[Part, ...]
+    left_out: tuple[LeftOut, ...]
+    source: Source | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+
+def code_tree(
+    folder: Path, *, results: Path = Path("results"), limit: int | None = CODE_LIMIT
+) -> Tree:
+    """The code of a project.
+
+    Args:
+        folder: the project; in git its own list counts, elsewhere .gitignore and .moolaignore.
+        results: below the folder; never sent.
+        limit: bytes; None sends any amount.
+
+    Raises:
+        LimitError: it is larger than `limit`.
+        ConfigError: nothing to send, git fails, or a file can't be read.
+    """
+    leavings = Leavings()
+    entries = list_tree(folder, leavings=leavings, exclude=[results.as_posix()])
+    if limit is not None:
+        _guard(folder, entries, limit)
+    part = Part("", folder, tuple(entry.path for entry in entries))
+    source = read_source(folder, set(part.paths)) if is_in_git(folder) else None
+    return _tree(_hash(part, entries, HashCache(None)), [part], leavings, source)
+
+
+def data_tree(folders: Mapping[str, Path], *, cache: Path | None = None) -> Tree:
+    """The data sets of a job: each name with its folder, or its one file.
+
+    Args:
+        folders: what each name stands for; ignore files do not count.
+        cache: a file that remembers the hashes of files which have not changed.
+
+    Raises:
+        ConfigError: nothing to send, or a file can't be read.
+    """
+    leavings, hashes = Leavings(), HashCache(cache)
+    files: list[File] = []
+    parts = []
+    for name, path in sorted(folders.items()):
+        folder, entries = _data_entries(path.resolve(), leavings)
+        part = Part(name, folder, tuple(entry.path for entry in entries))
+        files += _hash(part, entries, hashes)
+        parts.append(part)
+    hashes.save()
+    return _tree(files, parts, leavings, None)
+
+
+def digest_of(files: Iterable[File]) -> str:
+    """The name of a tree with these files: 16 hex digits, after docs/protocol.md."""
+    records = hashlib.sha256()
+    for file in sorted(files, key=lambda file: file.path.encode()):
+        records.update(f"{file.mode} {file.sha256} {file.path}\0".encode())
+    return records.hexdigest()[:16]
+
+
+def _guard(folder: Path, entries: Sequence[Entry], limit: int) -> None:
+    total = sum(entry.size for entry in entries)
+    if total <= limit:
+        return
+    largest = sorted(entries, key=lambda entry: entry.size, reverse=True)[:10]
+    named = ", ".join(f"{safe(entry.path, 80)} {entry.size / MEGABYTE:.1f}" for entry in largest)
+    raise LimitError(
+        f"{folder}: {total / MEGABYTE:.1f} MB of code in {len(entries)} files, expected at most "
+        f"{limit / MEGABYTE:.0f} MB; the largest (MB): {named}",
+        "name what is not code in .gitignore or .moolaignore",
+    )
+
+
+def _data_entries(path: Path, leavings: Leavings) -> tuple[Path, list[Entry]]:
+    if path.is_dir():
+        return path, list_tree(path, leavings=leavings, with_ignores=False)
+    try:
+        return path.parent, [Entry(path.name, path.lstat())]
+    except OSError as err:
+        raise ConfigError(f"{path}: can't be read, {err.strerror}") from err
+
+
+def _hash(part: Part, entries: Iterable[Entry], hashes: HashCache) -> list[File]:
+    return [_file(part.folder, entry, part.prefix, hashes) for entry in entries]
+
+
+def _file(folder: Path, entry: Entry, prefix: str, hashes: HashCache) -> File:
+    path = folder / entry.path
+    if entry.is_folder:
+        return File(prefix + entry.path, 0, hashlib.sha256().hexdigest(), FOLDER)
+    try:
+        if entry.is_link:
+            target = os.fsencode(os.readlink(path))  # noqa: PTH115 - Path's would tidy it
+            digest = hashlib.sha256(target).hexdigest()
+            return File(prefix + entry.path, len(target), digest, LINK)
+        size, digest = hashes.sha256_of(path, entry.status)
+    except OSError as err:
+        raise ConfigError(
+            f"{path}: can't be read, {err.strerror or err}", "have it ignored, or mend its mode"
+        ) from err
+    mode = "100755" if entry.status.st_mode & 0o100 else "100644"
+    return File(prefix + entry.path, size, digest, mode)
+
+
+def _tree(
+    files: list[File], parts: Sequence[Part], leavings: Leavings, source: Source | None
+) -> Tree:
+    if all(file.mode == FOLDER for file in files):
+        where = ", ".join(str(part.folder) for part in parts)
+        raise ConfigError(f"{where}: nothing to send, expected at least one file")
+    files.sort(key=lambda file: file.path.encode())
+    return Tree(digest_of(files), tuple(files), tuple(parts), leavings.all(), source)

@@ -1,0 +1,131 @@
+"""Send a tree, and have it verified on the pod."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Literal
+
+from moola_remote.deploy.left_out import Entry
+from moola_remote.deploy.snapshot import MEGABYTE, File, Tree, _file
+from moola_remote.errors import ConfigError, TransferError
+from moola_remote.files.hashing import HashCache
+from moola_remote.text.sanitize import safe
+
+if TYPE_CHECKING:
+    from moola_remote.agent_client.client import Agent
+    from moola_remote.protocol.answers import Facts
+    from moola_remote.ssh.transport import Transport
+logger = logging.getLogger(__name__)
+# The name of what is sent, bytes so far, bytes in all.
+Progress = Callable[[str, int, int], None]
+Kind = Literal["code", "data", "checkpoints"]
+# How fast the slowest disk that we wait for is read when a tree is verified.
+SEAL_BYTES_PER_S = 20 * MEGABYTE
+
+
+def send(
+    transport: Transport,
+    agent: Agent,
+    tree: Tree,
+    kind: Kind,
+    *,
+    facts: Facts,
+    progress: Progress = lambda *_: None,
+) -> int:
+    """Have a tree on the pod, complete and verified there.
+
+    Args:
+        transport: the connection.
+        agent: on the pod.
+        tree: what to send.
+        kind: what it is.
+        facts: the agent's answer to ``probe``; a tree that it names is not sent again.
+        progress: told the bytes so far.
+
+    Returns:
+        Bytes of file content that went over the line.
+
+    Raises:
+        TransferError: a file was changed while it was sent, or the disk is full.
+        UnreachableError: the connection was lost.
+    """
+    known = {"code": facts.trees.code, "data": facts.trees.data}.get(kind, [])
+    if tree.digest in known:
+        return 0
+    latest = agent.folder.tree(kind, known[-1]) if known else None
+    carrier = _Carrier(transport, tree, kind, agent.folder.incoming(kind, tree.digest), progress)
+    sent = carrier.push(link_dest=latest)
+    try:
+        _seal(agent, tree, kind)
+    except TransferError:
+        _look_for_changes(tree)
+        # Nothing changed here: what was there already had the right size and time, and other bytes.
+        logger.info("%s %s: not as listed, comparing the content of each file", kind, tree.digest)
+        sent += carrier.push(compare_content=True)
+        _seal(agent, tree, kind)
+    progress(kind, tree.size, tree.size)
+    return sent
+
+
+@dataclass(frozen=True)
+class _Carrier:
+    """Brings the parts of a tree to the folder where it is received."""
+
+    transport: Transport
+    tree: Tree
+    kind: Kind
+    incoming: PurePosixPath
+    progress: Progress
+
+    def push(self, *, link_dest: PurePosixPath | None = None, compare_content: bool = False) -> int:
+        sizes = {file.path: file.size for file in self.tree.files}
+        sent = before = 0
+        for part in self.tree.parts:
+            sent += self.transport.push(
+                part.folder,
+                self.incoming / part.name,
+                files=part.paths,
+                link_dest=link_dest / part.name if link_dest else None,
+                compare_content=compare_content,
+                progress=functools.partial(self._tell, before),
+            )
+            before += sum(sizes[part.prefix + path] for path in part.paths)
+        return sent
+
+    def _tell(self, before: int, done: int) -> None:
+        self.progress(self.kind, min(before + done, self.tree.size), self.tree.size)
+
+
+def _seal(agent: Agent, tree: Tree, kind: Kind) -> None:
+    listed = {
+        "schema": 1,
+        "kind": kind,
+        "digest": tree.digest,
+        "files": [asdict(file) for file in tree.files],
+    }
+    patience_s = 60.0 + tree.size / SEAL_BYTES_PER_S
+    agent.call("seal", kind, tree.digest, stdin=listed, timeout_s=patience_s)
+
+
+def _look_for_changes(tree: Tree) -> None:
+    """Raises a TransferError that names what is not any more as it was when it was listed."""
+    listed = {file.path: file for file in tree.files}
+    for part in tree.parts:
+        for path in part.paths:
+            file = listed[part.prefix + path]
+            if _is_changed(part.folder, path, file):
+                raise TransferError(
+                    f"{safe(str(part.folder / path))}: changed while it was sent", "run it again"
+                )
+
+
+def _is_changed(folder: Path, path: str, file: File) -> bool:
+    try:
+        now = _file(folder, Entry(path, (folder / path).lstat()), "", HashCache(None))
+    except (OSError, ConfigError):
+        return True
+    return (now.sha256, now.mode) != (file.sha256, file.mode)

@@ -1,0 +1,1 @@
+"""Checks of laptop, configuration and pod, each with its cure."""

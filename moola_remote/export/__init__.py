@@ -1,0 +1,1 @@
+"""Fetched runs for other programs: CSV, Parquet, TensorBoard."""

@@ -1,0 +1,64 @@
+"""A connection that is made again after an outage."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from moola_remote.agent_client.client import Agent
+from moola_remote.errors import PodGoneError, UnreachableError
+
+BACKOFF_S = (0.3, 0.6, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+
+MAX_HOPELESS = 3
+
+
+class MuteAgentError(UnreachableError):
+    """The agent ended without a word although the connection stands."""
+
+
+class Outage:
+    """A time in which the pod is not reached."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._since = time.monotonic()
+        self._num_hopeless = 0
+        self.num_attempts = 0
+
+    def add(self, err: UnreachableError) -> None:
+        """One more attempt has failed.
+
+        Raises:
+            UnreachableError: `err`, when patience is over.
+        """
+        self.num_attempts += 1
+        self._num_hopeless += isinstance(err, (MuteAgentError, PodGoneError))
+        give_up_s = self._link.give_up_s
+        is_over = give_up_s is not None and time.monotonic() - self._since > give_up_s
+        if is_over or self._num_hopeless >= MAX_HOPELESS:
+            raise err
+
+    def wait_s(self) -> float:
+        """How long to wait now; at random, so that many clients don't come at once."""
+        waits = self._link.backoff_s
+        return waits[min(self.num_attempts, len(waits)) - 1] * random.uniform(0.5, 1.0)
+
+
+@dataclass(frozen=True)
+class Link:
+    """How the pod is reached, and reached again.
+
+    Attributes:
+        agent: to begin with; whoever made it closes it.
+        reconnect: makes a new connection with its agent, which is closed by `follow`.
+        give_up_s: how long the pod may be unreachable; None is for ever.
+        backoff_s: waits between two attempts, each shortened by chance by up to a half.
+    """
+
+    agent: Agent
+    reconnect: Callable[[], Agent]
+    give_up_s: float | None = None
+    backoff_s: Sequence[float] = BACKOFF_S

@@ -1,0 +1,1 @@
+"""A pod in use: connection, agent, checks before a job, watchdog."""

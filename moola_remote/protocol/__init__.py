@@ -1,0 +1,1 @@
+"""docs/protocol.md as types; no network."""

@@ -1,0 +1,64 @@
+"""Refusals of the agent as errors of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from moola_remote.errors import (
+    ConfigError,
+    LimitError,
+    MoolaError,
+    RunLostError,
+    TransferError,
+    UnreachableError,
+)
+from moola_remote.text.sanitize import safe
+
+MAX_LINE = 2000
+
+
+_CURES = {
+    "unknown_run": "see them with: moola-remote runs",
+    "different": "send it again with: moola-remote deploy",
+    "no_checkpoint": "start anew with: moola-remote train",
+    "disk_full": "make room on the pod, for example with: moola-remote clean",
+}
+
+_ERRORS: dict[str, type[MoolaError]] = {
+    "unknown_run": ConfigError,
+    "bad_request": ConfigError,
+    "environment": ConfigError,
+    "different": TransferError,
+    "not_ended": LimitError,
+    "busy": LimitError,
+    "disk_full": LimitError,
+    "bad_run": RunLostError,
+    "no_checkpoint": ConfigError,
+}
+
+
+def refusal(answer: Mapping[str, Any]) -> MoolaError:
+    """What the agent refuses, as an error of ours."""
+    code = word_of(answer.get("error"))
+    message = safe(word_of(answer.get("message")), MAX_LINE) or "refused by the pod without a word"
+    names = [*_names(answer, "missing"), *_names(answer, "different")]
+    if names:
+        message += f": {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
+    return _ERRORS.get(code, UnreachableError)(message, _CURES.get(code, ""))
+
+
+def _names(answer: Mapping[str, Any], key: str) -> list[str]:
+    names = answer.get(key)
+    return [safe(word_of(name), 100) for name in names] if isinstance(names, list) else []
+
+
+def word_of(value: Any) -> str:
+    """A string of the pod's; anything else, however deep, is only told to be none."""
+    return value if isinstance(value, str) else f"no text but {type(value).__name__}"
+
+
+def last_words(stderr: bytes) -> str:
+    """The last line of an error, safe to show."""
+    lines = stderr[-4096:].decode("utf-8", "replace").strip().splitlines()
+    return safe(lines[-1], MAX_LINE) if lines else ""

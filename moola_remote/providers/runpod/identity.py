@@ -1,0 +1,17 @@
+"""The key pair of the laptop for rented pods."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from moola_remote.providers.local.state import write_private
+
+
+def _make_key_pair(private: Path) -> None:
+    import asyncssh
+
+    private.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    key = asyncssh.generate_private_key("ssh-ed25519", comment="moola-remote")
+    public = private.with_name(f"{private.name}.pub")
+    write_private(public, key.export_public_key().decode("ascii"))
+    write_private(private, key.export_private_key().decode("ascii"))

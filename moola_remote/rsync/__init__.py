@@ -1,0 +1,1 @@
+"""rsync: its argv, its output, its process, its tunnel."""

@@ -1,0 +1,1 @@
+"""Runs: start, find, record, resume, replay."""

@@ -1,0 +1,138 @@
+"""Start a run on a pod."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from moola_remote.agent_client import verbs
+from moola_remote.config.settings import Project
+from moola_remote.deploy.code_store import Archive
+from moola_remote.errors import ConfigError, UnreachableError
+from moola_remote.pods.pod import Pod
+from moola_remote.runs.local_state import Hook, Seen, notes_of
+
+if TYPE_CHECKING:
+    from moola_remote.deploy.deploy import Deployed
+    from moola_remote.protocol.state import RunState
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What is asked of a run beside its command.
+
+    `label` is a word for its id; `on_finish` and `on_finish_pod` are commands for its end, here and
+    on the pod: None takes the project's.
+    """
+
+    label: str
+    recipe: str | None = None
+    gpu: int | None = None
+    data: Mapping[str, Path] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    max_time_s: float | None = None
+    max_cost_usd: float | None = None
+    then: str | None = None
+    replay_of: str | None = None
+    on_finish: str | None = None
+    on_finish_pod: str | None = None
+
+
+def keep_code(pod: Pod, deployed: Deployed) -> str | None:
+    """Keep the code on this laptop, so that a run can be repeated when the pod is gone.
+
+    Returns:
+        Why it can't be kept, which is no reason not to start the run; None if it is.
+    """
+    try:
+        if deployed.plan.code.parts:
+            Archive(pod.laptop.snapshots).keep(deployed.plan.code)
+    except ConfigError as err:
+        return str(err)
+    return None
+
+
+def submit(pod: Pod, spec: Mapping[str, Any], asked: RunRequest) -> RunState:
+    """Record a run on this laptop, then start it on the pod.
+
+    Raises:
+        UnreachableError: the connection was lost; the run may have been started.
+        MoolaError: the pod refuses.
+    """
+    run_id, notes = spec["run_id"], notes_of(pod, spec["run_id"])
+    notes.keep_spec({**spec, "secret_names": sorted(asked.secrets)})
+    on_finish = asked.on_finish or pod.project.on_finish.laptop
+    if on_finish:
+        notes.keep_hook(Hook(on_finish, str(pod.project.folder)))
+    try:
+        state = verbs.submit(pod.agent, spec, asked.secrets).state
+    except UnreachableError as err:
+        perhaps = f"run {run_id}: may have been started"
+        raise UnreachableError(f"{perhaps}, {err.message}", f"{pod.command} runs") from err
+    notes.see(Seen(time.time(), state.state))
+    notes.keep_state(state)
+    return state
+
+
+def limits_of(pod: Pod, asked: RunRequest) -> dict[str, float | None]:
+    """Return the limits of a spec.
+
+    Raises:
+        ConfigError: a cost limit, and the price of the pod isn't known.
+    """
+    if asked.max_cost_usd is not None and not pod.endpoint.price_per_hour:
+        raise ConfigError(
+            f"--max-cost: the price of pod {pod.name} is not known",
+            f"write price_per_hour into configs/pods/{pod.name}.yaml",
+        )
+    limits = {"max_time_s": asked.max_time_s, "max_cost_usd": asked.max_cost_usd}
+    return {**limits, "idle_stop_s": None}
+
+
+def limits_past_the_end(pod: Pod, asked: RunRequest, left_s: float | None) -> list[str]:
+    """Return the options of limits that a rented pod will not reach, as it stops itself before.
+
+    Args:
+        pod: where the run is started.
+        asked: its limits.
+        left_s: seconds until the pod stops itself; None where it has no end.
+    """
+    price = pod.endpoint.price_per_hour
+    cost_s = 3600 * asked.max_cost_usd / price if asked.max_cost_usd and price else 0.0
+    limits = {"--max-time": asked.max_time_s or 0.0, "--max-cost": cost_s}
+    return [option for option, limit_s in limits.items() if left_s is not None and limit_s > left_s]
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What `train` changes in a recipe; None keeps the recipe's value."""
+
+    epochs: int | None = None
+    seed: int | None = None
+    use_crf: bool = False
+    settings: tuple[str, ...] = ()
+
+
+def train_argv(project: Project, recipe: str, options: TrainOptions) -> list[str]:
+    """The command line of a training run, as the pod will see it.
+
+    Raises:
+        ConfigError: no such recipe.
+    """
+    config = project.recipes / f"{recipe}.yaml"
+    known = sorted(file.stem for file in (project.folder / project.recipes).glob("*.yaml"))
+    if recipe not in known:
+        raise ConfigError(
+            f"recipe {recipe!r}: unknown, expected one of {', '.join(known) or 'none'}",
+            f"choose with --recipe, or write {config}",
+        )
+    return [
+        *("python", "-m", project.job, "--config", config.as_posix()),
+        *(["--epochs", str(options.epochs)] if options.epochs is not None else []),
+        *(["--seed", str(options.seed)] if options.seed is not None else []),
+        *(["--use-crf"] if options.use_crf else []),
+        *(word for setting in options.settings for word in ("--set", setting)),
+    ]

@@ -1,0 +1,150 @@
+"""What this laptop notes of a run, beside its journal.
+
+spec.json       what was asked for
+seen.json       when it was looked at last, and how it stood
+state.json      how it stood then, as the pod told it; of a run that has a price
+on_finish.json  a command to run here once it has ended; renamed before it is run
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from moola_remote.errors import LimitError
+from moola_remote.pods.pod import Pod
+from moola_remote.protocol.state import ENDED, RunState
+
+BULK = ("log", "events.jsonl", "offsets")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """How a run stood when this laptop looked at it last; `at` is the laptop's clock."""
+
+    at: float
+    state: str
+
+
+@dataclass(frozen=True)
+class Hook:
+    """A command of the user's for the end of a run, and the folder where it is run."""
+
+    command: str
+    folder: str
+
+
+def notes_of(pod: Pod, run_id: str) -> Notes:
+    """Return what this laptop has noted of a run on `pod`."""
+    return Notes(pod.laptop.journal(pod.name, run_id))
+
+
+class Notes:
+    """The notes on one run; they stay when its journal is dropped.
+
+    Args:
+        folder: the journal's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.spec = folder / "spec.json"
+
+    def keep_spec(self, spec: Mapping[str, Any]) -> None:
+        """Note what is about to be asked of a pod."""
+        self._write("spec.json", spec)
+
+    @property
+    def seen(self) -> Seen | None:
+        """When it was looked at last, or None."""
+        table = self._read("seen.json")
+        try:
+            return Seen(float(table["at"]), str(table["state"]))
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def see(self, seen: Seen) -> None:
+        """Note that it was looked at."""
+        self._write("seen.json", asdict(seen))
+
+    def keep_state(self, state: RunState) -> None:
+        """Note what a run that is paid for has done so far."""
+        if state.price_per_hour:
+            self._write("state.json", state.model_dump(mode="json", exclude={"last_lines"}))
+
+    def keep_hook(self, hook: Hook) -> None:
+        """Note a command for its end."""
+        self._write("on_finish.json", asdict(hook))
+
+    @property
+    def has_hook(self) -> bool:
+        """Whether a command still waits for its end."""
+        return (self.folder / "on_finish.json").exists()
+
+    def take_hook(self) -> Hook | None:
+        """The command for its end, once: whoever renames the file has it."""
+        try:
+            (self.folder / "on_finish.json").rename(self.folder / "on_finish.taken.json")
+            table = self._read("on_finish.taken.json")
+            return Hook(str(table["command"]), str(table["folder"]))
+        except (OSError, KeyError):
+            return None
+
+    def _read(self, name: str) -> dict[str, Any]:
+        try:
+            table = json.loads((self.folder / name).read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return table if isinstance(table, dict) else {}
+
+    def _write(self, name: str, value: Mapping[str, Any]) -> None:
+        path = self.folder / name
+        aside = self.folder / f".{name}.{os.getpid()}"
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            aside.write_text(json.dumps(value), encoding="utf-8")
+            aside.replace(path)
+        except OSError as err:
+            raise LimitError(f"{path}: can't be written, {err.strerror}") from err
+
+    @property
+    def bulk(self) -> int:
+        """Bytes of its journal."""
+        return sum(path.stat().st_size for path in self._bulk())
+
+    def drop_journal(self) -> None:
+        """Forget its log and events; they come again from the pod when they are asked for."""
+        for path in self._bulk():
+            path.unlink(missing_ok=True)
+
+    def _bulk(self) -> Iterator[Path]:
+        return (self.folder / name for name in BULK if (self.folder / name).is_file())
+
+
+def thin_out(journals: Path, limit: int, keep: Path) -> list[Notes]:
+    """Drop journals of ended runs, the oldest first, until all together are below a limit.
+
+    Args:
+        journals: the laptop's folder of them.
+        limit: bytes.
+        keep: the folder of one that is wanted now.
+
+    Returns:
+        Whose journals were dropped. A run that isn't known to have ended keeps its own.
+    """
+    all_notes = [Notes(path) for path in journals.glob("*/*") if path.is_dir()]
+    sizes = {notes: notes.bulk for notes in all_notes}
+    total, dropped = sum(sizes.values()), []
+    for notes in sorted(all_notes, key=lambda notes: notes.folder.name):
+        if total <= limit:
+            break
+        seen = notes.seen
+        if sizes[notes] and notes.folder != keep and seen and seen.state in ENDED:
+            notes.drop_journal()
+            total -= sizes[notes]
+            dropped.append(notes)
+    return dropped

@@ -1,0 +1,110 @@
+"""The run that another one resumes."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from moola_remote.agent_client.verbs import get_state, list_runs
+from moola_remote.errors import ConfigError, UnreachableError
+from moola_remote.pods.pod import Pod
+from moola_remote.protocol.spec import read_spec
+from moola_remote.runs.select import choose
+from moola_remote.ssh.read_file import read_file
+from moola_remote.text.sanitize import safe
+
+logger = logging.getLogger(__name__)
+
+MAX_SPEC_BYTES = 4 * 2**20
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A run to go on with: its id, its spec, and its pod, None where that is unreachable.
+
+    `is_here` says that its pod is the one to go on.
+    """
+
+    run_id: str
+    spec: dict[str, Any]
+    pod: Pod | None
+    is_here: bool
+
+
+@contextlib.contextmanager
+def find_parent(pod: Pod, name: str | None) -> Iterator[Parent]:
+    """The run that a person means: on this pod, or on another that this laptop knows it from.
+
+    Args:
+        pod: the pod to go on.
+        name: a run id or its beginning; None is this pod's latest.
+
+    Raises:
+        ConfigError: nobody knows it, or it needs no going on.
+    """
+    here = list_runs(pod.agent)
+    if name is None or any(run.run_id.startswith(name) for run in here):
+        state = choose(here, name)
+        _require_ended_early(state.run_id, state.state)
+        yield Parent(state.run_id, _spec_of(pod, state.run_id, pod), pod, is_here=True)
+        return
+    run_id, pod_name = _look_on_laptop(pod, name)
+    with contextlib.ExitStack() as stack:
+        far = _reach(pod, pod_name, run_id) if pod_name else None
+        if far:
+            stack.callback(far.close)
+        yield Parent(run_id, _spec_of(pod, run_id, far, pod_name), far, is_here=False)
+
+
+def _require_ended_early(run_id: str, state: str) -> None:
+    if state == "SUCCEEDED":
+        raise ConfigError(f"run {run_id}: has succeeded, there is nothing to go on with")
+    if state in ("QUEUED", "PREPARING", "RUNNING"):
+        raise ConfigError(f"run {run_id}: {state}, it goes on by itself", "moola-remote attach")
+
+
+def _look_on_laptop(pod: Pod, name: str) -> tuple[str, str | None]:
+    """The id of a run of another pod, and that pod; None where only its results are here."""
+    pods = {path.name: path.parent.name for path in pod.laptop.journals.glob(f"*/{name}*")}
+    fetched = {path.name for path in pod.project.results_folder.glob(f"{name}*")}
+    found = sorted({*pods, *fetched})
+    if not found:
+        raise ConfigError(
+            f"run {safe(name, 80)}: unknown on pod {pod.name} and on this laptop",
+            "see them with: moola-remote --pod NAME runs",
+        )
+    if len(found) > 1:
+        several = ", ".join(found[-3:])
+        begins = f"run {safe(name, 80)}: {len(found)} begin so, the newest: {several}"
+        raise ConfigError(begins, "name one")
+    return found[0], pods.get(found[0])
+
+
+def _reach(pod: Pod, name: str, run_id: str) -> Pod | None:
+    """The parent's pod, if it is up; it is not started for this."""
+    far = pod.other(name)
+    try:
+        _require_ended_early(run_id, get_state(far.agent, run_id).state)
+    except UnreachableError as err:
+        logger.info("pod %s: %s", name, err)
+        far.close()
+        return None
+    return far
+
+
+def _spec_of(pod: Pod, run_id: str, far: Pod | None, pod_name: str | None = None) -> dict[str, Any]:
+    """The parent's spec: this laptop's own, the fetched one, or what its pod says."""
+    pod_name = pod_name or (far.name if far else "")
+    results = pod.project.results_folder / run_id
+    for path in (pod.laptop.journal(pod_name, run_id) / "spec.json", results / "spec.json"):
+        if path.is_file():
+            return read_spec(path.read_bytes(), str(path))
+    if far is None:
+        raise ConfigError(
+            f"run {run_id}: its pod can't be reached, and nothing of it is on this laptop"
+        )
+    path_there = far.agent.folder.run(run_id).spec
+    return read_spec(read_file(far.transport, path_there, MAX_SPEC_BYTES), f"pod: {path_there}")

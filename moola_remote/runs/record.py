@@ -1,0 +1,160 @@
+"""What is on record of a run: all that is needed to judge it, and to run it again.
+
+From the pod, or from ``results/`` once the pod is gone. Both were written by a machine that is not
+trusted: parsed, bounded and made safe before anybody sees it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from moola_remote.errors import ConfigError, TransferError
+from moola_remote.protocol.events import MAX_EVENT_BYTES, EventReader, RunEvent
+from moola_remote.protocol.manifest import STATE
+from moola_remote.protocol.spec import MAX_BLOCK, Block, Machine, Spec
+from moola_remote.protocol.state import RunState
+from moola_remote.protocol.types import Remote, fault_of
+
+if TYPE_CHECKING:
+    from moola_remote.pods.pod import Pod
+MAX_SPEC_BYTES = 4 * 2**20
+
+
+class Record(Remote):
+    """A run on record: `state` is None where it isn't known, `run` until it has begun.
+
+    `is_gone` says that it comes from files here, and is not on the pod.
+    """
+
+    spec: Spec
+    is_gone: bool = False
+    state: RunState | None = None
+    config: Block | None = None
+    run: RunEvent | None = None
+
+    @property
+    def machine(self) -> Machine:
+        """What it ran on: the job's own word, and deploy's where the job says nothing."""
+        if self.run is None:
+            return self.spec.machine
+        said = {name: self.run.versions.get(name) for name in ("python", "torch", "cuda")}
+        told = {**said, "device": self.run.device or None}
+        return self.spec.machine.model_copy(
+            update={name: value for name, value in told.items() if value}
+        )
+
+
+def find_record(pod: Pod, name: str | None, find_run: Callable[[str | None], RunState]) -> Record:
+    """The record of the run that a person means: on the pod, else fetched, else noted here.
+
+    Its spec is the one that this laptop sent, where it did: a pod's word could be another command.
+
+    Raises:
+        ConfigError: there is none, or several.
+        TransferError: it can't be read.
+    """
+    try:
+        run_id, folder = find_run(name).run_id, None
+    except ConfigError:
+        folder = _folder_here(pod, name)
+        if folder is None:
+            raise
+        run_id = folder.name
+    noted = _one_folder(pod.laptop.journals.glob("*/[!.]*"), run_id)
+    own = {"spec": read_folder(noted).spec} if noted else {}
+    if folder is None:
+        record = read_record({**pod.agent.call("show", run_id), **own}, f"run {run_id}")
+    else:
+        record = read_folder(folder).model_copy(update=own)
+    if record.spec.run_id != run_id:
+        raise TransferError(f"run {run_id}: its spec is that of {record.spec.run_id}")
+    return record
+
+
+def codes_on_record(pod: Pod) -> set[str]:
+    """The code of each run that was noted here or fetched to this project; what can't be read not.
+
+    The notes are of every project and every pod of this laptop.
+    """
+    codes = set()
+    for top, pattern in (
+        (pod.laptop.journals, "*/*/spec.json"),
+        (pod.project.results_folder, "*/spec.json"),
+    ):
+        for path in top.glob(pattern):
+            with contextlib.suppress(OSError, ValueError):  # pydantic's error is a ValueError
+                codes.add(Spec.model_validate_json(_head(path, MAX_SPEC_BYTES)).code)
+    return {code for code in codes if code}
+
+
+def _folder_here(pod: Pod, name: str | None) -> Path | None:
+    if name is None:
+        return None
+    fetched = pod.project.results_folder.glob("[!.]*")
+    return _one_folder(fetched, name) or _one_folder(pod.laptop.journals.glob("*/[!.]*"), name)
+
+
+def _one_folder(folders: Iterable[Path], name: str) -> Path | None:
+    """The only one with a spec whose name begins so."""
+    begin = [path for path in folders if path.name.startswith(name)]
+    found = [path for path in begin if (path / "spec.json").is_file()]
+    return found[0] if len(found) == 1 else None
+
+
+def read_record(answer: Mapping[str, Any], where: str) -> Record:
+    """The agent's answer to ``show``.
+
+    Raises:
+        TransferError: it is none.
+    """
+    return _validate(answer, where)
+
+
+def read_folder(folder: Path) -> Record:
+    """The record of a run that was fetched, or noted when it was started.
+
+    Raises:
+        TransferError: its files can't be read.
+    """
+    try:
+        spec = from_json(_head(folder / "spec.json", MAX_SPEC_BYTES))
+    except (OSError, ValueError) as err:
+        raise TransferError(f"{folder}/spec.json: can't be read") from err
+    config = state = None
+    with contextlib.suppress(OSError):
+        config = _head(folder / "config.yaml", MAX_BLOCK).decode("utf-8", "replace")
+    with contextlib.suppress(OSError, ValueError):
+        state = from_json(_head(folder / STATE, MAX_SPEC_BYTES))
+    record = {"spec": spec, "state": state, "config": config, "is_gone": True}
+    return _validate({**record, "run": _run_event(folder / "events.jsonl")}, str(folder))
+
+
+def _head(path: Path, limit: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(limit)
+
+
+def _run_event(path: Path) -> RunEvent | None:
+    """The last one: a run that was resumed says it anew."""
+    found, reader = None, EventReader()
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        while block := file.read(MAX_EVENT_BYTES):
+            found = next(
+                (event for event in reversed(reader.feed(block)) if isinstance(event, RunEvent)),
+                found,
+            )
+    return found
+
+
+def _validate(record: Mapping[str, Any], where: str) -> Record:
+    try:
+        return Record.model_validate(record)
+    except ValidationError as err:
+        key, wrong = fault_of(err)
+        raise TransferError(f"{where}: {key}: {wrong}") from err

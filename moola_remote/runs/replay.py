@@ -1,0 +1,95 @@
+"""A run once more: the same code, byte for byte, and what is not the same is told."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from moola_remote.agent_client.client import probe
+from moola_remote.deploy import snapshot
+from moola_remote.deploy.code_store import Archive
+from moola_remote.deploy.deploy import (
+    Deployed,
+    Plan,
+    data_paths,
+    read_requirements,
+    requirements_on_pod,
+)
+from moola_remote.errors import ConfigError
+from moola_remote.protocol.answers import Facts
+
+if TYPE_CHECKING:
+    from moola_remote.pods.pod import Pod
+    from moola_remote.protocol.spec import Spec
+
+
+def make_plan(pod: Pod, spec: Spec, folder: Path) -> Plan:
+    """What the run of `spec` stood on.
+
+    Its code is the laptop's copy, else the pod's, else the project's where that is still the same;
+    its data are what the pod still has, else the project's as they are now.
+
+    Args:
+        pod: the project and its pod.
+        spec: of the run.
+        folder: empty; the code is restored to it.
+
+    Raises:
+        ConfigError: its code can't be had any more.
+    """
+    facts = probe(pod.agent)
+    code, requirements = _code(pod, spec, facts, folder)
+    return Plan(code=code, data=_data(pod, spec, facts), requirements=requirements)
+
+
+def _code(pod: Pod, spec: Spec, facts: Facts, folder: Path) -> tuple[snapshot.Tree, str]:
+    digest, project = spec.code, pod.project
+    if digest is None:
+        raise ConfigError(f"run {spec.run_id}: no code on record")
+    if Archive(pod.laptop.snapshots).has(digest):
+        with contextlib.suppress(ConfigError):  # damaged since
+            tree = Archive(pod.laptop.snapshots).restore(digest, folder)
+            return tree, read_requirements(folder / project.requirements)
+    if digest in facts.trees.code:
+        return snapshot.Tree(digest, (), (), ()), requirements_on_pod(pod, digest)
+    tree = snapshot.code_tree(project.folder, results=project.results)
+    if tree.digest == digest:
+        return tree, read_requirements(project.folder / project.requirements)
+    commit = spec.source and spec.source.commit
+    raise ConfigError(
+        f"run {spec.run_id}: its code {digest} is not on pod {pod.name}, was not kept on "
+        "this laptop, and differs from what is here",
+        f"git checkout {commit[:12]}, with the changes of: moola-remote runs show --diff"
+        if commit
+        else "",
+    )
+
+
+def _data(pod: Pod, spec: Spec, facts: Facts) -> snapshot.Tree | None:
+    if spec.data is None:
+        return None
+    if spec.data in facts.trees.data:
+        return snapshot.Tree(spec.data, (), (), ())
+    return snapshot.data_tree(data_paths(pod.project), cache=pod.laptop.hash_cache)
+
+
+def differences(spec: Spec, deployed: Deployed, secret_names: set[str]) -> Iterator[str]:
+    """A line for each thing that is not as it was for the run of `spec`."""
+    if spec.machine.python is None:
+        yield "its machine is not on record: Python, torch, CUDA and device may differ"
+    else:
+        for name, then in spec.machine:
+            now = deployed.machine.get(name)
+            if now != then:
+                yield f"{name} was {then or 'none'}, is {now or 'none'}"
+    trees = deployed.trees
+    for name, then in (("data", spec.data), ("environment", spec.environment)):
+        if trees[name] != then:
+            yield f"{name} was {then or 'none'}, is {trees[name] or 'none'}"
+    if spec.parent is not None:
+        yield f"it went on from the checkpoints of {spec.parent}; this begins anew"
+    missing = sorted(set(spec.secret_names) - secret_names)
+    if missing:
+        yield f"it had the secrets {', '.join(missing)}; give them with --secret NAME"

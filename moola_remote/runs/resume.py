@@ -1,0 +1,54 @@
+"""Go on with a run that ended too early: as a new run, on the same pod or on another.
+
+What the parent stood on is found where it still is: on this pod, on this laptop, or on the parent's
+pod. Trees are named by their content, so that the run goes on with exactly the code and the data
+that it was begun with. The parent's spec is the laptop's own where it has one: what a pod says of
+it would be run on another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from moola_remote.deploy import deploy
+from moola_remote.errors import ConfigError
+from moola_remote.pods.pod import Pod
+from moola_remote.protocol.spec import label_of, new_run_id, who_asks
+from moola_remote.runs.parents import Parent
+from moola_remote.text.sanitize import safe
+
+
+def require_secrets(parent: Parent, given: Mapping[str, str]) -> None:
+    """Raises a ConfigError unless each secret of the parent is given again: none was kept."""
+    names = parent.spec.get("secret_names")
+    missing = [str(name) for name in names if name not in given] if names else []
+    if missing:
+        again = safe(" ".join(f"--secret {name}" for name in missing), 300)
+        raise ConfigError(
+            f"run {parent.run_id}: it was given secrets, none of them was kept", again
+        )
+
+
+def make_spec(
+    pod: Pod, parent: Parent, deployed: deploy.Deployed, checkpoints: str | None
+) -> dict[str, Any]:
+    """The spec of the run that goes on: its parent's, but for what it now stands on.
+
+    Args:
+        pod: the pod to go on.
+        parent: the run.
+        deployed: what is on that pod.
+        checkpoints: the digest of those that were sent; None where the parent's lie there.
+    """
+    label = parent.spec.get("recipe") or label_of(parent.spec["argv"])
+    return {
+        **parent.spec,
+        **deployed.trees,
+        **who_asks(),
+        "run_id": new_run_id(str(label)),
+        "parent": parent.run_id,
+        "checkpoints": checkpoints,
+        "machine": deployed.machine,
+        "price_per_hour": pod.endpoint.price_per_hour,
+    }

@@ -1,0 +1,31 @@
+"""Where a pod is reached by SSH, and what is known of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """All that is needed to reach a pod and to work there.
+
+    `host_key` is the fingerprint that is known beforehand (``SHA256:...``), `known_key` the whole
+    public key (``ssh-ed25519 AAAA...``); with neither, the first contact has to ask. `guard` is
+    what a rented pod is told, so that it stops by itself.
+    """
+
+    name: str
+    host: str
+    port: int
+    user: str
+    identity_file: Path | None
+    host_key: str | None
+    known_key: str | None
+    root: str
+    python: str
+    price_per_hour: float | None
+    guard: dict[str, Any] | None = None

@@ -1,0 +1,216 @@
+"""Host keys, pinned by the pod's name rather than its address.
+
+The file is the tool's own, in OpenSSH's format: paramiko and OpenSSH's ssh check the same pins.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import fcntl
+import hashlib
+import logging
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from moola_remote.errors import ConfigError, HostKeyError
+
+if TYPE_CHECKING:
+    import paramiko
+
+    from moola_remote.ssh.endpoint import Endpoint
+logger = logging.getLogger(__name__)
+# Whether the fingerprint, never seen before, is the right one.
+Ask = Callable[[str], bool]
+
+
+def alias(pod: str) -> str:
+    """The name that a pod's key is kept under.
+
+    Raises:
+        ConfigError: a name that known_hosts would read as a pattern or as several names.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", pod):
+        raise ConfigError(f"pod {pod!r}: expected letters, digits, '.', '-' and '_' in its name")
+    return f"moola-{pod}"
+
+
+def fingerprint(key: bytes) -> str:
+    """``SHA256:...`` of a public key in SSH's wire form, as ``ssh-keygen -l`` prints it."""
+    digest = hashlib.sha256(key).digest()
+    return "SHA256:" + base64.b64encode(digest).decode("ascii").rstrip("=")
+
+
+def key_type(key: bytes) -> str:
+    """``ssh-ed25519`` and the like: the first string of a public key."""
+    length = int.from_bytes(key[:4], "big")
+    return key[4 : 4 + length].decode("ascii")
+
+
+def ssh_options(known_hosts: Path, pod: str) -> list[str]:
+    """What makes OpenSSH's ssh check the same pin."""
+    return [
+        *("-o", f'UserKnownHostsFile="{known_hosts}"'),
+        *("-o", "GlobalKnownHostsFile=/dev/null"),
+        *("-o", f"HostKeyAlias={alias(pod)}"),
+        *("-o", "StrictHostKeyChecking=yes"),
+        *("-o", "UpdateHostKeys=no"),
+    ]
+
+
+class KnownHosts:
+    """The file of pins: one key a pod.
+
+    Args:
+        path: the file; its folder is made with the first pin.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def get(self, pod: str) -> bytes | None:
+        """The pinned public key of a pod, or None.
+
+        Raises:
+            ConfigError: a line of the file is not a pin.
+        """
+        return self._read().get(alias(pod))
+
+    def pin(self, pod: str, key: bytes) -> None:
+        """Keep this key as the pod's; it replaces an older one."""
+        with self._lock():
+            self._write({**self._read(), alias(pod): key})
+
+    def forget(self, pod: str) -> None:
+        """Drop the pod's key, as when the pod is gone for good."""
+        with self._lock():
+            self._write({name: key for name, key in self._read().items() if name != alias(pod)})
+
+    def guard(self, client: paramiko.SSHClient, endpoint: Endpoint, ask: Ask | None) -> None:
+        """Make `client`, which knows no keys of its own, ask `check` about the pod's."""
+        import paramiko
+
+        check = self.check
+
+        class Pinned(paramiko.MissingHostKeyPolicy):
+            def missing_host_key(
+                self, _client: paramiko.SSHClient, _hostname: str, key: paramiko.PKey
+            ) -> None:
+                check(endpoint, key.asbytes(), ask)
+
+        client.set_missing_host_key_policy(Pinned())
+
+    def check(self, endpoint: Endpoint, key: bytes, ask: Ask | None) -> None:
+        """Refuse this key unless it is the pod's; pin it where that is new.
+
+        A fingerprint from the pod's file or its provider decides, before an older pin.
+
+        Args:
+            endpoint: the pod.
+            key: the public key that it shows, in SSH's wire form.
+            ask: asked at first contact; None where nobody is there.
+
+        Raises:
+            HostKeyError: it is not the expected or the pinned one, or nobody vouches for it.
+        """
+        pinned = self.get(endpoint.name)
+        expected = _expected(endpoint)
+        if expected is not None:
+            if fingerprint(key) != expected:
+                raise _wrong_key(endpoint, expected, key)
+        elif pinned is None:
+            _vouch(endpoint, key, ask)
+        elif pinned != key:
+            raise self._changed_key(endpoint, pinned, key)
+        if pinned != key:
+            self.pin(endpoint.name, key)
+            logger.info("pod %s: pinned host key %s", endpoint.name, fingerprint(key))
+
+    def known_type_first(self, endpoint: Endpoint, types: Iterable[str]) -> tuple[str, ...]:
+        """Signature types in the order to ask for: of several keys the pod shall show the known."""
+        known = _known_key(endpoint) or self.get(endpoint.name)
+        wanted = key_type(known) if known else ""
+        family = ("rsa-sha2-512", "rsa-sha2-256") if wanted == "ssh-rsa" else (wanted,)
+        return tuple(sorted(types, key=lambda name: name not in family))
+
+    def _changed_key(self, endpoint: Endpoint, pinned: bytes, key: bytes) -> HostKeyError:
+        expected, shown = fingerprint(pinned), fingerprint(key)
+        return HostKeyError(
+            f"pod {endpoint.name}: its host key has changed, expected {expected}, got {shown}",
+            "was the pod made anew? Compare with its log, then "
+            f"`ssh-keygen -R {alias(endpoint.name)} -f '{self.path}'`; "
+            "otherwise someone is in between: send nothing",
+        )
+
+    def _read(self) -> dict[str, bytes]:
+        try:
+            lines = self.path.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return {}
+        except UnicodeDecodeError as err:
+            raise ConfigError(f"{self.path}: not a file of host keys", "remove it") from err
+        numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+        return dict(self._parse(number, line) for number, line in numbered)
+
+    def _parse(self, number: int, line: str) -> tuple[str, bytes]:
+        try:
+            name, kind, encoded = line.split()
+            key = base64.b64decode(encoded, validate=True)
+            if key_type(key) == kind:
+                return name, key
+        except ValueError:
+            pass
+        raise ConfigError(
+            f"{self.path}:{number}: expected a name, a key type and a key", "remove this line"
+        )
+
+    def _write(self, pins: dict[str, bytes]) -> None:
+        lines = [
+            f"{name} {key_type(key)} {base64.b64encode(key).decode('ascii')}\n"
+            for name, key in sorted(pins.items())
+        ]
+        with tempfile.NamedTemporaryFile("w", dir=self.path.parent, delete=False) as file:
+            file.writelines(lines)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(file.name).replace(self.path)
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self.path.with_name(f"{self.path.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _known_key(endpoint: Endpoint) -> bytes | None:
+    return base64.b64decode(endpoint.known_key.split()[1]) if endpoint.known_key else None
+
+
+def _expected(endpoint: Endpoint) -> str | None:
+    known = _known_key(endpoint)
+    return fingerprint(known) if known else endpoint.host_key
+
+
+def _wrong_key(endpoint: Endpoint, expected: str, key: bytes) -> HostKeyError:
+    return HostKeyError(
+        f"pod {endpoint.name}: not its host key, expected {expected}, "
+        f"got {fingerprint(key)} ({key_type(key)})",
+        "compare with `ssh-keygen -lf` on the pod or its log, then correct host_key in its file; "
+        "otherwise someone is in between: send nothing",
+    )
+
+
+def _vouch(endpoint: Endpoint, key: bytes, ask: Ask | None) -> None:
+    shown = fingerprint(key)
+    if ask is None:
+        raise HostKeyError(
+            f"pod {endpoint.name}: its host key {shown} is unknown, and nobody is there to ask",
+            f"compare it with the pod's own, then write `host_key: {shown}` into the pod's file",
+        )
+    if not ask(shown):
+        raise HostKeyError(f"pod {endpoint.name}: host key {shown} refused by you")

@@ -1,0 +1,1 @@
+"""Text: untrusted bytes made safe, secrets struck, numbers formatted."""

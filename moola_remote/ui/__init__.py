@@ -1,0 +1,1 @@
+"""What is shown: tables, panels, the dashboard, progress and questions."""

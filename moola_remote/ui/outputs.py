@@ -1,0 +1,100 @@
+"""Where the log of a run is shown: plain text or JSON lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import IO, Protocol
+
+from pydantic_core import to_json
+
+from moola_remote.follow.view import RunView
+from moola_remote.protocol.events import Event, NoteEvent
+from moola_remote.protocol.state import RunState
+from moola_remote.text.sanitize import write
+
+
+class Output(Protocol):
+    """Where a run is shown."""
+
+    def log(self, lines: list[str]) -> None:
+        """Show complete, safe lines of the log."""
+
+    def event(self, event: Event) -> None:
+        """Show one event."""
+
+    def state(self, state: RunState) -> None:
+        """Show how the run stands."""
+
+    def link(self, text: str) -> None:
+        """Show how the connection stands."""
+
+    def away(self, lines: list[str]) -> None:
+        """Show what happened while nobody looked."""
+
+    def close(self) -> None:
+        """Nothing more will come."""
+
+
+class PlainOutput:
+    """Log lines as they come, the talk on stderr; a job tells its epochs in its log."""
+
+    def __init__(self, view: RunView, out: IO[str], talk: IO[str]) -> None:
+        self._view, self._out, self._talk = view, out, talk
+        self._state = ""
+
+    def log(self, lines: list[str]) -> None:
+        """Write the lines."""
+        if lines:
+            write(self._out, "\n".join(lines) + "\n")
+
+    def event(self, event: Event) -> None:
+        """Say a note."""
+        if isinstance(event, NoteEvent):
+            write(self._talk, f"note: {event.text}" + "\n")
+
+    def state(self, state: RunState) -> None:
+        """Say it when it has changed."""
+        reason = f": {state.reason}" if state.reason else ""
+        text = f"{self._view.run_id}: {state.state}{reason}"
+        if text != self._state:
+            self._state = text
+            write(self._talk, text + "\n")
+
+    def link(self, text: str) -> None:
+        """Say it."""
+        write(self._talk, text + "\n")
+
+    def away(self, lines: list[str]) -> None:
+        """Say it."""
+        write(self._talk, "".join(f"{line}\n" for line in lines))
+
+    def close(self) -> None:
+        """Nothing is left to write."""
+
+
+class JsonOutput:
+    """Each event, and each state as an event of the kind ``state``, as one line of strict JSON."""
+
+    def __init__(self, out: IO[str], clock: Callable[[], float]) -> None:
+        self._out, self._clock = out, clock
+
+    def log(self, lines: list[str]) -> None:
+        """The log is no part of the events."""
+
+    def event(self, event: Event) -> None:
+        """Write it."""
+        write(self._out, event.to_json_line().decode() + "\n")
+
+    def state(self, state: RunState) -> None:
+        """Write it."""
+        line = {"schema": 1, "kind": "state", "t": self._clock(), "state": state.model_dump()}
+        write(self._out, to_json(line, inf_nan_mode="null").decode() + "\n")
+
+    def link(self, text: str) -> None:
+        """The link is no event of the run."""
+
+    def away(self, lines: list[str]) -> None:
+        """The events are told as they are."""
+
+    def close(self) -> None:
+        """Nothing is left to write."""

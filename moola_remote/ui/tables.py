@@ -1,0 +1,201 @@
+"""The tables of deploy and runs: drawn on a terminal, one plain line a row in a pipe.
+
+Each function gives something that `show` prints. Names and details may come from a pod: they are
+made safe here and go to rich as `Text`, never as markup.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import IO, Literal, Protocol, TypeAlias
+
+from rich.box import ROUNDED, SIMPLE_HEAD, Box
+from rich.cells import cell_len
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from moola_remote.protocol.state import RunState
+from moola_remote.text.format import duration
+from moola_remote.text.sanitize import safe, write
+from moola_remote.ui.panels import STATE_STYLES
+
+Mark: TypeAlias = Literal["ok", "same", "warn", "bad", "none"]
+MARKS: dict[Mark, tuple[str, str]] = {
+    "ok": ("✓", "green"),
+    "same": ("=", "green"),
+    "warn": ("!", "yellow"),
+    "bad": ("✗", "bold red"),
+    "none": ("-", "dim"),
+}
+MAX_TEXT = 2000
+MAX_FIXED = 34  # cells of a column that doesn't give way; a run's id may be longer, and is folded
+
+
+@dataclass(frozen=True)
+class Row:
+    """One component of a pod: how it is, what it is, what there is to say.
+
+    `mark` is ``ok`` (there, or sent now), ``same`` (was there), ``warn``, ``bad`` or ``none``.
+    """
+
+    mark: Mark
+    name: str
+    details: str
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A table: `console.print` draws it for a terminal, `plain` is for pipes and files.
+
+    Args:
+        heads: one a column.
+        rows: cells, as many as heads.
+        title: what stands above, or empty.
+        right: the columns of numbers.
+        flexible: the column that gives way on a narrow terminal.
+        is_folding: whether that one goes on in the next line; otherwise it is cut.
+        box: what is drawn around it.
+    """
+
+    heads: Sequence[str]
+    rows: Sequence[Sequence[Text]]
+    title: str = ""
+    right: frozenset[int] = frozenset()
+    flexible: int = -1
+    is_folding: bool = False
+    box: Box = SIMPLE_HEAD
+
+    def __rich__(self) -> Table:
+        """The table for a terminal."""
+        is_boxed = self.box is ROUNDED
+        table = Table(
+            box=self.box,
+            title=self.title or None,
+            title_justify="left",
+            show_edge=is_boxed,
+            pad_edge=is_boxed,
+            padding=(0, 1) if is_boxed else (0, 1, 0, 0),
+        )
+        for index, (head, width) in enumerate(zip(self.heads, self._widths(), strict=True)):
+            table.add_column(
+                Text(head),
+                justify="right" if index in self.right else "left",
+                width=None if index == self.flexible else min(width, MAX_FIXED),
+                overflow="fold",
+            )
+        for row in self.rows:
+            table.add_row(*(self._cell(index, cell) for index, cell in enumerate(row)))
+        return table
+
+    def _cell(self, index: int, cell: Text) -> Text:
+        if index == self.flexible and not self.is_folding:
+            cell = cell.copy()
+            cell.no_wrap, cell.overflow = True, "ellipsis"
+        return cell
+
+    def _widths(self) -> list[int]:
+        columns = zip(self.heads, *([cell.plain for cell in row] for row in self.rows), strict=True)
+        return [max(map(width_of, column)) for column in columns]
+
+    def plain(self) -> str:
+        """One line a row, columns aligned, nothing cut."""
+        widths = self._widths()
+        lines = [self.title] if self.title else []
+        for row in [list(self.heads), *([cell.plain for cell in row] for row in self.rows)]:
+            cells = [
+                " " * (width - cell_len(cell)) + cell
+                if index in self.right
+                else cell + " " * (width - cell_len(cell))
+                for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ]
+            lines.append("  ".join(cells).rstrip())
+        return "\n".join(lines) + "\n"
+
+
+def width_of(text: str) -> int:
+    """Terminal cells of the widest line."""
+    return max(map(cell_len, text.split("\n")))
+
+
+class Printable(Protocol):
+    """What `show` takes."""
+
+    def plain(self) -> str:
+        """For pipes and files."""
+
+    def __rich__(self) -> RenderableType:
+        """For terminals."""
+
+
+def show(table: Printable, file: IO[str] | None = None) -> None:
+    """Print `table` to `file` (stdout), drawn on a terminal and plain elsewhere."""
+    file = file or sys.stdout
+    console = Console(file=file, highlight=False)
+    if console.is_terminal:
+        console.print(table)
+    else:
+        write(file, table.plain())
+
+
+def component_table(rows: Sequence[Row]) -> Columns:
+    """What is on a pod, after a deploy."""
+    cells = [[Text(*MARKS[row.mark]), _text(row.name, "bold"), _text(row.details)] for row in rows]
+    return Columns(["", "component", "details"], cells, flexible=2, is_folding=True, box=ROUNDED)
+
+
+def runs_table(
+    states: Sequence[RunState],
+    more: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    *,
+    now: float | None = None,
+) -> Columns:
+    """A pod's runs, in the order given, with `more` columns of texts.
+
+    `now` stands in for the pod's clock where it isn't told.
+    """
+    now = time.time() if now is None else now
+    rows = [_run_row(state, now if state.now is None else state.now) for state in states]
+    heads = ["run", "state", "age", "took", "gpu", "idle", "what"]
+    if not any(state.idle for state in states):
+        heads.remove("idle")
+        rows = [[*row[:5], row[6]] for row in rows]
+    heads[2:2] = more
+    rows = [
+        [*row[:2], *(_text(values[i], "bold") for values in more.values()), *row[2:]]
+        for i, row in enumerate(rows)
+    ]
+    last = len(heads) - 1
+    return Columns(heads, rows, right=frozenset(range(2, last)), flexible=last)
+
+
+def _run_row(state: RunState, now: float) -> list[Text]:
+    position = f" {state.queue_position}" if state.queue_position is not None else ""
+    took = _between(state.started_at, now if state.ended_at is None else state.ended_at)
+    what = state.reason or (state.last_lines[-1] if state.last_lines else "")
+    if state.on_finish:
+        what = f"{what}; on_finish: exit code {state.on_finish}".removeprefix("; ")
+    return [
+        _text(state.run_id, "bold"),
+        Text(f"{state.state}{position}", STATE_STYLES.get(state.state, "bold red")),
+        Text(_between(state.queued_at, now)),
+        Text(took),
+        Text("" if state.gpu is None else str(state.gpu)),
+        Text(state.idle),
+        _text(what, "" if state.reason else "dim"),
+    ]
+
+
+def _between(start: float | None, end: float) -> str:
+    if start is None or not math.isfinite(end - start):
+        return ""
+    return duration(max(end - start, 0.0))
+
+
+def _text(text: str, style: str = "") -> Text:
+    return Text(safe(text, MAX_TEXT), style)
