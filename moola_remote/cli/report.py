@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def print_comparison(app: App, compared: Comparison) -> None:
     """Runs beside each other."""
-    from moola_remote.report.comparison_text import ComparisonText, as_json
+    from moola_remote.ui.comparison import ComparisonText, as_json
 
     if app.as_json:
         for fields in as_json(compared):

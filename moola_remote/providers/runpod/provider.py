@@ -27,8 +27,8 @@ from moola_remote.errors import (
     PodGoneError,
     UnreachableError,
 )
+from moola_remote.files import atomic
 from moola_remote.providers.base import Confirm, PodStatus, Say, nobody, quiet
-from moola_remote.providers.local.state import write_private
 from moola_remote.providers.runpod import log_lines
 from moola_remote.providers.runpod.account import ours
 from moola_remote.providers.runpod.answers import RefusedError, UnansweredError
@@ -355,7 +355,7 @@ class RunpodProvider:
             # The pin is that of an earlier start: its container, and its key, are gone.
             KnownHosts(self.laptop.known_hosts).forget(self.pod.name)
         self._seen.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_private(self._seen, json.dumps({"start": start, "host_key": key}) + "\n")
+        atomic.write(self._seen, json.dumps({"start": start, "host_key": key}) + "\n")
         return key
 
     @property
