@@ -10,14 +10,14 @@ from __future__ import annotations
 from moola_remote.protocol.manifest import MANIFEST
 from moola_remote.protocol.manifest import STATE
 from moola_remote.results.manifest_file import manifest_content
-from moola_remote.results.staging import _promote
-from moola_remote.results.staging import _staging
-from moola_remote.results.staging import _sweep
+from moola_remote.results.staging import promote
+from moola_remote.results.staging import staging_folder
+from moola_remote.results.staging import sweep
 from moola_remote.results.verify import Caps
-from moola_remote.results.verify import _check_caps
-from moola_remote.results.verify import _check_space
-from moola_remote.results.verify import _is_there
-from moola_remote.results.verify import _verify
+from moola_remote.results.verify import check_caps
+from moola_remote.results.verify import check_space
+from moola_remote.results.verify import is_there
+from moola_remote.results.verify import verify
 import json
 import logging
 import re
@@ -156,17 +156,17 @@ def _bring(
     started = time.monotonic()
     run_id = way.far.path.name
     final = way.dest_root / run_id
-    wanted = [file for file in files if not _is_there(final / file.path, file)]
-    _check_caps(run_id, final, wanted, caps)
+    wanted = [file for file in files if not is_there(final / file.path, file)]
+    check_caps(run_id, final, wanted, caps)
     if wanted:
-        with _staging(way.dest_root, run_id) as staging:
-            _sweep(staging, {file.path for file in wanted})
-            _check_space(staging, wanted)
+        with staging_folder(way.dest_root, run_id) as staging:
+            sweep(staging, {file.path for file in wanted})
+            check_space(staging, wanted)
             _pull(way.transport, way.far, staging, wanted, progress)
-            _verify(run_id, staging, wanted)
+            verify(run_id, staging, wanted)
             for name, content in beside.items():
                 (staging / name).write_bytes(content)
-            _promote(staging, final, [*(file.path for file in wanted), *beside])
+            promote(staging, final, [*(file.path for file in wanted), *beside])
     num_bytes = sum(file.size for file in wanted)
     seconds = time.monotonic() - started
     return Fetched(run_id, final, len(wanted), num_bytes, len(files) - len(wanted), seconds)

@@ -7,7 +7,8 @@ from pathlib import Path
 from moola_remote.files import atomic
 
 
-def _make_key_pair(private: Path) -> None:
+def make_key_pair(private: Path) -> None:
+    """Write a new Ed25519 key pair, `private` and ``.pub`` beside it."""
     import asyncssh
 
     private.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
