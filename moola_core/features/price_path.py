@@ -33,7 +33,7 @@ class Path(NamedTuple):
 
 
 def price_path(bars: FloatArray, unit: FloatArray, fee: float) -> Path:
-    """Return a window of bars ``(T, 4)`` as a rising run sees it; `unit` ``(T,)``, `fee` in units."""
+    """Return bars ``(T, 4)`` as a rising run sees them; `unit` is ``(T,)``, `fee` in units."""
     price = edge_prices(bars)
     step = np.diff(price) / unit
     gain = np.concatenate([[0.0], np.cumsum(step - fee)])
