@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from moola_remote.deploy.left_out import Leavings, _size_of
+from moola_remote.deploy.left_out import Leavings, size_of
 from moola_remote.errors import ConfigError
 from moola_remote.text.sanitize import safe
 
@@ -50,7 +50,7 @@ def git(folder: Path, *args: str, stdin: bytes = b"", fine: Collection[int] = (0
     return done.stdout
 
 
-def _git_list(folder: Path, prefix: bytes = b"") -> Iterator[bytes]:
+def git_list(folder: Path, prefix: bytes = b"") -> Iterator[bytes]:
     """Tracked and untracked files, not the ignored ones; those of repositories inside too.
 
     Git has no name for an empty folder: those that it would not ignore come with a slash behind.
@@ -64,7 +64,7 @@ def _git_list(folder: Path, prefix: bytes = b"") -> Iterator[bytes]:
         if name.endswith(b"/") or (inner.is_dir() and not inner.is_symlink()):
             # A repository inside this one. A submodule that is not there is an empty folder.
             if (inner / ".git").exists():
-                yield from _git_list(inner, prefix + name.rstrip(b"/") + b"/")
+                yield from git_list(inner, prefix + name.rstrip(b"/") + b"/")
         else:
             yield prefix + name
 
@@ -98,18 +98,19 @@ def _ignored(folder: Path) -> list[bytes]:
     return ignored.split(b"\0")[:-1]
 
 
-def _tell_ignored(folder: Path, leavings: Leavings) -> None:
+def tell_ignored(folder: Path, leavings: Leavings) -> None:
     """What git ignores, with its size unless it has very many files: a data set may lie there."""
     names = [name.decode("utf-8", "replace") for name in _ignored(folder)]
     paths = [path for path in names if not TOOL_FOLDERS.intersection(path.split("/"))]
     budget = iter(range(SIZED_FILES))
-    sizes = [_size_of(folder / path, budget) for path in paths]
+    sizes = [size_of(folder / path, budget) for path in paths]
     is_known = next(budget, None) is not None
     for path, size in zip(paths, sizes, strict=True):
         leavings.add("ignored by git", path, size if is_known else 0)
 
 
-def _decoded(folder: Path, name: bytes) -> str:
+def decoded(folder: Path, name: bytes) -> str:
+    """Return a file name as text; raise a ConfigError where it is not UTF-8."""
     try:
         return name.decode("utf-8")
     except UnicodeDecodeError as err:

@@ -7,36 +7,23 @@ the same content is left alone; one with other content is never replaced: the fe
 
 from __future__ import annotations
 
-from moola_remote.protocol.manifest import MANIFEST
-from moola_remote.protocol.manifest import STATE
-from moola_remote.results.manifest_file import manifest_content
-from moola_remote.results.staging import _promote
-from moola_remote.results.staging import _staging
-from moola_remote.results.staging import _sweep
-from moola_remote.results.verify import Caps
-from moola_remote.results.verify import _check_caps
-from moola_remote.results.verify import _check_space
-from moola_remote.results.verify import _is_there
-from moola_remote.results.verify import _verify
 import json
-import logging
 import re
 import time
-from collections.abc import Callable
-from collections.abc import Collection
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
 from moola_remote.agent_client import client, verbs
-from moola_remote.protocol import state
-from moola_remote.errors import TransferError
 from moola_remote.config.paths import RunFolder
-from moola_remote.protocol.manifest import ManifestFile
-from moola_remote.protocol.manifest import read_manifest
+from moola_remote.errors import TransferError
+from moola_remote.protocol import state
+from moola_remote.protocol.manifest import MANIFEST, STATE, ManifestFile, read_manifest
+from moola_remote.results.manifest_file import manifest_content
+from moola_remote.results.staging import promote, staging_folder, sweep
+from moola_remote.results.verify import Caps, check_caps, check_space, is_there, verify
 from moola_remote.text.sanitize import safe
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from moola_remote.ssh.transport import Transport
@@ -156,17 +143,17 @@ def _bring(
     started = time.monotonic()
     run_id = way.far.path.name
     final = way.dest_root / run_id
-    wanted = [file for file in files if not _is_there(final / file.path, file)]
-    _check_caps(run_id, final, wanted, caps)
+    wanted = [file for file in files if not is_there(final / file.path, file)]
+    check_caps(run_id, final, wanted, caps)
     if wanted:
-        with _staging(way.dest_root, run_id) as staging:
-            _sweep(staging, {file.path for file in wanted})
-            _check_space(staging, wanted)
+        with staging_folder(way.dest_root, run_id) as staging:
+            sweep(staging, {file.path for file in wanted})
+            check_space(staging, wanted)
             _pull(way.transport, way.far, staging, wanted, progress)
-            _verify(run_id, staging, wanted)
+            verify(run_id, staging, wanted)
             for name, content in beside.items():
                 (staging / name).write_bytes(content)
-            _promote(staging, final, [*(file.path for file in wanted), *beside])
+            promote(staging, final, [*(file.path for file in wanted), *beside])
     num_bytes = sum(file.size for file in wanted)
     seconds = time.monotonic() - started
     return Fetched(run_id, final, len(wanted), num_bytes, len(files) - len(wanted), seconds)

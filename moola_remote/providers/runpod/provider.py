@@ -24,7 +24,7 @@ from moola_remote.providers.runpod.metering import deadline_of, describe, is_sto
 from moola_remote.providers.runpod.models import GONE
 from moola_remote.providers.runpod.pod_name import owner_of_this_machine
 from moola_remote.providers.runpod.rent import halt, remove
-from moola_remote.providers.runpod.startup import POLL_S, Startup, probe
+from moola_remote.providers.runpod.startup import POLL_S, Startup, probe_pod
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.hostkeys import Ask
 
@@ -87,7 +87,7 @@ class RunpodProvider:
             laptop,
             api,
             lambda: _open(api),
-            lambda endpoint, ask: probe(endpoint, ask, laptop),
+            lambda endpoint, ask: probe_pod(endpoint, ask, laptop),
         )
 
     @property

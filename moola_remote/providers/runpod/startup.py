@@ -203,7 +203,7 @@ class Startup:
         return endpoint
 
 
-def probe(endpoint: Endpoint, ask: Ask, laptop: Laptop) -> None:
+def probe_pod(endpoint: Endpoint, ask: Ask, laptop: Laptop) -> None:
     """Connect, run `true`, and close.
 
     Raises:
