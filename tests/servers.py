@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -47,16 +47,21 @@ def running_openssh(
     env: Mapping[str, str] = MappingProxyType({}),
     address: str = "127.0.0.1",
     settings: str = "",
+    certify: Sequence[str] = (),
 ) -> Iterator[Endpoint]:
     """OpenSSH's sshd as the current user; its keys, its HOME and its settings in `folder`.
 
     It lets in a key of its own, and `public_key`; `env` is what its commands see, `settings` are
-    further lines of sshd_config, which come first and win. Whatever it has started ends with it.
+    further lines of sshd_config, which come first and win; `certify` is an authority and options of
+    ssh-keygen for a certificate of its host key. Whatever it has started ends with it.
     """
     folder.mkdir(mode=0o700)
     (folder / "home").mkdir()
     for name in ("host_key", "client_key"):
         _keygen(folder / name)
+    if certify:
+        command = ["ssh-keygen", "-q", "-I", "host", "-h", "-s", *certify]
+        subprocess.run([*command, str(folder / "host_key.pub")], check=True)
     own = (folder / "client_key.pub").read_text(encoding="ascii")
     (folder / "authorized_keys").write_text(f"{own}{public_key}\n", encoding="ascii")
     if os.getuid() == 0:

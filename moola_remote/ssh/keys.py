@@ -150,8 +150,10 @@ class KeyRing:
         import paramiko
 
         public = certified_key(path)
-        key: Any = copy.copy(held[public]) if public in held else None
-        if key is None and public in named:
+        key: Any = None
+        if public in held:  # a copy: the plain key is offered, too
+            key = paramiko.AgentKey(held[public].agent, held[public].blob)
+        elif public in named:
             opened = self._open(named[public]) or self._ask(named[public])
             key = copy.copy(opened)
         if key is not None:
@@ -167,18 +169,16 @@ class KeyRing:
             return _opened[path]
         if not _is_private(path):
             return None
+        if _type_of(public_key(path)).startswith("sk-"):
+            self.hardware.append(path)
+            return None
         secret = passphrase.encode() if passphrase is not None else None
         try:
             key: Any = paramiko.PKey.from_path(path, secret)
         except (paramiko.PasswordRequiredException, TypeError):  # TypeError: cryptography's, of PEM
             return None
         except (paramiko.SSHException, ValueError, paramiko.pkey.UnknownKeyType) as err:
-            if _type_of(public_key(path)).startswith("sk-"):
-                self.hardware.append(path)
-                return None
-            if passphrase is not None:
-                return None
-            if self.source.is_explicit:
+            if self.source.is_explicit and passphrase is None:
                 raise ConfigError(f"{path}: not a private key that can be read, {err}") from err
             return None
         # from_path has put a certificate beside the key into it; that was offered on its own.
