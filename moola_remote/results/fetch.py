@@ -7,36 +7,30 @@ the same content is left alone; one with other content is never replaced: the fe
 
 from __future__ import annotations
 
-from moola_remote.protocol.manifest import MANIFEST
-from moola_remote.protocol.manifest import STATE
-from moola_remote.results.manifest_file import manifest_content
-from moola_remote.results.staging import promote
-from moola_remote.results.staging import staging_folder
-from moola_remote.results.staging import sweep
-from moola_remote.results.verify import Caps
-from moola_remote.results.verify import check_caps
-from moola_remote.results.verify import check_space
-from moola_remote.results.verify import is_there
-from moola_remote.results.verify import verify
 import json
-import logging
 import re
 import time
-from collections.abc import Callable
-from collections.abc import Collection
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
 from moola_remote.agent_client import client, verbs
-from moola_remote.protocol import state
-from moola_remote.errors import TransferError
 from moola_remote.config.paths import RunFolder
-from moola_remote.protocol.manifest import ManifestFile
-from moola_remote.protocol.manifest import read_manifest
+from moola_remote.errors import TransferError
+from moola_remote.protocol import state
+from moola_remote.protocol.manifest import MANIFEST, STATE, ManifestFile, read_manifest
+from moola_remote.results.manifest_file import manifest_content
+from moola_remote.results.staging import promote, staging_folder, sweep
+from moola_remote.results.verify import (
+    DEFAULT_CAPS,
+    Caps,
+    check_caps,
+    check_space,
+    is_there,
+    verify,
+)
 from moola_remote.text.sanitize import safe
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from moola_remote.ssh.transport import Transport
@@ -65,7 +59,7 @@ def fetch_run(  # noqa: PLR0913 - each has its own source
     dest_root: Path,
     *,
     what: What = "results",
-    caps: Caps = Caps(),
+    caps: Caps = DEFAULT_CAPS,
     progress: Progress | None = None,
 ) -> Fetched:
     """Bring the files of a run that has ended to ``dest_root/<run id>``.
@@ -101,7 +95,7 @@ def fetch_checkpoints(
     dest_root: Path,
     *,
     known: Collection[str] = (),
-    caps: Caps = Caps(),
+    caps: Caps = DEFAULT_CAPS,
 ) -> list[str]:
     """Bring the checkpoints that a run which goes on has completed, verified by what the pod says.
 
