@@ -12,7 +12,7 @@ from moola_remote.errors import UnreachableError
 
 if TYPE_CHECKING:
     from moola_remote.agent_client.client import Agent
-    from moola_remote.config.paths import Laptop
+    from moola_remote.config.paths import LaptopPaths
     from moola_remote.config.settings import PodConfig, Project
     from moola_remote.providers.base import Confirm, Provider, Say
     from moola_remote.ssh.endpoint import Endpoint
@@ -48,11 +48,11 @@ class Pod:
         return find_project(Path.cwd())
 
     @cached_property
-    def laptop(self) -> Laptop:
+    def laptop(self) -> LaptopPaths:
         """Where keys, pins and journals are kept."""
-        from moola_remote.config.paths import Laptop
+        from moola_remote.config.paths import LaptopPaths
 
-        return Laptop.of_user()
+        return LaptopPaths.of_user()
 
     @cached_property
     def config(self) -> PodConfig:

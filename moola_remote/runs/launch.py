@@ -13,7 +13,7 @@ from moola_remote.config.settings import Project
 from moola_remote.deploy.code_store import Archive
 from moola_remote.errors import ConfigError, UnreachableError
 from moola_remote.pods.pod import Pod
-from moola_remote.runs.local_state import Hook, Seen, notes_of
+from moola_remote.runs.local_state import Hook, LastSeen, notes_of
 
 if TYPE_CHECKING:
     from moola_remote.deploy.deploy import Deployed
@@ -72,7 +72,7 @@ def submit(pod: Pod, spec: Mapping[str, Any], asked: RunRequest) -> RunState:
     except UnreachableError as err:
         perhaps = f"run {run_id}: may have been started"
         raise UnreachableError(f"{perhaps}, {err.message}", f"{pod.command} runs") from err
-    notes.see(Seen(time.time(), state.state))
+    notes.see(LastSeen(time.time(), state.state))
     notes.keep_state(state)
     return state
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from moola_remote.agent_client.client import Agent
-from moola_remote.follow.catch_up import AWAY_S, Away
+from moola_remote.follow.catch_up import AWAY_S, CatchUp
 from moola_remote.follow.follower import Listener, Notice, follow
 from moola_remote.follow.journal import Journal, LogEnd
 from moola_remote.follow.reconnect import Link
 from moola_remote.protocol.events import EpochEvent, NoteEvent
 from moola_remote.protocol.state import RunState
-from moola_remote.runs.local_state import Notes, Seen
+from moola_remote.runs.local_state import LastSeen, LocalRun
 from tests.remote.fakes import ShellTransport
 from tests.remote.pods import AgentPod, wait_until
 
@@ -45,10 +45,10 @@ def state(name: Any = "RUNNING") -> RunState:
 def test_what_came_since_is_summed_up_and_what_was_known_counts_for_the_best(
     tmp_path: Path, clock: Clock
 ) -> None:
-    notes, shown = Notes(tmp_path), list[str]()
-    notes.see(Seen(clock.now, "RUNNING"))
+    notes, shown = LocalRun(tmp_path), list[str]()
+    notes.see(LastSeen(clock.now, "RUNNING"))
     clock.now += 7500
-    away = Away(notes, shown.extend, clock)
+    away = CatchUp(notes, shown.extend, clock)
     listener = away.beside(Listener())
     listener.on_event(epoch(1, 0.9))
     listener.on_replayed()
@@ -62,7 +62,7 @@ def test_what_came_since_is_summed_up_and_what_was_known_counts_for_the_best(
         "the loss is no number from epoch 3 on",
         "note: torn",
     ]
-    assert notes.seen == Seen(clock.now, "SUCCEEDED")
+    assert notes.seen == LastSeen(clock.now, "SUCCEEDED")
     listener.on_event(epoch(5))
     listener.on_state(state("SUCCEEDED"))
     assert len(shown) == 4
@@ -70,10 +70,10 @@ def test_what_came_since_is_summed_up_and_what_was_known_counts_for_the_best(
 
 @pytest.mark.parametrize("seconds", [0.0, AWAY_S - 1])
 def test_a_short_absence_is_none(tmp_path: Path, clock: Clock, seconds: float) -> None:
-    notes, shown = Notes(tmp_path), list[str]()
-    notes.see(Seen(clock.now, "QUEUED"))
+    notes, shown = LocalRun(tmp_path), list[str]()
+    notes.see(LastSeen(clock.now, "QUEUED"))
     clock.now += seconds
-    away = Away(notes, shown.extend, clock)
+    away = CatchUp(notes, shown.extend, clock)
     away.on_event(epoch(2))
     away.on_state(state())
     assert shown == []
@@ -83,17 +83,17 @@ def test_a_run_never_seen_before_or_without_news_has_nothing_to_tell(
     tmp_path: Path, clock: Clock
 ) -> None:
     shown = list[str]()
-    first = Away(Notes(tmp_path), shown.extend, clock)
+    first = CatchUp(LocalRun(tmp_path), shown.extend, clock)
     first.on_event(epoch(2))
     first.on_state(state())
     clock.now += 1e6
-    Away(Notes(tmp_path), shown.extend, clock).on_state(state())
+    CatchUp(LocalRun(tmp_path), shown.extend, clock).on_state(state())
     assert shown == []
 
 
 def test_an_outage_is_an_absence(tmp_path: Path, clock: Clock) -> None:
     shown = list[str]()
-    away = Away(Notes(tmp_path), shown.extend, clock)
+    away = CatchUp(LocalRun(tmp_path), shown.extend, clock)
     away.on_state(state())
     away.on_event(epoch(7))
     away.on_notice(Notice("lost", is_connected=False))
@@ -110,12 +110,12 @@ def test_an_outage_is_an_absence(tmp_path: Path, clock: Clock) -> None:
 
 
 def test_who_looks_for_long_is_not_away(tmp_path: Path, clock: Clock) -> None:
-    notes = Notes(tmp_path)
-    away = Away(notes, lambda _: None, clock)
+    notes = LocalRun(tmp_path)
+    away = CatchUp(notes, lambda _: None, clock)
     away.on_state(state())
     clock.now += 5000
     away.on_event(epoch(1))
-    assert notes.seen == Seen(clock.now, "RUNNING")
+    assert notes.seen == LastSeen(clock.now, "RUNNING")
 
 
 @pytest.fixture

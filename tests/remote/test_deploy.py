@@ -11,7 +11,7 @@ from moola_remote.config.settings import find_project
 from moola_remote.deploy.deploy import data_paths, environment_digest, gpu_name, make_plan
 from moola_remote.errors import ConfigError
 from moola_remote.pods.pod import Pod
-from moola_remote.protocol.answers import Facts, PodGpu
+from moola_remote.protocol.answers import PodGpu, PodInfo
 from tests.projects import Project, make_project
 
 
@@ -56,7 +56,7 @@ def test_a_plan_is_the_code_the_data_and_the_requirements(files: Project) -> Non
 
 def test_an_environment_is_named_by_requirements_and_python() -> None:
     names = {
-        environment_digest(requirements, Facts(python=python))
+        environment_digest(requirements, PodInfo(python=python))
         for requirements in ("", "numpy\n")
         for python in ("3.10.1", "3.11.7")
     }
@@ -66,5 +66,5 @@ def test_an_environment_is_named_by_requirements_and_python() -> None:
 
 def test_a_gpu_is_told_with_its_memory() -> None:
     gpu = PodGpu(name="NVIDIA RTX 4090", memory_total=24 * 2**30)
-    assert gpu_name(Facts(python="3", gpus=[gpu, gpu])) == "NVIDIA RTX 4090, 24 GiB"
-    assert gpu_name(Facts(python="3")) == ""
+    assert gpu_name(PodInfo(python="3", gpus=[gpu, gpu])) == "NVIDIA RTX 4090, 24 GiB"
+    assert gpu_name(PodInfo(python="3")) == ""

@@ -20,7 +20,7 @@ from moola_remote.follow.follower import Listener, Notice, follow
 from moola_remote.follow.journal import Journal
 from moola_remote.follow.reconnect import Link
 from moola_remote.protocol.events import Event, NoteEvent
-from moola_remote.protocol.frames import Data, Frame, FrameParser, Stands
+from moola_remote.protocol.frames import Data, Frame, FrameParser, StateFrame
 from moola_remote.protocol.state import RunState
 from tests.remote.fakes import ShellTransport
 from tests.remote.pods import AgentPod, is_alive, wait_until
@@ -314,7 +314,7 @@ def test_without_inotify_the_follower_looks_by_itself(
     channel.close()
     log = b"".join(one.data for one in frames if isinstance(one, Data) and one.file == "log")
     assert log == b"one\ntwo\n"[3 if offsets else 0 :]
-    assert isinstance(frames[-1], Stands)
+    assert isinstance(frames[-1], StateFrame)
     assert frames[-1].is_last
 
 

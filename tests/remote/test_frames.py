@@ -10,7 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from moola_remote.errors import ConfigError, MoolaError, TransferError
-from moola_remote.protocol.frames import Alive, Data, Frame, FrameParser, Opened, Restarted, Stands
+from moola_remote.protocol.frames import (
+    Data,
+    Frame,
+    FrameParser,
+    Heartbeat,
+    Opened,
+    Restarted,
+    StateFrame,
+)
 
 FILES = st.sampled_from(["log", "events"])
 OFFSETS = st.integers(0, 1 << 40)
@@ -18,8 +26,8 @@ FRAMES = st.one_of(
     st.builds(Opened, FILES, st.sampled_from(["1-2", "fd00-1234abcd"]), OFFSETS),
     st.builds(Data, FILES, OFFSETS, st.binary(min_size=1, max_size=20)),
     st.builds(Restarted, FILES, st.sampled_from(["truncated", "replaced"])),
-    st.just(Alive()),
-    st.builds(Stands, st.fixed_dictionaries({"reason": st.text(max_size=20)}), st.booleans()),
+    st.just(Heartbeat()),
+    st.builds(StateFrame, st.fixed_dictionaries({"reason": st.text(max_size=20)}), st.booleans()),
 )
 
 
@@ -30,7 +38,7 @@ def encoded(frame: Frame) -> bytes:
         return f"S {frame.file} {frame.generation} {frame.size}\n".encode()
     if isinstance(frame, Restarted):
         return f"R {frame.file} {frame.why}\n".encode()
-    if isinstance(frame, Alive):
+    if isinstance(frame, Heartbeat):
         return b"H 1795379568.5\n"
     payload = json.dumps(frame.state).encode()
     return f"{'E' if frame.is_last else 'P'} {len(payload)}\n".encode() + payload

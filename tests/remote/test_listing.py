@@ -11,7 +11,7 @@ import pytest
 
 from moola_remote.deploy import git
 from moola_remote.deploy.git import is_in_git
-from moola_remote.deploy.left_out import Leavings
+from moola_remote.deploy.left_out import SkipReport
 from moola_remote.deploy.secret_files import is_secret
 from moola_remote.deploy.selection import list_tree
 from moola_remote.errors import ConfigError
@@ -46,7 +46,7 @@ def _write(folder: Path, *names: str, text: str = "x") -> None:
 
 
 def _listed(folder: Path, **options: object) -> tuple[list[str], dict[str, tuple[str, ...]]]:
-    leavings = Leavings()
+    leavings = SkipReport()
     entries = list_tree(folder, leavings=leavings, **options)  # type: ignore[arg-type]
     return [entry.path for entry in entries], {left.rule: left.paths for left in leavings.all()}
 
@@ -76,7 +76,7 @@ def test_what_is_left_out_has_its_size_by_rule(
     _write(repository, ".gitignore", text="*.log\n/data/\n")
 
     def sizes() -> dict[str, int]:
-        leavings = Leavings()
+        leavings = SkipReport()
         list_tree(repository, leavings=leavings)
         return {left.rule: left.size for left in leavings.all()}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from moola_remote.cli.safety import MAX_LISTED, refuse_loss
+from moola_remote.cli.safety import MAX_LISTED, require_verified_copies
 from moola_remote.errors import LimitError, UnreachableError
 from moola_remote.protocol.state import RunState
 
@@ -30,7 +30,7 @@ def session(tmp_path: Path) -> Any:
 
 def test_a_pod_that_can_not_be_asked_is_not_stopped_unseen(session: Any) -> None:
     with pytest.raises(UnreachableError) as caught:
-        refuse_loss(session, "stop")
+        require_verified_copies(session, "stop")
     assert str(caught.value) == (
         "host: no answer; so what would be lost isn't known; moola-remote stop --force does it "
         "unseen"
@@ -42,7 +42,7 @@ def test_many_runs_are_counted_and_the_newest_named(
 ) -> None:
     runs = [RunState(run_id=f"r{n}", state="RUNNING", log_size=1000) for n in range(30)]
     with pytest.raises(LimitError, match=r"pod far: 30 runs have 30\.0 kB without .* cancel r29"):
-        refuse_loss(session, "down", runs)
+        require_verified_copies(session, "down", runs)
     told = capsys.readouterr().err.splitlines()
     assert told[-2:] == ["would be lost, r29: is RUNNING, 1.0 kB", "would be lost, 10 older runs"]
     assert len(told) == MAX_LISTED + 1

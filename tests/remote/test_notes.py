@@ -11,7 +11,7 @@ import pytest
 from moola_remote.errors import LimitError
 from moola_remote.protocol.state import RunState
 from moola_remote.runs.hooks import run_hook
-from moola_remote.runs.local_state import Hook, Notes, Seen, thin_out
+from moola_remote.runs.local_state import Hook, LastSeen, LocalRun, thin_out
 from moola_remote.ui.prompts import say
 
 
@@ -22,7 +22,7 @@ def state(name: Any, run_id: str = "run") -> RunState:
 def test_a_command_for_the_end_runs_once_with_what_it_needs_to_know(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    notes = Notes(tmp_path / "run")
+    notes = LocalRun(tmp_path / "run")
     notes.keep_hook(Hook('pwd; echo "$MOOLA_RUN_ID $MOOLA_STATE"; exit 3', str(tmp_path)))
     run_hook(notes, state("RUNNING"), say)
     assert capfd.readouterr() == ("", "")
@@ -39,7 +39,7 @@ def test_a_command_for_the_end_runs_once_with_what_it_needs_to_know(
 
 
 def test_of_many_at_once_one_takes_the_command(tmp_path: Path) -> None:
-    notes = Notes(tmp_path)
+    notes = LocalRun(tmp_path)
     notes.keep_hook(Hook("true", str(tmp_path)))
     with ThreadPoolExecutor(8) as threads:
         taken = list(threads.map(lambda _: notes.take_hook(), range(50)))
@@ -49,7 +49,7 @@ def test_of_many_at_once_one_takes_the_command(tmp_path: Path) -> None:
 def test_a_command_whose_folder_is_gone_runs_all_the_same(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    notes = Notes(tmp_path / "run")
+    notes = LocalRun(tmp_path / "run")
     notes.keep_hook(Hook("echo ran", str(tmp_path / "gone")))
     run_hook(notes, state("LOST"), say)
     assert capfd.readouterr().err.endswith("ran\n")
@@ -58,21 +58,21 @@ def test_a_command_whose_folder_is_gone_runs_all_the_same(
 def test_torn_notes_are_none(tmp_path: Path) -> None:
     for name in ("seen.json", "on_finish.json"):
         (tmp_path / name).write_text('{"at": ')
-    assert Notes(tmp_path).seen is None
-    assert Notes(tmp_path).take_hook() is None
+    assert LocalRun(tmp_path).seen is None
+    assert LocalRun(tmp_path).take_hook() is None
 
 
 def test_notes_that_can_not_be_written_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("a file where the folder should be")
     with pytest.raises(LimitError, match=r"seen\.json: can't be written"):
-        Notes(tmp_path / "run").see(Seen(0.0, "RUNNING"))
+        LocalRun(tmp_path / "run").see(LastSeen(0.0, "RUNNING"))
 
 
 def test_the_oldest_journals_of_ended_runs_go_first_and_no_other_does(tmp_path: Path) -> None:
     states = {"1-old": "SUCCEEDED", "2-live": "RUNNING", "3-mid": "LOST", "4-wanted": "FAILED"}
     for run_id, name in {**states, "5-new": "CANCELLED"}.items():
-        notes = Notes(tmp_path / "pod" / run_id)
-        notes.see(Seen(0.0, name))
+        notes = LocalRun(tmp_path / "pod" / run_id)
+        notes.see(LastSeen(0.0, name))
         notes.keep_spec({"run_id": run_id})
         for file, size in (("log", 900), ("events.jsonl", 90), ("offsets", 10)):
             (notes.folder / file).write_bytes(bytes(size))

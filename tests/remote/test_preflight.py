@@ -9,7 +9,7 @@ import pytest
 
 from moola_remote.errors import ConfigError, LimitError, MoolaError, UnreachableError
 from moola_remote.pods.preflight import check_gpu, check_pod
-from moola_remote.protocol.answers import Facts, PodGpu, Torch
+from moola_remote.protocol.answers import PodGpu, PodInfo, Torch
 from tests.remote.pods import AgentPod
 
 GOOD: dict[str, Any] = {"python": "3.12.3", "rsync": "3.2.7", "disk_free": 50 * 10**9}
@@ -27,13 +27,13 @@ GOOD: dict[str, Any] = {"python": "3.12.3", "rsync": "3.2.7", "disk_free": 50 * 
 def test_what_is_missing_is_one_line_with_its_cure(
     change: dict[str, Any], kind: type[MoolaError], said: str
 ) -> None:
-    check_pod("x", Facts(**GOOD), 2 * 10**9)
+    check_pod("x", PodInfo(**GOOD), 2 * 10**9)
     with pytest.raises(kind, match=said):
-        check_pod("x", Facts(**{**GOOD, **change}), 2 * 10**9)
+        check_pod("x", PodInfo(**{**GOOD, **change}), 2 * 10**9)
 
 
 def test_a_full_disk_matters_only_where_something_is_sent() -> None:
-    check_pod("x", Facts(**{**GOOD, "disk_free": 0}))
+    check_pod("x", PodInfo(**{**GOOD, "disk_free": 0}))
 
 
 @pytest.mark.parametrize(
@@ -44,10 +44,10 @@ def test_a_full_disk_matters_only_where_something_is_sent() -> None:
     ],
 )
 def test_a_gpu_that_torch_can_not_use_is_told_before_training(torch: Torch, said: str) -> None:
-    facts = Facts(**GOOD, gpus=[PodGpu(name="RTX 4090", memory_total=24)], cuda_driver="12.4")
+    facts = PodInfo(**GOOD, gpus=[PodGpu(name="RTX 4090", memory_total=24)], cuda_driver="12.4")
     with pytest.raises(ConfigError, match=f"torch {re.escape(torch.version)} can't use .*{said}"):
         check_gpu("x", facts, torch)
-    check_gpu("x", Facts(**GOOD), torch)  # a pod without a GPU trains on its CPU
+    check_gpu("x", PodInfo(**GOOD), torch)  # a pod without a GPU trains on its CPU
     check_gpu("x", facts, Torch(version="2.9.1", cuda="12.8", device="RTX 4090"))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from moola_remote.config.paths import Laptop
+from moola_remote.config.paths import LaptopPaths
 from moola_remote.config.settings import PodConfig, RunpodConfig
 from moola_remote.doctor.runpod_live import Live, Tried
 from moola_remote.providers.runpod.client import RunpodClient
@@ -63,7 +63,7 @@ def go(double: Double, folder: Path) -> list[Tried]:
         provider = RunpodProvider(
             pod,
             section,
-            Laptop(folder),
+            LaptopPaths(folder),
             double.url,
             lambda: client,
             lambda *_: None,

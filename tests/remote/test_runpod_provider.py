@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 import pytest
 
-from moola_remote.config.paths import Laptop
+from moola_remote.config.paths import LaptopPaths
 from moola_remote.config.settings import PodConfig, RunpodConfig
 from moola_remote.errors import ConfigError, HostKeyError, NoCapacityError, UnreachableError
 from moola_remote.providers.runpod.account import overdue
@@ -65,7 +65,7 @@ def provider(double: Double, tmp_path: Path) -> Iterator[RunpodProvider]:
         gpus=[GPU], max_price=0.9, image=IMAGE, cuda="12.8", start_limit_min=0.2, owner="anna"
     )
     pod = PodConfig(name="x", provider="runpod", runpod=section)
-    laptop = Laptop(tmp_path / "state")
+    laptop = LaptopPaths(tmp_path / "state")
     with RunpodClient(KEY, double.url, sleep=lambda _: None, silence_s=0.1) as client:
         yield RunpodProvider(
             pod,

@@ -15,7 +15,7 @@ from moola_remote.deploy import source, upload
 from moola_remote.deploy.snapshot import Tree, code_tree, data_tree
 from moola_remote.deploy.source import read_source
 from moola_remote.errors import ConfigError, LimitError, TransferError
-from moola_remote.protocol.answers import Facts
+from moola_remote.protocol.answers import PodInfo
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
 
@@ -298,6 +298,6 @@ def test_a_pod_that_names_odd_trees_is_sent_ours(
     trees: dict[str, Any], agent: Agent, project: Path
 ) -> None:
     tree = code_tree(project)
-    facts = Facts.model_validate({"python": "3", "trees": trees})
+    facts = PodInfo.model_validate({"python": "3", "trees": trees})
     upload.send(agent.transport, agent, tree, "code", facts=facts)
     assert (Path(agent.root) / "code" / tree.digest / "plain").exists()

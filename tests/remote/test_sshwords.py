@@ -8,7 +8,7 @@ import pytest
 
 from moola_remote.config.settings import Project, load_pod
 from moola_remote.errors import ConfigError
-from moola_remote.ssh.command_line import Place, parse_ssh, pod_text, write_pod
+from moola_remote.ssh.command_line import SshTarget, parse_ssh, pod_text, write_pod
 
 
 @pytest.mark.parametrize(
@@ -16,17 +16,17 @@ from moola_remote.ssh.command_line import Place, parse_ssh, pod_text, write_pod
     [
         (
             "ssh root@1.2.3.4 -p 36470 -i ~/.ssh/id_ed25519",
-            Place("1.2.3.4", "root", 36470, "~/.ssh/id_ed25519"),
+            SshTarget("1.2.3.4", "root", 36470, "~/.ssh/id_ed25519"),
         ),
         (
             "  ssh -i '/a b/key' -p36470 -l root 1.2.3.4 ",
-            Place("1.2.3.4", "root", 36470, "/a b/key"),
+            SshTarget("1.2.3.4", "root", 36470, "/a b/key"),
         ),
-        ("root@1.2.3.4:36470", Place("1.2.3.4", "root", 36470)),
-        ("gpu.example.org", Place("gpu.example.org", None)),
+        ("root@1.2.3.4:36470", SshTarget("1.2.3.4", "root", 36470)),
+        ("gpu.example.org", SshTarget("gpu.example.org", None)),
     ],
 )
-def test_what_a_console_shows_is_understood(words: str, place: Place, tmp_path: Path) -> None:
+def test_what_a_console_shows_is_understood(words: str, place: SshTarget, tmp_path: Path) -> None:
     assert parse_ssh(words) == place
     project = Project(folder=tmp_path)
     write_pod(project, "new", pod_text(place))

@@ -12,7 +12,7 @@ import pytest
 
 from moola_remote.agent_client.client import Agent
 from moola_remote.agent_client.verbs import list_runs
-from moola_remote.results.unfetched import Unsaved, find_unsaved
+from moola_remote.results.unfetched import UnfetchedRun, find_unsaved
 from tests.remote.fakes import ShellTransport
 
 RUN = "20260101-000000-x-abcd"
@@ -46,7 +46,7 @@ class Place:
         state = {"run_id": RUN, "state": "SUCCEEDED", "manifest_sha256": digest, **changes}
         (self.run / "state.json").write_text(json.dumps(state))
 
-    def look(self) -> list[Unsaved]:
+    def look(self) -> list[UnfetchedRun]:
         states = list_runs(self.agent)
         self.transport.commands.clear()
         cache = self.results.parent / "hashes.json"
@@ -70,7 +70,7 @@ def test_a_missing_changed_or_linked_copy_counts_with_its_size(place: Place) -> 
     (copy / "checkpoints/epoch-0001/state").unlink()
     (copy / "checkpoints/epoch-0001/state").symlink_to(place.run / "checkpoints/epoch-0001/state")
     (found,) = place.look()
-    assert found == Unsaved(RUN, "3 of 3 files are not here", True, tuple(FILES), 14)
+    assert found == UnfetchedRun(RUN, "3 of 3 files are not here", True, tuple(FILES), 14)
 
 
 def test_a_manifest_here_that_is_not_the_runs_own_proves_nothing(place: Place) -> None:
