@@ -43,7 +43,7 @@ from moola_remote.report.predictions import Window
 from moola_remote.report.predictions import read_windows as read_predictions
 from moola_remote.text.sanitize import MAX_LINE, Screen, safe
 from moola_remote.ui.tables import runs_table
-from tests.plain import is_one_line
+from tests.support.plain import is_one_line
 
 pytestmark = pytest.mark.fuzz
 
