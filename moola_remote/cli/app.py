@@ -104,7 +104,3 @@ class App:
         from pydantic_core import to_json
 
         click.echo(to_json(fields, inf_nan_mode="null").decode())
-
-    def close(self) -> None:
-        """Close the connection if there is one."""
-        self.pod.close()

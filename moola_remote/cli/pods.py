@@ -50,7 +50,7 @@ def stop(app: App, force: bool) -> None:
     """
     if not force and app.pod.provider.status().state == "up":
         require_verified_copies(app, "stop")
-    app.close()
+    app.pod.close()
     app.pod.provider.stop()
     _tell(app, "stopped", f"its files stay; {app.pod.command} up starts it again")
 
@@ -82,7 +82,7 @@ def down(app: App, yes: bool, force: bool) -> None:
             require_verified_copies(app, "down")
         if not yes:
             ask(f"Remove pod {app.pod.name} and everything on it?")
-    app.close()
+    app.pod.close()
     app.pod.provider.down(remove_data=True)
     _tell(app, "removed", "with every run on it")
 

@@ -41,7 +41,7 @@ def finish(app: App, run_id: str, verb: str) -> None:
             )
         print_fetched(app, fetched)
         require_verified_copies(app, verb)
-        app.close()
+        app.pod.close()
         if verb == "stop":
             app.pod.provider.stop()
         else:

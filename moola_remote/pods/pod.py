@@ -1,4 +1,7 @@
-"""A pod with its connection and agent; each part is made when it is first asked for."""
+"""A pod with its connection and agent; each part is made when it is first asked for.
+
+Connections are opened here alone (`Pod.connect`); a `with` of the pod closes its own.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Pod:
-    """The pod of a project, the connection to it and the agent on it; closed by its owner.
+    """The pod of a project, the connection to it and the agent on it; a context manager.
 
     Args:
         name: a file of ``configs/pods``; None takes the project's default.
@@ -149,10 +152,18 @@ class Pod:
         is_default = self.name == self.project.pod
         return "moola-remote" if is_default else f"moola-remote --pod {self.name}"
 
+    def __enter__(self) -> Pod:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
-        """Close the connection if there is one."""
-        if "transport" in self.__dict__:
-            self.transport.close()
+        """Close the connection if there is one; the next use opens another."""
+        self.__dict__.pop("agent", None)
+        transport = self.__dict__.pop("transport", None)
+        if transport is not None:
+            transport.close()
 
 
 def _agent(transport: Transport, endpoint: Endpoint) -> Agent:

@@ -10,7 +10,7 @@ import pytest
 
 from moola_remote.config.settings import find_project
 from moola_remote.errors import ConfigError
-from moola_remote.protocol.spec import label_of, make_spec, new_run_id
+from moola_remote.protocol.spec import Spec, label_of, new_run_id
 from moola_remote.runs.launch import TrainOptions, train_argv
 from moola_remote.runs.select import FULL_ID
 
@@ -57,8 +57,8 @@ def test_a_recipe_is_a_file_of_its_folder(recipe: str) -> None:
 
 def test_a_spec_has_every_key_of_the_protocol() -> None:
     trees: dict[str, str | None] = {"code": "c" * 16, "data": None, "environment": "e" * 16}
-    spec = make_spec("x", ["true"], trees=trees, source=None, price_per_hour=0.5)
-    assert set(json.loads(json.dumps(spec))) == {
+    spec = Spec.new("x", ["true"], trees=trees, source=None, price_per_hour=0.5)
+    assert set(json.loads(json.dumps(spec.whole))) == {
         *("schema", "run_id", "argv", "env", "code", "data", "environment", "gpu", "recipe"),
         *("grace_s", "source", "client", "limits", "price_per_hour", "on_finish"),
     }

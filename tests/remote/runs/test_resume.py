@@ -10,7 +10,7 @@ import pytest
 
 from moola_remote.deploy.snapshot import File, digest_of
 from moola_remote.errors import ConfigError, TransferError
-from moola_remote.protocol.spec import read_spec
+from moola_remote.protocol.spec import Spec
 from moola_remote.runs.parents import Parent
 from moola_remote.runs.resume import require_secrets
 from moola_remote.runs.resume_sources import read_list
@@ -45,26 +45,39 @@ def test_what_is_no_list_is_told(content: bytes) -> None:
     "spec",
     [
         {},
-        {"argv": []},
-        {"argv": "sh"},
-        {"argv": ["sh", 3]},
-        {"argv": ["sh"], "code": "../../etc"},
-        {"argv": ["sh"], "data": 7},
+        {"run_id": "r", "argv": []},
+        {"run_id": "r", "argv": "sh"},
+        {"run_id": "r", "argv": ["sh", 3]},
+        {"run_id": "r", "argv": ["sh"], "code": "../../etc"},
+        {"run_id": "r", "argv": ["sh"], "data": 7},
         [],
     ],
 )
 def test_what_is_no_spec_is_told(spec: Any) -> None:
     with pytest.raises(ConfigError, match="there: not the spec of a run"):
-        read_spec(json.dumps(spec).encode(), "there")
+        Spec.read(json.dumps(spec).encode(), "there")
 
 
 def test_a_spec_is_kept_whole() -> None:
-    spec = {"argv": ["sh"], "code": "0" * 16, "data": None, "of next year": {"a": 1}}
-    assert read_spec(json.dumps(spec).encode(), "there") == spec
+    spec = {"run_id": "r", "argv": ["sh"], "code": "0" * 16, "data": None, "of next year": {"a": 1}}
+    assert Spec.read(json.dumps(spec).encode(), "there").whole == spec
+
+
+def test_a_changed_spec_keeps_the_keys_and_bytes_that_are_not_changed() -> None:
+    diff = "-a\x1b[2J\n+b"
+    source = {"commit": None, "branch": "b" * 90, "dirty": True, "diff": diff}
+    spec = Spec.new("r", ["sh", "\udcff"], trees={"code": "0" * 16}, source=source)
+    later = spec.changed(run_id="s", price_per_hour=0.5)
+    assert later.whole == {**spec.whole, "run_id": "s", "price_per_hour": 0.5}
+    assert json.loads(json.dumps(later.whole))["source"]["diff"] == diff
+    assert later.argv == ["sh", "\udcff"]
+    assert later.source is not None
+    assert "\x1b" not in later.source.diff
 
 
 def test_secrets_have_to_be_given_again() -> None:
-    parent = Parent("run", {"secret_names": ["TOKEN", "KEY"]}, None, is_here=True)
+    spec = Spec.new("run", ["sh"], trees={}, secret_names=["TOKEN", "KEY"])
+    parent = Parent("run", spec, None, is_here=True)
     require_secrets(parent, {"TOKEN": "x", "KEY": "y"})
     with pytest.raises(ConfigError, match="none of them was kept; --secret KEY"):
         require_secrets(parent, {"TOKEN": "x"})
