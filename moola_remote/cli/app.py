@@ -20,7 +20,7 @@ from moola_remote.ui.prompts import (
 )
 
 if TYPE_CHECKING:
-    from moola_remote.config.paths import Laptop
+    from moola_remote.config.paths import LaptopPaths
     from moola_remote.config.settings import Project
     from moola_remote.follow.journal import Journal
     from moola_remote.protocol.state import RunState
@@ -63,7 +63,7 @@ class App:
         return self.pod.project
 
     @cached_property
-    def laptop(self) -> Laptop:
+    def laptop(self) -> LaptopPaths:
         """Where keys, pins and journals are kept."""
         return self.pod.laptop
 
@@ -115,7 +115,3 @@ class App:
         from pydantic_core import to_json
 
         click.echo(to_json(fields, inf_nan_mode="null").decode())
-
-    def close(self) -> None:
-        """Close the connection if there is one."""
-        self.pod.close()

@@ -51,6 +51,6 @@ def go_on(app: App, name: str | None, asked: RunRequest, *, detach: bool) -> Non
     report_early_end(app, asked)
     spec = make_spec(app.pod, parent, deployed, checkpoints)
     limits = {key: limit for key, limit in limits_of(app.pod, asked).items() if limit is not None}
-    spec["gpu"] = spec.get("gpu") if asked.gpu is None else asked.gpu
-    spec["limits"] = {**(spec.get("limits") or {}), **limits}
+    gpu = spec.gpu if asked.gpu is None else asked.gpu
+    spec = spec.changed(gpu=gpu, limits={**(spec.limits or {}), **limits})
     launch(app, spec, asked, detach=detach, gpu=deployed.gpu)

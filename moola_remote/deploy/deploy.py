@@ -15,7 +15,7 @@ from moola_remote.deploy import snapshot, upload
 from moola_remote.errors import ConfigError
 from moola_remote.pods.pod import Pod
 from moola_remote.pods.preflight import check_gpu, check_pod, check_room
-from moola_remote.protocol.answers import Environment, Facts
+from moola_remote.protocol.answers import Environment, PodInfo
 from moola_remote.protocol.types import read_answer_as
 from moola_remote.ssh.read_file import read_file
 
@@ -41,7 +41,7 @@ class Deployed:
     """What is on the pod now: the agent's `facts`, its `environment`, and bytes `sent` a tree."""
 
     plan: Plan
-    facts: Facts
+    facts: PodInfo
     environment: Environment
     sent: dict[upload.Kind, int]
 
@@ -73,7 +73,7 @@ class Deployed:
         return gpu_name(self.facts)
 
 
-def environment_digest(requirements: str, facts: Facts) -> str:
+def environment_digest(requirements: str, facts: PodInfo) -> str:
     """The name of an environment: its requirements and the pod's Python."""
     text = f"{facts.python}\0{requirements}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -91,7 +91,7 @@ def requirements_on_pod(pod: Pod, code: str) -> str:
     return content.decode("utf-8", "replace")
 
 
-def gpu_name(facts: Facts) -> str:
+def gpu_name(facts: PodInfo) -> str:
     """The pod's first GPU in words: ``NVIDIA RTX 4090, 24 GiB``."""
     return ", ".join(f"{gpu.name}, {gpu.memory_total / 2**30:.0f} GiB" for gpu in facts.gpus[:1])
 

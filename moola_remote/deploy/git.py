@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from moola_remote.deploy.left_out import Leavings, size_of
+from moola_remote.deploy.left_out import SkipReport, size_of
 from moola_remote.errors import ConfigError
 from moola_remote.text.sanitize import safe
 
@@ -98,7 +98,7 @@ def _ignored(folder: Path) -> list[bytes]:
     return ignored.split(b"\0")[:-1]
 
 
-def tell_ignored(folder: Path, leavings: Leavings) -> None:
+def tell_ignored(folder: Path, leavings: SkipReport) -> None:
     """What git ignores, with its size unless it has very many files: a data set may lie there."""
     names = [name.decode("utf-8", "replace") for name in _ignored(folder)]
     paths = [path for path in names if not TOOL_FOLDERS.intersection(path.split("/"))]

@@ -16,13 +16,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from moola_remote.agent_client import client, verbs
-from moola_remote.config.paths import RunFolder
+from moola_remote.config.paths import RunPaths
 from moola_remote.errors import TransferError
 from moola_remote.protocol import state
 from moola_remote.protocol.manifest import MANIFEST, STATE, ManifestFile, read_manifest
 from moola_remote.results.manifest_file import manifest_content
 from moola_remote.results.staging import promote, staging_folder, sweep
-from moola_remote.results.verify import Caps, check_caps, check_space, is_there, verify
+from moola_remote.results.verify import (
+    DEFAULT_CAPS,
+    Caps,
+    check_caps,
+    check_space,
+    is_there,
+    verify,
+)
 from moola_remote.text.sanitize import safe
 
 if TYPE_CHECKING:
@@ -52,7 +59,7 @@ def fetch_run(  # noqa: PLR0913 - each has its own source
     dest_root: Path,
     *,
     what: What = "results",
-    caps: Caps = Caps(),
+    caps: Caps = DEFAULT_CAPS,
     progress: Progress | None = None,
 ) -> Fetched:
     """Bring the files of a run that has ended to ``dest_root/<run id>``.
@@ -88,7 +95,7 @@ def fetch_checkpoints(
     dest_root: Path,
     *,
     known: Collection[str] = (),
-    caps: Caps = Caps(),
+    caps: Caps = DEFAULT_CAPS,
 ) -> list[str]:
     """Bring the checkpoints that a run which goes on has completed, verified by what the pod says.
 
@@ -127,7 +134,7 @@ class _Way:
     """From a run's folder on the pod to the folder of fetched runs."""
 
     transport: Transport
-    far: RunFolder
+    far: RunPaths
     dest_root: Path
 
 
@@ -174,7 +181,7 @@ def _chosen(files: Sequence[ManifestFile], what: What) -> list[ManifestFile]:
 
 def _pull(
     transport: Transport,
-    far: RunFolder,
+    far: RunPaths,
     staging: Path,
     wanted: Sequence[ManifestFile],
     progress: Progress | None,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import secrets
 import shlex
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from moola_remote.text.sanitize import safe
 # What an rc file may print before it counts as one that never ends.
 MAX_GREETING = 1 << 20
 STDERR_KEPT = 1 << 16
+LAST_WORDS_S = 0.5
 # Each silences its own shell.
 RC_FILES = "~/.bashrc, ~/.zshenv, ~/.cshrc, ~/.config/fish/config.fish"
 _SCRIPT = """printf %s "$1"; printf %s "$1" >&2; eval "$(printf %b "$0")" """.strip()
@@ -65,6 +67,7 @@ class MarkedChannel:
         self._pending_errors: bytes | None = b""
         self._ready = b""
         self._shell_errors = b""
+        self._errors_ended = threading.Event()
 
     def recv(self, n: int) -> bytes:
         """As a channel's; a timeout keeps what has come so far.
@@ -104,10 +107,13 @@ class MarkedChannel:
             elif not data or len(self._pending_errors) > MAX_GREETING:
                 said, self._pending_errors = self._pending_errors, None
                 self._shell_errors = said[-STDERR_KEPT:]
+                self._errors_ended.set()
                 return b"" if not data else said
         return bytes(self._channel.recv_stderr(n))
 
     def _no_mark(self) -> ShellError:
+        # Another thread reads stderr, and may not have come to its end.
+        self._errors_ended.wait(LAST_WORDS_S)
         said = (self._pending or b"") + (self._pending_errors or self._shell_errors)
         lines = [line for line in said.decode("utf-8", "replace").splitlines() if line.strip()]
         words = f"it said {safe(lines[-1].strip(), 200)!r}" if lines else "it said nothing"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from moola_remote.config.paths import Laptop
+from moola_remote.config.paths import LaptopPaths
 from moola_remote.errors import ConfigError
 from moola_remote.files import atomic
 from moola_remote.providers.runpod import log_lines
@@ -29,7 +29,7 @@ class Identity:
     """
 
     pod: PodConfig
-    laptop: Laptop
+    laptop: LaptopPaths
 
     @property
     def _seen(self) -> Path:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from moola_remote.config.paths import Laptop
+from moola_remote.config.paths import LaptopPaths
 from moola_remote.errors import ConfigError, PodGoneError, UnreachableError
 from moola_remote.providers.base import Confirm, PodStatus, Say, nobody, quiet
 from moola_remote.providers.runpod.account import ours
@@ -47,7 +47,7 @@ class RunpodProvider:
     is_paid: ClassVar[bool] = True
     pod: PodConfig
     wanted: RunpodConfig
-    laptop: Laptop
+    laptop: LaptopPaths
     api: str
     open_client: Callable[[], RunpodClient]
     probe: Callable[[Endpoint, Ask], None]
@@ -79,7 +79,7 @@ class RunpodProvider:
                 "would be lost with every stop",
                 f"write root: {pod.runpod.volume_path.rstrip('/')}/moola",
             )
-        laptop = Laptop.of_user()
+        laptop = LaptopPaths.of_user()
         api = os.environ.get(ADDRESS) or pod.runpod.api
         return cls(
             pod,

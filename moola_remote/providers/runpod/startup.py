@@ -10,7 +10,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from moola_remote.config.paths import Laptop
+from moola_remote.config.paths import LaptopPaths
 from moola_remote.errors import HostKeyError, MoolaError, NoCapacityError, UnreachableError
 from moola_remote.providers.base import Confirm, Say, nobody
 from moola_remote.providers.runpod.answers import RefusedError, UnansweredError
@@ -203,7 +203,7 @@ class Startup:
         return endpoint
 
 
-def probe_pod(endpoint: Endpoint, ask: Ask, laptop: Laptop) -> None:
+def probe_pod(endpoint: Endpoint, ask: Ask, laptop: LaptopPaths) -> None:
     """Connect, run `true`, and close.
 
     Raises:

@@ -14,7 +14,7 @@ import pytest
 from moola_remote.config.settings import PodConfig
 from moola_remote.providers import provider_for
 from moola_remote.ssh.endpoint import Endpoint
-from tests.servers import SSHD, running_openssh
+from tests.support.servers import SSHD, running_openssh
 
 Through = Callable[[str], Endpoint]
 

@@ -15,7 +15,7 @@ from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from tests.remote.ssh.conftest import Through, add_key, keygen
 from tests.remote.ssh.hardware import HardwareAgent, hardware_key_file
-from tests.servers import SSHD, running_openssh
+from tests.support.servers import SSHD, running_openssh
 
 
 @pytest.fixture

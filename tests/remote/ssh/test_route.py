@@ -15,7 +15,7 @@ from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.hostkeys import KnownHosts
 from tests.remote.ssh.conftest import Through, lines_of, vouch
-from tests.servers import running_openssh
+from tests.support.servers import running_openssh
 
 
 def _hello(endpoint: Endpoint, folder: Path) -> None:

@@ -17,7 +17,7 @@ from moola_remote.ssh import fabric
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
-from tests.servers import SSHD, running_openssh
+from tests.support.servers import SSHD, running_openssh
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.hostkeys import KnownHosts
 from moola_remote.ssh.user_known_hosts import matches
 from tests.remote.ssh.conftest import Through, keygen, vouch
-from tests.servers import running_openssh
+from tests.support.servers import running_openssh
 
 
 @pytest.fixture
