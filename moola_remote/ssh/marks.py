@@ -24,7 +24,11 @@ STDERR_KEPT = 1 << 16
 LAST_WORDS_S = 0.5
 # Each silences its own shell.
 RC_FILES = "~/.bashrc, ~/.zshenv, ~/.cshrc, ~/.config/fish/config.fish"
-_SCRIPT = """printf %s "$1"; printf %s "$1" >&2; eval "$(printf %b "$0")" """.strip()
+# A PYTHONHOME that is not there, from an rc file, would keep every Python of the pod from starting.
+_SCRIPT = (
+    '[ -d "${PYTHONHOME-/}" ] || unset PYTHONHOME; '
+    'printf %s "$1"; printf %s "$1" >&2; eval "$(printf %b "$0")"'
+)
 _PLAIN = re.compile(rb"[A-Za-z0-9_ ./:=,@+-]")
 
 
