@@ -1,0 +1,1 @@
+"""Fetch: staged, verified, promoted; and what has no verified copy."""

@@ -1,0 +1,97 @@
+"""The staging folder of a fetch, and the renames that promote it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from collections.abc import Sequence
+from pathlib import Path
+from moola_remote.errors import TransferError
+from moola_remote.rsync.argv import PARTIAL_DIR
+
+import logging
+
+logger = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def _staging(dest_root: Path, run_id: str) -> Iterator[Path]:
+    """The folder where files arrive, ours alone; what an earlier fetch left is still in it."""
+    staging = dest_root / f".staging-{run_id}"
+    dest_root.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        staging.mkdir(mode=0o700)
+    try:
+        fd = os.open(staging, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as err:
+        raise TransferError(f"{staging}: expected a folder, {err.strerror}", "remove it") from err
+    try:
+        _lock(fd, staging, run_id)
+        yield staging
+    finally:
+        os.close(fd)
+
+
+def _lock(fd: int, staging: Path, run_id: str) -> None:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(fd), staging.lstat()):
+            return
+    except (BlockingIOError, FileNotFoundError) as err:
+        logger.info("%s: %s", staging, err)
+    raise TransferError(f"run {run_id}: another fetch of it is at work", "wait for it")
+
+
+def _sweep(staging: Path, wanted: set[str]) -> list[str]:
+    """Remove all but wanted files, whole or in part; what that was."""
+    removed = []
+    for path, status in _below(staging):
+        name = path.relative_to(staging).as_posix()
+        is_wanted = name.replace(f"{PARTIAL_DIR}/", "") in wanted
+        if not stat.S_ISDIR(status.st_mode) and not (is_wanted and stat.S_ISREG(status.st_mode)):
+            path.unlink()
+            removed.append(name)
+    return removed
+
+
+def _below(top: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Everything below a folder, if it is one, with its ``lstat``; links are not followed."""
+    folders = [top] if top.is_dir() else []
+    while folders:
+        for entry in list(os.scandir(folders.pop())):
+            status = entry.stat(follow_symlinks=False)
+            yield Path(entry.path), status
+            if stat.S_ISDIR(status.st_mode):
+                folders.append(Path(entry.path))
+
+
+def _promote(staging: Path, final: Path, paths: Sequence[str]) -> None:
+    """Rename what was verified into place, once the disk has it."""
+    for path in paths:
+        _sync(staging / path)
+    below = [path for path, status in _below(staging) if stat.S_ISDIR(status.st_mode)]
+    for folder in reversed(below):  # the deepest first
+        if folder.name == PARTIAL_DIR:
+            shutil.rmtree(folder)
+        elif not any(folder.iterdir()):
+            folder.rmdir()
+    if not final.exists():
+        staging.rename(final)
+    else:
+        for path in paths:
+            (final / path).parent.mkdir(parents=True, exist_ok=True)
+            (staging / path).rename(final / path)
+        shutil.rmtree(staging)
+    _sync(final.parent)
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

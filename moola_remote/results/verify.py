@@ -1,0 +1,88 @@
+"""Compare what was fetched with the manifest, within the caps."""
+
+from __future__ import annotations
+
+from moola_remote.results.staging import logger
+from moola_remote.results.staging import _below
+from moola_remote.results.staging import _sweep
+import shutil
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from moola_remote.errors import LimitError
+from moola_remote.errors import TransferError
+from moola_remote.files.hashing import sha256_of
+from moola_remote.protocol.manifest import ManifestFile
+from moola_remote.text.sanitize import safe
+
+
+@dataclass(frozen=True)
+class Caps:
+    """The most of one run that may come to lie here, by however many fetches."""
+
+    max_files: int = 10_000
+    max_bytes: int = 50 * 10**9
+
+
+def _is_there(path: Path, file: ManifestFile) -> bool:
+    """Whether the file was fetched before.
+
+    Raises:
+        TransferError: something else lies there.
+    """
+    try:
+        if sha256_of(path) == (file.size, file.sha256):
+            return True
+    except FileNotFoundError:
+        return False
+    except OSError as err:  # a link or a folder is in the way as well
+        logger.info("%s: %s", path, err)
+    raise TransferError(
+        f"{path}: differs from the pod's, and is not replaced", "move it away, then fetch again"
+    )
+
+
+def _check_caps(run_id: str, final: Path, files: Sequence[ManifestFile], caps: Caps) -> None:
+    there = [status.st_size for _, status in _below(final) if stat.S_ISREG(status.st_mode)]
+    total, count = sum(there) + sum(file.size for file in files), len(there) + len(files)
+    if count > caps.max_files:
+        raise LimitError(f"run {run_id}: {count} files, expected at most {caps.max_files}")
+    if total > caps.max_bytes:
+        raise LimitError(f"run {run_id}: {total} bytes, expected at most {caps.max_bytes}")
+
+
+def _check_space(staging: Path, files: Sequence[ManifestFile]) -> None:
+    there = sum(path.stat().st_size for path in staging.rglob("*") if path.is_file())
+    needed = sum(file.size for file in files) - there
+    free = shutil.disk_usage(staging).free
+    if needed > free:
+        raise LimitError(
+            f"{staging.parent}: {needed} bytes to fetch, {free} free on this disk",
+            "free some space, then fetch again",
+        )
+
+
+def _verify(run_id: str, staging: Path, wanted: Sequence[ManifestFile]) -> None:
+    """Raises a TransferError unless each file is what the manifest says; what is not, goes."""
+    unasked = _sweep(staging, {file.path for file in wanted})
+    if unasked:
+        raise TransferError(f"run {run_id}: nobody asked for what came: {safe(unasked[0], 80)}")
+    wrong = [file for file in wanted if not _is_as_declared(staging / file.path, file)]
+    if wrong:
+        named = ", ".join(file.path for file in wrong[:3]) + (", ..." if len(wrong) > 3 else "")
+        raise TransferError(
+            f"run {run_id}: {len(wrong)} of {len(wanted)} files are missing or not as the manifest "
+            f"says: {named}",
+            "fetch again; nothing was promoted",
+        )
+
+
+def _is_as_declared(path: Path, file: ManifestFile) -> bool:
+    try:
+        if sha256_of(path) == (file.size, file.sha256):
+            return True
+        path.unlink()  # the same size and time would keep rsync from sending it again
+    except OSError:
+        return False
+    return False
