@@ -108,7 +108,7 @@ class Agent:
     def environment(
         self,
         digest: str,
-        requirements: str,
+        asked: Mapping[str, Any],
         *,
         say: Callable[[str], None],
         timeout_s: float = 600.0,
@@ -117,21 +117,21 @@ class Agent:
 
         Args:
             digest: its name.
-            requirements: in pip's form.
+            asked: ``requirements`` in pip's form, and the rest of docs/protocol.md.
             say: told each line of progress, made safe.
             timeout_s: of silence.
 
         Returns:
             The agent's answer: ``created``, ``python``, ``packages``, ``torch``.
         """
-        code, last = self._make_environment(digest, requirements, say, timeout_s)
+        code, last = self._make_environment(digest, asked, say, timeout_s)
         if is_missing(code, last):
             self.upload()
-            code, last = self._make_environment(digest, requirements, say, timeout_s)
+            code, last = self._make_environment(digest, asked, say, timeout_s)
         return read_answer(last, code, last, what="agent environment")
 
     def _make_environment(
-        self, digest: str, requirements: str, say: Callable[[str], None], timeout_s: float
+        self, digest: str, asked: Mapping[str, Any], say: Callable[[str], None], timeout_s: float
     ) -> tuple[int, bytes]:
         # One stream for progress and answer: the order is then the pod's.
         both = ["sh", "-c", 'exec "$@" 2>&1', "sh", *self.argv("environment", digest)]
@@ -139,7 +139,7 @@ class Agent:
         try:
             # Where there is no agent yet the command is over before it reads; its output says so.
             with contextlib.suppress(UnreachableError):
-                channel.write(requirements.encode())
+                channel.write(json.dumps(dict(asked)).encode())
                 channel.close_stdin()
             last = read_progress(channel, say, timeout_s)
             return channel.returncode(timeout_s), last

@@ -83,12 +83,14 @@ def with_uv(pod: AgentPod, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> A
     return pod
 
 
-def make_wheel(folder: Path, name: str, version: str, needs: str = "") -> None:
+def make_wheel(
+    folder: Path, name: str, version: str, needs: str = "", code: str = "VALUE = 1\n"
+) -> None:
     folder.mkdir(exist_ok=True)
     info = f"{name}-{version}.dist-info"
     head = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
     with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
-        wheel.writestr(f"{name}.py", "VALUE = 1\n")
+        wheel.writestr(f"{name}.py", code)
         wheel.writestr(f"{info}/METADATA", head + (f"Requires-Dist: {needs}\n" if needs else ""))
         wheel.writestr(
             f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
