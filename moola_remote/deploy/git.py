@@ -7,7 +7,8 @@ import subprocess
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from moola_remote.deploy.left_out import Leavings, _size_of
+from moola_remote.deploy.checkout import SUBMODULE
+from moola_remote.deploy.left_out import Leavings, size_of
 from moola_remote.errors import ConfigError
 from moola_remote.text.sanitize import safe
 
@@ -17,6 +18,7 @@ TOOL_FOLDERS = {
     *(".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", ".ipynb_checkpoints"),
 }
 
+DUBIOUS = "dubious ownership"
 # Of so many files that git ignores the sizes are looked at: a twentieth of a second.
 SIZED_FILES = 10_000
 
@@ -46,11 +48,12 @@ def git(folder: Path, *args: str, stdin: bytes = b"", fine: Collection[int] = (0
         raise ConfigError("git: not found on this machine", "apt-get install git") from err
     if done.returncode not in fine:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["it says nothing"]
-        raise ConfigError(f"{folder}: git {args[0]} failed, {safe(said[0], 300)}")
+        cure = f"git config --global --add safe.directory {folder}" if DUBIOUS in said[0] else ""
+        raise ConfigError(f"{folder}: git {args[0]} failed, {safe(said[0], 300)}", cure)
     return done.stdout
 
 
-def _git_list(folder: Path, prefix: bytes = b"") -> Iterator[bytes]:
+def _git_list(folder: Path, leavings: Leavings, prefix: bytes = b"") -> Iterator[bytes]:
     """Tracked and untracked files, not the ignored ones; those of repositories inside too.
 
     Git has no name for an empty folder: those that it would not ignore come with a slash behind.
@@ -64,7 +67,9 @@ def _git_list(folder: Path, prefix: bytes = b"") -> Iterator[bytes]:
         if name.endswith(b"/") or (inner.is_dir() and not inner.is_symlink()):
             # A repository inside this one. A submodule that is not there is an empty folder.
             if (inner / ".git").exists():
-                yield from _git_list(inner, prefix + name.rstrip(b"/") + b"/")
+                yield from _git_list(inner, leavings, prefix + name.rstrip(b"/") + b"/")
+            elif not name.endswith(b"/"):
+                leavings.add(SUBMODULE, os.fsdecode(prefix + name), 0)
         else:
             yield prefix + name
 
@@ -98,12 +103,22 @@ def _ignored(folder: Path) -> list[bytes]:
     return ignored.split(b"\0")[:-1]
 
 
+def list_ignored(folder: Path) -> list[str]:
+    """What git ignores in `folder`, without the folders of tools; a folder has a slash behind.
+
+    Nothing outside of git.
+    """
+    if not is_in_git(folder):
+        return []
+    names = [name.decode("utf-8", "replace") for name in _ignored(folder)]
+    return [path for path in names if not TOOL_FOLDERS.intersection(path.split("/"))]
+
+
 def _tell_ignored(folder: Path, leavings: Leavings) -> None:
     """What git ignores, with its size unless it has very many files: a data set may lie there."""
-    names = [name.decode("utf-8", "replace") for name in _ignored(folder)]
-    paths = [path for path in names if not TOOL_FOLDERS.intersection(path.split("/"))]
+    paths = list_ignored(folder)
     budget = iter(range(SIZED_FILES))
-    sizes = [_size_of(folder / path, budget) for path in paths]
+    sizes = [size_of(folder / path, budget) for path in paths]
     is_known = next(budget, None) is not None
     for path, size in zip(paths, sizes, strict=True):
         leavings.add("ignored by git", path, size if is_known else 0)

@@ -75,7 +75,7 @@ def _first(found: Sequence[tuple[str, int]], count: int) -> tuple[str, ...]:
     return tuple(path for path, _ in found[:count])
 
 
-def _size_of(path: Path, budget: Iterator[int]) -> int:
+def size_of(path: Path, budget: Iterator[int]) -> int:
     """Bytes of a file, or of all below a folder as long as there is `budget`, one a file."""
     is_folder = path.is_dir() and not path.is_symlink()
     below = (Path(here, name) for here, _, files in os.walk(path) for name in files)

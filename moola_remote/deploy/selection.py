@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from moola_remote.deploy.checkout import LFS_POINTER, is_lfs_pointer
 from moola_remote.deploy.git import TOOL_FOLDERS, _decoded, _git_list, _tell_ignored, is_in_git
 from moola_remote.deploy.left_out import Entry, Leavings
 from moola_remote.deploy.secret_files import _holds_private_key, _is_in_environment, is_secret
@@ -41,7 +42,7 @@ def list_tree(
     if not with_ignores:
         names: Iterable[bytes] = _walk(folder, ignore=False)
     elif is_in_git(folder):
-        names = _less(IGNORE_FILE, folder, _git_list(folder))
+        names = _less(IGNORE_FILE, folder, _git_list(folder, leavings))
         _tell_ignored(folder, leavings)
     else:
         names = _walk(folder, ignore=True)
@@ -63,9 +64,14 @@ def list_tree(
 
 
 def _less(ignore_file: str, folder: Path, names: Iterable[bytes]) -> Iterator[bytes]:
-    spec = _spec(folder / ignore_file)
-    for name in names:
-        if spec is None or not spec.match_file(os.fsdecode(name)):
+    """The names that no ignore file of ours takes; each counts below its folder."""
+    paths = {name: os.fsdecode(name) for name in names}
+    ends = [path for path in paths.values() if PurePosixPath(path).name == ignore_file]
+    tops = sorted({"", *(path[: -len(ignore_file)] for path in ends)})
+    found = [(top, _spec(folder / top / ignore_file)) for top in tops]
+    specs = [(top, spec) for top, spec in found if spec is not None]
+    for name, path in paths.items():
+        if not _is_ignored([(top, spec) for top, spec in specs if path.startswith(top)], path):
             yield name
 
 
@@ -131,6 +137,8 @@ def _why_not(
         return None
     if not stat.S_ISREG(status.st_mode):
         return "neither file nor link"
+    if is_lfs_pointer(folder / path, status):
+        return LFS_POINTER
     if is_secret(path) or _holds_private_key(folder / path, status):
         return SECRET
     return None

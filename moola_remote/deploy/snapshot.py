@@ -167,6 +167,9 @@ def _tree(
 ) -> Tree:
     if all(file.mode == FOLDER for file in files):
         where = ", ".join(str(part.folder) for part in parts)
-        raise ConfigError(f"{where}: nothing to send, expected at least one file")
+        raise ConfigError(
+            f"{where}: nothing to send, expected at least one file",
+            "write one, have it not ignored, or change to the project's folder",
+        )
     files.sort(key=lambda file: file.path.encode())
     return Tree(digest_of(files), tuple(files), tuple(parts), leavings.all(), source)

@@ -14,6 +14,8 @@ from pydantic_core import from_json
 from moola_remote.agent_client.client import probe
 from moola_remote.deploy import deploy, snapshot, upload
 from moola_remote.deploy.code_store import Archive
+from moola_remote.deploy.declared import Dependencies
+from moola_remote.deploy.dependencies import read_dependencies, reader_of
 from moola_remote.errors import ConfigError, MoolaError, TransferError
 from moola_remote.pods.pod import Pod
 from moola_remote.protocol.types import Remote
@@ -53,7 +55,7 @@ class Sources:
             raise ConfigError(f"run {self.parent.run_id}: no code on record")
         code = self._find("code", spec["code"], facts.trees.code)
         data = spec.get("data") and self._find("data", spec["data"], facts.trees.data)
-        return deploy.Plan(code, data or None, self._requirements(code))
+        return deploy.Plan(code, data or None, self._dependencies(code))
 
     def _find(self, kind: upload.Kind, digest: str, on_pod: Sequence[str]) -> snapshot.Tree:
         if digest in on_pod:
@@ -129,12 +131,11 @@ class Sources:
         part = snapshot.Part("", folder, tuple(file.path for file in files))
         return snapshot.Tree(digest, files, (part,), ())
 
-    def _requirements(self, code: snapshot.Tree) -> str:
+    def _dependencies(self, code: snapshot.Tree) -> Dependencies:
         """The packages that the run's own code asks for."""
-        requirements = self.pod.project.requirements
         if code.parts:
-            return (code.parts[0].folder / requirements).read_text(encoding="utf-8")
-        return deploy.requirements_on_pod(self.pod, code.digest)
+            return read_dependencies(self.pod.project, reader_of(code.parts[0].folder))
+        return deploy.dependencies_on_pod(self.pod, code.digest)
 
     def send_checkpoints(self) -> str | None:
         """Have the parent's checkpoints on the pod; their digest, or None where they are its own.
