@@ -19,6 +19,13 @@ else:
     import tomli as tomllib
 
 
+PYPROJECT = "pyproject.toml"
+OWN_FILE = "moola-remote.toml"
+TABLE = "[tool.moola-remote]"
+# The pod that needs no file: on this machine.
+LOCAL = "local"
+
+
 class Strict(BaseModel):
     """The base of every settings class: frozen, and a misspelt key is an error."""
 
@@ -70,15 +77,24 @@ class OnFinish(Strict):
 
 
 class Project(Strict):
-    """``[tool.moola-remote]`` of the project's pyproject.toml."""
+    """``[tool.moola-remote]`` of pyproject.toml, or the whole of moola-remote.toml.
+
+    `file` is None where there is neither: then everything is taken for granted.
+    """
 
     folder: Path
+    file: Path | None = None
     pod: str = "local"
     job: str = "jobs.train"
     recipe: str = "jade"
     recipes: Path = Path("configs/train")
+    recipe_schema: Path | None = None
     results: Path = Path("results")
-    requirements: Path = Path("jobs/requirements.txt")
+    requirements: Path | None = None
+    extras: list[str] = []
+    groups: list[str] = []
+    constraints: Path | None = None
+    torch: Literal["image", "project"] = "image"
     data: dict[str, list[Path]] = {}
     on_finish: OnFinish = OnFinish()
     journals_mb: int = Field(default=2000, ge=1)
@@ -95,26 +111,61 @@ class Project(Strict):
 
 
 def find_project(start: Path) -> Project:
-    """The project that `start` lies in: the nearest folder whose pyproject.toml has our table.
+    """The project that `start` lies in: the nearest folder with our table, else what is found.
+
+    Without a table it is the nearest folder with a pyproject.toml or a ``.git``, else `start`.
 
     Raises:
-        ConfigError: there is none, or its table has an unknown key or a wrong value.
+        ConfigError: the table has an unknown key or a wrong value; or without one, the folder is
+            the user's home or the root of all files.
     """
     for folder in [start, *start.parents]:
-        path = folder / "pyproject.toml"
-        if not path.is_file():
-            continue
-        try:
-            tables = tomllib.loads(_read(path))
-        except (ValueError, RecursionError) as err:
-            raise ConfigError(f"{path}: not TOML, {_one_line(err)}", "mend that line") from err
-        tools = tables.get("tool")
-        if isinstance(tools, dict) and "moola-remote" in tools:
-            return _validate(Project, tools["moola-remote"], path, folder=folder)
-    raise ConfigError(
-        f"{start}: no project here or above, expected a pyproject.toml with [tool.moola-remote]",
-        "change to the project's folder",
-    )
+        found = [
+            (path, table) for path in _files(folder) if (table := _our_table(path)) is not None
+        ]
+        if len(found) > 1:
+            raise ConfigError(
+                f"{found[1][0]}: {TABLE} in pyproject.toml is there too, expected one of them",
+                "remove one",
+            )
+        for path, table in found:
+            return _validate(Project, table, path, folder=folder, file=path)
+    folder = _folder_without_table(start)
+    if folder in (Path.home(), Path(folder.anchor)):
+        raise ConfigError(
+            f"{folder}: no project here or above, and all of it would be sent; expected a folder "
+            f"with code, a git repository, or a pyproject.toml with {TABLE}",
+            "change to the project's folder",
+        )
+    return Project(folder=folder)
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for name in (PYPROJECT, OWN_FILE) if (path := folder / name).is_file()]
+
+
+def _our_table(path: Path) -> Any:
+    """What a file sets for us; None where it sets nothing."""
+    try:
+        tables = tomllib.loads(read_text(path))
+    except (ValueError, RecursionError) as err:
+        raise ConfigError(f"{path}: not TOML, {one_line(err)}", "mend that line") from err
+    if path.name == OWN_FILE:
+        return tables
+    tools = tables.get("tool")
+    return tools.get("moola-remote") if isinstance(tools, dict) else None
+
+
+def _folder_without_table(start: Path) -> Path:
+    for folder in [start, *start.parents]:
+        if (folder / PYPROJECT).is_file() or (folder / ".git").exists():
+            return folder
+    return start
+
+
+def pod_names(project: Project) -> list[str]:
+    """The pods that there are: a file each, and the local one."""
+    return sorted({LOCAL, *(file.stem for file in project.pods_folder.glob("*.yaml"))})
 
 
 def load_pod(project: Project, name: str) -> PodConfig:
@@ -124,20 +175,27 @@ def load_pod(project: Project, name: str) -> PodConfig:
         ConfigError: no such file, broken YAML, an unknown key or a wrong value.
     """
     path = project.pods_folder / f"{name}.yaml"
-    known = sorted(file.stem for file in project.pods_folder.glob("*.yaml"))
+    known = pod_names(project)
+    if name == LOCAL and not path.is_file():
+        return PodConfig(name=name, provider="local")
     if name not in known:
         raise ConfigError(
-            f"pod {name!r}: unknown, expected one of {', '.join(known) or 'none'}",
+            f"pod {name!r}: unknown, expected one of {', '.join(known)}",
             f"choose with --pod, or write {path}",
         )
     try:
-        table = yaml.safe_load(_read(path))
+        table = yaml.safe_load(read_text(path))
     except BROKEN_YAML as err:
-        raise ConfigError(f"{path}: not YAML, {_one_line(err)}", "mend that line") from err
+        raise ConfigError(f"{path}: not YAML, {one_line(err)}", "mend that line") from err
     return _validate(PodConfig, table, path, name=name)
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a settings file.
+
+    Raises:
+        ConfigError: it can't be read.
+    """
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as err:
@@ -165,23 +223,24 @@ def _validate(model: type[_Model], table: Any, path: Path, **given: Any) -> _Mod
             near = difflib.get_close_matches(str(key), known, n=1)
             cure = f"did you mean {near[0]}?" if near else "remove it"
             raise ConfigError(
-                f"{path}: unknown key {_shown(key)}, expected one of {', '.join(known)}", cure
+                f"{path}: unknown key {shown(key)}, expected one of {', '.join(known)}", cure
             )
     try:
         return model.model_validate({**table, **given})
     except ValidationError as err:
         first = err.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        got = f", got {_shown(first['input'])}" if first["type"] != "missing" else ""
+        got = f", got {shown(first['input'])}" if first["type"] != "missing" else ""
         raise ConfigError(f"{path}: {key}: {first['msg'].lower()}{got}", "correct it") from err
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value in a few words: YAML's aliases can make one that is endless when written out."""
     short = reprlib.Repr()
     short.maxlevel, short.maxstring, short.maxother = 2, 100, 100
     return short.repr(value)
 
 
-def _one_line(err: Exception) -> str:
+def one_line(err: Exception) -> str:
+    """An error of a library in one line, 500 characters at most."""
     return " ".join(str(err).split())[:500]
