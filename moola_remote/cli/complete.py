@@ -41,16 +41,19 @@ class Place:
 
         folder = Path.cwd()
         for above in (folder, *folder.parents):
-            path = above / "pyproject.toml"
+            path, own = above / "pyproject.toml", above / "moola-remote.toml"
             if path.is_file():
                 tools = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {})
                 if "moola-remote" in tools:
                     return cls(above, tools["moola-remote"])
+            if own.is_file():
+                return cls(above, tomllib.loads(own.read_text(encoding="utf-8")))
         return cls(folder, {})
 
     def pods(self) -> list[str]:
         """The pods' files."""
-        return sorted(path.stem for path in (self.folder / "configs" / "pods").glob("*.yaml"))
+        files = (self.folder / "configs" / "pods").glob("*.yaml")
+        return sorted({"local", *(path.stem for path in files)})
 
     def recipes(self) -> list[str]:
         """The recipes' files."""

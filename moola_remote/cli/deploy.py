@@ -60,6 +60,10 @@ def make_plan(app: App, data: Mapping[str, Path], *, is_all: bool) -> Plan:
             if is_all or leaving.rule not in ORDINARY:
                 size = f" ({amount(leaving.size)})" if leaving.size else ""
                 click.echo(f"not sent, {leaving}{size}", err=True)
+    if plan.missed and not is_all:  # all that git ignores is listed above
+        click.echo(f"not sent, {plan.missed}", err=True)
+    for note in plan.dependencies.notes:
+        click.echo(f"note: {note}", err=True)
     return plan
 
 
@@ -101,7 +105,7 @@ def component_rows(app: App, deployed: Deployed) -> list[Row]:
         Row(
             "ok" if environment.created else "same",
             "dependencies",
-            f"{len(environment.packages)} packages, {deployed.trees['environment']}",
+            _dependency_words(deployed),
         ),
         *(
             Row("warn", f"rsync {where}", hole)
@@ -109,6 +113,12 @@ def component_rows(app: App, deployed: Deployed) -> list[Row]:
             if hole
         ),
     ]
+
+
+def _dependency_words(deployed: Deployed) -> str:
+    source = deployed.plan.dependencies.source
+    num_packages, digest = len(deployed.environment.packages), deployed.trees["environment"]
+    return f"{num_packages} packages, {f'{source}, ' if source else ''}{digest}"
 
 
 def _mark(sent: int) -> Mark:

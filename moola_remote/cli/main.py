@@ -17,6 +17,8 @@ from moola_remote.cli import (
     doctor,
     export,
     fetch,
+    forward,
+    init,
     pods,
     report,
     runs,
@@ -94,6 +96,9 @@ def _log_to_stderr() -> None:
     ours.setLevel(logging.INFO)
 
 
-for module in (deploy, train, runs, fetch, report, export, pods, clean, cost, doctor, completion):
+for module in (
+    *(init, deploy, train, runs, fetch, report, export, pods, forward, clean, cost, doctor),
+    *(completion,),
+):
     for command in module.COMMANDS:
         program.add_command(command)

@@ -86,6 +86,54 @@ secret_option = click.option(
 )
 
 
+def _name(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """A word for a run's id."""
+    from moola_remote.protocol.label import slug
+
+    if value is not None and not slug(value):
+        raise click.BadParameter(f"expected letters or digits, got {value!r}", ctx, param)
+    return value if value is None else slug(value)
+
+
+name_option = click.option(
+    "--name",
+    metavar="NAME",
+    callback=_name,
+    help="The word in the run's id, such as warm-start; default: its script and options.",
+)
+
+
+def _variables(
+    ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    return {} if ctx.resilient_parsing else dict(_variable(ctx, param, one) for one in values)
+
+
+def _variable(ctx: click.Context, param: click.Parameter, text: str) -> tuple[str, str]:
+    """A name with its value: given, or this shell's."""
+    name, equals, value = text.partition("=")
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or "\0" in value:
+        raise click.BadParameter(f"expected NAME or NAME=VALUE, got {text!r}", ctx, param)
+    if name.startswith("MOOLA_"):
+        raise click.BadParameter(f"{name} is set by moola-remote, take another name", ctx, param)
+    if not equals:
+        found = os.environ.get(name)
+        if found is None:
+            raise click.BadParameter(f"{name} is not set here, give it as {name}=VALUE", ctx, param)
+        value = found
+    return name, value
+
+
+env_option = click.option(
+    "--env",
+    metavar="NAME[=VALUE]",
+    multiple=True,
+    callback=_variables,
+    help="Set a variable of the job, such as WANDB_MODE=offline; without =VALUE, to yours. It is "
+    "on record with the run: for a password there is --secret.",
+)
+
+
 def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
     """Seconds of ``90m``, ``1h30m`` or ``45s``."""
     if value is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -36,10 +37,13 @@ def start(
     Raises:
         MoolaError: it can't be started, or did not succeed.
     """
+    from moola_remote.cli.assumed import check_script, report_assumed
     from moola_remote.cli.deploy import make_plan, print_plan, show_deploy
 
     check(asked, detach=detach)
+    check_script(app.project, argv, Path.cwd())
     plan = make_plan(app, asked.data, is_all=app.is_verbose or dry_run)
+    report_assumed(app, plan)
     if dry_run:
         print_plan(app, plan, argv)
         return
@@ -66,7 +70,7 @@ def begin(
         MoolaError: it can't be started, or did not succeed.
     """
     from moola_remote.protocol.spec import make_spec, new_run_id
-    from moola_remote.runs.launch import keep_code, limits_of
+    from moola_remote.runs.launch import environment_of, keep_code, limits_of
 
     problem = keep_code(app.pod, deployed)
     if problem:
@@ -83,6 +87,8 @@ def begin(
         machine=deployed.machine,
         price_per_hour=app.pod.endpoint.price_per_hour,
         limits=limits_of(app.pod, asked),
+        env=environment_of(deployed, asked),
+        packages=deployed.environment.packages,
     )
     launch(app, spec, asked, detach=detach, gpu=deployed.gpu)
 

@@ -13,11 +13,13 @@ from moola_remote.cli.options import (
     data_option,
     detach_option,
     dry_run_option,
+    env_option,
     gpu_option,
     idle_stop_option,
     key_values,
     max_cost_option,
     max_time_option,
+    name_option,
     on_finish_option,
     on_finish_pod_option,
     secret_option,
@@ -26,7 +28,8 @@ from moola_remote.cli.then import then_option
 
 # What may be asked of any job: the fields of `follow.RunRequest`, and the app's own.
 _JOB_OPTIONS = (
-    *(data_option, secret_option, gpu_option, max_time_option, max_cost_option, idle_stop_option),
+    *(name_option, data_option, env_option, secret_option, gpu_option),
+    *(max_time_option, max_cost_option, idle_stop_option),
     *(then_option, on_finish_option, on_finish_pod_option),
 )
 
@@ -91,17 +94,22 @@ def train(
     """
     from moola_remote.cli.replay import refuse_changes, run_again
     from moola_remote.cli.start import start
-    from moola_remote.runs.launch import RunRequest, TrainOptions, train_argv
+    from moola_remote.runs.launch import RunRequest, TrainOptions, check_train, train_argv
 
     app: App = ctx.obj
     options = TrainOptions(epochs=epochs, seed=seed, use_crf=use_crf, settings=settings)
     name = recipe or app.project.recipe
-    argv = train_argv(app.project, name, options)
-    asked = RunRequest(label=name, recipe=name, **job)
     if replay is None:
+        for note in check_train(app.project, name, settings):
+            click.echo(f"note: {note}", err=True)
+    argv = train_argv(app.project, name, options)
+    given = job.pop("name")
+    if replay is None:
+        asked = RunRequest(label=given or name, recipe=name, **job)
         start(app, argv, asked, detach=detach, dry_run=dry_run)
     else:
         refuse_changes(ctx)
+        asked = RunRequest(label=given or "", **job)
         run_again(app, replay, asked, detach=detach, dry_run=dry_run)
 
 
@@ -123,10 +131,10 @@ def run(app: App, /, detach: bool, dry_run: bool, command: tuple[str, ...], **jo
       moola-remote run -- python -m jobs.review labelled/train_210.parquet
     """
     from moola_remote.cli.start import start
-    from moola_remote.protocol.spec import label_of
+    from moola_remote.protocol.label import label_of
     from moola_remote.runs.launch import RunRequest
 
-    asked = RunRequest(label=label_of(command), **job)
+    asked = RunRequest(label=job.pop("name") or label_of(command), **job)
     start(app, list(command), asked, detach=detach, dry_run=dry_run)
 
 
@@ -151,7 +159,7 @@ def resume(app: App, /, run_id: str | None, detach: bool, **job: Any) -> None:
     from moola_remote.cli.resume import go_on
     from moola_remote.runs.launch import RunRequest
 
-    go_on(app, run_id, RunRequest(label="", **job), detach=detach)
+    go_on(app, run_id, RunRequest(label=job.pop("name") or "", **job), detach=detach)
 
 
 COMMANDS = [train, run, resume]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moola_remote.agent_client import verbs
-from moola_remote.config.settings import Project
+from moola_remote.config.recipe import check_recipe, recipe_path
+from moola_remote.config.settings import TABLE, Project
 from moola_remote.deploy.code_store import Archive
 from moola_remote.errors import ConfigError, UnreachableError
 from moola_remote.pods.pod import Pod
@@ -33,6 +34,7 @@ class RunRequest:
     gpu: int | None = None
     data: Mapping[str, Path] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    env: Mapping[str, str] = field(default_factory=dict)
     max_time_s: float | None = None
     max_cost_usd: float | None = None
     then: str | None = None
@@ -53,6 +55,12 @@ def keep_code(pod: Pod, deployed: Deployed) -> str | None:
     except ConfigError as err:
         return str(err)
     return None
+
+
+def environment_of(deployed: Deployed, asked: RunRequest) -> dict[str, str]:
+    """Return the variables of a job: what was asked for, and where the project's packages lie."""
+    paths = ":".join(deployed.plan.dependencies.paths)
+    return {**({"PYTHONPATH": paths} if paths else {}), **asked.env}
 
 
 def submit(pod: Pod, spec: Mapping[str, Any], asked: RunRequest) -> RunState:
@@ -116,19 +124,30 @@ class TrainOptions:
     settings: tuple[str, ...] = ()
 
 
+def check_train(project: Project, recipe: str, settings: Sequence[str]) -> list[str]:
+    """Check what `train` is asked for on this machine: before anything is sent, or paid for.
+
+    Returns:
+        What looks wrong and may be right.
+
+    Raises:
+        ConfigError: the project has nothing that `train` runs, or the job would refuse its recipe.
+    """
+    if project.file is None:
+        raise ConfigError(
+            f"{project.folder}: `train` runs the `job` of {TABLE} with a recipe, and there is none",
+            "a script runs with: moola-remote run -- python train.py; settings: moola-remote init",
+        )
+    return check_recipe(project, recipe, settings)
+
+
 def train_argv(project: Project, recipe: str, options: TrainOptions) -> list[str]:
     """The command line of a training run, as the pod will see it.
 
     Raises:
         ConfigError: no such recipe.
     """
-    config = project.recipes / f"{recipe}.yaml"
-    known = sorted(file.stem for file in (project.folder / project.recipes).glob("*.yaml"))
-    if recipe not in known:
-        raise ConfigError(
-            f"recipe {recipe!r}: unknown, expected one of {', '.join(known) or 'none'}",
-            f"choose with --recipe, or write {config}",
-        )
+    config = project.recipes / recipe_path(project, recipe).name
     return [
         *("python", "-m", project.job, "--config", config.as_posix()),
         *(["--epochs", str(options.epochs)] if options.epochs is not None else []),

@@ -14,7 +14,8 @@ from typing import Any
 from moola_remote.deploy import deploy
 from moola_remote.errors import ConfigError
 from moola_remote.pods.pod import Pod
-from moola_remote.protocol.spec import label_of, new_run_id, who_asks
+from moola_remote.protocol.label import label_of
+from moola_remote.protocol.spec import new_run_id, who_asks
 from moola_remote.runs.parents import Parent
 from moola_remote.text.sanitize import safe
 
@@ -31,7 +32,7 @@ def require_secrets(parent: Parent, given: Mapping[str, str]) -> None:
 
 
 def make_spec(
-    pod: Pod, parent: Parent, deployed: deploy.Deployed, checkpoints: str | None
+    pod: Pod, parent: Parent, deployed: deploy.Deployed, checkpoints: str | None, label: str = ""
 ) -> dict[str, Any]:
     """The spec of the run that goes on: its parent's, but for what it now stands on.
 
@@ -40,8 +41,9 @@ def make_spec(
         parent: the run.
         deployed: what is on that pod.
         checkpoints: the digest of those that were sent; None where the parent's lie there.
+        label: a word for its id; empty takes the recipe, or the command.
     """
-    label = parent.spec.get("recipe") or label_of(parent.spec["argv"])
+    label = label or parent.spec.get("recipe") or label_of(parent.spec["argv"])
     return {
         **parent.spec,
         **deployed.trees,
@@ -50,5 +52,6 @@ def make_spec(
         "parent": parent.run_id,
         "checkpoints": checkpoints,
         "machine": deployed.machine,
+        "packages": deployed.environment.packages,
         "price_per_hour": pod.endpoint.price_per_hour,
     }

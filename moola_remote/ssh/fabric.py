@@ -6,13 +6,15 @@ import logging
 import shlex
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from moola_remote.errors import TransferError, UnreachableError
 from moola_remote.rsync import argv, output, process, tunnel
 from moola_remote.ssh.channel import BLOCK, FabricChannel
+from moola_remote.ssh.forward import forwarding
 from moola_remote.ssh.liveness import Liveness, SilenceError
 from moola_remote.ssh.transport import MAX_OUTPUT, Completed, Progress
 from moola_remote.text.sanitize import safe
@@ -22,7 +24,11 @@ if TYPE_CHECKING:
     import paramiko
 
     from moola_remote.ssh.socket import ReadAheadSocket
+
 logger = logging.getLogger(__name__)
+
+# A channel to a port of the pod: its server asks the port first.
+OPEN_TIMEOUT_S = 20.0
 
 
 class FabricTransport:
@@ -130,6 +136,21 @@ class FabricTransport:
             raise output.failure(job.where, code, stderr)
         logger.info("%s: %d bytes in %.0f ms", job.where, sent, 1000 * (time.monotonic() - started))
         return sent
+
+    def forward(
+        self, target: tuple[str, int], *, port: int, say: Callable[[str], None]
+    ) -> AbstractContextManager[int]:
+        """See `Transport.forward`."""
+
+        def open_channel(target: tuple[str, int], caller: tuple[str, int]) -> paramiko.Channel:
+            return self._ssh.open_channel("direct-tcpip", target, caller, timeout=OPEN_TIMEOUT_S)
+
+        return forwarding(open_channel, target, port=port, say=say)
+
+    def check(self) -> None:
+        """See `Transport.check`."""
+        if not self._ssh.is_active():
+            raise self._liveness.lost()
 
     def close(self) -> None:
         """See `Transport.close`."""

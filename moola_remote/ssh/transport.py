@@ -8,6 +8,7 @@ nothing of the job.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -142,6 +143,25 @@ class Transport(Protocol):
             TransferError: a file is missing, a cap was reached, or rsync failed otherwise.
             UnreachableError: the connection was lost, or rsync is missing on the pod.
         """
+        ...
+
+    def forward(
+        self, target: tuple[str, int], *, port: int, say: Callable[[str], None]
+    ) -> AbstractContextManager[int]:
+        """Listen on this machine's loopback for as long as the context lasts; gives the port.
+
+        Args:
+            target: host and port as the pod sees them, where callers are connected to.
+            port: of this machine; 0 takes any that is free.
+            say: told, once, that nothing answers at `target`.
+
+        Raises:
+            ConfigError: the port is taken, or this user may not listen on it.
+        """
+        ...
+
+    def check(self) -> None:
+        """Raises an UnreachableError if the connection is lost."""
         ...
 
     def close(self) -> None:

@@ -65,6 +65,13 @@ class ShellTransport:
         """Nothing is fetched here."""
         raise NotImplementedError
 
+    def forward(self, target: tuple[str, int], **_: Any) -> Any:
+        """No port is forwarded here: it is this machine's."""
+        return contextlib.nullcontext(target[1])
+
+    def check(self) -> None:
+        """It is never lost."""
+
     def close(self) -> None:
         """See `Transport.close`."""
         self.is_closed = True
