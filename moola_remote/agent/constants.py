@@ -13,10 +13,11 @@ SHAPE = (
     ((int, float), ("queued_at", "started_at", "ended_at", "heartbeat_at")),
     ((int,), ("ticket", "killed", "gpu")),
     ((dict,), ("supervisor", "job")),
-    ((list,), ("wants", "samples", "last_lines")),
+    ((list,), ("wants", "samples", "last_lines", "gpus", "gpu_locks")),
 )
 PREEMPTED_CODE = 143
 NO_GPU = -1
+MAX_GPUS = 64
 TICK_S = 0.2
 HEARTBEAT_S = 5.0
 TELEMETRY_S = 10.0

@@ -45,9 +45,11 @@ def mebibytes(cell: str) -> Optional[int]:
     return None if value is None else int(value) << 20
 
 
-def idleness(sample: Json, gpu: Optional[int]) -> Optional[bool]:
-    """Whether the run's GPU does nothing, or where there is none, the CPU; None if nobody knows."""
-    ours = [one for one in sample["gpus"] if gpu in (None, one["index"])] or sample["gpus"]
+def idleness(sample: Json, gpu: Optional[int], gpus: Optional[List[int]] = None) -> Optional[bool]:
+    """Whether the run's GPUs do nothing, or where there is none, the CPU; None if nobody knows."""
+    held = gpus or [gpu]
+    ours = [one for one in sample["gpus"] if held == [None] or one["index"] in held]
+    ours = ours or sample["gpus"]
     uses = [one["use_percent"] for one in ours] or [sample["cpu_percent"]]
     known = [use for use in uses if use is not None]
     return max(known) < IDLE_PERCENT if known else None

@@ -56,7 +56,7 @@ class JobProcess:
         """Start the keeper with its job; return the end if that failed.
 
         Args:
-            gpu_count: of the pod; with several, CUDA is shown the one that was taken.
+            gpu_count: of the pod; CUDA is shown those that were taken.
             lock_fd: the supervisor's lock, which the keeper must not hold.
         """
         with contextlib.suppress(OSError):
@@ -65,9 +65,11 @@ class JobProcess:
             launch = prepare(self.pod, self.run, self.spec)
         except AgentError as err:
             return {"error": str(err)}
-        if gpu_count > 1 and self.live.values["gpu"] is not None:
+        several = self.live.values.get("gpus")
+        if several or (gpu_count > 1 and self.live.values["gpu"] is not None):
             launch.env.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
-            launch.env["CUDA_VISIBLE_DEVICES"] = str(self.live.values["gpu"])
+            shown = several or [self.live.values["gpu"]]
+            launch.env["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, shown))
         job_fd = lock(self.run.job_lock, patience_s=5.0)
         if job_fd is None:
             return None  # a keeper lives after all; it is watched as any other

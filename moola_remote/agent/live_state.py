@@ -66,7 +66,7 @@ class LiveState:
 
     def take_sample(self, sample: Json) -> None:
         """Record a telemetry event, and count how often the run left its machine idle."""
-        is_idle = idleness(sample, self.values["gpu"])
+        is_idle = idleness(sample, self.values["gpu"], self.values.get("gpus"))
         self.run.add_event("telemetry", **sample, idle=is_idle)
         if is_idle is not None:
             idle, total = self.values.get("samples") or [0, 0]

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any, Dict, Optional
 
-from moola_remote.agent.constants import ENDED, SCHEMA, Json
+from moola_remote.agent.constants import ENDED, MAX_GPUS, SCHEMA, Json
 from moola_remote.agent.errors import AgentError
 from moola_remote.agent.files import put_aside, read_json, sync_folder, write_json
 from moola_remote.agent.layout import Pod, Run, check_run_id
@@ -42,6 +42,11 @@ def check_spec(spec: Json) -> None:
         raise AgentError("bad_request", "spec: argv: expected a list of strings, one at least")
     if not isinstance(env, dict) or not all(isinstance(value, str) for value in env.values()):
         raise AgentError("bad_request", "spec: env: expected an object of strings")
+    count = spec.get("gpus")
+    if count is not None and (not isinstance(count, int) or not 0 < count <= MAX_GPUS):
+        raise AgentError("bad_request", f"spec: gpus: expected 1 to {MAX_GPUS}")
+    if count is not None and spec.get("gpu") is not None:
+        raise AgentError("bad_request", "spec: gpu and gpus: expected one of them")
     for kind in ("code", "data", "environment", "checkpoints"):
         if spec.get(kind) is not None:
             check_digest(spec[kind])

@@ -55,7 +55,9 @@ class Supervisor:
             return
         acknowledge()
         if not self.job.has_begun():
-            may_start, end = self.queue.wait(self.spec.get("gpu"), lambda: self.is_pod_stopping)
+            may_start, end = self.queue.wait(
+                self.spec.get("gpu"), self.spec.get("gpus"), lambda: self.is_pod_stopping
+            )
             if may_start:
                 end = self.job.launch(self.queue.gpu_count or 0, self.lock_fd)
             if end is not None:

@@ -197,3 +197,9 @@ on_finish_pod_option = click.option(
 gpu_option = click.option(
     "--gpu", type=click.IntRange(min=0), help="Which GPU; default: the first free one."
 )
+gpus_option = click.option(
+    "--gpus",
+    type=click.IntRange(min=1, max=64),
+    metavar="N",
+    help="Take N GPUs, all or none, or wait for N; CUDA_VISIBLE_DEVICES names them.",
+)

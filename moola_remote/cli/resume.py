@@ -50,7 +50,8 @@ def go_on(app: App, name: str | None, asked: RunRequest, *, detach: bool) -> Non
             checkpoints = replace(sources, watcher=progression).send_checkpoints()
     spec = make_spec(app.pod, parent, deployed, checkpoints, asked.label)
     limits = {key: limit for key, limit in limits_of(app.pod, asked).items() if limit is not None}
-    spec["gpu"] = spec.get("gpu") if asked.gpu is None else asked.gpu
+    if asked.gpu is not None or asked.gpus is not None:
+        spec.update(gpu=asked.gpu, gpus=asked.gpus)
     spec["limits"] = {**(spec.get("limits") or {}), **limits}
     spec["env"] = {**(spec.get("env") or {}), **asked.env}
     launch(app, spec, asked, detach=detach, gpu=deployed.gpu)

@@ -55,6 +55,8 @@ def start(
 
 def check(asked: RunRequest, *, detach: bool) -> None:
     """Raises a UsageError where what is asked contradicts itself."""
+    if asked.gpu is not None and asked.gpus is not None:
+        raise click.UsageError("--gpu names one GPU, --gpus a number of them: give one of the two")
     if detach and asked.then:
         raise click.UsageError(
             "--then is done here, when the run has ended, and --detach doesn't wait for it"
@@ -82,6 +84,7 @@ def begin(
         trees=deployed.trees,
         recipe=asked.recipe,
         gpu=asked.gpu,
+        gpus=asked.gpus,
         replay_of=asked.replay_of,
         source=deployed.plan.source,
         machine=deployed.machine,

@@ -15,6 +15,7 @@ from moola_remote.cli.options import (
     dry_run_option,
     env_option,
     gpu_option,
+    gpus_option,
     idle_stop_option,
     key_values,
     max_cost_option,
@@ -28,7 +29,7 @@ from moola_remote.cli.then import then_option
 
 # What may be asked of any job: the fields of `follow.RunRequest`, and the app's own.
 _JOB_OPTIONS = (
-    *(name_option, data_option, env_option, secret_option, gpu_option),
+    *(name_option, data_option, env_option, secret_option, gpu_option, gpus_option),
     *(max_time_option, max_cost_option, idle_stop_option),
     *(then_option, on_finish_option, on_finish_pod_option),
 )

@@ -59,8 +59,8 @@ def _take(
     content = read(path)
     if content is None:
         raise ConfigError(
-            f"{where}: can't be read, No such file or directory; expected the packages that a job needs, a line "
-            "each",
+            f"{where}: can't be read, No such file or directory; expected the packages "
+            "that a job needs, a line each",
             "write it, empty where it needs none, or correct `requirements` in [tool.moola-remote]",
         )
     for line in content.splitlines():

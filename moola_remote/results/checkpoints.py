@@ -6,12 +6,11 @@ import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
-from moola_remote.errors import TransferError
-from moola_remote.errors import UnreachableError
-from moola_remote.protocol.events import CheckpointEvent
-from moola_remote.protocol.events import Event
-from moola_remote.results.fetch import fetch_checkpoints
 from typing import TYPE_CHECKING
+
+from moola_remote.errors import TransferError, UnreachableError
+from moola_remote.protocol.events import CheckpointEvent, Event
+from moola_remote.results.fetch import fetch_checkpoints
 
 if TYPE_CHECKING:
     from moola_remote.agent_client.client import Agent

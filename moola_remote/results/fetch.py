@@ -7,36 +7,23 @@ the same content is left alone; one with other content is never replaced: the fe
 
 from __future__ import annotations
 
-from moola_remote.protocol.manifest import MANIFEST
-from moola_remote.protocol.manifest import STATE
-from moola_remote.results.manifest_file import manifest_content
-from moola_remote.results.staging import _promote
-from moola_remote.results.staging import _staging
-from moola_remote.results.staging import _sweep
-from moola_remote.results.verify import Caps
-from moola_remote.results.verify import _check_caps
-from moola_remote.results.verify import _check_space
-from moola_remote.results.verify import _is_there
-from moola_remote.results.verify import _verify
 import json
-import logging
 import re
 import time
-from collections.abc import Callable
-from collections.abc import Collection
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
 from moola_remote.agent_client import client, verbs
-from moola_remote.protocol import state
-from moola_remote.errors import TransferError
 from moola_remote.config.paths import RunFolder
-from moola_remote.protocol.manifest import ManifestFile
-from moola_remote.protocol.manifest import read_manifest
+from moola_remote.errors import TransferError
+from moola_remote.protocol import state
+from moola_remote.protocol.manifest import MANIFEST, STATE, ManifestFile, read_manifest
+from moola_remote.results.manifest_file import manifest_content
+from moola_remote.results.staging import _promote, _staging, _sweep
+from moola_remote.results.verify import Caps, _check_caps, _check_space, _is_there, _verify
 from moola_remote.text.sanitize import safe
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from moola_remote.ssh.transport import Transport

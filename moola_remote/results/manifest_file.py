@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from moola_remote.ssh.read_file import read_file
 import hashlib
-from moola_remote.agent_client import client, verbs
-from moola_remote.protocol import state
-from moola_remote.errors import TransferError
-from moola_remote.protocol.manifest import MAX_MANIFEST_BYTES
 from typing import TYPE_CHECKING
+
+from moola_remote.agent_client import client, verbs
+from moola_remote.errors import TransferError
+from moola_remote.protocol import state
+from moola_remote.protocol.manifest import MAX_MANIFEST_BYTES
+from moola_remote.ssh.read_file import read_file
 
 if TYPE_CHECKING:
     from moola_remote.ssh.transport import Transport

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import shutil
 import stat
-from collections.abc import Iterator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
 from moola_remote.errors import TransferError
 from moola_remote.rsync.argv import PARTIAL_DIR
-
-import logging
 
 logger = logging.getLogger(__name__)
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from moola_remote.agent_client import client
-from moola_remote.errors import RunLostError
-from moola_remote.errors import TransferError
-from moola_remote.protocol.manifest import MANIFEST
-from moola_remote.results.manifest_file import manifest_content
-from moola_remote.files.hashing import HashCache
-from moola_remote.protocol.manifest import ManifestFile
-from moola_remote.protocol.manifest import read_manifest
 from typing import TYPE_CHECKING
+
+from moola_remote.agent_client import client
+from moola_remote.errors import RunLostError, TransferError
+from moola_remote.files.hashing import HashCache
+from moola_remote.protocol.manifest import MANIFEST, ManifestFile, read_manifest
+from moola_remote.results.manifest_file import manifest_content
 
 if TYPE_CHECKING:
     from moola_remote.protocol.state import RunState

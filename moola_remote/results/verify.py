@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from moola_remote.results.staging import logger
-from moola_remote.results.staging import _below
-from moola_remote.results.staging import _sweep
 import shutil
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from moola_remote.errors import LimitError
-from moola_remote.errors import TransferError
+
+from moola_remote.errors import LimitError, TransferError
 from moola_remote.files.hashing import sha256_of
 from moola_remote.protocol.manifest import ManifestFile
+from moola_remote.results.staging import _below, _sweep, logger
 from moola_remote.text.sanitize import safe
 
 

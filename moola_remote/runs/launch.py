@@ -32,6 +32,7 @@ class RunRequest:
     label: str
     recipe: str | None = None
     gpu: int | None = None
+    gpus: int | None = None
     data: Mapping[str, Path] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     env: Mapping[str, str] = field(default_factory=dict)

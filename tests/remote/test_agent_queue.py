@@ -113,6 +113,48 @@ def test_a_gpu_that_the_pod_has_not_is_refused(pod: AgentPod) -> None:
     assert state["reason"].endswith("GPU 3 was asked for, the pod has no GPU")
 
 
+def test_several_gpus_are_taken_all_or_none_and_in_order(pod: AgentPod, tmp_path: Path) -> None:
+    give_gpus(pod, tmp_path / "bin", 3)
+    shows = f"echo gpus $CUDA_VISIBLE_DEVICES; {WAITS}"
+    one = pod.shell(shows)
+    pod.wait(one, "RUNNING")
+    two = pod.shell(shows, gpus=2)
+    pod.wait_for_log(two, "gpus 1,2")
+    assert pod.stored(two)["gpus"] == [1, 2]
+    three = pod.shell(shows, gpus=3)
+    last = pod.shell(shows, gpus=1)
+    go(pod, one)
+    pod.wait(one)
+    time.sleep(0.6)  # one GPU is free: too few for the first that waits, and it is not overtaken
+    assert [pod.stored(run_id)["state"] for run_id in (three, last)] == ["QUEUED", "QUEUED"]
+    pod.kill(two, "supervisor")
+    time.sleep(0.3)
+    assert pod.stored(three)["state"] == "QUEUED"
+    go(pod, two)
+    pod.wait_for_log(three, "gpus 0,1,2")
+    go(pod, three)
+    pod.wait_for_log(last, "gpus 0")
+    go(pod, last)
+    assert pod.wait(last)["gpus"] == [0]
+
+
+def test_more_gpus_than_the_pod_has_are_refused(pod: AgentPod, tmp_path: Path) -> None:
+    none = pod.wait(pod.shell("true", gpus=1))
+    assert none["reason"].endswith("1 GPU was asked for, the pod has no GPU")
+    give_gpus(pod, tmp_path / "bin", 2)
+    state = pod.wait(pod.shell("true", gpus=3))
+    assert (state["state"], state["gpu"]) == ("FAILED", None)
+    assert state["reason"].endswith("3 GPUs were asked for, the pod has 2 GPUs")
+
+
+@pytest.mark.parametrize("asked", [{"gpus": 0}, {"gpus": "2"}, {"gpus": 2, "gpu": 1}])
+def test_a_number_of_gpus_that_makes_no_sense_is_refused(
+    pod: AgentPod, asked: dict[str, object]
+) -> None:
+    answer = pod.ask("start", stdin={"run_id": "x", "argv": ["true"], **asked})
+    assert answer["error"] == "bad_request"
+
+
 def test_cancel_is_polite_first(pod: AgentPod) -> None:
     run_id = pod.shell("trap 'echo saved; exit 0' TERM; echo ready; while :; do sleep 0.05; done")
     pod.wait_for_log(run_id, "ready")
