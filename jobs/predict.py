@@ -21,7 +21,6 @@ stream the place means nothing. For streams train with ``--set candidates.place=
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from functools import partial
@@ -31,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 from jobs.common.entry import exit_code_of
 from jobs.common.paths import found, output
 from moola_core.errors import ConfigError
+from moola_core.io.atomic import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -136,15 +136,11 @@ def write(out: Path, table: pa.Table) -> None:
     import pyarrow.csv
     import pyarrow.parquet
 
-    aside = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
+    with replacing(out) as aside:
         if out.suffix == ".csv":
             pyarrow.csv.write_csv(table, aside)
         else:
             pyarrow.parquet.write_table(table, aside)
-        aside.replace(out)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ Makes ``labelled/{train_210,train_2000,test_1000,span_ids}.parquet`` and
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import pyarrow.parquet as pq
 from jobs.common.entry import exit_code_of
 from moola_core.data.synthetic import Market, bars_table, make_market, windows_table
 from moola_core.errors import ConfigError
+from moola_core.io.atomic import replacing
 
 NUM_BARS = 120_000
 NUM_TEST_BARS = 80_000
@@ -41,20 +41,18 @@ def synthesize(out: Path, seed: int) -> None:
     """Write the files aside, then give the folder its name: it is whole or not there."""
     if out.exists():
         raise ConfigError(f"--out {out}: is there already, expected a new folder; remove it first")
-    aside = out.with_name(f".{out.name}.part")
-    shutil.rmtree(aside, ignore_errors=True)
-    (aside / "labelled").mkdir(parents=True)
-    (aside / "bars").mkdir()
-    market = make_market(NUM_BARS, seed)
-    pq.write_table(bars_table(market), aside / "bars" / "synthetic_1m.parquet")
-    test_market = make_market(NUM_TEST_BARS, seed + 1)
-    span_ids = [
-        _write(aside, "train_210", market),
-        _write(aside, "train_2000", market, per_span=5),
-        _write(aside, "test_1000", test_market, per_span=4, first_span=len(market.spans)),
-    ]
-    pq.write_table(pa.concat_tables(span_ids), aside / "labelled" / "span_ids.parquet")
-    aside.rename(out)
+    with replacing(out) as aside:
+        (aside / "labelled").mkdir(parents=True)
+        (aside / "bars").mkdir()
+        market = make_market(NUM_BARS, seed)
+        pq.write_table(bars_table(market), aside / "bars" / "synthetic_1m.parquet")
+        test_market = make_market(NUM_TEST_BARS, seed + 1)
+        span_ids = [
+            _write(aside, "train_210", market),
+            _write(aside, "train_2000", market, per_span=5),
+            _write(aside, "test_1000", test_market, per_span=4, first_span=len(market.spans)),
+        ]
+        pq.write_table(pa.concat_tables(span_ids), aside / "labelled" / "span_ids.parquet")
     print(f"{out}: {len(market.bars)} bars, windows of {len(market.spans)} expansions (synthetic)")
 
 

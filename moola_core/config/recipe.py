@@ -12,12 +12,12 @@ from pydantic import ValidationError
 
 from moola_core.config.sections import DecoderConfig, Recipe
 from moola_core.config.validation import (
-    _BROKEN_YAML,
-    _first_error,
-    _flat,
-    _one_line,
-    _set,
-    _validate,
+    BROKEN_YAML,
+    apply_setting,
+    first_error,
+    flat,
+    one_line,
+    validate,
 )
 from moola_core.errors import ConfigError
 
@@ -34,15 +34,15 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
         )
     try:
         table = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except _BROKEN_YAML as err:
-        raise ConfigError(f"{path}: not YAML, {_one_line(err)}") from err
+    except BROKEN_YAML as err:
+        raise ConfigError(f"{path}: not YAML, {one_line(err)}") from err
     if table is not None and not isinstance(table, dict):
         raise ConfigError(f"{path}: expected keys and values, got {type(table).__name__}")
     table = {"name": path.stem, **(table or {})}
-    _validate(table, str(path))
+    validate(table, str(path))
     for override in overrides or []:
-        table = _set(table, override)
-    return _validate(table, " ".join(f"--set {_flat(override)}" for override in overrides or []))
+        table = apply_setting(table, override)
+    return validate(table, " ".join(f"--set {flat(override)}" for override in overrides or []))
 
 
 def load_decoder(path: Path) -> DecoderConfig:
@@ -57,8 +57,8 @@ def load_decoder(path: Path) -> DecoderConfig:
     except OSError as err:
         raise ConfigError(f"{path}: no such file, expected a decoder of jobs.tune") from err
     except ValidationError as err:
-        raise ConfigError(f"{path}: {_flat(_first_error(err), 1000)}") from err
-    except _BROKEN_YAML as err:
+        raise ConfigError(f"{path}: {flat(first_error(err), 1000)}") from err
+    except BROKEN_YAML as err:
         raise ConfigError(f"{path}: expected YAML with the section decoder") from err
 
 

@@ -12,35 +12,38 @@ from moola_core.config.sections import Recipe
 from moola_core.errors import ConfigError
 
 # PyYAML's own slips: a date that can't be, an empty !!int, !!bool x, !!timestamp x, too deep.
-_BROKEN_YAML = (
+BROKEN_YAML = (
     *(yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError),
 )
 
 
-def _set(table: dict[str, Any], override: str) -> dict[str, Any]:
+def apply_setting(table: dict[str, Any], override: str) -> dict[str, Any]:
+    """Return the table with one ``section.key=value`` of the command line applied."""
     key, equals, text = override.partition("=")
     section, dot, name = key.strip().partition(".")
-    where = f"--set {_flat(override)}"
+    where = f"--set {flat(override)}"
     if not (equals and dot and section and name):
         raise ConfigError(f"{where}: expected section.key=value, like training.epochs=40")
     try:
         value = yaml.safe_load(text)
-    except _BROKEN_YAML as err:
-        raise ConfigError(f"{where}: not a YAML value, {_one_line(err)}") from err
+    except BROKEN_YAML as err:
+        raise ConfigError(f"{where}: not a YAML value, {one_line(err)}") from err
     old = table.get(section) or {}
     if not isinstance(old, dict):
-        raise ConfigError(f"{where}: {_flat(section)} has no keys; expected section.key=value")
+        raise ConfigError(f"{where}: {flat(section)} has no keys; expected section.key=value")
     return {**table, section: {**old, name: value}}
 
 
-def _validate(table: dict[str, Any], where: str) -> Recipe:
+def validate(table: dict[str, Any], where: str) -> Recipe:
+    """Make a recipe of a table; `where` names it in errors."""
     try:
         return Recipe.model_validate(table)
     except ValidationError as err:
-        raise ConfigError(f"{where}: {_flat(_first_error(err), 1000)}") from err
+        raise ConfigError(f"{where}: {flat(first_error(err), 1000)}") from err
 
 
-def _first_error(err: ValidationError) -> str:
+def first_error(err: ValidationError) -> str:
+    """Return the first error of pydantic as one line, with the nearest key that exists."""
     first = err.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
@@ -69,9 +72,11 @@ def _shown(value: Any) -> str:
     return short.repr(value)
 
 
-def _one_line(err: Exception) -> str:
-    return _flat(str(err), 500)
+def one_line(err: Exception) -> str:
+    """Return an error as one line."""
+    return flat(str(err), 500)
 
 
-def _flat(text: str, limit: int = 200) -> str:
+def flat(text: str, limit: int = 200) -> str:
+    """Return `text` on one line, cut to `limit` characters."""
     return " ".join(text.split())[:limit]

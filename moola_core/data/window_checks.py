@@ -53,7 +53,8 @@ def summarise_faults(faults: list[Fault]) -> str:
     )
 
 
-def _check_columns(path: Path, table: pa.Table) -> None:
+def check_columns(path: Path, table: pa.Table) -> None:
+    """Raise a DataError where a column is missing or of another type."""
     missing = [name for name in REQUIRED if name not in table.column_names]
     if missing:
         raise DataError(
@@ -93,14 +94,15 @@ def _is_list_of_float_lists(kind: pa.DataType) -> bool:
     )
 
 
-def _first_of_each_row(faults: Iterator[Fault]) -> list[Fault]:
+def first_of_each_row(faults: Iterator[Fault]) -> list[Fault]:
+    """Keep the first fault of each row, sorted by row."""
     first: dict[int, Fault] = {}
     for fault in faults:
         first.setdefault(fault.row, fault)
     return [first[row] for row in sorted(first)]
 
 
-def _row_faults(table: pa.Table) -> Iterator[Fault]:
+def row_faults(table: pa.Table) -> Iterator[Fault]:
     """Faults of each row, the cause before its consequences."""
     present = [*REQUIRED, *(["start_timestamp"] if "start_timestamp" in table.column_names else [])]
     for name in present:
@@ -160,7 +162,7 @@ def _bar_faults(column: pa.Array) -> Iterator[Fault]:
         got = f"{max(width[index, bar], 0)} values in bar {bar}"
         yield Fault(int(rows[index]), "features", got, "4 values a bar")
     rows = rows[whole]
-    yield from _price_faults(rows, _to_bars(column.take(pa.array(rows))))
+    yield from _price_faults(rows, to_bars(column.take(pa.array(rows))))
 
 
 def _price_faults(rows: IntArray, bars: FloatArray) -> Iterator[Fault]:
@@ -188,7 +190,8 @@ def _first_bad(bad: BoolArray) -> Iterator[tuple[int, int, int]]:
         yield int(index), int(bar), int(value)
 
 
-def _to_bars(column: pa.Array) -> FloatArray:
+def to_bars(column: pa.Array) -> FloatArray:
+    """Return the column ``features`` as ``(B, T, 4)`` float64."""
     values = pc.list_flatten(pc.list_flatten(column))
     flat = np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
     return flat.reshape(len(column), WINDOW_BARS, 4)

@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 from moola_core.data.window_checks import (
     LABELS,
     Fault,
-    _check_columns,
-    _first_of_each_row,
-    _row_faults,
-    _to_bars,
+    check_columns,
+    first_of_each_row,
+    row_faults,
+    to_bars,
 )
 from moola_core.errors import DataError
 from moola_core.spans.intervals import BoolArray, FloatArray, IntArray, from_inclusive
@@ -77,8 +77,8 @@ def read_windows(path: Path, *, skip_bad: bool = False) -> tuple[Windows, list[F
             `skip_bad`), or no row is left.
     """
     table = _read_table(path)
-    _check_columns(path, table)
-    faults = _first_of_each_row(_row_faults(table))
+    check_columns(path, table)
+    faults = first_of_each_row(row_faults(table))
     if faults and not skip_bad:
         more = f" (and {len(faults) - 1} more rows)" if len(faults) > 1 else ""
         raise DataError(
@@ -121,7 +121,7 @@ def _to_windows(table: pa.Table, group: IntArray) -> Windows:
     return Windows(
         window_id=np.array(table["window_id"].to_pylist(), dtype=object),
         group=group,
-        bars=_to_bars(table["features"].combine_chunks()),
+        bars=to_bars(table["features"].combine_chunks()),
         spans=from_inclusive(first.astype(np.int64), last.astype(np.int64)),
         types=np.array(
             [LABELS.index(label) for label in table["label"].to_pylist()], dtype=np.int64

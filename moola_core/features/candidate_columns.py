@@ -8,7 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from moola_core.features.price_path import Path, _rank
+from moola_core.features.price_path import Path, rank
 
 # A bank holds one condition at several limits; which of them count is left to the weights. Limits
 # read off the labels looked .02 better in cross-validation than they were (.757 to .738 F1).
@@ -51,7 +51,7 @@ CONTEXT_COLUMNS = (
 
 
 @numba.njit(cache=True)
-def _describe(  # noqa: PLR0913 - the arrays of one window
+def describe(  # noqa: PLR0913 - the arrays of one window
     up: Path,
     down: Path,
     ranges: NDArray[Any],
@@ -61,7 +61,7 @@ def _describe(  # noqa: PLR0913 - the arrays of one window
     out: NDArray[Any],
 ) -> None:
     """Choose the candidates of one window into `kept`, and write a row of `out` for each."""
-    priority = _rank(up, down, grid)
+    priority = rank(up, down, grid)
     order = np.argsort(-priority, kind="mergesort")[: len(kept)]
     mean_range = ranges.mean() + 1e-9
     for k in range(len(kept)):

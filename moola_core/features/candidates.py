@@ -19,8 +19,8 @@ from torch import Tensor
 
 from moola_core.config.sections import CandidateConfig
 from moola_core.features.bars import reflect
-from moola_core.features.candidate_columns import PLACE, SPAN_COLUMNS, _describe
-from moola_core.features.price_path import _path
+from moola_core.features.candidate_columns import PLACE, SPAN_COLUMNS, describe
+from moola_core.features.price_path import price_path
 from moola_core.features.volatility import local_atr, true_range
 from moola_core.spans.grid import all_spans
 from moola_core.spans.intervals import FloatArray, IntArray
@@ -51,9 +51,9 @@ def find_candidates(bars: FloatArray, config: CandidateConfig) -> SpanCandidates
     mirrored = reflect(bars)
     unit = local_atr(bars, config.unit.bars, config.unit.kind)
     for i in range(num_windows):
-        up = _path(bars[i], unit[i], config.unit.fee)
-        down = _path(mirrored[i], unit[i], config.unit.fee)
-        _describe(up, down, true_range(bars[i]), unit[i], grid, kept[i], features[i])
+        up = price_path(bars[i], unit[i], config.unit.fee)
+        down = price_path(mirrored[i], unit[i], config.unit.fee)
+        describe(up, down, true_range(bars[i]), unit[i], grid, kept[i], features[i])
     np.clip(np.nan_to_num(features, copy=False), -LIMIT, LIMIT, out=features)
     if not config.place:
         features[..., -len(PLACE) :] = 0

@@ -32,7 +32,8 @@ class Path(NamedTuple):
     after: NDArray[Any]
 
 
-def _path(bars: FloatArray, unit: FloatArray, fee: float) -> Path:
+def price_path(bars: FloatArray, unit: FloatArray, fee: float) -> Path:
+    """Return bars ``(T, 4)`` as a rising run sees them; `unit` is ``(T,)``, `fee` in units."""
     price = edge_prices(bars)
     step = np.diff(price) / unit
     gain = np.concatenate([[0.0], np.cumsum(step - fee)])
@@ -52,7 +53,7 @@ def _reach(gain: NDArray[Any], before: NDArray[Any], after: NDArray[Any]) -> Non
 
 
 @numba.njit(cache=True)
-def _rank(up: Path, down: Path, grid: NDArray[Any]) -> NDArray[Any]:
+def rank(up: Path, down: Path, grid: NDArray[Any]) -> NDArray[Any]:
     """``(S,)``: the rule's score of every span, less what its ends do wrong."""
     priority = np.empty(len(grid))
     lowest, highest = np.empty(2), np.empty(2)

@@ -21,10 +21,12 @@ def predict(model: JadeCompact, inputs: Inputs) -> Predictions:
     model.eval()
     rows = torch.arange(len(inputs), device=inputs.features.device)
     parts = [inputs.take(some) for some in rows.split(EVALUATION_BATCH)]
-    return _gather(model, [_answers(model, _outputs(model, part), part) for part in parts])
+    return gather(
+        model, [merge_answers(model, forward_outputs(model, part), part) for part in parts]
+    )
 
 
-def _outputs(model: JadeCompact, inputs: Inputs) -> Outputs:
+def forward_outputs(model: JadeCompact, inputs: Inputs) -> Outputs:
     """The model's outputs; of a symmetric one the mean over the market and its mirror image."""
     outputs = model(inputs.features, inputs.candidates)
     if not model.symmetric:
@@ -35,7 +37,7 @@ def _outputs(model: JadeCompact, inputs: Inputs) -> Outputs:
     return {name: (output + mirrored[name]) / 2 for name, output in outputs.items()}
 
 
-def _answers(model: JadeCompact, outputs: Outputs, inputs: Inputs) -> dict[str, Tensor]:
+def merge_answers(model: JadeCompact, outputs: Outputs, inputs: Inputs) -> dict[str, Tensor]:
     """The fields of `Predictions` that the model has heads for, less what follows from others."""
     none = torch.zeros(inputs.features.shape[:2])
     answers = {"start_logp": none, "stop_logp": none}
@@ -58,7 +60,8 @@ def _answers(model: JadeCompact, outputs: Outputs, inputs: Inputs) -> dict[str, 
     return answers
 
 
-def _gather(model: JadeCompact, parts: list[dict[str, Tensor]]) -> Predictions:
+def gather(model: JadeCompact, parts: list[dict[str, Tensor]]) -> Predictions:
+    """Join the outputs of several batches, on the CPU."""
     tensors = {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
     viterbi, spans = tensors.pop("viterbi", None), tensors.pop("choice_spans", None)
     arrays = {name: tensor.numpy().astype(np.float64) for name, tensor in tensors.items()}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
+
+from moola_core.io.atomic import replacing
 
 SCHEMA = 1
 
@@ -20,9 +21,9 @@ def to_json(value: Any, indent: int | None = None) -> str:
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Replace `path` by `value` with the schema's number, at once or not at all."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(to_json({"schema": SCHEMA, **value}, indent=1) + "\n", encoding="utf-8")
-    aside.replace(path)
+    text = to_json({"schema": SCHEMA, **value}, indent=1) + "\n"
+    with replacing(path) as aside:
+        aside.write_text(text, encoding="utf-8")
 
 
 def _without_nan(value: Any) -> Any:

@@ -60,7 +60,8 @@ class EdgesHead(nn.Module):
         return {"start_logits": start, "stop_logits": stop}
 
 
-def _span_head(config: ModelConfig) -> nn.Module:
+def span_head(config: ModelConfig) -> nn.Module:
+    """Make the span head that the recipe asks for."""
     if config.crf:
         return PerBarHead("emissions", config, size=2)
     return PerBarHead("span_logits", config)

@@ -15,14 +15,14 @@ from moola_core.features.candidates import Candidates
 from moola_core.model.candidate_heads import ChoiceHead, ContextHead, Standardise
 from moola_core.model.crf import SpanCrf
 from moola_core.model.dropout import Dropout
-from moola_core.model.heads import EdgesHead, Outputs, PerBarHead, PooledHead, _span_head
+from moola_core.model.heads import EdgesHead, Outputs, PerBarHead, PooledHead, span_head
 
 # A new task is a head here or in SPAN_HEADS, a loss in criterion.LOSSES and a name in config.Task.
 # A head sees the states of all bars and the pooled state, and returns its outputs by name.
 HEADS: dict[str, Callable[[ModelConfig], nn.Module]] = {
     "pointer": lambda config: PooledHead("pointer", config, 2, sigmoid=True),
     "type": lambda config: PooledHead("type_logits", config, config.num_types),
-    "span": _span_head,
+    "span": span_head,
     "countdown": lambda config: PerBarHead("countdown", config),
     "edges": EdgesHead,
 }

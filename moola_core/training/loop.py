@@ -17,7 +17,7 @@ from moola_core.decoding.decode import Predictions, decode
 from moola_core.errors import NonFiniteLossError
 from moola_core.evaluation.metrics import point_scores
 from moola_core.features.tensors import WindowTensors
-from moola_core.inference.forward import EVALUATION_BATCH, _answers, _gather, _outputs
+from moola_core.inference.forward import EVALUATION_BATCH, forward_outputs, gather, merge_answers
 from moola_core.losses.criterion import Judged
 from moola_core.training.optim import descend, learning_rate, set_rate
 from moola_core.training.state import Run, Stopped, write_checkpoint
@@ -132,10 +132,10 @@ def evaluate(run: Run, windows: WindowTensors) -> tuple[dict[str, float], Predic
     answers = []
     for rows in torch.arange(len(windows), device=run.device).split(EVALUATION_BATCH):
         batch = windows.take(rows)
-        outputs = _outputs(run.model, batch)
+        outputs = forward_outputs(run.model, batch)
         _add(sums, run.criterion(outputs, batch), len(rows) / len(windows))
-        answers.append(_answers(run.model, outputs, batch))
-    return _named(run, sums), _gather(run.model, answers)
+        answers.append(merge_answers(run.model, outputs, batch))
+    return _named(run, sums), gather(run.model, answers)
 
 
 def _add(sums: Tensor, judged: Judged, share: float) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from moola_remote.agent_client.client import Agent
 from moola_remote.errors import ConfigError, TransferError
-from moola_remote.protocol.refusal import _CURES
+from moola_remote.protocol.refusal import CURES
 from moola_remote.protocol.state import RunState, read_state
 from moola_remote.text.sanitize import safe
 
@@ -133,4 +133,4 @@ def unknown_run(name: str, run_ids: Sequence[str]) -> ConfigError:
     """The error for a run that isn't there, with the nearest that are."""
     near = difflib.get_close_matches(name, run_ids, n=3, cutoff=0.5) or run_ids[-3:]
     expected = f"expected for example {', '.join(near)}" if near else "the pod has no runs"
-    return ConfigError(f"run {safe(name, 80)}: unknown, {expected}", _CURES["unknown_run"])
+    return ConfigError(f"run {safe(name, 80)}: unknown, {expected}", CURES["unknown_run"])

@@ -8,14 +8,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
-from rich.text import Text
 
 from moola_remote.cli.app import App
 from moola_remote.errors import ConfigError, LimitError
-from moola_remote.text.format import duration
-from moola_remote.ui.tables import Columns, show
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from moola_remote.providers.runpod.account import PodCost
     from moola_remote.providers.runpod.provider import RunpodProvider
     from moola_remote.runs.costs import RunCost
@@ -110,6 +109,9 @@ COMMANDS = [cost, reap]
 
 def print_costs(pods: Sequence[PodCost], runs: Sequence[RunCost], days: int) -> None:
     """A table of pods, one of runs, and the sums."""
+    from moola_remote.text.format import duration
+    from moola_remote.ui.tables import Columns, show
+
     heads = ["pod", "state", "now, $/h", "up", "metered, $", f"billed in {days} days, $"]
     cells = [
         [
@@ -133,6 +135,8 @@ def print_costs(pods: Sequence[PodCost], runs: Sequence[RunCost], days: int) -> 
 
 
 def _run_cost(run: RunCost) -> list[str]:
+    from moola_remote.text.format import duration
+
     if run.seconds is None or run.usd is None:
         return [run.run_id, "-", "-", "not seen at work from here"]
     rest = "" if run.is_over else "so far: its end was not seen from here"
@@ -140,4 +144,6 @@ def _run_cost(run: RunCost) -> list[str]:
 
 
 def _texts(rows: Sequence[Sequence[str]]) -> list[list[Text]]:
+    from rich.text import Text
+
     return [[Text(cell) for cell in row] for row in rows]

@@ -11,19 +11,11 @@ import click
 
 from moola_remote.cli.app import App
 from moola_remote.cli.options import data_option, dry_run_option
-from moola_remote.deploy.deploy import Deployed, Plan
-from moola_remote.deploy.deploy import deploy as deploy_plan
-from moola_remote.deploy.deploy import make_plan as make_plan_of
-from moola_remote.deploy.parquet import contents_of
-from moola_remote.deploy.selection import ORDINARY
-from moola_remote.rsync.process import local_version
-from moola_remote.rsync.version import known_holes
-from moola_remote.text.format import amount
-from moola_remote.ui.progress import Progression
-from moola_remote.ui.tables import Mark, Row, component_table, show
 
 if TYPE_CHECKING:
+    from moola_remote.deploy.deploy import Deployed, Plan
     from moola_remote.deploy.snapshot import Tree
+    from moola_remote.ui.tables import Mark, Row
 
 
 @click.command()
@@ -52,6 +44,11 @@ COMMANDS = [deploy]
 
 def make_plan(app: App, data: Mapping[str, Path], *, is_all: bool) -> Plan:
     """Look at the laptop, and name what does not travel; what is ordinary only where `is_all`."""
+    from moola_remote.deploy.deploy import make_plan as make_plan_of
+    from moola_remote.deploy.selection import ORDINARY
+    from moola_remote.text.format import amount
+    from moola_remote.ui.progress import Progression
+
     with Progression() as progression:
         progression.step("reading code and data")
         plan = make_plan_of(app.pod, data)
@@ -69,6 +66,9 @@ def make_plan(app: App, data: Mapping[str, Path], *, is_all: bool) -> Plan:
 
 def show_deploy(app: App, plan: Plan) -> Deployed:
     """Deploy, and show how it goes."""
+    from moola_remote.deploy.deploy import deploy as deploy_plan
+    from moola_remote.ui.progress import Progression
+
     _ = app.pod.transport  # it may ask whether a host key is right: before anything is drawn
     with Progression() as progression:
         return deploy_plan(app.pod, plan, progression)
@@ -76,6 +76,9 @@ def show_deploy(app: App, plan: Plan) -> Deployed:
 
 def print_components(app: App, deployed: Deployed) -> None:
     """The table that a deploy ends with."""
+    from moola_remote.text.format import amount
+    from moola_remote.ui.tables import component_table, show
+
     rows = component_rows(app, deployed)
     if app.as_json:
         app.answer({row.name: {"mark": row.mark, "details": row.details} for row in rows})
@@ -90,6 +93,11 @@ def print_components(app: App, deployed: Deployed) -> None:
 
 def component_rows(app: App, deployed: Deployed) -> list[Row]:
     """What is on the pod, a row a component."""
+    from moola_remote.rsync.process import local_version
+    from moola_remote.rsync.version import known_holes
+    from moola_remote.text.format import amount
+    from moola_remote.ui.tables import Row
+
     endpoint, facts, environment = app.pod.endpoint, deployed.facts, deployed.environment
     torch = environment.torch
     cuda = f"{torch.version}, CUDA {torch.cuda or 'none'}" if torch else "torch is missing"
@@ -126,6 +134,8 @@ def _mark(sent: int) -> Mark:
 
 
 def _code_words(tree: Tree) -> str:
+    from moola_remote.text.format import amount
+
     source = tree.source
     commit = (source.commit or "no commit")[:8] if source else "not in git"
     dirty = ", dirty" if source and source.dirty else ""
@@ -133,6 +143,10 @@ def _code_words(tree: Tree) -> str:
 
 
 def _data_row(deployed: Deployed) -> Row:
+    from moola_remote.deploy.parquet import contents_of
+    from moola_remote.text.format import amount
+    from moola_remote.ui.tables import Row
+
     tree = deployed.plan.data
     if tree is None:
         return Row("none", "data", "none is configured")
@@ -146,6 +160,8 @@ def _data_row(deployed: Deployed) -> Row:
 
 def print_plan(app: App, plan: Plan, argv: Sequence[str] = ()) -> None:
     """What would be sent and started."""
+    from moola_remote.text.format import amount
+
     trees = {"code": plan.code, "data": plan.data}
     sizes = {kind: tree for kind, tree in trees.items() if tree is not None}
     if app.as_json:

@@ -12,8 +12,6 @@ from moola_remote.cli.app import App
 from moola_remote.cli.browser import open_option, open_page
 from moola_remote.cli.options import run_argument
 from moola_remote.errors import ConfigError
-from moola_remote.text.format import amount
-from moola_remote.ui.progress import Progression
 
 if TYPE_CHECKING:
     from moola_remote.results.fetch import Fetched, What
@@ -73,6 +71,8 @@ COMMANDS = [fetch]
 
 def print_fetched(app: App, fetched: Fetched, *, has_page: bool = True) -> Path | None:
     """Where the files are, and the page that shows them, which is made now, and returned."""
+    from moola_remote.text.format import amount
+
     page = _page(fetched.folder) if has_page else None
     if app.as_json:
         told: dict[str, object] = {"run_id": fetched.run_id, "folder": str(fetched.folder)}
@@ -94,6 +94,7 @@ def _page(folder: Path) -> Path | None:
     """The run's page, in the list of all, too; what came is complete without: a fault is told."""
     from moola_remote.report.index_page import write_index
     from moola_remote.report.run_page import write_report
+    from moola_remote.ui.progress import Progression
 
     page = wrong = None
     with Progression() as progression:

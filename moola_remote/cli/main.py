@@ -62,7 +62,7 @@ class Program(click.Group):
 @click.version_option(__version__, prog_name="moola-remote")
 @click.pass_context
 def program(ctx: click.Context, pod: str | None, as_json: bool, verbose: bool) -> None:
-    """Train on a rented GPU without losing a run, a log line or cost.
+    """Train on a rented GPU without losing a run, a log line or money.
 
     \b
     Example:

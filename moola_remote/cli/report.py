@@ -10,7 +10,6 @@ import click
 from moola_remote.cli.app import App
 from moola_remote.cli.browser import open_option, open_page
 from moola_remote.cli.complete import fetched_ids
-from moola_remote.ui.tables import show
 
 if TYPE_CHECKING:
     from moola_remote.report.comparison import Comparison
@@ -18,7 +17,8 @@ if TYPE_CHECKING:
 
 def print_comparison(app: App, compared: Comparison) -> None:
     """Runs beside each other."""
-    from moola_remote.report.comparison_text import ComparisonText, as_json
+    from moola_remote.ui.comparison import ComparisonText, as_json
+    from moola_remote.ui.tables import show
 
     if app.as_json:
         for fields in as_json(compared):

@@ -27,7 +27,7 @@ def go_on(app: App, name: str | None, asked: RunRequest, *, detach: bool) -> Non
         MoolaError: it can't be gone on with, or did not succeed.
     """
     from moola_remote.cli.deploy import show_deploy
-    from moola_remote.cli.start import check, launch
+    from moola_remote.cli.start import check, launch, report_early_end
     from moola_remote.runs.launch import limits_of
     from moola_remote.runs.parents import find_parent
     from moola_remote.runs.resume import make_spec, require_secrets
@@ -48,6 +48,7 @@ def go_on(app: App, name: str | None, asked: RunRequest, *, detach: bool) -> Non
             shutil.rmtree(app.laptop.relay(tree.digest), ignore_errors=True)
         with Progression() as progression:
             checkpoints = replace(sources, watcher=progression).send_checkpoints()
+    report_early_end(app, asked)
     spec = make_spec(app.pod, parent, deployed, checkpoints, asked.label)
     limits = {key: limit for key, limit in limits_of(app.pod, asked).items() if limit is not None}
     if asked.gpu is not None or asked.gpus is not None:

@@ -11,8 +11,6 @@ import click
 from moola_remote.cli.app import App
 from moola_remote.cli.options import moment, run_argument
 from moola_remote.cli.then import then_option
-from moola_remote.ui.tables import runs_table
-from moola_remote.ui.tables import show as show_table
 
 if TYPE_CHECKING:
     from moola_remote.protocol.state import RunState
@@ -23,6 +21,8 @@ MAX_AWAY = 4
 def print_chosen(app: App, chosen: Chosen) -> None:
     """The runs that were asked for, with the keys that were named."""
     from moola_remote.runs.filters import shown
+    from moola_remote.ui.tables import runs_table
+    from moola_remote.ui.tables import show as show_table
 
     if app.as_json:
         for i, state in enumerate(chosen.states):
@@ -37,6 +37,9 @@ def print_chosen(app: App, chosen: Chosen) -> None:
 
 def print_runs(app: App, states: Sequence[RunState]) -> None:
     """A table of runs, or a JSON line a run."""
+    from moola_remote.ui.tables import runs_table
+    from moola_remote.ui.tables import show as show_table
+
     if app.as_json:
         for state in states:
             app.answer(state.model_dump(mode="json"))

@@ -77,7 +77,7 @@ def begin(
     problem = keep_code(app.pod, deployed)
     if problem:
         click.echo(f"note: {problem}", err=True)
-    _report_early_end(app, asked)
+    report_early_end(app, asked)
     spec = make_spec(
         new_run_id(asked.label),
         argv,
@@ -96,7 +96,8 @@ def begin(
     launch(app, spec, asked, detach=detach, gpu=deployed.gpu)
 
 
-def _report_early_end(app: App, asked: RunRequest) -> None:
+def report_early_end(app: App, asked: RunRequest) -> None:
+    """Print which limits the pod's own end comes before."""
     from moola_remote.runs.launch import limits_past_the_end
     from moola_remote.text.format import duration
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 from moola_remote.deploy.snapshot import FOLDER, LINK, File, Part, Tree, digest_of
 from moola_remote.errors import ConfigError
+from moola_remote.files import atomic
 from moola_remote.files.hashing import sha256_of
 
 
@@ -52,7 +52,9 @@ class Archive:
                 for path in part.paths:
                     self._keep_file(part.folder / path, listed[part.prefix + path])
             files = [asdict(file) for file in tree.files]
-            _write(self._list(tree.digest), json.dumps({"schema": 1, "files": files}).encode())
+            atomic.write(
+                self._list(tree.digest), json.dumps({"schema": 1, "files": files}).encode()
+            )
         except OSError as err:
             raise ConfigError(f"{self.folder}: can't keep the code, {err.strerror}") from err
 
@@ -91,7 +93,7 @@ class Archive:
             kept.touch()
             return
         target = file.mode == LINK and os.fsencode(os.readlink(path))  # noqa: PTH115 - untidied
-        _write(kept, target or path.read_bytes())
+        atomic.write(kept, target or path.read_bytes())
         if sha256_of(kept) != (file.size, file.sha256):
             kept.unlink()
             raise ConfigError(f"{path}: changed while its run was started, so it is not kept")
@@ -137,9 +139,3 @@ class Archive:
 
 def _is_file_before(path: Path, before: float) -> bool:
     return path.is_file() and path.stat().st_mtime < before
-
-
-def _write(path: Path, content: bytes) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(content)
-    Path(file.name).replace(path)

@@ -53,7 +53,7 @@ def git(folder: Path, *args: str, stdin: bytes = b"", fine: Collection[int] = (0
     return done.stdout
 
 
-def _git_list(folder: Path, leavings: Leavings, prefix: bytes = b"") -> Iterator[bytes]:
+def git_list(folder: Path, leavings: Leavings, prefix: bytes = b"") -> Iterator[bytes]:
     """Tracked and untracked files, not the ignored ones; those of repositories inside too.
 
     Git has no name for an empty folder: those that it would not ignore come with a slash behind.
@@ -67,7 +67,7 @@ def _git_list(folder: Path, leavings: Leavings, prefix: bytes = b"") -> Iterator
         if name.endswith(b"/") or (inner.is_dir() and not inner.is_symlink()):
             # A repository inside this one. A submodule that is not there is an empty folder.
             if (inner / ".git").exists():
-                yield from _git_list(inner, leavings, prefix + name.rstrip(b"/") + b"/")
+                yield from git_list(inner, leavings, prefix + name.rstrip(b"/") + b"/")
             elif not name.endswith(b"/"):
                 leavings.add(SUBMODULE, os.fsdecode(prefix + name), 0)
         else:
@@ -114,7 +114,7 @@ def list_ignored(folder: Path) -> list[str]:
     return [path for path in names if not TOOL_FOLDERS.intersection(path.split("/"))]
 
 
-def _tell_ignored(folder: Path, leavings: Leavings) -> None:
+def tell_ignored(folder: Path, leavings: Leavings) -> None:
     """What git ignores, with its size unless it has very many files: a data set may lie there."""
     paths = list_ignored(folder)
     budget = iter(range(SIZED_FILES))
@@ -124,7 +124,8 @@ def _tell_ignored(folder: Path, leavings: Leavings) -> None:
         leavings.add("ignored by git", path, size if is_known else 0)
 
 
-def _decoded(folder: Path, name: bytes) -> str:
+def decoded(folder: Path, name: bytes) -> str:
+    """Return a file name as text; raise a ConfigError where it is not UTF-8."""
     try:
         return name.decode("utf-8")
     except UnicodeDecodeError as err:

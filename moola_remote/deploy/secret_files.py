@@ -35,7 +35,8 @@ def is_secret(path: str) -> bool:
     return bool(SECRETS.match(name)) and not NO_SECRETS.match(name)
 
 
-def _holds_private_key(path: Path, status: os.stat_result) -> bool:
+def holds_private_key(path: Path, status: os.stat_result) -> bool:
+    """Return whether a small file begins as a private key does."""
     if status.st_size > 1 << 16:
         return False
     try:
@@ -45,7 +46,8 @@ def _holds_private_key(path: Path, status: os.stat_result) -> bool:
         return False
 
 
-def _is_in_environment(folder: Path, parts: Sequence[str], known: dict[str, bool]) -> bool:
+def is_in_environment(folder: Path, parts: Sequence[str], known: dict[str, bool]) -> bool:
+    """Return whether a path lies in a virtual environment; `known` caches folders."""
     for end in range(1, len(parts)):
         parent = "/".join(parts[:end])
         if parent not in known:

@@ -13,9 +13,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from moola_remote.deploy.checkout import LFS_POINTER, is_lfs_pointer
-from moola_remote.deploy.git import TOOL_FOLDERS, _decoded, _git_list, _tell_ignored, is_in_git
+from moola_remote.deploy.git import TOOL_FOLDERS, decoded, git_list, is_in_git, tell_ignored
 from moola_remote.deploy.left_out import Entry, Leavings
-from moola_remote.deploy.secret_files import _holds_private_key, _is_in_environment, is_secret
+from moola_remote.deploy.secret_files import holds_private_key, is_in_environment, is_secret
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -42,15 +42,15 @@ def list_tree(
     if not with_ignores:
         names: Iterable[bytes] = _walk(folder, ignore=False)
     elif is_in_git(folder):
-        names = _less(IGNORE_FILE, folder, _git_list(folder, leavings))
-        _tell_ignored(folder, leavings)
+        names = _less(IGNORE_FILE, folder, git_list(folder, leavings))
+        tell_ignored(folder, leavings)
     else:
         names = _walk(folder, ignore=True)
     skipped = tuple(PurePosixPath(path).as_posix() for path in exclude)
     environments: dict[str, bool] = {}
     entries = []
     for name in sorted(set(names)):
-        path = _decoded(folder, name).rstrip("/")
+        path = decoded(folder, name).rstrip("/")
         try:
             status = os.lstat(folder / path)
         except FileNotFoundError:  # deleted, and git not told
@@ -129,7 +129,7 @@ def _why_not(
     parts = path.split("/")
     if any(path == top or path.startswith(f"{top}/") for top in excluded):
         return "results"
-    if TOOL_FOLDERS.intersection(parts) or _is_in_environment(folder, parts, environments):
+    if TOOL_FOLDERS.intersection(parts) or is_in_environment(folder, parts, environments):
         return "tools' folders and virtual environments"
     if stat.S_ISLNK(status.st_mode):
         return None if _stays_inside(folder, path) else "links that leave the tree"
@@ -139,7 +139,7 @@ def _why_not(
         return "neither file nor link"
     if is_lfs_pointer(folder / path, status):
         return LFS_POINTER
-    if is_secret(path) or _holds_private_key(folder / path, status):
+    if is_secret(path) or holds_private_key(folder / path, status):
         return SECRET
     return None
 

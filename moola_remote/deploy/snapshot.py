@@ -141,10 +141,11 @@ def _data_entries(path: Path, leavings: Leavings) -> tuple[Path, list[Entry]]:
 
 
 def _hash(part: Part, entries: Iterable[Entry], hashes: HashCache) -> list[File]:
-    return [_file(part.folder, entry, part.prefix, hashes) for entry in entries]
+    return [file_of(part.folder, entry, part.prefix, hashes) for entry in entries]
 
 
-def _file(folder: Path, entry: Entry, prefix: str, hashes: HashCache) -> File:
+def file_of(folder: Path, entry: Entry, prefix: str, hashes: HashCache) -> File:
+    """Return an entry as a file of a tree, with its hash."""
     path = folder / entry.path
     if entry.is_folder:
         return File(prefix + entry.path, 0, hashlib.sha256().hexdigest(), FOLDER)

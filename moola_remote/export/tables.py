@@ -6,7 +6,6 @@ null there; a loss that diverged is NaN.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pyarrow as pa
 
 from moola_remote.errors import ConfigError
+from moola_remote.files import atomic
 from moola_remote.protocol.events import EPOCH_TABLES
 
 if TYPE_CHECKING:
@@ -105,14 +105,11 @@ def write_table(table: pa.Table, path: Path) -> None:
     writers = {".csv": _write_csv, ".parquet": parquet.write_table}
     if path.suffix not in writers:
         raise ConfigError(f"{path}: unknown kind, expected a name ending in {' or '.join(writers)}")
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        writers[path.suffix](table, aside)
-        aside.replace(path)
+        with atomic.replacing(path) as aside:
+            writers[path.suffix](table, aside)
     except OSError as err:
         raise ConfigError(f"{path}: can't be written, {err.strerror}") from err
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _write_csv(table: pa.Table, path: Path) -> None:

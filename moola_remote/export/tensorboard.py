@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moola_remote.errors import ConfigError
+from moola_remote.files import atomic
 from moola_remote.text.sanitize import safe
 
 if TYPE_CHECKING:
@@ -32,21 +31,19 @@ def write_tensorboard(run: RunFiles, folder: Path) -> Path:
         cure = "pip install 'moola[tensorboard]'"
         raise ConfigError("tensorboard: expected the package tensorboardX", cure) from err
 
-    aside, final = folder / f".{run.folder.name}.{os.getpid()}", folder / run.folder.name
+    final = folder / run.folder.name
     try:
-        for side in ("train", "validation"):
-            writer = EventFileWriter(str(aside / side))
-            for event in run.view.epochs.values():
-                values = [{"tag": k, "simple_value": v} for k, v in _scalars(event, side)]
-                when = event.t if math.isfinite(event.t) else 0.0
-                writer.add_event(Event(wall_time=when, step=event.epoch, summary={"value": values}))
-            writer.close()
-        shutil.rmtree(final, ignore_errors=True)
-        aside.rename(final)
+        with atomic.replacing(final) as aside:
+            for side in ("train", "validation"):
+                writer = EventFileWriter(str(aside / side))
+                for event in run.view.epochs.values():
+                    values = [{"tag": k, "simple_value": v} for k, v in _scalars(event, side)]
+                    when = event.t if math.isfinite(event.t) else 0.0
+                    summary = {"value": values}
+                    writer.add_event(Event(wall_time=when, step=event.epoch, summary=summary))
+                writer.close()
     except OSError as err:
         raise ConfigError(f"{safe(str(final))}: can't be written, {err.strerror}") from err
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     return final
 
 

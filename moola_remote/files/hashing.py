@@ -7,9 +7,10 @@ import hashlib
 import json
 import os
 import stat
-import tempfile
 import time
 from pathlib import Path
+
+from moola_remote.files import atomic
 
 BLOCK = 1 << 20
 # A file that was changed this lately may be changed again without a change of its times.
@@ -69,6 +70,4 @@ class HashCache:
         if self._path is None or not self._is_changed:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.NamedTemporaryFile("w", dir=self._path.parent, delete=False) as file:
-            json.dump(self._known, file)
-        Path(file.name).replace(self._path)
+        atomic.write(self._path, json.dumps(self._known), sync=False)  # a lost cache costs time

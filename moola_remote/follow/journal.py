@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from moola_remote.errors import LimitError
+from moola_remote.files import atomic
 from moola_remote.protocol.frames import FILES, FileName
 
 BLOCK = 1 << 16
@@ -91,10 +92,8 @@ class Journal:
         if generation == self.generation(file):
             return
         known = {name: self.generation(name) for name in FILES}
-        aside = self._offsets.with_name(f".offsets.{os.getpid()}")
         with _writing(self.folder):
-            aside.write_text(json.dumps({"schema": 1, **known, file: generation}), encoding="ascii")
-            aside.replace(self._offsets)
+            atomic.write(self._offsets, json.dumps({"schema": 1, **known, file: generation}))
 
     def restart(self, file: FileName) -> None:
         """Forget what has arrived of a file."""

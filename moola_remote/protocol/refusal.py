@@ -18,7 +18,7 @@ from moola_remote.text.sanitize import safe
 MAX_LINE = 2000
 
 
-_CURES = {
+CURES = {
     "unknown_run": "see them with: moola-remote runs",
     "different": "send it again with: moola-remote deploy",
     "no_checkpoint": "start anew with: moola-remote train",
@@ -45,7 +45,7 @@ def refusal(answer: Mapping[str, Any]) -> MoolaError:
     names = [*_names(answer, "missing"), *_names(answer, "different")]
     if names:
         message += f": {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
-    return _ERRORS.get(code, UnreachableError)(message, _CURES.get(code, ""))
+    return _ERRORS.get(code, UnreachableError)(message, CURES.get(code, ""))
 
 
 def _names(answer: Mapping[str, Any], key: str) -> list[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 from moola_remote import __version__
 from moola_remote.errors import ConfigError
+from moola_remote.files import atomic
 
 FOLDER = Path(__file__).with_name("page")
 SCRIPTS = ("echarts.min.js", "plots.js", "gallery.js", "page.js")
@@ -54,17 +54,12 @@ def write(path: Path, page: str) -> None:
     Raises:
         ConfigError: it can't be written, or what lies there is no page of ours.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         if path.exists() and MARK not in path.read_bytes()[:MARK_WITHIN]:
             raise ConfigError(
                 f"{path}: not a page of moola-remote, and is not replaced", "name another file"
             )
-        try:
-            aside.write_text(page, encoding="utf-8")
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
+        atomic.write(path, page, mode=0o666, sync=False)
     except OSError as err:
         raise ConfigError(f"{path}: can't be written, {err.strerror}") from err
 

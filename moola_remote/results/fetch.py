@@ -21,8 +21,15 @@ from moola_remote.errors import TransferError
 from moola_remote.protocol import state
 from moola_remote.protocol.manifest import MANIFEST, STATE, ManifestFile, read_manifest
 from moola_remote.results.manifest_file import manifest_content
-from moola_remote.results.staging import _promote, _staging, _sweep
-from moola_remote.results.verify import Caps, _check_caps, _check_space, _is_there, _verify
+from moola_remote.results.staging import promote, staging_folder, sweep
+from moola_remote.results.verify import (
+    DEFAULT_CAPS,
+    Caps,
+    check_caps,
+    check_space,
+    is_there,
+    verify,
+)
 from moola_remote.text.sanitize import safe
 
 if TYPE_CHECKING:
@@ -52,7 +59,7 @@ def fetch_run(  # noqa: PLR0913 - each has its own source
     dest_root: Path,
     *,
     what: What = "results",
-    caps: Caps = Caps(),
+    caps: Caps = DEFAULT_CAPS,
     progress: Progress | None = None,
 ) -> Fetched:
     """Bring the files of a run that has ended to ``dest_root/<run id>``.
@@ -88,7 +95,7 @@ def fetch_checkpoints(
     dest_root: Path,
     *,
     known: Collection[str] = (),
-    caps: Caps = Caps(),
+    caps: Caps = DEFAULT_CAPS,
 ) -> list[str]:
     """Bring the checkpoints that a run which goes on has completed, verified by what the pod says.
 
@@ -143,17 +150,17 @@ def _bring(
     started = time.monotonic()
     run_id = way.far.path.name
     final = way.dest_root / run_id
-    wanted = [file for file in files if not _is_there(final / file.path, file)]
-    _check_caps(run_id, final, wanted, caps)
+    wanted = [file for file in files if not is_there(final / file.path, file)]
+    check_caps(run_id, final, wanted, caps)
     if wanted:
-        with _staging(way.dest_root, run_id) as staging:
-            _sweep(staging, {file.path for file in wanted})
-            _check_space(staging, wanted)
+        with staging_folder(way.dest_root, run_id) as staging:
+            sweep(staging, {file.path for file in wanted})
+            check_space(staging, wanted)
             _pull(way.transport, way.far, staging, wanted, progress)
-            _verify(run_id, staging, wanted)
+            verify(run_id, staging, wanted)
             for name, content in beside.items():
                 (staging / name).write_bytes(content)
-            _promote(staging, final, [*(file.path for file in wanted), *beside])
+            promote(staging, final, [*(file.path for file in wanted), *beside])
     num_bytes = sum(file.size for file in wanted)
     seconds = time.monotonic() - started
     return Fetched(run_id, final, len(wanted), num_bytes, len(files) - len(wanted), seconds)

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def _staging(dest_root: Path, run_id: str) -> Iterator[Path]:
+def staging_folder(dest_root: Path, run_id: str) -> Iterator[Path]:
     """The folder where files arrive, ours alone; what an earlier fetch left is still in it."""
     staging = dest_root / f".staging-{run_id}"
     dest_root.mkdir(parents=True, exist_ok=True)
@@ -45,10 +45,10 @@ def _lock(fd: int, staging: Path, run_id: str) -> None:
     raise TransferError(f"run {run_id}: another fetch of it is at work", "wait for it")
 
 
-def _sweep(staging: Path, wanted: set[str]) -> list[str]:
+def sweep(staging: Path, wanted: set[str]) -> list[str]:
     """Remove all but wanted files, whole or in part; what that was."""
     removed = []
-    for path, status in _below(staging):
+    for path, status in below(staging):
         name = path.relative_to(staging).as_posix()
         is_wanted = name.replace(f"{PARTIAL_DIR}/", "") in wanted
         if not stat.S_ISDIR(status.st_mode) and not (is_wanted and stat.S_ISREG(status.st_mode)):
@@ -57,7 +57,7 @@ def _sweep(staging: Path, wanted: set[str]) -> list[str]:
     return removed
 
 
-def _below(top: Path) -> Iterator[tuple[Path, os.stat_result]]:
+def below(top: Path) -> Iterator[tuple[Path, os.stat_result]]:
     """Everything below a folder, if it is one, with its ``lstat``; links are not followed."""
     folders = [top] if top.is_dir() else []
     while folders:
@@ -68,12 +68,12 @@ def _below(top: Path) -> Iterator[tuple[Path, os.stat_result]]:
                 folders.append(Path(entry.path))
 
 
-def _promote(staging: Path, final: Path, paths: Sequence[str]) -> None:
+def promote(staging: Path, final: Path, paths: Sequence[str]) -> None:
     """Rename what was verified into place, once the disk has it."""
     for path in paths:
         _sync(staging / path)
-    below = [path for path, status in _below(staging) if stat.S_ISDIR(status.st_mode)]
-    for folder in reversed(below):  # the deepest first
+    folders = [path for path, status in below(staging) if stat.S_ISDIR(status.st_mode)]
+    for folder in reversed(folders):  # the deepest first
         if folder.name == PARTIAL_DIR:
             shutil.rmtree(folder)
         elif not any(folder.iterdir()):

@@ -11,7 +11,7 @@ from pathlib import Path
 from moola_remote.errors import LimitError, TransferError
 from moola_remote.files.hashing import sha256_of
 from moola_remote.protocol.manifest import ManifestFile
-from moola_remote.results.staging import _below, _sweep, logger
+from moola_remote.results.staging import below, logger, sweep
 from moola_remote.text.sanitize import safe
 
 
@@ -23,7 +23,10 @@ class Caps:
     max_bytes: int = 50 * 10**9
 
 
-def _is_there(path: Path, file: ManifestFile) -> bool:
+DEFAULT_CAPS = Caps()
+
+
+def is_there(path: Path, file: ManifestFile) -> bool:
     """Whether the file was fetched before.
 
     Raises:
@@ -41,8 +44,9 @@ def _is_there(path: Path, file: ManifestFile) -> bool:
     )
 
 
-def _check_caps(run_id: str, final: Path, files: Sequence[ManifestFile], caps: Caps) -> None:
-    there = [status.st_size for _, status in _below(final) if stat.S_ISREG(status.st_mode)]
+def check_caps(run_id: str, final: Path, files: Sequence[ManifestFile], caps: Caps) -> None:
+    """Raise a LimitError where `files`, with what is here already, pass the caps."""
+    there = [status.st_size for _, status in below(final) if stat.S_ISREG(status.st_mode)]
     total, count = sum(there) + sum(file.size for file in files), len(there) + len(files)
     if count > caps.max_files:
         raise LimitError(f"run {run_id}: {count} files, expected at most {caps.max_files}")
@@ -50,7 +54,8 @@ def _check_caps(run_id: str, final: Path, files: Sequence[ManifestFile], caps: C
         raise LimitError(f"run {run_id}: {total} bytes, expected at most {caps.max_bytes}")
 
 
-def _check_space(staging: Path, files: Sequence[ManifestFile]) -> None:
+def check_space(staging: Path, files: Sequence[ManifestFile]) -> None:
+    """Raise a LimitError where this disk has no room for what is still to come."""
     there = sum(path.stat().st_size for path in staging.rglob("*") if path.is_file())
     needed = sum(file.size for file in files) - there
     free = shutil.disk_usage(staging).free
@@ -61,9 +66,9 @@ def _check_space(staging: Path, files: Sequence[ManifestFile]) -> None:
         )
 
 
-def _verify(run_id: str, staging: Path, wanted: Sequence[ManifestFile]) -> None:
+def verify(run_id: str, staging: Path, wanted: Sequence[ManifestFile]) -> None:
     """Raises a TransferError unless each file is what the manifest says; what is not, goes."""
-    unasked = _sweep(staging, {file.path for file in wanted})
+    unasked = sweep(staging, {file.path for file in wanted})
     if unasked:
         raise TransferError(f"run {run_id}: nobody asked for what came: {safe(unasked[0], 80)}")
     wrong = [file for file in wanted if not _is_as_declared(staging / file.path, file)]

@@ -9,13 +9,13 @@ on_finish.json  a command to run here once it has ended; renamed before it is ru
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from moola_remote.errors import LimitError
+from moola_remote.files import atomic
 from moola_remote.pods.pod import Pod
 from moola_remote.protocol.state import ENDED, RunState
 
@@ -103,11 +103,9 @@ class Notes:
 
     def _write(self, name: str, value: Mapping[str, Any]) -> None:
         path = self.folder / name
-        aside = self.folder / f".{name}.{os.getpid()}"
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            aside.write_text(json.dumps(value), encoding="utf-8")
-            aside.replace(path)
+            atomic.write(path, json.dumps(value))
         except OSError as err:
             raise LimitError(f"{path}: can't be written, {err.strerror}") from err
 

@@ -10,14 +10,13 @@ import contextlib
 import fcntl
 import hashlib
 import logging
-import os
 import re
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moola_remote.errors import ConfigError, HostKeyError
+from moola_remote.files import atomic
 
 if TYPE_CHECKING:
     import paramiko
@@ -173,11 +172,7 @@ class KnownHosts:
             f"{name} {key_type(key)} {base64.b64encode(key).decode('ascii')}\n"
             for name, key in sorted(pins.items())
         ]
-        with tempfile.NamedTemporaryFile("w", dir=self.path.parent, delete=False) as file:
-            file.writelines(lines)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).replace(self.path)
+        atomic.write(self.path, "".join(lines))
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:

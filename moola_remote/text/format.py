@@ -52,9 +52,11 @@ def percent(value: float) -> str:
     return f"{value:.0%}" if math.isfinite(value) else "-"
 
 
-def _whole(value: float) -> str:
+def whole(value: float) -> str:
+    """Format a number without decimals; what is not finite is a dash."""
     return f"{value:.0f}" if math.isfinite(value) else "-"
 
 
-def _gib(value: float) -> str:
+def gib(value: float) -> str:
+    """Format bytes in GiB; what is not finite is a dash."""
     return f"{value / GIB:.1f}" if math.isfinite(value) else "-"

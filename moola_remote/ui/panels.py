@@ -16,8 +16,8 @@ from rich.text import Text
 
 from moola_remote.follow.view import RunView
 from moola_remote.protocol.events import EpochEvent, Gpu
-from moola_remote.text.format import _gib, _whole, duration, loss, percent, score
-from moola_remote.ui.sparkline import _scale, sparkline
+from moola_remote.text.format import duration, gib, loss, percent, score, whole
+from moola_remote.ui.sparkline import axis_scale, sparkline
 
 TRAIN, VALIDATION, GOOD, WARN, BAD, QUIET = "cyan", "magenta", "green", "yellow", "bold red", "dim"
 AWAY = "bold cyan"
@@ -120,12 +120,12 @@ def _use(view: RunView, width: int) -> Text:
     use = view.telemetry
     assert use is not None
     parts = [_gpu(gpu, is_only=len(use.gpus) == 1) for gpu in use.gpus]
-    parts.append(_fact("CPU", f"{_whole(use.cpu_percent)}%"))
+    parts.append(_fact("CPU", f"{whole(use.cpu_percent)}%"))
     if view.idle_share is not None:
         style = WARN if view.idle_share > 0.5 else ""
         parts.append(_fact("idle", f"{view.idle_share:.0%}", style))
-    parts.append(_fact("RAM", f"{_gib(use.ram_used)}/{_gib(use.ram_total)} GiB"))
-    parts.append(_fact("disk free", f"{_gib(use.disk_free)} GiB"))
+    parts.append(_fact("RAM", f"{gib(use.ram_used)}/{gib(use.ram_total)} GiB"))
+    parts.append(_fact("disk free", f"{gib(use.disk_free)} GiB"))
     line = Text(" ")
     for part in parts:
         if line.cell_len + part.cell_len <= width:
@@ -135,12 +135,12 @@ def _use(view: RunView, width: int) -> Text:
 
 def _gpu(gpu: Gpu, *, is_only: bool) -> Text:
     part = Text("GPU" if is_only else f"GPU{gpu.index}", QUIET)
-    part.append(f" {_whole(gpu.use_percent)}% ", GOOD if gpu.use_percent >= 50 else WARN)
-    part.append(f"{_gib(gpu.memory_used)}/{_gib(gpu.memory_total)} GiB ")
+    part.append(f" {whole(gpu.use_percent)}% ", GOOD if gpu.use_percent >= 50 else WARN)
+    part.append(f"{gib(gpu.memory_used)}/{gib(gpu.memory_total)} GiB ")
     if is_only and math.isfinite(gpu.temperature_c):
-        part.append(f"{_whole(gpu.temperature_c)}°C ")
+        part.append(f"{whole(gpu.temperature_c)}°C ")
     if is_only and math.isfinite(gpu.power_w):
-        part.append(f"{_whole(gpu.power_w)} W ")
+        part.append(f"{whole(gpu.power_w)} W ")
     part.append(" ")
     return part
 
@@ -181,7 +181,7 @@ def tasks_panel(view: RunView, *, width: int) -> list[Text]:
 def _curves(view: RunView, name: str, size: int) -> Text:
     train = [event.train for event in view.epochs.values()]
     validation = [event.validation for event in view.epochs.values()]
-    scale = _scale(table[name] for table in [*train, *validation] if name in table)
+    scale = axis_scale(table[name] for table in [*train, *validation] if name in table)
     line = Text(f" {_fit(name, NAME_WIDTH):<{NAME_WIDTH + 1}}", "bold" if name == "total" else "")
     for tables, style in ((train, TRAIN), (validation, VALIDATION)):
         values = [table[name] for table in tables if name in table]  # none where all windows train

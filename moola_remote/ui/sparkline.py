@@ -24,6 +24,7 @@ def _spark(value: float, low: float, high: float) -> str:
     return SPARKS[min(int(share * len(SPARKS)), len(SPARKS) - 1)]
 
 
-def _scale(values: Iterable[float]) -> tuple[float, float]:
+def axis_scale(values: Iterable[float]) -> tuple[float, float]:
+    """Return the least and the largest finite value; zeros where there is none."""
     finite = [value for value in values if math.isfinite(value)]
     return (min(finite), max(finite)) if finite else (0.0, 0.0)

@@ -22,14 +22,10 @@ class Silent:
 
 @pytest.fixture
 def session(tmp_path: Path) -> Any:
-    return SimpleNamespace(
-        command="moola-remote",
-        agent=Silent(),
-        transport=None,
-        pod=SimpleNamespace(name="far"),
-        project=SimpleNamespace(results_folder=tmp_path),
-        laptop=SimpleNamespace(hash_cache=tmp_path / "hashes.json"),
-    )
+    pod = SimpleNamespace(name="far", command="moola-remote", agent=Silent(), transport=None)
+    project = SimpleNamespace(results_folder=tmp_path)
+    laptop = SimpleNamespace(hash_cache=tmp_path / "hashes.json")
+    return SimpleNamespace(pod=pod, project=project, laptop=laptop)
 
 
 def test_a_pod_that_can_not_be_asked_is_not_stopped_unseen(session: Any) -> None:

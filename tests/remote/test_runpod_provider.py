@@ -22,7 +22,7 @@ from moola_remote.providers.runpod.account import overdue
 from moola_remote.providers.runpod.client import RunpodClient
 from moola_remote.providers.runpod.pod_name import PodName
 from moola_remote.providers.runpod.provider import RunpodProvider
-from moola_remote.providers.runpod.startup import _probe
+from moola_remote.providers.runpod.startup import probe_pod
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.hostkeys import KnownHosts
 from moola_remote.ui import prompts
@@ -73,7 +73,7 @@ def provider(double: Double, tmp_path: Path) -> Iterator[RunpodProvider]:
             laptop,
             double.url,
             lambda: client,
-            lambda endpoint, ask: _probe(endpoint, ask, laptop),
+            lambda endpoint, ask: probe_pod(endpoint, ask, laptop),
             poll_s=0.05,
             sleep=lambda _: None,
         )

@@ -54,7 +54,7 @@ def test_the_agent_is_sent_once_and_then_asked_in_one_round_trip(
     transport.commands.clear()
     agent.call("probe")
     assert len(transport.commands) == 1
-    sent = Path(agent.root, "agent", f"{agent.digest}.py")
+    sent = Path(agent.root, "agent", f"{agent.digest}.pyz")
     assert sent.stat().st_mode & 0o777 == 0o600
     assert [path.name for path in sent.parent.iterdir()] == [sent.name]
 
@@ -69,7 +69,7 @@ def test_an_upload_that_is_cut_leaves_no_agent(agent: Agent, transport: ShellTra
     transport.run = cut  # type: ignore[method-assign]
     with pytest.raises(ConfigError, match="can't be written: it arrived in part"):
         agent.upload()
-    assert not Path(agent.root, "agent", f"{agent.digest}.py").exists()
+    assert not Path(agent.root, "agent", f"{agent.digest}.pyz").exists()
     transport.run = real_run  # type: ignore[method-assign]
     agent._content = whole
     assert agent.call("list")["runs"] == []

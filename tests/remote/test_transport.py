@@ -14,7 +14,7 @@ import pytest
 
 from moola_remote.errors import ConfigError, TransferError, UnreachableError
 from moola_remote.rsync import process
-from moola_remote.ssh import channel, fabric
+from moola_remote.ssh import channel, fabric, liveness
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
@@ -154,7 +154,7 @@ def test_a_cut_line_is_never_the_end_of_a_command(over_line: Transport, line: Li
 
 @pytest.fixture
 def quick_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fabric, "KEEPALIVE_S", 0.2)
+    monkeypatch.setattr(liveness, "KEEPALIVE_S", 0.2)
 
 
 def test_a_pod_that_falls_silent_is_given_up(

@@ -13,9 +13,9 @@ from rich.console import Console
 from moola_remote.errors import ConfigError
 from moola_remote.report.compare_page import page, write_comparison
 from moola_remote.report.comparison import Comparison, compare_runs
-from moola_remote.report.comparison_text import ComparisonText, as_json
 from moola_remote.report.library import choose
 from moola_remote.report.run_files import read_run
+from moola_remote.ui.comparison import ComparisonText, as_json
 from tests.report.made import keep_epochs, make_run, write
 
 FIRST, SECOND = "20260101-000000-jade-abcd", "20260101-010000-jade-ef01"

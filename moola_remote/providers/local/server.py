@@ -14,6 +14,7 @@ import asyncssh
 from asyncssh.channel import SSHChannel
 from asyncssh.stream import SSHServerStreamSession
 
+from moola_remote.files import atomic
 from moola_remote.providers.local.command import Account, Children, Command
 from moola_remote.providers.local.pty import Size, Terminal
 from moola_remote.providers.local.state import (
@@ -21,7 +22,6 @@ from moola_remote.providers.local.state import (
     LocalPodFolder,
     PodRecord,
     identity_of,
-    write_private,
 )
 
 # AES runs in hardware; without these asyncssh and OpenSSH agree on chacha20, at half the speed.
@@ -88,8 +88,8 @@ def _key(path: Path) -> asyncssh.SSHKey:
     """The private key at `path`, made on first use; its public half is beside it for people."""
     if not path.exists():
         made = asyncssh.generate_private_key("ssh-ed25519", comment="moola local pod")
-        write_private(path.with_name(f"{path.name}.pub"), _public(made) + "\n")
-        write_private(path, made.export_private_key().decode("ascii"))
+        atomic.write(path.with_name(f"{path.name}.pub"), _public(made) + "\n")
+        atomic.write(path, made.export_private_key().decode("ascii"))
     path.chmod(0o600)
     try:
         return asyncssh.read_private_key(path)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from moola_remote.errors import ConfigError
+from moola_remote.files import atomic
 
 # The server's behaviour; `up` replaces a running server that has another one.
 VERSION = 1
@@ -87,22 +88,12 @@ class LocalPodFolder:
 
     def write_record(self, record: PodRecord) -> None:
         """Replace the record as one act."""
-        write_private(self.record, json.dumps(asdict(record)) + "\n")
+        atomic.write(self.record, json.dumps(asdict(record)) + "\n")
 
     def running(self) -> PodRecord | None:
         """The record of a server that is alive now, or None."""
         record = self.read_record()
         return record if record and record.is_alive() else None
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write `text` aside, readable by its owner alone, and rename it to `path`."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with os.fdopen(
-        os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
-    ) as file:
-        file.write(text)
-    aside.replace(path)
 
 
 def identity_of(pid: int) -> str | None:

@@ -26,7 +26,7 @@ from moola_remote.text.sanitize import safe
 ANSWER_LIMIT_S = 60.0
 MAX_ANSWER_BYTES = 16 * 2**20
 MAX_SAID = 300
-_Answer = TypeVar("_Answer", bound=Answer)
+ApiAnswer = TypeVar("ApiAnswer", bound=Answer)
 _HTML_TITLE = re.compile(r"<title>([^<]*)</title>", re.IGNORECASE)
 
 
@@ -59,7 +59,7 @@ class RefusedError(ConfigError):
         self.status = status
 
 
-def _whole(stream: httpx.Response) -> httpx.Response:
+def whole_answer(stream: httpx.Response) -> httpx.Response:
     """An answer with its body, which must end below a size and within a time."""
     give_up, body = time.monotonic() + ANSWER_LIMIT_S, bytearray()
     for part in stream.iter_bytes():
@@ -73,7 +73,8 @@ def _whole(stream: httpx.Response) -> httpx.Response:
     )
 
 
-def _parse(model: type[_Answer], response: httpx.Response) -> _Answer:
+def parse(model: type[ApiAnswer], response: httpx.Response) -> ApiAnswer:
+    """Read a response as `model`; raise a MoolaError of one line where it is another."""
     what = f"{response.request.method} {response.request.url.path}"
     try:
         return model.model_validate_json(response.content)
@@ -84,7 +85,7 @@ def _parse(model: type[_Answer], response: httpx.Response) -> _Answer:
         ) from err
 
 
-def _failure(response: httpx.Response, what: str) -> MoolaError:
+def failure(response: httpx.Response, what: str) -> MoolaError:
     """What an answer that is no success means to us, in one line."""
     status, said = response.status_code, _said(response)
     message = f"RunPod: {what}: {status} {said}"
@@ -104,12 +105,12 @@ def _retry_after_s(headers: httpx.Headers) -> float | None:
     after = headers.get("retry-after", "")
     if after.isdecimal():
         return float(after)
-    until = _moment(after)
-    now = _moment(headers.get("date", "")) or datetime.now(timezone.utc)
+    until = parse_moment(after)
+    now = parse_moment(headers.get("date", "")) or datetime.now(timezone.utc)
     return max(0.0, (until - now).total_seconds()) if until else None
 
 
-def _moment(date: str) -> datetime | None:
+def parse_moment(date: str) -> datetime | None:
     """The time that a header tells; None where it is none."""
     try:
         moment = parsedate_to_datetime(date)
@@ -147,7 +148,7 @@ def _said(response: httpx.Response) -> str:
     return safe(" ".join(text.split()), MAX_SAID) or "(no text)"
 
 
-def _log_line(line: bytes) -> list[str]:
+def log_line(line: bytes) -> list[str]:
     """The text of a ``data:`` line; nothing of any other."""
     if not line.startswith(b"data:"):
         return []

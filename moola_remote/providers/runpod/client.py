@@ -25,15 +25,15 @@ from tenacity import (
 
 from moola_remote import __version__
 from moola_remote.providers.runpod.answers import (
+    ApiAnswer,
     BusyError,
     RefusedError,
     UnansweredError,
-    _Answer,
-    _failure,
-    _log_line,
-    _moment,
-    _parse,
-    _whole,
+    failure,
+    log_line,
+    parse,
+    parse_moment,
+    whole_answer,
 )
 from moola_remote.providers.runpod.models import Billing, GpuType, GpuTypes, Pod, PodList
 from moola_remote.text.sanitize import safe
@@ -127,7 +127,7 @@ class RunpodClient:
             NoCapacityError: nothing to rent under these conditions; perhaps under others.
             UnansweredError: look by its name whether it was made.
         """
-        return _parse(Pod, self._call("POST", "/v2/pods", body))
+        return parse(Pod, self._call("POST", "/v2/pods", body))
 
     def act(self, pod_id: str, action: Action) -> None:
         """Start or stop a pod; how it stands then is to be read.
@@ -184,11 +184,11 @@ class RunpodClient:
                 "GET", f"/v2/pods/{pod_id}/logs", params=asked, timeout=timeout
             ) as response:
                 if not response.is_success:
-                    raise _failure(_whole(response), f"logs of {pod_id}")
+                    raise failure(whole_answer(response), f"logs of {pod_id}")
                 for part in response.iter_bytes():
                     *whole, pending = (pending + part).split(b"\n")
                     told, now = (
-                        [text for line in whole for text in _log_line(line)],
+                        [text for line in whole for text in log_line(line)],
                         time.monotonic(),
                     )
                     lines = [*lines, *told][-tail:]
@@ -211,9 +211,9 @@ class RunpodClient:
         return True
 
     def _read(
-        self, model: type[_Answer], path: str, params: Mapping[str, str] | None = None
-    ) -> _Answer:
-        return _parse(model, self._call("GET", path, params=params))
+        self, model: type[ApiAnswer], path: str, params: Mapping[str, str] | None = None
+    ) -> ApiAnswer:
+        return parse(model, self._call("GET", path, params=params))
 
     def _call(
         self,
@@ -253,12 +253,12 @@ class RunpodClient:
         started = time.monotonic()
         try:
             with self._http.stream(method, path, json=body, params=params) as stream:
-                response = _whole(stream)
+                response = whole_answer(stream)
         except httpx.TransportError as err:
             was_sent = not isinstance(err, httpx.ConnectError | httpx.ConnectTimeout)
             said = safe(str(err)) or type(err).__name__
             raise UnansweredError(f"RunPod: {what}: {said}", was_sent=was_sent) from err
-        told_at = _moment(response.headers.get("date", ""))
+        told_at = parse_moment(response.headers.get("date", ""))
         if told_at is not None:
             ahead = told_at - datetime.now(timezone.utc)
             self._ahead = ahead if abs(ahead) > CLOCK_SLACK else timedelta()
@@ -266,7 +266,7 @@ class RunpodClient:
         request_id = safe(response.headers.get("x-request-id", "-"), 80)
         logger.info("%s: %d in %.0f ms, %s", what, response.status_code, took_ms, request_id)
         if not response.is_success:
-            raise _failure(response, what)
+            raise failure(response, what)
         return response
 
 

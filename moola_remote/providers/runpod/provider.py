@@ -27,20 +27,20 @@ from moola_remote.errors import (
     PodGoneError,
     UnreachableError,
 )
+from moola_remote.files import atomic
 from moola_remote.providers.base import Confirm, PodStatus, Say, nobody, quiet
-from moola_remote.providers.local.state import write_private
 from moola_remote.providers.runpod import log_lines
 from moola_remote.providers.runpod.account import ours
 from moola_remote.providers.runpod.answers import RefusedError, UnansweredError
 from moola_remote.providers.runpod.client import RunpodClient, Sleep
-from moola_remote.providers.runpod.identity import _make_key_pair
+from moola_remote.providers.runpod.identity import make_key_pair
 from moola_remote.providers.runpod.metering import deadline_of, describe, is_stopped, storage_cost
 from moola_remote.providers.runpod.models import GONE
 from moola_remote.providers.runpod.offers import find_offers
 from moola_remote.providers.runpod.pod_name import PodName, owner_of_this_machine
 from moola_remote.providers.runpod.readiness import Waiting
 from moola_remote.providers.runpod.rent import CONFLICT, Renting, halt, remove
-from moola_remote.providers.runpod.startup import _probe
+from moola_remote.providers.runpod.startup import probe_pod
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.hostkeys import Ask, KnownHosts
 
@@ -104,7 +104,7 @@ class RunpodProvider:
             laptop,
             api,
             lambda: _open(api),
-            lambda endpoint, ask: _probe(endpoint, ask, laptop),
+            lambda endpoint, ask: probe_pod(endpoint, ask, laptop),
         )
 
     @property
@@ -355,7 +355,7 @@ class RunpodProvider:
             # The pin is that of an earlier start: its container, and its key, are gone.
             KnownHosts(self.laptop.known_hosts).forget(self.pod.name)
         self._seen.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_private(self._seen, json.dumps({"start": start, "host_key": key}) + "\n")
+        atomic.write(self._seen, json.dumps({"start": start, "host_key": key}) + "\n")
         return key
 
     @property
@@ -373,7 +373,7 @@ class RunpodProvider:
         private = self.identity_file
         public = private.with_name(f"{private.name}.pub")
         if self.pod.identity_file is None and not private.exists():
-            _make_key_pair(private)
+            make_key_pair(private)
         try:
             return public.read_text(encoding="utf-8").strip()
         except OSError as err:

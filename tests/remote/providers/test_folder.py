@@ -6,7 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
-from moola_remote.providers.local.state import identity_of, write_private
+from moola_remote.files import atomic
+from moola_remote.providers.local.state import identity_of
 
 
 def test_a_process_keeps_its_identity_and_no_two_share_one() -> None:
@@ -31,6 +32,6 @@ def test_a_private_file_is_replaced_whole(tmp_path: Path) -> None:
     path = tmp_path / "key"
     path.write_text("old")
     path.chmod(0o644)
-    write_private(path, "new")
+    atomic.write(path, "new")
     assert (path.read_text(), path.stat().st_mode & 0o777) == ("new", 0o600)
     assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,29 @@
+"""Files and folders that are written whole or not at all: aside, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a path beside `path`, a file or folder to be; rename it to `path` at the end.
+
+    Nothing is left of it where the block raises. moola_remote.files.atomic is its twin on the
+    laptop: the two packages never meet.
+
+    Raises:
+        OSError: it can't be written or renamed.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield aside
+        aside.replace(path)
+    finally:
+        if aside.is_dir():
+            shutil.rmtree(aside, ignore_errors=True)
+        aside.unlink(missing_ok=True)
