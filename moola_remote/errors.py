@@ -48,6 +48,10 @@ class ConfigError(MoolaError):
     exit_code = 10
 
 
+class NoCheckpointError(ConfigError):
+    """A run has left no checkpoint to go on from; it can only be begun anew."""
+
+
 class UnreachableError(MoolaError):
     """The pod can't be reached, or lacks what we need to talk to it; says nothing of the job."""
 
@@ -96,6 +100,10 @@ class JobCancelledError(MoolaError):
     """The job was cancelled or preempted."""
 
     exit_code = 21
+
+
+class PreemptedError(JobCancelledError):
+    """The pod was taken away while the job ran; another can go on with it."""
 
 
 class RunLostError(MoolaError):

@@ -7,9 +7,9 @@ import os
 import re
 import time
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict
 
-from moola_remote.agent.constants import ENDED, MAX_GPUS, SCHEMA, Json
+from moola_remote.agent.constants import COMMAND_CHARS, ENDED, MAX_GPUS, SCHEMA, Json
 from moola_remote.agent.errors import AgentError
 from moola_remote.agent.files import put_aside, read_json, sync_folder, write_json
 from moola_remote.agent.layout import Pod, Run, check_run_id
@@ -90,7 +90,7 @@ def make_run(pod: Pod, run: Run, spec: Json, secrets: Dict[str, str]) -> bool:
         with locked(pod.queue_lock):
             if run.path.exists():
                 return False
-            state = new_state(run.id, next_ticket(pod), spec.get("price_per_hour"))
+            state = new_state(run.id, next_ticket(pod), spec)
             write_json(aside / "state.json", state)
             aside.rename(run.path)
     finally:
@@ -149,7 +149,8 @@ def next_ticket(pod: Pod) -> int:
     return int(ticket)
 
 
-def new_state(run_id: str, ticket: int, price_per_hour: Optional[float]) -> Json:
+def new_state(run_id: str, ticket: int, spec: Json) -> Json:
+    """The state of a run that waits; `command` is its argv, cut, for lists of runs."""
     now = time.time()
     return {
         "schema": SCHEMA,
@@ -163,6 +164,7 @@ def new_state(run_id: str, ticket: int, price_per_hour: Optional[float]) -> Json
         "started_at": None,
         "ended_at": None,
         "heartbeat_at": now,
+        "command": " ".join(spec["argv"])[:COMMAND_CHARS],
         "gpu": None,
         "supervisor": None,
         "job": None,
@@ -174,7 +176,7 @@ def new_state(run_id: str, ticket: int, price_per_hour: Optional[float]) -> Json
         "wants": None,
         "stopping": None,
         "killed": 0,
-        "price_per_hour": price_per_hour,
+        "price_per_hour": spec.get("price_per_hour"),
         "idle_share": None,
         "samples": [0, 0],
         "on_finish": None,

@@ -4,22 +4,39 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from moola_remote.cli.app import App
 from moola_remote.cli.browser import open_option, open_page
-from moola_remote.cli.options import run_argument
-from moola_remote.errors import ConfigError
+from moola_remote.cli.complete import run_ids
+from moola_remote.errors import ConfigError, LimitError, MoolaError, RunLostError, TransferError
 
 if TYPE_CHECKING:
+    from moola_remote.protocol.state import RunState
     from moola_remote.results.fetch import Fetched, What
 
 
+WHAT = click.Argument(["what"], type=click.Choice(["results", "logs", "checkpoints", "all"]))
+
+
 @click.command()
-@click.argument("what", type=click.Choice(["results", "logs", "checkpoints", "all"]))
-@run_argument
+@click.argument("words", metavar="WHAT [RUN] ...", nargs=-1, shell_complete=run_ids)
+@click.option(
+    "--run",
+    "more",
+    metavar="RUN",
+    multiple=True,
+    shell_complete=run_ids,
+    help="This run; once more for another. WHAT may then be left out: results.",
+)
+@click.option(
+    "--unfetched",
+    "is_unfetched",
+    is_flag=True,
+    help="Each ended run of the pod that has no verified copy here; WHAT may be left out: all.",
+)
 @click.option(
     "--watch",
     "is_watching",
@@ -27,43 +44,122 @@ if TYPE_CHECKING:
     help="Bring each checkpoint when it is complete, then WHAT when the run has ended.",
 )
 @open_option
-@click.pass_obj
-def fetch(app: App, what: What, run_id: str | None, is_watching: bool, is_opening: bool) -> None:
-    """Fetch a run's files into results/RUN, verified against the pod's manifest.
+@click.pass_context
+def fetch(
+    ctx: click.Context,
+    words: tuple[str, ...],
+    more: tuple[str, ...],
+    is_unfetched: bool,
+    is_watching: bool,
+    is_opening: bool,
+) -> None:
+    """Fetch runs' files into results/RUN, verified against the pod's manifest.
 
-    RUN is a run's id or the beginning of one; the latest by default. An interrupted fetch
-    goes on where it stopped. With the results comes report.html, a page to look at them.
+    WHAT is results, logs, checkpoints or all. RUN is a run's id or its beginning, or several;
+    the latest by default. An interrupted fetch goes on where it stopped. With the results comes
+    report.html, a page to look at them.
 
     \b
     Example:
       moola-remote fetch results
+      moola-remote fetch --run 20261122-1530 20261122-1612
     """
-    from moola_remote.cli.watch import watch
-    from moola_remote.results.fetch import fetch_run
     from moola_remote.results.folder import make_folder
     from moola_remote.rsync.process import local_version
     from moola_remote.rsync.version import known_holes
-    from moola_remote.ui.progress import Progression
 
+    app: App = ctx.obj
+    what, names = _asked(ctx, words, more, is_unfetched=is_unfetched)
+    if is_watching and (is_unfetched or len(names) > 1):
+        raise click.UsageError("--watch follows one run: name one, and no --unfetched")
     folder = make_folder(app.project.results_folder)
-    chosen = app.find_run(run_id)
+    if is_unfetched:
+        runs = _unfetched(app)
+    else:
+        runs = [app.find_run(name) for name in names] or [app.find_run(None)]
     holes = known_holes(local_version())
     if holes:
         click.echo(f"note: {holes}", err=True)
-    if is_watching and not chosen.has_ended:
-        watch(app, chosen.run_id, folder)
+    failed: list[MoolaError] = []
+    for run in runs:
+        try:
+            page = _fetch(app, run, what, folder, is_watching=is_watching)
+        except (TransferError, RunLostError, LimitError) as err:
+            if len(runs) == 1:
+                raise
+            click.echo(f"not fetched, {err}", err=True)
+            failed.append(err)
+            continue
+        if is_opening and page:
+            open_page(page)
+    if failed:
+        raise type(failed[0])(
+            f"{len(failed)} of {len(runs)} runs were not fetched, the first: {failed[0].message}",
+            failed[0].cure,
+        )
+
+
+def _asked(
+    ctx: click.Context, words: tuple[str, ...], more: tuple[str, ...], *, is_unfetched: bool
+) -> tuple[What, list[str]]:
+    """What of which runs, named; none named is the latest."""
+    assert isinstance(WHAT.type, click.Choice)
+    first, *rest = words or ("",)
+    if first in WHAT.type.choices:
+        what, names = first, rest
+    elif more or is_unfetched:
+        what, names = "all" if is_unfetched else "results", list(words)
+    elif not words:
+        raise click.MissingParameter(ctx=ctx, param=WHAT)
+    else:
+        WHAT.type.convert(first, WHAT, ctx)  # raises
+        raise AssertionError(first)
+    names = list(dict.fromkeys([*more, *names]))
+    if names and is_unfetched:
+        raise click.UsageError("--unfetched takes every run that is not here: name none")
+    return cast("What", what), names
+
+
+def _unfetched(app: App) -> list[RunState]:
+    """The ended runs of the pod that have something without a verified copy here."""
+    from moola_remote.agent_client.verbs import list_runs
+    from moola_remote.results.unfetched import find_unsaved
+    from moola_remote.ui.progress import Progression
+
+    states = [state for state in list_runs(app.pod.agent) if state.has_ended]
+    with Progression() as progression:
+        progression.step("comparing what is on the pod with what is here")
+        found = find_unsaved(
+            app.pod.transport,
+            app.pod.agent,
+            states,
+            app.project.results_folder,
+            cache=app.laptop.hash_cache,
+        )
+    names = {one.run_id for one in found}
+    if not names:
+        click.echo("nothing to fetch: each ended run has a verified copy here", err=True)
+    return [state for state in states if state.run_id in names]
+
+
+def _fetch(app: App, run: RunState, what: What, folder: Path, *, is_watching: bool) -> Path | None:
+    """Bring one run home; the page that shows it."""
+    from moola_remote.cli.watch import watch
+    from moola_remote.results.fetch import fetch_run
+    from moola_remote.ui.progress import Progression
+
+    if is_watching and not run.has_ended:
+        watch(app, run.run_id, folder)
     with Progression() as progression:
         fetched = fetch_run(
             app.pod.transport,
             app.pod.agent,
-            chosen.run_id,
+            run.run_id,
             folder,
             what=what,
             progress=partial(progression.update, what),
         )
-    page = print_fetched(app, fetched, has_page=what != "checkpoints")
-    if is_opening and page:
-        open_page(page)
+    return print_fetched(app, fetched, has_page=what != "checkpoints")
 
 
 COMMANDS = [fetch]

@@ -173,6 +173,14 @@ max_cost_option = click.option(
     metavar="USD",
     help="End the run when it has cost so much, with a last checkpoint; kept by the pod.",
 )
+retry_option = click.option(
+    "--retry",
+    type=click.IntRange(min=0, max=100),
+    default=0,
+    metavar="N",
+    help="Up to N times: when the pod was taken away or lost, go on from the last checkpoint, or "
+    "begin anew where there is none.",
+)
 run_argument = click.argument("run_id", metavar="[RUN]", required=False, shell_complete=run_ids)
 data_option = click.option(
     "--data",

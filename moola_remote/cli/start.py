@@ -55,6 +55,8 @@ def start(
 
 def check(asked: RunRequest, *, detach: bool) -> None:
     """Raises a UsageError where what is asked contradicts itself."""
+    if detach and asked.retry:
+        raise click.UsageError("--retry watches the run from here, and --detach doesn't wait")
     if asked.gpu is not None and asked.gpus is not None:
         raise click.UsageError("--gpu names one GPU, --gpus a number of them: give one of the two")
     if detach and asked.then:
@@ -130,7 +132,12 @@ def launch(
         _answer(app, state)
         return
     click.echo(f"run {state.run_id} started; Ctrl-C leaves it running", err=True)
-    watch(app, state.run_id, gpu=gpu, then=asked.then)
+    if asked.retry:
+        from moola_remote.cli.retry import watch_and_retry
+
+        watch_and_retry(app, state.run_id, asked, gpu=gpu)
+    else:
+        watch(app, state.run_id, gpu=gpu, then=asked.then)
 
 
 def _answer(app: App, state: RunState) -> None:

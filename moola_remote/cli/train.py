@@ -23,6 +23,7 @@ from moola_remote.cli.options import (
     name_option,
     on_finish_option,
     on_finish_pod_option,
+    retry_option,
     secret_option,
 )
 from moola_remote.cli.then import then_option
@@ -31,7 +32,7 @@ from moola_remote.cli.then import then_option
 _JOB_OPTIONS = (
     *(name_option, data_option, env_option, secret_option, gpu_option, gpus_option),
     *(max_time_option, max_cost_option, idle_stop_option),
-    *(then_option, on_finish_option, on_finish_pod_option),
+    *(retry_option, then_option, on_finish_option, on_finish_pod_option),
 )
 
 

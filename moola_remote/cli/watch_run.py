@@ -14,6 +14,7 @@ from moola_remote.errors import (
     JobFailedError,
     MoolaError,
     PodGoneError,
+    PreemptedError,
     RunLostError,
     UnreachableError,
 )
@@ -118,7 +119,7 @@ def _ending(app: App, state: RunState) -> MoolaError:
         return JobCancelledError(f"{where}: {state.reason or 'cancelled'}")
     if state.state == "PREEMPTED":
         cure = f"go on with: {app.pod.command} resume {state.run_id}"
-        return JobCancelledError(f"{where}: preempted, {state.reason}", cure)
+        return PreemptedError(f"{where}: preempted, {state.reason}", cure)
     logs = f"{app.pod.command} logs {state.run_id}"
     if state.state == "LOST":
         return RunLostError(f"{where}: lost, {state.reason}", logs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from functools import cached_property
@@ -148,6 +149,13 @@ class Pod:
         """What to type for this pod, in hints: ``moola-remote``, with ``--pod`` where needed."""
         is_default = self.name == self.project.pod
         return "moola-remote" if is_default else f"moola-remote --pod {self.name}"
+
+    def forget(self) -> None:
+        """Drop the connection and where the pod was: the next use looks for the pod anew."""
+        with contextlib.suppress(UnreachableError, OSError):
+            self.close()
+        for part in ("transport", "agent", "endpoint"):
+            self.__dict__.pop(part, None)
 
     def close(self) -> None:
         """Close the connection if there is one."""

@@ -9,6 +9,7 @@ from moola_remote.errors import (
     ConfigError,
     LimitError,
     MoolaError,
+    NoCheckpointError,
     RunLostError,
     TransferError,
     UnreachableError,
@@ -34,7 +35,7 @@ _ERRORS: dict[str, type[MoolaError]] = {
     "busy": LimitError,
     "disk_full": LimitError,
     "bad_run": RunLostError,
-    "no_checkpoint": ConfigError,
+    "no_checkpoint": NoCheckpointError,
 }
 
 

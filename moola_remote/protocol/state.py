@@ -46,6 +46,7 @@ class RunState(Remote):
     price_per_hour: float | None = None
     idle_share: Annotated[float, Field(ge=0, le=1)] | None = None
     on_finish: int | None = None
+    command: Text | None = None
     now: float | None = None
 
     @property

@@ -26,7 +26,8 @@ class RunRequest:
     """What is asked of a run beside its command.
 
     `label` is a word for its id; `on_finish` and `on_finish_pod` are commands for its end, here and
-    on the pod: None takes the project's.
+    on the pod: None takes the project's. `retry` is how often it is begun again where its pod was
+    lost.
     """
 
     label: str
@@ -39,6 +40,7 @@ class RunRequest:
     max_time_s: float | None = None
     max_cost_usd: float | None = None
     then: str | None = None
+    retry: int = 0
     replay_of: str | None = None
     on_finish: str | None = None
     on_finish_pod: str | None = None

@@ -53,7 +53,8 @@ def find_parent(pod: Pod, name: str | None) -> Iterator[Parent]:
         return
     run_id, pod_name = _look_on_laptop(pod, name)
     with contextlib.ExitStack() as stack:
-        far = _reach(pod, pod_name, run_id) if pod_name else None
+        # Where it was on this very pod, the pod is another one by now.
+        far = _reach(pod, pod_name, run_id) if pod_name and pod_name != pod.name else None
         if far:
             stack.callback(far.close)
         yield Parent(run_id, _spec_of(pod, run_id, far, pod_name), far, is_here=False)

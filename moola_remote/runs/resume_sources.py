@@ -16,7 +16,7 @@ from moola_remote.deploy import deploy, snapshot, upload
 from moola_remote.deploy.code_store import Archive
 from moola_remote.deploy.declared import Dependencies
 from moola_remote.deploy.dependencies import read_dependencies, reader_of
-from moola_remote.errors import ConfigError, MoolaError, TransferError
+from moola_remote.errors import ConfigError, MoolaError, NoCheckpointError, TransferError
 from moola_remote.pods.pod import Pod
 from moola_remote.protocol.types import Remote
 from moola_remote.results.fetch import fetch_run
@@ -152,7 +152,7 @@ class Sources:
         checkpoints = folder / run_id / "checkpoints"
         if not checkpoints.is_dir():
             where = "its pod can't be reached, " if far is None else ""
-            raise ConfigError(
+            raise NoCheckpointError(
                 f"run {run_id}: {where}{checkpoints} is not there: no checkpoint to go on from",
                 "start anew with: moola-remote train",
             )

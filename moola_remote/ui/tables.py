@@ -177,7 +177,7 @@ def runs_table(
 def _run_row(state: RunState, now: float) -> list[Text]:
     position = f" {state.queue_position}" if state.queue_position is not None else ""
     took = _between(state.started_at, now if state.ended_at is None else state.ended_at)
-    what = state.reason or (state.last_lines[-1] if state.last_lines else "")
+    what = state.reason or (state.last_lines[-1] if state.last_lines else state.command or "")
     if state.on_finish:
         what = f"{what}; on_finish: exit code {state.on_finish}".removeprefix("; ")
     return [
