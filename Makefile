@@ -11,11 +11,11 @@ help:  ## list the targets
 
 install: tools $(STAMP) data  ## make .venv with everything; quick when nothing changed
 
-$(STAMP): pyproject.toml constraints.txt jobs/requirements.txt tests/requirements.txt
+$(STAMP): pyproject.toml constraints.txt jobs/requirements.txt tests/requirements.txt $(wildcard moola_remote/extras/*.txt)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "error: $(PYTHON) is older than 3.10; try: make PYTHON=python3.11"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing packages into .venv (about 1 GB, a few minutes the first time)"
-	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[job,dev]'
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all,job,dev]'
 	@touch $@
 
 # The programs that are not Python's: installed where we may, named where we may not.

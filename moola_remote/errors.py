@@ -18,6 +18,14 @@ A message is one line: ``where: what is wrong, expected X, got Y``; `cure` is wh
 
 from __future__ import annotations
 
+# What a base install leaves out, and the extra of ours that has it.
+EXTRAS = {
+    "asyncssh": ("the local pod", "local"),
+    "httpx": ("renting", "runpod"),
+    "jinja2": ("a page", "report"),
+    "pyarrow": ("a Parquet file", "parquet"),
+    "tenacity": ("renting", "runpod"),
+}
 USAGE = 2
 INTERRUPTED = 130
 BROKEN_PIPE = 141  # as a shell tells the end by SIGPIPE
@@ -46,6 +54,19 @@ class ConfigError(MoolaError):
     """A pod, recipe, setting or data file is missing or wrong."""
 
     exit_code = 10
+
+
+class MissingPackageError(ConfigError):
+    """A package that a base install leaves out is not here; the cure names the extra with it."""
+
+
+def missing_package(err: ModuleNotFoundError) -> MissingPackageError | None:
+    """The error for a package of ours that is not installed; None where it is another's."""
+    name = (err.name or "").partition(".")[0]
+    if name not in EXTRAS:
+        return None
+    what, extra = EXTRAS[name]
+    return MissingPackageError(f"{what} needs {name}", f"pip install 'moola[{extra}]'")
 
 
 class NoCheckpointError(ConfigError):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from moola_remote import __version__
-from moola_remote.errors import INTERRUPTED, MoolaError
+from moola_remote.errors import INTERRUPTED, MoolaError, missing_package
 from moola_remote.text.redact import redact, strike
 
 
@@ -32,6 +32,10 @@ def run(args: Sequence[str] | None) -> int:
     except (click.Abort, KeyboardInterrupt):
         tell("interrupted")
         return INTERRUPTED
+    except ModuleNotFoundError as err:
+        missing = missing_package(err)
+        tell(str(missing) if missing else _bug(err))
+        return missing.exit_code if missing else 1
     except Exception as err:  # noqa: BLE001 - the outermost handler
         tell(_bug(err))
         return 1

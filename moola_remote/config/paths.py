@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -122,6 +123,7 @@ class Laptop:
         chosen = os.environ.get("MOOLA_STATE_DIR")
         if chosen:
             return cls(Path(chosen).expanduser().absolute())
-        from platformdirs import user_state_path
-
-        return cls(user_state_path("moola", appauthor=False))
+        if sys.platform == "darwin":
+            return cls(Path.home() / "Library" / "Application Support" / "moola")
+        xdg = os.environ.get("XDG_STATE_HOME", "").strip()
+        return cls((Path(xdg) if xdg else Path.home() / ".local" / "state") / "moola")

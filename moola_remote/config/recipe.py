@@ -7,23 +7,16 @@ What a recipe may hold is the job's to say. It says it in a JSON schema beside t
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from moola_remote.config.nearest import nearest
-from moola_remote.config.settings import BROKEN_YAML, Project, one_line, read_text, shown
+from moola_remote.config.schema import first_fault
+from moola_remote.config.settings import BROKEN_YAML, Project, one_line, read_text
 from moola_remote.errors import ConfigError
 
-if TYPE_CHECKING:
-    from fastjsonschema import JsonSchemaValueException
-
 SCHEMA = "schema.json"
-# More values than any recipe has: each may be a number in quotes.
-MAX_NUMBERS = 1000
-
-Check = Callable[[Any], Any]
 
 
 def check_recipe(project: Project, recipe: str, settings: Sequence[str] = ()) -> list[str]:
@@ -42,15 +35,15 @@ def check_recipe(project: Project, recipe: str, settings: Sequence[str] = ()) ->
     """
     path = recipe_path(project, recipe)
     table = _table(path)
-    check = _schema_of(project)
-    if check is None:
+    schema = _schema_of(project)
+    if schema is None:
         known = list(_keys(table))
         return [note for text in settings if (note := _look_for(text, known, path)) is not None]
     table = {"name": path.stem, **table}
-    _validate(check, table, str(path))
+    _validate(schema, table, str(path))
     for text in settings:
         table = _set(table, text)
-        _validate(check, table, f"--set {_flat(text)}")
+        _validate(schema, table, f"--set {_flat(text)}")
     return []
 
 
@@ -84,102 +77,26 @@ def _table(path: Path) -> dict[str, Any]:
     return table or {}
 
 
-def _schema_of(project: Project) -> Check | None:
-    """The check of the project's schema; None where it has none."""
+def _schema_of(project: Project) -> dict[str, Any] | None:
+    """The schema of the project's recipes; None where it has none."""
     path = project.folder / (project.recipe_schema or project.recipes / SCHEMA)
     if not path.is_file():
         if project.recipe_schema is None:
             return None
         raise ConfigError(f"{path}: no such file", "correct `recipe_schema`")
-    import fastjsonschema
-
     try:
-        check: Check = fastjsonschema.compile(json.loads(read_text(path)))
-    except (ValueError, RecursionError, fastjsonschema.JsonSchemaDefinitionException) as err:
+        schema = json.loads(read_text(path))
+        first_fault(schema, {})
+    except (ValueError, RecursionError, TypeError, AttributeError) as err:
         raise ConfigError(f"{path}: not a JSON schema, {one_line(err)}", "make it anew") from err
-    return check
+    return dict(schema)
 
 
-def _validate(check: Check, table: Mapping[str, Any], where: str) -> None:
-    """Whether the job would take `table`, which takes a number in quotes: YAML reads 1e-3 as one.
-
-    Raises:
-        ConfigError: it would not.
-    """
-    tried = json.loads(json.dumps(table, default=str))
-    for _ in range(MAX_NUMBERS):
-        err = _first_fault(check, tried)
-        if err is None:
-            return
-        if not _is_mended(tried, err):
-            raise ConfigError(f"{where}: {_fault(err)}", _cure(err)) from err
-
-
-def _first_fault(check: Check, table: Any) -> JsonSchemaValueException | None:
-    import fastjsonschema
-
-    try:
-        check(table)
-    except fastjsonschema.JsonSchemaValueException as err:
-        return err
-    return None
-
-
-def _is_mended(table: Any, err: JsonSchemaValueException) -> bool:
-    """Replace what stands for a number or for a truth; whether there was such a thing."""
-    if err.rule not in ("type", "anyOf"):
-        return False
-    meant = _meant(err.value, err.definition)
-    if meant is None:
-        return False
-    *above, last = err.path[1:]
-    for key in above:
-        table = table[_index(table, key)]
-    table[_index(table, last)] = meant
-    return True
-
-
-def _index(table: Any, key: str) -> Any:
-    return int(key) if isinstance(table, list) else key
-
-
-def _meant(value: Any, definition: Mapping[str, Any]) -> Any:
-    options = definition.get("anyOf") or [definition]
-    kinds = {option.get("type") for option in options if isinstance(option, dict)}
-    if "boolean" in kinds and value in (0, 1) and not isinstance(value, bool):
-        return bool(value)
-    if isinstance(value, bool) and kinds & {"integer", "number"}:
-        return int(value)
-    if not isinstance(value, str) or not kinds & {"integer", "number"}:
-        return None
-    try:
-        number = float(value)
-    except ValueError:
-        return None
-    return int(number) if math.isfinite(number) and number.is_integer() else number
-
-
-def _fault(err: JsonSchemaValueException) -> str:
-    where = ".".join(err.path[1:])
-    if err.rule == "additionalProperties":
-        known = list(err.definition.get("properties", {}))
-        unknown = ".".join(filter(None, (where, _unknown(err))))
-        return f"unknown key {_flat(unknown)}, expected one of {', '.join(known)}"
-    says = _flat(err.message.removeprefix(err.name).strip() or "is wrong", 300)
-    return f"{where}: {says}, got {shown(err.value)}".removeprefix(": ")
-
-
-def _cure(err: JsonSchemaValueException) -> str:
-    if err.rule != "additionalProperties":
-        return "correct it"
-    near = nearest(_unknown(err), list(err.definition.get("properties", {})))
-    prefix = ".".join(err.path[1:])
-    return f"did you mean {'.'.join(filter(None, (prefix, near)))}?" if near else "remove it"
-
-
-def _unknown(err: JsonSchemaValueException) -> str:
-    known = err.definition.get("properties", {})
-    return next((str(key) for key in err.value if key not in known), "")
+def _validate(schema: Mapping[str, Any], table: Mapping[str, Any], where: str) -> None:
+    """Raises a ConfigError unless `table` is as the schema says."""
+    fault = first_fault(schema, table)
+    if fault is not None:
+        raise ConfigError(f"{where}: {_flat(str(fault), 1000)}", fault.cure)
 
 
 def _set(table: Mapping[str, Any], text: str) -> dict[str, Any]:

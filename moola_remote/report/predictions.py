@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from moola_remote.errors import ConfigError
+from moola_remote.errors import ConfigError, missing_package
 from moola_remote.protocol.types import MAX_NAME
 from moola_remote.text.sanitize import safe
 
@@ -88,9 +88,11 @@ def read_windows(path: Path) -> list[Window]:
     Raises:
         ConfigError: it is no Parquet, too large, lacks a column, or a row can't be.
     """
-    import pyarrow as pa
-    from pyarrow import parquet
-
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ModuleNotFoundError as err:
+        raise (missing_package(err) or err) from err
     where = safe(str(path))
     try:
         if path.stat().st_size > MAX_FILE_BYTES:

@@ -76,7 +76,7 @@ def test_a_wrong_setting_is_refused_before_anything_is_sent(offline: Project) ->
     line = offline.refused(10, "train", "--set", "epoch.s=3")
     assert "unknown key epoch, expected one of name, epochs; did you mean epochs?" in line
     offline.write("recipes/calm.yaml", "epochs: many\n")
-    assert "calm.yaml: epochs: must be integer" in offline.refused(10, "train")
+    assert "calm.yaml: epochs: expected integer" in offline.refused(10, "train")
     assert not (offline.state / "local-pod").exists()
 
 

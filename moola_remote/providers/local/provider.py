@@ -9,12 +9,13 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import moola_remote
 from moola_remote.config.paths import Laptop
-from moola_remote.errors import ConfigError, UnreachableError
+from moola_remote.errors import ConfigError, UnreachableError, missing_package
 from moola_remote.providers.base import Confirm, PodStatus, Say, nobody, quiet
 from moola_remote.providers.local.state import VERSION, LocalPodFolder, PodRecord
 from moola_remote.ssh.endpoint import Endpoint
@@ -114,6 +115,9 @@ class LocalProvider:
         return PodStatus("absent", "made by up")
 
     def _start(self) -> PodRecord:
+        if find_spec("asyncssh") is None:
+            err = ModuleNotFoundError("asyncssh", name="asyncssh")
+            raise (missing_package(err) or err)
         # The program forks: we wait for its first half, which says how the start went.
         # The working folder makes -m find this very package.
         try:
