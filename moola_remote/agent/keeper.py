@@ -16,6 +16,7 @@ from moola_remote.agent.files import read_json
 from moola_remote.agent.layout import Pod, Run
 from moola_remote.agent.processes import identity, oom_kills
 from moola_remote.agent.redaction import Mask
+from moola_remote.agent.work_folder import make_work_folder
 
 
 class Launch(NamedTuple):
@@ -58,7 +59,10 @@ def prepare(pod: Pod, run: Run, spec: Json) -> Launch:
         env["PATH"] = f"{binaries}:{env.get('PATH', os.defpath)}"
     if argv[0] == "python":
         argv[0] = python
-    return Launch(argv, env, needs.get("code", run.path))
+    cwd = needs.get("code", run.path)
+    if spec.get("outputs") and "code" in needs:
+        cwd = make_work_folder(run, needs["code"], spec["outputs"])
+    return Launch(argv, env, cwd)
 
 
 def job_environment(pod: Pod, run: Run) -> Dict[str, str]:

@@ -19,6 +19,7 @@ from moola_remote.agent.processes import process
 from moola_remote.agent.redaction import Mask
 from moola_remote.agent.state import settle, view
 from moola_remote.agent.trees import check_digest
+from moola_remote.agent.work_folder import check_outputs
 
 
 def start(pod: Pod, spec: Json) -> Json:
@@ -42,6 +43,7 @@ def check_spec(spec: Json) -> None:
         raise AgentError("bad_request", "spec: argv: expected a list of strings, one at least")
     if not isinstance(env, dict) or not all(isinstance(value, str) for value in env.values()):
         raise AgentError("bad_request", "spec: env: expected an object of strings")
+    check_outputs(spec.get("outputs") or [])
     count = spec.get("gpus")
     if count is not None and (not isinstance(count, int) or not 0 < count <= MAX_GPUS):
         raise AgentError("bad_request", f"spec: gpus: expected 1 to {MAX_GPUS}")

@@ -101,12 +101,11 @@ def train(
     app: App = ctx.obj
     options = TrainOptions(epochs=epochs, seed=seed, use_crf=use_crf, settings=settings)
     name = recipe or app.project.recipe
+    given = job.pop("name")
     if replay is None:
         for note in check_train(app.project, name, settings):
             click.echo(f"note: {note}", err=True)
-    argv = train_argv(app.project, name, options)
-    given = job.pop("name")
-    if replay is None:
+        argv = train_argv(app.project, name, options)
         asked = RunRequest(label=given or name, recipe=name, **job)
         start(app, argv, asked, detach=detach, dry_run=dry_run)
     else:

@@ -34,8 +34,10 @@ def project_settings(project: Project, *, found: str | None = None) -> Iterator[
         yield Setting("project", str(project.folder), _shown(project.file, project))
     where = "" if project.file is None else _where(project.file)
     for key, value in _values(project, skipped={"folder", "file"}):
-        if key in project.model_fields_set:
+        if key in project.model_fields_set and project.file is not None:
             yield Setting(key, value, where)
+        elif key == "outputs" and project.file is None:
+            yield Setting(key, value, "the usual ones")
         elif key == "requirements":
             yield Setting(key, found, "found" if found else "found: no file declares any")
         else:

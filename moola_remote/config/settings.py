@@ -6,7 +6,7 @@ import difflib
 import reprlib
 import sys
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -76,6 +76,12 @@ class OnFinish(Strict):
     pod: str | None = None
 
 
+# A folder beside the code that a job writes to.
+OutputName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$")]
+# Where trainers write at home; theirs in a project without a table.
+USUAL_OUTPUTS = ("outputs", "multirun", "lightning_logs", "wandb", "mlruns", "runs", "logs")
+
+
 class Project(Strict):
     """``[tool.moola-remote]`` of pyproject.toml, or the whole of moola-remote.toml.
 
@@ -96,6 +102,7 @@ class Project(Strict):
     constraints: Path | None = None
     torch: Literal["image", "project"] = "image"
     data: dict[str, list[Path]] = {}
+    outputs: list[OutputName] = Field(default=[], max_length=50)
     on_finish: OnFinish = OnFinish()
     journals_mb: int = Field(default=2000, ge=1)
 
@@ -137,7 +144,7 @@ def find_project(start: Path) -> Project:
             f"with code, a git repository, or a pyproject.toml with {TABLE}",
             "change to the project's folder",
         )
-    return Project(folder=folder)
+    return Project(folder=folder, outputs=list(USUAL_OUTPUTS))
 
 
 def _files(folder: Path) -> list[Path]:

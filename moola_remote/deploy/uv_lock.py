@@ -15,6 +15,7 @@ from moola_remote.deploy.pyproject import check_choice
 from moola_remote.errors import ConfigError
 
 TIMEOUT_S = 120.0
+DEFAULT_INDEX = "--index-url https://pypi.org/simple"
 # What belongs to the image's torch, and goes with it.
 TORCH = ("torch", "torchvision", "torchaudio")
 
@@ -68,12 +69,14 @@ def find_uv() -> str | None:
 def _export(uv: str, folder: Path, path: PurePosixPath, chosen: Sequence[str]) -> str:
     """The lock in pip's form; with hashes where all have them, since pip takes all or none."""
     options = ("--frozen", "--no-emit-workspace", "--no-header", "--no-annotate", "--offline")
-    argv = [uv, "export", *options, "--format", "requirements-txt", *chosen]
+    places = ("--emit-index-url", "--emit-find-links")
+    argv = [uv, "export", *options, *places, "--format", "requirements-txt", *chosen]
     text = _run(argv, folder, path)
-    entries = text.replace("\\\n", " ").splitlines()
-    if all("--hash=" in entry for entry in entries if entry.strip()):
-        return text
-    return _run([*argv, "--no-hashes"], folder, path)
+    entries = [line.strip() for line in text.replace("\\\n", " ").splitlines()]
+    if not all("--hash=" in entry for entry in entries if entry and not entry.startswith("--")):
+        text = _run([*argv, "--no-hashes"], folder, path)
+    # Where the project names no index, the pod's own counts.
+    return text.replace(f"{DEFAULT_INDEX}\n", "", 1).lstrip("\n")
 
 
 def _run(argv: Sequence[str], folder: Path, path: PurePosixPath) -> str:
