@@ -51,7 +51,7 @@ format: $(STAMP)  ## let ruff mend what it can
 	@$(BIN)/ruff check --fix .
 
 golden: install  ## write the screens and pages that tests compare with anew; then read the diff
-	@MOOLA_UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/remote/test_dashboard.py tests/remote/test_reference.py
+	@MOOLA_UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/remote/ui/test_dashboard.py tests/remote/cli/test_reference.py
 
 bench: install  ## ratios in one run, against named alternatives (not ablation and limits, which judge the model)
 	@for script in $(filter-out benchmarks/ablation.py benchmarks/limits.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done

@@ -18,7 +18,7 @@ from moola_remote.protocol.events import Event, EventReader
 from moola_remote.protocol.state import RunState
 from moola_remote.ui.dashboard import Dashboard
 
-RUN = Path(__file__).parents[1] / "tests" / "remote" / "golden"
+RUN = Path(__file__).parents[1] / "tests" / "remote" / "ui" / "golden"
 
 
 def main() -> None:

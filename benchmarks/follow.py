@@ -3,8 +3,8 @@
     python benchmarks/follow.py [--link loopback|slow] [--over shell|openssh|local]
 
 ``shell`` has no network (a local ``sh``), ``openssh`` is OpenSSH's sshd on loopback, ``local`` the
-embedded pod; ``slow`` puts tests/slow_line.py between (30 ms each way, 100 Mbit/s). ``tail`` is
-``tail -F`` through our own connection, ``ssh tail`` through OpenSSH's client.
+embedded pod; ``slow`` puts tests/support/slow_line.py between (30 ms each way, 100 Mbit/s).
+``tail`` is ``tail -F`` through our own connection, ``ssh tail`` through OpenSSH's client.
 
 Latency: from the job's write to the line on the screen, at 200 lines a second, by turns, so that a
 busy machine is as busy for each. Live: a job that writes one line a call, as fast as it can.
@@ -42,10 +42,10 @@ from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
 from moola_remote.text.sanitize import Screen, write
-from tests.projects import make_project
-from tests.remote.fakes import ShellTransport
-from tests.servers import SSHD, running_local_pod, running_openssh, ssh_options
-from tests.slow_line import DELAY_S, slow_line
+from tests.support.fakes import ShellTransport
+from tests.support.projects import make_project
+from tests.support.servers import SSHD, running_local_pod, running_openssh, ssh_options
+from tests.support.slow_line import DELAY_S, slow_line
 
 ROUNDS = 15
 LINES_A_ROUND = 120

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from moola_remote.ssh.endpoint import Endpoint
-from tests.servers import SSHD, running_local_pod, running_openssh
+from tests.support.servers import SSHD, running_local_pod, running_openssh
 
 # How long a case takes on a busy machine is no finding. `make test` tries the same ones each time.
 settings.register_profile("short", deadline=None, derandomize=True)

@@ -6,10 +6,10 @@ import os
 import pwd
 from pathlib import Path
 
-from moola_remote.config.paths import Laptop
+from moola_remote.config.paths import LaptopPaths
 
 
 def test_no_test_sees_the_users_home_or_state(home: Path) -> None:
     users = Path(pwd.getpwuid(os.getuid()).pw_dir)
     assert Path.home() == home != users
-    assert users not in Laptop.of_user().state.parents
+    assert users not in LaptopPaths.of_user().state.parents

@@ -32,7 +32,7 @@ from moola_remote.agent_client.answers import read_answer
 from moola_remote.config.settings import Project, find_project, load_pod
 from moola_remote.deploy.parquet import _footer
 from moola_remote.errors import MoolaError
-from moola_remote.protocol.answers import Environment, Facts
+from moola_remote.protocol.answers import Environment, PodInfo
 from moola_remote.protocol.events import EventReader
 from moola_remote.protocol.frames import FrameParser
 from moola_remote.protocol.manifest import read_manifest
@@ -43,7 +43,7 @@ from moola_remote.report.predictions import Window
 from moola_remote.report.predictions import read_windows as read_predictions
 from moola_remote.text.sanitize import MAX_LINE, Screen, safe
 from moola_remote.ui.tables import runs_table
-from tests.plain import is_one_line
+from tests.support.plain import is_one_line
 
 pytestmark = pytest.mark.fuzz
 
@@ -184,10 +184,10 @@ def test_any_answer_is_read_or_refused(table: dict[str, Any], stderr: bytes) -> 
 
 @given(
     objects_of("python", "gpus", "cpus", "disk_free", "rsync", "trees", "packages", "torch"),
-    st.sampled_from([Facts, Environment]),
+    st.sampled_from([PodInfo, Environment]),
 )
 def test_any_description_of_a_pod_is_read_or_refused(
-    table: dict[str, Any], model: type[Facts | Environment]
+    table: dict[str, Any], model: type[PodInfo | Environment]
 ) -> None:
     one_line(lambda: read_answer_as(model, {"python": "3", **table}, "probe"), MoolaError)
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from moola_remote.agent_client.answers import is_missing, read_answer, read_progress
 from moola_remote.agent_client.program import agent_program
-from moola_remote.config.paths import PodFolder
+from moola_remote.config.paths import PodPaths
 from moola_remote.errors import ConfigError, UnreachableError
-from moola_remote.protocol.answers import Facts
+from moola_remote.protocol.answers import PodInfo
 from moola_remote.protocol.refusal import last_words
 from moola_remote.protocol.types import read_answer_as
 from moola_remote.text.sanitize import safe
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from moola_remote.ssh.transport import Channel, Transport
 
 
-def probe(agent: Agent) -> Facts:
+def probe(agent: Agent) -> PodInfo:
     """What is on the pod.
 
     Raises:
         MoolaError: it can't be asked, or answers with something else.
     """
-    return read_answer_as(Facts, agent.call("probe"), "probe")
+    return read_answer_as(PodInfo, agent.call("probe"), "probe")
 
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class Agent:
         self.transport = transport
         self.root = root
         self.python = python
-        self.folder = PodFolder(PurePosixPath(root))
+        self.folder = PodPaths(PurePosixPath(root))
         self.digest, self._content = agent_program()
         self._path = self.folder.agent(self.digest)
 

@@ -14,7 +14,7 @@ from moola_remote.pods.pod import Pod
 from moola_remote.ui.prompts import ask_on_terminal, confirm, say, signals_as_interrupts
 
 if TYPE_CHECKING:
-    from moola_remote.config.paths import Laptop
+    from moola_remote.config.paths import LaptopPaths
     from moola_remote.config.settings import Project
     from moola_remote.follow.journal import Journal
     from moola_remote.protocol.state import RunState
@@ -52,7 +52,7 @@ class App:
         return self.pod.project
 
     @cached_property
-    def laptop(self) -> Laptop:
+    def laptop(self) -> LaptopPaths:
         """Where keys, pins and journals are kept."""
         return self.pod.laptop
 
@@ -104,7 +104,3 @@ class App:
         from pydantic_core import to_json
 
         click.echo(to_json(fields, inf_nan_mode="null").decode())
-
-    def close(self) -> None:
-        """Close the connection if there is one."""
-        self.pod.close()

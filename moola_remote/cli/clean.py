@@ -10,7 +10,7 @@ import click
 from moola_remote.cli.app import App
 from moola_remote.cli.complete import run_ids
 from moola_remote.cli.options import dry_run_option
-from moola_remote.cli.safety import ask, force_option, refuse_loss, yes_option
+from moola_remote.cli.safety import ask, force_option, require_verified_copies, yes_option
 
 if TYPE_CHECKING:
     from moola_remote.protocol.answers import Cleaned
@@ -50,7 +50,7 @@ def clean(app: App, names: tuple[str, ...], force: bool, yes: bool, dry_run: boo
     else:
         chosen = [state for state in states if state.has_ended]
     if not force:
-        refuse_loss(app, "clean", chosen)
+        require_verified_copies(app, "clean", chosen)
     elif not yes and not dry_run:
         ask(f"Remove {len(chosen)} runs from pod {app.pod.name}, fetched or not?")
     asked = {"runs": [state.run_id for state in chosen], "dry_run": dry_run}

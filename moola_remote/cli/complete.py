@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from moola_remote.config.paths import Laptop
+from moola_remote.config.paths import LaptopPaths
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -68,7 +68,7 @@ class Place:
 
     def known(self, pod: str | None) -> list[str]:
         """The runs that this laptop has a journal or results of; a `pod` of ``*`` means all."""
-        folder = Laptop.of_user().journals
+        folder = LaptopPaths.of_user().journals
         followed = (path.name for path in folder.glob(f"{pod or self.table.get('pod', 'local')}/*"))
         return sorted({*followed, *self.fetched()}, reverse=True)
 

@@ -56,13 +56,13 @@ def _bug(err: Exception) -> str:
     """Keep the traceback where it can be sent from; returns the line that says so."""
     import traceback
 
-    from moola_remote.config.paths import Laptop
+    from moola_remote.config.paths import LaptopPaths
 
     # It is there to be sent: no argv, since a command's words are the user's, no local variables.
     text = f"moola-remote {__version__}, Python {sys.version.split()[0]}, {sys.platform}\n"
     text = redact(text + "".join(traceback.format_exception(err)))
     said = redact(f"a bug of ours, {type(err).__name__}: {' '.join(str(err).split())}")
-    path = Laptop.of_user().bug
+    path = LaptopPaths.of_user().bug
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.unlink(missing_ok=True)

@@ -78,7 +78,7 @@ def print_log(app: App, run: RunState, part: Part) -> None:
         MoolaError: the log is followed, and the run did not succeed.
     """
     from moola_remote.cli.watch_run import conclude, leave
-    from moola_remote.follow.catch_up import Away
+    from moola_remote.follow.catch_up import CatchUp
     from moola_remote.follow.follower import Listener, follow
     from moola_remote.follow.reconnect import Link
     from moola_remote.runs.local_state import notes_of
@@ -94,7 +94,9 @@ def print_log(app: App, run: RunState, part: Part) -> None:
         on_state=printer.look,
         on_notice=lambda notice: click.echo(notice.text, err=True),
     )
-    away = Away(notes_of(app.pod, run.run_id), lambda lines: click.echo("\n".join(lines), err=True))
+    away = CatchUp(
+        notes_of(app.pod, run.run_id), lambda lines: click.echo("\n".join(lines), err=True)
+    )
     ended = None
     try:
         with _journal(app, run, place) as journal, contextlib.suppress(_EnoughError):

@@ -75,8 +75,8 @@ def program(ctx: click.Context, pod: str | None, as_json: bool, verbose: bool) -
         ctx.exit(USAGE)
     if verbose:
         _log_to_stderr()
-    ctx.obj = App(pod_name=pod, as_json=as_json, is_verbose=verbose)
-    ctx.call_on_close(ctx.obj.close)
+    ctx.obj = app = App(pod_name=pod, as_json=as_json, is_verbose=verbose)
+    ctx.with_resource(app.pod)
 
 
 def _log_to_stderr() -> None:

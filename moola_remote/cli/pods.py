@@ -8,7 +8,7 @@ import click
 
 from moola_remote.cli.app import App
 from moola_remote.cli.options import idle_stop_option
-from moola_remote.cli.safety import ask, force_option, refuse_loss, yes_option
+from moola_remote.cli.safety import ask, force_option, require_verified_copies, yes_option
 from moola_remote.cli.ssh import ssh
 from moola_remote.errors import ConfigError, LimitError, MoolaError
 
@@ -49,8 +49,8 @@ def stop(app: App, force: bool) -> None:
       moola-remote stop
     """
     if not force and app.pod.provider.status().state == "up":
-        refuse_loss(app, "stop")
-    app.close()
+        require_verified_copies(app, "stop")
+    app.pod.close()
     app.pod.provider.stop()
     _tell(app, "stopped", f"its files stay; {app.pod.command} up starts it again")
 
@@ -79,10 +79,10 @@ def down(app: App, yes: bool, force: bool) -> None:
         )
     if state != "foreign":
         if not force:
-            refuse_loss(app, "down")
+            require_verified_copies(app, "down")
         if not yes:
             ask(f"Remove pod {app.pod.name} and everything on it?")
-    app.close()
+    app.pod.close()
     app.pod.provider.down(remove_data=True)
     _tell(app, "removed", "with every run on it")
 

@@ -51,8 +51,8 @@ def go_on(app: App, name: str | None, asked: RunRequest, *, detach: bool) -> Non
     report_early_end(app, asked)
     spec = make_spec(app.pod, parent, deployed, checkpoints, asked.label)
     limits = {key: limit for key, limit in limits_of(app.pod, asked).items() if limit is not None}
+    env = {**spec.env, **asked.env}
+    spec = spec.changed(limits={**(spec.limits or {}), **limits}, env=env)
     if asked.gpu is not None or asked.gpus is not None:
-        spec.update(gpu=asked.gpu, gpus=asked.gpus)
-    spec["limits"] = {**(spec.get("limits") or {}), **limits}
-    spec["env"] = {**(spec.get("env") or {}), **asked.env}
+        spec = spec.changed(gpu=asked.gpu, gpus=asked.gpus)
     launch(app, spec, asked, detach=detach, gpu=deployed.gpu)

@@ -14,11 +14,11 @@ from moola_remote.cli.then import then_option
 
 if TYPE_CHECKING:
     from moola_remote.protocol.state import RunState
-    from moola_remote.runs.filters import Chosen, Condition
+    from moola_remote.runs.filters import Filter, Selection
 MAX_AWAY = 4
 
 
-def print_chosen(app: App, chosen: Chosen) -> None:
+def print_chosen(app: App, chosen: Selection) -> None:
     """The runs that were asked for, with the keys that were named."""
     from moola_remote.runs.filters import shown
     from moola_remote.ui.tables import runs_table
@@ -63,7 +63,7 @@ def tell_away(app: App, states: Sequence[RunState]) -> None:
 
 def _conditions(
     ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
-) -> tuple[Condition, ...]:
+) -> tuple[Filter, ...]:
     if not values:
         return ()
     from moola_remote.runs.filters import read_condition
@@ -85,7 +85,7 @@ def _conditions(
     help="Only runs of which this is true; also != < <= > >=.",
 )
 @click.pass_context
-def runs(ctx: click.Context, sort: str | None, conditions: tuple[Condition, ...]) -> None:
+def runs(ctx: click.Context, sort: str | None, conditions: tuple[Filter, ...]) -> None:
     """List the pod's runs, newest last; `runs show` tells all about one.
 
     A KEY is one of the recipe as it was run (model.hidden_size, or hidden_size), a score (f1,
@@ -194,7 +194,7 @@ def cancel(app: App, run_id: str | None, grace: float | None) -> None:
       moola-remote cancel
     """
     from moola_remote.agent_client.verbs import cancel as cancel_run
-    from moola_remote.runs.local_state import Seen, notes_of
+    from moola_remote.runs.local_state import LastSeen, notes_of
 
     found = app.find_run(run_id)
     if found.has_ended:
@@ -203,7 +203,7 @@ def cancel(app: App, run_id: str | None, grace: float | None) -> None:
         done = cancel_run(app.pod.agent, found.run_id, grace_s=grace)
         state, num_killed = done.state, done.num_killed
         app.finish([state])
-        notes_of(app.pod, state.run_id).see(Seen(time.time(), state.state))
+        notes_of(app.pod, state.run_id).see(LastSeen(time.time(), state.state))
         said = f"nothing of it lives, processes ended: {num_killed}"
     if app.as_json:
         app.answer({"run_id": state.run_id, "state": state.state, "killed": num_killed})

@@ -13,7 +13,7 @@ from moola_remote.errors import LimitError, UnreachableError
 
 if TYPE_CHECKING:
     from moola_remote.protocol.state import RunState
-    from moola_remote.results.unfetched import Unsaved
+    from moola_remote.results.unfetched import UnfetchedRun
 MAX_LISTED = 20
 force_option = click.option(
     "--force", is_flag=True, help="Even if that loses what has no copy here; nothing is looked at."
@@ -33,7 +33,7 @@ def ask(question: str) -> None:
     click.confirm(question, abort=True, err=True)
 
 
-def refuse_loss(app: App, verb: str, states: Sequence[RunState] | None = None) -> None:
+def require_verified_copies(app: App, verb: str, states: Sequence[RunState] | None = None) -> None:
     """List what would be lost on stderr, and refuse; nothing happens where nothing would be.
 
     Args:
@@ -68,7 +68,7 @@ def refuse_loss(app: App, verb: str, states: Sequence[RunState] | None = None) -
         raise _refusal(app, verb, found)
 
 
-def _list(found: Sequence[Unsaved]) -> None:
+def _list(found: Sequence[UnfetchedRun]) -> None:
     from moola_remote.text.format import amount
 
     for one in found[-MAX_LISTED:]:
@@ -79,7 +79,7 @@ def _list(found: Sequence[Unsaved]) -> None:
         click.echo(f"would be lost, {len(found) - MAX_LISTED} older runs", err=True)
 
 
-def _refusal(app: App, verb: str, found: Sequence[Unsaved]) -> LimitError:
+def _refusal(app: App, verb: str, found: Sequence[UnfetchedRun]) -> LimitError:
     from moola_remote.text.format import amount
 
     size = amount(sum(one.bytes for one in found))

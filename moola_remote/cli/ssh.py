@@ -47,7 +47,7 @@ def _open_shell(app: App) -> NoReturn:
 
     _ = app.pod.transport
     argv = ssh_argv(app.pod.endpoint, app.laptop.known_hosts)
-    app.close()
+    app.pod.close()
     try:
         os.execvp(argv[0], argv)
     except OSError as err:

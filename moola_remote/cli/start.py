@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +13,7 @@ from moola_remote.cli.watch_run import hints, watch
 
 if TYPE_CHECKING:
     from moola_remote.deploy.deploy import Deployed
+    from moola_remote.protocol.spec import Spec
     from moola_remote.protocol.state import RunState
     from moola_remote.runs.launch import RunRequest
 
@@ -73,14 +74,14 @@ def begin(
     Raises:
         MoolaError: it can't be started, or did not succeed.
     """
-    from moola_remote.protocol.spec import make_spec, new_run_id
+    from moola_remote.protocol.spec import Spec, new_run_id
     from moola_remote.runs.launch import environment_of, keep_code, limits_of, outputs_of
 
     problem = keep_code(app.pod, deployed)
     if problem:
         click.echo(f"note: {problem}", err=True)
     report_early_end(app, asked)
-    spec = make_spec(
+    spec = Spec.new(
         new_run_id(asked.label),
         argv,
         trees=deployed.trees,
@@ -112,9 +113,7 @@ def report_early_end(app: App, asked: RunRequest) -> None:
         )
 
 
-def launch(
-    app: App, spec: Mapping[str, Any], asked: RunRequest, *, detach: bool, gpu: str = ""
-) -> None:
+def launch(app: App, spec: Spec, asked: RunRequest, *, detach: bool, gpu: str = "") -> None:
     """Start the run of `spec`, and follow it unless `detach`.
 
     Raises:
@@ -122,10 +121,10 @@ def launch(
     """
     from moola_remote.runs.launch import submit
 
-    on_pod = asked.on_finish_pod or spec.get("on_finish") or app.project.on_finish.pod
-    run_id = spec["run_id"]
+    on_pod = asked.on_finish_pod or spec.on_finish or app.project.on_finish.pod
+    run_id = spec.run_id
     try:
-        state = submit(app.pod, {**spec, "on_finish": on_pod}, asked)
+        state = submit(app.pod, spec.changed(on_finish=on_pod), asked)
     except KeyboardInterrupt:
         click.echo(f"\nrun {run_id}: may have been started\n{hints(app, run_id)}", err=True)
         raise

@@ -7,7 +7,7 @@ from functools import partial
 import click
 
 from moola_remote.cli.app import App
-from moola_remote.cli.safety import refuse_loss
+from moola_remote.cli.safety import require_verified_copies
 
 then_option = click.option(
     "--then",
@@ -40,8 +40,8 @@ def finish(app: App, run_id: str, verb: str) -> None:
                 progress=partial(progression.update, "all"),
             )
         print_fetched(app, fetched)
-        refuse_loss(app, verb)
-        app.close()
+        require_verified_copies(app, verb)
+        app.pod.close()
         if verb == "stop":
             app.pod.provider.stop()
         else:

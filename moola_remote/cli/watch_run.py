@@ -35,7 +35,7 @@ def watch(app: App, run_id: str, *, gpu: str = "", then: str | None = None) -> N
     Raises:
         MoolaError: the run did not succeed; its exit code says how it ended.
     """
-    from moola_remote.follow.catch_up import Away
+    from moola_remote.follow.catch_up import CatchUp
     from moola_remote.follow.follower import Listener, follow
     from moola_remote.follow.reconnect import Link
     from moola_remote.follow.view import RunView
@@ -51,7 +51,7 @@ def watch(app: App, run_id: str, *, gpu: str = "", then: str | None = None) -> N
                 on_state=shown.on_state,
                 on_notice=lambda notice: shown.on_link(notice.text),
             )
-            listener = Away(notes_of(app.pod, run_id), shown.on_away).beside(listener)
+            listener = CatchUp(notes_of(app.pod, run_id), shown.on_away).beside(listener)
             link = Link(app.pod.agent, app.pod.reach)
             state = follow(link, run_id, journal, listener, replay=True)
     except KeyboardInterrupt:

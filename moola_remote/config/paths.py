@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 
 @dataclass(frozen=True)
-class RunFolder:
+class RunPaths:
     """The files of one run: on the pod in ``runs/<id>``, once fetched in ``results/<id>``."""
 
     path: PurePosixPath
@@ -46,7 +46,7 @@ class RunFolder:
 
 
 @dataclass(frozen=True)
-class PodFolder:
+class PodPaths:
     """Everything of ours on a pod, below one root."""
 
     root: PurePosixPath
@@ -63,13 +63,13 @@ class PodFolder:
         """Where a tree is received, before the agent verifies it and renames it to `tree`."""
         return self.root / kind / f".incoming-{digest}"
 
-    def run(self, run_id: str) -> RunFolder:
+    def run(self, run_id: str) -> RunPaths:
         """The folder of one run."""
-        return RunFolder(self.root / "runs" / run_id)
+        return RunPaths(self.root / "runs" / run_id)
 
 
 @dataclass(frozen=True)
-class Laptop:
+class LaptopPaths:
     """Where moola-remote keeps what is not the project's: keys, pins, journals, the local pod."""
 
     state: Path
@@ -118,7 +118,7 @@ class Laptop:
         return self.state / "bug.log"
 
     @classmethod
-    def of_user(cls) -> Laptop:
+    def of_user(cls) -> LaptopPaths:
         """``$MOOLA_STATE_DIR``, or the user's state folder after the XDG convention."""
         chosen = os.environ.get("MOOLA_STATE_DIR")
         if chosen:

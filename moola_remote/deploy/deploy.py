@@ -19,7 +19,7 @@ from moola_remote.deploy.ignored import described, worth_a_word
 from moola_remote.errors import ConfigError
 from moola_remote.pods.pod import Pod
 from moola_remote.pods.preflight import check_gpu, check_pod, check_room
-from moola_remote.protocol.answers import Environment, Facts
+from moola_remote.protocol.answers import Environment, PodInfo
 from moola_remote.protocol.types import read_answer_as
 from moola_remote.ssh.read_file import read_file
 
@@ -50,7 +50,7 @@ class Deployed:
     """What is on the pod now: the agent's `facts`, its `environment`, and bytes `sent` a tree."""
 
     plan: Plan
-    facts: Facts
+    facts: PodInfo
     environment: Environment
     sent: dict[upload.Kind, int]
 
@@ -101,7 +101,7 @@ def dependencies_on_pod(pod: Pod, code: str) -> Dependencies:
     return read_dependencies(pod.project, read)
 
 
-def gpu_name(facts: Facts) -> str:
+def gpu_name(facts: PodInfo) -> str:
     """The pod's first GPU in words: ``NVIDIA RTX 4090, 24 GiB``."""
     return ", ".join(f"{gpu.name}, {gpu.memory_total / 2**30:.0f} GiB" for gpu in facts.gpus[:1])
 

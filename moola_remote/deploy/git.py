@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from moola_remote.deploy.checkout import SUBMODULE
-from moola_remote.deploy.left_out import Leavings, size_of
+from moola_remote.deploy.left_out import SkipReport, size_of
 from moola_remote.errors import ConfigError
 from moola_remote.text.sanitize import safe
 
@@ -53,7 +53,7 @@ def git(folder: Path, *args: str, stdin: bytes = b"", fine: Collection[int] = (0
     return done.stdout
 
 
-def git_list(folder: Path, leavings: Leavings, prefix: bytes = b"") -> Iterator[bytes]:
+def git_list(folder: Path, leavings: SkipReport, prefix: bytes = b"") -> Iterator[bytes]:
     """Tracked and untracked files, not the ignored ones; those of repositories inside too.
 
     Git has no name for an empty folder: those that it would not ignore come with a slash behind.
@@ -114,7 +114,7 @@ def list_ignored(folder: Path) -> list[str]:
     return [path for path in names if not TOOL_FOLDERS.intersection(path.split("/"))]
 
 
-def tell_ignored(folder: Path, leavings: Leavings) -> None:
+def tell_ignored(folder: Path, leavings: SkipReport) -> None:
     """What git ignores, with its size unless it has very many files: a data set may lie there."""
     paths = list_ignored(folder)
     budget = iter(range(SIZED_FILES))

@@ -37,7 +37,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class Skipped:
     """What one rule keeps from travelling; `paths` names the first few."""
 
     rule: str
@@ -50,7 +50,7 @@ class LeftOut:
         return f"{self.rule}: {named}{', ...' if self.count > len(self.paths) else ''}"
 
 
-class Leavings:
+class SkipReport:
     """Collects what is left out."""
 
     NAMED = 5
@@ -62,10 +62,10 @@ class Leavings:
         """Note that `rule` keeps `path` back."""
         self._found[rule].append((path, size))
 
-    def all(self) -> tuple[LeftOut, ...]:
+    def all(self) -> tuple[Skipped, ...]:
         """One line a rule."""
         return tuple(
-            LeftOut(rule, len(found), sum(size for _, size in found), _first(found, self.NAMED))
+            Skipped(rule, len(found), sum(size for _, size in found), _first(found, self.NAMED))
             for rule, found in sorted(self._found.items())
             if found
         )

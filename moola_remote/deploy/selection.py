@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from moola_remote.deploy.checkout import LFS_POINTER, is_lfs_pointer
 from moola_remote.deploy.git import TOOL_FOLDERS, decoded, git_list, is_in_git, tell_ignored
-from moola_remote.deploy.left_out import Entry, Leavings
+from moola_remote.deploy.left_out import Entry, SkipReport
 from moola_remote.deploy.secret_files import holds_private_key, is_in_environment, is_secret
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ ORDINARY = frozenset({"ignored by git", "results", "tools' folders and virtual e
 
 
 def list_tree(
-    folder: Path, *, leavings: Leavings, with_ignores: bool = True, exclude: Iterable[str] = ()
+    folder: Path, *, leavings: SkipReport, with_ignores: bool = True, exclude: Iterable[str] = ()
 ) -> list[Entry]:
     """What of `folder` travels, sorted by path.
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from moola_remote.deploy.git import is_in_git
-from moola_remote.deploy.left_out import Entry, Leavings, LeftOut
+from moola_remote.deploy.left_out import Entry, Skipped, SkipReport
 from moola_remote.deploy.selection import list_tree
 from moola_remote.deploy.source import Source, read_source
 from moola_remote.errors import ConfigError, LimitError
@@ -56,7 +56,7 @@ class Tree:
     digest: str
     files: tuple[File, ...]
     parts: tuple[Part, ...]
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[Skipped, ...]
     source: Source | None = None
 
     @property
@@ -79,7 +79,7 @@ def code_tree(
         LimitError: it is larger than `limit`.
         ConfigError: nothing to send, git fails, or a file can't be read.
     """
-    leavings = Leavings()
+    leavings = SkipReport()
     entries = list_tree(folder, leavings=leavings, exclude=[results.as_posix()])
     if limit is not None:
         _guard(folder, entries, limit)
@@ -98,7 +98,7 @@ def data_tree(folders: Mapping[str, Path], *, cache: Path | None = None) -> Tree
     Raises:
         ConfigError: nothing to send, or a file can't be read.
     """
-    leavings, hashes = Leavings(), HashCache(cache)
+    leavings, hashes = SkipReport(), HashCache(cache)
     files: list[File] = []
     parts = []
     for name, path in sorted(folders.items()):
@@ -131,7 +131,7 @@ def _guard(folder: Path, entries: Sequence[Entry], limit: int) -> None:
     )
 
 
-def _data_entries(path: Path, leavings: Leavings) -> tuple[Path, list[Entry]]:
+def _data_entries(path: Path, leavings: SkipReport) -> tuple[Path, list[Entry]]:
     if path.is_dir():
         return path, list_tree(path, leavings=leavings, with_ignores=False)
     try:
@@ -164,7 +164,7 @@ def file_of(folder: Path, entry: Entry, prefix: str, hashes: HashCache) -> File:
 
 
 def _tree(
-    files: list[File], parts: Sequence[Part], leavings: Leavings, source: Source | None
+    files: list[File], parts: Sequence[Part], leavings: SkipReport, source: Source | None
 ) -> Tree:
     if all(file.mode == FOLDER for file in files):
         where = ", ".join(str(part.folder) for part in parts)

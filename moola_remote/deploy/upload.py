@@ -17,7 +17,7 @@ from moola_remote.text.sanitize import safe
 
 if TYPE_CHECKING:
     from moola_remote.agent_client.client import Agent
-    from moola_remote.protocol.answers import Facts
+    from moola_remote.protocol.answers import PodInfo
     from moola_remote.ssh.transport import Transport
 logger = logging.getLogger(__name__)
 # The name of what is sent, bytes so far, bytes in all.
@@ -33,7 +33,7 @@ def send(
     tree: Tree,
     kind: Kind,
     *,
-    facts: Facts,
+    facts: PodInfo,
     progress: Progress = lambda *_: None,
 ) -> int:
     """Have a tree on the pod, complete and verified there.

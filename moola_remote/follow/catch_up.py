@@ -15,7 +15,7 @@ from moola_remote.follow.reconnect import Link
 from moola_remote.pods.pod import Pod
 from moola_remote.protocol.events import EpochEvent, Event, NoteEvent
 from moola_remote.protocol.state import RunState
-from moola_remote.runs.local_state import Notes, Seen, notes_of
+from moola_remote.runs.local_state import LastSeen, LocalRun, notes_of
 from moola_remote.text.format import duration
 
 # A shorter absence is none.
@@ -24,7 +24,7 @@ AWAY_S = 60.0
 NOTE_S = 10.0
 
 
-class Away:
+class CatchUp:
     """Listens to a run, and sums up what came while nobody did: at first, and after an outage.
 
     Args:
@@ -35,7 +35,7 @@ class Away:
 
     def __init__(
         self,
-        notes: Notes,
+        notes: LocalRun,
         show: Callable[[list[str]], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -114,16 +114,16 @@ class Away:
             return
         self._num_lost += 1
         if self._since is None:
-            self._since = Seen(self._clock(), self._state.state)
+            self._since = LastSeen(self._clock(), self._state.state)
             self._forget_news()
 
     def _note(self) -> None:
         now = self._clock()
         if self._state is not None and self._since is None and now - self._noted_at >= NOTE_S:
-            self._notes.see(Seen(now, self._state.state))
+            self._notes.see(LastSeen(now, self._state.state))
             self._noted_at = now
 
-    def _lines(self, since: Seen, state: RunState) -> list[str]:
+    def _lines(self, since: LastSeen, state: RunState) -> list[str]:
         facts = []
         if since.state != state.state:
             facts.append(f"{since.state} → {state.state}")
@@ -165,7 +165,7 @@ def catch_up(pod: Pod, run: RunState) -> list[str]:
     def stop(_: RunState) -> None:
         raise _EnoughError
 
-    listener = Away(notes, shown.extend).beside(Listener(on_state=stop))
+    listener = CatchUp(notes, shown.extend).beside(Listener(on_state=stop))
     link = replace(Link(pod.agent, pod.reach), give_up_s=0.0)
     with (
         LogEnd(notes.folder, run.log_size) as journal,

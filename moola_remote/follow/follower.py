@@ -27,7 +27,7 @@ from moola_remote.protocol.frames import (
     FrameParser,
     Opened,
     Restarted,
-    Stands,
+    StateFrame,
 )
 from moola_remote.protocol.refusal import last_words
 from moola_remote.protocol.state import RunState, read_state
@@ -177,7 +177,7 @@ class Following:
             while piece := channel.read(BLOCK, SILENCE_S):
                 for frame in parser.feed(piece):
                     self._hear()
-                    if isinstance(frame, Stands) and frame.is_last:
+                    if isinstance(frame, StateFrame) and frame.is_last:
                         return self._stand(frame), 0, b""
                     self._take(frame)
             return None, channel.returncode(5.0), channel.stderr()
@@ -210,7 +210,7 @@ class Following:
             self.journal.begin(frame.file, frame.generation)
         elif isinstance(frame, Restarted):
             self._restart(frame)
-        elif isinstance(frame, Stands):
+        elif isinstance(frame, StateFrame):
             self._stand(frame)
 
     def _keep(self, frame: Data) -> None:
@@ -242,7 +242,7 @@ class Following:
         text = f"{frame.file} was {frame.why} on the pod: from its beginning again"
         self.listener.on_notice(Notice(text, is_connected=True))
 
-    def _stand(self, frame: Stands) -> RunState:
+    def _stand(self, frame: StateFrame) -> RunState:
         state = read_state(frame.state)
         self.listener.on_state(state)
         return state

@@ -1,4 +1,7 @@
-"""A pod with its connection and agent; each part is made when it is first asked for."""
+"""A pod with its connection and agent; each part is made when it is first asked for.
+
+Connections are opened here alone (`Pod.connect`); a `with` of the pod closes its own.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from moola_remote.errors import UnreachableError
 
 if TYPE_CHECKING:
     from moola_remote.agent_client.client import Agent
-    from moola_remote.config.paths import Laptop
+    from moola_remote.config.paths import LaptopPaths
     from moola_remote.config.settings import PodConfig, Project
     from moola_remote.providers.base import Confirm, Provider, Say
     from moola_remote.ssh.endpoint import Endpoint
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Pod:
-    """The pod of a project, the connection to it and the agent on it; closed by its owner.
+    """The pod of a project, the connection to it and the agent on it; a context manager.
 
     Args:
         name: a file of ``configs/pods``; None takes the project's default.
@@ -49,11 +52,11 @@ class Pod:
         return find_project(Path.cwd())
 
     @cached_property
-    def laptop(self) -> Laptop:
+    def laptop(self) -> LaptopPaths:
         """Where keys, pins and journals are kept."""
-        from moola_remote.config.paths import Laptop
+        from moola_remote.config.paths import LaptopPaths
 
-        return Laptop.of_user()
+        return LaptopPaths.of_user()
 
     @cached_property
     def config(self) -> PodConfig:
@@ -154,13 +157,20 @@ class Pod:
         """Drop the connection and where the pod was: the next use looks for the pod anew."""
         with contextlib.suppress(UnreachableError, OSError):
             self.close()
-        for part in ("transport", "agent", "endpoint"):
-            self.__dict__.pop(part, None)
+        self.__dict__.pop("endpoint", None)
+
+    def __enter__(self) -> Pod:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
-        """Close the connection if there is one."""
-        if "transport" in self.__dict__:
-            self.transport.close()
+        """Close the connection if there is one; the next use opens another."""
+        self.__dict__.pop("agent", None)
+        transport = self.__dict__.pop("transport", None)
+        if transport is not None:
+            transport.close()
 
 
 def _agent(transport: Transport, endpoint: Endpoint) -> Agent:

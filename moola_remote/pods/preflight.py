@@ -10,7 +10,7 @@ from moola_remote.text.sanitize import safe
 
 if TYPE_CHECKING:
     from moola_remote.agent_client.client import Agent
-    from moola_remote.protocol.answers import Facts, Torch
+    from moola_remote.protocol.answers import PodInfo, Torch
 # For logs, checkpoints and the environment beside what is sent.
 SPARE_BYTES = 500_000_000
 # So much is tried by every probe.
@@ -20,7 +20,7 @@ MAX_TRIED_BYTES = 2 * 10**9
 ROOM_TIMEOUT_S = 300.0
 
 
-def check_pod(name: str, facts: Facts, to_send: int = 0) -> None:
+def check_pod(name: str, facts: PodInfo, to_send: int = 0) -> None:
     """Whether a deploy can work.
 
     Args:
@@ -77,7 +77,7 @@ def check_room(name: str, agent: Agent, to_send: int) -> None:
         )
 
 
-def check_gpu(name: str, facts: Facts, torch: Torch | None) -> None:
+def check_gpu(name: str, facts: PodInfo, torch: Torch | None) -> None:
     """Whether the environment's torch can use the GPU that is paid for.
 
     Raises:

@@ -36,7 +36,7 @@ class Trees(Remote):
     data: Digests = Field(default=[])
 
 
-class Facts(Remote):
+class PodInfo(Remote):
     """The answer to ``probe``; None is what the pod can't tell."""
 
     python: Name

@@ -45,19 +45,19 @@ class Restarted:
 
 
 @dataclass(frozen=True)
-class Alive:
+class Heartbeat:
     """``H``: nothing new."""
 
 
 @dataclass(frozen=True)
-class Stands:
+class StateFrame:
     """``P`` and ``E``: how the run stands; `is_last` when every byte was sent."""
 
     state: dict[str, Any]
     is_last: bool
 
 
-Frame: TypeAlias = Opened | Data | Restarted | Alive | Stands
+Frame: TypeAlias = Opened | Data | Restarted | Heartbeat | StateFrame
 
 
 class FrameParser:
@@ -88,7 +88,7 @@ class FrameParser:
                 is_last, size = self._payload
                 if len(buffer) - at < size:
                     break
-                yield Stands(_object(buffer[at : at + size]), is_last)
+                yield StateFrame(_object(buffer[at : at + size]), is_last)
                 self._payload, at = None, at + size
                 continue
             end = buffer.find(b"\n", at)
@@ -127,7 +127,7 @@ class FrameParser:
             if kind == "R":
                 return Restarted(_file(words[0]), safe(" ".join(words[1:]), 100))
             if kind == "H":
-                return Alive()
+                return Heartbeat()
         except (ValueError, IndexError) as err:
             raise _malformed(header) from err
         raise _malformed(header)

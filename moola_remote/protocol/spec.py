@@ -3,31 +3,49 @@
 from __future__ import annotations
 
 import json
-import re
 import secrets
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import (
+    AfterValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    PlainValidator,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 from moola_remote import __version__
 from moola_remote.errors import ConfigError
 from moola_remote.protocol.label import slug
-from moola_remote.protocol.types import Name, Remote, Text
+from moola_remote.protocol.types import Name, Remote, Text, fault_of
 from moola_remote.text.sanitize import safe, safe_lines
 
 MAX_BLOCK = 1 << 19
 
 MAX_WORDS = 10_000
+MAX_WORD = 1 << 17  # that of Linux for one argument
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40,64}$")]
 Block = Annotated[
     str, Field(max_length=MAX_BLOCK), AfterValidator(lambda text: "\n".join(safe_lines(text)))
 ]
-# Run again as it is: not cut, and made safe where it is shown.
-Word = Annotated[str, Field(max_length=100_000)]
+GRACE_S = 10.0
+
+
+def _word(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > MAX_WORD:
+        raise ValueError(f"expected a text of at most {MAX_WORD} characters")
+    return value
+
+
+# Run again as it is: not cut, with bytes that are no UTF-8 (surrogates, which pydantic's own str
+# refuses), and made safe where it is shown.
+Word = Annotated[str, PlainValidator(_word)]
 
 
 class Source(Remote):
@@ -49,8 +67,23 @@ class Machine(Remote):
     device: Text | None = None
 
 
+def who_asks() -> dict[str, Any]:
+    """The part of a spec that says where it comes from."""
+    return {"client": {"version": __version__, "host": socket.gethostname()}}
+
+
+def new_run_id(label: str) -> str:
+    """``20261122-153012-jade-3f2a``: UTC time, what it is, and four random hex digits."""
+    now = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
+    return f"{now}-{slug(label) or 'run'}-{secrets.token_hex(2)}"
+
+
 class Spec(Remote):
-    """``spec.json``: what was asked for."""
+    """``spec.json``: what is asked for, or was asked for; built, read and checked here alone.
+
+    The fields are safe to show and to act on. `whole` is what was built or read, to the letter and
+    with the keys of other versions; it is what travels.
+    """
 
     run_id: Name
     argv: Annotated[list[Word], Field(min_length=1, max_length=MAX_WORDS)]
@@ -69,67 +102,89 @@ class Spec(Remote):
     replay_of: Name | None = None
     parent: Name | None = None
     price_per_hour: float | None = None
+    on_finish: Word | None = Field(default=None, exclude=True)
+    limits: dict[Name, float | None] | None = Field(default=None, exclude=True)
+    _whole: dict[str, Any] = PrivateAttr(default={})
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _keep_whole(cls, value: Any, handler: ModelWrapValidatorHandler[Spec]) -> Spec:
+        spec = handler(value)
+        if isinstance(value, dict):
+            spec._whole = dict(value)
+        return spec
 
-GRACE_S = 10.0
+    @classmethod
+    def new(
+        cls,
+        run_id: str,
+        argv: Sequence[str],
+        *,
+        trees: Mapping[str, str | None],
+        **more: Any,
+    ) -> Spec:
+        """Build the spec of a run.
 
+        Args:
+            run_id: of the run.
+            argv: its command.
+            trees: the digests of code, data and environment.
+            more: further keys of docs/protocol.md, in place of their defaults.
 
-def new_run_id(label: str) -> str:
-    """``20261122-153012-jade-3f2a``: UTC time, what it is, and four random hex digits."""
-    now = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
-    return f"{now}-{slug(label) or 'run'}-{secrets.token_hex(2)}"
+        Raises:
+            ConfigError: a value is out of bounds.
+        """
+        return cls._checked(
+            {
+                "schema": 1,
+                "run_id": run_id,
+                "argv": list(argv),
+                "env": {},
+                **trees,
+                "gpu": None,
+                "recipe": None,
+                "grace_s": GRACE_S,
+                **who_asks(),
+                "limits": {"max_time_s": None, "max_cost_usd": None, "idle_stop_s": None},
+                "on_finish": None,
+                **more,
+            },
+            f"run {run_id}",
+        )
 
+    @classmethod
+    def read(cls, content: bytes, where: str) -> Spec:
+        """Return the spec of a run that was begun, in part or in whole by others.
 
-def make_spec(
-    run_id: str,
-    argv: Sequence[str],
-    *,
-    trees: dict[str, str | None],
-    recipe: str | None = None,
-    gpu: int | None = None,
-    **more: Any,
-) -> dict[str, Any]:
-    """The spec of docs/protocol.md; `trees` has the digests of code, data and environment."""
-    return {
-        "schema": 1,
-        "run_id": run_id,
-        "argv": list(argv),
-        "env": {},
-        **trees,
-        "gpu": gpu,
-        "recipe": recipe,
-        "grace_s": GRACE_S,
-        **who_asks(),
-        "limits": {"max_time_s": None, "max_cost_usd": None, "idle_stop_s": None},
-        "on_finish": None,
-        **more,
-    }
+        Args:
+            content: of ``spec.json``.
+            where: it comes from, for the error.
 
+        Raises:
+            ConfigError: it is none.
+        """
+        try:
+            return cls.model_validate(json.loads(content))
+        except ValueError as err:
+            raise ConfigError(f"{safe(where)}: not the spec of a run") from err
 
-def who_asks() -> dict[str, Any]:
-    """The part of a spec that says where it comes from."""
-    return {"client": {"version": __version__, "host": socket.gethostname()}}
+    @property
+    def whole(self) -> dict[str, Any]:
+        """The spec as it travels, with every key."""
+        return dict(self._whole)
 
+    def changed(self, **keys: Any) -> Spec:
+        """Return this spec with other values.
 
-def read_spec(content: bytes, where: str) -> dict[str, Any]:
-    """The spec of a run that was begun, in part or in whole by others: what we use of it is right.
+        Raises:
+            ConfigError: a value is out of bounds.
+        """
+        return self._checked({**self._whole, **keys}, f"run {self.run_id}")
 
-    Args:
-        content: of ``spec.json``.
-        where: it comes from, for the error.
-
-    Raises:
-        ConfigError: it is none.
-    """
-    spec: Any = None
-    try:
-        spec = json.loads(content)
-        argv, trees = spec["argv"], [spec.get(kind) for kind in ("code", "data", "environment")]
-        is_good = isinstance(argv, list) and len(argv) > 0
-        is_good &= all(isinstance(word, str) for word in argv)
-        is_good &= all(one is None or re.fullmatch(r"[0-9a-f]{8,64}", one) for one in trees)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        is_good = False
-    if not is_good:
-        raise ConfigError(f"{safe(where)}: not the spec of a run")
-    return dict(spec)
+    @classmethod
+    def _checked(cls, table: dict[str, Any], where: str) -> Spec:
+        try:
+            return cls.model_validate(table)
+        except ValidationError as err:
+            key, wrong = fault_of(err)
+            raise ConfigError(f"{where}: spec: {key}: {wrong}") from err

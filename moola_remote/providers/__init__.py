@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moola_remote.providers.base import PodStatus, Provider
-from moola_remote.ssh.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from moola_remote.config.settings import PodConfig
-__all__ = ["Endpoint", "PodStatus", "Provider", "provider_for"]
+__all__ = ["PodStatus", "Provider", "provider_for"]
 
 
 def provider_for(pod: PodConfig) -> Provider:

@@ -14,7 +14,7 @@ from typing import TypeVar
 from pydantic import Field
 
 from moola_remote.config.flatten import flat_config
-from moola_remote.config.paths import RunFolder
+from moola_remote.config.paths import RunPaths
 from moola_remote.errors import ConfigError
 from moola_remote.follow.view import MAX_EPOCHS, RunView
 from moola_remote.protocol.events import EventReader, TelemetryEvent
@@ -108,7 +108,7 @@ def read_run(folder: Path, *, is_brief: bool = False) -> RunFiles:
     Raises:
         ConfigError: it holds nothing of a run.
     """
-    names = RunFolder(PurePosixPath())
+    names = RunPaths(PurePosixPath())
     if not any((folder / name).is_file() for name in (names.spec, names.events, names.result)):
         raise ConfigError(
             f"{safe(str(folder))}: expected a fetched run, found none of its files",

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from moola_remote.agent_client import client, verbs
-from moola_remote.config.paths import RunFolder
+from moola_remote.config.paths import RunPaths
 from moola_remote.errors import TransferError
 from moola_remote.protocol import state
 from moola_remote.protocol.manifest import MANIFEST, STATE, ManifestFile, read_manifest
@@ -134,7 +134,7 @@ class _Way:
     """From a run's folder on the pod to the folder of fetched runs."""
 
     transport: Transport
-    far: RunFolder
+    far: RunPaths
     dest_root: Path
 
 
@@ -181,7 +181,7 @@ def _chosen(files: Sequence[ManifestFile], what: What) -> list[ManifestFile]:
 
 def _pull(
     transport: Transport,
-    far: RunFolder,
+    far: RunPaths,
     staging: Path,
     wanted: Sequence[ManifestFile],
     progress: Progress | None,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Unsaved:
+class UnfetchedRun:
     """One run with something to lose.
 
     Attributes:
@@ -45,7 +45,7 @@ def find_unsaved(
     results: Path,
     *,
     cache: Path | None = None,
-) -> list[Unsaved]:
+) -> list[UnfetchedRun]:
     """The runs that would lose something if they were removed from the pod now.
 
     A copy counts if its SHA-256 is the manifest's, and the manifest is the one that the run's state
@@ -66,20 +66,20 @@ def find_unsaved(
 
 def _look(
     transport: Transport, agent: client.Agent, state: RunState, folder: Path, hashes: HashCache
-) -> Unsaved | None:
+) -> UnfetchedRun | None:
     if not state.has_ended:
         size = state.log_size + state.events_size
-        return Unsaved(state.run_id, f"is {state.state}", False, (), size)
+        return UnfetchedRun(state.run_id, f"is {state.state}", False, (), size)
     try:
         declared = list(_declared(transport, agent, state, folder))
     except (TransferError, RunLostError) as err:
-        return Unsaved(state.run_id, err.message, True, (), state.log_size)
+        return UnfetchedRun(state.run_id, err.message, True, (), state.log_size)
     missing = [file for file in declared if not _is_saved(folder / file.path, file, hashes)]
     if not missing:
         return None
     paths = tuple(file.path for file in missing)
     why = f"{len(missing)} of {len(declared)} files are not here"
-    return Unsaved(state.run_id, why, True, paths, sum(file.size for file in missing))
+    return UnfetchedRun(state.run_id, why, True, paths, sum(file.size for file in missing))
 
 
 def _declared(

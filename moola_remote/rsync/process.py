@@ -16,7 +16,7 @@ from typing import IO
 
 from moola_remote.errors import TransferError, UnreachableError
 from moola_remote.rsync import argv, output, version
-from moola_remote.rsync.tunnel import BLOCK, Bridge, Start
+from moola_remote.rsync.tunnel import BLOCK, RshTunnel, Start
 
 STDERR_KEPT = 1 << 16
 TICK_S = 1.0
@@ -74,7 +74,7 @@ class Rsync:
             ConfigError: this machine's rsync is missing or too old.
         """
         version.check_version(local_version())
-        with Bridge(self._start) as bridge:
+        with RshTunnel(self._start) as bridge:
             environment = {**os.environ, "MOOLA_RSH": str(bridge.path), "LC_ALL": "C"}
             # Its own session: an interrupt is ours to handle.
             with subprocess.Popen(
@@ -88,7 +88,7 @@ class Rsync:
                 return self._attend(process, names, bridge)
 
     def _attend(
-        self, process: subprocess.Popen[bytes], names: bytes, bridge: Bridge
+        self, process: subprocess.Popen[bytes], names: bytes, bridge: RshTunnel
     ) -> tuple[int, int, bytes]:
         assert process.stdin
         assert process.stdout
@@ -106,7 +106,7 @@ class Rsync:
             said.join()
         return code, sent, said.kept
 
-    def _follow(self, stdout: int, bridge: Bridge) -> int:
+    def _follow(self, stdout: int, bridge: RshTunnel) -> int:
         sent = 0
         for line in _lines(stdout):
             # rsync's own timeout does not hold once it has nothing left to do but to wait.

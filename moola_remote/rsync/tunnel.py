@@ -32,7 +32,7 @@ SOCKET_PATH_MAX = 100  # macOS has 104, Linux 108
 Start = Callable[[str], "paramiko.Channel"]
 
 
-class Bridge:
+class RshTunnel:
     """A private unix socket on which rsh.py asks for commands on the pod; a context manager.
 
     Args:
@@ -60,7 +60,7 @@ class Bridge:
         self._acceptor = threading.Thread(target=self._accept, daemon=True)
         self._acceptor.start()
 
-    def __enter__(self) -> Bridge:
+    def __enter__(self) -> RshTunnel:
         return self
 
     def __exit__(self, *_: object) -> None:

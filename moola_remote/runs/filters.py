@@ -37,7 +37,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 
 
 @dataclass(frozen=True)
-class Condition:
+class Filter:
     """What must be true of a run."""
 
     key: str
@@ -54,7 +54,7 @@ class Condition:
 
 
 @dataclass(frozen=True)
-class Known:
+class RunFacts:
     """A run's state, and what else is known of it by key."""
 
     state: RunState
@@ -62,14 +62,14 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Selection:
     """The runs that were asked for, in order, and the values of the keys that were named."""
 
     states: list[RunState]
     columns: dict[str, list[Fact | None]]
 
 
-def read_condition(text: str) -> Condition:
+def read_condition(text: str) -> Filter:
     """``KEY=VALUE``, also with ``!= < <= > >=``.
 
     Raises:
@@ -78,16 +78,18 @@ def read_condition(text: str) -> Condition:
     found = _CONDITION.fullmatch(text)
     if found is None:
         raise ValueError(f"expected KEY=VALUE, also with != < <= > >=, got {text!r}")
-    return Condition(found[1].strip(), found[2], found[3].strip())
+    return Filter(found[1].strip(), found[2], found[3].strip())
 
 
-def read_known(answer: Mapping[str, Any]) -> list[Known]:
+def read_known(answer: Mapping[str, Any]) -> list[RunFacts]:
     """The agent's answer to ``list --facts``; what can't be read of a run is not known of it."""
     runs = answer.get("runs")
-    return [Known(read_state(run), _facts(run)) for run in runs] if isinstance(runs, list) else []
+    return (
+        [RunFacts(read_state(run), _facts(run)) for run in runs] if isinstance(runs, list) else []
+    )
 
 
-def choose(known: Sequence[Known], conditions: Sequence[Condition], sort: str | None) -> Chosen:
+def choose(known: Sequence[RunFacts], conditions: Sequence[Filter], sort: str | None) -> Selection:
     """The runs of which all conditions hold; sorted, the largest value is last, as the newest is.
 
     Raises:
@@ -104,7 +106,7 @@ def choose(known: Sequence[Known], conditions: Sequence[Condition], sort: str | 
         keys.append(_key(sort, every))
         runs = sorted(runs, key=lambda run: _rank(run.facts.get(keys[-1])))
     shown = [key for key in dict.fromkeys(keys) if key != "state"]
-    return Chosen(
+    return Selection(
         [run.state for run in runs],
         {key: [run.facts.get(key) for run in runs] for key in shown},
     )

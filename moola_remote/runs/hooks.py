@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from moola_remote.protocol.state import RunState
-from moola_remote.runs.local_state import Hook, Notes
+from moola_remote.runs.local_state import Hook, LocalRun
 
 
-def run_hook(notes: Notes, state: RunState, say: Callable[[str], None]) -> None:
+def run_hook(notes: LocalRun, state: RunState, say: Callable[[str], None]) -> None:
     """Run the command that waits for the end of a run, if it has ended; report its failure."""
     hook = notes.take_hook() if state.has_ended and notes.has_hook else None
     if hook is None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from moola_remote.agent_client import verbs
 from moola_remote.config.recipe import check_recipe, recipe_path
@@ -14,10 +14,11 @@ from moola_remote.config.settings import TABLE, Project
 from moola_remote.deploy.code_store import Archive
 from moola_remote.errors import ConfigError, UnreachableError
 from moola_remote.pods.pod import Pod
-from moola_remote.runs.local_state import Hook, Seen, notes_of
+from moola_remote.runs.local_state import Hook, LastSeen, notes_of
 
 if TYPE_CHECKING:
     from moola_remote.deploy.deploy import Deployed
+    from moola_remote.protocol.spec import Spec
     from moola_remote.protocol.state import RunState
 
 
@@ -78,24 +79,24 @@ def outputs_of(project: Project, deployed: Deployed, asked: RunRequest) -> list[
     return [name for name in project.outputs if project.file is not None or name not in tops]
 
 
-def submit(pod: Pod, spec: Mapping[str, Any], asked: RunRequest) -> RunState:
+def submit(pod: Pod, spec: Spec, asked: RunRequest) -> RunState:
     """Record a run on this laptop, then start it on the pod.
 
     Raises:
         UnreachableError: the connection was lost; the run may have been started.
         MoolaError: the pod refuses.
     """
-    run_id, notes = spec["run_id"], notes_of(pod, spec["run_id"])
-    notes.keep_spec({**spec, "secret_names": sorted(asked.secrets)})
+    run_id, notes = spec.run_id, notes_of(pod, spec.run_id)
+    notes.keep_spec({**spec.whole, "secret_names": sorted(asked.secrets)})
     on_finish = asked.on_finish or pod.project.on_finish.laptop
     if on_finish:
         notes.keep_hook(Hook(on_finish, str(pod.project.folder)))
     try:
-        state = verbs.submit(pod.agent, spec, asked.secrets).state
+        state = verbs.submit(pod.agent, spec.whole, asked.secrets).state
     except UnreachableError as err:
         perhaps = f"run {run_id}: may have been started"
         raise UnreachableError(f"{perhaps}, {err.message}", f"{pod.command} runs") from err
-    notes.see(Seen(time.time(), state.state))
+    notes.see(LastSeen(time.time(), state.state))
     notes.keep_state(state)
     return state
 

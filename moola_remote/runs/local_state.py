@@ -23,7 +23,7 @@ BULK = ("log", "events.jsonl", "offsets")
 
 
 @dataclass(frozen=True)
-class Seen:
+class LastSeen:
     """How a run stood when this laptop looked at it last; `at` is the laptop's clock."""
 
     at: float
@@ -38,12 +38,12 @@ class Hook:
     folder: str
 
 
-def notes_of(pod: Pod, run_id: str) -> Notes:
+def notes_of(pod: Pod, run_id: str) -> LocalRun:
     """Return what this laptop has noted of a run on `pod`."""
-    return Notes(pod.laptop.journal(pod.name, run_id))
+    return LocalRun(pod.laptop.journal(pod.name, run_id))
 
 
-class Notes:
+class LocalRun:
     """The notes on one run; they stay when its journal is dropped.
 
     Args:
@@ -59,15 +59,15 @@ class Notes:
         self._write("spec.json", spec)
 
     @property
-    def seen(self) -> Seen | None:
+    def seen(self) -> LastSeen | None:
         """When it was looked at last, or None."""
         table = self._read("seen.json")
         try:
-            return Seen(float(table["at"]), str(table["state"]))
+            return LastSeen(float(table["at"]), str(table["state"]))
         except (KeyError, TypeError, ValueError):
             return None
 
-    def see(self, seen: Seen) -> None:
+    def see(self, seen: LastSeen) -> None:
         """Note that it was looked at."""
         self._write("seen.json", asdict(seen))
 
@@ -123,7 +123,7 @@ class Notes:
         return (self.folder / name for name in BULK if (self.folder / name).is_file())
 
 
-def thin_out(journals: Path, limit: int, keep: Path) -> list[Notes]:
+def thin_out(journals: Path, limit: int, keep: Path) -> list[LocalRun]:
     """Drop journals of ended runs, the oldest first, until all together are below a limit.
 
     Args:
@@ -134,7 +134,7 @@ def thin_out(journals: Path, limit: int, keep: Path) -> list[Notes]:
     Returns:
         Whose journals were dropped. A run that isn't known to have ended keeps its own.
     """
-    all_notes = [Notes(path) for path in journals.glob("*/*") if path.is_dir()]
+    all_notes = [LocalRun(path) for path in journals.glob("*/*") if path.is_dir()]
     sizes = {notes: notes.bulk for notes in all_notes}
     total, dropped = sum(sizes.values()), []
     for notes in sorted(all_notes, key=lambda notes: notes.folder.name):

@@ -6,12 +6,11 @@ import contextlib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from moola_remote.agent_client.verbs import get_state, list_runs
 from moola_remote.errors import ConfigError, UnreachableError
 from moola_remote.pods.pod import Pod
-from moola_remote.protocol.spec import read_spec
+from moola_remote.protocol.spec import Spec
 from moola_remote.runs.select import choose
 from moola_remote.ssh.read_file import read_file
 from moola_remote.text.sanitize import safe
@@ -29,7 +28,7 @@ class Parent:
     """
 
     run_id: str
-    spec: dict[str, Any]
+    spec: Spec
     pod: Pod | None
     is_here: bool
 
@@ -56,7 +55,7 @@ def find_parent(pod: Pod, name: str | None) -> Iterator[Parent]:
         # Where it was on this very pod, the pod is another one by now.
         far = _reach(pod, pod_name, run_id) if pod_name and pod_name != pod.name else None
         if far:
-            stack.callback(far.close)
+            stack.enter_context(far)
         yield Parent(run_id, _spec_of(pod, run_id, far, pod_name), far, is_here=False)
 
 
@@ -96,16 +95,16 @@ def _reach(pod: Pod, name: str, run_id: str) -> Pod | None:
     return far
 
 
-def _spec_of(pod: Pod, run_id: str, far: Pod | None, pod_name: str | None = None) -> dict[str, Any]:
+def _spec_of(pod: Pod, run_id: str, far: Pod | None, pod_name: str | None = None) -> Spec:
     """The parent's spec: this laptop's own, the fetched one, or what its pod says."""
     pod_name = pod_name or (far.name if far else "")
     results = pod.project.results_folder / run_id
     for path in (pod.laptop.journal(pod_name, run_id) / "spec.json", results / "spec.json"):
         if path.is_file():
-            return read_spec(path.read_bytes(), str(path))
+            return Spec.read(path.read_bytes(), str(path))
     if far is None:
         raise ConfigError(
             f"run {run_id}: its pod can't be reached, and nothing of it is on this laptop"
         )
     path_there = far.agent.folder.run(run_id).spec
-    return read_spec(read_file(far.transport, path_there, MAX_SPEC_BYTES), f"pod: {path_there}")
+    return Spec.read(read_file(far.transport, path_there, MAX_SPEC_BYTES), f"pod: {path_there}")

@@ -19,7 +19,7 @@ from moola_remote.deploy.deploy import (
     dependencies_on_pod,
 )
 from moola_remote.errors import ConfigError
-from moola_remote.protocol.answers import Facts
+from moola_remote.protocol.answers import PodInfo
 
 if TYPE_CHECKING:
     from moola_remote.pods.pod import Pod
@@ -48,7 +48,7 @@ def make_plan(pod: Pod, spec: Spec, folder: Path) -> Plan:
     return Plan(code=code, data=_data(pod, spec, facts), dependencies=dependencies)
 
 
-def _code(pod: Pod, spec: Spec, facts: Facts, folder: Path) -> tuple[snapshot.Tree, Dependencies]:
+def _code(pod: Pod, spec: Spec, facts: PodInfo, folder: Path) -> tuple[snapshot.Tree, Dependencies]:
     digest, project = spec.code, pod.project
     if digest is None:
         raise ConfigError(f"run {spec.run_id}: no code on record")
@@ -71,7 +71,7 @@ def _code(pod: Pod, spec: Spec, facts: Facts, folder: Path) -> tuple[snapshot.Tr
     )
 
 
-def _data(pod: Pod, spec: Spec, facts: Facts) -> snapshot.Tree | None:
+def _data(pod: Pod, spec: Spec, facts: PodInfo) -> snapshot.Tree | None:
     if spec.data is None:
         return None
     if spec.data in facts.trees.data:

@@ -9,21 +9,19 @@ it would be run on another.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from moola_remote.deploy import deploy
 from moola_remote.errors import ConfigError
 from moola_remote.pods.pod import Pod
 from moola_remote.protocol.label import label_of
-from moola_remote.protocol.spec import new_run_id, who_asks
+from moola_remote.protocol.spec import Spec, new_run_id, who_asks
 from moola_remote.runs.parents import Parent
 from moola_remote.text.sanitize import safe
 
 
 def require_secrets(parent: Parent, given: Mapping[str, str]) -> None:
     """Raises a ConfigError unless each secret of the parent is given again: none was kept."""
-    names = parent.spec.get("secret_names")
-    missing = [str(name) for name in names if name not in given] if names else []
+    missing = [name for name in parent.spec.secret_names if name not in given]
     if missing:
         again = safe(" ".join(f"--secret {name}" for name in missing), 300)
         raise ConfigError(
@@ -33,7 +31,7 @@ def require_secrets(parent: Parent, given: Mapping[str, str]) -> None:
 
 def make_spec(
     pod: Pod, parent: Parent, deployed: deploy.Deployed, checkpoints: str | None, label: str = ""
-) -> dict[str, Any]:
+) -> Spec:
     """The spec of the run that goes on: its parent's, but for what it now stands on.
 
     Args:
@@ -43,15 +41,14 @@ def make_spec(
         checkpoints: the digest of those that were sent; None where the parent's lie there.
         label: a word for its id; empty takes the recipe, or the command.
     """
-    label = label or parent.spec.get("recipe") or label_of(parent.spec["argv"])
-    return {
-        **parent.spec,
+    label = label or parent.spec.recipe or label_of(parent.spec.argv)
+    return parent.spec.changed(
         **deployed.trees,
         **who_asks(),
-        "run_id": new_run_id(str(label)),
-        "parent": parent.run_id,
-        "checkpoints": checkpoints,
-        "machine": deployed.machine,
-        "packages": deployed.environment.packages,
-        "price_per_hour": pod.endpoint.price_per_hour,
-    }
+        run_id=new_run_id(label),
+        parent=parent.run_id,
+        checkpoints=checkpoints,
+        machine=deployed.machine,
+        packages=deployed.environment.packages,
+        price_per_hour=pod.endpoint.price_per_hour,
+    )

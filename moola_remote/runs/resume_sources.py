@@ -22,7 +22,6 @@ from moola_remote.protocol.types import Remote
 from moola_remote.results.fetch import fetch_run
 from moola_remote.runs.parents import Parent, logger
 from moola_remote.ssh.read_file import read_file
-from moola_remote.text.sanitize import safe
 
 MAX_LIST_BYTES = 64 * 2**20
 
@@ -51,10 +50,10 @@ class Sources:
             MoolaError: of the connection, or of the transfer.
         """
         facts, spec = probe(self.pod.agent), self.parent.spec
-        if spec.get("code") is None:
+        if spec.code is None:
             raise ConfigError(f"run {self.parent.run_id}: no code on record")
-        code = self._find("code", spec["code"], facts.trees.code)
-        data = spec.get("data") and self._find("data", spec["data"], facts.trees.data)
+        code = self._find("code", spec.code, facts.trees.code)
+        data = spec.data and self._find("data", spec.data, facts.trees.data)
         return deploy.Plan(code, data or None, self._dependencies(code))
 
     def _find(self, kind: upload.Kind, digest: str, on_pod: Sequence[str]) -> snapshot.Tree:
@@ -87,12 +86,11 @@ class Sources:
             return None
 
     def _nowhere(self, kind: str, digest: str) -> ConfigError:
-        source = self.parent.spec.get("source") or {}
-        commit = safe(str(source.get("commit") or "")[:12])
+        source = self.parent.spec.source
         cure = "bring its pod up again"
-        if kind == "code" and commit:
-            dirty = ", with the changes that were not committed" if source.get("dirty") else ""
-            cure = f"git checkout {commit}{dirty}; or {cure}"
+        if kind == "code" and source and source.commit:
+            dirty = ", with the changes that were not committed" if source.dirty else ""
+            cure = f"git checkout {source.commit[:12]}{dirty}; or {cure}"
         elif kind == "data":
             cure = f"name the files as they were with --data; or {cure}"
         return ConfigError(

@@ -20,7 +20,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True)
-class Place:
+class SshTarget:
     """What such a command says."""
 
     host: str
@@ -29,7 +29,7 @@ class Place:
     identity_file: str | None = None
 
 
-def parse_ssh(words: str) -> Place:
+def parse_ssh(words: str) -> SshTarget:
     """The place that an ssh command leads to; ``USER@HOST:PORT`` is understood too.
 
     Raises:
@@ -61,7 +61,7 @@ def parse_ssh(words: str) -> Place:
     port = options.get("p", "22")
     if not _HOST.fullmatch(host) or not port.isdecimal() or not 0 < int(port) < 1 << 16:
         raise _not_ssh(words)
-    return Place(host, user or options.get("l") or None, int(port), options.get("i"))
+    return SshTarget(host, user or options.get("l") or None, int(port), options.get("i"))
 
 
 def _not_ssh(words: str) -> ConfigError:
@@ -71,7 +71,7 @@ def _not_ssh(words: str) -> ConfigError:
     )
 
 
-def pod_text(place: Place) -> str:
+def pod_text(place: SshTarget) -> str:
     """The pod's file."""
     import yaml
 

@@ -7,34 +7,32 @@ validation losses of one task share one scale, since they are one formula.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
 
 from rich.cells import cell_len
 from rich.text import Text
 
 from moola_remote.follow.view import RunView
-from moola_remote.protocol.events import EpochEvent, Gpu
+from moola_remote.protocol.events import Gpu
 from moola_remote.text.format import duration, gib, loss, percent, score, whole
+from moola_remote.ui.epoch_table import epochs_panel
 from moola_remote.ui.sparkline import axis_scale, sparkline
+from moola_remote.ui.styles import (
+    AWAY,
+    BAD,
+    GOOD,
+    MAX_TASKS,
+    NAME_WIDTH,
+    NO_NUMBERS,
+    QUIET,
+    STATE_STYLES,
+    TRAIN,
+    VALIDATION,
+    WARN,
+    fit,
+    rule,
+)
 
-TRAIN, VALIDATION, GOOD, WARN, BAD, QUIET = "cyan", "magenta", "green", "yellow", "bold red", "dim"
-AWAY = "bold cyan"
-NO_NUMBERS = ("nan", "inf", "-inf")
-STATE_STYLES = {
-    "RUNNING": "bold green",
-    "SUCCEEDED": "bold green",
-    "QUEUED": "bold yellow",
-    "PREPARING": "bold yellow",
-    "STARTING": "bold yellow",
-    "CANCELLED": "bold yellow",
-    "PREEMPTED": "bold yellow",
-}
-SHORT = {"f1": "f1", "iou": "iou", "in_span": "in", "out_span": "out"}  # scores in the epoch table
-EPOCH_WIDTH = 6
-NAME_WIDTH = 12
-MAX_TASKS = 12
 FINAL_EPOCHS = 200
 
 
@@ -166,7 +164,7 @@ def tasks_panel(view: RunView, *, width: int) -> list[Text]:
     heads = {2: "losses", NAME_WIDTH + 2: "train", validation_at: "validation"}
     heads |= {sigma_at: "sigma", share_at: "share"}
     heads |= {share_at + bar + 8: "pull"} if has_pull else {}
-    lines = [_rule(width, heads)]
+    lines = [rule(width, heads)]
     for name in ["total", *view.tasks[:MAX_TASKS]]:
         line = _curves(view, name, size)
         if name != "total":
@@ -182,7 +180,7 @@ def _curves(view: RunView, name: str, size: int) -> Text:
     train = [event.train for event in view.epochs.values()]
     validation = [event.validation for event in view.epochs.values()]
     scale = axis_scale(table[name] for table in [*train, *validation] if name in table)
-    line = Text(f" {_fit(name, NAME_WIDTH):<{NAME_WIDTH + 1}}", "bold" if name == "total" else "")
+    line = Text(f" {fit(name, NAME_WIDTH):<{NAME_WIDTH + 1}}", "bold" if name == "total" else "")
     for tables, style in ((train, TRAIN), (validation, VALIDATION)):
         values = [table[name] for table in tables if name in table]  # none where all windows train
         last = loss(values[-1]) if values else "-"
@@ -197,105 +195,13 @@ def _add_share(line: Text, share: float, bar: int) -> None:
     line.append(f"{'■' * filled:<{bar + 1}}", QUIET)
 
 
-@dataclass(frozen=True)
-class Group:
-    """Columns of the epoch table that come or go together."""
-
-    title: str
-    keys: Sequence[str]
-    get: Callable[[EpochEvent], Mapping[str, float]]
-    form: Callable[[float], str]
-    style: str = ""
-
-    @cached_property
-    def heads(self) -> list[str]:
-        """The columns' heads, each as wide as its column."""
-        names = [_fit(SHORT.get(key, key), NAME_WIDTH) for key in self.keys]
-        return [f" {name:>{5 if self.form is score else 7}}" for name in names]
-
-    @property
-    def width(self) -> int:
-        """Of all columns."""
-        return sum(map(len, self.heads))
-
-    def cells(self, event: EpochEvent) -> list[str]:
-        """The columns' values, each as wide as its column."""
-        values = self.get(event)
-        return [
-            f"{self.form(values[key]) if key in values else '-':>{len(head)}}"
-            for key, head in zip(self.keys, self.heads, strict=True)
-        ]
-
-
-def groups(view: RunView, width: int) -> list[Group]:
-    """The epoch table's columns: those told of that fit in `width`, the most telling first."""
-    last = view.last_epoch
-    assert last is not None
-    tasks = view.tasks[:MAX_TASKS]
-    total = Group("total", list(_totals(last)), _totals, loss)
-    train = Group("train loss", tasks, lambda event: event.train, loss, TRAIN)
-    validation = Group("validation loss", tasks, lambda event: event.validation, loss, VALIDATION)
-    sigma = Group("sigma", tasks, lambda event: event.sigma, score)
-    share = Group("share", tasks, lambda event: event.share, percent)
-    scores = Group("scores", list(SHORT), lambda event: event.scores, score, GOOD)
-    pace = Group("pace", ["s"], lambda event: {"s": event.seconds}, lambda value: f"{value:.1f}")
-    chosen: list[Group] = []
-    for group in (total, scores, validation, sigma, share, pace, train):
-        used = EPOCH_WIDTH + sum(one.width for one in [*chosen, group])
-        if used <= width and any(key in group.get(last) for key in group.keys):
-            chosen.append(group)
-    return [one for one in (total, train, validation, sigma, share, scores, pace) if one in chosen]
-
-
-def _totals(event: EpochEvent) -> dict[str, float]:
-    sides = {"train": event.train, "valid": event.validation}
-    return {name: table["total"] for name, table in sides.items() if "total" in table}
-
-
-def epochs_panel(view: RunView, *, width: int, num_rows: int) -> list[Text]:
-    """The last `num_rows` epochs; the best one is marked, and stays in sight as the first row."""
-    columns = groups(view, width)
-    titles, at = {}, EPOCH_WIDTH
-    for group in columns:
-        titles[at + 1] = group.title[: group.width - 2]
-        at += group.width
-    best = view.best_epoch
-    shown = list(view.epochs.values())[-num_rows:]
-    if best is not None and best < shown[0].epoch and num_rows > 1:
-        shown = [view.epochs[best], *shown[1:]]
-    heads = Text("epoch " + "".join(head for group in columns for head in group.heads), QUIET)
-    rows = [_epoch_row(event, columns, is_best=event.epoch == best) for event in shown]
-    return [_rule(width, titles), heads, *rows]
-
-
-def _epoch_row(event: EpochEvent, columns: Sequence[Group], *, is_best: bool) -> Text:
-    line = Text(
-        f"{event.epoch:>{EPOCH_WIDTH - 1}}{'*' if is_best else ' '}", GOOD if is_best else ""
-    )
-    for group in columns:
-        for cell in group.cells(event):
-            line.append(cell, BAD if cell.strip() in NO_NUMBERS else group.style)
-    return line
-
-
 def log_panel(view: RunView, *, width: int, num_lines: int) -> list[Text]:
     """The log's last lines, and the one that is being written."""
     if num_lines < 1:
         return []
     unfinished = view.log.unfinished
     lines = [*list(view.lines)[-num_lines:], *([unfinished] if unfinished else [])][-num_lines:]
-    return [_rule(width, {2: "log"}), *(Text(line.expandtabs()) for line in lines)]
-
-
-def _fit(name: str, size: int) -> str:
-    return name if len(name) <= size else name[: size - 1] + "…"
-
-
-def _rule(width: int, words: Mapping[int, str]) -> Text:
-    line = ["─"] * width
-    for at, word in words.items():
-        line[at - 1 : at + len(word) + 1] = f" {word} "
-    return Text("".join(line[:width]), QUIET)
+    return [rule(width, {2: "log"}), *(Text(line.expandtabs()) for line in lines)]
 
 
 def _right(line: Text, end: str, width: int) -> Text:

@@ -23,7 +23,7 @@ from rich.text import Text
 from moola_remote.protocol.state import RunState
 from moola_remote.text.format import duration
 from moola_remote.text.sanitize import safe, write
-from moola_remote.ui.panels import STATE_STYLES
+from moola_remote.ui.styles import STATE_STYLES
 
 Mark: TypeAlias = Literal["ok", "same", "warn", "bad", "none"]
 MARKS: dict[Mark, tuple[str, str]] = {

@@ -9,9 +9,9 @@ import pytest
 
 from moola_remote.agent.constants import ENDED
 from moola_remote.ssh.endpoint import Endpoint
-from tests.projects import Project, make_project
-from tests.remote.pods import AgentPod
-from tests.servers import running_local_pod
+from tests.support.pods import AgentPod
+from tests.support.projects import Project, make_project
+from tests.support.servers import running_local_pod
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from moola_remote.ssh.endpoint import Endpoint
-from tests.projects import NOWHERE, PROGRAM, Project, pod_file
+from tests.support.projects import NOWHERE, PROGRAM, Project, pod_file
 
 pytestmark = pytest.mark.e2e
 

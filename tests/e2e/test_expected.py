@@ -9,14 +9,14 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.projects import PROGRAM, Project
-from tests.remote.pods import AgentPod
+from tests.support.pods import AgentPod, wait_until
+from tests.support.projects import PROGRAM, Project
 
 pytestmark = pytest.mark.e2e
 
@@ -182,13 +182,12 @@ def test_a_port_of_the_pods_answers_here(project: Project) -> None:
 
 
 def retried(url: str) -> bytes:
-    for _ in range(100):
-        try:
-            with urllib.request.urlopen(url, timeout=10) as answer:
-                return bytes(answer.read())
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError(url)
+    def answered() -> bytes:
+        with suppress(OSError), urllib.request.urlopen(url, timeout=10) as answer:
+            return bytes(answer.read())
+        return b""
+
+    return bytes(wait_until(answered))
 
 
 @pytest.mark.parametrize("word", ["0", "70000", "x", "1:2:3:4"])

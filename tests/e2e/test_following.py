@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.projects import PROGRAM, Project, read_to_end
-from tests.remote.pods import AgentPod
+from tests.support.pods import AgentPod
+from tests.support.projects import PROGRAM, Project, read_to_end
 
 pytestmark = pytest.mark.e2e
 HANG = ("--set", "end=hang", "--epochs", "1")

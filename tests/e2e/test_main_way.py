@@ -10,7 +10,7 @@ from unittest.mock import ANY
 
 import pytest
 
-from tests.projects import Project, make_project
+from tests.support.projects import Project, make_project
 
 pytestmark = pytest.mark.e2e
 

@@ -15,9 +15,9 @@ import pytest
 
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.hostkeys import KnownHosts, alias, fingerprint, ssh_options
-from tests.projects import PROGRAM, Project, make_project, pod_file, read_to_end
-from tests.remote.lines import Line
-from tests.servers import running_local_pod, running_openssh
+from tests.support.lines import Line
+from tests.support.projects import PROGRAM, Project, make_project, pod_file, read_to_end
+from tests.support.servers import running_local_pod, running_openssh
 
 pytestmark = pytest.mark.e2e
 

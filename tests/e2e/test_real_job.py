@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.synthesize import synthesize
-from tests.projects import Project
+from tests.support.projects import Project
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]

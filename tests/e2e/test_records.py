@@ -9,7 +9,7 @@ import pytest
 
 from moola_remote.protocol.spec import Machine, Spec
 from moola_remote.runs.replay import differences
-from tests.projects import Project
+from tests.support.projects import Project
 
 pytestmark = pytest.mark.e2e
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from moola_remote.ssh.endpoint import Endpoint
-from tests.projects import Project, make_project
-from tests.remote.pods import AgentPod
-from tests.servers import running_openssh
+from tests.support.pods import AgentPod
+from tests.support.projects import Project, make_project
+from tests.support.servers import running_openssh
 
 pytestmark = pytest.mark.e2e
 HANG = ("--set", "end=hang", "--epochs", "2", "--detach")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from moola_remote.ssh.endpoint import Endpoint
-from tests.projects import PROGRAM, Project, make_project
-from tests.remote.pods import AgentPod, wait_until
+from tests.support.pods import AgentPod, wait_until
+from tests.support.projects import PROGRAM, Project, make_project
 
 pytestmark = pytest.mark.e2e
 

@@ -16,9 +16,18 @@ import httpx
 import pytest
 
 from moola_remote.providers.local.pty import make_controlling
-from tests.projects import PROGRAM, Project, make_project
-from tests.runpod_double import GPU, IMAGE, KEY, NO_CAPACITY, Double, Machine, Times, serving
-from tests.servers import SSHD, SshMachine
+from tests.support.projects import PROGRAM, Project, make_project
+from tests.support.runpod_double import (
+    GPU,
+    IMAGE,
+    KEY,
+    NO_CAPACITY,
+    Double,
+    Machine,
+    Times,
+    serving,
+)
+from tests.support.servers import SSHD, SshMachine
 
 pytestmark = [
     pytest.mark.e2e,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.projects import PROGRAM, Project
-from tests.remote.pods import AgentPod
+from tests.support.pods import AgentPod
+from tests.support.projects import PROGRAM, Project
 
 pytestmark = pytest.mark.e2e
 

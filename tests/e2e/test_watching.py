@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.test_following import pod_of
-from tests.projects import PROGRAM, Project
-from tests.remote.pods import wait_until
+from tests.support.pods import wait_until
+from tests.support.projects import PROGRAM, Project
 
 pytestmark = pytest.mark.e2e
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from moola_remote.text.sanitize import safe
 from tests.faults import client, network, pod
 from tests.faults.scene import Findings, Scene, ServerKind, scene
-from tests.servers import SSHD
+from tests.support.servers import SSHD
 
 
 class Fault(NamedTuple):

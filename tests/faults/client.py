@@ -18,7 +18,7 @@ from tests.faults.scene import (
     steady_log,
     told,
 )
-from tests.projects import Project
+from tests.support.projects import Project
 
 MEGABYTE = 10**6
 NUM_LINES = 20

@@ -24,8 +24,8 @@ from tests.faults.scene import (
     steady_log,
     told,
 )
-from tests.projects import make_project
-from tests.remote.pods import AgentPod, is_alive, is_gone, wait_until
+from tests.support.pods import AgentPod, is_alive, is_gone, wait_until
+from tests.support.projects import make_project
 
 NUM_LINES = 50
 # A deploy asks for half a gigabyte of room; the faults come once there is little of it.

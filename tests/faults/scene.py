@@ -18,10 +18,10 @@ from typing import Literal, TypeAlias
 
 from moola_remote.providers.local.state import LocalPodFolder
 from moola_remote.ssh.endpoint import Endpoint
-from tests.projects import PROGRAM, Project, make_project
-from tests.remote.lines import Line
-from tests.remote.pods import AgentPod, is_gone, wait_until
-from tests.servers import SSHD, running_local_pod, running_openssh
+from tests.support.lines import Line
+from tests.support.pods import AgentPod, is_gone, wait_until
+from tests.support.projects import PROGRAM, Project, make_project
+from tests.support.servers import SSHD, running_local_pod, running_openssh
 
 ServerKind: TypeAlias = Literal["embedded", "OpenSSH"]
 PATIENCE_S = 100.0

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.train import main
-from tests.remote.pods import AgentPod, wait_until
+from tests.support.pods import AgentPod, wait_until
 
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "configs" / "train"

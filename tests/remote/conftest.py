@@ -10,8 +10,8 @@ import pytest
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
-from tests.remote.lines import Line
-from tests.remote.pods import AgentPod, make_bare_python
+from tests.support.lines import Line
+from tests.support.pods import AgentPod, make_bare_python
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import pytest
 
 from moola_remote.agent import outcome
 from moola_remote.agent.gpus import idleness
-from tests.remote.pods import AgentPod, wait_until
+from tests.support.pods import AgentPod, wait_until
 
 PYTHON_38 = sorted(Path("~/.pyenv/versions").expanduser().glob("3.8*/bin/python"))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.remote.pods import AgentPod
+from tests.support.pods import AgentPod
 
 
 @pytest.fixture

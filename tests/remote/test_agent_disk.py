@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from moola_remote.agent import constants, layout
-from tests.remote.pods import AgentPod, wait_until
+from tests.support.pods import AgentPod, wait_until
 
 FILLS_THE_DISK = 'cat /dev/zero >"$MOOLA_RUN_DIR/big" 2>/dev/null; '
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.remote.pods import AgentPod
+from tests.support.pods import AgentPod
 
 DIGEST = "0123456789abcdef"
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from moola_remote.providers.runpod.client import RunpodClient
-from tests.remote.pods import AGENT, AgentPod, wait_until
-from tests.runpod_double import GPU, IMAGE, KEY, Double, FakePod, serving
+from tests.support.pods import AGENT, AgentPod, wait_until
+from tests.support.runpod_double import GPU, IMAGE, KEY, Double, FakePod, serving
 
 BODY = {"name": "x", "image": IMAGE, "gpu": {"id": GPU}, "ports": ["22/tcp"]}
 TOLD = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)); "

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.remote.pods import AgentPod, wait_until
+from tests.support.pods import AgentPod, wait_until
 
 LIMIT = 200_000_000
 # Of cgroup v2 and of v1: where the groups lie, the files that limit memory, and memory with swap.

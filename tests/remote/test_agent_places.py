@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moola_remote.agent import log_positions
-from tests.remote.pods import AgentPod, wait_until
+from tests.support.pods import AgentPod, wait_until
 
 
 @pytest.fixture(scope="module")

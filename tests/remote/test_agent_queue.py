@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.remote.pods import AgentPod, is_alive, wait_until
+from tests.support.pods import AgentPod, is_alive, wait_until
 
 WAITS = 'echo ready; while [ ! -e "$MOOLA_RUN_DIR/.go" ]; do sleep 0.02; done'
 IGNORES_SIGTERM = "trap '' TERM; echo ready; while :; do sleep 0.05; done"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from tests.remote.pods import AgentPod, wait_until
+from tests.support.pods import AgentPod, wait_until
 
 BEGIN = (
     'cd "$MOOLA_RUN_DIR"; mkdir -p checkpoints/epoch-0001 checkpoints/.epoch-0002.7;'

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from moola_remote.agent.layout import Run
 from moola_remote.agent.redaction import Mask
 from moola_remote.protocol.frames import Data, FrameParser
-from tests.remote.pods import AgentPod
+from tests.support.pods import AgentPod
 
 VALUE = 's3cret/"quoted"\\value'
 STARS = "*" * len(VALUE)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from moola_remote.agent import processes
-from tests.remote.pods import AGENT, AgentPod, is_alive, wait_until
+from tests.support.pods import AGENT, AgentPod, is_alive, wait_until
 
 WAITS = 'echo ready; while [ ! -e "$MOOLA_RUN_DIR/.go" ]; do sleep 0.02; done; echo done; exit 7'
 

@@ -34,11 +34,11 @@ from moola_remote.ssh import fabric
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
-from tests.plain import is_one_line
-from tests.projects import Project, make_project
-from tests.remote import lying_rsync
-from tests.remote.fetching import FILES, RUN, Pod, content_of
-from tests.servers import SSHD, running_openssh
+from tests.support import lying_rsync
+from tests.support.fetching import FILES, RUN, Pod, content_of
+from tests.support.plain import is_one_line
+from tests.support.projects import Project, make_project
+from tests.support.servers import SSHD, running_openssh
 
 # The lies that harm nobody: what arrives is as declared, or is not there.
 HARMLESS = {"none", "set-uid"}

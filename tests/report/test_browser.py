@@ -19,8 +19,8 @@ from moola_remote.report.comparison import compare_runs
 from moola_remote.report.index_page import write_index
 from moola_remote.report.run_files import read_run
 from moola_remote.report.run_page import write_report
-from tests.remote.pods import wait_until
 from tests.report.made import keep_epochs, make_run, write
+from tests.support.pods import wait_until
 
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"}
 PHONE: dict[str, Any] = {

@@ -12,8 +12,8 @@ import pytest
 
 from moola_remote.errors import ConfigError
 from moola_remote.report.index_page import write_index
-from tests.projects import Project, make_project
 from tests.report.made import make_run
+from tests.support.projects import Project, make_project
 
 NAMES = ("20260101-120000-jade-aaaa", "20260103-120000-jade-cccc", "20260102-120000-jade-bbbb")
 

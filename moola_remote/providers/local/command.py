@@ -177,37 +177,11 @@ class Command:
             stdout=standard[1],
             stderr=standard[2],
             cwd=account.home if Path(account.home).is_dir() else "/",
-            env=self._environment(account, tty),
+            env=_environment(self._channel, account, tty, self._terminal),
             start_new_session=True,
             # One ioctl, and the server's own thread is the only one that forks.
             preexec_fn=make_controlling if tty else None,  # noqa: PLW1509
         )
-
-    def _environment(self, account: Account, tty: str | None) -> dict[str, str]:
-        # Little of the server's own: it may hold secrets of the shell that called `up`.
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if name in _KEPT or name.startswith("LC_")
-        }
-        sent = self._channel.get_environment().items()
-        locale = {name: value for name, value in sent if name == "LANG" or name.startswith("LC_")}
-        peer, here = (
-            self._channel.get_extra_info("peername"),
-            self._channel.get_extra_info("sockname"),
-        )
-        return {
-            "PATH": os.defpath,
-            **kept,
-            **locale,
-            "HOME": account.home,
-            "USER": account.name,
-            "LOGNAME": account.name,
-            "SHELL": account.shell,
-            # Without SSH_CLIENT, which makes Debian's bash read .bashrc before each command line.
-            "SSH_CONNECTION": f"{peer[0]} {peer[1]} {here[0]} {here[1]}",
-            **({"SSH_TTY": tty, "TERM": self._terminal.kind} if tty and self._terminal else {}),
-        }
 
     def _listen(self) -> None:
         if not self._is_paused:
@@ -286,6 +260,33 @@ class Command:
         for output in self._outputs:
             output.close()
         self._outputs = {}
+
+
+def _environment(
+    channel: asyncssh.SSHServerChannel[bytes],
+    account: Account,
+    tty: str | None,
+    terminal: Terminal | None,
+) -> dict[str, str]:
+    # Little of the server's own: it may hold secrets of the shell that called `up`.
+    kept = {
+        name: value for name, value in os.environ.items() if name in _KEPT or name.startswith("LC_")
+    }
+    sent = channel.get_environment().items()
+    locale = {name: value for name, value in sent if name == "LANG" or name.startswith("LC_")}
+    peer, here = channel.get_extra_info("peername"), channel.get_extra_info("sockname")
+    return {
+        "PATH": os.defpath,
+        **kept,
+        **locale,
+        "HOME": account.home,
+        "USER": account.name,
+        "LOGNAME": account.name,
+        "SHELL": account.shell,
+        # Without SSH_CLIENT, which makes Debian's bash read .bashrc before each command line.
+        "SSH_CONNECTION": f"{peer[0]} {peer[1]} {here[0]} {here[1]}",
+        **({"SSH_TTY": tty, "TERM": terminal.kind} if tty and terminal else {}),
+    }
 
 
 def _unblocked(pipe: Any) -> io.FileIO:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import moola_remote
-from moola_remote.config.paths import Laptop
+from moola_remote.config.paths import LaptopPaths
 from moola_remote.errors import ConfigError, UnreachableError, missing_package
 from moola_remote.providers.base import Confirm, PodStatus, Say, nobody, quiet
 from moola_remote.providers.local.state import VERSION, LocalPodFolder, PodRecord
@@ -50,7 +50,7 @@ class LocalProvider:
                 "expected no such key",
                 "remove the line, or write provider: ssh",
             )
-        return cls(pod.name, LocalPodFolder(Laptop.of_user().local_pod), pod.price_per_hour)
+        return cls(pod.name, LocalPodFolder(LaptopPaths.of_user().local_pod), pod.price_per_hour)
 
     def up(self, *, say: Say = quiet, confirm: Confirm = nobody) -> Endpoint:  # noqa: ARG002
         """Start the server, or find the one that runs; two at once start one.

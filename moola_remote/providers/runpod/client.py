@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, Literal, TypeAlias
@@ -173,10 +174,8 @@ class RunpodClient:
         first line: silence is the only end, and a sign of life is silence too. The newest lines
         may be missing, until it is read anew.
         """
-        give_up = time.monotonic() + LOG_LIMIT_S
-        heard_at = time.monotonic()
-        lines: list[str] = []
-        pending = b""
+        started = time.monotonic()
+        lines: deque[str] = deque(maxlen=tail)
         asked = {"source": source, "tail": str(tail)}
         timeout = httpx.Timeout(TIMEOUT_S, read=self._silence_s)
         try:
@@ -185,22 +184,12 @@ class RunpodClient:
             ) as response:
                 if not response.is_success:
                     raise failure(whole_answer(response), f"logs of {pod_id}")
-                for part in response.iter_bytes():
-                    *whole, pending = (pending + part).split(b"\n")
-                    told, now = (
-                        [text for line in whole for text in log_line(line)],
-                        time.monotonic(),
-                    )
-                    lines = [*lines, *told][-tail:]
-                    heard_at = now if told else heard_at
-                    is_over = now > min(give_up, heard_at + self._silence_s)
-                    if is_over or len(pending) > MAX_LINE_BYTES:
-                        break
+                _collect(response, lines, started, self._silence_s)
         except httpx.ReadTimeout:
             pass
         except httpx.TransportError as err:
             logger.info("log of %s: %s", pod_id, err)
-        return lines
+        return list(lines)
 
     def may_write(self) -> bool:
         """Whether the key may change pods: asked with an action on a pod that does not exist."""
@@ -268,6 +257,19 @@ class RunpodClient:
         if not response.is_success:
             raise failure(response, what)
         return response
+
+
+def _collect(response: httpx.Response, lines: deque[str], started: float, silence_s: float) -> None:
+    """Add the lines of a log to `lines` until it is silent, too long or too late."""
+    heard_at, pending = started, b""
+    for part in response.iter_bytes():
+        *whole, pending = (pending + part).split(b"\n")
+        told, now = [text for line in whole for text in log_line(line)], time.monotonic()
+        lines += told
+        heard_at = now if told else heard_at
+        is_over = now > min(started + LOG_LIMIT_S, heard_at + silence_s)
+        if is_over or len(pending) > MAX_LINE_BYTES:
+            return
 
 
 _backoff_s = wait_random_exponential(multiplier=0.5, max=15.0)

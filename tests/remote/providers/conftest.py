@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from moola_remote.ssh.endpoint import Endpoint
-from tests.servers import ssh_options
+from tests.support.servers import ssh_options
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from moola_core.config.sections import SplitConfig
+from moola_core.data.splits import Split, make_folds, make_split
+from moola_core.data.synthetic import make_market
+from moola_core.data.windows import Windows
+from moola_core.errors import DataError
+from moola_core.spans.intervals import IntArray
+from tests.core.data.test_overlaps import cut
+
+MARKET = make_market(6000, seed=1)
+Kind = Literal["random", "grouped", "blocked"]
+
+
+def _bars(first: IntArray, rows: IntArray) -> set[int]:
+    return set((first[rows][:, None] + np.arange(105)).ravel().tolist())
+
+
+def _first(windows: Windows) -> IntArray:
+    return np.array([int(name) for name in windows.window_id])
+
+
+def _check(windows: Windows, split: Split, embargo: int) -> None:
+    first = _first(windows)
+    train, validation = _bars(first, split.train), _bars(first, split.validation)
+    assert not train & validation
+    assert not set(split.train.tolist()) & set(split.validation.tolist())
+    if len(split.train):
+        minutes = windows.start_time // 60_000_000_000
+        apart = np.abs(minutes[split.train][:, None] - minutes[split.validation])
+        assert apart.min() >= 105 + embargo
+
+
+@given(
+    st.lists(st.integers(0, 5800), min_size=12, max_size=40, unique=True),
+    st.sampled_from(["random", "grouped", "blocked"]),
+    st.integers(0, 60),
+    st.integers(0, 99),
+)
+@settings(deadline=None, max_examples=60)
+def test_purged_sides_share_no_bar(first: list[int], kind: Kind, embargo: int, seed: int) -> None:
+    windows = cut(MARKET, first)
+    config = SplitConfig(kind=kind, purge=True, embargo_bars=embargo)
+    for split in make_folds(windows, 3, config, seed):
+        _check(windows, split, embargo)
+
+
+@given(st.integers(0, 99), st.sampled_from(["grouped", "blocked"]))
+@settings(deadline=None, max_examples=20)
+def test_a_physical_span_is_on_one_side(seed: int, kind: Kind) -> None:
+    windows = _grouped(60)
+    split = make_split(windows, SplitConfig(kind=kind, purge=False), seed)
+    assert not set(windows.group[split.train]) & set(windows.group[split.validation])
+    assert len(split.train) + len(split.validation) == 60
+    assert 8 <= len(split.validation) <= 16
+
+
+def test_folds_validate_each_window_once() -> None:
+    windows = _grouped(60)
+    for kind in ("random", "grouped", "blocked"):
+        folds = make_folds(windows, 5, SplitConfig(kind=kind), seed=2)
+        rows = np.concatenate([fold.validation for fold in folds])
+        assert sorted(rows.tolist()) == list(range(60))
+
+
+def test_blocks_are_stretches_of_time() -> None:
+    windows = _grouped(60)
+    for fold in make_folds(windows, 4, SplitConfig(kind="blocked"), seed=0):
+        first = _first(windows)[fold.validation]
+        assert first.max() - first.min() < 2000
+
+
+def test_the_random_split_is_the_seeds_168_and_42() -> None:
+    windows = cut(MARKET, list(range(0, 5250, 25)))
+    split = make_split(windows, SplitConfig(kind="random", purge=False), seed=0)
+    assert (len(split.train), len(split.validation)) == (168, 42)
+    first = _first(windows)
+    assert _bars(first, split.train) & _bars(first, split.validation)  # it leaks, as the seed's
+
+
+def test_a_split_depends_on_its_seed_alone() -> None:
+    windows = _grouped(60)
+    config = SplitConfig()
+    one, same, other = (make_split(windows, config, seed) for seed in (1, 1, 2))
+    assert (one.train.tolist(), one.validation.tolist()) == (
+        same.train.tolist(),
+        same.validation.tolist(),
+    )
+    assert one.validation.tolist() != other.validation.tolist()
+
+
+def test_too_few_windows_are_refused() -> None:
+    with pytest.raises(DataError, match="expected windows on both sides, got"):
+        make_split(cut(MARKET, [0, 10, 20]), SplitConfig(kind="random"), seed=0)
+    with pytest.raises(DataError, match="expected at least 5 groups, got 3"):
+        make_folds(cut(MARKET, [0, 300, 900]), 5, SplitConfig(), seed=0)
+
+
+def _grouped(num_windows: int) -> Windows:
+    windows = cut(MARKET, [90 * i for i in range(num_windows)])
+    return Windows(**{**windows.__dict__, "group": np.arange(num_windows) // 3})

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from jobs.common.fitting import load, split_windows
+from moola_core.config.recipe import load_recipe
+from moola_core.data.recrop import locate
+from moola_core.data.series import read_bars
+from moola_core.data.windows import read_windows
+from moola_core.errors import DataError
+
+SEED = Path(__file__).parents[3] / "configs" / "train" / "seed.yaml"
+
+
+def test_a_larger_draw_of_windows_holds_the_smaller_one(data: Path) -> None:
+    windows, _ = read_windows(data / "labelled" / "train_210.parquet")
+
+    def drawn(number: int, seed: int = 0) -> set[str]:
+        changes = [f"data.windows={number}", "split.validation_share=0", f"training.seed={seed}"]
+        return set(split_windows(windows, load_recipe(SEED, changes))[0].window_id)
+
+    assert (len(drawn(20)), len(drawn(50))) == (20, 50)
+    assert drawn(20) < drawn(50) < drawn(210)
+    assert drawn(20) != drawn(20, seed=1)
+    with pytest.raises(DataError, match=r"data\.windows 211: expected at most 210"):
+        drawn(211)
+
+
+def test_crops_join_the_training_windows_and_show_no_bar_of_validation(data: Path) -> None:
+    changes = [
+        "data.crops={number: 3, bars: bars/synthetic_1m.parquet}",
+        "split.kind=grouped",
+        "split.purge=true",
+    ]
+    loaded = load(load_recipe(SEED, changes), data, "cpu", skip_bad=False)
+    assert loaded.validation is not None
+    num_crops = sum("~" in name for name in loaded.train.window_id)
+    assert num_crops > 100
+    assert loaded.train_tensors.features.shape[0] == len(loaded.train)
+    assert loaded.files[-1]["path"] == "bars/synthetic_1m.parquet"
+    series = read_bars(data / "bars" / "synthetic_1m.parquet")
+    shown = [
+        set((locate(some, series)[:, None] + np.arange(105)).ravel().tolist())
+        for some in (loaded.train, loaded.validation)
+    ]
+    assert not shown[0] & shown[1]
+    assert torch.isfinite(loaded.train_tensors.weight).all()

@@ -1,0 +1,63 @@
+"""Settings: what is read, where a project is found, what a wrong value is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from moola_remote.config.settings import find_project, load_pod
+from moola_remote.errors import ConfigError
+from tests.support.projects import Project, make_project
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Project:
+    return make_project(tmp_path / "project", tmp_path / "state")
+
+
+def test_a_project_is_found_from_any_folder_below(files: Project) -> None:
+    files.write("tiny/pyproject.toml", "[tool.other]\n")
+    project = find_project(files.folder / "tiny")
+    assert project.folder == files.folder
+    assert project.results_folder == files.folder / "results"
+    assert project.data == {"numbers": [Path("no/such/folder"), Path("data/numbers")]}
+
+
+def test_our_own_project_trains_jade(files: Project) -> None:
+    project = find_project(Path(__file__))
+    assert (project.recipe, project.job, project.pod) == ("jade", "jobs.train", "local")
+    assert (project.folder / project.requirements).is_file()
+
+
+def test_a_pod_has_the_name_of_its_file(files: Project) -> None:
+    pod = load_pod(find_project(files.folder), "host")
+    assert (pod.name, pod.provider, pod.port) == ("host", "ssh", 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("provider: ssh\nport: 70000\n", "port: input should be less than or equal to 65535, got"),
+        ("provider: ssh\nport: x\n", "port: input should be a valid integer"),
+        ("provider: ssh\nroot: relative\n", "root: string should match pattern"),
+        ("provider: ssh\nhost_key: MD5:aa\n", "host_key: string should match pattern"),
+        ("{}", "provider: field required"),
+        ("", "expected keys and values, got NoneType"),
+        ("1: 2\n", "unknown key 1, expected one of provider, host"),
+        ("a: !!python/object/apply:os.getcwd []\n", "not YAML"),
+    ],
+)
+def test_a_wrong_value_is_told_with_file_and_key(files: Project, text: str, said: str) -> None:
+    files.write("configs/pods/host.yaml", text)
+    with pytest.raises(ConfigError) as caught:
+        load_pod(find_project(files.folder), "host")
+    assert "configs/pods/host.yaml: " in caught.value.message
+    assert said in caught.value.message
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_text_is_told(files: Project) -> None:
+    (files.folder / "configs/pods/host.yaml").write_bytes(b"provider: \xff\n")
+    with pytest.raises(ConfigError, match="not UTF-8 text at byte 10"):
+        load_pod(find_project(files.folder), "host")

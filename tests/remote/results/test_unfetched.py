@@ -1,0 +1,94 @@
+"""What would be lost: compared by hash with what lies here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moola_remote.agent_client.client import Agent
+from moola_remote.agent_client.verbs import list_runs
+from moola_remote.results.unfetched import UnfetchedRun, find_unsaved
+from tests.support.fakes import ShellTransport
+
+RUN = "20260101-000000-x-abcd"
+FILES = {"log": b"said\n", "artifacts/model": b"weights", "checkpoints/epoch-0001/state": b"12"}
+
+
+class Place:
+    """A pod with one run, and what was fetched of it."""
+
+    def __init__(self, top: Path) -> None:
+        self.run = top / "root" / "runs" / RUN
+        self.results = top / "results"
+        self.transport = ShellTransport(top)
+        self.agent = Agent(self.transport, root=str(top / "root"), python=sys.executable)
+        for folder in (self.run, self.results / RUN):
+            for path, content in FILES.items():
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).write_bytes(content)
+        self.stand()
+
+    def stand(self, **changes: Any) -> None:
+        """Write the manifest, and a state that names it."""
+        files = [
+            {"path": path, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            for path, data in FILES.items()
+        ]
+        content = json.dumps({"schema": 1, "run_id": RUN, "files": files}).encode()
+        for folder in (self.run, self.results / RUN):
+            (folder / "manifest.json").write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        state = {"run_id": RUN, "state": "SUCCEEDED", "manifest_sha256": digest, **changes}
+        (self.run / "state.json").write_text(json.dumps(state))
+
+    def look(self) -> list[UnfetchedRun]:
+        states = list_runs(self.agent)
+        self.transport.commands.clear()
+        cache = self.results.parent / "hashes.json"
+        return find_unsaved(self.transport, self.agent, states, self.results, cache=cache)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def test_what_was_fetched_whole_is_safe_and_the_pod_is_not_asked_again(place: Place) -> None:
+    assert place.look() == place.look() == []
+    assert place.transport.commands == []
+
+
+def test_a_missing_changed_or_linked_copy_counts_with_its_size(place: Place) -> None:
+    copy = place.results / RUN
+    (copy / "log").write_bytes(b"SAID\n")
+    (copy / "artifacts" / "model").unlink()
+    (copy / "checkpoints/epoch-0001/state").unlink()
+    (copy / "checkpoints/epoch-0001/state").symlink_to(place.run / "checkpoints/epoch-0001/state")
+    (found,) = place.look()
+    assert found == UnfetchedRun(RUN, "3 of 3 files are not here", True, tuple(FILES), 14)
+
+
+def test_a_manifest_here_that_is_not_the_runs_own_proves_nothing(place: Place) -> None:
+    (place.results / RUN / "manifest.json").write_text(
+        json.dumps({"schema": 1, "run_id": RUN, "files": []})
+    )
+    (place.results / RUN / "log").unlink()
+    (found,) = place.look()
+    assert found.paths == ("log",)
+
+
+def test_a_run_whose_state_can_not_be_read_is_not_overlooked(place: Place) -> None:
+    (place.run / "state.json").write_text("{")
+    (found,) = place.look()
+    assert "state.json: not readable" in found.why
+
+
+def test_a_run_that_can_not_be_judged_is_not_safe(place: Place) -> None:
+    place.stand(manifest_sha256="0" * 64)
+    (found,) = place.look()
+    assert "is not the one that state.json names" in found.why
