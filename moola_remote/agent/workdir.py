@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Dict, Iterator, List, Tuple
 
 from moola_remote.agent.constants import BLOCK, Json
-from moola_remote.agent.files import read_json, readable, write_json
+from moola_remote.agent.files import PathLike, read_json, readable, write_json
 from moola_remote.agent.layout import Run
 from moola_remote.agent.lazy import shutil
 from moola_remote.agent.trees import is_as_listed
@@ -87,7 +87,7 @@ def below(top: Path) -> Iterator[Tuple[bytes, Path]]:
     while todo:
         prefix, folder = todo.pop()
         try:
-            entries = list(readable(folder, os.scandir))
+            entries = readable(folder, list_folder)
         except OSError:
             yield prefix[:-1], Path(os.fsdecode(folder))
             continue
@@ -98,6 +98,12 @@ def below(top: Path) -> Iterator[Tuple[bytes, Path]]:
                 todo.append((prefix + entry.name + b"/", entry.path))
             else:
                 yield prefix + entry.name, Path(os.fsdecode(entry.path))
+
+
+def list_folder(path: PathLike) -> "List[os.DirEntry[bytes]]":
+    """Return the entries of a folder, their names as bytes."""
+    with os.scandir(os.fsencode(path)) as entries:
+        return list(entries)
 
 
 def signature(path: Path) -> List[int]:

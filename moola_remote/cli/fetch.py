@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +12,13 @@ import click
 from moola_remote.cli.app import App
 from moola_remote.cli.browser import open_option, open_page
 from moola_remote.cli.options import run_argument
-from moola_remote.errors import ConfigError
+from moola_remote.errors import ConfigError, TransferError
 
 if TYPE_CHECKING:
     from moola_remote.results.fetch import Fetched, What
+    from moola_remote.results.verify import Caps
+
+MAX_LISTED = 20
 
 
 @click.command()
@@ -26,13 +30,24 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Bring each checkpoint when it is complete, then WHAT when the run has ended.",
 )
+@click.option("--max-files", type=click.IntRange(1), help="Accept so many files; default 100000.")
+@click.option("--max-gb", type=click.FloatRange(0), help="Accept so many gigabytes; default 50.")
 @open_option
 @click.pass_obj
-def fetch(app: App, what: What, run_id: str | None, is_watching: bool, is_opening: bool) -> None:
+def fetch(
+    app: App,
+    what: What,
+    run_id: str | None,
+    is_watching: bool,
+    max_files: int | None,
+    max_gb: float | None,
+    is_opening: bool,
+) -> None:
     """Fetch a run's files into results/RUN, verified against the pod's manifest.
 
     RUN is a run's id or the beginning of one; the latest by default. An interrupted fetch
-    goes on where it stopped. With the results comes report.html, a page to look at them.
+    continues where it stopped. What can't be fetched is listed (exit code 15), and comes with
+    the next fetch once it can. With the results comes report.html, a page to look at them.
 
     \b
     Example:
@@ -59,14 +74,40 @@ def fetch(app: App, what: What, run_id: str | None, is_watching: bool, is_openin
             chosen.run_id,
             folder,
             what=what,
+            caps=_caps(max_files, max_gb),
             progress=partial(progression.update, what),
         )
     page = print_fetched(app, fetched, has_page=what != "checkpoints")
     if is_opening and page:
         open_page(page)
+    require_whole(fetched)
 
 
 COMMANDS = [fetch]
+
+
+def _caps(max_files: int | None, max_gb: float | None) -> Caps:
+    from moola_remote.results.verify import DEFAULT_CAPS, Caps
+
+    max_bytes = DEFAULT_CAPS.max_bytes if max_gb is None else int(max_gb * 1e9)
+    return Caps(max_files or DEFAULT_CAPS.max_files, max_bytes)
+
+
+def require_whole(fetched: Fetched) -> None:
+    """List what is missing on stderr.
+
+    Raises:
+        TransferError: something is.
+    """
+    for one in fetched.missing[:MAX_LISTED]:
+        click.echo(f"not fetched, {one.path}: {one.why}", err=True)
+    if len(fetched.missing) > MAX_LISTED:
+        click.echo(f"not fetched, {len(fetched.missing) - MAX_LISTED} more", err=True)
+    if fetched.missing:
+        raise TransferError(
+            f"run {fetched.run_id}: {len(fetched.missing)} of its files are not here",
+            "fetch it again once that is mended; what came is verified and stays",
+        )
 
 
 def print_fetched(app: App, fetched: Fetched, *, has_page: bool = True) -> Path | None:
@@ -78,10 +119,16 @@ def print_fetched(app: App, fetched: Fetched, *, has_page: bool = True) -> Path 
         told: dict[str, object] = {"run_id": fetched.run_id, "folder": str(fetched.folder)}
         told |= {"files": fetched.files, "bytes": fetched.bytes}
         told |= {"already_there": fetched.already_there, "report": str(page) if page else None}
+        told |= {"missing": [asdict(one) for one in fetched.missing]}
+        told |= {"left": [file.shown for file in fetched.left]}
         app.answer(told)
         return page
     came = f"{fetched.files} files, {amount(fetched.bytes)}" if fetched.files else "nothing new"
     click.echo(f"verified: {came}, {fetched.already_there} there already", err=True)
+    for file in fetched.left:
+        click.echo(
+            f"left on the pod, {file.shown}: {amount(file.size)}; fetch all brings it", err=True
+        )
     click.echo(str(fetched.folder))
     if page:
         click.echo(str(page))
