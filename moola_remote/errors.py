@@ -111,6 +111,10 @@ class TransferError(MoolaError):
     exit_code = 15
 
 
+class PartialTransferError(TransferError):
+    """Some of the files could not be sent, the others were."""
+
+
 class JobFailedError(MoolaError):
     """The job ended with an error."""
 

@@ -25,6 +25,7 @@ VERBS = {
     "show": ("state", "show", "pod run"),
     "checkpoints": ("manifest", "checkpoints", "run object"),
     "manifest": ("manifest", "manifest", "pod run"),
+    "manifests": ("manifest", "manifests", "pod object"),
     "clean": ("clean", "clean", "pod object"),
     "cancel": ("cancel", "cancel", "pod run grace patience"),
     "locate": ("log_positions", "locate", "run tail since"),
@@ -45,7 +46,7 @@ def parse(argv: List[str]) -> argparse.Namespace:
     parser.add_argument("--root", type=Path, default=Path(sys.argv[0]).resolve().parents[1])
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("list").add_argument("--facts", action="store_true")
-    for name in ("probe", "start", "guard", "idle", "clean"):
+    for name in ("probe", "start", "guard", "idle", "clean", "manifests"):
         verbs.add_parser(name)
     followed = ("cancel", "locate", "follow")
     for name in ("state", "show", "checkpoints", "manifest", "supervise", *followed):

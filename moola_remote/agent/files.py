@@ -8,10 +8,13 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import Any, List, Optional
+from typing import Any, Callable, List, Optional, TypeVar, Union
 
 from moola_remote.agent.constants import BLOCK, JSON_BYTES, LAST_LINES, Json
 from moola_remote.agent.lazy import hashlib
+
+PathLike = Union[bytes, Path]
+T = TypeVar("T")
 
 
 def write_json(path: Path, value: Any, *, sync: bool = True) -> bytes:
@@ -40,11 +43,27 @@ def open_file(path: Path, flags: int = os.O_RDONLY) -> int:
     Raises:
         FileNotFoundError: there is no regular file.
     """
-    fd = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    fd = readable(path, lambda path: os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o600))
     if stat.S_ISREG(os.fstat(fd).st_mode):
         return fd
     os.close(fd)
     raise FileNotFoundError(errno.ENOENT, "expected a regular file", str(path))
+
+
+def readable(path: PathLike, read: Callable[[PathLike], T]) -> T:
+    """Return ``read(path)``; what its owner may not read is made readable, where we are the owner.
+
+    Raises:
+        OSError: it can't be read all the same.
+    """
+    try:
+        return read(path)
+    except PermissionError:
+        mode = os.lstat(path).st_mode
+        if stat.S_ISLNK(mode):
+            raise
+        os.chmod(path, stat.S_IMODE(mode) | (0o700 if stat.S_ISDIR(mode) else 0o600))  # noqa: PTH101
+        return read(path)
 
 
 def append(path: Path, line: str) -> None:
@@ -90,7 +109,7 @@ def size_of(path: Path) -> int:
 
 def sha256_of(path: Path) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with readable(path, lambda path: open(path, "rb")) as file:  # noqa: PTH123
         for block in iter(lambda: file.read(1 << 20), b""):
             digest.update(block)
     return digest.hexdigest()

@@ -36,6 +36,7 @@ class JobProcess:
         self.live = live
         self.spec = spec
         self.reaped: Dict[int, int] = {}
+        self.keeper: Optional[int] = None
 
     def has_begun(self) -> bool:
         """Return whether a keeper lives, or a job was recorded."""
@@ -60,7 +61,7 @@ class JobProcess:
             lock_fd: the supervisor's lock, which the keeper must not hold.
         """
         with contextlib.suppress(OSError):
-            (self.run.path / ".reserve").write_bytes(bytes(RESERVE_BYTES))
+            (self.run.own / ".reserve").write_bytes(bytes(RESERVE_BYTES))
         try:
             launch = prepare(self.pod, self.run, self.spec)
         except AgentError as err:
@@ -74,7 +75,8 @@ class JobProcess:
         if job_fd is None:
             return None  # a keeper lives after all; it is watched as any other
         read_end, write_end = os.pipe()
-        if os.fork() == 0:
+        self.keeper = os.fork()
+        if self.keeper == 0:
             self.become_keeper(launch, write_end, lock_fd)
         os.close(write_end)
         os.close(job_fd)
@@ -83,7 +85,7 @@ class JobProcess:
         if is_running:
             self.note_running()
             return None
-        if self.run.job() is None and read_json(self.run.path / ".exit.json") is None:
+        if self.run.job() is None and read_json(self.run.own / ".exit.json") is None:
             return {"error": "its keeper ended before it; see .supervisor.log"}
         return None
 
@@ -110,7 +112,7 @@ class JobProcess:
         job = self.run.job()
         lives = is_alive(job)
         self.reap()
-        record = read_json(self.run.path / ".exit.json")
+        record = read_json(self.run.own / ".exit.json")
         if record is not None or is_kept or lives:
             return record
         status = self.reaped.get(job["pid"]) if job else None
@@ -153,7 +155,8 @@ class JobProcess:
         sent: Set[Tuple[int, int, int]] = set()
         was_clear = False
         while True:
-            known.update(living_members(self.run.id, self.run.job()))
+            spared = frozenset(filter(None, (self.keeper, self.live.telemetry.pid)))
+            known.update(living_members(self.run.id, self.run.job(), os.getpid(), spared))
             left = [one for one in known.values() if still_lives(one)]
             now = time.monotonic()
             if (not left and was_clear) or now > kill_at + KILL_PATIENCE_S:

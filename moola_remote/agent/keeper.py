@@ -16,7 +16,7 @@ from moola_remote.agent.files import read_json
 from moola_remote.agent.layout import Pod, Run
 from moola_remote.agent.processes import identity, oom_kills
 from moola_remote.agent.redaction import Mask
-from moola_remote.agent.work_folder import make_work_folder
+from moola_remote.agent.workdir import make_workdir
 
 
 class Launch(NamedTuple):
@@ -45,7 +45,7 @@ def prepare(pod: Pod, run: Run, spec: Json) -> Launch:
         if not key.startswith(("SSH_", "MOOLA_")) and key != "RUNPOD_API_KEY"
     }
     env.update(job_environment(pod, run), **(spec.get("env") or {}))
-    env.update(read_json(run.path / Mask.FILE) or {})
+    env.update(read_json(run.own / Mask.FILE) or {})
     if "data" in needs:
         env["MOOLA_DATA_DIR"] = str(needs["data"])
     if spec.get("parent"):
@@ -59,10 +59,13 @@ def prepare(pod: Pod, run: Run, spec: Json) -> Launch:
         env["PATH"] = f"{binaries}:{env.get('PATH', os.defpath)}"
     if argv[0] == "python":
         argv[0] = python
-    cwd = needs.get("code", run.path)
-    if spec.get("outputs") and "code" in needs:
-        cwd = make_work_folder(run, needs["code"], spec["outputs"])
-    return Launch(argv, env, cwd)
+    if "code" not in needs:
+        return Launch(argv, env, run.path)
+    try:
+        make_workdir(run, needs["code"])
+    except OSError as err:
+        raise AgentError("io", f"working copy of the code: {err}") from err
+    return Launch(argv, env, run.workdir)
 
 
 def job_environment(pod: Pod, run: Run) -> Dict[str, str]:

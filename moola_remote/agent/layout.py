@@ -12,7 +12,14 @@ from typing import Any, Iterator, Optional, Tuple
 
 from moola_remote.agent.constants import SCHEMA, SHAPE, STATES, Json
 from moola_remote.agent.errors import AgentError
-from moola_remote.agent.files import append, read_json, write_json
+from moola_remote.agent.files import append, read_json, readable, write_json
+
+# The agent's own files of a run, where no name of a job's can be mistaken for one.
+OWN = ".moola"
+# Runs that an older agent started have them beside the outputs.
+OLD_OWN = re.compile(
+    r"\.(lock|job\.lock|(job|exit|cancel|secrets)\.json|times|reserve|supervisor\.log)"
+)
 
 
 class Run:
@@ -23,10 +30,29 @@ class Run:
         self.id = path.name
         self.log = path / "log"
         self.events = path / "events.jsonl"
-        self.times = path / ".times"
-        self.lock = path / ".lock"
-        self.job_lock = path / ".job.lock"
         self.manifest = path / "manifest.json"
+        self.workdir = path / "workdir"
+
+    @property
+    def own(self) -> Path:
+        """The folder of the agent's own files."""
+        own = self.path / OWN
+        return own if own.is_dir() and not own.is_symlink() else self.path
+
+    @property
+    def times(self) -> Path:
+        """How long the log was, and when."""
+        return self.own / ".times"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the supervisor as long as it lives."""
+        return self.own / ".lock"
+
+    @property
+    def job_lock(self) -> Path:
+        """Held by the keeper as long as it lives."""
+        return self.own / ".job.lock"
 
     def state(self) -> Json:
         """As it is stored.
@@ -43,18 +69,19 @@ class Run:
         return read_json(self.path / "spec.json") or {}
 
     def job(self) -> Optional[Json]:
-        return read_json(self.path / ".job.json")
+        return read_json(self.own / ".job.json")
 
     def write(self, name: str, value: Any, *, sync: bool = True) -> bytes:
         """Replace a file of ours; a full disk costs the reserve first, but not for a heartbeat."""
+        path = (self.own if name.startswith(".") else self.path) / name
         try:
-            return write_json(self.path / name, value, sync=sync)
+            return readable(path.parent, lambda _: write_json(path, value, sync=sync))
         except OSError as err:
             if err.errno not in (errno.ENOSPC, errno.EDQUOT) or not sync:
                 raise
             with contextlib.suppress(FileNotFoundError):
-                (self.path / ".reserve").unlink()
-            return write_json(self.path / name, value, sync=sync)
+                (self.own / ".reserve").unlink()
+            return write_json(path, value, sync=sync)
 
     def add_event(self, kind: str, **keys: Any) -> None:
         """One line with one write; a full disk costs the line, never the job."""

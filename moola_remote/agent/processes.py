@@ -8,7 +8,7 @@ import os
 import re
 import signal
 from pathlib import Path
-from typing import Dict, NamedTuple, Optional
+from typing import Dict, FrozenSet, List, NamedTuple, Optional, Set
 
 from moola_remote.agent.constants import Json
 
@@ -18,6 +18,7 @@ class Process(NamedTuple):
 
     pid: int
     status: str
+    parent: int
     session: int
     start_ticks: int
 
@@ -34,7 +35,7 @@ def process(pid: int) -> Optional[Process]:
         return None
     # The name in brackets may hold anything, brackets and spaces too.
     fields = text[text.rindex(b")") + 2 :].split()
-    return Process(pid, fields[0].decode(), int(fields[3]), int(fields[19]))
+    return Process(pid, fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[19]))
 
 
 def boot() -> str:
@@ -66,22 +67,42 @@ def is_alive(who: Optional[Json]) -> bool:
     return found is not None and found.is_alive and found.start_ticks == who["start_ticks"]
 
 
-def living_members(run_id: str, job: Optional[Json]) -> Dict[int, Process]:
-    """Every living process of a run: the job's session, and who has its mark in the environment.
+def living_members(
+    run_id: str, job: Optional[Json], parent: int = 0, spared: FrozenSet[int] = frozenset()
+) -> Dict[int, Process]:
+    """Return every living process of a run.
 
-    The session counts only while the job itself lives: afterwards its number may be another's.
+    Args:
+        run_id: processes with its mark in the environment are found wherever they are.
+        job: the processes of its session; they count only while the job itself lives, since
+            afterwards the number may be another's.
+        parent: a subreaper; its descendants are found without mark and session too.
+        spared: children of `parent` that are no part of the run.
     """
     mark = f"\0MOOLA_RUN_ID={run_id}\0".encode()
     session = job["pid"] if job and is_alive(job) else None
-    found = {}
-    for name in os.listdir("/proc"):  # noqa: PTH208 - thousands of names, not paths
-        if not name.isdigit():
-            continue
-        one = process(int(name))
-        if one is None or not one.is_alive:
-            continue
-        if one.session == session or mark in environment_of(one.pid):
-            found[one.pid] = one
+    numbers = (int(name) for name in os.listdir("/proc") if name.isdigit())  # noqa: PTH208 - many
+    table = {one.pid: one for one in map(process, numbers) if one is not None}
+    below = descendants(table, parent, spared) if parent else set()
+    return {
+        pid: one
+        for pid, one in table.items()
+        if one.is_alive and (one.session == session or pid in below or mark in environment_of(pid))
+    }
+
+
+def descendants(table: Dict[int, Process], parent: int, spared: FrozenSet[int]) -> Set[int]:
+    """Return the numbers of all processes below `parent`, but `spared` and what is below those."""
+    children: Dict[int, List[int]] = {}
+    for one in table.values():
+        children.setdefault(one.parent, []).append(one.pid)
+    found: Set[int] = set()
+    todo = [parent]
+    while todo:
+        for pid in children.get(todo.pop(), []):
+            if pid not in found and pid not in spared:
+                found.add(pid)
+                todo.append(pid)
     return found
 
 

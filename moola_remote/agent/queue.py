@@ -50,7 +50,7 @@ class GpuQueue:
         wants = list(range(max(1, self.gpu_count))) if wanted is None else [wanted]
         self.live.save(wants=wants)
         while not self.fds:
-            if (self.run.path / ".cancel.json").exists():
+            if (self.run.own / ".cancel.json").exists():
                 self.live.values["stopping"] = "cancel"
                 return False, {"cancelled": True}
             if is_stopping():

@@ -37,7 +37,7 @@ class Mask:
 
     @classmethod
     def of(cls, run: Run) -> Optional[Mask]:
-        secrets = read_json(run.path / cls.FILE)
+        secrets = read_json(run.own / cls.FILE)
         return cls(list(secrets.values())) if secrets else None
 
     def strike(self, data: bytes) -> bytes:
@@ -63,8 +63,8 @@ class Mask:
 
 
 @contextlib.contextmanager
-def told_of(what: str) -> Iterator[None]:
-    """An error of files costs no more than a line on stderr."""
+def report_errors(what: str) -> Iterator[None]:
+    """Report an error of files on stderr, and go on."""
     try:
         yield
     except OSError as err:
@@ -73,11 +73,11 @@ def told_of(what: str) -> Iterator[None]:
 
 def wipe_secrets(run: Run) -> None:
     """Strike a run's secrets out of its log and events, then overwrite and remove their values."""
-    mask, path = Mask.of(run), run.path / Mask.FILE
+    mask, path = Mask.of(run), run.own / Mask.FILE
     if mask is None:
         return
     for written in (run.log, run.events):
-        with told_of("secrets not struck out"):
+        with report_errors("secrets not struck out"):
             mask.strike_file(written)
     with contextlib.suppress(OSError), path.open("r+b") as file:
         file.write(bytes(size_of(path)))

@@ -12,14 +12,15 @@ from typing import Any, Dict
 from moola_remote.agent.constants import COMMAND_CHARS, ENDED, MAX_GPUS, SCHEMA, Json
 from moola_remote.agent.errors import AgentError
 from moola_remote.agent.files import put_aside, read_json, sync_folder, write_json
-from moola_remote.agent.layout import Pod, Run, check_run_id
+from moola_remote.agent.layout import OWN, Pod, Run, check_run_id
 from moola_remote.agent.lazy import shutil
 from moola_remote.agent.locks import locked
 from moola_remote.agent.processes import process
 from moola_remote.agent.redaction import Mask
 from moola_remote.agent.state import settle, view
 from moola_remote.agent.trees import check_digest
-from moola_remote.agent.work_folder import check_outputs
+
+EMPTY = (".lock", ".job.lock", ".supervisor.log")
 
 
 def start(pod: Pod, spec: Json) -> Json:
@@ -43,7 +44,6 @@ def check_spec(spec: Json) -> None:
         raise AgentError("bad_request", "spec: argv: expected a list of strings, one at least")
     if not isinstance(env, dict) or not all(isinstance(value, str) for value in env.values()):
         raise AgentError("bad_request", "spec: env: expected an object of strings")
-    check_outputs(spec.get("outputs") or [])
     count = spec.get("gpus")
     if count is not None and (not isinstance(count, int) or not 0 < count <= MAX_GPUS):
         raise AgentError("bad_request", f"spec: gpus: expected 1 to {MAX_GPUS}")
@@ -82,11 +82,13 @@ def make_run(pod: Pod, run: Run, spec: Json, secrets: Dict[str, str]) -> bool:
     aside = pod.runs / f".new-{run.id}-{os.getpid()}"
     aside.mkdir(mode=0o700)
     try:
-        for name in ("log", "events.jsonl", ".lock", ".job.lock", ".supervisor.log"):
-            (aside / name).touch(mode=0o600)
+        own = aside / OWN
+        own.mkdir(mode=0o700)
+        for path in (aside / "log", aside / "events.jsonl", *(own / name for name in EMPTY)):
+            path.touch(mode=0o600)
         write_json(aside / "spec.json", spec)
         if secrets:
-            write_json(aside / Mask.FILE, secrets)
+            write_json(own / Mask.FILE, secrets)
         if spec.get("parent"):
             take_checkpoints(pod, spec, aside / "checkpoints")
         with locked(pod.queue_lock):

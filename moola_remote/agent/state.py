@@ -46,7 +46,7 @@ def spawn_supervisor(pod: Pod, run: Run) -> None:
     files = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_DUP2, write_end, 1),
-        (os.POSIX_SPAWN_OPEN, 2, str(run.path / ".supervisor.log"), errors, 0o600),
+        (os.POSIX_SPAWN_OPEN, 2, str(run.own / ".supervisor.log"), errors, 0o600),
     ]
     # -S: a pod's site-packages are of no use to us, and may take long to look through.
     argv = [sys.executable, "-ISB", program(), "--root", str(pod.root), "supervise", run.id]

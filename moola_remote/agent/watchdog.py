@@ -129,7 +129,7 @@ class Guard:
             if not alive:
                 return
             for run in alive:
-                if not (run.path / ".cancel.json").exists():
+                if not (run.own / ".cancel.json").exists():
                     run.write(".cancel.json", {"grace_s": None, "why": why})
                 settle(self.pod, run)
             time.sleep(TICK_S)

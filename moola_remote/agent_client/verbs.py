@@ -23,6 +23,8 @@ MAX_RUNS = 10_000
 CANCEL_TIMEOUT_S = 600.0
 # A run that goes on gets copies of checkpoints.
 START_TIMEOUT_S = 600.0
+# What was written after the end is hashed again.
+MANIFESTS_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,21 @@ def locate(
     if not (isinstance(offset, int) and isinstance(size, int) and 0 <= offset <= size):
         raise TransferError(f"run {run_id}: expected a place in its log, got {safe(str(answer))}")
     return Place(offset, size)
+
+
+def make_manifests(agent: Agent, run_ids: Sequence[str]) -> dict[str, str]:
+    """Have the manifests of ended runs made or brought up to date, in one round trip.
+
+    Returns:
+        The SHA-256 of each; a run without one is not in it.
+    """
+    answer = agent.call("manifests", stdin={"runs": list(run_ids)}, timeout_s=MANIFESTS_S)
+    found = answer.get("manifests")
+    rows = found.items() if isinstance(found, dict) else ()
+    digests = (
+        (run_id, row.get("manifest_sha256")) for run_id, row in rows if isinstance(row, dict)
+    )
+    return {run_id: digest for run_id, digest in digests if isinstance(digest, str)}
 
 
 def make_manifest(agent: Agent, run_id: str, *, timeout_s: float = 3600.0) -> str:

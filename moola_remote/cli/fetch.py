@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -16,6 +17,9 @@ from moola_remote.errors import ConfigError, LimitError, MoolaError, RunLostErro
 if TYPE_CHECKING:
     from moola_remote.protocol.state import RunState
     from moola_remote.results.fetch import Fetched, What
+    from moola_remote.results.verify import Caps
+
+MAX_LISTED = 20
 
 
 WHAT = click.Argument(["what"], type=click.Choice(["results", "logs", "checkpoints", "all"]))
@@ -43,6 +47,8 @@ WHAT = click.Argument(["what"], type=click.Choice(["results", "logs", "checkpoin
     is_flag=True,
     help="Bring each checkpoint when it is complete, then WHAT when the run has ended.",
 )
+@click.option("--max-files", type=click.IntRange(1), help="Accept so many files; default 100000.")
+@click.option("--max-gb", type=click.FloatRange(0), help="Accept so many gigabytes; default 50.")
 @open_option
 @click.pass_context
 def fetch(
@@ -51,19 +57,23 @@ def fetch(
     more: tuple[str, ...],
     is_unfetched: bool,
     is_watching: bool,
+    max_files: int | None,
+    max_gb: float | None,
     is_opening: bool,
 ) -> None:
     """Fetch runs' files into results/RUN, verified against the pod's manifest.
 
     WHAT is results, logs, checkpoints or all. RUN is a run's id or its beginning, or several;
-    the latest by default. An interrupted fetch goes on where it stopped. With the results comes
-    report.html, a page to look at them.
+    the latest by default. An interrupted fetch continues where it stopped. What can't be
+    fetched is listed (exit code 15), and comes with the next fetch once it can. With the
+    results comes report.html, a page to look at them.
 
     \b
     Example:
       moola-remote fetch results
       moola-remote fetch --run 20261122-1530 20261122-1612
     """
+    from moola_remote.cli.watch import watch
     from moola_remote.results.folder import make_folder
     from moola_remote.rsync.process import local_version
     from moola_remote.rsync.version import known_holes
@@ -80,18 +90,18 @@ def fetch(
     holes = known_holes(local_version())
     if holes:
         click.echo(f"note: {holes}", err=True)
+    caps = _caps(max_files, max_gb)
     failed: list[MoolaError] = []
     for run in runs:
         try:
-            page = _fetch(app, run, what, folder, is_watching=is_watching)
-        except (TransferError, RunLostError, LimitError) as err:
+            if is_watching and not run.has_ended:
+                watch(app, run.run_id, folder)
+            _fetch(app, run, what, folder, caps=caps, is_opening=is_opening)
+        except (TransferError, RunLostError, LimitError) as err:  # noqa: PERF203 - a fetch each
             if len(runs) == 1:
                 raise
             click.echo(f"not fetched, {err}", err=True)
             failed.append(err)
-            continue
-        if is_opening and page:
-            open_page(page)
     if failed:
         raise type(failed[0])(
             f"{len(failed)} of {len(runs)} runs were not fetched, the first: {failed[0].message}",
@@ -142,14 +152,13 @@ def _unfetched(app: App) -> list[RunState]:
     return [state for state in states if state.run_id in names]
 
 
-def _fetch(app: App, run: RunState, what: What, folder: Path, *, is_watching: bool) -> Path | None:
-    """Bring one run home; the page that shows it."""
-    from moola_remote.cli.watch import watch
+def _fetch(
+    app: App, run: RunState, what: What, folder: Path, *, caps: Caps, is_opening: bool
+) -> None:
+    """Bring one run home, and open its page if asked."""
     from moola_remote.results.fetch import fetch_run
     from moola_remote.ui.progress import Progression
 
-    if is_watching and not run.has_ended:
-        watch(app, run.run_id, folder)
     with Progression() as progression:
         fetched = fetch_run(
             app.pod.transport,
@@ -157,12 +166,40 @@ def _fetch(app: App, run: RunState, what: What, folder: Path, *, is_watching: bo
             run.run_id,
             folder,
             what=what,
+            caps=caps,
             progress=partial(progression.update, what),
         )
-    return print_fetched(app, fetched, has_page=what != "checkpoints")
+    page = print_fetched(app, fetched, has_page=what != "checkpoints")
+    if is_opening and page:
+        open_page(page)
+    require_whole(fetched)
 
 
 COMMANDS = [fetch]
+
+
+def _caps(max_files: int | None, max_gb: float | None) -> Caps:
+    from moola_remote.results.verify import DEFAULT_CAPS, Caps
+
+    max_bytes = DEFAULT_CAPS.max_bytes if max_gb is None else int(max_gb * 1e9)
+    return Caps(max_files or DEFAULT_CAPS.max_files, max_bytes)
+
+
+def require_whole(fetched: Fetched) -> None:
+    """List what is missing on stderr.
+
+    Raises:
+        TransferError: something is.
+    """
+    for one in fetched.missing[:MAX_LISTED]:
+        click.echo(f"not fetched, {one.path}: {one.why}", err=True)
+    if len(fetched.missing) > MAX_LISTED:
+        click.echo(f"not fetched, {len(fetched.missing) - MAX_LISTED} more", err=True)
+    if fetched.missing:
+        raise TransferError(
+            f"run {fetched.run_id}: {len(fetched.missing)} of its files are not here",
+            "fetch it again once that is mended; what came is verified and stays",
+        )
 
 
 def print_fetched(app: App, fetched: Fetched, *, has_page: bool = True) -> Path | None:
@@ -174,10 +211,16 @@ def print_fetched(app: App, fetched: Fetched, *, has_page: bool = True) -> Path 
         told: dict[str, object] = {"run_id": fetched.run_id, "folder": str(fetched.folder)}
         told |= {"files": fetched.files, "bytes": fetched.bytes}
         told |= {"already_there": fetched.already_there, "report": str(page) if page else None}
+        told |= {"missing": [asdict(one) for one in fetched.missing]}
+        told |= {"left": [file.shown for file in fetched.left]}
         app.answer(told)
         return page
     came = f"{fetched.files} files, {amount(fetched.bytes)}" if fetched.files else "nothing new"
     click.echo(f"verified: {came}, {fetched.already_there} there already", err=True)
+    for file in fetched.left:
+        click.echo(
+            f"left on the pod, {file.shown}: {amount(file.size)}; fetch all brings it", err=True
+        )
     click.echo(str(fetched.folder))
     if page:
         click.echo(str(page))

@@ -66,5 +66,4 @@ def run_again(app: App, name: str, asked: RunRequest, *, detach: bool, dry_run: 
     label = asked.label or spec.recipe or label_of(spec.argv)
     env = {**spec.env, **asked.env}
     asked = replace(asked, label=label, recipe=spec.recipe, replay_of=spec.run_id, env=env)
-    asked = replace(asked, outputs=spec.outputs)
     begin(app, spec.argv, asked, deployed, detach=detach)

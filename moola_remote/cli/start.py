@@ -75,7 +75,7 @@ def begin(
         MoolaError: it can't be started, or did not succeed.
     """
     from moola_remote.protocol.spec import Spec, new_run_id
-    from moola_remote.runs.launch import environment_of, keep_code, limits_of, outputs_of
+    from moola_remote.runs.launch import environment_of, keep_code, limits_of
 
     problem = keep_code(app.pod, deployed)
     if problem:
@@ -95,7 +95,6 @@ def begin(
         limits=limits_of(app.pod, asked),
         env=environment_of(deployed, asked),
         packages=deployed.environment.packages,
-        outputs=outputs_of(app.project, deployed, asked),
     )
     launch(app, spec, asked, detach=detach, gpu=deployed.gpu)
 

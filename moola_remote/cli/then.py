@@ -23,7 +23,7 @@ def finish(app: App, run_id: str, verb: str) -> None:
         LimitError: another run on the pod goes on, or has no verified copy here.
         MoolaError: a step failed; the pod, and its price, go on.
     """
-    from moola_remote.cli.fetch import print_fetched
+    from moola_remote.cli.fetch import print_fetched, require_whole
     from moola_remote.results.fetch import fetch_run
     from moola_remote.results.folder import make_folder
     from moola_remote.ui.progress import Progression
@@ -40,6 +40,7 @@ def finish(app: App, run_id: str, verb: str) -> None:
                 progress=partial(progression.update, "all"),
             )
         print_fetched(app, fetched)
+        require_whole(fetched)
         require_verified_copies(app, verb)
         app.pod.close()
         if verb == "stop":

@@ -6,7 +6,7 @@ import difflib
 import reprlib
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -80,12 +80,6 @@ class OnFinish(Strict):
     pod: str | None = None
 
 
-# A folder beside the code that a job writes to.
-OutputName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$")]
-# Where trainers write at home; theirs in a project without a table.
-USUAL_OUTPUTS = ("outputs", "multirun", "lightning_logs", "wandb", "mlruns", "runs", "logs")
-
-
 class Project(Strict):
     """``[tool.moola-remote]`` of pyproject.toml, or the whole of moola-remote.toml.
 
@@ -106,7 +100,6 @@ class Project(Strict):
     constraints: Path | None = None
     torch: Literal["image", "project"] = "image"
     data: dict[str, list[Path]] = {}
-    outputs: list[OutputName] = Field(default=[], max_length=50)
     on_finish: OnFinish = OnFinish()
     journals_mb: int = Field(default=2000, ge=1)
 
@@ -148,7 +141,7 @@ def find_project(start: Path) -> Project:
             f"with code, a git repository, or a pyproject.toml with {TABLE}",
             "change to the project's folder",
         )
-    return Project(folder=folder, outputs=list(USUAL_OUTPUTS))
+    return Project(folder=folder)
 
 
 def _files(folder: Path) -> list[Path]:

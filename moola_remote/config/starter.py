@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from moola_remote.config.settings import OWN_FILE, PYPROJECT, TABLE, USUAL_OUTPUTS
+from moola_remote.config.settings import OWN_FILE, PYPROJECT, TABLE
 from moola_remote.errors import ConfigError
 
 _HEAD = "# What `moola-remote` reads of this project; `moola-remote config show` has all keys."
@@ -56,11 +56,6 @@ def starter(guess: Guess, *, is_own_file: bool) -> str:
             "image",
             "`image` keeps the pod's own torch; `project` installs what the project asks for",
             is_set=False,
-        ),
-        *_key(
-            "outputs",
-            list(USUAL_OUTPUTS),
-            "folders beside the code that a job writes to; they come home with the run",
         ),
         *_key("job", "package.train", "of `train`: the module that is run", is_set=False),
         *_key("recipe", "base", "of `train`: a file of `recipes`", is_set=False),

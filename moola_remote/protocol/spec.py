@@ -94,7 +94,6 @@ class Spec(Remote):
     gpu: int | None = None
     gpus: Annotated[int, Field(ge=1, le=64)] | None = None
     env: dict[Name, Word] = Field(default={}, max_length=1000)
-    outputs: list[Name] = Field(default=[], max_length=50)
     packages: dict[Name, Name] = Field(default={}, max_length=10_000)
     source: Source | None = None
     machine: Machine = Machine()

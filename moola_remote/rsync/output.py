@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from moola_remote.errors import MoolaError, TransferError, UnreachableError
+from moola_remote.errors import MoolaError, PartialTransferError, TransferError, UnreachableError
 from moola_remote.rsync.argv import STALL_S
 
 
@@ -45,7 +45,9 @@ def failure(where: str, code: int, stderr: bytes) -> MoolaError:
             "make the pod's shell silent at start (.bashrc), or compare the versions of rsync",
         )
     if code in (23, 24):
-        return TransferError(f"{where}: not everything could be sent, {said}", "run it again")
+        return PartialTransferError(
+            f"{where}: not everything could be sent, {said}", "run it again"
+        )
     return TransferError(f"{where}: rsync ended with {code}, {said or 'and said nothing'}")
 
 

@@ -27,8 +27,8 @@ class RunRequest:
     """What is asked of a run beside its command.
 
     `label` is a word for its id; `on_finish` and `on_finish_pod` are commands for its end, here and
-    on the pod: None takes the project's. `outputs` are the folders that a replayed run had. `retry`
-    is how often it is begun again where its pod was lost.
+    on the pod: None takes the project's. `retry` is how often it is begun again where its pod
+    was lost.
     """
 
     label: str
@@ -38,7 +38,6 @@ class RunRequest:
     data: Mapping[str, Path] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     env: Mapping[str, str] = field(default_factory=dict)
-    outputs: list[str] | None = None
     max_time_s: float | None = None
     max_cost_usd: float | None = None
     then: str | None = None
@@ -66,17 +65,6 @@ def environment_of(deployed: Deployed, asked: RunRequest) -> dict[str, str]:
     """Return the variables of a job: what was asked for, and where the project's packages lie."""
     paths = ":".join(deployed.plan.dependencies.paths)
     return {**({"PYTHONPATH": paths} if paths else {}), **asked.env}
-
-
-def outputs_of(project: Project, deployed: Deployed, asked: RunRequest) -> list[str]:
-    """Return the folders beside the code that a job writes to.
-
-    Where nobody has named them, a usual one that holds code stays the code's.
-    """
-    if asked.outputs is not None:
-        return asked.outputs
-    tops = {file.path.partition("/")[0] for file in deployed.plan.code.files}
-    return [name for name in project.outputs if project.file is not None or name not in tops]
 
 
 def submit(pod: Pod, spec: Spec, asked: RunRequest) -> RunState:

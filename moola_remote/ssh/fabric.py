@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -194,7 +195,7 @@ class FabricTransport:
     def _rsync(self, argv: list[str], files: Sequence[str], job: process.Rsync) -> int:
         started = time.monotonic()
         # Without "./" rsync takes a name that begins with # or ; for a comment.
-        names = b"".join(b"./" + name.encode() + b"\0" for name in files)
+        names = b"".join(b"./" + os.fsencode(name) + b"\0" for name in files)
         code, sent, stderr = job.run(argv, names)
         if code != 0:
             if self._liveness.is_lost():

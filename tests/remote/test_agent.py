@@ -149,7 +149,7 @@ def test_the_last_lines_are_what_a_terminal_would_show(pod: AgentPod) -> None:
     assert state["last_lines"] == [str(number) for number in range(18, 41)] + ["100%", "\ufffd"]
 
 
-def test_the_manifest_names_every_file_of_the_result_and_nothing_else(pod: AgentPod) -> None:
+def test_the_manifest_names_everything_below_the_run_but_our_own_files(pod: AgentPod) -> None:
     run_id = pod.shell(
         "mkdir -p artifacts checkpoints/epoch-0001 checkpoints/.epoch-0002; echo a >artifacts/a;"
         "echo b >checkpoints/epoch-0001/b; echo c >checkpoints/.epoch-0002/c;"
@@ -157,10 +157,15 @@ def test_the_manifest_names_every_file_of_the_result_and_nothing_else(pod: Agent
     )
     state = pod.wait(run_id)
     content = (pod.folder(run_id) / "manifest.json").read_bytes()
-    files = json.loads(content)["files"]
+    manifest = json.loads(content)
+    files = manifest["files"]
+    assert manifest["links"] == [{"path": "link", "target": "/etc/passwd"}]
+    assert manifest["unreadable"] == [{"path": "pipe", "reason": "a pipe", "size": 0}]
+    assert manifest["folders"] == []
     assert state["manifest_sha256"] == hashlib.sha256(content).hexdigest()
     assert [file["path"] for file in files] == [
-        *("artifacts/a", "checkpoints/epoch-0001/b", "events.jsonl", "log"),
+        *("artifacts/a", "checkpoints/.epoch-0002/c", "checkpoints/epoch-0001/b"),
+        *("events.jsonl", "log"),
         *('odd\nname/"d', "spec.json"),
     ]
     assert files[0] == {"path": "artifacts/a", "size": 2, "sha256": sha256(b"a\n")}

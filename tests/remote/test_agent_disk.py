@@ -41,7 +41,7 @@ def test_without_even_the_reserve_the_end_is_told_once_there_is_room(small_pod: 
     run_id = small_pod.shell(f"{waits}{FILLS_THE_DISK}exit 7")
     small_pod.wait(run_id, "RUNNING")
     job = small_pod.process(run_id, "job")
-    (small_pod.folder(run_id) / ".reserve").unlink()
+    (small_pod.folder(run_id) / ".moola" / ".reserve").unlink()
     (small_pod.folder(run_id) / ".go").touch()
     wait_until(lambda: not Path(f"/proc/{job}").exists())
     assert small_pod.stored(run_id)["state"] == "RUNNING"
@@ -74,7 +74,7 @@ def test_what_can_not_be_written_is_found_by_trying(small_pod: AgentPod) -> None
 def test_a_heartbeat_does_not_cost_what_is_reserved_for_the_end(small_pod: AgentPod) -> None:
     run = layout.Run(small_pod.root / "runs" / "test")
     run.path.mkdir(parents=True)
-    reserve = run.path / ".reserve"
+    reserve = run.path / ".moola" / ".reserve"
     reserve.write_bytes(bytes(constants.RESERVE_BYTES))
     subprocess.run(["cp", "/dev/zero", str(run.path / "big")], capture_output=True, check=False)
     with pytest.raises(OSError, match="No space left"):

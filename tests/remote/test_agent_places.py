@@ -55,7 +55,7 @@ def offset_of(pod: AgentPod, run_id: str, *words: Any) -> int:
 def test_what_was_written_from_a_time_on_is_found(pod: AgentPod) -> None:
     go = '"$MOOLA_RUN_DIR/.go"'
     run_id = pod.shell(f"echo first; while [ ! -e {go} ]; do sleep 0.05; done; echo second")
-    times = pod.folder(run_id) / ".times"
+    times = pod.folder(run_id) / ".moola" / ".times"
     wait_until(lambda: times.exists() and times.read_text().endswith(" 6\n"))
     between = time.time()
     (pod.folder(run_id) / ".go").touch()
@@ -70,7 +70,7 @@ def test_what_was_written_from_a_time_on_is_found(pod: AgentPod) -> None:
 def test_a_clock_that_was_set_back_leaves_no_line_out(pod: AgentPod) -> None:
     run_id = pod.shell("echo first; echo second; echo third")
     pod.wait(run_id)
-    times = pod.folder(run_id) / ".times"
+    times = pod.folder(run_id) / ".moola" / ".times"
     times.write_text("1000.0 6\n400.0 13\n500.0 19\n")
     # At 450 by the clock, the log had 13 bytes; but also 6, later on: the earlier counts.
     assert offset_of(pod, run_id, "--since", 450) == 0

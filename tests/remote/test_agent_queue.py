@@ -211,7 +211,7 @@ def test_what_a_job_leaves_behind_is_ended_and_noted(pod: AgentPod) -> None:
 def test_a_cancel_whose_supervisor_is_killed_is_carried_out_by_the_next(pod: AgentPod) -> None:
     run_id = pod.shell(IGNORES_SIGTERM)
     pod.wait_for_log(run_id, "ready")
-    (pod.folder(run_id) / ".cancel.json").write_text('{"grace_s": 0.5}')
+    (pod.folder(run_id) / ".moola" / ".cancel.json").write_text('{"grace_s": 0.5}')
     wait_until(lambda: pod.stored(run_id)["stopping"] == "cancel")
     pod.kill(run_id, "supervisor")
     answer = pod.ask("cancel", run_id, "--grace", "0.5")

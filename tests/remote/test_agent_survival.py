@@ -53,7 +53,7 @@ def test_a_job_that_ends_while_nobody_supervises_is_known_to_the_next_caller(pod
     pod.wait(run_id, "RUNNING")
     pod.kill(run_id, "supervisor")
     go(pod, run_id)
-    wait_until((pod.folder(run_id) / ".exit.json").exists)
+    wait_until((pod.folder(run_id) / ".moola" / ".exit.json").exists)
     assert pod.stored(run_id)["state"] == "RUNNING"
     state = pod.state(run_id)
     assert (state["state"], state["returncode"]) == ("FAILED", 7)
@@ -102,7 +102,7 @@ def test_an_innocent_process_with_the_jobs_number_is_never_signalled(
         if why == "another boot":
             told = {**processes.identity(innocent.pid), "boot": "another"}
             pod.edit(run_id, "state.json", supervisor=told, heartbeat_at=time.time() - 60)
-        pod.edit(run_id, ".job.json", **told)
+        pod.edit(run_id, ".moola/.job.json", **told)
         answer = pod.ask("cancel", run_id, "--grace", "0")
         assert answer["state"]["state"] == "LOST"
         reason = "restarted" if why == "another boot" else "no exit code"
@@ -129,7 +129,7 @@ def test_a_run_of_another_machine_on_a_shared_volume_is_left_alone_while_its_hea
     pod.wait(run_id, "RUNNING")
     pod.kill(run_id, "supervisor", "keeper", "job")
     other = {**processes.identity(os.getpid()), "boot": "another"}
-    pod.edit(run_id, ".job.json", boot="another")
+    pod.edit(run_id, ".moola/.job.json", boot="another")
     pod.edit(run_id, "state.json", supervisor=other, heartbeat_at=time.time())
     assert pod.state(run_id)["state"] == "RUNNING"
     pod.edit(run_id, "state.json", heartbeat_at=time.time() - 60)
