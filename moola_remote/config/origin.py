@@ -36,8 +36,6 @@ def project_settings(project: Project, *, found: str | None = None) -> Iterator[
     for key, value in _values(project, skipped={"folder", "file"}):
         if key in project.model_fields_set and project.file is not None:
             yield Setting(key, value, where)
-        elif key == "outputs" and project.file is None:
-            yield Setting(key, value, "the usual ones")
         elif key == "requirements":
             yield Setting(key, found, "found" if found else "found: no file declares any")
         else:

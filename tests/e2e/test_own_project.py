@@ -13,7 +13,7 @@ import pytest
 from moola_remote.deploy.uv_lock import find_uv
 from moola_remote.ssh.endpoint import Endpoint
 from tests.e2e.conftest import end_runs
-from tests.remote.test_agent_environment import make_wheel
+from tests.remote.agent.test_environment import make_wheel
 from tests.support.projects import Project, pod_file
 
 pytestmark = pytest.mark.e2e

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from moola_remote.agent.downloads import Download, Progress, parse_lock, plan_by_uv, summary
-from tests.remote.test_agent_environment import DIGEST, make_wheel
+from tests.remote.agent.test_environment import DIGEST, make_wheel
 from tests.support.pods import AgentPod, make_bare_python
 
 # As much of torch as is asked for.

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.remote.pods import AgentPod
-from tests.remote.test_agent_trees import digest, listing
+from tests.remote.agent.test_trees import digest, listing
+from tests.support.pods import AgentPod
 
 
 @pytest.fixture
