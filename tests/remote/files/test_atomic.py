@@ -1,0 +1,39 @@
+"""A file that is written whole or not at all."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from moola_remote.files import atomic
+
+
+def test_two_threads_that_write_one_file_at_once_both_succeed(tmp_path: Path) -> None:
+    """Two followers share a journal; an aside named by the process alone is renamed away."""
+    path = tmp_path / "file"
+    contents = [str(number) * 1000 for number in range(10)]
+
+    def write(turn: int) -> None:
+        atomic.write(path, contents[turn % 10], sync=False)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(2000)))
+    assert path.read_text() in contents
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_block_that_raises_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    atomic.write(path, "old")
+
+    def stop_half_way() -> None:
+        with atomic.replacing(path) as aside:
+            aside.write_text("new")
+            raise ValueError("half way")
+
+    with pytest.raises(ValueError, match="half way"):
+        stop_half_way()
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
