@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
 from moola_remote import __version__
 from moola_remote.errors import INTERRUPTED, MoolaError
+from moola_remote.files.disk import full_disk, is_full, usual_places
 from moola_remote.text.redact import redact, strike
 
 
@@ -29,6 +31,13 @@ def run(args: Sequence[str] | None) -> int:
     except click.ClickException as err:
         tell(err.format_message())
         return err.exit_code
+    except OSError as err:
+        if not is_full(err):
+            tell(_bug(err))
+            return 1
+        full = _full_disk(err)
+        tell(str(full))
+        return full.exit_code
     except (click.Abort, KeyboardInterrupt):
         tell("interrupted")
         return INTERRUPTED
@@ -42,6 +51,12 @@ def tell(message: str) -> None:
     """One error on stderr."""
     click.secho("error: ", fg="red", bold=True, nl=False, err=True)
     click.echo(strike(message), err=True)
+
+
+def _full_disk(err: OSError) -> MoolaError:
+    from moola_remote.config.paths import Laptop
+
+    return full_disk(err, [Laptop.of_user().state, Path("results"), *usual_places()])
 
 
 def _path(err: click.UsageError) -> str:

@@ -28,7 +28,7 @@ def go_on(app: App, name: str | None, asked: RunRequest, *, detach: bool) -> Non
     """
     from moola_remote.cli.deploy import show_deploy
     from moola_remote.cli.start import check, launch, report_early_end
-    from moola_remote.runs.launch import limits_of
+    from moola_remote.runs.launch import merged_limits
     from moola_remote.runs.parents import find_parent
     from moola_remote.runs.resume import make_spec, require_secrets
     from moola_remote.runs.resume_sources import Sources
@@ -39,6 +39,7 @@ def go_on(app: App, name: str | None, asked: RunRequest, *, detach: bool) -> Non
         app.bring_up()
     with find_parent(app.pod, name) as parent:
         require_secrets(parent, asked.secrets)
+        limits = merged_limits(app.pod, asked, parent.spec.get("limits"))
         click.echo(f"going on with run {parent.run_id}, by the code it was begun with", err=True)
         with Progression() as progression:
             sources = Sources(app.pod, parent, asked.data, progression)
@@ -50,7 +51,6 @@ def go_on(app: App, name: str | None, asked: RunRequest, *, detach: bool) -> Non
             checkpoints = replace(sources, watcher=progression).send_checkpoints()
     report_early_end(app, asked)
     spec = make_spec(app.pod, parent, deployed, checkpoints)
-    limits = {key: limit for key, limit in limits_of(app.pod, asked).items() if limit is not None}
     spec["gpu"] = spec.get("gpu") if asked.gpu is None else asked.gpu
-    spec["limits"] = {**(spec.get("limits") or {}), **limits}
+    spec["limits"] = limits
     launch(app, spec, asked, detach=detach, gpu=deployed.gpu)

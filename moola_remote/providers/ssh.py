@@ -54,6 +54,7 @@ class SshProvider:
             root=pod.root,
             python=pod.python,
             price_per_hour=pod.price_per_hour,
+            scope=pod.scope,
         )
 
     def stop(self) -> None:

@@ -111,6 +111,6 @@ def ssh_argv(endpoint: Endpoint, known_hosts: Path) -> list[str]:
         "ssh",
         *("-p", str(endpoint.port)),
         *(["-i", str(identity), "-o", "IdentitiesOnly=yes"] if identity else []),
-        *ssh_options(known_hosts, endpoint.name),
+        *ssh_options(known_hosts, endpoint.pin),
         f"{endpoint.user}@{endpoint.host}",
     ]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moola_remote.errors import ConfigError, UnreachableError
+from moola_remote.files.disk import is_full
 from moola_remote.ssh.hostkeys import KnownHosts
 from moola_remote.ssh.socket import ReadAheadSocket
 from moola_remote.ssh.transport import Transport
@@ -183,6 +184,8 @@ def _one_line_errors(endpoint: Endpoint) -> Iterator[None]:
             ) from err
         raise UnreachableError(f"{where}: SSH failed, {safe(str(err))}") from err
     except (OSError, EOFError) as err:
+        if is_full(err):  # of this machine: the pin can't be written
+            raise
         said = safe(str(err)) or "closed by the pod"
         raise UnreachableError(f"{where}: connection lost while connecting, {said}") from err
 

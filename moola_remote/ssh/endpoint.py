@@ -15,7 +15,8 @@ class Endpoint:
 
     `host_key` is the fingerprint that is known beforehand (``SHA256:...``), `known_key` the whole
     public key (``ssh-ed25519 AAAA...``); with neither, the first contact has to ask. `guard` is
-    what a rented pod is told, so that it stops by itself.
+    what a rented pod is told, so that it stops by itself. `scope` tells the pods of one name apart
+    where the name alone does not: the project's folder, as a digest.
     """
 
     name: str
@@ -29,3 +30,9 @@ class Endpoint:
     python: str
     price_per_hour: float | None
     guard: dict[str, Any] | None = None
+    scope: str = ""
+
+    @property
+    def pin(self) -> str:
+        """The name that its host key is kept under."""
+        return f"{self.name}-{self.scope}" if self.scope else self.name
