@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any, Iterator, Optional, Tuple
 
-from moola_remote.agent.constants import SCHEMA, SHAPE, STATES, Json
+from moola_remote.agent.constants import MOST, SCHEMA, SHAPE, STATES, Json
 from moola_remote.agent.errors import AgentError
 from moola_remote.agent.files import append, read_json, readable, write_json
 
@@ -95,11 +95,41 @@ def stored_state(folder: Path) -> Optional[Json]:
     state = read_json(folder / "state.json")
     if state is None or state.get("run_id") != folder.name or state.get("state") not in STATES:
         return None
-    for kinds, keys in SHAPE:
-        if not all(isinstance(state.get(key), (*kinds, type(None))) for key in keys):
-            return None
-    whom = [who for who in (state.get("supervisor"), state.get("job")) if who is not None]
-    return state if all(isinstance(who.get("pid"), int) for who in whom) else None
+    if "oom_killed" in state and state["oom_killed"] is None:
+        return None
+    is_good = all(is_of_kind(state.get(key), *shape) for key, shape in SHAPE.items())
+    return state if is_good and has_good_parts(state) else None
+
+
+def is_of_kind(value: Any, kind: type, least: float, most: float) -> bool:
+    """Whether a value of a state is null, or of this kind and in its bounds."""
+    if value is None:
+        return True
+    if kind in (int, float):
+        is_number = isinstance(value, (int, kind)) and not isinstance(value, bool)
+        return is_number and least <= value <= most
+    return isinstance(value, kind) and (kind is not str or is_text(value))
+
+
+def is_text(value: Any) -> bool:
+    """Whether it can be sent: half of a surrogate pair is no text."""
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:
+        return False
+
+
+def has_good_parts(state: Json) -> bool:
+    """Whether the processes and lists of a state hold what they should."""
+    for who in filter(None, (state.get("supervisor"), state.get("job"))):
+        pid, ticks = who.get("pid"), who.get("start_ticks")
+        is_good = is_of_kind(pid, int, 1, 2**31) and is_of_kind(ticks, int, 0, MOST)
+        if not is_good or None in (pid, ticks) or not is_text(who.get("boot")):
+            return False
+    numbers = [*(state.get("wants") or []), *(state.get("samples") or [])]
+    is_good = all(one is not None and is_of_kind(one, int, -1, MOST) for one in numbers)
+    has_two = len(state.get("samples") or [0, 0]) == 2
+    return is_good and has_two and all(map(is_text, state.get("last_lines") or []))
 
 
 class Pod:

@@ -13,6 +13,7 @@ from moola_remote.agent.constants import HEARTBEAT_S, TELEMETRY_S, TICK_S, TIMES
 from moola_remote.agent.files import append, read_json, size_of
 from moola_remote.agent.gpus import idleness
 from moola_remote.agent.layout import Pod, Run
+from moola_remote.agent.restart_guard import ensure_guard
 from moola_remote.agent.telemetry import Telemetry
 
 
@@ -20,6 +21,7 @@ class LiveState:
     """The state that one supervisor writes, and the waits between which it is refreshed."""
 
     def __init__(self, pod: Pod, run: Run) -> None:
+        self.pod = pod
         self.run = run
         self.values = run.state()
         self.telemetry = Telemetry(pod.root)
@@ -49,6 +51,7 @@ class LiveState:
         now = time.monotonic()
         if now >= self.next_beat:
             self.save(sync=False)
+            ensure_guard(self.pod)
         if self.values["state"] == "RUNNING":
             if now >= self.next_time:
                 self.note_size(now)

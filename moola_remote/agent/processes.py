@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import signal
+import sys
 from pathlib import Path
 from typing import Dict, FrozenSet, List, NamedTuple, Optional, Set
 
@@ -135,12 +136,24 @@ def send_signal(target: Process, number: int) -> None:
             os.close(fd)
 
 
-def adopt_orphans() -> None:
-    """Become the parent of whoever below us loses his own (PR_SET_CHILD_SUBREAPER)."""
+def adopt_orphans(is_on: bool = True) -> None:
+    """Become the parent of whoever below us loses his own (PR_SET_CHILD_SUBREAPER), or cease to."""
     with contextlib.suppress(ImportError, OSError, AttributeError):
         import ctypes
 
-        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+        ctypes.CDLL(None).prctl(36, int(is_on), 0, 0, 0)
+
+
+def adopts_orphans() -> bool:
+    """Whether `adopt_orphans` is in force (PR_GET_CHILD_SUBREAPER)."""
+    if "ctypes" not in sys.modules:  # nobody has called it
+        return False
+    with contextlib.suppress(ImportError, OSError, AttributeError):
+        import ctypes
+
+        answer = ctypes.c_int(0)
+        return ctypes.CDLL(None).prctl(37, ctypes.byref(answer), 0, 0, 0) == 0 and bool(answer)
+    return False
 
 
 def oom_kills() -> int:

@@ -54,6 +54,9 @@ def check_spec(spec: Json) -> None:
             check_digest(spec[kind])
     if spec.get("parent") is not None:
         check_run_id(spec["parent"])
+    if (spec.get("limits") or {}).get("max_cost_usd") and not spec.get("price_per_hour"):
+        message = "spec: limits.max_cost_usd: expected a price_per_hour to reckon with"
+        raise AgentError("bad_request", message)
 
 
 def take_secrets(spec: Json) -> Dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import select
@@ -50,10 +51,15 @@ def spawn_supervisor(pod: Pod, run: Run) -> None:
     ]
     # -S: a pod's site-packages are of no use to us, and may take long to look through.
     argv = [sys.executable, "-ISB", program(), "--root", str(pod.root), "supervise", run.id]
-    child = os.posix_spawn(sys.executable, argv, os.environ, file_actions=files, setsid=True)
-    os.close(write_end)
-    select.select([read_end], [], [], 5.0)
-    os.close(read_end)
+    try:
+        try:
+            spawn = functools.partial(os.posix_spawn, sys.executable, argv, os.environ)
+            child = spawn(file_actions=files, setsid=True)
+        finally:
+            os.close(write_end)  # also where there is no process number left
+        select.select([read_end], [], [], 5.0)
+    finally:
+        os.close(read_end)
     os.waitpid(child, 0)
 
 

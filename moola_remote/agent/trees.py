@@ -34,6 +34,7 @@ def seal(pod: Pod, kind: str, digest: str, wanted: Json) -> Json:
     files = check_list(digest, wanted)
     with locked(folder / ".lock"):
         if final.is_dir() and record.is_file():
+            os.utime(record)  # young again: the run that it was sent for is still to be started
             return {"sealed": False, "files": len(files)}
         # A seal that was cut off between its two last steps left the tree without its list.
         tree = final if final.is_dir() else incoming

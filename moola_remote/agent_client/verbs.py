@@ -77,7 +77,16 @@ def get_state(agent: Agent, run_id: str) -> RunState:
 def list_runs(agent: Agent) -> list[RunState]:
     """Every run of the pod, newest last, without their last lines."""
     runs = agent.call("list").get("runs")
-    return [read_state(run) for run in runs[-MAX_RUNS:]] if isinstance(runs, list) else []
+    return [_state_or_lost(run) for run in runs[-MAX_RUNS:]] if isinstance(runs, list) else []
+
+
+def _state_or_lost(value: Any) -> RunState:
+    """A state; that of a run which can be named and not read is LOST, and hides no other."""
+    try:
+        return read_state(value)
+    except TransferError as err:
+        run_id = value.get("run_id") if isinstance(value, dict) else None
+        return read_state({"run_id": run_id, "state": "LOST", "reason": err.message})
 
 
 def cancel(agent: Agent, run_id: str, *, grace_s: float | None = None) -> Cancelled:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
 from moola_remote import __version__
 from moola_remote.errors import INTERRUPTED, MoolaError, missing_package
+from moola_remote.files.disk import full_disk, is_full, usual_places
 from moola_remote.text.redact import redact, strike
 
 
@@ -29,6 +31,13 @@ def run(args: Sequence[str] | None) -> int:
     except click.ClickException as err:
         tell(err.format_message())
         return err.exit_code
+    except OSError as err:
+        if not is_full(err):
+            tell(_bug(err))
+            return 1
+        full = _full_disk(err)
+        tell(str(full))
+        return full.exit_code
     except (click.Abort, KeyboardInterrupt):
         tell("interrupted")
         return INTERRUPTED
@@ -48,6 +57,12 @@ def tell(message: str) -> None:
     click.echo(strike(message), err=True)
 
 
+def _full_disk(err: OSError) -> MoolaError:
+    from moola_remote.config.paths import LaptopPaths
+
+    return full_disk(err, [LaptopPaths.of_user().state, Path("results"), *usual_places()])
+
+
 def _path(err: click.UsageError) -> str:
     return err.ctx.command_path if err.ctx else "moola-remote"
 
@@ -56,7 +71,6 @@ def _bug(err: Exception) -> str:
     """Keep the traceback where it can be sent from; returns the line that says so."""
     import traceback
 
-    from moola_remote.config.paths import LaptopPaths
 
     # It is there to be sent: no argv, since a command's words are the user's, no local variables.
     text = f"moola-remote {__version__}, Python {sys.version.split()[0]}, {sys.platform}\n"

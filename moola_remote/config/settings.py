@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
+import os
 import reprlib
 import sys
 from pathlib import Path
@@ -71,6 +73,14 @@ class PodConfig(Strict):
     python: str = "python3"
     price_per_hour: float | None = Field(default=None, ge=0)
     runpod: RunpodConfig | None = None
+    project: Path | None = None
+
+    @property
+    def scope(self) -> str:
+        """A digest of the project's folder: the pods' files of two projects may have one name."""
+        if self.project is None:
+            return ""
+        return hashlib.sha256(os.fsencode(self.project.resolve())).hexdigest()[:12]
 
 
 class OnFinish(Strict):
@@ -191,7 +201,7 @@ def load_pod(project: Project, name: str) -> PodConfig:
         table = yaml.safe_load(read_text(path))
     except BROKEN_YAML as err:
         raise ConfigError(f"{path}: not YAML, {one_line(err)}", "mend that line") from err
-    return _validate(PodConfig, table, path, name=name)
+    return _validate(PodConfig, table, path, name=name, project=project.folder)
 
 
 def read_text(path: Path) -> str:

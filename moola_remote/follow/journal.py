@@ -53,8 +53,19 @@ class Journal:
         self.close()
 
     def size(self, file: FileName) -> int:
-        """How far the file has arrived."""
-        return os.fstat(self._fds[file]).st_size
+        """How far the file has arrived, but for NULs at its end.
+
+        A power cut may leave them in place of the last bytes; true ones arrive once more, at the
+        same place.
+        """
+        end = os.fstat(self._fds[file]).st_size
+        while end > 0:
+            start = max(0, end - BLOCK)
+            kept = os.pread(self._fds[file], end - start, start).rstrip(b"\0")
+            if kept:
+                return start + len(kept)
+            end = start
+        return 0
 
     def read(self, file: FileName, start: int, stop: int) -> Iterator[bytes]:
         """The bytes [start, stop), in blocks."""

@@ -66,6 +66,7 @@ class SshProvider:
             python=pod.python,
             price_per_hour=pod.price_per_hour,
             host_config=config,
+            scope=pod.scope,
         )
 
     def stop(self) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from moola_remote.agent_client import verbs
 from moola_remote.config.recipe import check_recipe, recipe_path
@@ -95,13 +95,37 @@ def limits_of(pod: Pod, asked: RunRequest) -> dict[str, float | None]:
     Raises:
         ConfigError: a cost limit, and the price of the pod isn't known.
     """
-    if asked.max_cost_usd is not None and not pod.endpoint.price_per_hour:
-        raise ConfigError(
-            f"--max-cost: the price of pod {pod.name} is not known",
-            f"write price_per_hour into configs/pods/{pod.name}.yaml",
-        )
+    if asked.max_cost_usd is not None:
+        require_price(pod, "--max-cost")
     limits = {"max_time_s": asked.max_time_s, "max_cost_usd": asked.max_cost_usd}
     return {**limits, "idle_stop_s": None}
+
+
+def merged_limits(pod: Pod, asked: RunRequest, earlier: Any) -> dict[str, Any]:
+    """Return the limits of a run that goes on: what is asked now, else those of its parent.
+
+    Args:
+        pod: where it goes on.
+        asked: its limits.
+        earlier: ``limits`` of its parent's spec.
+
+    Raises:
+        ConfigError: a cost limit, asked or taken over, and the price of the pod isn't known.
+    """
+    now = {key: limit for key, limit in limits_of(pod, asked).items() if limit is not None}
+    limits = {**(earlier if isinstance(earlier, dict) else {}), **now}
+    if limits.get("max_cost_usd"):
+        require_price(pod, "its run was begun with --max-cost")
+    return limits
+
+
+def require_price(pod: Pod, limit: str) -> None:
+    """Raise a ConfigError where a cost limit would end nothing, as the pod has no known price."""
+    if not pod.endpoint.price_per_hour:
+        raise ConfigError(
+            f"{limit}: the price of pod {pod.name} is not known",
+            f"write price_per_hour into configs/pods/{pod.name}.yaml",
+        )
 
 
 def limits_past_the_end(pod: Pod, asked: RunRequest, left_s: float | None) -> list[str]:

@@ -11,6 +11,7 @@ from moola_remote.agent_client.verbs import get_state, list_runs
 from moola_remote.errors import ConfigError, UnreachableError
 from moola_remote.pods.pod import Pod
 from moola_remote.protocol.spec import Spec
+from moola_remote.runs.record import keep_again
 from moola_remote.runs.select import choose
 from moola_remote.ssh.read_file import read_file
 from moola_remote.text.sanitize import safe
@@ -98,13 +99,29 @@ def _reach(pod: Pod, name: str, run_id: str) -> Pod | None:
 def _spec_of(pod: Pod, run_id: str, far: Pod | None, pod_name: str | None = None) -> Spec:
     """The parent's spec: this laptop's own, the fetched one, or what its pod says."""
     pod_name = pod_name or (far.name if far else "")
-    results = pod.project.results_folder / run_id
-    for path in (pod.laptop.journal(pod_name, run_id) / "spec.json", results / "spec.json"):
-        if path.is_file():
-            return Spec.read(path.read_bytes(), str(path))
+    noted = pod.laptop.journal(pod_name, run_id)
+    damaged: ConfigError | None = None
+    for folder in (noted, pod.project.results_folder / run_id):
+        path = folder / "spec.json"
+        try:
+            spec = Spec.read(path.read_bytes(), str(path))
+        except FileNotFoundError:
+            continue
+        except OSError as err:
+            damaged = damaged or ConfigError(f"{path}: can't be read, {err.strerror}")
+        except ConfigError as err:
+            damaged = damaged or err
+        else:
+            if damaged:
+                keep_again(noted, spec, str(folder))
+            return spec
     if far is None:
-        raise ConfigError(
+        raise damaged or ConfigError(
             f"run {run_id}: its pod can't be reached, and nothing of it is on this laptop"
         )
     path_there = far.agent.folder.run(run_id).spec
-    return Spec.read(read_file(far.transport, path_there, MAX_SPEC_BYTES), f"pod: {path_there}")
+    content = read_file(far.transport, path_there, MAX_SPEC_BYTES)
+    spec = Spec.read(content, f"pod: {path_there}")
+    if damaged and noted.is_dir():
+        keep_again(noted, spec, f"pod {far.name}")
+    return spec

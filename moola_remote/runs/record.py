@@ -7,6 +7,8 @@ trusted: parsed, bounded and made safe before anybody sees it.
 from __future__ import annotations
 
 import contextlib
+import json
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from moola_remote.errors import ConfigError, TransferError
+from moola_remote.files import atomic
 from moola_remote.protocol.events import MAX_EVENT_BYTES, EventReader, RunEvent
 from moola_remote.protocol.manifest import STATE
 from moola_remote.protocol.spec import MAX_BLOCK, Block, Machine, Spec
@@ -23,6 +26,7 @@ from moola_remote.protocol.types import Remote, fault_of
 
 if TYPE_CHECKING:
     from moola_remote.pods.pod import Pod
+logger = logging.getLogger(__name__)
 MAX_SPEC_BYTES = 4 * 2**20
 
 
@@ -67,14 +71,39 @@ def find_record(pod: Pod, name: str | None, find_run: Callable[[str | None], Run
             raise
         run_id = folder.name
     noted = _one_folder(pod.laptop.journals.glob("*/[!.]*"), run_id)
-    own = {"spec": read_folder(noted).spec} if noted else {}
+    own = _own_spec(noted)
     if folder is None:
-        record = read_record({**pod.agent.call("show", run_id), **own}, f"run {run_id}")
+        answer = pod.agent.call("show", run_id)
+        record = read_record({**answer, **own}, f"run {run_id}")
+        if noted and not own:
+            keep_again(noted, answer["spec"], f"pod {pod.name}")
     else:
         record = read_folder(folder).model_copy(update=own)
     if record.spec.run_id != run_id:
         raise TransferError(f"run {run_id}: its spec is that of {record.spec.run_id}")
     return record
+
+
+def _own_spec(noted: Path | None) -> dict[str, Spec]:
+    """The spec that was noted here, as a part of a record; empty where there is none or damaged."""
+    if noted is None:
+        return {}
+    with contextlib.suppress(TransferError):
+        return {"spec": read_folder(noted).spec}
+    return {}
+
+
+def keep_again(noted: Path, spec: Any, source: str) -> None:
+    """Replace a damaged spec among this laptop's notes, and say so.
+
+    Args:
+        noted: the folder of the notes on the run.
+        spec: the run's, as another has it.
+        source: who has it.
+    """
+    logger.warning("note: %s/spec.json: was damaged, the spec is that of %s", noted, source)
+    with contextlib.suppress(OSError):  # a full disk is no reason to refuse
+        atomic.write(noted / "spec.json", json.dumps(spec))
 
 
 def codes_on_record(pod: Pod) -> set[str]:

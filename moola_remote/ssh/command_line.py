@@ -207,6 +207,6 @@ def ssh_argv(endpoint: Endpoint, known_hosts: Path) -> list[str]:
         "ssh",
         *(config.arguments if config else ("-p", str(endpoint.port))),
         *(["-i", str(identity), "-o", "IdentitiesOnly=yes"] if identity else []),
-        *ssh_options(known_hosts, endpoint.name),
+        *ssh_options(known_hosts, endpoint.pin),
         *(("--", config.host) if config else (f"{endpoint.user}@{endpoint.host}",)),
     ]

@@ -1,4 +1,4 @@
-"""Host keys, pinned by the pod's name rather than its address.
+"""Host keys, pinned by the pod's name rather than its address, and by the project's folder.
 
 The file is the tool's own, in OpenSSH's format: paramiko and OpenSSH's ssh check the same pins.
 """
@@ -132,18 +132,23 @@ class KnownHosts:
         Raises:
             HostKeyError: it is not the expected or the pinned one, or nobody vouches for it.
         """
-        pinned = self.get(endpoint.name)
+        pinned = self.get(endpoint.pin)
+        if pinned is None and self.get(endpoint.name) == key:
+            self._adopt(endpoint)
+            pinned = key
+        earlier = self.get(endpoint.name) if pinned is None else None
         expected = _expected(endpoint)
         if expected is not None:
             if fingerprint(key) != expected:
                 raise _wrong_key(endpoint, expected, key)
-        elif pinned is None:
+        elif pinned is None and earlier is None:
             if not is_vouched:
                 _vouch(endpoint, key, ask)
         elif pinned != key:
-            raise self._changed_key(endpoint, pinned, key)
+            name = endpoint.name if pinned is None else endpoint.pin
+            raise self._changed_key(endpoint, name, pinned or earlier or b"", key)
         if pinned != key:
-            self.pin(endpoint.name, key)
+            self.pin(endpoint.pin, key)
             logger.info("pod %s: pinned host key %s", endpoint.name, fingerprint(key))
 
     def known_type_first(
@@ -157,7 +162,7 @@ class KnownHosts:
             vouched: types of keys that the user's known_hosts have, for want of a pin;
                 ``-cert-v01@openssh.com`` asks for certificates.
         """
-        known = _known_key(endpoint) or self.get(endpoint.name)
+        known = _known_key(endpoint) or self.get(endpoint.pin) or self.get(endpoint.name)
         wanted = [key_type(known)] if known else list(vouched)
         names = list(types)
         if CERTIFICATE in wanted:
@@ -167,12 +172,21 @@ class KnownHosts:
             sorted(names, key=lambda name: not (name in family or name.endswith(CERTIFICATE)))
         )
 
-    def _changed_key(self, endpoint: Endpoint, pinned: bytes, key: bytes) -> HostKeyError:
+    def _adopt(self, endpoint: Endpoint) -> None:
+        """Give the pin of an older version, under the pod's name alone, its place of now."""
+        with self._lock():
+            pins = self._read()
+            pins[alias(endpoint.pin)] = pins.pop(alias(endpoint.name))
+            self._write(pins)
+
+    def _changed_key(
+        self, endpoint: Endpoint, name: str, pinned: bytes, key: bytes
+    ) -> HostKeyError:
         expected, shown = fingerprint(pinned), fingerprint(key)
         return HostKeyError(
             f"pod {endpoint.name}: its host key has changed, expected {expected}, got {shown}",
             "was the pod made anew? Compare with its log, then "
-            f"`ssh-keygen -R {alias(endpoint.name)} -f '{self.path}'`; "
+            f"`ssh-keygen -R {alias(name)} -f '{self.path}'`; "
             "otherwise someone is in between: send nothing",
         )
 

@@ -25,10 +25,15 @@ def is_stopped(pod: Pod) -> bool:
 
 
 def deadline_of(pod: Pod) -> datetime | None:
-    """When a pod of ours should be over: the lifetime that its name tells, from its last start."""
+    """When a pod of ours should be over: the lifetime that its name tells, from its last start.
+
+    Where the API doesn't say when it was made, the deadline in the name itself.
+    """
     name = PodName.parse(pod.name)
-    if name is None or pod.created_at is None:
+    if name is None:
         return None
+    if pod.created_at is None:
+        return name.deadline
     started_at = pod.started_at or pod.created_at
     return max(started_at, pod.created_at) + (name.deadline - pod.created_at)
 

@@ -1,0 +1,135 @@
+"""What goes on on a rented pod: whether it is at work, and the end of its runs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+from typing import Any, List, Optional
+
+from moola_remote.agent.constants import ENDED, IDLE_PERCENT, LIMIT_REACHED, TICK_S, Json
+from moola_remote.agent.files import write_json
+from moola_remote.agent.gpus import gpu_rows, number
+from moola_remote.agent.layout import Pod, Run
+from moola_remote.agent.processes import is_alive
+from moola_remote.agent.restart_guard import WATCH
+from moola_remote.agent.state import settle
+
+# After a run's own limit the pod waits so long for somebody to fetch, then stops.
+AFTER_LIMIT_S = 120.0
+END_RUNS_S = 120.0
+NO_WORK = {b"supervise", b"idle", b"follow", os.fsencode(WATCH)}
+
+
+def running_clock() -> float:
+    """Seconds that no change of the pod's clock moves; they count while the machine sleeps."""
+    try:
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    except OSError:  # a sandbox without it
+        return time.monotonic()
+
+
+def seconds(value: Any) -> Optional[float]:
+    """A number of the settings; None where it is none."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number and abs(value) < 1e12 else None
+
+
+class Activity:
+    """How long a pod is idle, and why it should stop for that.
+
+    Every file and process that is looked at may be missing, damaged or out of reach.
+    """
+
+    def __init__(self, pod: Pod) -> None:
+        self.pod = pod
+        self.idle_since = running_clock()
+        self.since = time.time()
+        self.why: Optional[str] = None
+
+    def look(self, settings: Json, left_s: Optional[float]) -> None:
+        """Set `why` the pod should stop for idleness, or None; `left_s` is until its deadline.
+
+        What can't be looked at is no work: a broken disk would keep the pod for ever.
+        """
+        now, is_busy = running_clock(), False
+        with contextlib.suppress(Exception):
+            is_busy = self.is_busy()
+        if is_busy:
+            self.idle_since = now
+        idle_s, limit_s = now - self.idle_since, self.idle_limit_s(settings)
+        rest_s = None if limit_s is None or idle_s == 0 else limit_s - idle_s
+        self.why = f"idle for {idle_s:.0f} s" if rest_s is not None and rest_s <= 0 else None
+        waits = [max(0.0, wait_s) for wait_s in (rest_s, left_s) if wait_s is not None]
+        with contextlib.suppress(OSError):
+            seen = {"idle_s": idle_s, "stops_in_s": min(waits, default=None)}
+            write_json(self.pod.root / "guard.seen.json", seen, sync=False)
+
+    def is_busy(self) -> bool:
+        """Whether a run or its on_finish goes on, a GPU works, or somebody sends or fetches."""
+        for run, state in self.pod.all_runs():
+            if state["state"] not in ENDED and self.settled(run, state)["state"] not in ENDED:
+                return True
+            if is_alive(state.get("supervisor")):
+                return True
+        uses = [number(row[0]) for row in gpu_rows("utilization.gpu") if row]
+        return any(use is not None and use >= IDLE_PERCENT for use in uses) or self.is_served()
+
+    def settled(self, run: Run, state: Json) -> Json:
+        """The run's state once it has a supervisor; the last known where none can be started."""
+        with contextlib.suppress(Exception):
+            return settle(self.pod, run)
+        return state
+
+    def is_served(self) -> bool:
+        """Whether a verb of ours or an rsync is at work below our root; who looks on is no work.
+
+        A follower whose laptop sleeps may hang for hours, full of what it can't send.
+        """
+        root = os.fsencode(self.pod.root) + b"/"
+        for name in os.listdir("/proc"):  # noqa: PTH208 - thousands of names, not paths
+            if name.isdigit() and int(name) != os.getpid():
+                with contextlib.suppress(OSError):
+                    words = Path(f"/proc/{name}/cmdline").read_bytes().split(b"\0")
+                    is_ours = any(word.startswith(root + b"agent/") for word in words)
+                    is_verb = is_ours and not NO_WORK & set(words)
+                    is_rsync = words[0].endswith(b"rsync") and any(root in word for word in words)
+                    if is_verb or is_rsync:
+                        return True
+        return False
+
+    def idle_limit_s(self, settings: Json) -> Optional[float]:
+        """Return how long the pod may be idle; None is for ever."""
+        limit_s = seconds(settings.get("idle_stop_s"))
+        states: List[Json] = []
+        # Of this start of the pod: who comes back later to fetch has all the time of an idle pod.
+        with contextlib.suppress(Exception):
+            states = [
+                state
+                for _, state in self.pod.all_runs()
+                if (state.get("ended_at") or 0) > self.since
+            ]
+        if states and str(states[-1].get("stopping")).startswith(LIMIT_REACHED):
+            after_s = seconds(settings.get("after_limit_s")) or AFTER_LIMIT_S
+            return after_s if limit_s is None else min(after_s, limit_s)
+        return limit_s
+
+    def end_runs(self, why: str) -> None:
+        """Have each running job end with a checkpoint, and wait for its manifest."""
+        give_up = time.monotonic() + END_RUNS_S
+        while time.monotonic() < give_up:
+            alive = [
+                run
+                for run, state in self.pod.all_runs()
+                if state["state"] in ("PREPARING", "RUNNING")
+            ]
+            if not alive:
+                return
+            for run in alive:
+                with contextlib.suppress(Exception):
+                    if not (run.path / ".cancel.json").exists():
+                        run.write(".cancel.json", {"grace_s": None, "why": why})
+                with contextlib.suppress(Exception):
+                    settle(self.pod, run)
+            time.sleep(TICK_S)
