@@ -20,7 +20,7 @@ from moola_core.features.bars import (
 )
 from moola_core.spans.intervals import FloatArray
 
-GOLDEN = Path(__file__).parents[3] / "shared" / "data" / "golden_features.parquet"
+GOLDEN = Path(__file__).parents[4] / "shared" / "data" / "golden_features.parquet"
 EPS = 1e-6
 
 

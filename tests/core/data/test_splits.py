@@ -13,7 +13,7 @@ from moola_core.data.synthetic import make_market
 from moola_core.data.windows import Windows
 from moola_core.errors import DataError
 from moola_core.spans.intervals import IntArray
-from tests.core.test_overlaps import cut
+from tests.core.data.test_overlaps import cut
 
 MARKET = make_market(6000, seed=1)
 Kind = Literal["random", "grouped", "blocked"]

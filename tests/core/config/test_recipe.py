@@ -8,7 +8,7 @@ import yaml
 from moola_core.config.recipe import dump_recipe, load_recipe
 from moola_core.errors import ConfigError
 
-RECIPES = sorted((Path(__file__).parents[2] / "configs" / "train").glob("*.yaml"))
+RECIPES = sorted((Path(__file__).parents[3] / "configs" / "train").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

@@ -9,7 +9,7 @@ from moola_core.data.series import Bars
 from moola_core.data.synthetic import Market
 from moola_core.data.windows import Windows
 from moola_core.errors import DataError
-from tests.core.test_overlaps import cut
+from tests.core.data.test_overlaps import cut
 
 CONFIG = CropConfig(number=6, reach=30)
 

@@ -6,7 +6,7 @@ import pytest
 from moola_core.data.sample_weights import average_uniqueness, window_weights
 from moola_core.data.synthetic import Market
 from moola_core.data.windows import Windows
-from tests.core.test_overlaps import cut
+from tests.core.data.test_overlaps import cut
 
 
 def test_uniqueness_is_one_alone_and_a_half_for_twins(market: Market) -> None:

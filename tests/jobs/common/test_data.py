@@ -13,7 +13,7 @@ from moola_core.data.series import read_bars
 from moola_core.data.windows import read_windows
 from moola_core.errors import DataError
 
-SEED = Path(__file__).parents[2] / "configs" / "train" / "seed.yaml"
+SEED = Path(__file__).parents[3] / "configs" / "train" / "seed.yaml"
 
 
 def test_a_larger_draw_of_windows_holds_the_smaller_one(data: Path) -> None:
