@@ -36,10 +36,11 @@ demo: install  ## deploy, train twice and fetch on the embedded local pod
 test: install browser check  ## everything that CI runs
 	@$(BIN)/python -m pytest -n 2 --dist loadfile tests
 
-check: $(STAMP)  ## format, lint, strict types, known holes in packages
+check: $(STAMP)  ## format, lint, strict types, who imports whom, known holes in packages
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports
 	@$(BIN)/python tests/audit.py
 
 fuzz: install  ## random input for what reads, MOOLA_FUZZ_CASES (10000) each
