@@ -76,6 +76,8 @@ def _bug(err: Exception) -> str:
     text = f"moola-remote {__version__}, Python {sys.version.split()[0]}, {sys.platform}\n"
     text = redact(text + "".join(traceback.format_exception(err)))
     said = redact(f"a bug of ours, {type(err).__name__}: {' '.join(str(err).split())}")
+    from moola_remote.config.paths import LaptopPaths
+
     path = LaptopPaths.of_user().bug
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
