@@ -13,12 +13,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
+from moola_remote.results.verify import Caps
 
 from moola_remote.agent_client.client import Agent
 from moola_remote.agent_client.verbs import get_state, submit
 from moola_remote.errors import LimitError, MoolaError, TransferError, UnreachableError
 from moola_remote.results.fetch import fetch_run
-from moola_remote.results.verify import Caps
 from moola_remote.rsync import argv
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint

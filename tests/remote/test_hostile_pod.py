@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from moola_remote.results.verify import Caps
 
 from moola_remote.agent_client.client import Agent, probe
 from moola_remote.agent_client.verbs import get_state, list_runs
@@ -28,7 +29,6 @@ from moola_remote.follow.journal import Journal
 from moola_remote.follow.reconnect import Link
 from moola_remote.protocol.answers import Environment
 from moola_remote.protocol.types import read_answer_as
-from moola_remote.results.verify import Caps
 from moola_remote.rsync import argv, process
 from moola_remote.ssh import fabric
 from moola_remote.ssh.connect import connect

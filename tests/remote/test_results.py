@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from moola_remote.results.folder import make_folder
 
 from moola_remote.errors import ConfigError
 from moola_remote.report.library import choose, fetched
-from moola_remote.results.folder import make_folder
 
 
 @pytest.fixture
