@@ -62,10 +62,13 @@ def crossval(arguments: argparse.Namespace) -> None:
     """Train each fold of each repeat, score, print."""
     recipe = load_recipe(arguments.config, arguments.overrides)
     print(f"recipe {recipe.name}: reading code and data", file=sys.stderr, flush=True)
-    from jobs.common.data import data_folder, find_device, read_file
+    from jobs.common.data import data_folder, find_device, read_file, with_types
 
     name = recipe.data.labelled.as_posix()
-    windows, entry = read_file(data_folder(arguments.data), name, skip_bad=arguments.skip_bad)
+    recipe = with_types(recipe, data_folder(arguments.data))
+    windows, entry = read_file(
+        data_folder(arguments.data), name, skip_bad=arguments.skip_bad, types=recipe.data.types
+    )
     began = time.monotonic()
     data_dir, device = data_folder(arguments.data), find_device(arguments.device)
     fit = partial(fit_model, device=device, data_dir=data_dir)
@@ -121,14 +124,16 @@ def fit_model(
 
     Windows are only set aside for validation if the recipe chooses something on them.
     """
-    from jobs.common.fitting import begin_run, judge, prepare, split_windows
+    from jobs.common.fitting import begin_run, judge, prepare, resolved, split_windows
     from moola_core.inference.ensemble import member_recipes
     from moola_core.training.loop import fit
 
     if not recipe.decoder.choose and recipe.training.keep == "last":
         split = recipe.split.model_copy(update={"validation_share": 0.0})
         recipe = recipe.model_copy(update={"split": split})
-    loaded = prepare(recipe, *split_windows(train, recipe), device, data_dir, [held_out])
+    split = split_windows(train, recipe)
+    recipe = resolved(recipe, split[0])
+    loaded = prepare(recipe, *split, device, data_dir, [held_out])
     for one in member_recipes(recipe):
         fit(begin_run(loaded, one))
     return judge(loaded)[0], loaded.train

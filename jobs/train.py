@@ -53,6 +53,7 @@ def train(arguments: argparse.Namespace, stop: StopRequest) -> int:
     from moola_core.training.state import Stopped
 
     loaded = _load(recipe, arguments)
+    recipe = loaded.recipe
     events = EventLog(run_dir / "events.jsonl")
     for index, one in enumerate(member_recipes(recipe)):
         run = begin_run(loaded, one)
@@ -61,13 +62,13 @@ def train(arguments: argparse.Namespace, stop: StopRequest) -> int:
             folder += f"/seed-{one.training.seed}"
         run.checkpoints = run_dir / folder
         run.is_stopping = lambda: stop.is_requested
-        run.report = _reporter(events, run, index)
+        run.report = _reporter(events, run)
         if index == 0:
             events.write("run", **run_event.run_event(loaded))
             console.print_header(loaded)
         if arguments.resume:
             source = run_dir if arguments.resume == "here" else Path(arguments.resume)
-            _resume(run, index, events, source / folder if recipe.ensemble.size > 1 else source)
+            _resume(run, events, source / folder if recipe.ensemble.size > 1 else source)
         stop.is_training = True
         try:
             if not stop.is_requested:
@@ -92,7 +93,7 @@ def _load(recipe: Recipe, arguments: argparse.Namespace) -> Loaded:
     data_dir, run_dir = data_folder(arguments.data), Path(arguments.run_dir)
     loaded = load(recipe, data_dir, arguments.device, skip_bad=arguments.skip_bad)
     (run_dir / "artifacts").mkdir(parents=True, exist_ok=True)
-    (run_dir / "config.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
+    (run_dir / "config.yaml").write_text(dump_recipe(loaded.recipe), encoding="utf-8")
     return loaded
 
 
@@ -106,7 +107,7 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
     return recipe
 
 
-def _resume(run: Run, index: int, events: EventLog, source: Path) -> None:
+def _resume(run: Run, events: EventLog, source: Path) -> None:
     """Go on from the newest whole checkpoint; a later model of an ensemble may have none yet."""
     from jobs.common.checkpoints import newest_checkpoint
     from jobs.common.reporting import whole_epoch
@@ -118,21 +119,21 @@ def _resume(run: Run, index: int, events: EventLog, source: Path) -> None:
     restore(run, newest_checkpoint(source, run.identity, events))
     print(f"resuming after epoch {run.progress.epoch}, batch {run.progress.batch}")
     for entry in [] if events.had_epochs else run.progress.history:
-        events.write("epoch", **whole_epoch(run, index, entry))
+        events.write("epoch", **whole_epoch(run, entry))
 
 
-def _reporter(events: EventLog, run: Run, index: int) -> Report:
-    """Writes and prints what `run`, the model at `index`, reports."""
+def _reporter(events: EventLog, run: Run) -> Report:
+    """Writes and prints what `run` reports."""
     from jobs.common.console import epoch_line
     from jobs.common.reporting import whole_epoch
 
     def report(kind: str, keys: dict[str, Any]) -> None:
         if kind == "epoch":
-            keys = whole_epoch(run, index, keys)
+            keys = whole_epoch(run, keys)
             print(epoch_line(keys), flush=True)
         elif run.recipe.ensemble.size > 1:
             keys = {**keys, "path": f"checkpoints/{keys['path']}"}
-            keys["epoch"] += index * run.recipe.training.epochs
+            keys["epoch"] += run.epochs_before
         events.write(kind, **keys)
 
     return report

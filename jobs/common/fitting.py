@@ -12,24 +12,30 @@ import numpy as np
 import torch
 
 from jobs.common.checkpoints import identity_of
-from jobs.common.data import find_device, read_file
+from jobs.common.data import find_device, read_file, with_types
 from moola_core.config.sections import Recipe
 from moola_core.data.recrop import recrop
 from moola_core.data.series import read_bars
-from moola_core.data.splits import make_split
+from moola_core.data.splits import make_folds, make_split
 from moola_core.data.windows import Windows
 from moola_core.decoding.decode import Predictions, choose_decoder
 from moola_core.errors import DataError
 from moola_core.evaluation.metrics import Truth
-from moola_core.features.tensors import WindowTensors, in_unit_of, make_tensors
-from moola_core.inference.ensemble import mean_predictions
+from moola_core.features.tensors import WindowTensors, in_unit_of, make_inputs, make_tensors
+from moola_core.inference.ensemble import member_recipes
 from moola_core.inference.forward import predict
-from moola_core.inference.trained_model import TrainedModel
+from moola_core.inference.pool import PoolWeights, fit_pool, stacked
+from moola_core.inference.trained_model import TrainedModel, joined
 from moola_core.io.digest import file_sha256
 from moola_core.model.jade import JadeCompact
+from moola_core.model.make import Model, make_model
 from moola_core.pretraining.encoder_file import find_encoder, load_encoder
+from moola_core.spans.grid import MAX_LENGTH
+from moola_core.training.loop import fit
 from moola_core.training.seeding import seed_everything
 from moola_core.training.state import Run
+
+LONGER = 1.4  # than the longest label may a span be
 
 
 @dataclass
@@ -63,12 +69,19 @@ def load(recipe: Recipe, data_dir: Path, device_name: str, *, skip_bad: bool) ->
         DataError: a file is missing or bad.
     """
     device = find_device(device_name)
-    windows, entry = read_file(data_dir, recipe.data.labelled.as_posix(), skip_bad=skip_bad)
+    recipe = with_types(recipe, data_dir)
+    types = recipe.data.types
+    windows, entry = read_file(
+        data_dir, recipe.data.labelled.as_posix(), skip_bad=skip_bad, types=types
+    )
     files, test = [entry], None
     if recipe.data.test is not None:
-        test, entry = read_file(data_dir, recipe.data.test.as_posix(), skip_bad=skip_bad)
+        test, entry = read_file(
+            data_dir, recipe.data.test.as_posix(), skip_bad=skip_bad, types=types
+        )
         files.append(entry)
     train, validation = split_windows(windows, recipe)
+    recipe = resolved(recipe, train)
     loaded = prepare(recipe, train, validation, device, data_dir, [test] if test else [])
     loaded.test, loaded.files = test, files
     if recipe.data.crops is not None:
@@ -117,12 +130,14 @@ def begin_run(loaded: Loaded, recipe: Recipe) -> Run:
     """A new model of the seed of `recipe`, to be fitted next; it joins ``loaded.runs``."""
     seed_everything(recipe.training)
     train, validation = loaded.train_tensors, loaded.validation_tensors
-    if recipe.candidates != loaded.recipe.candidates:
+    if recipe.model != loaded.recipe.model:
+        train, validation = _tensors_of(loaded, recipe)
+    elif recipe.candidates != loaded.recipe.candidates:
         train = in_unit_of(train, loaded.train, recipe)
         if validation is not None and loaded.validation is not None:
             validation = in_unit_of(validation, loaded.validation, recipe)
-    model = JadeCompact(loaded.train_tensors.features.shape[2], recipe.model)
-    if recipe.model.encoder is not None and model.encoder is not None:
+    model = make_model(train.features.shape[2], recipe.model)
+    if recipe.model.encoder is not None and isinstance(model, JadeCompact) and model.encoder:
         load_encoder(model.encoder, loaded.data_dir / recipe.model.encoder)
     run = Run(
         recipe=recipe,
@@ -132,9 +147,39 @@ def begin_run(loaded: Loaded, recipe: Recipe) -> Run:
         truth=None if loaded.validation is None else truth_of(loaded.validation),
         device=loaded.device,
         identity=identity_of(recipe, loaded.files),
+        epochs_before=sum(before.recipe.training.epochs for before in loaded.runs),
+        epochs_in_all=sum(one.training.epochs for one in member_recipes(loaded.recipe)),
     )
     loaded.runs.append(run)
     return run
+
+
+def resolved(recipe: Recipe, train: Windows) -> Recipe:
+    """`recipe` with what it leaves to the training windows: the longest span and the epochs."""
+    model, training = recipe.model, recipe.training
+    if model.kind == "unet" and model.max_length is None:
+        longest = int((train.spans[:, 1] - train.spans[:, 0]).max())
+        most = min(max(MAX_LENGTH, round(LONGER * longest)), train.bars.shape[1])
+        model = model.model_copy(update={"max_length": most})
+    if training.most_shown is not None:
+        epochs = min(training.epochs, max(training.most_shown // len(train), 1))
+        training = training.model_copy(update={"epochs": epochs})
+    decoder = recipe.decoder
+    if model.kind == "unet":
+        decoder = decoder.model_copy(update={"max_length": model.max_length})
+    return recipe.model_copy(update={"model": model, "training": training, "decoder": decoder})
+
+
+def _tensors_of(loaded: Loaded, recipe: Recipe) -> tuple[WindowTensors, WindowTensors | None]:
+    """Windows as a member of another kind than the recipe's sees them, not more than it needs."""
+    train = loaded.train
+    most = recipe.ensemble.columns_windows
+    if len(train) > most:
+        train = draw(train, most, loaded.recipe.training.seed)
+    validation = None
+    if loaded.validation is not None:
+        validation = make_tensors(loaded.validation, recipe, loaded.device)
+    return make_tensors(train, recipe, loaded.device), validation
 
 
 def judge(loaded: Loaded) -> tuple[TrainedModel, Predictions | None]:
@@ -146,13 +191,15 @@ def judge(loaded: Loaded) -> tuple[TrainedModel, Predictions | None]:
     models = tuple(model for model, _ in answering)
     decoder, predictions = loaded.recipe.decoder, None
     seen = [(model, tensors) for model, tensors in answering if tensors is not None]
+    pool = weigh(loaded) if loaded.recipe.ensemble.columns else None
     if loaded.validation is not None:
-        predictions = mean_predictions([predict(model, tensors) for model, tensors in seen])
+        said = [predict(model, tensors) for model, tensors in seen]
+        predictions = joined(said, loaded.recipe, pool)
         decoder = choose_decoder(predictions, loaded.validation.spans, decoder)
-    return TrainedModel(models, loaded.recipe, decoder), predictions
+    return TrainedModel(models, loaded.recipe, decoder, pool), predictions
 
 
-def _answering(run: Run) -> list[JadeCompact]:
+def _answering(run: Run) -> list[Model]:
     """The run's model, or one for each of its last checkpoints."""
     if run.recipe.ensemble.checkpoints == 1:
         return [run.model]
@@ -160,6 +207,36 @@ def _answering(run: Run) -> list[JadeCompact]:
     for model, snapshot in zip(models, run.progress.snapshots, strict=True):
         model.load_state_dict(snapshot)
     return models
+
+
+def weigh(loaded: Loaded) -> PoolWeights:
+    """How much networks and columns have to say, on windows that taught neither.
+
+    Grouped and purged folds of the training windows; the same recipe in each.
+    """
+    recipe, windows = loaded.recipe, loaded.train
+    if len(windows) > recipe.ensemble.pool_windows:
+        windows = draw(windows, recipe.ensemble.pool_windows, recipe.training.seed)
+    parts: list[tuple[Predictions, Predictions]] = []
+    rows = []
+    # One network and one unit say enough about the weights of several.
+    few = recipe.ensemble.model_copy(update={"seeds": 1, "columns": recipe.ensemble.columns[:1]})
+    folded = recipe.model_copy(update={"ensemble": few})
+    for fold in make_folds(windows, few.pool_folds, recipe.split, recipe.training.seed):
+        part = prepare(folded, windows.take(fold.train), None, loaded.device, loaded.data_dir)
+        for one in member_recipes(folded):
+            run = begin_run(part, one)
+            fit(run)
+        held_out = windows.take(fold.validation)
+        inputs = [make_inputs(held_out.bars, run.recipe, loaded.device) for run in part.runs]
+        network, columns = (
+            predict(run.model, seen) for run, seen in zip(part.runs, inputs, strict=True)
+        )
+        parts.append((network, columns))
+        rows.append(fold.validation)
+    judged = windows.take(np.concatenate(rows))
+    networks, columns = (stacked([part[i] for part in parts]) for i in range(2))
+    return fit_pool(networks, columns, judged.spans, judged.types)
 
 
 def split_windows(windows: Windows, recipe: Recipe) -> tuple[Windows, Windows | None]:
@@ -177,14 +254,14 @@ def split_windows(windows: Windows, recipe: Recipe) -> tuple[Windows, Windows | 
             )
         windows = windows.take(kept)
     if recipe.data.windows is not None:
-        windows = _draw(windows, recipe.data.windows, recipe.training.seed)
+        windows = draw(windows, recipe.data.windows, recipe.training.seed)
     if recipe.split.validation_share == 0:
         return windows, None
     split = make_split(windows, recipe.split, recipe.training.seed)
     return windows.take(split.train), windows.take(split.validation)
 
 
-def _draw(windows: Windows, number: int, seed: int) -> Windows:
+def draw(windows: Windows, number: int, seed: int) -> Windows:
     """So many of the windows; a larger draw of the same seed holds the smaller one."""
     if number > len(windows):
         raise DataError(

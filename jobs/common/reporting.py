@@ -26,17 +26,12 @@ from moola_core.training.state import Run
 
 def history(loaded: Loaded) -> list[dict[str, Any]]:
     """The epochs of all runs, one after the other."""
-    return [
-        whole_epoch(run, i, entry)
-        for i, run in enumerate(loaded.runs)
-        for entry in run.progress.history
-    ]
+    return [whole_epoch(run, entry) for run in loaded.runs for entry in run.progress.history]
 
 
-def whole_epoch(run: Run, index: int, entry: dict[str, Any]) -> dict[str, Any]:
-    """An epoch's entry with its number in the whole job; `run` is the model at `index`."""
-    epochs, size = run.recipe.training.epochs, run.recipe.ensemble.size
-    return {**entry, "epoch": index * epochs + entry["epoch"], "epochs": size * epochs}
+def whole_epoch(run: Run, entry: dict[str, Any]) -> dict[str, Any]:
+    """An epoch's entry with its number in the whole job."""
+    return {**entry, "epoch": run.epochs_before + entry["epoch"], "epochs": run.epochs_in_all}
 
 
 def finish(loaded: Loaded, run_dir: Path, *, seconds: float) -> dict[str, Any]:
@@ -90,7 +85,9 @@ def finish(loaded: Loaded, run_dir: Path, *, seconds: float) -> dict[str, Any]:
 
 
 def _mean_by_task(parts: list[dict[str, float]]) -> dict[str, float]:
-    return {task: sum(part[task] for part in parts) / len(parts) for task in parts[0]}
+    tasks = dict.fromkeys(task for part in parts for task in part)
+    known = {task: [part[task] for part in parts if task in part] for task in tasks}
+    return {task: sum(values) / len(values) for task, values in known.items()}
 
 
 def as_json(scores: dict[str, Score] | None) -> dict[str, dict[str, float]] | None:

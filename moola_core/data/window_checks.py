@@ -102,7 +102,7 @@ def first_of_each_row(faults: Iterator[Fault]) -> list[Fault]:
     return [first[row] for row in sorted(first)]
 
 
-def row_faults(table: pa.Table) -> Iterator[Fault]:
+def row_faults(table: pa.Table, labels: tuple[str, ...]) -> Iterator[Fault]:
     """Faults of each row, the cause before its consequences."""
     present = [*REQUIRED, *(["start_timestamp"] if "start_timestamp" in table.column_names else [])]
     for name in present:
@@ -110,8 +110,8 @@ def row_faults(table: pa.Table) -> Iterator[Fault]:
             yield Fault(int(empty), name, "null", "a value")
     yield from _repeated_ids(table["window_id"].to_pylist())
     for row, label in enumerate(table["label"].to_pylist()):
-        if label not in LABELS:
-            yield Fault(row, "label", repr(label), " or ".join(LABELS))
+        if label not in labels:
+            yield Fault(row, "label", repr(label), " or ".join(labels))
     yield from _span_faults(table)
     fraction = table["overlap_fraction"].to_numpy().astype(np.float64)
     for wrong in np.flatnonzero(~((fraction > 0) & (fraction <= 1))):

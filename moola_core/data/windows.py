@@ -36,7 +36,7 @@ class Windows:
         group: ``(B,)`` int, equal for windows of one physical span (or of one base window).
         bars: ``(B, T, 4)`` float64, open, high, low, close in price units.
         spans: ``(B, 2)`` int, the expansion ``[start, stop)``.
-        types: ``(B,)`` int, an index into `LABELS`.
+        types: ``(B,)`` int, an index into the words of `read_windows`.
         overlap_fraction: ``(B,)`` float64 in (0, 1].
         start_time: ``(B,)`` int, nanoseconds since 1970 UTC of the first bar; -1 where unknown.
         offset: ``(B,)`` int, bars by which the window is shifted from its base window.
@@ -59,7 +59,20 @@ class Windows:
         return Windows(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
 
-def read_windows(path: Path, *, skip_bad: bool = False) -> tuple[Windows, list[Fault]]:
+def label_words(path: Path) -> tuple[str, ...]:
+    """The words in the column `label` of a file of windows, in the order of the alphabet.
+
+    Raises:
+        DataError: the file is missing, no Parquet, or has no such column of text.
+    """
+    table = _read_table(path)
+    _check_columns(path, table)
+    return tuple(sorted({word for word in table["label"].to_pylist() if word}))
+
+
+def read_windows(
+    path: Path, *, skip_bad: bool = False, labels: tuple[str, ...] = LABELS
+) -> tuple[Windows, list[Fault]]:
     """Read and check a file of labelled windows.
 
     Physical spans come from ``span_ids.parquet`` beside `path` if it lists every window; otherwise
@@ -68,6 +81,7 @@ def read_windows(path: Path, *, skip_bad: bool = False) -> tuple[Windows, list[F
     Args:
         path: the Parquet file.
         skip_bad: leave rows with a fault out instead of refusing the file.
+        labels: the words that the column `label` may hold.
 
     Returns:
         The windows, and the first fault of each row that was left out.
@@ -78,7 +92,7 @@ def read_windows(path: Path, *, skip_bad: bool = False) -> tuple[Windows, list[F
     """
     table = _read_table(path)
     check_columns(path, table)
-    faults = first_of_each_row(row_faults(table))
+    faults = first_of_each_row(row_faults(table, labels))
     if faults and not skip_bad:
         more = f" (and {len(faults) - 1} more rows)" if len(faults) > 1 else ""
         raise DataError(
@@ -90,7 +104,7 @@ def read_windows(path: Path, *, skip_bad: bool = False) -> tuple[Windows, list[F
         raise DataError(f"{path}: no window left, expected at least 1 good row of {table.num_rows}")
     good = table.filter(pa.array(keep))
     try:
-        return _to_windows(good, _read_groups(path, good)), faults
+        return _to_windows(good, _read_groups(path, good), labels), faults
     except pa.ArrowInvalid as err:
         raise DataError(
             f"{path}: column start_timestamp: expected times of nanoseconds,"
@@ -113,7 +127,7 @@ def _read_table(path: Path) -> pa.Table:
 Text = TypeVar("Text", bound=str)
 
 
-def _to_windows(table: pa.Table, group: IntArray) -> Windows:
+def _to_windows(table: pa.Table, group: IntArray, labels: tuple[str, ...]) -> Windows:
     first, last = table["expansion_start"].to_numpy(), table["expansion_end"].to_numpy()
     start_time = np.full(table.num_rows, -1, dtype=np.int64)
     if "start_timestamp" in table.column_names:
@@ -124,7 +138,7 @@ def _to_windows(table: pa.Table, group: IntArray) -> Windows:
         bars=to_bars(table["features"].combine_chunks()),
         spans=from_inclusive(first.astype(np.int64), last.astype(np.int64)),
         types=np.array(
-            [LABELS.index(label) for label in table["label"].to_pylist()], dtype=np.int64
+            [labels.index(label) for label in table["label"].to_pylist()], dtype=np.int64
         ),
         overlap_fraction=table["overlap_fraction"].to_numpy().astype(np.float64),
         start_time=start_time,

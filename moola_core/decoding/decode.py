@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from moola_core.config.sections import DecoderConfig
-from moola_core.spans.grid import all_spans, iou_table, near_table
+from moola_core.spans.grid import all_spans, iou_table, longest_of, near_table
 from moola_core.spans.intervals import (
     BoolArray,
     FloatArray,
@@ -171,8 +171,9 @@ def expected_iou(posterior: FloatArray, num_bars: int, config: DecoderConfig) ->
         num_bars: T.
         config: lengths and floor.
     """
-    spans, near = all_spans(num_bars), near_table(num_bars)
-    expected = posterior @ (iou_table(num_bars) + near)
+    longest = longest_of(posterior.shape[1], num_bars)
+    spans, near = all_spans(num_bars, longest), near_table(num_bars, longest)
+    expected = posterior @ (iou_table(num_bars, longest) + near)
     length = spans[:, 1] - spans[:, 0]
     expected[:, (length < config.min_length) | (length > config.max_length)] = -np.inf
     best = expected.argmax(axis=1)

@@ -19,6 +19,7 @@ from moola_core.data.windows import Windows
 from moola_core.features import targets
 from moola_core.features.bars import reflect, window_features
 from moola_core.features.candidates import Candidates, find_candidates
+from moola_core.features.views import price_views
 from moola_core.spans.grid import noise_table, span_index
 from moola_core.spans.intervals import FloatArray, span_mask
 
@@ -135,6 +136,8 @@ def _candidates(bars: FloatArray, recipe: Recipe, device: torch.device) -> Candi
 
 def make_features(bars: FloatArray, recipe: Recipe, device: torch.device) -> Tensor:
     """``(B, T, F)`` float32: the features that `recipe` asks for, of bars ``(B, T, 4)``."""
+    if recipe.model.kind == "unet":
+        return torch.from_numpy(price_views(bars)).to(device)
     return torch.from_numpy(window_features(bars, position=recipe.data.position)).to(device)
 
 

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from moola_core.config.sections import LossConfig
 from moola_core.features.tensors import WindowTensors
-from moola_core.losses import functional
+from moola_core.losses import functional, segment
 from moola_core.model.heads import Outputs
-from moola_core.model.jade import JadeCompact
+from moola_core.model.make import Model
+from moola_core.model.span_net import SpanNet
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Criterion:
         config: the losses' settings.
     """
 
-    def __init__(self, model: JadeCompact, tasks: tuple[str, ...], config: LossConfig) -> None:
+    def __init__(self, model: Model, tasks: tuple[str, ...], config: LossConfig) -> None:
         self.model = model
         self.tasks = tasks
         self.config = config
@@ -133,6 +134,14 @@ def _context_type(self: Criterion, outputs: Outputs, batch: WindowTensors) -> Te
     return loss + _ridge(self, "context_type_head")
 
 
+def _segment(self: Criterion, outputs: Outputs, batch: WindowTensors) -> Tensor:
+    if not isinstance(self.model, SpanNet):
+        raise TypeError("expected a SpanNet for the task segment")
+    scores, tags = outputs["segment_logits"], batch.tags
+    loss = segment.segment_loss(scores, tags, self.model.max_length, self.model.end_noise)
+    return loss + self.config.bar_share * segment.bar_loss(outputs["span_logits"], tags)
+
+
 def _ridge(self: Criterion, head: str) -> Tensor:
     """``()``: on a head's weights on columns; in its loss, so that no sigma moves the balance."""
     weight = self.model.span_heads[head].get_parameter("linear.weight")
@@ -153,4 +162,5 @@ LOSSES: dict[str, Callable[[Criterion, Outputs, WindowTensors], Tensor]] = {
     "edges": _edges,
     "choice": _choice,
     "context_type": _context_type,
+    "segment": _segment,
 }

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from moola_core.config.sections import TrainingConfig
-from moola_core.model.jade import JadeCompact
+from moola_core.model.make import Model
 
 RISE, LOWEST = 0.3, 1 / 25
 
@@ -89,7 +89,7 @@ def load_state_tensors(
     return tensors["generator.sampler"]
 
 
-def make_optimizer(model: JadeCompact, training: TrainingConfig) -> torch.optim.AdamW:
+def make_optimizer(model: Model, training: TrainingConfig) -> torch.optim.AdamW:
     """AdamW; what looks at candidates' columns has a rate and a decay of its own.
 
     A group's ``scale`` is its rate over ``training.learning_rate``, which the schedule moves.

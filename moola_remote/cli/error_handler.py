@@ -71,7 +71,6 @@ def _bug(err: Exception) -> str:
     """Keep the traceback where it can be sent from; returns the line that says so."""
     import traceback
 
-
     # It is there to be sent: no argv, since a command's words are the user's, no local variables.
     text = f"moola-remote {__version__}, Python {sys.version.split()[0]}, {sys.platform}\n"
     text = redact(text + "".join(traceback.format_exception(err)))
