@@ -129,11 +129,11 @@ def fit_model(
     from moola_core.training.loop import fit
 
     if not recipe.decoder.choose and recipe.training.keep == "last":
-        split = recipe.split.model_copy(update={"validation_share": 0.0})
-        recipe = recipe.model_copy(update={"split": split})
-    split = split_windows(train, recipe)
-    recipe = resolved(recipe, split[0])
-    loaded = prepare(recipe, *split, device, data_dir, [held_out])
+        share = recipe.split.model_copy(update={"validation_share": 0.0})
+        recipe = recipe.model_copy(update={"split": share})
+    own, validation = split_windows(train, recipe)
+    recipe = resolved(recipe, own)
+    loaded = prepare(recipe, own, validation, device, data_dir, [held_out])
     for one in member_recipes(recipe):
         fit(begin_run(loaded, one))
     return judge(loaded)[0], loaded.train

@@ -66,7 +66,7 @@ def label_words(path: Path) -> tuple[str, ...]:
         DataError: the file is missing, no Parquet, or has no such column of text.
     """
     table = _read_table(path)
-    _check_columns(path, table)
+    check_columns(path, table)
     return tuple(sorted({word for word in table["label"].to_pylist() if word}))
 
 
