@@ -10,7 +10,7 @@ import click
 
 from moola_remote.cli.app import App
 from moola_remote.cli.browser import open_option, open_page
-from moola_remote.cli.complete import run_ids
+from moola_remote.cli.complete import completing, pod_of, run_ids
 from moola_remote.errors import ConfigError, LimitError, MoolaError, RunLostError, TransferError
 
 if TYPE_CHECKING:
@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from moola_remote.results.fetch import Fetched, What
 
 
-WHAT = click.Argument(["what"], type=click.Choice(["results", "logs", "checkpoints", "all"]))
+KINDS = ["results", "logs", "checkpoints", "all"]
+WHAT = click.Argument(["what"], type=click.Choice(KINDS))
+# The first word is WHAT, the others are runs; their ids begin with a digit.
+any_word = completing(lambda place, ctx: [*KINDS, *place.known(pod_of(ctx))])
 
 
 @click.command()
-@click.argument("words", metavar="WHAT [RUN] ...", nargs=-1, shell_complete=run_ids)
+@click.argument("words", metavar="WHAT [RUN] ...", nargs=-1, shell_complete=any_word)
 @click.option(
     "--run",
     "more",
@@ -103,9 +106,8 @@ def _asked(
     ctx: click.Context, words: tuple[str, ...], more: tuple[str, ...], *, is_unfetched: bool
 ) -> tuple[What, list[str]]:
     """What of which runs, named; none named is the latest."""
-    assert isinstance(WHAT.type, click.Choice)
     first, *rest = words or ("",)
-    if first in WHAT.type.choices:
+    if first in KINDS:
         what, names = first, rest
     elif more or is_unfetched:
         what, names = "all" if is_unfetched else "results", list(words)
