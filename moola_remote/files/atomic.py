@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,12 +14,12 @@ from pathlib import Path
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a path beside `path`, a file or folder to be; rename it to `path` at the end.
 
-    Nothing is left of it where the block raises. Two processes may write at once: the last wins.
+    Nothing is left of it where the block raises. Two processes or threads may write at once: the last wins.
 
     Raises:
         OSError: it can't be written or renamed.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}")
     try:
         yield aside
         if aside.is_dir():
