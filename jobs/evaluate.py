@@ -66,6 +66,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     if arguments.decoder:
         trained = replace(trained, decoder=load_decoder(arguments.decoder))
     windows, entry = read_file(data_dir, arguments.file, skip_bad=arguments.skip_bad)
+    windows = windows.with_labels(trained.labels, arguments.file)
     labelled = trained.recipe.data.labelled.as_posix()
     train, _ = read_file(data_dir, labelled, skip_bad=arguments.skip_bad)
     print(f"asking the model about {len(windows):,} windows", file=sys.stderr, flush=True)

@@ -54,7 +54,7 @@ def train(arguments: argparse.Namespace, stop: StopRequest) -> int:
 
     loaded = _load(recipe, arguments)
     events = EventLog(run_dir / "events.jsonl")
-    for index, one in enumerate(member_recipes(recipe)):
+    for index, one in enumerate(member_recipes(loaded.recipe)):
         run = begin_run(loaded, one)
         folder = "checkpoints"
         if recipe.ensemble.size > 1:
@@ -92,7 +92,7 @@ def _load(recipe: Recipe, arguments: argparse.Namespace) -> Loaded:
     data_dir, run_dir = data_folder(arguments.data), Path(arguments.run_dir)
     loaded = load(recipe, data_dir, arguments.device, skip_bad=arguments.skip_bad)
     (run_dir / "artifacts").mkdir(parents=True, exist_ok=True)
-    (run_dir / "config.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
+    (run_dir / "config.yaml").write_text(dump_recipe(loaded.recipe), encoding="utf-8")
     return loaded
 
 

@@ -31,6 +31,8 @@ from moola_core.pretraining.encoder_file import find_encoder, load_encoder
 from moola_core.training.seeding import seed_everything
 from moola_core.training.state import Run
 
+MAX_TYPES = 64  # of model.num_types
+
 
 @dataclass
 class Loaded:
@@ -64,9 +66,11 @@ def load(recipe: Recipe, data_dir: Path, device_name: str, *, skip_bad: bool) ->
     """
     device = find_device(device_name)
     windows, entry = read_file(data_dir, recipe.data.labelled.as_posix(), skip_bad=skip_bad)
+    recipe = with_types_of(recipe, windows)
     files, test = [entry], None
     if recipe.data.test is not None:
         test, entry = read_file(data_dir, recipe.data.test.as_posix(), skip_bad=skip_bad)
+        test = test.with_labels(windows.labels, str(data_dir / recipe.data.test))
         files.append(entry)
     train, validation = split_windows(windows, recipe)
     loaded = prepare(recipe, train, validation, device, data_dir, [test] if test else [])
@@ -149,7 +153,8 @@ def judge(loaded: Loaded) -> tuple[TrainedModel, Predictions | None]:
     if loaded.validation is not None:
         predictions = mean_predictions([predict(model, tensors) for model, tensors in seen])
         decoder = choose_decoder(predictions, loaded.validation.spans, decoder)
-    return TrainedModel(models, loaded.recipe, decoder), predictions
+    labels, bar_ns = loaded.train.labels, loaded.train.bar_ns
+    return TrainedModel(models, loaded.recipe, decoder, labels, bar_ns), predictions
 
 
 def _answering(run: Run) -> list[JadeCompact]:
@@ -192,6 +197,22 @@ def _draw(windows: Windows, number: int, seed: int) -> Windows:
         )
     rows = np.random.default_rng(seed).permutation(len(windows))[:number]
     return windows.take(np.sort(rows))
+
+
+def with_types_of(recipe: Recipe, windows: Windows) -> Recipe:
+    """The recipe with an output for every type of `windows`; never fewer than it asks for.
+
+    Raises:
+        DataError: there are more types than a model may have.
+    """
+    if len(windows.labels) <= recipe.model.num_types:
+        return recipe
+    if len(windows.labels) > MAX_TYPES:
+        raise DataError(
+            f"column label: expected at most {MAX_TYPES} words for types, got {len(windows.labels)}"
+        )
+    model = recipe.model.model_copy(update={"num_types": len(windows.labels)})
+    return recipe.model_copy(update={"model": model})
 
 
 def truth_of(windows: Windows) -> Truth:

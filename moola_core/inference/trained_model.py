@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from moola_core.config.sections import DecoderConfig, Recipe, UnitConfig
 from moola_core.data.window_checks import LABELS
+from moola_core.data.windows import NANOSECONDS_A_BAR
 from moola_core.decoding.decode import Predictions
 from moola_core.errors import DataError
 from moola_core.features.bars import COLUMNS, POSITION
@@ -34,11 +35,18 @@ MAX_MODELS = 1000
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """Models that answer as one, by the recipe that made them and the decoder chosen for them."""
+    """Models that answer as one, by the recipe that made them and the decoder chosen for them.
+
+    Attributes:
+        labels: the words for its types.
+        bar_ns: nanoseconds from bar to bar of what it was trained on.
+    """
 
     models: tuple[JadeCompact, ...]
     recipe: Recipe
     decoder: DecoderConfig
+    labels: tuple[str, ...] = LABELS
+    bar_ns: int = NANOSECONDS_A_BAR
 
     def predict(self, bars: FloatArray) -> Predictions:
         """What the models say of windows of bars ``(B, T, 4)``: the mean of their probabilities."""
@@ -66,6 +74,8 @@ class ModelCard(Written):
     features: list[str] = Field(max_length=MAX_COLUMNS)
     candidate_columns: list[str] = Field(max_length=MAX_COLUMNS)
     weights: list[str] = Field(min_length=1, max_length=MAX_MODELS)
+    types: list[str] = Field(default=list(LABELS), min_length=1, max_length=MAX_COLUMNS)
+    bar_ns: int = Field(default=NANOSECONDS_A_BAR, gt=0)
 
 
 class DataFiles(Written):
@@ -95,7 +105,8 @@ def save_model(folder: Path, trained: TrainedModel) -> None:
             "decoder": trained.decoder.model_dump(mode="json"),
             "features": [*COLUMNS, *([POSITION] if trained.recipe.data.position else [])],
             "candidate_columns": list(SPAN_COLUMNS) if trained.recipe.model.has_candidates else [],
-            "types": list(LABELS),
+            "types": list(trained.labels),
+            "bar_ns": trained.bar_ns,
             "num_parameters": sum(count_parameters(model) for model in trained.models),
             "weights": names,
         },
@@ -123,7 +134,11 @@ def load_model(folder: Path, device: torch.device) -> TrainedModel:
         reason = " ".join(str(err).split())[:200]
         raise DataError(f"{folder}: not a model that this version can use, {reason}") from err
     return TrainedModel(
-        tuple(model.to(device).eval() for model in models), card.recipe, card.decoder
+        tuple(model.to(device).eval() for model in models),
+        card.recipe,
+        card.decoder,
+        tuple(card.types),
+        card.bar_ns,
     )
 
 
