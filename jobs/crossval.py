@@ -62,13 +62,12 @@ def crossval(arguments: argparse.Namespace) -> None:
     """Train each fold of each repeat, score, print."""
     recipe = load_recipe(arguments.config, arguments.overrides)
     print(f"recipe {recipe.name}: reading code and data", file=sys.stderr, flush=True)
-    from jobs.common.data import data_folder, find_device, read_file, with_types
+    from jobs.common.data import data_folder, find_device, read_file
+    from jobs.common.fitting import with_types_of
 
     name = recipe.data.labelled.as_posix()
-    recipe = with_types(recipe, data_folder(arguments.data))
-    windows, entry = read_file(
-        data_folder(arguments.data), name, skip_bad=arguments.skip_bad, types=recipe.data.types
-    )
+    windows, entry = read_file(data_folder(arguments.data), name, skip_bad=arguments.skip_bad)
+    recipe = with_types_of(recipe, windows)
     began = time.monotonic()
     data_dir, device = data_folder(arguments.data), find_device(arguments.device)
     fit = partial(fit_model, device=device, data_dir=data_dir)

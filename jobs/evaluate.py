@@ -65,10 +65,10 @@ def evaluate(arguments: argparse.Namespace) -> None:
     trained = load_model(arguments.run / "artifacts", find_device(arguments.device))
     if arguments.decoder:
         trained = replace(trained, decoder=load_decoder(arguments.decoder))
-    types = trained.recipe.data.types
-    windows, entry = read_file(data_dir, arguments.file, skip_bad=arguments.skip_bad, types=types)
+    windows, entry = read_file(data_dir, arguments.file, skip_bad=arguments.skip_bad)
+    windows = windows.with_labels(trained.labels, arguments.file)
     labelled = trained.recipe.data.labelled.as_posix()
-    train, _ = read_file(data_dir, labelled, skip_bad=arguments.skip_bad, types=types)
+    train, _ = read_file(data_dir, labelled, skip_bad=arguments.skip_bad)
     print(f"asking the model about {len(windows):,} windows", file=sys.stderr, flush=True)
     predictions = trained.predict(windows.bars)
     print("scoring its answers", file=sys.stderr, flush=True)

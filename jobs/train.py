@@ -55,7 +55,7 @@ def train(arguments: argparse.Namespace, stop: StopRequest) -> int:
     loaded = _load(recipe, arguments)
     recipe = loaded.recipe
     events = EventLog(run_dir / "events.jsonl")
-    for index, one in enumerate(member_recipes(recipe)):
+    for index, one in enumerate(member_recipes(loaded.recipe)):
         run = begin_run(loaded, one)
         folder = "checkpoints"
         if recipe.ensemble.size > 1:

@@ -8,10 +8,9 @@ from typing import Any
 
 import torch
 
-from moola_core.config.sections import Recipe
-from moola_core.data.window_checks import LABELS, summarise_faults
-from moola_core.data.windows import Windows, label_words, read_windows
-from moola_core.errors import ConfigError, DataError
+from moola_core.data.window_checks import summarise_faults
+from moola_core.data.windows import Windows, read_windows
+from moola_core.errors import ConfigError
 from moola_core.io.digest import file_sha256
 
 MAX_TYPES = 64
@@ -33,30 +32,10 @@ def data_folder(text: str | None) -> Path:
     return path
 
 
-def with_types(recipe: Recipe, data_dir: Path) -> Recipe:
-    """`recipe` with the words for types of its training file, where it leaves them to it."""
-    if recipe.data.types is not None:
-        return recipe
-    words = label_words(data_dir / recipe.data.labelled)
-    if len(words) > MAX_TYPES:
-        raise DataError(
-            f"{data_dir / recipe.data.labelled}: column label: expected at most {MAX_TYPES} words,"
-            f" got {len(words)}"
-        )
-    model = recipe.model.model_copy(update={"num_types": max(len(words), 2)})
-    data = recipe.data.model_copy(update={"types": words})
-    return recipe.model_copy(update={"model": model, "data": data})
-
-
-def read_file(
-    data_dir: Path, name: str, *, skip_bad: bool, types: tuple[str, ...] | None = None
-) -> tuple[Windows, dict[str, Any]]:
-    """The windows of a file below the data folder, and its entry for result.json.
-
-    `types` are the words for types, of the market where not given.
-    """
+def read_file(data_dir: Path, name: str, *, skip_bad: bool) -> tuple[Windows, dict[str, Any]]:
+    """The windows of a file below the data folder, and its entry for result.json."""
     path = data_dir / name
-    windows, faults = read_windows(path, skip_bad=skip_bad, labels=types or LABELS)
+    windows, faults = read_windows(path, skip_bad=skip_bad)
     if faults:
         print(f"note: {path}: {summarise_faults(faults)}")
     return windows, {"path": name, "sha256": file_sha256(path), "windows": len(windows)}

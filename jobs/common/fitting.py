@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from jobs.common.checkpoints import identity_of
-from jobs.common.data import find_device, read_file, with_types
+from jobs.common.data import find_device, read_file
 from moola_core.config.sections import Recipe
 from moola_core.data.recrop import recrop
 from moola_core.data.series import read_bars
@@ -36,6 +36,7 @@ from moola_core.training.seeding import seed_everything
 from moola_core.training.state import Run
 
 LONGER = 1.4  # than the longest label may a span be
+MAX_TYPES = 64  # of model.num_types
 
 
 @dataclass
@@ -69,16 +70,12 @@ def load(recipe: Recipe, data_dir: Path, device_name: str, *, skip_bad: bool) ->
         DataError: a file is missing or bad.
     """
     device = find_device(device_name)
-    recipe = with_types(recipe, data_dir)
-    types = recipe.data.types
-    windows, entry = read_file(
-        data_dir, recipe.data.labelled.as_posix(), skip_bad=skip_bad, types=types
-    )
+    windows, entry = read_file(data_dir, recipe.data.labelled.as_posix(), skip_bad=skip_bad)
+    recipe = with_types_of(recipe, windows)
     files, test = [entry], None
     if recipe.data.test is not None:
-        test, entry = read_file(
-            data_dir, recipe.data.test.as_posix(), skip_bad=skip_bad, types=types
-        )
+        test, entry = read_file(data_dir, recipe.data.test.as_posix(), skip_bad=skip_bad)
+        test = test.with_labels(windows.labels, str(data_dir / recipe.data.test))
         files.append(entry)
     train, validation = split_windows(windows, recipe)
     recipe = resolved(recipe, train)
@@ -196,7 +193,8 @@ def judge(loaded: Loaded) -> tuple[TrainedModel, Predictions | None]:
         said = [predict(model, tensors) for model, tensors in seen]
         predictions = joined(said, loaded.recipe, pool)
         decoder = choose_decoder(predictions, loaded.validation.spans, decoder)
-    return TrainedModel(models, loaded.recipe, decoder, pool), predictions
+    labels, bar_ns = loaded.train.labels, loaded.train.bar_ns
+    return TrainedModel(models, loaded.recipe, decoder, labels, bar_ns, pool), predictions
 
 
 def _answering(run: Run) -> list[Model]:
@@ -269,6 +267,22 @@ def draw(windows: Windows, number: int, seed: int) -> Windows:
         )
     rows = np.random.default_rng(seed).permutation(len(windows))[:number]
     return windows.take(np.sort(rows))
+
+
+def with_types_of(recipe: Recipe, windows: Windows) -> Recipe:
+    """The recipe with an output for every type of `windows`; never fewer than it asks for.
+
+    Raises:
+        DataError: there are more types than a model may have.
+    """
+    if len(windows.labels) <= recipe.model.num_types:
+        return recipe
+    if len(windows.labels) > MAX_TYPES:
+        raise DataError(
+            f"column label: expected at most {MAX_TYPES} words for types, got {len(windows.labels)}"
+        )
+    model = recipe.model.model_copy(update={"num_types": len(windows.labels)})
+    return recipe.model_copy(update={"model": model})
 
 
 def truth_of(windows: Windows) -> Truth:

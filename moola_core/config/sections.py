@@ -30,8 +30,6 @@ class DataConfig(Strict):
     labelled: PurePosixPath = PurePosixPath("labelled/train_210.parquet")
     test: PurePosixPath | None = None
     position: bool = False
-    # Words for types, as in the column label; null: those of the training file.
-    types: tuple[str, ...] | None = ("consolidation", "retracement")
     offsets: tuple[int, ...] | None = None  # windows shifted by these bars; null: all
     windows: int | None = Field(default=None, ge=1)  # so many, drawn by training.seed; null: all
     crops: CropConfig | None = None

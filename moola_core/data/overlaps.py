@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from moola_core.data.windows import NANOSECONDS_A_BAR, Windows
+from moola_core.data.windows import Windows
 from moola_core.spans.intervals import IntArray
 
 
@@ -85,4 +85,4 @@ def _time_allows(
     start = windows.start_time
     known = (start[first] >= 0) & (start[second] >= 0)
     # Gaps only lengthen the time between two bars, so it is at least `shift` minutes.
-    return ~known | (start[second] - start[first] >= shift * NANOSECONDS_A_BAR)
+    return ~known | (start[second] - start[first] >= shift * windows.bar_ns)

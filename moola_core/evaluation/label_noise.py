@@ -20,7 +20,6 @@ import numpy as np
 import pyarrow as pa
 
 from moola_core.data.overlaps import Overlaps, find_overlaps
-from moola_core.data.window_checks import LABELS
 from moola_core.data.windows import Windows
 from moola_core.spans.intervals import IntArray, span_iou
 
@@ -87,7 +86,7 @@ def _table_row(windows: Windows, finding: Finding) -> dict[str, object]:
             f"{prefix}window_id": str(windows.window_id[row]),
             f"{prefix}start": start,
             f"{prefix}stop": stop,
-            f"{prefix}type": LABELS[windows.types[row]],
+            f"{prefix}type": windows.labels[windows.types[row]],
         }
 
     table_row: dict[str, object] = {"kind": finding.kind, "bars": finding.bars}

@@ -22,7 +22,6 @@ import numpy as np
 
 from moola_core.config.sections import DecoderConfig
 from moola_core.data.series import Bars
-from moola_core.data.window_checks import LABELS
 from moola_core.decoding.decode import Predictions, decode
 from moola_core.errors import ConfigError, DataError
 from moola_core.features.bars import window_views
@@ -39,7 +38,7 @@ class Answers:
 
     Attributes:
         spans: ``(B, 2)`` int. confidence: ``(B,)`` in 0..1.
-        types: ``(B,)`` int, an index into LABELS, -1 where it is not said.
+        types: ``(B,)`` int, an index into the model's labels, -1 where it is not said.
         type_confidence: ``(B,)`` in 0..1, NaN where it is not said.
     """
 
@@ -59,6 +58,11 @@ class Predictor(Protocol):
     @property
     def decoder(self) -> DecoderConfig:
         """How its predictions become spans."""
+        ...
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The words for its types."""
         ...
 
     def predict(self, bars: FloatArray) -> Predictions:
@@ -98,7 +102,7 @@ def answer(trained: Predictor, bars: FloatArray) -> Answers:
     type_confidence = np.full(len(bars), np.nan)
     if predictions.type_probs is not None:
         # The seed's head has a third output that no label uses.
-        probs = predictions.type_probs[:, : len(LABELS)]
+        probs = predictions.type_probs[:, : len(trained.labels)]
         types, type_confidence = probs.argmax(axis=1), probs.max(axis=1)
     return Answers(decoded.spans, decoded.confidence, types, type_confidence)
 

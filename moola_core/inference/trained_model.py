@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from moola_core.config.sections import DecoderConfig, Recipe, UnitConfig
 from moola_core.data.window_checks import LABELS
+from moola_core.data.windows import NANOSECONDS_A_BAR
 from moola_core.decoding.decode import Predictions
 from moola_core.errors import DataError
 from moola_core.features.bars import COLUMNS, POSITION
@@ -37,11 +38,18 @@ MAX_MODELS = 1000
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """Models that answer as one, by the recipe that made them and the decoder chosen for them."""
+    """Models that answer as one, by the recipe that made them and the decoder chosen for them.
+
+    Attributes:
+        labels: the words for its types.
+        bar_ns: nanoseconds from bar to bar of what it was trained on.
+    """
 
     models: tuple[Model, ...]
     recipe: Recipe
     decoder: DecoderConfig
+    labels: tuple[str, ...] = LABELS
+    bar_ns: int = NANOSECONDS_A_BAR
     pool: PoolWeights | None = None
 
     def predict(self, bars: FloatArray) -> Predictions:
@@ -77,6 +85,8 @@ class ModelCard(Written):
     features: list[str] = Field(max_length=MAX_COLUMNS)
     candidate_columns: list[str] = Field(max_length=MAX_COLUMNS)
     weights: list[str] = Field(min_length=1, max_length=MAX_MODELS)
+    types: list[str] = Field(default=list(LABELS), min_length=1, max_length=MAX_COLUMNS)
+    bar_ns: int = Field(default=NANOSECONDS_A_BAR, gt=0)
     pool: PoolWeights | None = None
 
 
@@ -108,7 +118,8 @@ def save_model(folder: Path, trained: TrainedModel) -> None:
             "decoder": trained.decoder.model_dump(mode="json"),
             "features": feature_names(trained.recipe),
             "candidate_columns": list(SPAN_COLUMNS) if has_candidates else [],
-            "types": list(trained.recipe.data.types or LABELS),
+            "types": list(trained.labels),
+            "bar_ns": trained.bar_ns,
             "num_parameters": sum(count_parameters(model) for model in trained.models),
             "weights": names,
             **({"pool": asdict(trained.pool)} if trained.pool else {}),
@@ -143,7 +154,12 @@ def load_model(folder: Path, device: torch.device) -> TrainedModel:
         reason = " ".join(str(err).split())[:200]
         raise DataError(f"{folder}: not a model that this version can use, {reason}") from err
     return TrainedModel(
-        tuple(model.to(device).eval() for model in models), card.recipe, card.decoder, card.pool
+        tuple(model.to(device).eval() for model in models),
+        card.recipe,
+        card.decoder,
+        tuple(card.types),
+        card.bar_ns,
+        card.pool,
     )
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from moola_core.data.window_checks import LABELS
 from moola_core.data.windows import Windows
 from moola_core.evaluation.label_noise import Finding
 from moola_core.plots.gallery import draw_candles
@@ -35,7 +34,7 @@ def _draw_finding(axes: Any, windows: Windows, finding: Finding) -> None:
     draw_candles(axes, bars)
     for row, shift, color in told:
         start, stop = windows.spans[row] + shift
-        label = f"{windows.window_id[row]}: [{start}, {stop}) {LABELS[windows.types[row]]}"
+        label = f"{windows.window_id[row]}: [{start}, {stop}) {windows.labels[windows.types[row]]}"
         axes.axvspan(start - 0.5, stop - 0.5, color=color, alpha=0.3, label=label)
         for edge in (shift, shift + windows.bars.shape[1]):
             axes.axvline(edge - 0.5, color=color, linestyle=":", linewidth=1)
