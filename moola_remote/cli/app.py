@@ -11,7 +11,13 @@ import click
 
 from moola_remote.errors import LimitError
 from moola_remote.pods.pod import Pod
-from moola_remote.ui.prompts import ask_on_terminal, confirm, say, signals_as_interrupts
+from moola_remote.ui.prompts import (
+    ask_on_terminal,
+    ask_passphrase_on_terminal,
+    confirm,
+    say,
+    signals_as_interrupts,
+)
 
 if TYPE_CHECKING:
     from moola_remote.config.paths import LaptopPaths
@@ -38,7 +44,12 @@ class App:
         is_verbose: bool = False,
         may_start: bool = True,
     ) -> None:
-        self.pod = Pod(pod_name, may_start=may_start, ask=ask_on_terminal)
+        self.pod = Pod(
+            pod_name,
+            may_start=may_start,
+            ask=ask_on_terminal,
+            ask_passphrase=ask_passphrase_on_terminal,
+        )
         self.as_json = as_json
         self.is_verbose = is_verbose
         # Of a rented pod, overriding its file's; inf is never.

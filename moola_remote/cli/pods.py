@@ -119,20 +119,25 @@ def pods(ctx: click.Context) -> None:
 @click.option("--name", metavar="NAME", help="Of the new pod; default: its host.")
 @click.pass_obj
 def add(app: App, address: str, name: str | None) -> None:
-    """Write a pod's file from the ssh command that RunPod's console shows.
+    """Write a pod's file from an ssh command line, such as a rental console shows.
+
+    An alias of ~/.ssh/config, ssh://USER@HOST:PORT and [IPV6]:PORT are understood too. What the
+    command leaves open is taken from ~/.ssh/config; what has no place in the file is named.
 
     \b
     Example:
       moola-remote pods add 'ssh root@203.0.113.7 -p 36470 -i KEY'
     """
-    from moola_remote.ssh.command_line import parse_ssh, pod_text, write_pod
+    from moola_remote.ssh.command_line import parse_ssh, pod_name, pod_text, write_pod
 
-    place = parse_ssh(address)
-    path = write_pod(app.project, name or place.host.replace(".", "-"), pod_text(place))
+    target = parse_ssh(address)
+    path = write_pod(app.project, name or pod_name(target.host), pod_text(target))
     if app.as_json:
-        app.answer({"pod": path.stem, "file": str(path)})
+        app.answer({"pod": path.stem, "file": str(path), "left_out": list(target.left_out)})
     else:
         click.echo(str(path))
+        for words in target.left_out:
+            click.echo(f"left out: {words}", err=True)
         click.echo(f"next: moola-remote --pod {path.stem} doctor", err=True)
 
 

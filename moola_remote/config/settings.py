@@ -59,9 +59,13 @@ class PodConfig(Strict):
     name: str
     provider: Literal["local", "ssh", "runpod"]
     host: str | None = None
-    port: int = Field(default=22, ge=1, le=65535)
+    # What is None here, the user's SSH configuration decides.
+    port: int | None = Field(default=None, ge=1, le=65535)
     user: str | None = None
     identity_file: Path | None = None
+    # As of ssh's -o and -F.
+    ssh_options: list[str] = []
+    ssh_config: Path | None = None
     host_key: str | None = Field(default=None, pattern=r"^SHA256:[A-Za-z0-9+/]{43}$")
     root: str = Field(default="/workspace/moola", pattern=r"^/[^\x00\n]+$")
     python: str = "python3"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from moola_remote.providers.base import Confirm, Provider, Say
     from moola_remote.ssh.endpoint import Endpoint
     from moola_remote.ssh.hostkeys import Ask
+    from moola_remote.ssh.keys import AskPassphrase
     from moola_remote.ssh.transport import Transport
 
 
@@ -31,6 +32,7 @@ class Pod:
         name: a file of ``configs/pods``; None takes the project's default.
         may_start: a free pod may be started for this; otherwise one that isn't up is unreachable.
         ask: returns the question about an unknown host key, or None where nobody can answer.
+        ask_passphrase: returns the question for a key's passphrase, or None likewise.
     """
 
     def __init__(
@@ -39,10 +41,12 @@ class Pod:
         *,
         may_start: bool = True,
         ask: Callable[[], Ask | None] = lambda: None,
+        ask_passphrase: Callable[[], AskPassphrase | None] = lambda: None,
     ) -> None:
         self._name = name
         self._may_start = may_start
         self._ask = ask
+        self._ask_passphrase = ask_passphrase
 
     @cached_property
     def project(self) -> Project:
@@ -136,16 +140,24 @@ class Pod:
 
     def reach(self) -> Agent:
         """Return the agent on a new connection. The caller must close it."""
-        return _agent(self.connect(), self.endpoint)
+        agent = _agent(self.connect(), self.endpoint)
+        if "agent" in self.__dict__:  # another Python may have been found by the first
+            agent.python = self.agent.python
+        return agent
 
     def _connect_to(self, endpoint: Endpoint) -> Transport:
         from moola_remote.ssh.connect import connect
 
-        return connect(endpoint, known_hosts=self.laptop.known_hosts, ask=self._ask())
+        return connect(
+            endpoint,
+            known_hosts=self.laptop.known_hosts,
+            ask=self._ask(),
+            ask_passphrase=self._ask_passphrase(),
+        )
 
     def other(self, name: str) -> Pod:
         """Return another pod of the project, which is not started. The caller must close it."""
-        return Pod(name, may_start=False, ask=self._ask)
+        return Pod(name, may_start=False, ask=self._ask, ask_passphrase=self._ask_passphrase)
 
     @property
     def command(self) -> str:

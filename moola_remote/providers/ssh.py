@@ -1,14 +1,17 @@
-"""Any machine with an SSH server: used as it is, never started or stopped."""
+"""Any machine with an SSH server: used as it is, never started or stopped.
+
+How it is reached is the user's SSH configuration, which the pod's file overrides.
+"""
 
 from __future__ import annotations
 
-import getpass
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from moola_remote.errors import ConfigError
 from moola_remote.providers.base import Confirm, PodStatus, Say, nobody, quiet
 from moola_remote.ssh.endpoint import Endpoint
+from moola_remote.ssh.user_config import config_argument, resolve
 
 if TYPE_CHECKING:
     from moola_remote.config.settings import PodConfig
@@ -29,7 +32,8 @@ class SshProvider:
         """The pod as its file has it; whether it answers is told by connecting.
 
         Raises:
-            ConfigError: no host, or an identity file that is not there.
+            ConfigError: no host, an identity file that is not there, or a configuration that
+                OpenSSH refuses.
         """
         pod = self.pod
         identity_file = pod.identity_file.expanduser() if pod.identity_file else None
@@ -43,17 +47,25 @@ class SshProvider:
                 f"{str(identity_file)!r}, expected a private key",
                 "name another, or make one with ssh-keygen -t ed25519",
             )
+        config = resolve(
+            pod.host,
+            user=pod.user,
+            port=pod.port,
+            options=pod.ssh_options,
+            file=config_argument(pod.ssh_config),
+        )
         return Endpoint(
             name=pod.name,
-            host=pod.host,
-            port=pod.port,
-            user=pod.user or getpass.getuser(),
+            host=config.hostname,
+            port=config.port,
+            user=config.user,
             identity_file=identity_file,
             host_key=pod.host_key,
             known_key=None,
             root=pod.root,
             python=pod.python,
             price_per_hour=pod.price_per_hour,
+            host_config=config,
         )
 
     def stop(self) -> None:
@@ -74,7 +86,10 @@ class SshProvider:
 
     def status(self) -> PodStatus:
         """Its address; we don't rule it, so we don't say more."""
-        return PodStatus("foreign", f"{self.pod.host} port {self.pod.port}")
+        return PodStatus(
+            "foreign",
+            f"{self.pod.host} port {self.pod.port}" if self.pod.port else str(self.pod.host),
+        )
 
     def _not_ours(self, verb: str) -> ConfigError:
         return ConfigError(

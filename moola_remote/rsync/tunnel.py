@@ -18,18 +18,17 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from moola_remote.errors import MoolaError
 from moola_remote.rsync import argv
 
-if TYPE_CHECKING:
-    import paramiko
 logger = logging.getLogger(__name__)
 RSH = argv.rsh_option([sys.executable, "-I", "-S", str(Path(__file__).with_name("rsh.py"))])
 BLOCK = 1 << 16
 SOCKET_PATH_MAX = 100  # macOS has 104, Linux 108
-Start = Callable[[str], "paramiko.Channel"]
+# A channel of paramiko's, or what has its methods.
+Start = Callable[[str], Any]
 
 
 class RshTunnel:
@@ -127,7 +126,7 @@ class RshTunnel:
         thread.start()
         return thread
 
-    def _feed(self, stdin: int, channel: paramiko.Channel) -> None:
+    def _feed(self, stdin: int, channel: Any) -> None:
         with _owned(stdin) as source, contextlib.suppress(OSError, EOFError):
             while data := source.read(BLOCK):
                 channel.sendall(data)
@@ -144,7 +143,8 @@ class RshTunnel:
 
     def _copy(self, read: Callable[[int], bytes], file: io.FileIO) -> bool:
         """Everything from `read` to `file`; False when nobody reads there any more."""
-        with contextlib.suppress(OSError, EOFError):  # EOFError: the connection went
+        # EOFError: the connection went; MoolaError: the shell did not come to our command.
+        with contextlib.suppress(OSError, EOFError, MoolaError):
             while data := read(BLOCK):
                 self.heard_at = time.monotonic()
                 view = memoryview(data)
@@ -174,13 +174,13 @@ def _receive(conn: socket.socket) -> tuple[str, list[int]] | None:
     return None
 
 
-def _close_with(conn: socket.socket, channel: paramiko.Channel) -> None:
+def _close_with(conn: socket.socket, channel: Any) -> None:
     """rsh.py says nothing more: the end of its stream is its death, or ours."""
     with contextlib.suppress(OSError):
         conn.recv(1)
     _close(channel)
 
 
-def _close(channel: paramiko.Channel) -> None:
+def _close(channel: Any) -> None:
     with contextlib.suppress(OSError, EOFError):  # the connection is going, and the channel with it
         channel.close()

@@ -7,19 +7,19 @@ import threading
 from typing import TYPE_CHECKING
 
 from moola_remote.errors import UnreachableError
+from moola_remote.ssh.marks import ShellError
 
 if TYPE_CHECKING:
-    import paramiko
-
     from moola_remote.ssh.liveness import Liveness
+    from moola_remote.ssh.marks import MarkedChannel
 BLOCK = 1 << 16
 STDERR_KEPT = 1 << 16
 
 
 class FabricChannel:
-    """`Channel` over one paramiko channel."""
+    """`Channel` over one channel of paramiko's."""
 
-    def __init__(self, liveness: Liveness, channel: paramiko.Channel) -> None:
+    def __init__(self, liveness: Liveness, channel: MarkedChannel) -> None:
         self._liveness = liveness
         self._channel = channel
         self._stderr = b""
@@ -48,6 +48,10 @@ class FabricChannel:
             raise self._liveness.silence(timeout_s) from err
         except (OSError, EOFError) as err:
             raise self._liveness.lost() from err
+        except ShellError as err:
+            if self._liveness.is_lost():
+                raise self._liveness.lost() from err
+            raise
         # A lost connection ends the stream too, but then nobody has sent an EOF. Some servers
         # close a channel without one.
         if not data and not self._channel.eof_received and self._liveness.is_lost():

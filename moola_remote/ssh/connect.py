@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import shlex
-import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from moola_remote.errors import ConfigError, UnreachableError
-from moola_remote.ssh.hostkeys import KnownHosts
+from moola_remote.errors import HostKeyError, UnreachableError
+from moola_remote.ssh.hostkeys import KnownHosts, Vouches, fingerprint
+from moola_remote.ssh.keys import AskPassphrase, KeyRing, KeySource
+from moola_remote.ssh.route import open_route, place
 from moola_remote.ssh.socket import ReadAheadSocket
 from moola_remote.ssh.transport import Transport
-from moola_remote.text.sanitize import safe
+from moola_remote.ssh.user_known_hosts import KnownKeys, principals, read_known_hosts
 
 if TYPE_CHECKING:
     import fabric
@@ -32,180 +33,154 @@ CIPHERS = (
     "aes192-ctr",
     "aes256-ctr",
 )
+# A server that ends the connection after too many keys is shown the others on a second one. Not on
+# a third: OpenSSH 9.8 and newer lets an address wait that fails too often.
+MAX_CONNECTIONS = 2
+# OpenSSH's penalties begin with 15 s; each refused connection adds nothing to them.
+PENALTY_PATIENCE_S = 60.0
+PENALTY_PAUSE_S = 5.0
 
 
-def dial(
-    endpoint: Endpoint, *, known_hosts: Path, ask: Ask | None, timeout_s: float
-) -> tuple[fabric.Connection, ReadAheadSocket]:
-    """Connect and authenticate; the arguments and errors are those of `transport.connect`."""
-    # With no handler at all, logging would print paramiko's own tracebacks to stderr.
-    logging.getLogger("paramiko").addHandler(logging.NullHandler())
-    started = time.monotonic()
-    pins = KnownHosts(known_hosts)
-    keys = _keys_to_offer(endpoint)
-    sock = _open_socket(endpoint, timeout_s)
-    with contextlib.ExitStack() as on_error:
-        on_error.callback(sock.close)
-        connection = _make_connection(endpoint, sock, pins, timeout_s, keys)
-        on_error.callback(connection.close)
-        pins.guard(connection.client, endpoint, ask)
-        with _one_line_errors(endpoint):
-            connection.open()
-        on_error.pop_all()
-    took_ms = 1000 * (time.monotonic() - started)
-    logger.info("connected to %s in %.0f ms", place(endpoint), took_ms)
-    return connection, sock
+@dataclass(frozen=True)
+class Dialler:
+    """What connecting needs beside the endpoint; the arguments of `connect`."""
 
+    pins: KnownHosts
+    ask: Ask | None
+    ask_passphrase: AskPassphrase | None
+    timeout_s: float
 
-def place(endpoint: Endpoint) -> str:
-    """How messages name a pod."""
-    return f"{endpoint.name} ({endpoint.host}:{endpoint.port})"
+    def dial(
+        self, endpoint: Endpoint, passed: tuple[str, ...] = ()
+    ) -> tuple[fabric.Connection, ReadAheadSocket]:
+        """Connect and authenticate; where sshd lets this address wait, wait and say so.
 
+        Args:
+            endpoint: a pod or a jump host.
+            passed: the hosts that wait for this one.
+        """
+        from moola_remote.ssh.login import PenaltyError
 
-def _keys_to_offer(endpoint: Endpoint) -> dict[str, Any]:
-    """The identity file alone; without one the agent's keys and those of ~/.ssh."""
-    path = endpoint.identity_file
-    if path is None:
-        return {"allow_agent": True, "look_for_keys": True}
-    try:
-        mode = path.stat().st_mode
-        is_private = b"PRIVATE KEY" in path.read_bytes()
-    except OSError as err:
-        raise ConfigError(
-            f"{path}: can't read the identity file of pod {endpoint.name}, {err.strerror}",
-            "correct identity_file in the pod's file",
-        ) from err
-    if not is_private:
-        raise ConfigError(
-            f"{path}: not a private key",
-            "identity_file names the private half, the one without .pub",
-        )
-    if mode & 0o077:
-        raise ConfigError(
-            f"{path}: others may read this private key, expected mode 600, got {mode & 0o777:o}",
-            f"chmod 600 {shlex.quote(str(path))}",
-        )
-    # Only an agent can open a key that has a passphrase: nobody is asked for one.
-    return {
-        "key_filename": str(path),
-        "allow_agent": _has_passphrase(path),
-        "look_for_keys": False,
-    }
-
-
-def _has_passphrase(path: Path) -> bool:
-    import paramiko
-
-    try:
-        paramiko.PKey.from_path(path)
-    except (paramiko.PasswordRequiredException, TypeError):  # TypeError: cryptography's, for PEM
-        return True
-    except (paramiko.SSHException, ValueError) as err:
-        raise ConfigError(f"{path}: not a private key that can be read, {err}") from err
-    return False
-
-
-def _open_socket(endpoint: Endpoint, timeout_s: float) -> ReadAheadSocket:
-    where = place(endpoint)
-    try:
-        sock = socket.create_connection((endpoint.host, endpoint.port), timeout=timeout_s)
-    except socket.gaierror as err:
+        ring = KeyRing(KeySource.of(endpoint), self.ask_passphrase)
+        started = time.monotonic()
+        is_said = False
+        while time.monotonic() - started < PENALTY_PATIENCE_S:
+            with contextlib.suppress(PenaltyError):
+                return self._offer_keys(endpoint, passed, ring)
+            if not is_said:
+                logger.warning("%s: %s; waiting up to %.0f s", *_penalty(endpoint))
+                is_said = True
+            time.sleep(PENALTY_PAUSE_S)
+        where, why, patience_s = _penalty(endpoint)
         raise UnreachableError(
-            f"{where}: no such host name", "check the name, and this machine's network"
-        ) from err
-    except TimeoutError as err:
-        raise UnreachableError(
-            f"{where}: no answer within {timeout_s:.0f} s",
-            "is the pod running, and is its port open?",
-        ) from err
-    except ConnectionRefusedError as err:
-        raise UnreachableError(
-            f"{where}: connection refused",
-            "is the pod running, and is this the port of its SSH server?",
-        ) from err
-    except OSError as err:
-        raise UnreachableError(f"{where}: {err.strerror or err}") from err
-    # Small messages (frames, acknowledgements) must not wait for each other.
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return ReadAheadSocket(sock)
-
-
-def _make_connection(
-    endpoint: Endpoint,
-    sock: ReadAheadSocket,
-    pins: KnownHosts,
-    timeout_s: float,
-    keys: dict[str, Any],
-) -> fabric.Connection:
-    import fabric
-    import paramiko
-
-    def make_transport(raw: Any, **options: Any) -> paramiko.Transport:
-        transport = paramiko.Transport(raw, **options)
-        offered = transport.get_security_options()
-        offered.ciphers = tuple(name for name in CIPHERS if name in offered.ciphers)
-        offered.key_types = pins.known_type_first(endpoint, offered.key_types)
-        return transport
-
-    return fabric.Connection(
-        endpoint.host,
-        user=endpoint.user,
-        port=endpoint.port,
-        config=fabric.Config(overrides={"load_ssh_configs": False}),
-        connect_timeout=timeout_s,
-        connect_kwargs={
-            "sock": sock,
-            "banner_timeout": timeout_s,
-            "auth_timeout": timeout_s,
-            "channel_timeout": timeout_s,
-            "transport_factory": make_transport,
-            **keys,
-        },
-    )
-
-
-@contextlib.contextmanager
-def _one_line_errors(endpoint: Endpoint) -> Iterator[None]:
-    import paramiko
-
-    where = place(endpoint)
-    try:
-        yield
-    except paramiko.AuthenticationException as err:
-        raise _auth_error(endpoint, err) from err
-    except paramiko.SSHException as err:
-        if "No authentication methods" in str(err) or "passphrase" in str(err):
-            raise _auth_error(endpoint, err) from err
-        if "banner" in str(err) or "protocol version" in str(err):
-            raise UnreachableError(
-                f"{where}: something listens there, but no SSH server answers",
-                "check host and port; if the pod has just been started, try again",
-            ) from err
-        raise UnreachableError(f"{where}: SSH failed, {safe(str(err))}") from err
-    except (OSError, EOFError) as err:
-        said = safe(str(err)) or "closed by the pod"
-        raise UnreachableError(f"{where}: connection lost while connecting, {said}") from err
-
-
-def _auth_error(endpoint: Endpoint, err: paramiko.SSHException) -> UnreachableError:
-    import paramiko
-
-    where, identity = place(endpoint), endpoint.identity_file
-    offered = identity or "each key of the agent and of ~/.ssh"
-    if "timeout" in str(err).lower():
-        return UnreachableError(f"{where}: no answer to our key in time")
-    if isinstance(err, paramiko.PasswordRequiredException):
-        return UnreachableError(
-            f"{where}: {identity} has a passphrase, and no agent holds it", f"ssh-add {identity}"
+            f"{where}: {why}; still so after {patience_s:.0f} s",
+            "wait some minutes; who set the server up may raise PerSourcePenalties or MaxStartups",
         )
-    if "No authentication methods" in str(err):
-        return UnreachableError(
-            f"{where}: no key to offer", "set identity_file in the pod's file, or start ssh-agent"
+
+    def _offer_keys(
+        self, endpoint: Endpoint, passed: tuple[str, ...], ring: KeyRing
+    ) -> tuple[fabric.Connection, ReadAheadSocket]:
+        from moola_remote.ssh.login import TooManyKeysError, too_many
+
+        for _ in range(MAX_CONNECTIONS):
+            with contextlib.suppress(TooManyKeysError):
+                return self._connect(endpoint, passed, ring)
+        raise too_many(endpoint, ring)
+
+    def _connect(
+        self, endpoint: Endpoint, passed: tuple[str, ...], ring: KeyRing
+    ) -> tuple[fabric.Connection, ReadAheadSocket]:
+        from moola_remote.ssh.login import one_line_errors
+
+        known = read_known_hosts(endpoint.host_config) if endpoint.host_config else KnownKeys()
+        sock = open_route(endpoint, passed, self._dial_gateway, self.timeout_s)
+        with contextlib.ExitStack() as on_error:
+            on_error.callback(sock.close)
+            connection = self._make_connection(endpoint, sock, known, ring)
+            on_error.callback(connection.close)
+            is_jump = bool(passed)
+            self.pins.guard(
+                connection.client,
+                endpoint,
+                _for_jump(self.ask, endpoint) if is_jump else self.ask,
+                _vouches(endpoint, known),
+            )
+            with one_line_errors(endpoint, sock):
+                connection.open()
+            on_error.pop_all()
+        return connection, sock
+
+    def _dial_gateway(
+        self, gateway: Endpoint, passed: tuple[str, ...]
+    ) -> tuple[paramiko.Transport, Callable[[], object]]:
+        connection, sock = self.dial(gateway, passed)
+
+        def close() -> None:
+            connection.close()
+            sock.close()
+
+        return connection.transport, close
+
+    def _make_connection(
+        self, endpoint: Endpoint, sock: ReadAheadSocket, known: KnownKeys, ring: KeyRing
+    ) -> fabric.Connection:
+        import fabric
+        import paramiko
+
+        from moola_remote.ssh.login import KeyLogin
+
+        def make_transport(raw: Any, **options: Any) -> paramiko.Transport:
+            transport = paramiko.Transport(raw, **options)
+            offered = transport.get_security_options()
+            offered.ciphers = tuple(name for name in CIPHERS if name in offered.ciphers)
+            offered.key_types = self.pins.known_type_first(
+                endpoint, offered.key_types, known.types()
+            )
+            return transport
+
+        return fabric.Connection(
+            endpoint.host,
+            user=endpoint.user,
+            port=endpoint.port,
+            config=fabric.Config(overrides={"load_ssh_configs": False}),
+            connect_timeout=self.timeout_s,
+            connect_kwargs={
+                "sock": sock,
+                "banner_timeout": self.timeout_s,
+                "auth_timeout": self.timeout_s,
+                "channel_timeout": self.timeout_s,
+                "transport_factory": make_transport,
+                "auth_strategy": KeyLogin(endpoint, ring),
+            },
         )
-    return UnreachableError(
-        f"{where}: the pod refuses user {endpoint.user} with {offered}",
-        "add the public key to ~/.ssh/authorized_keys there, or correct user and identity_file",
-    )
+
+
+def _penalty(endpoint: Endpoint) -> tuple[str, str, float]:
+    why = "sshd refuses this address for a while, after failed logins or too many at once"
+    return place(endpoint), why, PENALTY_PATIENCE_S
+
+
+def _vouches(endpoint: Endpoint, known: KnownKeys) -> Vouches | None:
+    config = endpoint.host_config
+    if config is None:
+        return None
+
+    def vouches(key: bytes, certificate: bytes | None) -> bool:
+        if key in known.revoked:
+            raise HostKeyError(
+                f"pod {endpoint.name}: its host key {fingerprint(key)} is revoked by your "
+                "known_hosts",
+                "take the @revoked line away, or ask who runs the pod for its new key",
+            )
+        return known.vouches(principals(config), key, certificate)
+
+    return vouches
+
+
+def _for_jump(ask: Ask | None, endpoint: Endpoint) -> Ask | None:
+    if ask is None:
+        return None
+    return lambda shown: ask(f"{shown} (jump host {endpoint.host})")
 
 
 def connect(
@@ -213,16 +188,19 @@ def connect(
     *,
     known_hosts: Path,
     ask: Ask | None = None,
+    ask_passphrase: AskPassphrase | None = None,
     timeout_s: float = 10.0,
 ) -> Transport:
     """Connect to a pod; its host key is checked against the pin, and pinned at first contact.
 
-    The user's ~/.ssh/config and known_hosts are not read.
+    Jump hosts, a ProxyCommand, keys and known_hosts are those of ``endpoint.host_config``; without
+    one, the user's ~/.ssh/config and known_hosts are not read.
 
     Args:
         endpoint: where the pod is.
         known_hosts: the tool's own file of pins.
         ask: whether a fingerprint never seen before is the right one; None if nobody is there.
+        ask_passphrase: of a key file; None if nobody is there.
         timeout_s: for the TCP connection, for the banner and for the authentication, each.
 
     Raises:
@@ -232,7 +210,14 @@ def connect(
     """
     from moola_remote.ssh.fabric import FabricTransport
 
+    # With no handler at all, logging would print paramiko's own tracebacks to stderr.
+    logging.getLogger("paramiko").addHandler(logging.NullHandler())
+    dialler = Dialler(KnownHosts(known_hosts), ask, ask_passphrase, timeout_s)
+    started = time.monotonic()
+    connection, sock = dialler.dial(endpoint)
+    took_ms = 1000 * (time.monotonic() - started)
+    logger.info("connected to %s in %.0f ms", place(endpoint), took_ms)
+    alive = endpoint.host_config.alive if endpoint.host_config else None
     return FabricTransport(
-        place(endpoint),
-        *dial(endpoint, known_hosts=known_hosts, ask=ask, timeout_s=timeout_s),
+        place(endpoint), connection, sock, alive=alive, dial=lambda: dialler.dial(endpoint)
     )

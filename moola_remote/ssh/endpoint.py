@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from moola_remote.ssh.user_config import HostConfig
+
 
 @dataclass(frozen=True)
 class Endpoint:
@@ -15,7 +17,8 @@ class Endpoint:
 
     `host_key` is the fingerprint that is known beforehand (``SHA256:...``), `known_key` the whole
     public key (``ssh-ed25519 AAAA...``); with neither, the first contact has to ask. `guard` is
-    what a rented pod is told, so that it stops by itself.
+    what a rented pod is told, so that it stops by itself. `host_config` is what the user's SSH
+    configuration says of the host; None leaves the user's files unread.
     """
 
     name: str
@@ -29,3 +32,4 @@ class Endpoint:
     python: str
     price_per_hour: float | None
     guard: dict[str, Any] | None = None
+    host_config: HostConfig | None = None

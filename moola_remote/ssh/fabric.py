@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import shlex
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -11,11 +11,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from moola_remote.errors import TransferError, UnreachableError
+from moola_remote.errors import MoolaError, TransferError, UnreachableError
 from moola_remote.rsync import argv, output, process, tunnel
 from moola_remote.ssh.channel import BLOCK, FabricChannel
 from moola_remote.ssh.forward import forwarding
 from moola_remote.ssh.liveness import Liveness, SilenceError
+from moola_remote.ssh.marks import MarkedChannel, exec_line, make_mark, marked
 from moola_remote.ssh.transport import MAX_OUTPUT, Completed, Progress
 from moola_remote.text.sanitize import safe
 
@@ -26,20 +27,49 @@ if TYPE_CHECKING:
     from moola_remote.ssh.socket import ReadAheadSocket
 
 logger = logging.getLogger(__name__)
+Dial = Callable[[], "tuple[fabric.Connection, ReadAheadSocket]"]
+# A server of `MaxSessions 1` may not have noticed yet that the last command has ended.
+REFUSED_PAUSES_S = (0.0, 0.05, 0.2)
+# So many connections more for a server that allows one command at a time on each.
+MAX_SPARE = 4
 
 # A channel to a port of the pod: its server asks the port first.
 OPEN_TIMEOUT_S = 20.0
 
 
 class FabricTransport:
-    """`Transport` over one Fabric connection, with a heartbeat: 15 s of silence end it."""
+    """`Transport` over one Fabric connection, with a heartbeat: 15 s of silence end it.
 
-    def __init__(self, where: str, connection: fabric.Connection, sock: ReadAheadSocket) -> None:
+    Where the server allows fewer commands at a time on a connection (MaxSessions), others are made
+    for the rest.
+
+    Args:
+        where: the pod, as errors name it.
+        connection: open and authenticated.
+        sock: below it.
+        alive: of `Liveness`.
+        dial: makes another such connection; None makes none.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        connection: fabric.Connection,
+        sock: ReadAheadSocket,
+        *,
+        alive: tuple[float, int] | None = None,
+        dial: Dial | None = None,
+    ) -> None:
         self._where = where
         self._connection = connection
         self._sock = sock
         self._ssh: paramiko.Transport = connection.transport
-        self._liveness = Liveness(where, self._ssh, sock)
+        self._alive = alive
+        self._liveness = Liveness(where, self._ssh, sock, alive)
+        self._dial = dial
+        self._spare: list[FabricTransport] = []
+        self._spare_lock = threading.Lock()
+        self._mark = make_mark()
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float = 60.0) -> Completed:
         """See `Transport.run`."""
@@ -66,22 +96,58 @@ class FabricTransport:
 
     def open(self, argv: Sequence[str]) -> FabricChannel:
         """See `Transport.open`."""
-        return FabricChannel(self._liveness, self.start(shlex.join(argv)))
+        return FabricChannel(*self._start(exec_line(argv)))
 
-    def start(self, command: str) -> paramiko.Channel:
+    def start(self, command: str) -> MarkedChannel:
         """A channel on which `command` runs."""
+        return self._start(command)[1]
+
+    def _start(self, command: str) -> tuple[Liveness, MarkedChannel]:
         import paramiko
 
+        refusal = ""
+
+        for pause_s in REFUSED_PAUSES_S:
+            time.sleep(pause_s)
+            try:
+                return self._liveness, self._start_here(command)
+            except paramiko.ChannelException as err:
+                refusal = safe(err.text)
+            except (paramiko.SSHException, OSError, EOFError) as err:
+                raise self._failure(err) from err
         try:
-            channel = self._ssh.open_session()
-            channel.exec_command(command)
-        except (paramiko.SSHException, OSError, EOFError) as err:
-            if self._liveness.is_lost():
-                raise self._liveness.lost() from err
+            return self._start_elsewhere(command)
+        except (paramiko.ChannelException, MoolaError) as err:
             raise UnreachableError(
-                f"{self._where}: the pod starts no command, {safe(str(err))}"
+                f"{self._where}: the pod starts no further command on this connection "
+                f"({refusal}), nor on another: {safe(str(err), 200)}",
+                "raise MaxSessions in its sshd_config",
             ) from err
-        return channel
+
+    def _start_here(self, command: str) -> MarkedChannel:
+        channel = self._ssh.open_session()
+        channel.exec_command(marked(command, self._mark))
+        return MarkedChannel(self._where, channel, self._mark)
+
+    def _start_elsewhere(self, command: str) -> tuple[Liveness, MarkedChannel]:
+        """Start it on one of the spare connections, or on a new one."""
+        import paramiko
+
+        with self._spare_lock:
+            for transport in self._spare:
+                with contextlib.suppress(paramiko.SSHException, OSError, EOFError):
+                    return transport._liveness, transport._start_here(command)
+            if self._dial is None or len(self._spare) >= MAX_SPARE:
+                raise UnreachableError(f"{len(self._spare) + 1} connections are at work already")
+            logger.info("%s: one command at a time on a connection; opening another", self._where)
+            transport = FabricTransport(self._where, *self._dial(), alive=self._alive)
+            self._spare.append(transport)
+            return transport._liveness, transport._start_here(command)
+
+    def _failure(self, err: Exception) -> UnreachableError:
+        if self._liveness.is_lost():
+            return self._liveness.lost()
+        return UnreachableError(f"{self._where}: the pod starts no command, {safe(str(err))}")
 
     def push(
         self,
@@ -154,6 +220,8 @@ class FabricTransport:
 
     def close(self) -> None:
         """See `Transport.close`."""
+        for transport in self._spare:
+            transport.close()
         self._liveness.stop()
         self._connection.close()
         self._sock.close()

@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,8 +23,12 @@ if TYPE_CHECKING:
 
     from moola_remote.ssh.endpoint import Endpoint
 logger = logging.getLogger(__name__)
+# How the type of a certificate ends.
+CERTIFICATE = "-cert-v01@openssh.com"
 # Whether the fingerprint, never seen before, is the right one.
 Ask = Callable[[str], bool]
+# Whether the user's own known_hosts vouch for a key, or for the certificate that came with it.
+Vouches = Callable[[bytes, "bytes | None"], bool]
 
 
 def alias(pod: str) -> str:
@@ -89,7 +93,13 @@ class KnownHosts:
         with self._lock():
             self._write({name: key for name, key in self._read().items() if name != alias(pod)})
 
-    def guard(self, client: paramiko.SSHClient, endpoint: Endpoint, ask: Ask | None) -> None:
+    def guard(
+        self,
+        client: paramiko.SSHClient,
+        endpoint: Endpoint,
+        ask: Ask | None,
+        vouches: Vouches | None = None,
+    ) -> None:
         """Make `client`, which knows no keys of its own, ask `check` about the pod's."""
         import paramiko
 
@@ -99,11 +109,16 @@ class KnownHosts:
             def missing_host_key(
                 self, _client: paramiko.SSHClient, _hostname: str, key: paramiko.PKey
             ) -> None:
-                check(endpoint, key.asbytes(), ask)
+                blob = key.public_blob
+                certificate = blob.key_blob if blob else None
+                is_vouched = vouches is not None and vouches(key.asbytes(), certificate)
+                check(endpoint, key.asbytes(), ask, is_vouched=is_vouched)
 
         client.set_missing_host_key_policy(Pinned())
 
-    def check(self, endpoint: Endpoint, key: bytes, ask: Ask | None) -> None:
+    def check(
+        self, endpoint: Endpoint, key: bytes, ask: Ask | None, *, is_vouched: bool = False
+    ) -> None:
         """Refuse this key unless it is the pod's; pin it where that is new.
 
         A fingerprint from the pod's file or its provider decides, before an older pin.
@@ -112,6 +127,7 @@ class KnownHosts:
             endpoint: the pod.
             key: the public key that it shows, in SSH's wire form.
             ask: asked at first contact; None where nobody is there.
+            is_vouched: the user's own known_hosts know it: nobody is asked at first contact.
 
         Raises:
             HostKeyError: it is not the expected or the pinned one, or nobody vouches for it.
@@ -122,19 +138,34 @@ class KnownHosts:
             if fingerprint(key) != expected:
                 raise _wrong_key(endpoint, expected, key)
         elif pinned is None:
-            _vouch(endpoint, key, ask)
+            if not is_vouched:
+                _vouch(endpoint, key, ask)
         elif pinned != key:
             raise self._changed_key(endpoint, pinned, key)
         if pinned != key:
             self.pin(endpoint.name, key)
             logger.info("pod %s: pinned host key %s", endpoint.name, fingerprint(key))
 
-    def known_type_first(self, endpoint: Endpoint, types: Iterable[str]) -> tuple[str, ...]:
-        """Signature types in the order to ask for: of several keys the pod shall show the known."""
+    def known_type_first(
+        self, endpoint: Endpoint, types: Iterable[str], vouched: Sequence[str] = ()
+    ) -> tuple[str, ...]:
+        """Signature types in the order to ask for: of several keys the pod shall show the known.
+
+        Args:
+            endpoint: the pod.
+            types: those that the client has.
+            vouched: types of keys that the user's known_hosts have, for want of a pin;
+                ``-cert-v01@openssh.com`` asks for certificates.
+        """
         known = _known_key(endpoint) or self.get(endpoint.name)
-        wanted = key_type(known) if known else ""
-        family = ("rsa-sha2-512", "rsa-sha2-256") if wanted == "ssh-rsa" else (wanted,)
-        return tuple(sorted(types, key=lambda name: name not in family))
+        wanted = [key_type(known)] if known else list(vouched)
+        names = list(types)
+        if CERTIFICATE in wanted:
+            names = [*(f"{name}{CERTIFICATE}" for name in names), *names]
+        family = {*wanted, *(("rsa-sha2-512", "rsa-sha2-256") if "ssh-rsa" in wanted else ())}
+        return tuple(
+            sorted(names, key=lambda name: not (name in family or name.endswith(CERTIFICATE)))
+        )
 
     def _changed_key(self, endpoint: Endpoint, pinned: bytes, key: bytes) -> HostKeyError:
         expected, shown = fingerprint(pinned), fingerprint(key)

@@ -29,9 +29,17 @@ class Liveness:
         where: the pod, as errors name it.
         ssh: the connection.
         sock: its socket, which knows when something was last received.
+        alive: seconds between two heartbeats, and how many may be missed; None takes ours.
     """
 
-    def __init__(self, where: str, ssh: paramiko.Transport, sock: ReadAheadSocket) -> None:
+    def __init__(
+        self,
+        where: str,
+        ssh: paramiko.Transport,
+        sock: ReadAheadSocket,
+        alive: tuple[float, int] | None = None,
+    ) -> None:
+        self._every_s, self._missed = alive or (KEEPALIVE_S, KEEPALIVE_MISSED)
         self._where = where
         self._ssh = ssh
         self._sock = sock
@@ -42,8 +50,8 @@ class Liveness:
     def _heartbeat(self) -> None:
         # paramiko's own keepalive asks for no reply, so it never notices a dead peer.
         asker = None
-        while not self._closed.wait(KEEPALIVE_S) and self._ssh.is_active():
-            if time.monotonic() - self._sock.heard_at > KEEPALIVE_S * KEEPALIVE_MISSED:
+        while not self._closed.wait(self._every_s) and self._ssh.is_active():
+            if time.monotonic() - self._sock.heard_at > self._every_s * self._missed:
                 self._silent = True
                 self._ssh.close()
                 return
@@ -61,7 +69,7 @@ class Liveness:
     def lost(self) -> UnreachableError:
         """Return the error for a connection that is gone."""
         if self._silent:
-            silence_s = KEEPALIVE_S * KEEPALIVE_MISSED
+            silence_s = self._every_s * self._missed
             return UnreachableError(f"{self._where}: given up, nothing heard for {silence_s:.0f} s")
         return UnreachableError(f"{self._where}: connection lost")
 

@@ -51,3 +51,20 @@ def ask_on_terminal() -> Callable[[str], bool] | None:
         )
 
     return ask
+
+
+def ask_passphrase_on_terminal() -> Callable[[str], str | None] | None:
+    """Return the question for the passphrase of a key, or None where there is no terminal."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+
+    def ask(path: str) -> str | None:
+        try:
+            typed: str = click.prompt(
+                f"Passphrase of {path}", hide_input=True, default="", show_default=False, err=True
+            )
+        except (click.Abort, OSError):
+            return None
+        return typed or None
+
+    return ask

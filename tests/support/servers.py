@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -41,17 +41,27 @@ def running_local_pod(folder: Path) -> Iterator[Endpoint]:
 
 @contextmanager
 def running_openssh(
-    folder: Path, *, public_key: str = "", env: Mapping[str, str] = MappingProxyType({})
+    folder: Path,
+    *,
+    public_key: str = "",
+    env: Mapping[str, str] = MappingProxyType({}),
+    address: str = "127.0.0.1",
+    settings: str = "",
+    certify: Sequence[str] = (),
 ) -> Iterator[Endpoint]:
     """OpenSSH's sshd as the current user; its keys, its HOME and its settings in `folder`.
 
-    It lets in a key of its own, and `public_key`; `env` is what its commands see. Whatever it has
-    started ends with it.
+    It lets in a key of its own, and `public_key`; `env` is what its commands see, `settings` are
+    further lines of sshd_config, which come first and win; `certify` is an authority and options of
+    ssh-keygen for a certificate of its host key. Whatever it has started ends with it.
     """
     folder.mkdir(mode=0o700)
     (folder / "home").mkdir()
     for name in ("host_key", "client_key"):
         _keygen(folder / name)
+    if certify:
+        command = ["ssh-keygen", "-q", "-I", "host", "-h", "-s", *certify]
+        subprocess.run([*command, str(folder / "host_key.pub")], check=True)
     own = (folder / "client_key.pub").read_text(encoding="ascii")
     (folder / "authorized_keys").write_text(f"{own}{public_key}\n", encoding="ascii")
     if os.getuid() == 0:
@@ -61,12 +71,15 @@ def running_openssh(
     for _ in range(5):  # sshd can't choose its port, and another may take ours first
         port = _free_port()
         argv = [str(SSHD), "-D", "-E", str(folder / "sshd.log")]
-        server = subprocess.Popen([*argv, "-f", str(_write_config(folder, port, env))])
+        config = _write_config(folder, port, env)
+        text = config.read_text().replace("ListenAddress 127.0.0.1", f"ListenAddress {address}")
+        config.write_text(f"{settings}\n{text}")
+        server = subprocess.Popen([*argv, "-f", str(config)])
         try:
-            if _answers(port, server):
+            if _answers(port, server, address):
                 yield Endpoint(
                     name="openssh",
-                    host="127.0.0.1",
+                    host=address,
                     port=port,
                     user=user,
                     identity_file=folder / "client_key",
@@ -201,11 +214,10 @@ def _free_port() -> int:
         return port
 
 
-def _answers(port: int, server: subprocess.Popen[bytes]) -> bool:
+def _answers(port: int, server: subprocess.Popen[bytes], address: str = "127.0.0.1") -> bool:
     deadline = time.monotonic() + 10
     while server.poll() is None and time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return probe.recv(4) == b"SSH-"
+        with suppress(ConnectionRefusedError), socket.create_connection((address, port)) as probe:
+            return probe.recv(4) == b"SSH-"
         time.sleep(0.01)
     return False

@@ -8,11 +8,11 @@ import pytest
 
 from moola_remote.config.settings import Project, load_pod
 from moola_remote.errors import ConfigError
-from moola_remote.ssh.command_line import SshTarget, parse_ssh, pod_text, write_pod
+from moola_remote.ssh.command_line import SshTarget, parse_ssh, pod_name, pod_text, write_pod
 
 
 @pytest.mark.parametrize(
-    ("words", "place"),
+    ("words", "target"),
     [
         (
             "ssh root@1.2.3.4 -p 36470 -i ~/.ssh/id_ed25519",
@@ -23,20 +23,84 @@ from moola_remote.ssh.command_line import SshTarget, parse_ssh, pod_text, write_
             SshTarget("1.2.3.4", "root", 36470, "/a b/key"),
         ),
         ("root@1.2.3.4:36470", SshTarget("1.2.3.4", "root", 36470)),
-        ("gpu.example.org", SshTarget("gpu.example.org", None)),
+        ("gpu.example.org", SshTarget("gpu.example.org")),
+        ("box", SshTarget("box")),
+        ("my_box", SshTarget("my_box")),
+        # vast.ai, Lambda and RunPod, as their consoles print it
+        (
+            "ssh -p 20544 root@203.0.113.7 -L 8080:localhost:8080",
+            SshTarget("203.0.113.7", "root", 20544),
+        ),
+        (
+            "ssh -i ~/.ssh/id_ed25519 ubuntu@203.0.113.7",
+            SshTarget("203.0.113.7", "ubuntu", None, "~/.ssh/id_ed25519"),
+        ),
+        (
+            "ssh -i ~/.ssh/key -oIdentitiesOnly=yes -o 'ServerAliveInterval 30' root@h",
+            SshTarget(
+                "h",
+                "root",
+                None,
+                "~/.ssh/key",
+                options=("IdentitiesOnly=yes", "ServerAliveInterval=30"),
+            ),
+        ),
+        (
+            "ssh -J jump@203.0.113.9:2200,b root@203.0.113.7",
+            SshTarget("203.0.113.7", "root", options=("ProxyJump=jump@203.0.113.9:2200,b",)),
+        ),
+        ("ssh -F conf/ssh box", SshTarget("box", ssh_config="conf/ssh")),
+        ("ssh -4 -t h", SshTarget("h", options=("AddressFamily=inet",))),
+        ("ssh -NL 8080:localhost:8080 root@h", SshTarget("h", "root")),
+        ("ssh ssh://root@203.0.113.7:2222", SshTarget("203.0.113.7", "root", 2222)),
+        ("ssh://root@[2001:db8::7]:2222/", SshTarget("2001:db8::7", "root", 2222)),
+        ("ssh root@2001:db8::7 -p 22", SshTarget("2001:db8::7", "root", 22)),
+        ("root@[2001:db8::7]:2222", SshTarget("2001:db8::7", "root", 2222)),
+        ("[2001:db8::7]", SshTarget("2001:db8::7")),
+        (
+            r'ssh root@h -p 22 -i "C:\Users\x\.ssh\id_ed25519"',
+            SshTarget("h", "root", 22, r"C:\Users\x\.ssh\id_ed25519"),
+        ),
     ],
 )
-def test_what_a_console_shows_is_understood(words: str, place: SshTarget, tmp_path: Path) -> None:
-    assert parse_ssh(words) == place
+def test_what_a_console_shows_is_understood(words: str, target: SshTarget, tmp_path: Path) -> None:
+    assert parse_ssh(words) == target
     project = Project(folder=tmp_path)
-    write_pod(project, "new", pod_text(place))
+    write_pod(project, "new", pod_text(target))
     pod = load_pod(project, "new")
     assert (pod.provider, pod.host, pod.port, pod.user) == (
         "ssh",
-        place.host,
-        place.port,
-        place.user,
+        target.host,
+        target.port,
+        target.user,
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "left_out"),
+    [
+        ("ssh h -L 8080:localhost:8080", "-L 8080:localhost:8080: port forwarding"),
+        ("ssh -A h", "-A: agent forwarding (the pod gets no key of yours)"),
+        (
+            "ssh -o StrictHostKeyChecking=no h",
+            "-o StrictHostKeyChecking (host keys are checked against our pins)",
+        ),
+        ("ssh -o PKCS11Provider=x h", "-o PKCS11Provider (not honoured here)"),
+    ],
+)
+def test_what_has_no_place_in_the_file_is_named(words: str, left_out: str) -> None:
+    assert parse_ssh(words).left_out == (left_out,)
+
+
+@pytest.mark.parametrize("words", ["ssh -W a:1 h", "ssh -I lib.so h", "ssh -b 1.2.3.4 h"])
+def test_an_option_that_cannot_be_honoured_is_named(words: str) -> None:
+    with pytest.raises(ConfigError, match=r"ssh option -[WIb] \S+: can't be honoured"):
+        parse_ssh(words)
+
+
+def test_a_pod_without_a_name_is_named_after_its_host() -> None:
+    names = [pod_name(host) for host in ("203.0.113.7", "my_box", "2001:db8::7", "::")]
+    assert names == ["203-0-113-7", "my_box", "2001-db8-7", "pod"]
 
 
 def test_the_proxy_is_refused_with_the_reason() -> None:

@@ -1,0 +1,290 @@
+"""Which keys a server is offered, and in which order.
+
+A server ends a connection after a few wrong keys (OpenSSH: MaxAuthTries, 6), so the likely ones go
+first, as OpenSSH's client has it: certificates, the agent's copies of named keys, the agent's
+other keys, files, and at last files whose passphrase has to be asked for.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import copy
+import os
+import shlex
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from moola_remote.errors import ConfigError
+from moola_remote.text.sanitize import safe
+
+if TYPE_CHECKING:
+    import paramiko
+
+    from moola_remote.ssh.endpoint import Endpoint
+# Asked for the passphrase of a key, once; None where the user gives none.
+AskPassphrase = Callable[[str], "str | None"]
+DEFAULT_KEYS = ("id_rsa", "id_ecdsa", "id_ed25519")
+_MAGIC = b"openssh-key-v1\0"
+# Keys that were opened with a passphrase, for as long as this process lives.
+_opened: dict[Path, Any] = {}
+
+
+@dataclass(frozen=True)
+class KeySource:
+    """Where the keys of one host are.
+
+    Attributes:
+        files: private keys, or public ones whose private half an agent holds.
+        is_explicit: the pod's file names the key: a fault of the file is an error.
+        only_files: the agent's other keys are not offered.
+        agent: the socket of the agent; None is no agent.
+    """
+
+    files: tuple[Path, ...]
+    certificates: tuple[Path, ...] = ()
+    is_explicit: bool = False
+    only_files: bool = False
+    agent: str | None = None
+
+    @classmethod
+    def of(cls, endpoint: Endpoint) -> KeySource:
+        """Return what the pod's file names, else what the user's configuration does.
+
+        Raises:
+            ConfigError: the file that is named is missing, readable by others, or no private key.
+        """
+        config, path = endpoint.host_config, endpoint.identity_file
+        agent = config.identity_agent if config else os.environ.get("SSH_AUTH_SOCK")
+        certificates = config.certificate_files if config else ()
+        if path is not None:
+            check_identity_file(endpoint.name, path)
+            return cls((path,), certificates, is_explicit=True, only_files=True, agent=agent)
+        if config is None:
+            return cls(tuple(Path.home() / ".ssh" / name for name in DEFAULT_KEYS), agent=agent)
+        return cls(
+            config.identity_files, certificates, only_files=config.identities_only, agent=agent
+        )
+
+
+def check_identity_file(pod: str, path: Path) -> None:
+    """Raise a ConfigError unless `path` is a private key that nobody else may read."""
+    try:
+        mode = path.stat().st_mode
+        is_private = b"PRIVATE KEY" in path.read_bytes()
+    except OSError as err:
+        raise ConfigError(
+            f"{path}: can't read the identity file of pod {pod}, {err.strerror}",
+            "correct identity_file in the pod's file",
+        ) from err
+    if not is_private:
+        raise ConfigError(
+            f"{path}: not a private key",
+            "identity_file names the private half, the one without .pub",
+        )
+    if mode & 0o077:
+        raise ConfigError(
+            f"{path}: others may read this private key, expected mode 600, got {mode & 0o777:o}",
+            f"chmod 600 {shlex.quote(str(path))}",
+        )
+
+
+@dataclass
+class KeyRing:
+    """The keys to offer to one host; it remembers what was offered over all connections.
+
+    Attributes:
+        offered: the public keys that a server was offered.
+        locked: files whose passphrase nobody has given.
+        hardware: files whose key is in a device, which only an agent can ask.
+    """
+
+    source: KeySource
+    ask_passphrase: AskPassphrase | None = None
+    offered: set[bytes] = field(default_factory=set)
+    locked: list[Path] = field(default_factory=list)
+    hardware: list[Path] = field(default_factory=list)
+
+    def candidates(self) -> Iterator[paramiko.PKey]:
+        """Yield each key that was not offered yet, the likely ones first."""
+        with _agent_keys(self.source.agent) as in_agent:
+            for key in self._all(in_agent):
+                shown = _shown(key)
+                if shown not in self.offered:
+                    self.offered.add(shown)
+                    yield key
+
+    def _all(self, in_agent: Sequence[paramiko.AgentKey]) -> Iterator[paramiko.PKey]:
+        files = [path for path in self.source.files if path.is_file()]
+        named = {public_key(path): path for path in files if public_key(path)}
+        held = {key.asbytes(): key for key in in_agent if not key.public_blob}
+        for path in self._certificates(files):
+            yield from self._with_certificate(path, named, held)
+        yield from (key for key in in_agent if key.asbytes() in named)
+        if not self.source.only_files:
+            yield from in_agent
+        closed = [path for public, path in named.items() if public not in held]
+        locked = []
+        for path in closed:
+            key = self._open(path)
+            if key is not None:
+                yield key
+            elif path not in self.hardware and _is_private(path):
+                locked.append(path)
+        for path in locked:
+            key = self._ask(path)
+            if key is not None:
+                yield key
+
+    def _certificates(self, files: Sequence[Path]) -> list[Path]:
+        beside = [path.with_name(f"{path.name.removesuffix('.pub')}-cert.pub") for path in files]
+        return [path for path in (*self.source.certificates, *beside) if path.is_file()]
+
+    def _with_certificate(
+        self, path: Path, named: dict[bytes, Path], held: dict[bytes, paramiko.AgentKey]
+    ) -> Iterator[paramiko.PKey]:
+        import paramiko
+
+        public = certified_key(path)
+        key: Any = None
+        if public in held:  # a copy: the plain key is offered, too
+            key = paramiko.AgentKey(held[public].agent, held[public].blob)
+        elif public in named:
+            opened = self._open(named[public]) or self._ask(named[public])
+            key = copy.copy(opened)
+        if key is not None:
+            with contextlib.suppress(ValueError, paramiko.SSHException, OSError):
+                key.load_certificate(str(path))
+                yield key
+
+    def _open(self, path: Path, passphrase: str | None = None) -> Any:
+        """Return the key of a file, or None where it needs a passphrase or a device."""
+        import paramiko
+
+        if path in _opened:
+            return _opened[path]
+        if not _is_private(path):
+            return None
+        if _type_of(public_key(path)).startswith("sk-"):
+            self.hardware.append(path)
+            return None
+        secret = passphrase.encode() if passphrase is not None else None
+        try:
+            key: Any = paramiko.PKey.from_path(path, secret)
+        except (paramiko.PasswordRequiredException, TypeError):  # TypeError: cryptography's, of PEM
+            return None
+        except (paramiko.SSHException, ValueError, paramiko.pkey.UnknownKeyType) as err:
+            if self.source.is_explicit and passphrase is None:
+                raise ConfigError(f"{path}: not a private key that can be read, {err}") from err
+            return None
+        # from_path has put a certificate beside the key into it; that was offered on its own.
+        key.public_blob = None
+        return key
+
+    def _ask(self, path: Path) -> Any:
+        if self.ask_passphrase is not None and path not in self.locked:
+            passphrase = self.ask_passphrase(str(path))
+            key = self._open(path, passphrase) if passphrase else None
+            if key is not None:
+                _opened[path] = key
+                return key
+        if path not in self.locked:
+            self.locked.append(path)
+        return None
+
+
+@contextlib.contextmanager
+def _agent_keys(path: str | None) -> Iterator[list[paramiko.AgentKey]]:
+    """The keys of the agent behind the socket `path`; none where it does not answer."""
+    import paramiko
+    from paramiko.agent import AgentSSH
+
+    agent = AgentSSH()
+    with contextlib.ExitStack() as stack:
+        keys: list[paramiko.AgentKey] = []
+        if path:
+            # paramiko's own Agent knows no socket but that of SSH_AUTH_SOCK.
+            conn = stack.enter_context(socket.socket(socket.AF_UNIX))
+            try:
+                conn.connect(path)
+                agent._connect(conn)  # type: ignore[attr-defined]
+                keys = list(agent.get_keys())
+            except (OSError, paramiko.SSHException, EOFError):
+                keys = []
+        for key in keys:
+            # Else paramiko offers the type of the certificate with the key that it certifies.
+            if key.name.endswith("-cert-v01@openssh.com"):
+                key.public_blob = paramiko.pkey.PublicBlob(key.name, key.blob)
+        yield keys
+
+
+def _shown(key: Any) -> bytes:
+    blob: bytes = key.public_blob.key_blob if key.public_blob else key.asbytes()
+    return blob
+
+
+def _is_private(path: Path) -> bool:
+    try:
+        return b"PRIVATE KEY" in path.read_bytes()
+    except OSError:
+        return False
+
+
+def _type_of(public: bytes) -> str:
+    return public[4 : 4 + int.from_bytes(public[:4], "big")].decode("ascii", "replace")
+
+
+def public_key(path: Path) -> bytes:
+    """Return the public half of a key file, in SSH's wire form; empty where it can't be known.
+
+    It is in the file beside it, or, of OpenSSH's own format, in clear in the file itself.
+    """
+    for candidate in (path, path.with_name(f"{path.name}.pub")):
+        with contextlib.suppress(OSError, ValueError, IndexError, binascii.Error):
+            text = candidate.read_text("ascii", "replace")
+            if "OPENSSH PRIVATE KEY" in text:
+                body = "".join(line for line in text.splitlines() if "-----" not in line)
+                return _public_part(base64.b64decode(body))
+            if "PRIVATE KEY" not in text:
+                return base64.b64decode(text.split()[1], validate=True)
+    return str(path).encode() if _is_private(path) else b""
+
+
+def _public_part(content: bytes) -> bytes:
+    if not content.startswith(_MAGIC):
+        raise ValueError("not OpenSSH's format")
+    at = len(_MAGIC)
+    for _ in range(3):  # cipher, key derivation, its options
+        at += 4 + int.from_bytes(content[at : at + 4], "big")
+    at += 4  # the number of keys, always 1
+    size = int.from_bytes(content[at : at + 4], "big")
+    return content[at + 4 : at + 4 + size]
+
+
+def certified_key(path: Path) -> bytes:
+    """Return the plain public key that a certificate is for; empty where it is none."""
+    from cryptography.hazmat.primitives import serialization
+
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        identity = serialization.load_ssh_public_identity(path.read_bytes())
+        if isinstance(identity, serialization.SSHCertificate):
+            text = identity.public_key().public_bytes(
+                serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+            )
+            return base64.b64decode(text.split()[1])
+    return b""
+
+
+def cure_for(ring: KeyRing) -> tuple[str, str]:
+    """Return what stands in the way of other keys, and the command that removes it."""
+    if ring.hardware:
+        path = safe(str(ring.hardware[0]), 200)
+        return f"{path} is a hardware key, which only an agent can ask", f"ssh-add {path}"
+    if ring.locked:
+        path = safe(str(ring.locked[0]), 200)
+        return f"{path} has a passphrase, and no agent holds it", f"ssh-add {path}"
+    return "", ""

@@ -1,0 +1,274 @@
+"""The user's SSH configuration of one host: OpenSSH's own answer, else paramiko's reading of it.
+
+OpenSSH is asked by ``ssh -G``, since paramiko's parser differs: a ``Match`` with a criterion that
+it does not know applies to every host, ``ProxyJump none`` is a host, quotes and tokens are its own
+(findings/). OpenSSH takes the account's home for ``~``; where HOME is another folder, the
+configuration below HOME is read instead.
+"""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+import pwd
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from moola_remote.errors import ConfigError
+from moola_remote.text.sanitize import safe
+
+logger = logging.getLogger(__name__)
+# `Match exec` may run a program of the user's.
+ASK_TIMEOUT_S = 30.0
+SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")
+DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa", "id_ecdsa_sk", "id_ed25519_sk")
+# The criteria of `Match` that paramiko knows.
+PARAMIKO_CRITERIA = frozenset(
+    ("all", "host", "originalhost", "user", "localuser", "exec", "canonical", "final")
+)
+
+
+@dataclass(frozen=True)
+class HostConfig:
+    """How the user's configuration reaches one host.
+
+    Attributes:
+        host: as the user names it: an alias, a name or an address.
+        arguments: of ssh, which lead to this answer; without the host.
+        hostname: what is connected to.
+        jumps: ``[user@]host[:port]`` each, in the order in which they are passed.
+        proxy_command: a shell command whose stdin and stdout lead to the host.
+        identity_agent: the agent's socket; None is no agent.
+        alive: seconds between two heartbeats and how many may be missed; None takes ours.
+    """
+
+    host: str
+    arguments: tuple[str, ...]
+    hostname: str
+    port: int
+    user: str
+    jumps: tuple[str, ...] = ()
+    proxy_command: str | None = None
+    identity_files: tuple[Path, ...] = ()
+    certificate_files: tuple[Path, ...] = ()
+    identities_only: bool = False
+    identity_agent: str | None = None
+    host_key_alias: str | None = None
+    known_hosts: tuple[Path, ...] = ()
+    address_family: str = "any"
+    alive: tuple[float, int] | None = None
+
+
+def resolve(
+    host: str,
+    *,
+    user: str | None = None,
+    port: int | None = None,
+    options: Sequence[str] = (),
+    file: Sequence[str] | None = None,
+) -> HostConfig:
+    """Resolve the configuration of `host`.
+
+    Args:
+        host: an alias, a name or an address.
+        user: overrides the configuration.
+        port: overrides the configuration.
+        options: ``Key=Value`` each, as of ssh's ``-o``; they override the configuration.
+        file: ssh's ``-F`` with its value; None is what `config_argument` says.
+
+    Raises:
+        ConfigError: OpenSSH refuses the configuration, or a value can't be used.
+    """
+    arguments = (
+        *(config_argument(None) if file is None else file),
+        *(("-p", str(port)) if port is not None else ()),
+        *(("-l", user) if user is not None else ()),
+        *(word for option in options for word in ("-o", option)),
+    )
+    if shutil.which("ssh"):
+        values = _ask_openssh(host, arguments)
+    else:
+        path = Path(arguments[1]) if arguments[:1] == ("-F",) else None
+        values = _read_with_paramiko(host, options, path)
+        values.update({"user": [user]} if user else {}, **({"port": [str(port)]} if port else {}))
+    return _make(host, arguments, values)
+
+
+def config_argument(config: Path | None) -> tuple[str, ...]:
+    """Return ssh's ``-F`` where the configuration is not the one that ssh reads by itself."""
+    if config is not None:
+        return ("-F", str(config.expanduser()))
+    home = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    if Path.home() == home:
+        return ()
+    for path in (Path.home() / ".ssh" / "config", SYSTEM_CONFIG):
+        if path.is_file():
+            return ("-F", str(path))
+    return ("-F", "none")
+
+
+def _ask_openssh(host: str, arguments: Sequence[str]) -> dict[str, list[str]]:
+    try:
+        done = subprocess.run(
+            ["ssh", "-G", *arguments, "--", host],
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=ASK_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as err:
+        raise ConfigError(f"ssh -G {host}: no answer, {err}", "run it by hand") from err
+    if done.returncode != 0:
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
+        raise ConfigError(
+            f"ssh -G {host}: OpenSSH refuses the configuration, {safe(lines[0], 300)}",
+            "correct that line or option; try it with ssh -G",
+        )
+    return _by_keyword(done.stdout.decode("utf-8", "replace").splitlines())
+
+
+def _by_keyword(lines: Iterable[str]) -> dict[str, list[str]]:
+    values: dict[str, list[str]] = {}
+    for line in lines:
+        keyword, _, value = line.partition(" ")
+        values.setdefault(keyword.lower(), []).append(value)
+    return values
+
+
+def _read_with_paramiko(
+    host: str, options: Sequence[str], config: Path | None
+) -> dict[str, list[str]]:
+    import paramiko
+
+    path = config.expanduser() if config else Path.home() / ".ssh" / "config"
+    values: dict[str, list[str]] = {}
+    if path.is_file():
+        _warn_of_paramiko(path)
+        try:
+            found = paramiko.SSHConfig.from_path(str(path)).lookup(host)
+        except (paramiko.SSHException, OSError, ValueError) as err:
+            raise ConfigError(f"{path}: can't be read, {safe(str(err), 300)}") from err
+        for key, value in found.items():
+            values[key] = value if isinstance(value, list) else [str(value)]
+    for option in options:
+        key, _, value = option.partition("=")
+        values[key.strip().lower()] = [value.strip()]
+    return values
+
+
+@cache
+def _warn_of_paramiko(path: Path) -> None:
+    """Warn once of what is understood only by OpenSSH's client."""
+    words = re.findall(r"(?im)^\s*match\s+(.*)$", path.read_text("utf-8", "replace"))
+    unknown = {word.lower().lstrip("!") for line in words for word in line.split()[::2]}
+    unknown -= PARAMIKO_CRITERIA
+    named = f" (here: {', '.join(sorted(unknown))})" if unknown else ""
+    logger.warning(
+        "%s: no OpenSSH client on this machine, so paramiko reads it: system-wide settings and "
+        "canonical names are left out, and a Match criterion that it does not know%s applies to "
+        "every host; apt-get install openssh-client",
+        path,
+        named,
+    )
+
+
+def _make(host: str, arguments: tuple[str, ...], values: dict[str, list[str]]) -> HostConfig:
+    def first(keyword: str, default: str = "") -> str:
+        return values.get(keyword, [default])[0]
+
+    def is_set(value: str) -> bool:
+        return value.lower() not in ("", "none")
+
+    port = first("port", "22")
+    if not port.isdecimal():
+        raise ConfigError(f"{host}: port {safe(port, 20)}: expected a number")
+    user = first("user") or getpass.getuser()
+    hostname = first("hostname", host).replace("%h", host)
+    tokens = _tokens(host, hostname, port, user)
+
+    def paths(keyword: str, default: Sequence[str] = ()) -> tuple[Path, ...]:
+        found = values.get(keyword, default)
+        return tuple(Path(expand(one.strip('"'), tokens)) for one in found if is_set(one))
+
+    known = [word for key in ("user", "global") for word in first(f"{key}knownhostsfile").split()]
+    jump, command = first("proxyjump"), first("proxycommand")
+    interval, count = first("serveraliveinterval", "0"), first("serveralivecountmax", "3")
+    return HostConfig(
+        host=host,
+        arguments=arguments,
+        hostname=hostname,
+        port=int(port),
+        user=user,
+        jumps=tuple(one.strip() for one in jump.split(",")) if is_set(jump) else (),
+        proxy_command=expand(command, tokens) if is_set(command) else None,
+        identity_files=paths("identityfile", [f"~/.ssh/{name}" for name in DEFAULT_KEYS]),
+        certificate_files=paths("certificatefile"),
+        identities_only=first("identitiesonly").lower() in ("yes", "true"),
+        identity_agent=_agent(first("identityagent", "SSH_AUTH_SOCK"), tokens),
+        host_key_alias=first("hostkeyalias") if is_set(first("hostkeyalias")) else None,
+        known_hosts=tuple(_below_home(expand(one.strip('"'), tokens)) for one in known)
+        or (Path.home() / ".ssh" / "known_hosts", Path("/etc/ssh/ssh_known_hosts")),
+        address_family=first("addressfamily", "any").lower(),
+        alive=(float(interval), int(count)) if interval.isdecimal() and int(interval) else None,
+    )
+
+
+def _below_home(path: str) -> Path:
+    """Return the file below HOME where ssh names the same one below the account's home."""
+    account = pwd.getpwuid(os.getuid()).pw_dir
+    return Path(path.replace(f"{account}/.ssh/", f"{Path.home()}/.ssh/", 1))
+
+
+def _agent(value: str, tokens: dict[str, str]) -> str | None:
+    if value.lower() == "none":
+        return None
+    if value == "SSH_AUTH_SOCK":
+        return os.environ.get("SSH_AUTH_SOCK")
+    if value.startswith("$"):
+        return os.environ.get(value.strip("${}"))
+    return expand(value.strip('"'), tokens)
+
+
+def _tokens(host: str, hostname: str, port: str, user: str) -> dict[str, str]:
+    name = socket.gethostname()
+    return {
+        "%": "%",
+        "d": str(Path.home()),
+        "h": hostname,
+        "i": str(os.getuid()),
+        "k": host,
+        "L": name.partition(".")[0],
+        "l": name,
+        "n": host,
+        "p": port,
+        "r": user,
+        "u": getpass.getuser(),
+    }
+
+
+def expand(value: str, tokens: dict[str, str]) -> str:
+    """Expand ``~``, ``%`` tokens and ``${NAME}`` as ssh_config(5) has them.
+
+    Raises:
+        ConfigError: a token that is not known here.
+    """
+
+    def token(match: re.Match[str]) -> str:
+        try:
+            return tokens[match[1]] if match[1] else os.environ[match[2]]
+        except KeyError as err:
+            raise ConfigError(
+                f"ssh configuration: {safe(match[0], 40)} in {safe(value, 200)}: unknown here",
+                "write the value itself",
+            ) from err
+
+    home = str(Path.home())
+    value = home + value[1:] if value == "~" or value.startswith("~/") else value
+    return re.sub(r"%(.)|\$\{(\w+)\}", token, value)

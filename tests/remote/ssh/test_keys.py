@@ -1,0 +1,209 @@
+"""Keys in files, agents, certificates and devices, against a real sshd."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from moola_remote.errors import UnreachableError
+from moola_remote.ssh import keys
+from moola_remote.ssh.connect import connect
+from moola_remote.ssh.endpoint import Endpoint
+from tests.remote.ssh.conftest import Through, add_key, keygen
+from tests.remote.ssh.hardware import HardwareAgent, hardware_key_file
+from tests.support.servers import SSHD, running_openssh
+
+
+@pytest.fixture
+def strict(home: Path, tmp_path: Path) -> Iterator[Endpoint]:
+    """A server that ends the connection at the third wrong key."""
+    if not SSHD.exists():
+        pytest.skip("no OpenSSH server here: apt install openssh-server")
+    with running_openssh(tmp_path / "strict", settings="MaxAuthTries 3") as endpoint:
+        yield endpoint
+
+
+def _key_of(endpoint: Endpoint) -> Path:
+    assert endpoint.identity_file
+    return endpoint.identity_file
+
+
+def _connects(endpoint: Endpoint, folder: Path, **more: object) -> None:
+    connect(endpoint, known_hosts=folder / "pins", **more).close()  # type: ignore[arg-type]
+
+
+def _refusal(endpoint: Endpoint, folder: Path, **more: object) -> UnreachableError:
+    with pytest.raises(UnreachableError) as caught:
+        _connects(endpoint, folder, **more)
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+def _fill(agent: Path, folder: Path, count: int) -> None:
+    for number in range(count):
+        add_key(agent, str(keygen(folder / f"wrong{number}")))
+
+
+def _by_config(server: Endpoint, through: Through, text: str) -> Endpoint:
+    lines = f"Host box\n  HostName 127.0.0.1\n  Port {server.port}\n  {text}\n"
+    return dataclasses.replace(through(lines), known_key=server.known_key)
+
+
+def test_of_many_keys_in_an_agent_the_named_one_goes_first(
+    strict: Endpoint, through: Through, agent: Path, tmp_path: Path
+) -> None:
+    _fill(agent, tmp_path, 7)
+    add_key(agent, str(_key_of(strict)))
+    named = f"IdentityAgent {agent}\n  IdentityFile {_key_of(strict)}"
+    _connects(_by_config(strict, through, named), tmp_path)
+    public = f"IdentityAgent {agent}\n  IdentityFile {_key_of(strict)}.pub"
+    _connects(_by_config(strict, through, public), tmp_path)
+    log = (tmp_path / "strict" / "sshd.log").read_text()
+    assert "Too many authentication failures" not in log
+
+
+def test_a_key_of_a_file_is_reached_behind_an_agent_that_has_too_many(
+    strict: Endpoint, agent: Path, dot_ssh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _fill(agent, tmp_path, 3)
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(agent))
+    (dot_ssh / "id_ed25519").write_bytes(_key_of(strict).read_bytes())
+    (dot_ssh / "id_ed25519").chmod(0o600)
+    _connects(dataclasses.replace(strict, identity_file=None), tmp_path)
+
+
+def test_too_many_keys_are_named_with_the_cure(
+    strict: Endpoint, agent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _fill(agent, tmp_path, 7)
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(agent))
+    error = _refusal(dataclasses.replace(strict, identity_file=None), tmp_path)
+    assert "too many keys, 6 were offered and none was the right one" in str(error)
+    assert "IdentitiesOnly yes" in error.cure
+
+
+def test_identities_only_leaves_the_agents_other_keys_out(
+    strict: Endpoint, through: Through, agent: Path, tmp_path: Path
+) -> None:
+    add_key(agent, str(_key_of(strict)))
+    text = f"IdentityAgent {agent}\n  IdentitiesOnly yes\n  IdentityFile {keygen(tmp_path / 'o')}"
+    error = _refusal(_by_config(strict, through, text), tmp_path)
+    assert "each of the 1 keys" in str(error)
+
+
+def test_a_passphrase_is_asked_for_once(strict: Endpoint, tmp_path: Path) -> None:
+    locked = _key_of(strict)
+    subprocess.run(["ssh-keygen", "-q", "-p", "-N", "open it", "-f", locked], check=True)
+    asked: list[str] = []
+
+    def ask(path: str) -> str:
+        asked.append(path)
+        return "open it"
+
+    try:
+        _connects(strict, tmp_path, ask_passphrase=ask)
+        _connects(strict, tmp_path, ask_passphrase=ask)
+        assert asked == [str(locked)]
+    finally:
+        keys._opened.clear()
+    error = _refusal(strict, tmp_path, ask_passphrase=lambda _: "wrong")
+    assert f"{locked} has a passphrase, and no agent holds it; ssh-add {locked}" in str(error)
+    assert "has a passphrase" in str(_refusal(strict, tmp_path))
+
+
+def test_nobody_is_asked_where_the_agent_holds_the_key(
+    strict: Endpoint, agent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked = _key_of(strict)
+    add_key(agent, str(locked))
+    subprocess.run(["ssh-keygen", "-q", "-p", "-N", "open it", "-f", locked], check=True)
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(agent))
+    _connects(strict, tmp_path, ask_passphrase=lambda _: pytest.fail("was asked"))
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Path:
+    return keygen(tmp_path / "authority")
+
+
+@pytest.fixture
+def by_certificate(home: Path, authority: Path, tmp_path: Path) -> Iterator[Endpoint]:
+    """A server that knows no key, but who may certify some."""
+    settings = f"TrustedUserCAKeys {authority}.pub\nAuthorizedKeysFile none"
+    with running_openssh(tmp_path / "certified", settings=settings) as endpoint:
+        yield endpoint
+
+
+def _certify(authority: Path, key: Path, user: str) -> Path:
+    words = ["ssh-keygen", "-q", "-s", authority, "-I", "me", "-n", user, "-V", "+1h"]
+    subprocess.run([*words, f"{key}.pub"], check=True)
+    return key.with_name(f"{key.name}-cert.pub")
+
+
+def test_a_certificate_beside_the_key(
+    by_certificate: Endpoint, authority: Path, tmp_path: Path
+) -> None:
+    key = _key_of(by_certificate)
+    assert "refuses user" in str(_refusal(by_certificate, tmp_path))
+    _certify(authority, key, by_certificate.user)
+    _connects(by_certificate, tmp_path)
+
+
+def test_a_certificate_of_the_configuration_with_the_key_in_the_agent(
+    by_certificate: Endpoint, authority: Path, through: Through, agent: Path, tmp_path: Path
+) -> None:
+    key = keygen(tmp_path / "mine")
+    add_key(agent, str(key))
+    certificate = _certify(authority, key, by_certificate.user)
+    elsewhere = certificate.rename(tmp_path / "elsewhere.pub")
+    public = key.with_name("mine.pub")
+    key.unlink()
+    text = f"IdentityAgent {agent}\n  IdentityFile {public}\n  CertificateFile {elsewhere}"
+    _connects(_by_config(by_certificate, through, text), tmp_path)
+
+
+def test_a_certificate_in_the_agent(
+    by_certificate: Endpoint,
+    authority: Path,
+    agent: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    key = keygen(tmp_path / "mine")
+    _certify(authority, key, by_certificate.user)
+    add_key(agent, str(key))  # with the certificate beside it
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(agent))
+    _connects(dataclasses.replace(by_certificate, identity_file=None), tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["rsa", "ecdsa"])
+def test_keys_of_other_types(kind: str, home: Path, tmp_path: Path) -> None:
+    key = keygen(tmp_path / kind, "-t", kind)
+    public = key.with_suffix(".pub").read_text()
+    with running_openssh(tmp_path / "sshd", public_key=public) as server:
+        _connects(dataclasses.replace(server, identity_file=key), tmp_path)
+
+
+def test_a_hardware_key_works_through_an_agent_and_is_named_without(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = HardwareAgent(tmp_path / "device")
+    with running_openssh(tmp_path / "sshd", public_key=device.public_line) as server:
+        file = hardware_key_file(tmp_path / "id_ed25519_sk", device)
+        endpoint = dataclasses.replace(server, identity_file=file)
+        assert f"{file} is a hardware key, which only an agent can ask; ssh-add {file}" in str(
+            _refusal(endpoint, tmp_path)
+        )
+        with device:
+            monkeypatch.setenv("SSH_AUTH_SOCK", str(device.path))
+            _connects(endpoint, tmp_path)
+
+
+def test_no_key_at_all_is_named(strict: Endpoint, tmp_path: Path) -> None:
+    error = _refusal(dataclasses.replace(strict, identity_file=None), tmp_path)
+    assert "no key to offer" in str(error)
+    assert "IdentityFile in ~/.ssh/config" in error.cure
