@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all their own set-up; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help install tools browser data demo test check fuzz format golden bench faults clean
+.PHONY: help install tools browser data demo test check fuzz format golden bench faults release docs clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -58,6 +58,9 @@ bench: install  ## ratios in one run, against named alternatives (not ablation a
 
 faults: install  ## the fault table of docs/results.md; fails if anything is lost
 	@$(BIN)/python -m tests.faults
+
+release: $(STAMP)  ## build wheel and sdist into dist/, check them, start the wheel in an empty environment
+	@sh tests/release.sh $(BIN)/python
 
 clean:  ## remove what was made here, not the results
 	@rm -rf .venv data/synthetic .pytest_cache .mypy_cache .ruff_cache
