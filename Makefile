@@ -62,5 +62,10 @@ faults: install  ## the fault table of docs/results.md; fails if anything is los
 release: $(STAMP)  ## build wheel and sdist into dist/, check them, start the wheel in an empty environment
 	@sh tests/release.sh $(BIN)/python
 
+docs: $(STAMP)  ## the pages of docs/ and the API as a site in build/site; a dead link fails
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --requirement docs/requirements.txt
+	@$(BIN)/python -m mkdocs build --config-file docs/site/mkdocs.yml
+	@echo build/site/index.html
+
 clean:  ## remove what was made here, not the results
 	@rm -rf .venv data/synthetic .pytest_cache .mypy_cache .ruff_cache
