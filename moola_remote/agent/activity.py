@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import time
 from pathlib import Path
-from typing import Any, List, Optional
+from typing import Any, Dict, List, Optional
 
-from moola_remote.agent.constants import ENDED, IDLE_PERCENT, LIMIT_REACHED, TICK_S, Json
+from moola_remote.agent.constants import ENDED, GRACE_S, IDLE_PERCENT, LIMIT_REACHED, TICK_S, Json
 from moola_remote.agent.files import write_json
 from moola_remote.agent.gpus import gpu_rows, number
 from moola_remote.agent.layout import Pod, Run
-from moola_remote.agent.processes import is_alive
+from moola_remote.agent.processes import is_alive, living_members, send_signal
 from moola_remote.agent.restart_guard import WATCH
-from moola_remote.agent.state import settle
+from moola_remote.agent.state import settle, settled
 
 # After a run's own limit the pod waits so long for somebody to fetch, then stops.
 AFTER_LIMIT_S = 120.0
@@ -69,18 +70,13 @@ class Activity:
     def is_busy(self) -> bool:
         """Whether a run or its on_finish goes on, a GPU works, or somebody sends or fetches."""
         for run, state in self.pod.all_runs():
-            if state["state"] not in ENDED and self.settled(run, state)["state"] not in ENDED:
+            now = state if state["state"] in ENDED else settled(self.pod, run, state)
+            if now is not None and now["state"] not in ENDED:
                 return True
             if is_alive(state.get("supervisor")):
                 return True
         uses = [number(row[0]) for row in gpu_rows("utilization.gpu") if row]
         return any(use is not None and use >= IDLE_PERCENT for use in uses) or self.is_served()
-
-    def settled(self, run: Run, state: Json) -> Json:
-        """The run's state once it has a supervisor; the last known where none can be started."""
-        with contextlib.suppress(Exception):
-            return settle(self.pod, run)
-        return state
 
     def is_served(self) -> bool:
         """Whether a verb of ours or an rsync is at work below our root; who looks on is no work.
@@ -118,6 +114,7 @@ class Activity:
     def end_runs(self, why: str) -> None:
         """Have each running job end with a checkpoint, and wait for its manifest."""
         give_up = time.monotonic() + END_RUNS_S
+        helpless_since: Dict[str, float] = {}
         while time.monotonic() < give_up:
             alive = [
                 run
@@ -127,9 +124,30 @@ class Activity:
             if not alive:
                 return
             for run in alive:
-                with contextlib.suppress(Exception):
-                    if not (run.path / ".cancel.json").exists():
-                        run.write(".cancel.json", {"grace_s": None, "why": why})
-                with contextlib.suppress(Exception):
-                    settle(self.pod, run)
+                if self.is_asked_to_end(run, why):
+                    helpless_since.pop(run.id, None)
+                elif run.id not in helpless_since:
+                    helpless_since[run.id] = time.monotonic()
+                    end_job(run)
+            now = time.monotonic()
+            if min(now - helpless_since.get(run.id, now) for run in alive) > GRACE_S:
+                return
             time.sleep(TICK_S)
+
+    def is_asked_to_end(self, run: Run, why: str) -> bool:
+        """Whether a supervisor is there and will read that the run should end."""
+        try:
+            if not (run.path / ".cancel.json").exists():
+                run.write(".cancel.json", {"grace_s": None, "why": why})
+            settle(self.pod, run)
+        except Exception:  # noqa: BLE001 - no disk, no process numbers
+            return False
+        return True
+
+
+def end_job(run: Run) -> None:
+    """Send SIGTERM to a job whose supervisor can't be asked: no room on the disk, or for it."""
+    with contextlib.suppress(Exception):
+        for member in living_members(run.id, run.job()).values():
+            with contextlib.suppress(OSError):
+                send_signal(member, signal.SIGTERM)

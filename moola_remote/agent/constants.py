@@ -38,6 +38,7 @@ SHAPE: Dict[str, Tuple[type, float, float]] = {
     "samples": (list, 0, 0),
     "on_finish": (int, -(2**31), 2**32 - 1),
 }
+NEVER_NULL = ("oom_killed", "log_size", "events_size")
 PREEMPTED_CODE = 143
 NO_GPU = -1
 MAX_GPUS = 64

@@ -79,14 +79,12 @@ def read_asked(text: str) -> Json:
     """Read what an environment has to have."""
     if not text.startswith("{"):
         return {"requirements": text}
-    try:
+    asked = None
+    with contextlib.suppress(ValueError):
         asked = json.loads(text)
-        is_good = isinstance(asked, dict) and isinstance(asked.get("requirements"), str)
-    except ValueError:
-        is_good = False
-    if not is_good:
+    if not isinstance(asked, dict) or not isinstance(asked.get("requirements"), str):
         raise AgentError("bad_request", "stdin: expected an object with requirements")
-    return dict(asked)
+    return asked
 
 
 def make_environment(folder: Path, python: str, base: Json) -> None:

@@ -47,8 +47,8 @@ def mebibytes(cell: str) -> Optional[int]:
 
 def idleness(sample: Json, gpu: Optional[int], gpus: Optional[List[int]] = None) -> Optional[bool]:
     """Whether the run's GPUs do nothing, or where there is none, the CPU; None if nobody knows."""
-    held = gpus or [gpu]
-    ours = [one for one in sample["gpus"] if held == [None] or one["index"] in held]
+    held = gpus or ([] if gpu is None else [gpu])
+    ours = [one for one in sample["gpus"] if not held or one["index"] in held]
     ours = ours or sample["gpus"]
     uses = [one["use_percent"] for one in ours] or [sample["cpu_percent"]]
     known = [use for use in uses if use is not None]

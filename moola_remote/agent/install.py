@@ -93,7 +93,8 @@ def want(folder: Path, pip: List[str], asked: Json, base: Dict[str, str]) -> Wan
 
 def less(text: str, kept: Dict[str, str], pip: List[str], folder: Path) -> str:
     """The list without the packages of the base that stay; whether those are right is said."""
-    lines, taken = [], []
+    lines: List[str] = []
+    taken: List[str] = []
     for line in text.splitlines():
         (taken if is_of(line, kept) else lines).append(line)
     alone = write(folder / "torch.txt", "".join(line + "\n" for line in taken))

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any, Iterator, Optional, Tuple
 
-from moola_remote.agent.constants import MOST, SCHEMA, SHAPE, STATES, Json
+from moola_remote.agent.constants import MOST, NEVER_NULL, SCHEMA, SHAPE, STATES, Json
 from moola_remote.agent.errors import AgentError
 from moola_remote.agent.files import append, read_json, readable, write_json
 
@@ -95,7 +95,7 @@ def stored_state(folder: Path) -> Optional[Json]:
     state = read_json(folder / "state.json")
     if state is None or state.get("run_id") != folder.name or state.get("state") not in STATES:
         return None
-    if "oom_killed" in state and state["oom_killed"] is None:
+    if any(name in state and state[name] is None for name in NEVER_NULL):
         return None
     is_good = all(is_of_kind(state.get(key), *shape) for key, shape in SHAPE.items())
     return state if is_good and has_good_parts(state) else None

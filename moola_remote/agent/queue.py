@@ -73,7 +73,7 @@ class GpuQueue:
             taken = free[: count or 1]
             if len(taken) < (count or 1) or not self.hold(taken, patience_s=1.0):
                 return False
-            held = {"gpu": taken[0] if self.gpu_count else None, "gpu_lock": taken[0]}
+            held: Json = {"gpu": taken[0] if self.gpu_count else None, "gpu_lock": taken[0]}
             if count is not None:
                 held.update(gpus=taken, gpu_locks=taken)
             self.live.save(sync=False, state="PREPARING", **held)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import List, Optional
 
 from moola_remote.agent.constants import BLOCK, ENDED, FACTS, FRESH_S, Json
+from moola_remote.agent.errors import AgentError
 from moola_remote.agent.files import head, open_file, size_of
 from moola_remote.agent.layout import RUN_ID, Pod, Run, stored_state
 from moola_remote.agent.locks import is_locked
@@ -104,13 +105,29 @@ def show(pod: Pod, run: Run) -> Json:
 
 
 def list_runs(pod: Pod, with_facts: bool) -> Json:
-    states = [settle(pod, run) for run, _ in pod.all_runs()]
+    states = [settled(pod, run, state) for run, state in pod.all_runs()]
+    states = [state for state in states if state is not None]
     told = [{**view(pod, state, states), "last_lines": []} for state in states]
     room = FACTS
     for state in reversed(told) if with_facts else ():
         state.update(facts(pod.run(state["run_id"]), min(room, BLOCK)))
         room -= len(state["config"] or "")
     return {"runs": [*unreadable(pod, states), *told]}
+
+
+def settled(pod: Pod, run: Run, state: Json) -> Optional[Json]:
+    """The state of one run among many: what goes wrong with it hides no other.
+
+    Returns:
+        The last known `state` where no supervisor can be started; None where it was damaged or
+        removed just now.
+    """
+    try:
+        return settle(pod, run)
+    except AgentError:
+        return None
+    except OSError:
+        return state
 
 
 def unreadable(pod: Pod, known: List[Json]) -> List[Json]:

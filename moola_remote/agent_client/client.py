@@ -6,11 +6,12 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from moola_remote.agent_client.answers import is_missing, read_answer, read_progress
+from moola_remote.agent_client.interpreters import find_interpreter, is_unusable
 from moola_remote.agent_client.program import agent_program
 from moola_remote.config.paths import PodPaths
 from moola_remote.errors import ConfigError, UnreachableError
@@ -20,7 +21,7 @@ from moola_remote.protocol.types import read_answer_as
 from moola_remote.text.sanitize import safe
 
 if TYPE_CHECKING:
-    from moola_remote.ssh.transport import Channel, Transport
+    from moola_remote.ssh.transport import Channel, Completed, Transport
 
 
 def probe(agent: Agent) -> PodInfo:
@@ -76,12 +77,30 @@ class Agent:
         """
         data = stdin if isinstance(stdin, bytes) else json.dumps(stdin).encode()
         started = time.monotonic()
+        done = self._run(verb, args, data, timeout_s)
+        if is_unusable(done):
+            self._take_another_python()
+            done = self._run(verb, args, data, timeout_s)
+        logger.info("agent %s: %.0f ms", verb, 1000 * (time.monotonic() - started))
+        return read_answer(done.stdout, done.returncode, done.stderr, what=f"agent {verb}")
+
+    def _run(self, verb: str, args: Sequence[str], data: bytes, timeout_s: float) -> Completed:
         done = self.transport.run(self.argv(verb, *args), stdin=data, timeout_s=timeout_s)
         if is_missing(done.returncode, done.stderr):
             self.upload()
             done = self.transport.run(self.argv(verb, *args), stdin=data, timeout_s=timeout_s)
-        logger.info("agent %s: %.0f ms", verb, 1000 * (time.monotonic() - started))
-        return read_answer(done.stdout, done.returncode, done.stderr, what=f"agent {verb}")
+        return done
+
+    def _take_another_python(self) -> None:
+        """Go on with another Python of the pod: this one is missing or too old."""
+        found = find_interpreter(self.transport, self.python)
+        logger.warning(
+            "pod: %s is missing or older than 3.8; using %s (Python %s)",
+            safe(self.python, 100),
+            safe(found.path, 200),
+            found.text,
+        )
+        self.python = found.path
 
     def upload(self) -> None:
         """Put the agent on the pod: written aside, then renamed.

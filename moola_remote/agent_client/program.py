@@ -9,7 +9,16 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "agent"
-START = "import sys\nfrom moola_remote.agent.__main__ import main\nsys.exit(main(sys.argv[1:]))\n"
+# Understood by every Python 3: an older one shall say so, before it fails on our syntax.
+START = """\
+import sys
+if sys.version_info < (3, 8):
+    sys.stdout.write('{"ok": false, "error": "old_python", "message": "%d.%d.%d"}\\n'
+                     % sys.version_info[:3])
+    sys.exit(1)
+from moola_remote.agent.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
 
 
 @cache

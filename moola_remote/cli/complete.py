@@ -90,13 +90,14 @@ def completing(names: Callable[[Place, click.Context], list[str]]) -> Complete:
     return complete
 
 
-def _pod_of(ctx: click.Context) -> str | None:
+def pod_of(ctx: click.Context) -> str | None:
+    """The pod that a command line names, if it does."""
     pod: str | None = ctx.find_root().params.get("pod")
     return pod
 
 
 pod_names = completing(lambda place, _: place.pods())
 recipe_names = completing(lambda place, _: place.recipes())
-run_ids = completing(lambda place, ctx: place.known(_pod_of(ctx)))
+run_ids = completing(lambda place, ctx: place.known(pod_of(ctx)))
 any_run_ids = completing(lambda place, _: place.known("*"))
 fetched_ids = completing(lambda place, _: place.fetched())

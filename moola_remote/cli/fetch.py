@@ -11,7 +11,7 @@ import click
 
 from moola_remote.cli.app import App
 from moola_remote.cli.browser import open_option, open_page
-from moola_remote.cli.complete import run_ids
+from moola_remote.cli.complete import completing, pod_of, run_ids
 from moola_remote.errors import ConfigError, LimitError, MoolaError, RunLostError, TransferError
 
 if TYPE_CHECKING:
@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 MAX_LISTED = 20
 
 
-WHAT = click.Argument(["what"], type=click.Choice(["results", "logs", "checkpoints", "all"]))
+KINDS = ["results", "logs", "checkpoints", "all"]
+WHAT = click.Argument(["what"], type=click.Choice(KINDS))
+# The first word is WHAT, the others are runs; their ids begin with a digit.
+any_word = completing(lambda place, ctx: [*KINDS, *place.known(pod_of(ctx))])
 
 
 @click.command()
-@click.argument("words", metavar="WHAT [RUN] ...", nargs=-1, shell_complete=run_ids)
+@click.argument("words", metavar="WHAT [RUN] ...", nargs=-1, shell_complete=any_word)
 @click.option(
     "--run",
     "more",
@@ -113,9 +116,8 @@ def _asked(
     ctx: click.Context, words: tuple[str, ...], more: tuple[str, ...], *, is_unfetched: bool
 ) -> tuple[What, list[str]]:
     """What of which runs, named; none named is the latest."""
-    assert isinstance(WHAT.type, click.Choice)
     first, *rest = words or ("",)
-    if first in WHAT.type.choices:
+    if first in KINDS:
         what, names = first, rest
     elif more or is_unfetched:
         what, names = "all" if is_unfetched else "results", list(words)

@@ -71,7 +71,7 @@ def ssh_config(app: App) -> None:
 
     \b
     Example:
-      moola-remote ssh-config >> ~/.ssh/config
+      moola-remote ssh-config
     """
     from moola_remote.ssh.host_block import host_block
 

@@ -37,9 +37,10 @@ def read_dependencies(project: Project, read: Reader) -> Dependencies:
     Raises:
         ConfigError: the file is missing, or can't be understood.
     """
-    path = project.requirements and PurePosixPath(project.requirements.as_posix())
-    if path is None:
+    if project.requirements is None:
         path = find_declaration(read)
+    else:
+        path = PurePosixPath(project.requirements.as_posix())
     made = Dependencies() if path is None else _read(project, path, read)
     constraints = ""
     if project.constraints is not None:

@@ -140,7 +140,10 @@ class Pod:
 
     def reach(self) -> Agent:
         """Return the agent on a new connection. The caller must close it."""
-        return _agent(self.connect(), self.endpoint)
+        agent = _agent(self.connect(), self.endpoint)
+        if "agent" in self.__dict__:  # another Python may have been found by the first
+            agent.python = self.agent.python
+        return agent
 
     def _connect_to(self, endpoint: Endpoint) -> Transport:
         from moola_remote.ssh.connect import connect

@@ -126,10 +126,7 @@ def test_a_run_whose_pod_was_taken_away_goes_on(
     (local_project.state / "seen").unlink(missing_ok=True)
     with local_project.running(PROGRAM, "run", "--retry", "1", "--", "python", "slow.py") as asked:
         assert asked.stderr
-        for line in asked.stderr:
-            if "started; Ctrl-C" in line:
-                run_id = line.split()[1]
-                break
+        run_id = next(line.split()[1] for line in asked.stderr if "started; Ctrl-C" in line)
         pod.wait_for_log(run_id, "ready")
         os.kill(pod.process(run_id, "supervisor"), signal.SIGTERM)
         out, err = asked.communicate(timeout=60)

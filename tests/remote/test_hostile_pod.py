@@ -18,6 +18,7 @@ import pytest
 
 from moola_remote.agent_client.client import Agent, probe
 from moola_remote.agent_client.verbs import get_state, list_runs
+from moola_remote.deploy.declared import Dependencies
 from moola_remote.deploy.deploy import Deployed, Plan
 from moola_remote.deploy.snapshot import Tree
 from moola_remote.errors import LimitError, MoolaError, TransferError, UnreachableError
@@ -228,7 +229,9 @@ def test_what_a_pod_says_of_itself_is_shown_safely(
     monkeypatch.chdir(project.folder)
     app = App(pod_name="host")
     tree = Tree("0" * 16, (), (), ())
-    deployed = Deployed(Plan(tree, None, ""), facts, environment, {"code": 0, "data": 0})
+    deployed = Deployed(
+        Plan(tree, None, Dependencies()), facts, environment, {"code": 0, "data": 0}
+    )
     shown = component_table(component_rows(app, deployed)).plain()
     assert is_one_line(shown.replace("\n", ""))
     assert len(shown) < 20_000

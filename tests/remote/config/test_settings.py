@@ -27,6 +27,7 @@ def test_a_project_is_found_from_any_folder_below(files: Project) -> None:
 def test_our_own_project_trains_jade(files: Project) -> None:
     project = find_project(Path(__file__))
     assert (project.recipe, project.job, project.pod) == ("jade", "jobs.train", "local")
+    assert project.requirements is not None
     assert (project.folder / project.requirements).is_file()
 
 

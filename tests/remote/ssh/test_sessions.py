@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import socket
@@ -84,7 +85,10 @@ class _Penalising:
 
     def _accept(self) -> None:
         for number in range(self._times + 1):
-            conn, _ = self._listener.accept()
+            try:
+                conn, _ = self._listener.accept()
+            except OSError:
+                return
             if number < self._times:
                 with conn:
                     conn.sendall(self._words)
@@ -98,9 +102,10 @@ class _Penalising:
 
 
 def _copy(source: socket.socket, dest: socket.socket) -> None:
-    while data := source.recv(65536):
-        dest.sendall(data)
-    dest.close()
+    with source, dest, contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            dest.sendall(data)
+        dest.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.mark.parametrize("words", [b"Not allowed at this time\r\n", b"Exceeded MaxStartups\r\n"])
