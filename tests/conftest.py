@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from moola_remote.ssh.endpoint import Endpoint
+from tests.support.pods import AgentPod, make_bare_python
 from tests.support.servers import SSHD, running_local_pod, running_openssh
 
 # How long a case takes on a busy machine is no finding. `make test` tries the same ones each time.
@@ -53,3 +54,17 @@ def openssh_server(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         pytest.skip("no OpenSSH server here: apt install openssh-server")
     with running_openssh(tmp_path_factory.mktemp("openssh") / "sshd") as endpoint:
         yield endpoint
+
+
+@pytest.fixture
+def pod(tmp_path: Path) -> Iterator[AgentPod]:
+    """An empty pod; what still runs at the end is ended."""
+    pod = AgentPod(tmp_path / "pod root")
+    yield pod
+    pod.clear()
+
+
+@pytest.fixture(scope="session")
+def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with pip and two small packages, as an image's own may be one."""
+    return make_bare_python(tmp_path_factory.mktemp("bare") / "venv")

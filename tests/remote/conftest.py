@@ -1,4 +1,4 @@
-"""What the tests of the laptop's side and of the agent share."""
+"""What the tests of the laptop's side share."""
 
 from __future__ import annotations
 
@@ -11,21 +11,6 @@ from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
 from tests.support.lines import Line
-from tests.support.pods import AgentPod, make_bare_python
-
-
-@pytest.fixture
-def pod(tmp_path: Path) -> Iterator[AgentPod]:
-    """An empty pod; what still runs at the end is ended."""
-    pod = AgentPod(tmp_path / "pod root")
-    yield pod
-    pod.clear()
-
-
-@pytest.fixture(scope="session")
-def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment with pip and two small packages, as an image's own may be one."""
-    return make_bare_python(tmp_path_factory.mktemp("bare") / "venv")
 
 
 @pytest.fixture(params=["openssh_server", "local_pod"])
