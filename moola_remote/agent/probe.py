@@ -34,6 +34,7 @@ def probe(pod: Pod) -> Json:
         "cuda_driver": cuda_of_driver(),
         "has_venv": has_module("venv"),
         "write_error": write_error(pod.root, ROOM_BYTES),
+        "noexec": bool(os.statvfs(str(pod.root)).f_flag & os.ST_NOEXEC),
         "platform": platform.platform(),
         "hostname": platform.node(),
         "now": time.time(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -111,5 +110,5 @@ def parse(stdout: bytes) -> list[Interpreter]:
     return list(found.values())
 
 
-def _rank(one: Interpreter) -> Sequence[object]:
+def _rank(one: Interpreter) -> tuple[bool, bool, bool, tuple[int, ...]]:
     return (one.has_torch, one.has_venv, one.version[:2] <= NEWEST, one.version)

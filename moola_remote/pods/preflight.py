@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from moola_remote.errors import ConfigError, LimitError, UnreachableError
@@ -11,6 +12,7 @@ from moola_remote.text.sanitize import safe
 if TYPE_CHECKING:
     from moola_remote.agent_client.client import Agent
     from moola_remote.protocol.answers import PodInfo, Torch
+logger = logging.getLogger(__name__)
 # For logs, checkpoints and the environment beside what is sent.
 SPARE_BYTES = 500_000_000
 # So much is tried by every probe.
@@ -44,6 +46,13 @@ def check_pod(name: str, facts: PodInfo, to_send: int = 0) -> None:
         raise LimitError(
             f"pod {name}: not even 16 MB can be written below its root, {facts.write_error}",
             "remove runs and old code there, or make the volume or its quota larger",
+        )
+    if facts.noexec:
+        # What the image has can still be used, so a run may well do without.
+        logger.warning(
+            "pod %s: its root is mounted noexec: packages with compiled code can't be loaded from "
+            "there; name another folder as `root` in the pod's file",
+            name,
         )
     needed = to_send + SPARE_BYTES
     if to_send and facts.disk_free is not None and facts.disk_free < needed:

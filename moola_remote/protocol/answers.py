@@ -47,6 +47,7 @@ class PodInfo(Remote):
     cuda_driver: Name | None = None
     has_venv: bool = True
     write_error: Text | None = None
+    noexec: bool = False
     trees: Trees = Trees()
 
 

@@ -84,7 +84,7 @@ class FabricChannel:
         """See `Channel.returncode`."""
         if not self._channel.status_event.wait(timeout_s):
             raise self._liveness.silence(timeout_s)
-        code = self._channel.exit_status
+        code: int = self._channel.exit_status
         if code == -1 and self._liveness.is_lost():
             raise self._liveness.lost()
         return code

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moola_remote.errors import ConfigError
+from moola_remote.ssh.hostkeys import CERTIFICATE
 from moola_remote.text.sanitize import safe
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class KeyRing:
     def _all(self, in_agent: Sequence[paramiko.AgentKey]) -> Iterator[paramiko.PKey]:
         files = [path for path in self.source.files if path.is_file()]
         named = {public_key(path): path for path in files if public_key(path)}
-        held = {key.asbytes(): key for key in in_agent if not key.public_blob}
+        held = {key.asbytes(): key for key in in_agent if not _is_certificate(key)}
         for path in self._certificates(files):
             yield from self._with_certificate(path, named, held)
         yield from (key for key in in_agent if key.asbytes() in named)
@@ -172,7 +173,8 @@ class KeyRing:
         if _type_of(public_key(path)).startswith("sk-"):
             self.hardware.append(path)
             return None
-        secret = passphrase.encode() if passphrase is not None else None
+        # paramiko's from_path takes bytes; its types say otherwise.
+        secret: Any = passphrase.encode() if passphrase is not None else None
         try:
             key: Any = paramiko.PKey.from_path(path, secret)
         except (paramiko.PasswordRequiredException, TypeError):  # TypeError: cryptography's, of PEM
@@ -217,9 +219,14 @@ def _agent_keys(path: str | None) -> Iterator[list[paramiko.AgentKey]]:
                 keys = []
         for key in keys:
             # Else paramiko offers the type of the certificate with the key that it certifies.
-            if key.name.endswith("-cert-v01@openssh.com"):
-                key.public_blob = paramiko.pkey.PublicBlob(key.name, key.blob)
+            if _is_certificate(key):
+                blob: Any = paramiko.pkey.PublicBlob(key.name, key.blob)
+                key.public_blob = blob
         yield keys
+
+
+def _is_certificate(key: paramiko.AgentKey) -> bool:
+    return key.name.endswith(CERTIFICATE)
 
 
 def _shown(key: Any) -> bytes:

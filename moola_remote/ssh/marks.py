@@ -24,7 +24,11 @@ STDERR_KEPT = 1 << 16
 LAST_WORDS_S = 0.5
 # Each silences its own shell.
 RC_FILES = "~/.bashrc, ~/.zshenv, ~/.cshrc, ~/.config/fish/config.fish"
-_SCRIPT = """printf %s "$1"; printf %s "$1" >&2; eval "$(printf %b "$0")" """.strip()
+# A PYTHONHOME that is not there, from an rc file, would keep every Python of the pod from starting.
+_SCRIPT = '[ -d "${PYTHONHOME-/}" ] || unset PYTHONHOME; printf %s "$1"; printf %s "$1" >&2; eval '
+_AS_IT_IS = '"$0"'
+# A process more, for what every shell quotes in its own way.
+_DECODED = '"$(printf %b "$0")"'
 _PLAIN = re.compile(rb"[A-Za-z0-9_ ./:=,@+-]")
 
 
@@ -38,7 +42,8 @@ def marked(command: str, mark: str) -> str:
     # Only characters that sh, fish and tcsh read alike within single quotes.
     data = command.encode("utf-8", "surrogateescape")
     word = "".join(chr(byte) if _PLAIN.match(bytes([byte])) else f"\\0{byte:03o}" for byte in data)
-    return f"exec /bin/sh -c '{_SCRIPT}' '{word}' {mark}"
+    end = _DECODED if "\\" in word else _AS_IT_IS
+    return f"exec /bin/sh -c '{_SCRIPT}{end}' '{word}' {mark}"
 
 
 def exec_line(argv: Sequence[str]) -> str:

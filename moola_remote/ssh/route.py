@@ -146,12 +146,12 @@ def _by_command(endpoint: Endpoint, command: str) -> ReadAheadSocket:
     paramiko's own ProxyCommand splits the words itself instead, so pipes and ``2>`` are arguments.
     """
     ours, theirs = socket.socketpair()
-    said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the socket
+    said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the socket
     with theirs:
         process = subprocess.Popen(
             ["/bin/sh", "-c", f"exec {command}"],
-            stdin=theirs,
-            stdout=theirs,
+            stdin=theirs.fileno(),
+            stdout=theirs.fileno(),
             stderr=said,
             start_new_session=True,
         )
@@ -240,4 +240,5 @@ def _connect(endpoint: Endpoint, family: int | None, timeout_s: float) -> socket
     if family is None:
         return socket.create_connection((endpoint.host, endpoint.port), timeout=timeout_s)
     found = socket.getaddrinfo(endpoint.host, endpoint.port, family, socket.SOCK_STREAM)
-    return socket.create_connection(found[0][4][:2], timeout=timeout_s)
+    host, port = found[0][4][:2]
+    return socket.create_connection((str(host), int(port)), timeout=timeout_s)

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from moola_remote.errors import ConfigError
 from moola_remote.text.sanitize import safe
@@ -152,7 +153,8 @@ def _read_with_paramiko(
     if path.is_file():
         _warn_of_paramiko(path)
         try:
-            found = paramiko.SSHConfig.from_path(str(path)).lookup(host)
+            # Its types have a string for each; some are lists.
+            found: dict[str, Any] = dict(paramiko.SSHConfig.from_path(str(path)).lookup(host))
         except (paramiko.SSHException, OSError, ValueError) as err:
             raise ConfigError(f"{path}: can't be read, {safe(str(err), 300)}") from err
         for key, value in found.items():

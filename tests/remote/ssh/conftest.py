@@ -16,7 +16,7 @@ from moola_remote.providers import provider_for
 from moola_remote.ssh.endpoint import Endpoint
 from tests.support.servers import SSHD, running_openssh
 
-Through = Callable[[str], Endpoint]
+Through = Callable[..., Endpoint]
 
 
 @pytest.fixture

@@ -139,7 +139,7 @@ def by_certificate(home: Path, authority: Path, tmp_path: Path) -> Iterator[Endp
 
 
 def _certify(authority: Path, key: Path, user: str) -> Path:
-    words = ["ssh-keygen", "-q", "-s", authority, "-I", "me", "-n", user, "-V", "+1h"]
+    words = ["ssh-keygen", "-q", "-s", str(authority), "-I", "me", "-n", user, "-V", "+1h"]
     subprocess.run([*words, f"{key}.pub"], check=True)
     return key.with_name(f"{key.name}-cert.pub")
 

@@ -48,7 +48,7 @@ def test_a_hashed_name_is_found(
     stranger: Endpoint, openssh_server: Endpoint, dot_ssh: Path, tmp_path: Path
 ) -> None:
     vouch(dot_ssh, openssh_server)
-    command = ["ssh-keygen", "-H", "-f", dot_ssh / "known_hosts"]
+    command = ["ssh-keygen", "-H", "-f", str(dot_ssh / "known_hosts")]
     subprocess.run(command, check=True, capture_output=True)
     assert "127.0.0.1" not in (dot_ssh / "known_hosts").read_text()
     _connects(stranger, tmp_path)

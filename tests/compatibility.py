@@ -1,0 +1,208 @@
+"""Try servers, login shells, Pythons and limits for real, and write docs/compatibility.md.
+
+    python -m tests.compatibility
+
+Each row is one pod on this machine; "works" is commands, the agent's probe, and rsync both ways.
+What this machine lacks (a shell, root for a user or a mount) is a row that says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+
+from moola_remote.agent_client.client import Agent, probe
+from moola_remote.errors import MoolaError
+from moola_remote.pods.preflight import check_pod
+from moola_remote.ssh.connect import connect
+from moola_remote.ssh.endpoint import Endpoint
+from moola_remote.ssh.transport import Transport
+from tests.remote.ssh.test_shells import RC_FILES
+from tests.support.dropbear import missing_for_dropbear, running_dropbear
+from tests.support.servers import running_local_pod, running_openssh
+
+DOC = Path(__file__).parents[1] / "docs" / "compatibility.md"
+NOISE = {
+    "silent": "",
+    "prints on stdout": "echo Welcome\n",
+    "prints on stderr": "sh -c 'echo Welcome >&2'\n",
+}
+VERSIONS = ("2.7", *(f"3.{minor}" for minor in range(6, 15)))
+HEAD = """\
+# Compatibility
+
+Made by `python -m tests.compatibility` on {machine}; each row was tried for real on this machine.
+"Works" is: commands with exit code, stdout and stderr apart, the agent's probe, rsync both ways.
+
+| pod | result |
+|---|---|
+"""
+
+
+class NotHereError(Exception):
+    """This machine can't try it."""
+
+
+def attempt(endpoint: Endpoint, folder: Path) -> str:
+    """Use a pod; the result in words."""
+    transport = connect(endpoint, known_hosts=folder / "pins")
+    try:
+        return _use(transport, endpoint, folder)
+    except MoolaError as err:
+        return f"refused: {_one_line(str(err), folder)}"
+    finally:
+        transport.close()
+
+
+def _use(transport: Transport, endpoint: Endpoint, folder: Path) -> str:
+    done = transport.run(["sh", "-c", "cat; echo told >&2; exit 7"], stdin=b"given")
+    if (done.returncode, done.stdout, done.stderr) != (7, b"given", b"told\n"):
+        return f"wrong: {done}"
+    agent = Agent(transport, root=endpoint.root, python=endpoint.python)
+    facts = probe(agent)
+    check_pod(endpoint.name, facts)
+    here, back = folder / "here", folder / "back"
+    here.mkdir()
+    back.mkdir()
+    (here / "a b").write_text("content")
+    there = PurePosixPath(endpoint.root) / "there"
+    transport.push(here, there)
+    transport.pull(there, back, files=["a b"], max_file=100, max_bytes=100)
+    if (back / "a b").read_text() != "content":
+        return "wrong: the file that came back differs"
+    is_other = agent.python != endpoint.python
+    if facts.noexec:
+        return "works but for packages with compiled code, and says so"
+    return f"works, on Python {facts.python} found by itself" if is_other else "works"
+
+
+def _one_line(text: str, folder: Path) -> str:
+    text = re.sub(r"127\.0\.0\.1:\d+", "HOST:PORT", text)
+    return text.replace(str(folder), "FOLDER").replace("|", "\\|").replace("\n", " ")
+
+
+@contextlib.contextmanager
+def openssh(folder: Path, shell: str = "bash", rc: str = "", more: str = "") -> Iterator[Endpoint]:
+    """An OpenSSH server with this login shell and rc file."""
+    path = shutil.which(shell)
+    if path is None:
+        raise NotHereError(f"no {shell} on this machine")
+    force = "" if shell == "bash" else f'ForceCommand exec {path} -c "$SSH_ORIGINAL_COMMAND"\n'
+    with running_openssh(folder / "sshd", settings=force + more) as endpoint:
+        file = folder / "sshd" / "home" / RC_FILES[shell]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(rc)
+        yield endpoint
+
+
+@contextlib.contextmanager
+def dropbear(_: Path) -> Iterator[Endpoint]:
+    """Dropbear."""
+    if missing_for_dropbear():
+        raise NotHereError(missing_for_dropbear())
+    with running_dropbear() as endpoint:
+        yield endpoint
+
+
+@contextlib.contextmanager
+def with_python(folder: Path, version: str) -> Iterator[Endpoint]:
+    """OpenSSH on a pod whose python3 is of this version."""
+    versions = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    found = [*sorted(versions.glob(f"{version}.*/bin/python{version}"))]
+    path = found[-1] if found else shutil.which(f"python{version}")
+    if path is None:
+        raise NotHereError(f"no Python {version} on this machine")
+    script = folder / "bin" / "python3"
+    script.parent.mkdir()
+    script.write_text(f'#!/bin/sh\nexec {path} "$@"\n')
+    script.chmod(0o755)
+    with openssh(folder, rc=f"PATH={script.parent}:$PATH\n") as endpoint:
+        yield dataclasses.replace(endpoint, python="python3")
+
+
+@contextlib.contextmanager
+def without_rsync(folder: Path) -> Iterator[Endpoint]:
+    """OpenSSH on a pod whose PATH has all that is needed but rsync."""
+    (folder / "bin").mkdir()
+    for name in ("sh", "cat", "mkdir", "mv", "wc", "chmod"):
+        (folder / "bin" / name).symlink_to(str(shutil.which(name)))
+    with openssh(folder, rc=f"PATH={folder}/bin\n") as endpoint:
+        yield endpoint
+
+
+@contextlib.contextmanager
+def mounted(folder: Path, place: str, options: str) -> Iterator[Endpoint]:
+    """OpenSSH on a pod whose root or home is a file system of its own."""
+    with openssh(folder) as endpoint:
+        path = folder / "sshd" / place
+        path.mkdir(exist_ok=True)
+        argv = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(path)]
+        if subprocess.run(argv, capture_output=True, check=False).returncode != 0:
+            raise NotHereError("a mount needs root and its capability")
+        try:
+            yield endpoint
+        finally:
+            subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+Server = Callable[[Path], contextlib.AbstractContextManager[Endpoint]]
+
+
+def rows() -> Iterator[tuple[str, Server]]:
+    """Every pod that is tried."""
+    yield "OpenSSH", openssh
+    yield "Dropbear", dropbear
+    yield "the embedded server", lambda folder: running_local_pod(folder / "local")
+    yield "OpenSSH, MaxSessions 1", lambda folder: openssh(folder, more="MaxSessions 1")
+    for shell in RC_FILES:
+        for said, rc in NOISE.items():
+            if shell != "dash" or not rc:  # dash reads no file for a command
+                yield (
+                    f"login shell {shell}, {said}",
+                    lambda folder, shell=shell, rc=rc: openssh(folder, shell, rc),  # type: ignore[misc]
+                )
+    yield "an rc file with `exit 0`", lambda folder: openssh(folder, rc="exit 0\n")
+    for version in VERSIONS:
+        yield (
+            f"python3 is {version}",
+            lambda folder, version=version: with_python(folder, version),  # type: ignore[misc]
+        )
+    yield "no rsync", without_rsync
+    yield "read-only home", lambda folder: mounted(folder, "home", "ro")
+    yield "root mounted noexec", lambda folder: mounted(folder, "root", "noexec")
+    yield "a quota of 8 MB on the root", lambda folder: mounted(folder, "root", "size=8m")
+
+
+def main() -> int:
+    """Try each row and write the table."""
+    lines = []
+    for name, server in rows():
+        folder = Path(tempfile.mkdtemp(prefix="compat-"))
+        try:
+            with server(folder) as endpoint:
+                result = attempt(endpoint, folder)
+        except NotHereError as err:
+            result = f"not tried: {err}"
+        except MoolaError as err:
+            result = f"refused: {_one_line(str(err), folder)}"
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        sys.stderr.write(f"{name}: {result}\n")
+        lines.append(f"| {name} | {result} |\n")
+    ssh = subprocess.run(["ssh", "-V"], capture_output=True, text=True, check=False).stderr
+    machine = f"{platform.freedesktop_os_release()['PRETTY_NAME']}, {ssh.split(',')[0].strip()}"
+    DOC.write_text(HEAD.format(machine=machine) + "".join(lines), encoding="utf-8")
+    return 1 if any("wrong:" in line for line in lines) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
