@@ -105,8 +105,8 @@ def show(pod: Pod, run: Run) -> Json:
 
 
 def list_runs(pod: Pod, with_facts: bool) -> Json:
-    states = [settled(pod, run, state) for run, state in pod.all_runs()]
-    states = [state for state in states if state is not None]
+    found = [settled(pod, run, state) for run, state in pod.all_runs()]
+    states = [state for state in found if state is not None]
     told = [{**view(pod, state, states), "last_lines": []} for state in states]
     room = FACTS
     for state in reversed(told) if with_facts else ():

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moola_remote.errors import ConfigError
-from moola_remote.ssh.hostkeys import ssh_options
+from moola_remote.ssh.hostkeys import KnownHosts, ssh_options
 
 if TYPE_CHECKING:
     from moola_remote.config.settings import Project
@@ -207,6 +207,6 @@ def ssh_argv(endpoint: Endpoint, known_hosts: Path) -> list[str]:
         "ssh",
         *(config.arguments if config else ("-p", str(endpoint.port))),
         *(["-i", str(identity), "-o", "IdentitiesOnly=yes"] if identity else []),
-        *ssh_options(known_hosts, endpoint.pin),
+        *ssh_options(known_hosts, KnownHosts(known_hosts).name_of(endpoint)),
         *(("--", config.host) if config else (f"{endpoint.user}@{endpoint.host}",)),
     ]

@@ -38,5 +38,5 @@ class Endpoint:
 
     @property
     def pin(self) -> str:
-        """The name that its host key is kept under."""
+        """The name that its host key is kept under where another project has its plain one."""
         return f"{self.name}-{self.scope}" if self.scope else self.name

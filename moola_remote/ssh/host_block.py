@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def host_block(endpoint: Endpoint, known_hosts: Path) -> str:
     """The ``Host`` block of a pod, under its name: with its current port, its key and its pin."""
-    options = [word for word in ssh_options(known_hosts, endpoint.pin) if word != "-o"]
+    options = [word for word in ssh_options(known_hosts, KnownHosts(known_hosts).name_of(endpoint)) if word != "-o"]
     lines = [
         f"HostName {endpoint.host}",
         f"Port {endpoint.port}",

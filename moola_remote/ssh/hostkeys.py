@@ -9,6 +9,7 @@ import base64
 import contextlib
 import fcntl
 import hashlib
+import json
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -74,6 +75,7 @@ class KnownHosts:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._projects = path.with_name(f"{path.name}.projects")
 
     def get(self, pod: str) -> bytes | None:
         """The pinned public key of a pod, or None.
@@ -132,24 +134,33 @@ class KnownHosts:
         Raises:
             HostKeyError: it is not the expected or the pinned one, or nobody vouches for it.
         """
-        pinned = self.get(endpoint.pin)
-        if pinned is None and self.get(endpoint.name) == key:
-            self._adopt(endpoint)
-            pinned = key
-        earlier = self.get(endpoint.name) if pinned is None else None
+        name = self.name_of(endpoint)
+        pinned = self.get(name)
         expected = _expected(endpoint)
         if expected is not None:
             if fingerprint(key) != expected:
                 raise _wrong_key(endpoint, expected, key)
-        elif pinned is None and earlier is None:
+        elif pinned is None:
             if not is_vouched:
                 _vouch(endpoint, key, ask)
         elif pinned != key:
-            name = endpoint.name if pinned is None else endpoint.pin
-            raise self._changed_key(endpoint, name, pinned or earlier or b"", key)
+            raise self._changed_key(endpoint, name, pinned, key)
         if pinned != key:
-            self.pin(endpoint.pin, key)
+            self.pin(name, key)
             logger.info("pod %s: pinned host key %s", endpoint.name, fingerprint(key))
+        is_plain = bool(endpoint.scope) and name == endpoint.name
+        if is_plain and self._owners().get(name) != endpoint.scope:
+            self._own(endpoint)
+
+    def name_of(self, endpoint: Endpoint) -> str:
+        """The name that the pod's key is kept under: its own, unless that is another project's."""
+        if not endpoint.scope:
+            return endpoint.name
+        is_free = self.get(endpoint.name) is None or self._owners().get(endpoint.name) in (
+            None,  # pinned by an older version
+            endpoint.scope,
+        )
+        return endpoint.name if is_free and self.get(endpoint.pin) is None else endpoint.pin
 
     def known_type_first(
         self, endpoint: Endpoint, types: Iterable[str], vouched: Sequence[str] = ()
@@ -162,7 +173,7 @@ class KnownHosts:
             vouched: types of keys that the user's known_hosts have, for want of a pin;
                 ``-cert-v01@openssh.com`` asks for certificates.
         """
-        known = _known_key(endpoint) or self.get(endpoint.pin) or self.get(endpoint.name)
+        known = _known_key(endpoint) or self.get(self.name_of(endpoint))
         wanted = [key_type(known)] if known else list(vouched)
         names = list(types)
         if CERTIFICATE in wanted:
@@ -172,12 +183,19 @@ class KnownHosts:
             sorted(names, key=lambda name: not (name in family or name.endswith(CERTIFICATE)))
         )
 
-    def _adopt(self, endpoint: Endpoint) -> None:
-        """Give the pin of an older version, under the pod's name alone, its place of now."""
+    def _owners(self) -> dict[str, str]:
+        """The project, as a digest, that a pin under a pod's name alone is of."""
+        try:
+            owners = json.loads(self._projects.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return owners if isinstance(owners, dict) else {}
+
+    def _own(self, endpoint: Endpoint) -> None:
+        """Note whose the pin under the pod's name is."""
         with self._lock():
-            pins = self._read()
-            pins[alias(endpoint.pin)] = pins.pop(alias(endpoint.name))
-            self._write(pins)
+            owners = {**self._owners(), endpoint.name: endpoint.scope}
+            atomic.write(self._projects, json.dumps(owners))
 
     def _changed_key(
         self, endpoint: Endpoint, name: str, pinned: bytes, key: bytes
