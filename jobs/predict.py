@@ -3,14 +3,18 @@ r"""Find expansions in a series of bars of any length.
     python -m jobs.predict --run results/RUN --bars ../shared/data/bars/mnq_1m.parquet \
         --out spans.parquet --min-confidence 0.3
 
-In: Parquet or CSV with the columns open, high, low, close and, where known, timestamp (bar open).
-Out, by the name's end Parquet or CSV, a row a span, none sharing a bar with another:
+In: bars of any layout (docs/data.md), recognised or named. Out, by --format or the name's end
+Parquet or CSV, a row a span, none sharing a bar with another, times in the zone of the bars:
 
     start, stop                      bars of the series from 0, half-open: [start, stop)
     first_timestamp, last_timestamp  open of the first and of the last bar inside, where known
     confidence                       0..1, of the window that is surest of it
     type, type_confidence            what went before: consolidation or retracement
     windows                          how many windows found it; each bar is in about 105 / stride
+
+``--format tradingview`` writes a CSV with what charts import: time and end_time (Unix seconds of
+the open of the first and last bar inside), label, confidence. A model refuses bars of another
+length than those it was trained on (--any-bar-length).
 
 Any run that has a model in artifacts/ will do. Labelled windows were cut around their run, and
 ``jade`` and ``jade-ensemble`` learn that from the columns that know the place in a window; on a
@@ -27,9 +31,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jobs.common.bar_options import add_bar_options, open_named
 from jobs.common.entry import exit_code_of
 from jobs.common.paths import found, output
-from moola_core.errors import ConfigError
+from moola_core.errors import ConfigError, DataError
 from moola_core.io.atomic import replacing
 
 if TYPE_CHECKING:
@@ -37,9 +42,10 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from moola_core.data.series import Bars
+    from moola_core.data.series import BarFile, Bars
     from moola_core.inference.sliding import Found
 KINDS = (".parquet", ".csv")
+FORMATS = ("csv", "parquet", "tradingview")
 PROGRESS_S = 2.0
 
 
@@ -51,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--run", type=found, required=True, help="folder of a run, with artifacts/")
-    parser.add_argument("--bars", type=found, required=True, help="the series, .parquet or .csv")
+    parser.add_argument("--bars", type=found, required=True, help="the series")
     parser.add_argument("--out", type=output, required=True, help="the spans, .parquet or .csv")
     parser.add_argument(
         "--stride", type=int, default=35, help="bars from window to window, 1..80 (35)"
@@ -59,6 +65,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--min-confidence", type=float, default=0.0, help="drop less sure ones (0)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--threads", type=int, default=1, help="of the CPU (1)")
+    parser.add_argument("--format", choices=FORMATS, help="of --out (by its name's end)")
+    parser.add_argument(
+        "--any-bar-length", action="store_true", help="also bars unlike those it was trained on"
+    )
+    add_bar_options(parser)
     arguments = parser.parse_args(argv)
     return exit_code_of(lambda: predict(arguments))
 
@@ -66,15 +77,16 @@ def main(argv: list[str] | None = None) -> int:
 def predict(arguments: argparse.Namespace) -> None:
     """Load, slide over the series, write, tell."""
     out: Path = arguments.out
-    if out.suffix not in KINDS:
-        raise ConfigError(f"--out {out}: expected a name that ends in .parquet or .csv")
+    if arguments.format is None and out.suffix not in KINDS:
+        raise ConfigError(
+            f"--out {out}: expected a name that ends in .parquet or .csv, or a --format"
+        )
     if not out.parent.is_dir():
         raise ConfigError(f"--out {out}: no such folder, {out.parent}; make it first")
     print("reading the model and the bars", file=sys.stderr, flush=True)
     import torch
 
     from jobs.common.data import find_device
-    from moola_core.data.series import read_chunks
     from moola_core.inference.sliding import answer, find_spans
     from moola_core.inference.trained_model import load_model
 
@@ -86,15 +98,21 @@ def predict(arguments: argparse.Namespace) -> None:
             " on a stream; train it with --set candidates.place=false",
             file=sys.stderr,
         )
+    file = open_named(arguments.bars, arguments)
+    _require_known(arguments, file, trained.bar_ns)
     began = time.monotonic()
     found = find_spans(
-        _told(read_chunks(arguments.bars), began),
+        _told(file.chunks(), began),
         partial(answer, trained),
         stride=arguments.stride,
         floor=arguments.min_confidence,
     )
     seconds = time.monotonic() - began
-    write(out, to_table(found))
+    table = to_table(found, trained.labels, file.clock.output_zone)
+    if arguments.format == "tradingview":
+        table = for_charts(table)
+    is_csv = arguments.format in ("csv", "tradingview") if arguments.format else None
+    write(out, table, is_csv=out.suffix == ".csv" if is_csv is None else is_csv)
     print(
         f"{out}: {len(found.spans):,} spans in {found.num_bars:,} bars,"
         f" {found.num_windows:,} windows, {seconds:.1f} s"
@@ -112,32 +130,58 @@ def _told(chunks: Iterable[Bars], began: float) -> Iterator[Bars]:
         num_bars += len(chunk)
 
 
-def to_table(found: Found) -> pa.Table:
-    """A row a span, columns as in the module's text."""
-    import pyarrow as pa
+def _require_known(arguments: argparse.Namespace, file: BarFile, bar_ns: int) -> None:
+    """Refuse bars of another length than the model knows, and charts without times."""
+    from moola_core.data.series_checks import in_words
 
-    from moola_core.data.window_checks import LABELS
+    if file.bar_ns not in (None, bar_ns) and not arguments.any_bar_length:
+        raise DataError(
+            f"{arguments.bars}: bars of {in_words(file.bar_ns or 0)}, expected {in_words(bar_ns)},"
+            f" as {arguments.run} was trained on; all the same: --any-bar-length"
+        )
+    if arguments.format == "tradingview" and not file.columns.time:
+        raise DataError(
+            f"{arguments.bars}: no times, expected some for --format tradingview;"
+            " name their column: --time-column"
+        )
+
+
+def for_charts(table: pa.Table) -> pa.Table:
+    """The spans as a chart takes them: Unix seconds, the label, the confidence."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    def seconds(name: str) -> pa.ChunkedArray:
+        return pc.divide(table[name].cast(pa.timestamp("ns", tz="UTC")).cast(pa.int64()), 10**9)
+
+    columns = {"time": seconds("first_timestamp"), "end_time": seconds("last_timestamp")}
+    return pa.table({**columns, "label": table["type"], "confidence": table["confidence"]})
+
+
+def to_table(found: Found, labels: tuple[str, ...], zone: str = "UTC") -> pa.Table:
+    """A row a span, columns as in the module's text; times in `zone`."""
+    import pyarrow as pa
 
     columns: dict[str, Any] = {"start": found.spans[:, 0], "stop": found.spans[:, 1]}
     if found.time is not None:
-        instant = pa.timestamp("ns", tz="UTC")
+        instant = pa.timestamp("ns", tz=zone)
         for i, name in enumerate(("first_timestamp", "last_timestamp")):
             columns[name] = pa.array(found.time[:, i]).cast(instant)
     columns["confidence"] = found.confidence
-    types = [LABELS[kind] if kind >= 0 else None for kind in found.types]
+    types = [labels[kind] if kind >= 0 else None for kind in found.types]
     columns["type"] = pa.array(types, pa.string())
     columns["type_confidence"] = pa.array(found.type_confidence, mask=found.types < 0)
     columns["windows"] = found.windows
     return pa.table(columns)
 
 
-def write(out: Path, table: pa.Table) -> None:
+def write(out: Path, table: pa.Table, *, is_csv: bool) -> None:
     """Write aside, then rename."""
     import pyarrow.csv
     import pyarrow.parquet
 
     with replacing(out) as aside:
-        if out.suffix == ".csv":
+        if is_csv:
             pyarrow.csv.write_csv(table, aside)
         else:
             pyarrow.parquet.write_table(table, aside)

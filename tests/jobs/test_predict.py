@@ -94,7 +94,8 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     good = ["--run", str(small_run), "--bars", str(bars), "--out", str(tmp_path / "spans.csv")]
     assert main([*good, *options]) == 10
     printed = capsys.readouterr().err
-    told = printed.removeprefix("reading the model and the bars\n")
+    lines = printed.removeprefix("reading the model and the bars\n").splitlines(keepends=True)
+    told = "".join(line for line in lines if not line.startswith("read as: "))
     assert expected in told
     assert told.count("\n") == 1
     assert sorted(tmp_path.iterdir()) == before
@@ -114,3 +115,48 @@ def test_a_bad_bar_is_named_and_an_old_answer_stays(
     message = "row 1234, column high: expected at least open and close, got 0.0"
     assert message in capsys.readouterr().err
     assert out.read_text() == "old"
+
+
+def test_times_come_out_in_the_zone_of_the_bars(
+    small_run: Path, bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = pq.read_table(bars)
+    local = table["timestamp"].cast(pa.timestamp("us", tz="America/New_York"))
+    other = tmp_path / "other.parquet"
+    names = {"timestamp": "time", "open": "Open", "high": "High", "low": "Low", "close": "Close"}
+    renamed = table.set_column(0, "timestamp", local).rename_columns(
+        [names.get(name, name) for name in table.column_names]
+    )
+    pq.write_table(renamed, other)
+    outs = tmp_path / "a.parquet", tmp_path / "b.parquet"
+    for source, out in zip((bars, other), outs, strict=True):
+        assert main(["--run", str(small_run), "--bars", str(source), "--out", str(out)]) == 0
+    assert "read as: tradingview, Parquet, " in capsys.readouterr().err
+    ours, theirs = (pq.read_table(out) for out in outs)
+    assert theirs.schema.field("first_timestamp").type.tz == "America/New_York"
+    assert ours["start"].equals(theirs["start"])
+    utc = theirs["first_timestamp"].cast(pa.timestamp("ns", tz="UTC"))
+    assert ours["first_timestamp"].cast(pa.timestamp("ns", tz="UTC")).equals(utc)
+
+
+def test_a_chart_takes_unix_times(small_run: Path, bars: Path, tmp_path: Path) -> None:
+    out, plain = tmp_path / "marks.txt", tmp_path / "plain.csv"
+    asked = ["--run", str(small_run), "--bars", str(bars)]
+    assert main([*asked, "--out", str(out), "--format", "tradingview"]) == 0
+    assert main([*asked, "--out", str(plain)]) == 0
+    marks, spans = pa.csv.read_csv(out), pa.csv.read_csv(plain)
+    assert marks.column_names == ["time", "end_time", "label", "confidence"]
+    first = spans["first_timestamp"].cast(pa.timestamp("ns", tz="UTC")).cast(pa.int64())
+    assert marks["time"].to_pylist() == [ns // 10**9 for ns in first.to_pylist()]
+
+
+def test_bars_of_another_length_are_refused(
+    small_run: Path, bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = pq.read_table(bars)
+    time = pa.array(1_704_205_800 + 300 * np.arange(len(table)), pa.timestamp("s"))
+    pq.write_table(table.set_column(0, "timestamp", time), bars)
+    asked = ["--run", str(small_run), "--bars", str(bars), "--out", str(tmp_path / "s.csv")]
+    assert main(asked) == 10
+    assert "bars of 5 min, expected 1 min" in capsys.readouterr().err
+    assert main([*asked, "--any-bar-length"]) == 0
