@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from moola_remote.ssh.hostkeys import ssh_options
+from moola_remote.ssh.hostkeys import KnownHosts, ssh_options
 
 if TYPE_CHECKING:
     from moola_remote.ssh.endpoint import Endpoint
