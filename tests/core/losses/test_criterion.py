@@ -25,7 +25,7 @@ def criterion(small_recipe: Recipe) -> Criterion:
 
 
 def test_each_head_has_a_loss_and_each_loss_a_head() -> None:
-    assert {*HEADS, *SPAN_HEADS} == set(LOSSES)
+    assert {*HEADS, *SPAN_HEADS, "segment"} == set(LOSSES)
 
 
 def test_the_total_is_that_of_kendall_gal_and_cipolla(

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import numpy as np
+
+from moola_core.inference.pool import fit_weights, pooled
+
+
+def drawn(rng: np.random.Generator, probs: np.ndarray) -> np.ndarray:
+    return np.array([rng.choice(len(row), p=row) for row in probs])
+
+
+def test_an_expert_that_knows_gets_the_say(rng: np.random.Generator) -> None:
+    good = rng.dirichlet(np.full(6, 0.3), size=3000)
+    noise = rng.dirichlet(np.full(6, 0.3), size=3000)
+    first, second = fit_weights([good, noise], drawn(rng, good))
+    assert abs(first - 1.0) < 0.15
+    assert second < 0.05
+    first, second = fit_weights([noise, good], drawn(rng, good))
+    assert second > 0.85
+
+
+def test_weights_are_those_of_a_search_by_hand(rng: np.random.Generator) -> None:
+    experts = [rng.dirichlet(np.full(5, 0.5), size=300) for _ in range(2)]
+    truth = drawn(rng, pooled(experts, [0.7, 0.5]))
+    found = fit_weights(experts, truth, prior=0.0)
+
+    def likelihood(weights: list[float]) -> float:
+        return float(np.log(pooled(experts, weights)[np.arange(300), truth]).sum())
+
+    grid = np.linspace(0, 1.5, 16)
+    best = max(likelihood([a, b]) for a in grid for b in grid)
+    assert likelihood(found) >= best - 1e-6
+
+
+def test_a_pool_sums_to_one_and_one_expert_stays(rng: np.random.Generator) -> None:
+    first, second = (rng.dirichlet(np.full(9, 0.5), size=4) for _ in range(2))
+    np.testing.assert_allclose(pooled([first, second], [0.8, 0.2]).sum(axis=1), 1.0)
+    np.testing.assert_allclose(pooled([first, second], [1.0, 0.0]), first, atol=2e-3)
