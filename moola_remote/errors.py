@@ -40,6 +40,8 @@ class MoolaError(Exception):
     """
 
     exit_code = 1
+    # The run that was watched when it happened, where one was.
+    run_id: str | None = None
 
     def __init__(self, message: str, cure: str = "") -> None:
         super().__init__(message)

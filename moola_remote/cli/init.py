@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
@@ -68,6 +67,8 @@ def show(ctx: click.Context) -> None:
     Example:
       moola-remote --pod host config show
     """
+    import json
+
     from rich.text import Text
 
     from moola_remote.ui.tables import Columns

@@ -2,59 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from moola_remote.cli.then import finish
-from moola_remote.cli.watch_run import watch
-from moola_remote.errors import (
-    MoolaError,
-    NoCheckpointError,
-    PodGoneError,
-    PreemptedError,
-    RunLostError,
-)
+from moola_remote.cli.watch_run import is_of_the_pod
+from moola_remote.errors import MoolaError, NoCheckpointError
 
 if TYPE_CHECKING:
     from moola_remote.cli.app import App
     from moola_remote.runs.launch import RunRequest
 
 
-def watch_and_retry(app: App, run_id: str, asked: RunRequest, *, gpu: str = "") -> None:
-    """Watch a run to its end, and have it go on while its pod is lost and a try is left.
+def retrying(app: App, asked: RunRequest, begin: Callable[[RunRequest], None]) -> None:
+    """Begin a run and watch it; have it go on while its pod is lost and a try is left.
 
     Args:
         app: the project and its pod.
-        run_id: a whole run id.
         asked: how often, and what is done with the pod at the very end.
-        gpu: the pod's, in words.
+        begin: starts what is asked, and watches it.
 
     Raises:
         MoolaError: the last try did not succeed.
     """
+    lost = _lost(begin, asked)
+    while lost is not None:
+        asked = replace(asked, retry=asked.retry - 1)
+        err, run_id = lost
+        click.echo(f"{err.message}; trying again, {asked.retry} more after this", err=True)
+        lost = _lost(partial(_go_on, app, run_id), asked)
+
+
+def _lost(begin: Callable[[RunRequest], None], asked: RunRequest) -> tuple[MoolaError, str] | None:
+    """The run that lost its pod, and may be tried again; None once one has succeeded."""
     try:
-        watch(app, run_id, gpu=gpu)
+        begin(asked)
     except MoolaError as err:
-        if not _is_of_the_pod(err):
-            if asked.then:
-                finish(app, run_id, asked.then)
+        if not asked.retry or err.run_id is None or not is_of_the_pod(err):
             raise
-        left = asked.retry - 1
-        click.echo(f"{err.message}; trying again, {left} more after this", err=True)
-        _again(app, run_id, replace(asked, retry=left))
-    else:
-        if asked.then:
-            finish(app, run_id, asked.then)
+        return err, err.run_id
+    return None
 
 
-def _is_of_the_pod(err: MoolaError) -> bool:
-    """Whether it was the pod that ended, and not the job."""
-    return isinstance(err, PreemptedError | RunLostError) or isinstance(err.__cause__, PodGoneError)
-
-
-def _again(app: App, run_id: str, asked: RunRequest) -> None:
+def _go_on(app: App, run_id: str, asked: RunRequest) -> None:
     """Go on from the last checkpoint, on the pod as it is now; without one begin anew."""
     from moola_remote.cli.replay import run_again
     from moola_remote.cli.resume import go_on

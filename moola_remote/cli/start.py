@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from moola_remote.cli.app import App
-from moola_remote.cli.watch_run import hints, watch
+from moola_remote.cli.then import finish
+from moola_remote.cli.watch_run import hints, is_of_the_pod, watch
+from moola_remote.errors import MoolaError
 
 if TYPE_CHECKING:
     from moola_remote.deploy.deploy import Deployed
@@ -131,12 +133,15 @@ def launch(app: App, spec: Spec, asked: RunRequest, *, detach: bool, gpu: str = 
         _answer(app, state)
         return
     click.echo(f"run {state.run_id} started; Ctrl-C leaves it running", err=True)
-    if asked.retry:
-        from moola_remote.cli.retry import watch_and_retry
-
-        watch_and_retry(app, state.run_id, asked, gpu=gpu)
-    else:
-        watch(app, state.run_id, gpu=gpu, then=asked.then)
+    try:
+        watch(app, state.run_id, gpu=gpu)
+    except MoolaError as err:
+        err.run_id = state.run_id
+        if asked.then and not (asked.retry and is_of_the_pod(err)):
+            finish(app, state.run_id, asked.then)
+        raise
+    if asked.then:
+        finish(app, state.run_id, asked.then)
 
 
 def _answer(app: App, state: RunState) -> None:

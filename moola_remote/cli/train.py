@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import click
@@ -95,6 +96,7 @@ def train(
       moola-remote train --recipe jade --epochs 40 --set training.learning_rate=0.002
     """
     from moola_remote.cli.replay import refuse_changes, run_again
+    from moola_remote.cli.retry import retrying
     from moola_remote.cli.start import start
     from moola_remote.runs.launch import RunRequest, TrainOptions, check_train, train_argv
 
@@ -107,11 +109,12 @@ def train(
             click.echo(f"note: {note}", err=True)
         argv = train_argv(app.project, name, options)
         asked = RunRequest(label=given or name, recipe=name, **job)
-        start(app, argv, asked, detach=detach, dry_run=dry_run)
+        begin = partial(start, app, argv, detach=detach, dry_run=dry_run)
     else:
         refuse_changes(ctx)
         asked = RunRequest(label=given or "", **job)
-        run_again(app, replay, asked, detach=detach, dry_run=dry_run)
+        begin = partial(run_again, app, replay, detach=detach, dry_run=dry_run)
+    retrying(app, asked, begin)
 
 
 # The first word that is no option of ours begins the command, with or without `--`.
@@ -131,12 +134,13 @@ def run(app: App, /, detach: bool, dry_run: bool, command: tuple[str, ...], **jo
     Example:
       moola-remote run -- python -m jobs.review labelled/train_210.parquet
     """
+    from moola_remote.cli.retry import retrying
     from moola_remote.cli.start import start
     from moola_remote.protocol.label import label_of
     from moola_remote.runs.launch import RunRequest
 
     asked = RunRequest(label=job.pop("name") or label_of(command), **job)
-    start(app, list(command), asked, detach=detach, dry_run=dry_run)
+    retrying(app, asked, partial(start, app, list(command), detach=detach, dry_run=dry_run))
 
 
 @click.command()
@@ -158,9 +162,11 @@ def resume(app: App, /, run_id: str | None, detach: bool, **job: Any) -> None:
       moola-remote --pod runpod-4090 resume 20261122-1530
     """
     from moola_remote.cli.resume import go_on
+    from moola_remote.cli.retry import retrying
     from moola_remote.runs.launch import RunRequest
 
-    go_on(app, run_id, RunRequest(label=job.pop("name") or "", **job), detach=detach)
+    asked = RunRequest(label=job.pop("name") or "", **job)
+    retrying(app, asked, partial(go_on, app, run_id, detach=detach))
 
 
 COMMANDS = [train, run, resume]

@@ -74,6 +74,11 @@ def _without_pod(app: App, run_id: str, err: PodGoneError) -> MoolaError:
     return UnreachableError(told, f"{app.pod.command} up; then: {app.pod.command} attach {run_id}")
 
 
+def is_of_the_pod(err: MoolaError) -> bool:
+    """Whether it was the pod that ended, and not the job."""
+    return isinstance(err, PreemptedError | RunLostError) or isinstance(err.__cause__, PodGoneError)
+
+
 def leave(app: App, run_id: str) -> None:
     """After Ctrl-C: the run goes on, and this is how to return to it."""
     click.echo(f"\nrun {run_id} goes on without you\n{hints(app, run_id)}", err=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moola_remote.errors import HostKeyError, UnreachableError
+from moola_remote.ssh.connection import Connection
 from moola_remote.ssh.hostkeys import KnownHosts, Vouches, fingerprint
 from moola_remote.ssh.keys import AskPassphrase, KeyRing, KeySource
 from moola_remote.ssh.route import open_route, place
@@ -19,7 +20,6 @@ from moola_remote.ssh.transport import Transport
 from moola_remote.ssh.user_known_hosts import KnownKeys, principals, read_known_hosts
 
 if TYPE_CHECKING:
-    import fabric
     import paramiko
 
     from moola_remote.ssh.endpoint import Endpoint
@@ -52,7 +52,7 @@ class Dialler:
 
     def dial(
         self, endpoint: Endpoint, passed: tuple[str, ...] = ()
-    ) -> tuple[fabric.Connection, ReadAheadSocket]:
+    ) -> tuple[Connection, ReadAheadSocket]:
         """Connect and authenticate; where sshd lets this address wait, wait and say so.
 
         Args:
@@ -79,7 +79,7 @@ class Dialler:
 
     def _offer_keys(
         self, endpoint: Endpoint, passed: tuple[str, ...], ring: KeyRing
-    ) -> tuple[fabric.Connection, ReadAheadSocket]:
+    ) -> tuple[Connection, ReadAheadSocket]:
         from moola_remote.ssh.login import TooManyKeysError, too_many
 
         for _ in range(MAX_CONNECTIONS):
@@ -89,7 +89,7 @@ class Dialler:
 
     def _connect(
         self, endpoint: Endpoint, passed: tuple[str, ...], ring: KeyRing
-    ) -> tuple[fabric.Connection, ReadAheadSocket]:
+    ) -> tuple[Connection, ReadAheadSocket]:
         from moola_remote.ssh.login import one_line_errors
 
         known = read_known_hosts(endpoint.host_config) if endpoint.host_config else KnownKeys()
@@ -123,8 +123,7 @@ class Dialler:
 
     def _make_connection(
         self, endpoint: Endpoint, sock: ReadAheadSocket, known: KnownKeys, ring: KeyRing
-    ) -> fabric.Connection:
-        import fabric
+    ) -> Connection:
         import paramiko
 
         from moola_remote.ssh.login import KeyLogin
@@ -138,20 +137,17 @@ class Dialler:
             )
             return transport
 
-        return fabric.Connection(
+        return Connection(
             endpoint.host,
-            user=endpoint.user,
             port=endpoint.port,
-            config=fabric.Config(overrides={"load_ssh_configs": False}),
-            connect_timeout=self.timeout_s,
-            connect_kwargs={
-                "sock": sock,
-                "banner_timeout": self.timeout_s,
-                "auth_timeout": self.timeout_s,
-                "channel_timeout": self.timeout_s,
-                "transport_factory": make_transport,
-                "auth_strategy": KeyLogin(endpoint, ring),
-            },
+            user=endpoint.user,
+            timeout_s=self.timeout_s,
+            sock=sock,
+            banner_timeout=self.timeout_s,
+            auth_timeout=self.timeout_s,
+            channel_timeout=self.timeout_s,
+            transport_factory=make_transport,
+            auth_strategy=KeyLogin(endpoint, ring),
         )
 
 

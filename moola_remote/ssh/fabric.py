@@ -22,13 +22,13 @@ from moola_remote.ssh.transport import MAX_OUTPUT, Completed, Progress
 from moola_remote.text.sanitize import safe
 
 if TYPE_CHECKING:
-    import fabric
     import paramiko
 
+    from moola_remote.ssh.connection import Connection
     from moola_remote.ssh.socket import ReadAheadSocket
 
 logger = logging.getLogger(__name__)
-Dial = Callable[[], "tuple[fabric.Connection, ReadAheadSocket]"]
+Dial = Callable[[], "tuple[Connection, ReadAheadSocket]"]
 # A server of `MaxSessions 1` may not have noticed yet that the last command has ended.
 REFUSED_PAUSES_S = (0.0, 0.05, 0.2)
 # So many connections more for a server that allows one command at a time on each.
@@ -55,7 +55,7 @@ class FabricTransport:
     def __init__(
         self,
         where: str,
-        connection: fabric.Connection,
+        connection: Connection,
         sock: ReadAheadSocket,
         *,
         alive: tuple[float, int] | None = None,
