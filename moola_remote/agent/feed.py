@@ -15,7 +15,7 @@ from moola_remote.agent.layout import Run
 from moola_remote.agent.redaction import Mask
 
 
-class Feed:
+class FileTail:
     """One file, sent from an offset on."""
 
     def __init__(self, run: Run, name: str, offset: int, generation: Optional[str]) -> None:
@@ -104,7 +104,7 @@ def send(*parts: bytes) -> None:
         rest = rest[os.write(1, rest) :]
 
 
-class Doorbell:
+class InotifyWatch:
     """Rings when a file in a folder changes: inotify, or a look every 50 ms where it is missing."""
 
     CHANGES = 0x2 | 0x80 | 0x100  # IN_MODIFY, IN_MOVED_TO, IN_CREATE

@@ -7,7 +7,7 @@ import time
 from typing import List, Optional, Tuple
 
 from moola_remote.agent.constants import ENDED, HEARTBEAT_S, Json
-from moola_remote.agent.feed import Doorbell, Feed, send
+from moola_remote.agent.feed import FileTail, InotifyWatch, send
 from moola_remote.agent.layout import Pod, Run
 from moola_remote.agent.state import settle, view
 
@@ -15,11 +15,11 @@ from moola_remote.agent.state import settle, view
 class Follower:
     """Sends the frames of docs/protocol.md until the run is over, or the reader is gone."""
 
-    def __init__(self, pod: Pod, run: Run, feeds: List[Feed]) -> None:
+    def __init__(self, pod: Pod, run: Run, feeds: List[FileTail]) -> None:
         self.pod = pod
         self.run = run
         self.feeds = feeds
-        self.bell = Doorbell(run.path)
+        self.bell = InotifyWatch(run.path)
         self.state = settle(pod, run)
         self.seen = signature(run)
         self.shown: Optional[Json] = None
@@ -69,7 +69,7 @@ class Follower:
             self.seen, self.state = signature(self.run), self.run.state()
         elif self.shown is not None:
             return False
-        shown = brief(view(self.pod, self.state))
+        shown = public_state(view(self.pod, self.state))
         if shown == self.shown:
             return False
         self.shown = shown
@@ -99,7 +99,7 @@ def signature(run: Run) -> Tuple[int, int]:
     return found.st_mtime_ns, found.st_ino
 
 
-def brief(state: Json) -> Json:
+def public_state(state: Json) -> Json:
     """A state without what changes with each heartbeat."""
     restless = (
         *("heartbeat_at", "log_size", "events_size", "supervisor", "now"),
@@ -117,6 +117,6 @@ def follow(
     event_generation: Optional[str],
 ) -> None:
     """Send the frames of ``follow`` until the run has ended or the reader is gone."""
-    log = Feed(run, "log", log_offset, log_generation)
-    events = Feed(run, "events", event_offset, event_generation)
+    log = FileTail(run, "log", log_offset, log_generation)
+    events = FileTail(run, "events", event_offset, event_generation)
     Follower(pod, run, [log, events]).live()
