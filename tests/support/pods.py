@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pip
+import pytest
 
 from moola_remote.agent import processes
 from moola_remote.agent.constants import ENDED
@@ -34,6 +35,17 @@ def _written() -> Path:
 
 
 AGENT = _written()
+
+
+def old_agent() -> bytes:
+    """The agent as it was before it became a package, one file of source."""
+    found = subprocess.run(
+        ["git", "show", "dadcf3b:moola_remote/agent.py"],
+        cwd=Path(__file__).parent, capture_output=True, check=False,
+    )  # fmt: skip
+    if found.returncode != 0:
+        pytest.skip("no history here: git fetch --unshallow")
+    return found.stdout
 
 
 def wait_until(is_done: Callable[[], Any], *, timeout_s: float = 20.0) -> Any:
@@ -53,11 +65,12 @@ class AgentPod:
     def __init__(self, root: Path, python: str = sys.executable) -> None:
         self.root = root
         self.python = python
+        self.agent = AGENT
         self.env: dict[str, str] = {}
 
     def argv(self, *words: str) -> list[str]:
         """An agent's command line."""
-        return [self.python, "-ISB", str(AGENT), "--root", str(self.root), *words]
+        return [self.python, "-ISB", str(self.agent), "--root", str(self.root), *words]
 
     def ask(self, *words: str, stdin: Any = None) -> dict[str, Any]:
         """A verb's answer; `stdin` is text, or is sent as JSON."""

@@ -112,6 +112,26 @@ def test_when_its_time_is_over_the_job_ends_first_with_its_manifest(
     assert (pod.folder(run_id) / "manifest.json").is_file()
 
 
+def test_a_guard_whose_file_is_removed_still_stops_the_pod(
+    pod: AgentPod, rented: FakePod, double: Double
+) -> None:
+    pod.agent = pod.root / "agent" / "copy.pyz"
+    pod.agent.parent.mkdir(parents=True)
+    pod.agent.write_bytes(AGENT.read_bytes())
+    run_id = start(pod)
+    pod.ask("guard", stdin=settings(double))
+    pod.agent.unlink()
+    wait_until((pod.root / "guard.seen.json").exists)
+    assert not stopped(rented)
+    kept = {**settings(double), "stop_at": time.time()}
+    (pod.root / "guard.json").write_text(json.dumps(kept), encoding="utf-8")
+    wait_until(lambda: stopped(rented))
+    wait_until(lambda: has_left(pod))
+    assert pod.stored(run_id)["state"] == "PREEMPTED"
+    assert (records(pod)[-1]["means"], records(pod)[-1]["ok"]) == ("python", True)
+    pod.agent = AGENT
+
+
 @pytest.mark.parametrize(
     "limits",
     [{"max_time_s": 0.3}, {"max_cost_usd": 0.75 * 0.3 / 3600}],

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from moola_remote.agent import processes
-from tests.support.pods import AGENT, AgentPod, is_alive, wait_until
+from tests.support.pods import AGENT, AgentPod, is_alive, old_agent, wait_until
 
 WAITS = 'echo ready; while [ ! -e "$MOOLA_RUN_DIR/.go" ]; do sleep 0.02; done; echo done; exit 7'
 
@@ -221,23 +221,12 @@ def test_a_job_that_spoils_its_own_files_ends_and_holds_nobody_up(
     }
 
 
-def _old_agent() -> bytes:
-    """The agent as it was before it became a package, one file of source."""
-    found = subprocess.run(
-        ["git", "show", "dadcf3b:moola_remote/agent.py"],
-        cwd=Path(__file__).parent, capture_output=True, check=False,
-    )  # fmt: skip
-    if found.returncode != 0:
-        pytest.skip("no history here: git fetch --unshallow")
-    return found.stdout
-
-
 @pytest.mark.parametrize("name", ["old.pyz", "old.py"])
 def test_a_new_agent_takes_over_what_an_old_one_started(pod: AgentPod, name: str) -> None:
     """Under a running job the agent's file may go: nothing of it is read again."""
     old = pod.root / "agent" / name
     old.parent.mkdir(parents=True)
-    old.write_bytes(AGENT.read_bytes() if name.endswith(".pyz") else _old_agent())
+    old.write_bytes(AGENT.read_bytes() if name.endswith(".pyz") else old_agent())
     run_id = "test-upgrade"
     script = 'echo one; touch "$MOOLA_RUN_DIR/made"; sleep 1; exit 7'
     spec = json.dumps({"run_id": run_id, "argv": ["sh", "-c", script]})
@@ -255,7 +244,7 @@ def test_a_new_agent_takes_over_what_an_old_one_started(pod: AgentPod, name: str
 def test_a_new_agent_cancels_what_an_old_one_started(pod: AgentPod) -> None:
     old = pod.root / "agent" / "old.py"
     old.parent.mkdir(parents=True)
-    old.write_bytes(_old_agent())
+    old.write_bytes(old_agent())
     spec = json.dumps({"run_id": "test-upgrade", "argv": ["sleep", "60"]})
     argv = [pod.python, "-ISB", str(old), "--root", str(pod.root), "start"]
     subprocess.run(argv, input=spec.encode(), check=True, capture_output=True)
