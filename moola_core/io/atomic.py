@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,13 +14,13 @@ from pathlib import Path
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a path beside `path`, a file or folder to be; rename it to `path` at the end.
 
-    Nothing is left of it where the block raises. moola_remote.files.atomic is its twin on the
-    laptop: the two packages never meet.
+    Nothing is left of it where the block raises. Two processes or threads may write at once: the
+    last wins. moola_remote.files.atomic is its twin on the laptop: the two packages never meet.
 
     Raises:
         OSError: it can't be written or renamed.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}")
     try:
         yield aside
         aside.replace(path)
