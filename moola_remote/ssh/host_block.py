@@ -19,7 +19,11 @@ def host_block(endpoint: Endpoint, known_hosts: Path) -> str:
     alone.
     """
     lines = [*_way(endpoint), *_keys(endpoint)]
-    options = [word for word in ssh_options(known_hosts, KnownHosts(known_hosts).name_of(endpoint)) if word != "-o"]
+    options = [
+        word
+        for word in ssh_options(known_hosts, KnownHosts(known_hosts).name_of(endpoint))
+        if word != "-o"
+    ]
     lines += [option.replace("=", " ", 1) for option in options]
     return f"Host {endpoint.name}\n" + "".join(f"    {line}\n" for line in lines)
 
