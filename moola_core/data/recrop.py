@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -60,8 +61,9 @@ def recrop(
         rows += [row] * len(drawn)
         shifts += drawn.tolist()
     crops = _cut(windows.take(np.array(rows, np.int64)), place[rows], np.array(shifts), series)
-    parts = {name: [getattr(one, name) for one in (windows, crops)] for name in ROW_FIELDS}
-    return replace(windows, **{name: np.concatenate(both) for name, both in parts.items()})
+    rows_of = {name: [getattr(one, name) for one in (windows, crops)] for name in ROW_FIELDS}
+    joined: dict[str, Any] = {name: np.concatenate(both) for name, both in rows_of.items()}
+    return replace(windows, **joined)
 
 
 def locate(windows: Windows, series: Bars) -> IntArray:

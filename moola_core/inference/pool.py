@@ -58,7 +58,8 @@ def fit_weights(experts: Sequence[FloatArray], truth: IntArray, prior: float = 1
 
 def pooled(experts: Sequence[FloatArray], weights: Sequence[float]) -> FloatArray:
     """``(B, S)`` from the same of each expert; one expert of power 1 stays as it is."""
-    scores = sum(w * np.log(doubted(one)) for w, one in zip(weights, experts, strict=True))
+    logs = [w * np.log(doubted(one)) for w, one in zip(weights, experts, strict=True)]
+    scores = np.sum(logs, axis=0)
     mass = np.exp(scores - scores.max(axis=1, keepdims=True))
     return mass / mass.sum(axis=1, keepdims=True)
 

@@ -120,9 +120,8 @@ def blurred(posterior: FloatArray, num_bars: int, end_noise: tuple[float, ...]) 
     plane = np.zeros((len(posterior), size, size))
     plane[:, start + reach, stop + reach] = posterior
     for axis in (1, 2):
-        plane = sum(
-            end_noise[abs(k)] * np.roll(plane, k, axis=axis) for k in range(-reach, reach + 1)
-        )
+        shifts = range(-reach, reach + 1)
+        plane = np.sum([end_noise[abs(k)] * np.roll(plane, k, axis) for k in shifts], axis=0)
     labels = plane[:, start + reach, stop + reach]
     return labels / labels.sum(axis=1, keepdims=True)
 

@@ -20,6 +20,7 @@ SHAPE: Dict[str, Tuple[type, float, float]] = {
     "started_at": (float, -MOST, MOST),
     "ended_at": (float, -MOST, MOST),
     "heartbeat_at": (float, -MOST, MOST),
+    "command": (str, 0, 0),
     "gpu": (int, 0, MOST),
     "supervisor": (dict, 0, 0),
     "job": (dict, 0, 0),

@@ -113,7 +113,7 @@ def _spec_of(pod: Pod, run_id: str, far: Pod | None, pod_name: str | None = None
             damaged = damaged or err
         else:
             if damaged:
-                keep_again(noted, spec, str(folder))
+                keep_again(noted, spec.whole, str(folder))
             return spec
     if far is None:
         raise damaged or ConfigError(
@@ -123,5 +123,5 @@ def _spec_of(pod: Pod, run_id: str, far: Pod | None, pod_name: str | None = None
     content = read_file(far.transport, path_there, MAX_SPEC_BYTES)
     spec = Spec.read(content, f"pod: {path_there}")
     if damaged and noted.is_dir():
-        keep_again(noted, spec, f"pod {far.name}")
+        keep_again(noted, spec.whole, f"pod {far.name}")
     return spec

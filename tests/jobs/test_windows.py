@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def run(bars: Path, spans: Path, *options: str) -> tuple[int, Path]:
     return code, out
 
 
-def table(rows: list[tuple[object, object, str]], header: str = "start,end,label") -> str:
+def table(rows: Sequence[tuple[object, object, str]], header: str = "start,end,label") -> str:
     return header + "\n" + "".join(f"{a},{b},{word}\n" for a, b, word in rows)
 
 

@@ -35,7 +35,7 @@ from moola_remote.providers.runpod.metering import deadline_of
 from moola_remote.providers.runpod.models import Pod as RentedPod
 from moola_remote.providers.runpod.pod_name import PodName
 from moola_remote.runs.launch import RunRequest, merged_limits
-from moola_remote.runs.local_state import Hook, Notes
+from moola_remote.runs.local_state import Hook, LocalRun
 from moola_remote.runs.parents import _spec_of
 from moola_remote.runs.record import find_record
 from moola_remote.ssh.endpoint import Endpoint
@@ -69,7 +69,7 @@ def test_what_the_agent_takes_for_a_state_the_laptop_can_read(tmp_path: Path, ke
     folder.mkdir()
     taken = 0
     for value in WRONG:
-        state = {**new_state("r-1", 3, 0.5), key: value}
+        state = {**new_state("r-1", 3, {"argv": [], "price_per_hour": 0.5}), key: value}
         (folder / "state.json").write_text(json.dumps(state))
         stored = stored_state(folder)
         if stored is not None:
@@ -83,7 +83,12 @@ def test_a_good_state_is_taken_for_one(tmp_path: Path) -> None:
     folder.mkdir()
     who = {"pid": 5, "start_ticks": 0, "boot": "b"}
     changes = {"supervisor": who, "job": who, "wants": [0, 1], "gpu": 1, "idle_share": 1}
-    state = {**new_state("r-1", 3, None), **changes, "returncode": -9, "last_lines": ["a\u00e9"]}
+    state = {
+        **new_state("r-1", 3, {"argv": []}),
+        **changes,
+        "returncode": -9,
+        "last_lines": ["a\u00e9"],
+    }
     (folder / "state.json").write_text(json.dumps(state))
     assert stored_state(folder) == state
 
@@ -102,7 +107,7 @@ def test_a_wrong_key_costs_that_one_run(pod: AgentPod, change: dict[str, Any]) -
 
 
 def test_a_state_that_only_the_laptop_can_not_read_hides_no_other() -> None:
-    good = new_state("r-1", 1, None)
+    good = new_state("r-1", 1, {"argv": []})
     answer = {"runs": [good, {**good, "run_id": "r-2", "log_size": -1}]}
     agent = cast(Agent, SimpleNamespace(call=lambda *_: answer))
     first, second = list_runs(agent)
@@ -208,14 +213,14 @@ def test_a_damaged_note_is_no_hindrance_to_going_on(tmp_path: Path) -> None:
         _spec_of(pod, "r-1", None, "gpu")
     (tmp_path / "results" / "r-1").mkdir(parents=True)
     (tmp_path / "results" / "r-1" / "spec.json").write_text(json.dumps(SPEC))
-    assert _spec_of(pod, "r-1", None, "gpu") == SPEC
+    assert _spec_of(pod, "r-1", None, "gpu").whole == SPEC
     assert json.loads((tmp_path / "journals/gpu/r-1/spec.json").read_bytes()) == SPEC
 
 
 def test_a_damaged_command_for_the_end_is_taken_from_its_copy_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    notes = Notes(tmp_path)
+    notes = LocalRun(tmp_path)
     notes.keep_hook(Hook("true", "/"))
     (tmp_path / "on_finish.json").write_bytes(b"")
     assert notes.take_hook() == Hook("true", "/")
@@ -229,7 +234,7 @@ def test_a_damaged_command_for_the_end_is_taken_from_its_copy_once(
 
 # ---- host keys ----
 
-KEYS = [b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes([number]) * 32 for number in range(2)]
+HOST_KEYS = [b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes([number]) * 32 for number in range(2)]
 
 
 def _endpoint(scope: str) -> Endpoint:
@@ -240,11 +245,11 @@ def _endpoint(scope: str) -> Endpoint:
 
 def test_two_projects_with_a_pod_of_one_name_have_a_pin_each(tmp_path: Path) -> None:
     pins = KnownHosts(tmp_path / "known_hosts")
-    for scope, key in zip(("aa", "bb"), KEYS, strict=True):
+    for scope, key in zip(("aa", "bb"), HOST_KEYS, strict=True):
         pins.check(_endpoint(scope), key, lambda _: True)
-    for scope, key in zip(("aa", "bb"), KEYS, strict=True):
+    for scope, key in zip(("aa", "bb"), HOST_KEYS, strict=True):
         pins.check(_endpoint(scope), key, None)
-    for scope, key in zip(("bb", "aa"), KEYS, strict=True):
+    for scope, key in zip(("bb", "aa"), HOST_KEYS, strict=True):
         with pytest.raises(HostKeyError, match="has changed") as caught:
             pins.check(_endpoint(scope), key, lambda _: True)
         named = "moola-gpu" if scope == "aa" else f"moola-gpu-{scope}"
@@ -253,16 +258,16 @@ def test_two_projects_with_a_pod_of_one_name_have_a_pin_each(tmp_path: Path) -> 
 
 def test_a_pin_of_an_older_version_still_counts(tmp_path: Path) -> None:
     pins = KnownHosts(tmp_path / "known_hosts")
-    pins.pin("gpu", KEYS[0])
+    pins.pin("gpu", HOST_KEYS[0])
     with pytest.raises(HostKeyError, match="has changed") as caught:
-        pins.check(_endpoint("aa"), KEYS[1], lambda _: True)
+        pins.check(_endpoint("aa"), HOST_KEYS[1], lambda _: True)
     assert "ssh-keygen -R moola-gpu -f" in caught.value.cure
-    pins.check(_endpoint("aa"), KEYS[0], None)
-    pins.check(_endpoint("bb"), KEYS[1], lambda _: True)  # it is known whose that pin is
-    assert (pins.get("gpu"), pins.get("gpu-bb")) == (KEYS[0], KEYS[1])
+    pins.check(_endpoint("aa"), HOST_KEYS[0], None)
+    pins.check(_endpoint("bb"), HOST_KEYS[1], lambda _: True)  # it is known whose that pin is
+    assert (pins.get("gpu"), pins.get("gpu-bb")) == (HOST_KEYS[0], HOST_KEYS[1])
     with pytest.raises(HostKeyError, match="has changed"):
-        pins.check(_endpoint("aa"), KEYS[1], lambda _: True)
-    assert base64.b64encode(KEYS[0]).decode() in pins.path.read_text()
+        pins.check(_endpoint("aa"), HOST_KEYS[1], lambda _: True)
+    assert base64.b64encode(HOST_KEYS[0]).decode() in pins.path.read_text()
 
 
 # ---- a full disk of the laptop ----
@@ -343,14 +348,14 @@ def test_a_pod_of_unknown_birth_has_the_deadline_of_its_name() -> None:
     now = datetime.now(timezone.utc).replace(microsecond=0)
     for created, started, hours in itertools.product((None, now), (None, now), (-1, 24)):
         name = str(PodName.new("me", "gpu", now + timedelta(hours=hours)))
-        pod = RentedPod(id="a", name=name, status="RUNNING", created_at=created, started_at=started)
+        pod = _rented(name, created, started)
         assert deadline_of(pod) == now + timedelta(hours=hours)
         assert overdue([pod], now) == ([pod] if hours < 0 else [])
-    assert deadline_of(replace_name(pod, "somebody else's")) is None
+    assert deadline_of(_rented("somebody else's", None, None)) is None
 
 
-def replace_name(pod: RentedPod, name: str) -> RentedPod:
-    return pod.model_copy(update={"name": name})
+def _rented(name: str, created: datetime | None, started: datetime | None) -> RentedPod:
+    return RentedPod(id="a", name=name, status="RUNNING", created_at=created, started_at=started)
 
 
 def test_an_endpoint_without_a_scope_is_pinned_by_its_name() -> None:
