@@ -31,7 +31,7 @@ from moola_remote.protocol.answers import Environment
 from moola_remote.protocol.types import read_answer_as
 from moola_remote.results.verify import Caps
 from moola_remote.rsync import argv, process
-from moola_remote.ssh import fabric
+from moola_remote.ssh import ssh_transport
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
@@ -173,7 +173,7 @@ def _state(**changes: Any) -> dict[str, Any]:
 def test_an_agents_answer_that_is_none_is_one_line(
     liars: Callable[[str], Agent], script: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fabric, "MAX_OUTPUT", 1_000_000)
+    monkeypatch.setattr(ssh_transport, "MAX_OUTPUT", 1_000_000)
     with pytest.raises((TransferError, UnreachableError)) as caught:
         get_state(liars(script), RUN)
     assert is_one_line(str(caught.value))
