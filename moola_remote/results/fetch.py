@@ -193,7 +193,7 @@ def _bring(
             check_space(staging, wanted)
             with contextlib.suppress(PartialTransferError):  # what is missing is seen below
                 _pull(way.transport, way.far, staging, wanted, progress)
-            not_come = verify(way.run_id, staging, wanted)
+            not_come = verify(f"run {way.run_id}", staging, wanted)
             lost = {one.path for one in not_come}
             came = [file for file in wanted if file.shown not in lost]
             if came:
