@@ -3,20 +3,46 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import click
 
 from moola_remote.cli.app import App
-from moola_remote.errors import LimitError, MoolaError
+from moola_remote.errors import LimitError, MoolaError, UnreachableError
 
 if TYPE_CHECKING:
     from moola_remote.deploy.deploy import Deployed
     from moola_remote.deploy.deploy import Plan as DeployPlan
     from moola_remote.sweep.money import Budget
     from moola_remote.sweep.plan import Plan
+    from moola_remote.ui.sweep_output import SweepOutput
+
+
+@dataclass(frozen=True)
+class DeployNotes:
+    """A deploy to one of several pods: what the pod says becomes notes, nothing is drawn.
+
+    Attributes:
+        name: of the pod.
+        note: takes each line.
+    """
+
+    name: str
+    note: Callable[[str], None]
+
+    def step(self, text: str) -> None:
+        """See `deploy.Watcher`."""
+
+    def update(self, name: str, done: int, total: int) -> None:
+        """See `deploy.Watcher`."""
+
+    def say(self, line: str) -> None:
+        """See `deploy.Watcher`."""
+        self.note(f"pod {self.name}: {line}")
 
 
 @dataclass
@@ -27,12 +53,14 @@ class SweepPods:
         app: of the command.
         plan: of the sweep.
         budget: meters each pod.
+        output: what is shown of the sweep.
         find_plan: what has to be on a pod, given its app.
     """
 
     app: App
     plan: Plan
     budget: Budget
+    output: SweepOutput
     find_plan: Callable[[App], DeployPlan]
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
@@ -41,16 +69,17 @@ class SweepPods:
         return App(pod_name=name, as_json=self.app.as_json, is_verbose=self.app.is_verbose)
 
     def bring_up(self, name: str) -> None:
-        """Have a rented pod up; its price is metered from before it was asked for.
+        """Have a rented pod up, metered from before it was asked for; meet another's host key.
 
         Raises:
-            MoolaError: it can't be rented.
+            MoolaError: it can't be rented, or its host key is not the one that is known.
         """
-        import time
-
         one, began = self.of(name), time.time()
-        with one.pod:
-            if one.pod.provider.is_paid:
+        with self.output.paused(), one.pod:
+            if not one.pod.provider.is_paid:
+                with suppress(UnreachableError):  # it is tried again by who deploys
+                    _ = one.pod.transport
+            else:
                 one.bring_up()
                 price = one.pod.endpoint.price_per_hour
                 self.budget.open(name, price, since=began, is_rented=True)
@@ -78,22 +107,19 @@ class SweepPods:
                 click.echo(f"pod {name}: {guarded.line}", err=True)
 
     def deploy(self, name: str) -> Deployed:
-        """Have the sweep's code and data on a pod; several pods at once are not drawn.
+        """Have the sweep's code and data on a pod.
 
         Raises:
             MoolaError: of the connection, or of the transfer.
         """
-        from moola_remote.cli.deploy import show_deploy
         from moola_remote.deploy.deploy import deploy
         from moola_remote.runs.launch import keep_code
-        from moola_remote.sweep.runner import Quiet
 
         one = self.of(name)
         with one.pod:
             wanted = self.find_plan(one)
             self.budget.open(name, one.pod.endpoint.price_per_hour)
-            is_alone = len(self.plan.pods) == 1
-            deployed = show_deploy(one, wanted) if is_alone else deploy(one.pod, wanted, Quiet())
+            deployed = deploy(one.pod, wanted, DeployNotes(name, self.output.on_note))
             problem = keep_code(one.pod, deployed)
         if problem:
             click.echo(f"note: {problem}", err=True)
@@ -103,7 +129,7 @@ class SweepPods:
         """Do with a pod what `--then` says, and end its meter; a failure is reported."""
         if self.plan.then is not None:
             try:
-                with self._one_at_a_time:
+                with self._one_at_a_time, self.output.paused():
                     self._end(name, self.plan.then)
             except MoolaError as err:
                 price = "and so does its price; " if self.of(name).pod.provider.is_paid else ""

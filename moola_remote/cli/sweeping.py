@@ -172,18 +172,15 @@ def _drive(
     from moola_remote.results.folder import make_folder
     from moola_remote.sweep.drive import Crew, drive
     from moola_remote.sweep.money import Budget
-    from moola_remote.ui.sweep_output import SweepOutput
+    from moola_remote.ui.sweep_output import sweep_output
 
     make_folder(app.project.results_folder)
     with folder.held():
         folder.cancelled.unlink(missing_ok=True)
-        output = SweepOutput(plan, answer=app.answer if app.as_json else None)
-
+        budget = Budget(folder.money, plan.max_cost_usd, last_seen=folder.last_seen())
+        output = sweep_output(plan, answer=app.answer if app.as_json else None, spent=budget.spent)
         pods = SweepPods(
-            app,
-            plan,
-            Budget(folder.money, plan.max_cost_usd, last_seen=folder.last_seen()),
-            lambda one: deploy_plan or _plan_again(one, folder, plan),
+            app, plan, budget, output, lambda one: deploy_plan or _plan_again(one, folder, plan)
         )
         crew = Crew(
             pods.deploy,
@@ -191,11 +188,12 @@ def _drive(
             bring_up=pods.bring_up,
             share=pods.share,
             release=pods.release,
-            budget=pods.budget,
+            budget=budget,
             secrets=secrets,
         )
         try:
-            coordinator = drive(folder, plan, crew)
+            with output:
+                coordinator = drive(folder, plan, crew)
         except KeyboardInterrupt:
             click.echo(
                 f"\nthe runs that were begun go on; moola-remote sweep resume {plan.sweep_id}",
@@ -203,9 +201,9 @@ def _drive(
             )
             click.get_current_context().exit(INTERRUPTED)
         print_trials(app, plan, coordinator.trials())
-        if not app.as_json and pods.budget.spent():
+        if not app.as_json and budget.spent():
             of_limit = f" of ${plan.max_cost_usd:.2f}" if plan.max_cost_usd else ""
-            click.echo(f"spent ${pods.budget.spent():.2f}{of_limit}", err=True)
+            click.echo(f"spent ${budget.spent():.2f}{of_limit}", err=True)
         try:
             coordinator.check_end()
         except MoolaError as err:
@@ -247,7 +245,7 @@ def print_trials(app: App, plan: Plan, trials: Sequence[Trial]) -> None:
     """Print a table of trials, or a JSON line each."""
     from moola_remote.sweep.study import best_of
     from moola_remote.ui.sweep_output import trial_fields
-    from moola_remote.ui.sweep_table import counts_line, trials_table
+    from moola_remote.ui.sweep_table import counts_line, ranked, trials_table
     from moola_remote.ui.tables import show
 
     if app.as_json:
@@ -255,7 +253,7 @@ def print_trials(app: App, plan: Plan, trials: Sequence[Trial]) -> None:
             app.answer(trial_fields(trial, trial.state))
         return
     if trials:
-        show(trials_table(trials, plan, best_of(trials, plan)))
+        show(trials_table(ranked(trials, plan), plan, best_of(trials, plan)))
     click.echo(counts_line(trials, plan), err=True)
 
 

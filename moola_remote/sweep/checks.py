@@ -9,10 +9,11 @@ from typing import Any
 import yaml
 
 from moola_remote.config.recipe import check_recipe, recipe_path
-from moola_remote.config.settings import Project
+from moola_remote.config.settings import PodConfig, Project, base_of, load_pod
 from moola_remote.errors import ConfigError
 from moola_remote.runs.launch import check_train
 from moola_remote.sweep.command import require_used
+from moola_remote.sweep.estimate import price_of
 from moola_remote.sweep.objective import read_metric
 from moola_remote.sweep.plan import SEED, Plan
 from moola_remote.sweep.space import text_of
@@ -30,6 +31,9 @@ def check_plan(project: Project, plan: Plan) -> list[str]:
     _check_keys(plan)
     if plan.metric is not None:
         read_metric(plan.metric)
+    if plan.max_cost_usd is not None:
+        for name in plan.pods:
+            require_price(load_pod(project, name))
     if plan.recipe is None:
         require_used(plan.command, [space.key for space in plan.tried])
         return []
@@ -41,6 +45,19 @@ def check_plan(project: Project, plan: Plan) -> list[str]:
             notes += [note for note in found if note not in notes]
     _check_recipe(plan, _table(project, plan))
     return notes
+
+
+def require_price(config: PodConfig) -> None:
+    """Check that a pod's file says what it costs.
+
+    Raises:
+        ConfigError: it does not, so that a limit of cost would end nothing.
+    """
+    if price_of(config) is None:
+        raise ConfigError(
+            f"--max-cost: the price of pod {config.name} is not known",
+            f"write price_per_hour into configs/pods/{base_of(config.name)}.yaml",
+        )
 
 
 def _check_value(project: Project, plan: Plan, setting: str, space: str) -> list[str]:

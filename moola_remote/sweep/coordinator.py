@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from moola_remote.errors import JobFailedError, MoolaError
 from moola_remote.protocol.spec import new_run_id
 from moola_remote.sweep.plan import Plan
 from moola_remote.sweep.study import Study
-from moola_remote.sweep.trial import SETTLED, Attempt, Score, Trial
+from moola_remote.sweep.trial import SETTLED, Attempt, Job, Score, Trial
 
 # A sweep is stopped when so many trials failed and none succeeded, or more than half of so many.
 FIRST_FAILED = 3
@@ -33,23 +32,6 @@ class Watcher(Protocol):
 
     def on_note(self, text: str) -> None:
         """There is something else to say."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """A run that is to be started, or is going on, for a trial.
-
-    Attributes:
-        trial: with all its parameters.
-        attempt: the run and its pod; in the journal already.
-        earlier: the run before it on the same pod, whose checkpoints it may go on from.
-        is_new: the run can't have been started before.
-    """
-
-    trial: Trial
-    attempt: Attempt
-    earlier: Attempt | None
-    is_new: bool
 
 
 class Coordinator:

@@ -12,7 +12,7 @@ from moola_remote.pods.pod import Pod
 from moola_remote.sweep.coordinator import Coordinator, Watcher
 from moola_remote.sweep.money import Budget
 from moola_remote.sweep.plan import Plan, SweepFolder
-from moola_remote.sweep.runner import PATIENCE_S, Runner, Station
+from moola_remote.sweep.runner import PATIENCE_S, Runner, Station, persist
 from moola_remote.sweep.study import Study
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # Runs given to a GPU at once: one runs, one waits, so that no GPU waits for the laptop.
 DEPTH = 2
 POLL_S = 0.5
+# How long a pod is tried for that is out of reach at the very beginning.
+DEPLOY_S = 60.0
 # The laptop's line is one: so many pods are sent code and data at once.
 DEPLOYS = threading.BoundedSemaphore(4)
 
@@ -125,7 +127,7 @@ class Team:
         coordinator = self.coordinator
         try:
             with DEPLOYS:
-                deployed = self.crew.deploy(self.name)
+                deployed = persist(lambda: self.crew.deploy(self.name), self._lost, DEPLOY_S)
             coordinator.join(self.name)
             workers = self._start(Station(self.name, deployed))
             for worker in workers:
@@ -135,6 +137,11 @@ class Team:
             coordinator.lose_pod(self.name, err, is_gone=False)
         except BaseException as err:  # noqa: BLE001 - raised again by who waits for the end
             coordinator.fail(err)
+
+    def _lost(self, err: UnreachableError) -> None:
+        if self.coordinator.is_stopped:
+            raise err
+        self.crew.watcher.on_note(f"pod {self.name}: {err.message}; trying again")
 
     def _start(self, station: Station) -> list[threading.Thread]:
         threads = []

@@ -40,9 +40,10 @@ from moola_remote.runs.hooks import run_hook
 from moola_remote.runs.launch import RunRequest, environment_of, limits_of, submit
 from moola_remote.runs.local_state import notes_of
 from moola_remote.sweep.command import trial_argv
-from moola_remote.sweep.coordinator import Coordinator, Job, Watcher
+from moola_remote.sweep.coordinator import Coordinator, Watcher
 from moola_remote.sweep.objective import read_score, score_of_epoch
 from moola_remote.sweep.plan import Plan
+from moola_remote.sweep.trial import Job
 from moola_remote.sweep.verdict import judge
 
 if TYPE_CHECKING:
@@ -59,6 +60,29 @@ class _Patience:
 
     give_up_s: float | None
     backoff_s: Sequence[float] = BACKOFF_S
+
+
+def persist(
+    call: Callable[[], Answer], on_lost: Callable[[UnreachableError], None], patience_s: float
+) -> Answer:
+    """Repeat `call` over lost connections.
+
+    Args:
+        call: can be repeated.
+        on_lost: called after each failure; may raise it.
+        patience_s: of being out of reach, before it is given up.
+
+    Raises:
+        UnreachableError: the pod is gone, or was out of reach for too long.
+    """
+    outage = Outage(_Patience(patience_s))
+    while True:
+        try:
+            return call()
+        except UnreachableError as err:
+            outage.add(err)
+            on_lost(err)
+        time.sleep(outage.wait_s())
 
 
 class Quiet:
@@ -265,18 +289,11 @@ class Runner:
         run_hook(notes, state, self.watcher.on_note)
 
     def _persist(self, call: Callable[[], Answer]) -> Answer:
-        """Repeat `call` over lost connections.
+        """Repeat `call` over lost connections, see `persist`."""
 
-        Raises:
-            UnreachableError: the pod is gone, or was out of reach for too long.
-        """
-        outage = Outage(_Patience(self.patience_s))
-        while True:
-            try:
-                return call()
-            except UnreachableError as err:
-                outage.add(err)
-                if self.coordinator.is_stopped:
-                    raise
-                self.pod.forget()
-            time.sleep(outage.wait_s())
+        def on_lost(err: UnreachableError) -> None:
+            if self.coordinator.is_stopped:
+                raise err
+            self.pod.forget()
+
+        return persist(call, on_lost, self.patience_s)

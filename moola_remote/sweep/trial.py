@@ -57,3 +57,20 @@ class Trial:
     def attempt(self) -> Attempt | None:
         """The run that counts: the newest."""
         return self.attempts[-1] if self.attempts else None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run that is to be started, or is going on, for a trial.
+
+    Attributes:
+        trial: with all its parameters.
+        attempt: the run and its pod; in the journal already.
+        earlier: the run before it on the same pod, whose checkpoints it may go on from.
+        is_new: the run can't have been started before.
+    """
+
+    trial: Trial
+    attempt: Attempt
+    earlier: Attempt | None
+    is_new: bool

@@ -81,10 +81,10 @@ def counts_line(trials: Sequence[Trial], plan: Plan) -> str:
 
 
 def trials_table(trials: Sequence[Trial], plan: Plan, best: Trial | None) -> Columns:
-    """Return the trials, the best first, then those without a score."""
+    """Return the trials in the order given; `ranked` has the best first."""
     keys = [space.key for space in plan.tried]
     heads = ["trial", "state", plan.goal.name, *map(short, keys), "took", "pod", "run"]
-    rows = [_row(trial, keys, best) for trial in ranked(trials, plan)]
+    rows = [_row(trial, keys, best) for trial in trials]
     last = len(heads) - 1
     return Columns(heads, rows, right=frozenset(range(2, last - 1)) | {0}, flexible=last)
 
@@ -105,10 +105,14 @@ def _row(trial: Trial, keys: Sequence[str], best: Trial | None) -> list[Text]:
     attempt = trial.attempt
     state = "best" if best is not None and trial.number == best.number else trial.state
     what = f"{state}: {trial.why}" if trial.why and state in ("failed", "pruned") else state
+    scored = score_words(trial.score)
+    if state == "running" and trial.steps:
+        step = max(trial.steps)
+        what, scored = f"running, {step}", number_words(trial.steps[step])
     return [
         Text(str(trial.number)),
         Text(safe(what, MAX_WHY), STYLES.get(trial.state, "")),
-        Text(score_words(trial.score)),
+        Text(scored),
         *(Text(value_words(trial.params[key]) if key in trial.params else "") for key in keys),
         Text(duration(trial.seconds) if trial.seconds else ""),
         Text(attempt.pod if attempt else ""),

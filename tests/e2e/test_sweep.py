@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,8 @@ import optuna
 import pytest
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 
+from moola_remote.providers.local.state import LocalPodFolder
+from tests.faults.sweep import place, torment
 from tests.support.pods import wait_until
 from tests.support.projects import PROGRAM
 from tests.support.sweeps import SweepProject, states_of, sweep_project
@@ -115,6 +119,39 @@ def test_what_fails_at_once_ends_the_sweep(project: SweepProject) -> None:
     project.write("job.py", "raise SystemExit(3)\n")
     said = project.refused(20, *project.words("--trials", "9"))
     assert "3 of 3 trials failed, the last: exit code 3" in said
+
+
+def test_a_limit_of_money_ends_it_and_the_pod_is_stopped(project: SweepProject) -> None:
+    project.write("configs/pods/local.yaml", "provider: local\nprice_per_hour: 360\n")
+    project.ok("deploy")
+    words = project.words("--trials", "900", "--max-cost", "2.5", "--then", "stop", seconds=1)
+    done = project.run(*words)
+    assert done.returncode == 14, done.stderr
+    assert "--max-cost: $" in done.stderr
+    assert "pod local: stopped" in done.stderr
+    assert LocalPodFolder(project.state / "local-pod").running() is None
+    trials = project.trials()
+    assert trials
+    assert all(one["state"] == "complete" for one in trials)
+    spent = re.search(r"spent \$(\d+\.\d+) of \$2.50", done.stderr)
+    assert spent
+    assert float(spent[1]) < 5
+    limits = [json.loads(path.read_bytes())["limits"] for path in project.specs()]
+    assert all(0 < one["max_cost_usd"] <= 2.5 for one in limits)
+
+
+def test_runs_are_chosen_by_their_sweep(project: SweepProject) -> None:
+    project.ok(*project.words("--trials", "2"))
+    (row,) = project.json("runs", "--where", f"sweep={project.journal().parent.name[-4:]}",
+                          "--where", "trial=1")  # fmt: skip
+    assert row["run_id"] == project.trials()[1]["runs"][0]["run_id"]
+
+
+def test_random_kills_lose_nothing(tmp_path: Path) -> None:
+    with place(tmp_path / "faults", seed=5, trials=8) as scene:
+        found = torment(scene, 5, lambda _: None)
+    assert found.lost == []
+    assert scene.kills.total() == 5
 
 
 def test_a_dry_run_begins_nothing(project: SweepProject) -> None:

@@ -47,6 +47,7 @@ class Place:
     project: SweepProject
     line: Line
     dice: random.Random
+    trials: int = TRIALS
     kills: Counter[str] = field(default_factory=Counter)
     process: subprocess.Popen[str] | None = None
 
@@ -126,14 +127,14 @@ def _parent(pid: int) -> int:
 
 
 @contextlib.contextmanager
-def place(folder: Path, seed: int) -> Iterator[Place]:
+def place(folder: Path, seed: int, trials: int = TRIALS) -> Iterator[Place]:
     """Three pods and a project; all that they started ends with them."""
     with sweep_project(folder) as project, running_local_pod(project.state / "local-pod.3") as far:
         line = Line(far.port)
         try:
             wire = replace(far, port=line.port)
             project.write("configs/pods/wire.yaml", pod_file(wire))
-            yield Place(project, line, random.Random(seed))
+            yield Place(project, line, random.Random(seed), trials)
         finally:
             line.cut()
 
@@ -155,7 +156,7 @@ def torment(place: Place, kills: int, say: Callable[[str], None]) -> Findings:
 
 
 def _one_sweep(place: Place, kills: int, found: Findings) -> None:
-    words = place.project.words("--trials", str(TRIALS), "--pods", PODS, seconds=JOB_S)
+    words = place.project.words("--trials", str(place.trials), "--pods", PODS, seconds=JOB_S)
     deadline = time.monotonic() + SWEEP_S
     while time.monotonic() < deadline:
         with (place.project.folder.parent / "said").open("a") as said:
@@ -192,7 +193,7 @@ def _check(place: Place, found: Findings) -> None:
     states = [state for number in (1, 2, 3) for state in states_of(project.pod(number))]
     by_id = {state["run_id"]: state for state in states}
     seen: set[str] = set()
-    found.expect(len(study.trials) == TRIALS, f"{len(study.trials)} trials of {TRIALS}")
+    found.expect(len(study.trials) == place.trials, f"{len(study.trials)} trials of {place.trials}")
     for trial in study.trials:
         name = f"trial {trial.number}"
         found.expect(trial.state.name == "COMPLETE", f"{name}: {trial.state.name}, {_why(trial)}")

@@ -66,6 +66,10 @@ class SweepProject(Project):
         """The runs of a trial whose job reached its end."""
         return sorted(path.name for path in self.marks.glob(f"{trial}-*.ended"))
 
+    def specs(self) -> list[Path]:
+        """The specs of all fetched runs."""
+        return sorted((self.folder / "results").glob("*/spec.json"))
+
     def journal(self) -> Path:
         """The study of the latest sweep."""
         return max((self.folder / "results" / "sweeps").glob("*/study.journal"))

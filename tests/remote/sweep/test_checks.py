@@ -44,6 +44,7 @@ def test_what_makes_sense_is_taken(keys: dict[str, Any]) -> None:
     ("keys", "said"),
     [
         ({}, "nothing to try"),
+        ({"seeds": [1, 2], "max_cost_usd": 1.0}, "the price of pod local is not known"),
         ({"spaces": ["training.learning_rat=0.1..1"]}, "did you mean training.learning_rate"),
         ({"spaces": ["training.learning_rate=-1.0..1"]}, "expected more than 0"),
         ({"spaces": ["model.hidden_size=1.0..9"]}, "expected integer"),
