@@ -1,6 +1,6 @@
 """The campaign: ``python -m tests.campaign [--sequences N] [--steps N] [--seed N]``.
 
-It ends with 1 at the first violation, with the shortest sequence that shows it.
+It ends with 1 at the first violation, and prints the sequence that showed it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 import time
+import traceback
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -40,7 +41,7 @@ def conduct(endpoints: list[Endpoint], sequences: int, steps: int, start: int | 
         report_multiple_bugs=False,
         derandomize=False,
         suppress_health_check=list(HealthCheck),
-        phases=(Phase.generate, Phase.shrink),
+        phases=(Phase.generate,),  # what depends on time can not be made shorter
     )
     factory = machine if start is None else seed(start)(machine)
     run_state_machine_as_test(factory, settings=chosen)
@@ -62,8 +63,8 @@ def main() -> int:
         try:
             conduct(endpoints, asked.sequences, asked.steps, asked.seed)
             code = 0
-        except AssertionError as err:
-            say(f"violated: {err}", *getattr(err, "__notes__", []), sep="\n", file=sys.stderr)
+        except Exception:  # noqa: BLE001 - a violation, alone or with what repeating it showed
+            traceback.print_exc()
             code = 1
     counts = ", ".join(f"{number} {name}" for name, number in Campaign.counts.items())
     say(f"{counts}; seed {asked.seed}; {time.monotonic() - began:.0f} s; violations: {code}")
