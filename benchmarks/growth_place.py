@@ -127,6 +127,7 @@ class Place:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(f"NUMBER = {number}\n" * 20)
         self.project.git("add", "--all")
+        self.project.git("commit", "--quiet", "--allow-empty", "--message=files")
         listed = subprocess.run(
             ["git", "ls-files", "-z"], cwd=self.project.folder, check=True, capture_output=True
         )

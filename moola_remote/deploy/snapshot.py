@@ -147,7 +147,7 @@ def _hash(part: Part, entries: Iterable[Entry], hashes: HashCache) -> list[File]
 
 def file_of(folder: Path, entry: Entry, prefix: str, hashes: HashCache) -> File:
     """Return an entry as a file of a tree, with its hash."""
-    path = folder / entry.path
+    path = f"{folder}/{entry.path}"
     if entry.is_folder:
         return File(prefix + entry.path, 0, hashlib.sha256().hexdigest(), FOLDER)
     try:
