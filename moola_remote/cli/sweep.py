@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from moola_remote.cli.app import App
+from moola_remote.cli.browser import open_option, open_page
 from moola_remote.cli.complete import completing, recipe_names
 from moola_remote.cli.options import (
     data_option,
@@ -197,6 +199,37 @@ def cancel(app: App, sweep_id: str | None) -> None:
     from moola_remote.cli.sweeping import cancel_sweep
 
     cancel_sweep(app, _found(app, sweep_id))
+
+
+@sweep.command()
+@sweep_argument
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write here, not to results/sweeps/SWEEP.",
+)
+@open_option
+@click.pass_obj
+def report(app: App, sweep_id: str | None, out: Path | None, is_opening: bool) -> None:
+    """Write a sweep's page: settings against the goal, the best so far, learning curves.
+
+    It says which trials can't be told from the best, by a paired bootstrap on shared windows.
+
+    \b
+    Example:
+      moola-remote sweep report --open
+    """
+    from moola_remote.cli.sweeping import write_report
+
+    folder = _found(app, sweep_id)
+    page = write_report(app, folder, out)
+    if app.as_json:
+        app.answer({"sweep": folder.sweep_id, "report": str(page)})
+    else:
+        click.echo(str(page))
+    if is_opening:
+        open_page(page)
 
 
 def _found(app: App, sweep_id: str | None) -> SweepFolder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -201,6 +202,8 @@ def _drive(
             )
             click.get_current_context().exit(INTERRUPTED)
         print_trials(app, plan, coordinator.trials())
+        with suppress(MissingPackageError):
+            write_report(app, folder)
         if not app.as_json and budget.spent():
             of_limit = f" of ${plan.max_cost_usd:.2f}" if plan.max_cost_usd else ""
             click.echo(f"spent ${budget.spent():.2f}{of_limit}", err=True)
@@ -244,8 +247,9 @@ def print_sweep(app: App, folder: SweepFolder) -> None:
 def print_trials(app: App, plan: Plan, trials: Sequence[Trial]) -> None:
     """Print a table of trials, or a JSON line each."""
     from moola_remote.sweep.study import best_of
+    from moola_remote.sweep.words import counts_line, ranked
     from moola_remote.ui.sweep_output import trial_fields
-    from moola_remote.ui.sweep_table import counts_line, ranked, trials_table
+    from moola_remote.ui.sweep_table import trials_table
     from moola_remote.ui.tables import show
 
     if app.as_json:
@@ -280,3 +284,17 @@ def cancel_sweep(app: App, folder: SweepFolder) -> None:
         f"sweep {plan.sweep_id}: cancelled; what ended comes with: "
         f"moola-remote sweep resume {plan.sweep_id}"
     )
+
+
+def write_report(app: App, folder: SweepFolder, out: Path | None = None) -> Path:
+    """Write the page of a sweep; return where it is.
+
+    Raises:
+        ConfigError: it can't be written, or a package is missing.
+    """
+    from moola_remote.sweep.money import Budget
+    from moola_remote.sweep.page import write_page
+
+    _require_optuna()
+    spent = Budget(folder.money, None, last_seen=folder.last_seen()).spent()
+    return write_page(folder, app.project.results_folder, out, spent)

@@ -19,6 +19,8 @@ from moola_remote.sweep.trial import SETTLED, Attempt, Job, Score, Trial
 # A sweep is stopped when so many trials failed and none succeeded, or more than half of so many.
 FIRST_FAILED = 3
 MIN_JUDGED = 6
+# Of the 95% interval of a score in 0..1; with 100 windows it is about 0.1.
+WIDE = 0.2
 
 
 class Watcher(Protocol):
@@ -175,7 +177,20 @@ class Coordinator:
 
     def complete(self, job: Job, score: Score, seconds: float) -> None:
         """A trial has its score."""
-        self._tell(job, "complete", score=score, seconds=seconds)
+        with self._changed:
+            self._tell(job, "complete", score=score, seconds=seconds)
+            is_first = sum(one.state == "complete" for one in self._study.trials()) == 1
+            if is_first and score.low is not None and score.high is not None:
+                self._warn_of_noise(score.high - score.low)
+
+    def _warn_of_noise(self, width: float) -> None:
+        """Say where trials will be ranked by noise."""
+        if width > WIDE:
+            self._watcher.on_note(
+                f"the interval of {self._plan.goal.name} is {width:.2f} wide: trials that differ "
+                "by less can't be ranked by so few windows; judge the best few by cross-validation "
+                "(jobs.crossval), or validate on more"
+            )
 
     def cancelled(self, job: Job, why: str, seconds: float) -> None:
         """A run was cancelled: by us, which prunes its trial, or by the user."""

@@ -17,8 +17,9 @@ from rich.text import Text
 from moola_remote.sweep.plan import Plan
 from moola_remote.sweep.study import best_of
 from moola_remote.sweep.trial import Trial
+from moola_remote.sweep.words import counts_line, ranked
 from moola_remote.text.sanitize import safe
-from moola_remote.ui.sweep_table import change_line, counts_line, ranked, trials_table
+from moola_remote.ui.sweep_table import change_line, trials_table
 
 REDRAWS_A_SECOND = 2.0
 # Lines of the screen that are not trials: counts, the head, the hint, the prompt.

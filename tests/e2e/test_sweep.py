@@ -53,6 +53,7 @@ def test_a_command_over_two_pods(project: SweepProject) -> None:
     storage = JournalStorage(JournalFileBackend(str(project.journal())))
     study = optuna.load_study(study_name=None, storage=storage)
     assert study.best_value == min(one["value"] for one in trials)
+    assert (project.journal().parent / "report.html").is_file()
     table = project.ok("sweep", "show").splitlines()
     assert "best" in table[1]
 
