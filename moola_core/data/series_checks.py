@@ -142,9 +142,15 @@ def _missing_of(name: str, time: IntArray, bar_ns: int) -> Check:
     spans = zip(schedule["open"], schedule["close"], strict=True)
     due = np.concatenate([np.arange(a.value, b.value, bar_ns) for a, b in spans])
     due = due[(due >= time[0]) & (due <= time[-1])]
-    missing = due[~np.isin(due, time)]
-    note = "" if not len(missing) else f"first {_stamp(int(missing[0]))}"
-    return Check(f"bars of {name}'s sessions that lack", len(missing), -1, note)
+    lacks = ~np.isin(due, time)
+    name = f"bars of {name}'s sessions that lack"
+    if not lacks.any():
+        return Check(name, 0)
+    # A run of lacking bars may go on over the night: it is cut where its session ends.
+    runs = np.split(due[lacks], np.flatnonzero(np.diff(due[lacks]) != bar_ns) + 1)
+    worst = max(runs, key=len)
+    note = f"in {len(runs)} gaps, the longest {len(worst):,} bars from {_stamp(int(worst[0]))}"
+    return Check(name, int(lacks.sum()), -1, note)
 
 
 def _impossible(bars: Bars) -> list[Check]:

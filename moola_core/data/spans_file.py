@@ -17,9 +17,9 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from moola_core.data.bar_tables import readable
-from moola_core.data.layout_choice import normalise
 from moola_core.data.packed import open_bytes, text_encoding
 from moola_core.data.series import Bars
+from moola_core.data.table_head import normalise
 from moola_core.data.times import Clock
 from moola_core.data.window_checks import Fault
 from moola_core.errors import DataError
