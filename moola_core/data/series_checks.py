@@ -7,6 +7,7 @@ Letters: T bars.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,7 +126,7 @@ def _between_sessions(time: IntArray, long: IntArray, bar_ns: int) -> BoolArray:
 
 def _missing_of(name: str, time: IntArray, bar_ns: int) -> Check:
     try:
-        import exchange_calendars  # type: ignore[import-not-found, unused-ignore]
+        import exchange_calendars  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError as err:
         raise ConfigError(
             f"--calendar {name}: needs the package exchange_calendars,"
@@ -134,7 +135,10 @@ def _missing_of(name: str, time: IntArray, bar_ns: int) -> Check:
     first, last = (int(t) // DAY_NS for t in (time[0], time[-1]))
     bounds = [np.datetime64(day, "D").astype(str) for day in (first, last + 1)]
     try:
-        schedule = exchange_calendars.get_calendar(name, start=bounds[0], end=bounds[1]).schedule
+        with warnings.catch_warnings():  # what pandas deprecates in that package
+            warnings.simplefilter("ignore")
+            calendar = exchange_calendars.get_calendar(name, start=bounds[0], end=bounds[1])
+            schedule = calendar.schedule
     except (ValueError, KeyError, exchange_calendars.errors.CalendarError) as err:
         raise ConfigError(
             f"--calendar {name}: {' '.join(str(err).split())[:150]}, expected a name like XNYS"

@@ -132,17 +132,20 @@ def test_gaps_flat_stretches_and_glitches_are_counted(
 
 def test_a_calendar_needs_its_package(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "bars.csv"
-    path.write_text(HEADER + row(30) + row(32))
+    path.write_text(HEADER + row(30) + row(31) + row(33) + row(36))
     code = run(path, "--check", "--calendar", "XNYS")
     printed = capsys.readouterr()
     try:
-        import exchange_calendars  # type: ignore[import-not-found, unused-ignore]  # noqa: F401
+        import exchange_calendars  # type: ignore[import-not-found, import-untyped, unused-ignore]  # noqa: F401
     except ImportError:
         assert code == 10
         assert "pip install exchange_calendars" in printed.err
     else:
         assert code == 0
-        assert "bars of XNYS's sessions that lack          1  in 1 gaps, the longest" in printed.out
+        assert (
+            "bars of XNYS's sessions that lack          3  in 2 gaps, the longest 2 bars"
+            in printed.out
+        )
 
 
 @pytest.mark.parametrize(
