@@ -200,7 +200,7 @@ def require_whole(fetched: Fetched) -> None:
     if fetched.missing:
         raise TransferError(
             f"run {fetched.run_id}: {len(fetched.missing)} of its files are not here",
-            "fetch it again once that is mended; what came is verified and stays",
+            "fix what is listed above, then fetch again; what came is verified and stays",
         )
 
 

@@ -22,6 +22,7 @@ from moola_remote.cli import (
     pods,
     report,
     runs,
+    sweep,
     train,
 )
 from moola_remote.cli.app import App
@@ -98,7 +99,7 @@ def _log_to_stderr() -> None:
 
 for module in (
     *(init, deploy, train, runs, fetch, report, export, pods, forward, clean, cost, doctor),
-    *(completion,),
+    *(sweep, completion),
 ):
     for command in module.COMMANDS:
         program.add_command(command)

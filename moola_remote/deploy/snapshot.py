@@ -5,6 +5,7 @@ The digest and the list are those of docs/protocol.md.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -59,7 +60,7 @@ class Tree:
     left_out: tuple[Skipped, ...]
     source: Source | None = None
 
-    @property
+    @functools.cached_property
     def size(self) -> int:
         """Bytes of all files."""
         return sum(file.size for file in self.files)

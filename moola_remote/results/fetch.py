@@ -193,12 +193,13 @@ def _bring(
             check_space(staging, wanted)
             with contextlib.suppress(PartialTransferError):  # what is missing is seen below
                 _pull(way.transport, way.far, staging, wanted, progress)
-            not_come = verify(way.run_id, staging, wanted)
+            not_come = verify(f"run {way.run_id}", staging, wanted)
             lost = {one.path for one in not_come}
             came = [file for file in wanted if file.shown not in lost]
-            paths = [file.name for file in came]
-            promote(staging, way.final, paths, is_whole=not not_come)
-    if came or not wanted:
+            if came:
+                promote(staging, way.final, [one.name for one in came], is_whole=not not_come)
+    if came or (not wanted and (beside or manifest.entries)):
+        way.final.mkdir(mode=0o700, parents=True, exist_ok=True)
         missing += _make_others(way, manifest)
         _write_beside(way, beside)
     return Fetched(
@@ -233,7 +234,6 @@ def _why_taken(final: Path, file: ManifestFile) -> str | None:
 
 def _make_others(way: _Way, manifest: Manifest) -> list[Missing]:
     """Make the links and empty folders of a run; return what could not be made."""
-    way.final.mkdir(mode=0o700, exist_ok=True)
     found = [_make_folder(way.final, folder) for folder in manifest.folders]
     found += [_make_link(way.final, link) for link in manifest.links]
     return [one for one in found if one is not None]

@@ -1,6 +1,6 @@
 """The seam between moola_remote and a pod: commands, channels and transfers over one connection.
 
-Fabric, sockets and rsync's process are behind it, in dial.py, connection.py and bridge.py. A
+paramiko, sockets and rsync's process are behind it (ssh_transport.py, rsync/tunnel.py). A
 connection that is lost, or a pod that stops answering, is always an `UnreachableError`: it says
 nothing of the job.
 """

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from moola_remote.providers.local.pty import make_controlling
+from tests.support.pods import AgentPod
 from tests.support.projects import PROGRAM, Project, make_project
 from tests.support.runpod_double import (
     GPU,
@@ -63,14 +64,15 @@ def double(tmp_path: Path) -> Iterator[Double]:
 
 
 @pytest.fixture
-def rented(double: Double, tmp_path: Path) -> Project:
+def rented(double: Double, tmp_path: Path) -> Iterator[Project]:
     """A project whose default pod is a rented one, not rented yet."""
     project = make_project(tmp_path / "project", tmp_path / "state", pod="rented")
     (tmp_path / "volume").mkdir()
     text = POD.format(volume=tmp_path / "volume", python=sys.executable, gpu=GPU, image=IMAGE)
     project.write("configs/pods/rented.yaml", text)
     project.env.update(RUNPOD_API_KEY=KEY, MOOLA_RUNPOD_API=double.url)
-    return project
+    yield project
+    AgentPod(tmp_path / "volume" / "moola").clear()
 
 
 def test_one_command_from_nothing_to_results_and_nothing_billed(
