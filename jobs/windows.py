@@ -76,8 +76,9 @@ def make(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"--out {out}: expected a name that ends in .parquet")
     if not out.parent.is_dir():
         raise ConfigError(f"--out {out}: no such folder, {out.parent}; make it first")
+    lines: list[str] = []
     if arguments.windows is not None:
-        table, lines = read_columns(arguments.windows), []
+        table = read_columns(arguments.windows)
     else:
         table, lines = _cut(arguments)
     if arguments.corrections is not None:

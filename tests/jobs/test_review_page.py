@@ -71,7 +71,9 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def opened(chromium: Browser, labelled: Path, tmp_path: Path) -> Iterator[Opening]:
     """Writes the page and opens it, offline; at the end nothing was asked for and nothing said."""
-    html, contexts, heard = tmp_path / "review.html", [], []
+    html, contexts = tmp_path / "review.html", []
+    heard: list[str] = []
+    asked: list[str] = []
     assert review([str(labelled), "--html", str(html)]) == 0
 
     def opening(**view: Any) -> Page:
@@ -81,12 +83,7 @@ def opened(chromium: Browser, labelled: Path, tmp_path: Path) -> Iterator[Openin
         page.on("console", lambda message: heard.append(message.text))
         page.on("pageerror", lambda error: heard.append(str(error)))
         page.on("dialog", lambda dialog: dialog.dismiss())
-        page.on(
-            "request",
-            lambda one: (
-                one.url.startswith("blob:") or one.url == html.as_uri() or heard.append(one.url)
-            ),
-        )
+        page.on("request", lambda request: asked.append(request.url))
         page.goto(html.as_uri())
         page.wait_for_selector("html[data-ready]")
         return page
@@ -95,6 +92,7 @@ def opened(chromium: Browser, labelled: Path, tmp_path: Path) -> Iterator[Openin
     for context in contexts:
         context.close()
     assert heard == []
+    assert {url for url in asked if not url.startswith("blob:")} == {html.as_uri()}
 
 
 def press(page: Page, *keys: str) -> None:
