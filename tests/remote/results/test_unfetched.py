@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from moola_remote.agent_client import verbs
 from moola_remote.agent_client.client import Agent
 from moola_remote.agent_client.verbs import list_runs
-from moola_remote.results import unfetched
 from moola_remote.results.unfetched import UnfetchedRun, find_unsaved
 from tests.support.fakes import ShellTransport
 
@@ -117,6 +117,6 @@ def test_a_manifest_that_came_with_others_is_compared_with_its_hash(
 ) -> None:
     shutil.rmtree(place.results / RUN)
     empty = json.dumps({"schema": 1, "run_id": RUN, "files": []}).encode()
-    monkeypatch.setattr(unfetched.verbs, "read_manifests", lambda *_: {RUN: empty})
+    monkeypatch.setattr(verbs, "read_manifests", lambda *_: {RUN: empty})
     (found,) = place.look()
     assert found.paths == tuple(FILES)
