@@ -18,6 +18,7 @@ from moola_remote.agent.files import head, open_file, size_of
 from moola_remote.agent.layout import RUN_ID, Pod, Run, stored_state
 from moola_remote.agent.locks import is_locked
 from moola_remote.agent.processes import boot
+from moola_remote.agent.unfinished import unfinished
 
 
 def settle(pod: Pod, run: Run) -> Json:
@@ -74,7 +75,7 @@ def view(pod: Pod, state: Json, others: Optional[List[Json]] = None) -> Json:
     position = None
     if state["state"] == "QUEUED":
         if others is None:
-            others = [other for _, other in pod.all_runs()]
+            others = [other for _, other in unfinished(pod)]
         position = 1 + sum(is_before(other, state) for other in others)
     run = pod.run(state["run_id"])
     sizes = {"log_size": size_of(run.log), "events_size": size_of(run.events)}
