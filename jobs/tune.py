@@ -99,7 +99,7 @@ def _validation(trained: TrainedModel, arguments: argparse.Namespace) -> Windows
     if entry not in files:
         raise DataError(
             f"{name}: not the file that the run was trained on (other content or --skip-bad),"
-            " its validation windows can't be told; give the run's own --data"
+            " its validation windows are unknown; give the run's own --data"
         )
     _, validation = split_windows(windows, recipe)
     if validation is None:

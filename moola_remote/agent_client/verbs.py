@@ -29,7 +29,7 @@ MANIFESTS_S = 3600.0
 
 @dataclass(frozen=True)
 class Started:
-    """The answer to `submit`: `is_new` is False where the run was there already."""
+    """The answer to `submit`: `is_new` is False where the run already existed."""
 
     state: RunState
     is_new: bool
@@ -81,7 +81,7 @@ def list_runs(agent: Agent) -> list[RunState]:
 
 
 def _state_or_lost(value: Any) -> RunState:
-    """A state; that of a run which can be named and not read is LOST, and hides no other."""
+    """Return a state; one that can't be read is LOST, and does not hide the others."""
     try:
         return read_state(value)
     except TransferError as err:
@@ -90,7 +90,7 @@ def _state_or_lost(value: Any) -> RunState:
 
 
 def cancel(agent: Agent, run_id: str, *, grace_s: float | None = None) -> Cancelled:
-    """End a run; returns when the pod has verified that nothing of it lives.
+    """End a run; return when the pod has verified that all its processes ended.
 
     Args:
         agent: the pod's agent.

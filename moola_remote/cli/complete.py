@@ -83,7 +83,7 @@ def completing(names: Callable[[Place, click.Context], list[str]]) -> Complete:
         try:
             found = names(Place.here(), ctx)
         except (OSError, ValueError, TypeError, AttributeError):
-            return []  # a Tab has no room for an error; the command itself will tell it
+            return []  # a Tab has no room for an error; the command itself will report it
         begun = [name for name in found if name.startswith(typed) and PLAIN.fullmatch(name)]
         return [CompletionItem(name) for name in begun]
 

@@ -71,7 +71,7 @@ def cost(app: App, days: int) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def reap(app: App, yes: bool) -> None:
-    """Stop the rented pods that are past the end which their name tells; their volumes stay.
+    """Stop the rented pods that are past the deadline in their name; their volumes stay.
 
     It looks at every pod of this machine's user, also at those that another project rented.
 

@@ -88,7 +88,7 @@ def print_components(app: App, deployed: Deployed) -> None:
     if total or deployed.environment.created:
         click.echo(f"sent {amount(total)}")
     else:
-        click.echo("nothing to send: code, data and environment were there already")
+        click.echo("nothing to send: code, data and environment are already on the pod")
 
 
 def component_rows(app: App, deployed: Deployed) -> list[Row]:
@@ -165,11 +165,11 @@ def print_plan(app: App, plan: Plan, argv: Sequence[str] = ()) -> None:
     trees = {"code": plan.code, "data": plan.data}
     sizes = {kind: tree for kind, tree in trees.items() if tree is not None}
     if app.as_json:
-        told = {
+        answer = {
             kind: {"files": len(tree.files), "bytes": tree.size, "digest": tree.digest}
             for kind, tree in sizes.items()
         }
-        app.answer({**told, "argv": list(argv)})
+        app.answer({**answer, "argv": list(argv)})
         return
     for kind, tree in sizes.items():
         # A tree without files is one that is replayed, and is on the pod.

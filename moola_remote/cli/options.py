@@ -65,7 +65,9 @@ def _secret(ctx: click.Context, param: click.Parameter, name: str) -> str:
     if value is None and sys.stdin.isatty():
         value = str(click.prompt(f"Value of {name}", hide_input=True, err=True))
     if value is None:
-        raise click.BadParameter(f"{name} is not set, and nobody is there to be asked", ctx, param)
+        raise click.BadParameter(
+            f"{name} is not set, and there is no terminal to ask at", ctx, param
+        )
     if len(value) < SHORTEST:
         raise click.BadParameter(
             f"{name} is too short to be kept out of logs, expected {SHORTEST} characters",
@@ -157,21 +159,22 @@ idle_stop_option = click.option(
     metavar="TIME",
     callback=_idle_stop,
     expose_value=False,
-    help="A rented pod stops after so long without work; default: its file's. Or: never.",
+    help="A rented pod stops after so long without work; default: the pod file's value, or "
+    "`never`.",
 )
 max_time_option = click.option(
     "--max-time",
     "max_time_s",
     metavar="TIME",
     callback=_seconds,
-    help="End the run after so long, such as 1h30m, with a last checkpoint; kept by the pod.",
+    help="End the run after so long, such as 1h30m, with a last checkpoint; enforced on the pod.",
 )
 max_cost_option = click.option(
     "--max-cost",
     "max_cost_usd",
     type=click.FloatRange(min=0, min_open=True),
     metavar="USD",
-    help="End the run when it has cost so much, with a last checkpoint; kept by the pod.",
+    help="End the run when it has cost so much, with a last checkpoint; enforced on the pod.",
 )
 retry_option = click.option(
     "--retry",

@@ -30,7 +30,7 @@ def refuse_changes(ctx: click.Context) -> None:
 
 
 def run_again(app: App, name: str, asked: RunRequest, *, detach: bool, dry_run: bool) -> None:
-    """Run a run once more, and tell what is not as it was.
+    """Run a run once more, and report every difference.
 
     Args:
         app: the project and its pod.

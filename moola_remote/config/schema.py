@@ -30,7 +30,7 @@ _BOUNDS: dict[str, tuple[Callable[[float, float], bool], str]] = {
 
 @dataclass(frozen=True)
 class Fault:
-    """Where a value is not as the schema says: a dotted key, what is wrong, and what mends it."""
+    """Where a value is not as the schema says: a dotted key, what is wrong, and how to fix it."""
 
     key: str
     message: str

@@ -56,7 +56,7 @@ class RunpodConfig(Strict):
 
 
 class PodConfig(Strict):
-    """One file of ``configs/pods``; which keys a provider needs is told by the provider."""
+    """One file of ``configs/pods``; the provider knows which keys it needs."""
 
     name: str
     provider: Literal["local", "ssh", "runpod"]
@@ -163,7 +163,7 @@ def _our_table(path: Path) -> Any:
     try:
         tables = tomllib.loads(read_text(path))
     except (ValueError, RecursionError) as err:
-        raise ConfigError(f"{path}: not TOML, {one_line(err)}", "mend that line") from err
+        raise ConfigError(f"{path}: not TOML, {one_line(err)}", "fix that line") from err
     if path.name == OWN_FILE:
         return tables
     tools = tables.get("tool")
@@ -200,7 +200,7 @@ def load_pod(project: Project, name: str) -> PodConfig:
     try:
         table = yaml.safe_load(read_text(path))
     except BROKEN_YAML as err:
-        raise ConfigError(f"{path}: not YAML, {one_line(err)}", "mend that line") from err
+        raise ConfigError(f"{path}: not YAML, {one_line(err)}", "fix that line") from err
     return _validate(PodConfig, table, path, name=name, project=project.folder)
 
 

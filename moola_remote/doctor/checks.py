@@ -1,4 +1,4 @@
-"""The checks of `doctor`: each says what it found, or what is wrong and what mends it."""
+"""The checks of `doctor`: each reports what it found, or what is wrong and how to fix it."""
 
 from __future__ import annotations
 

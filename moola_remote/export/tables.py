@@ -37,11 +37,11 @@ def epochs_table(runs: Iterable[RunFiles]) -> pa.Table:
 
 def _epoch_rows(run: RunFiles) -> Iterator[Row]:
     for event in run.view.epochs.values():
-        told = {"epoch": event.epoch, "t": event.t, "seconds": event.seconds}
-        told["learning_rate"] = event.learning_rate
+        row = {"epoch": event.epoch, "t": event.t, "seconds": event.seconds}
+        row["learning_rate"] = event.learning_rate
         for group in EPOCH_TABLES:
-            told |= {f"{group}/{name}": value for name, value in getattr(event, group).items()}
-        yield {"run_id": run.run_id, **told}
+            row |= {f"{group}/{name}": value for name, value in getattr(event, group).items()}
+        yield {"run_id": run.run_id, **row}
 
 
 def scores_table(runs: Iterable[RunFiles]) -> pa.Table:
@@ -60,8 +60,8 @@ def _score_rows(run: RunFiles) -> Iterator[Row]:
     rules = [(run.judged_side, name, board) for name, board in run.result.baselines.items()]
     for side, baseline, board in (*own, *rules):
         for name, one in board.items():
-            told = {"value": one.value, "low": one.low, "high": one.high}
-            yield {"run_id": run.run_id, "side": side, "baseline": baseline, "score": name, **told}
+            row = {"value": one.value, "low": one.low, "high": one.high}
+            yield {"run_id": run.run_id, "side": side, "baseline": baseline, "score": name, **row}
 
 
 def spans_table(runs: Iterable[RunFiles]) -> pa.Table:
@@ -75,10 +75,10 @@ def spans_table(runs: Iterable[RunFiles]) -> pa.Table:
 
 def _span_rows(run: RunFiles) -> Iterator[Row]:
     for window in run.windows:
-        told = {name: getattr(window, name, None) for name in SPANS}
-        told["type"] = _type_name(run, window.said_type)
-        told["true_type"] = _type_name(run, window.true_type)
-        yield {**told, "run_id": run.run_id}
+        row = {name: getattr(window, name, None) for name in SPANS}
+        row["type"] = _type_name(run, window.said_type)
+        row["true_type"] = _type_name(run, window.true_type)
+        yield {**row, "run_id": run.run_id}
 
 
 def _type_name(run: RunFiles, index: int | None) -> str | None:

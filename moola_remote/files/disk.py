@@ -13,7 +13,7 @@ from pathlib import Path
 from moola_remote.errors import LimitError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-# A disk with less can't be told from a full one.
+# A disk with less can't be distinguished from a full one.
 LITTLE_BYTES = 1 << 20
 
 

@@ -29,7 +29,7 @@ class CatchUp:
 
     Args:
         notes: this laptop's notes on the run; brought up to date here.
-        show: told one to four lines, once everything up to now has come.
+        show: called with one to four lines, once everything up to now has come.
         clock: the laptop's Unix time.
     """
 
@@ -54,7 +54,7 @@ class CatchUp:
         self._texts: list[str] = []
 
     def beside(self, listener: Listener) -> Listener:
-        """A listener that tells both."""
+        """Return a listener that calls both."""
 
         def on_event(event: Event) -> None:
             self.on_event(event)

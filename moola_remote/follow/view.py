@@ -128,8 +128,8 @@ class RunView:
         if self.run and self.run.tasks:
             return self.run.tasks
         last = self.last_epoch
-        told = (last.validation or last.train) if last else ()
-        return [name for name in told if name != "total"]
+        losses = (last.validation or last.train) if last else ()
+        return [name for name in losses if name != "total"]
 
     def elapsed_s(self, now: float) -> float | None:
         """Seconds since the job started, on the pod's clock; to its end where it has ended."""

@@ -55,7 +55,7 @@ class RunEvent(Event):
     versions: dict[Name, Name] = Field(default={}, max_length=MAX_ENTRIES)
 
 
-# What an epoch tells by name.
+# What an epoch reports by name.
 EPOCH_TABLES = ("train", "validation", "sigma", "share", "gradient_share", "scores")
 
 
@@ -89,7 +89,7 @@ class CheckpointEvent(Event):
 
 
 class Gpu(Remote):
-    """One GPU at one time: per cent, bytes, degrees, watts; NaN where the pod can't tell."""
+    """One GPU at one time: per cent, bytes, degrees, watts; NaN where the pod doesn't know."""
 
     index: Count = 0
     use_percent: Number = math.nan

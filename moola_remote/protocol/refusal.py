@@ -55,7 +55,7 @@ def _names(answer: Mapping[str, Any], key: str) -> list[str]:
 
 
 def word_of(value: Any) -> str:
-    """A string of the pod's; anything else, however deep, is only told to be none."""
+    """Return a string of the pod's; anything else, however deep, is only named as not a string."""
     return value if isinstance(value, str) else f"no text but {type(value).__name__}"
 
 

@@ -29,7 +29,7 @@ class SshProvider:
         return self.endpoint()
 
     def endpoint(self) -> Endpoint:
-        """The pod as its file has it; whether it answers is told by connecting.
+        """Return the pod as its file has it; only connecting shows whether it answers.
 
         Raises:
             ConfigError: no host, an identity file that is not there, or a configuration that

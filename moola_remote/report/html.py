@@ -40,12 +40,12 @@ def render(template: str, data: Any, *, scripts: Sequence[str] = SCRIPTS, **name
         lstrip_blocks=True,
     )
     style, texts = _asset("style.css"), [_asset(name) for name in scripts]
-    told = to_json(data, inf_nan_mode="null").decode()
+    encoded = to_json(data, inf_nan_mode="null").decode()
     return environment.get_template(template).render(
         policy=_policy(style, texts),
         style=style,
         scripts=texts,
-        data=told.translate(_ESCAPES),
+        data=encoded.translate(_ESCAPES),
         version=__version__,
         **names,
     )

@@ -109,7 +109,7 @@ def instant(seconds: float) -> str:
 def phases_of(run: RunFiles) -> list[tuple[str, float, float]]:
     """Queue, start-up, training and the judging at the end, as far as they are known.
 
-    A command that tells no events has a queue and a run.
+    A command that writes no events has a queue and a run.
     """
     state, last = run.state, run.view.last_epoch
     if state is None:

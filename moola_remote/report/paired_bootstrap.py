@@ -20,7 +20,7 @@ from moola_remote.report.predictions import Window
 NUM_RESAMPLES = 2000
 NUM_BINS = 10
 HIT_BARS = 3
-MIN_GROUPS = 5  # fewer tell nothing of how groups vary
+MIN_GROUPS = 5  # fewer say nothing about how groups vary
 MAX_DRAWS = 1_000_000  # groups times resamples: beyond it there are fewer of these
 _PLAIN = ("one", "hit_bars", "said_bars", "true_bars", "iou", "iou50", "hit3", "found")
 _SPAN = (*_PLAIN, "center", "length", "in_sum", "out_sum", "in_bars", "out_bars")

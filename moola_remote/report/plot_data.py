@@ -159,7 +159,7 @@ def _samples(events: Sequence[TelemetryEvent], began: float) -> dict[str, Any]:
 
 
 def _idle(events: Sequence[TelemetryEvent], began: float) -> list[list[float]] | None:
-    """Stretches from one sample to the next that were idle; None where no sample tells it."""
+    """Stretches from one sample to the next that were idle; None where no sample shows it."""
     if all(event.idle is None for event in events):
         return None
     stretches: list[list[float]] = []

@@ -20,7 +20,7 @@ MAX_WINDOWS = 20_000
 MAX_BARS = 2_000  # of one window
 MAX_TYPES = 16
 MAX_FILE_BYTES = 256 * 2**20
-MAX_CONTENT_BYTES = 1 << 30  # as the footer tells it, before it is unpacked
+MAX_CONTENT_BYTES = 1 << 30  # as the footer has it, before it is unpacked
 HIT_IOU = 0.5
 
 

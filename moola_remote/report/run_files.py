@@ -41,7 +41,7 @@ class RunFiles:
     """One fetched run.
 
     Attributes:
-        view: its events, told as the dashboard would.
+        view: its events, as the dashboard would show them.
         config: ``config.yaml``, a dotted key a value.
         notes: what of it could not be read.
     """

@@ -52,8 +52,8 @@ def failure(where: str, code: int, stderr: bytes) -> MoolaError:
 
 
 def _said(stderr: bytes) -> str:
-    """The first telling line, without control characters."""
+    """Return the first informative line, without control characters."""
     lines = [line.strip() for line in stderr.decode("utf-8", "replace").splitlines()]
     lines = [line for line in lines if line]
-    telling = [line for line in lines if not line.startswith("rsync error:")] or lines
-    return telling[0].encode("unicode_escape").decode("ascii")[:300] if telling else ""
+    informative = [line for line in lines if not line.startswith("rsync error:")] or lines
+    return informative[0].encode("unicode_escape").decode("ascii")[:300] if informative else ""

@@ -41,7 +41,7 @@ class Rsync:
     Args:
         start: opens a channel on which a command runs.
         where: the pod and the folder, for messages.
-        progress: told the bytes so far.
+        progress: called with the bytes so far.
         max_bytes: above these the process is ended.
     """
 

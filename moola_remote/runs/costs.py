@@ -57,8 +57,8 @@ def _look(name: str, folders: list[Path]) -> RunCost | None:
     if over is not None:
         seconds = over.took_s if over.started_at is not None else 0.0
     else:
-        told = [state.took_s for state in states] + [_span(folder) for folder in folders]
-        seconds = max(filter(None, told), default=None)
+        known = [state.took_s for state in states] + [_span(folder) for folder in folders]
+        seconds = max(filter(None, known), default=None)
     usd = None if seconds is None else seconds * price / 3600
     return RunCost(safe(name, 80), seconds, usd, over is not None)
 

@@ -2,7 +2,7 @@
 
 spec.json       what was asked for
 seen.json       when it was looked at last, and how it stood
-state.json      how it stood then, as the pod told it; of a run that has a price
+state.json      how it stood then, as the pod reported it; of a run that has a price
 on_finish.json  a command to run here once it has ended; renamed before it is run
 on_finish.copy.json  the same once more, for the day when that is damaged
 """

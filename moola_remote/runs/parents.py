@@ -23,9 +23,9 @@ MAX_SPEC_BYTES = 4 * 2**20
 
 @dataclass(frozen=True)
 class Parent:
-    """A run to go on with: its id, its spec, and its pod, None where that is unreachable.
+    """A run to resume: its id, its spec, and its pod, None where that is unreachable.
 
-    `is_here` says that its pod is the one to go on.
+    `is_here` says that its pod is the one to resume on.
     """
 
     run_id: str
@@ -62,9 +62,9 @@ def find_parent(pod: Pod, name: str | None) -> Iterator[Parent]:
 
 def _require_ended_early(run_id: str, state: str) -> None:
     if state == "SUCCEEDED":
-        raise ConfigError(f"run {run_id}: has succeeded, there is nothing to go on with")
+        raise ConfigError(f"run {run_id}: has succeeded, there is nothing to resume")
     if state in ("QUEUED", "PREPARING", "RUNNING"):
-        raise ConfigError(f"run {run_id}: {state}, it goes on by itself", "moola-remote attach")
+        raise ConfigError(f"run {run_id}: {state}, it is still running", "moola-remote attach")
 
 
 def _look_on_laptop(pod: Pod, name: str) -> tuple[str, str | None]:
@@ -117,7 +117,7 @@ def _spec_of(pod: Pod, run_id: str, far: Pod | None, pod_name: str | None = None
             return spec
     if far is None:
         raise damaged or ConfigError(
-            f"run {run_id}: its pod can't be reached, and nothing of it is on this laptop"
+            f"run {run_id}: its pod can't be reached, and this laptop has no file of it"
         )
     path_there = far.agent.folder.run(run_id).spec
     content = read_file(far.transport, path_there, MAX_SPEC_BYTES)

@@ -48,9 +48,9 @@ class Record(Remote):
         if self.run is None:
             return self.spec.machine
         said = {name: self.run.versions.get(name) for name in ("python", "torch", "cuda")}
-        told = {**said, "device": self.run.device or None}
+        known = {**said, "device": self.run.device or None}
         return self.spec.machine.model_copy(
-            update={name: value for name, value in told.items() if value}
+            update={name: value for name, value in known.items() if value}
         )
 
 

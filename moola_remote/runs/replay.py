@@ -1,4 +1,4 @@
-"""A run once more: the same code, byte for byte, and what is not the same is told."""
+"""Replay of a run: the same code, byte for byte, and a report of what differs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Go on with a run that ended too early: as a new run, on the same pod or on another.
+"""Resume a run that ended too early: as a new run, on the same pod or on another.
 
 What the parent stood on is found where it still is: on this pod, on this laptop, or on the parent's
 pod. Trees are named by their content, so that the run goes on with exactly the code and the data

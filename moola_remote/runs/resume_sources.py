@@ -28,7 +28,7 @@ class Sources:
         pod: the pod to go on.
         parent: the run.
         data: see `deploy.data_paths`.
-        watcher: is told how it goes.
+        watcher: called with each step.
     """
 
     pod: Pod

@@ -128,7 +128,7 @@ class KnownHosts:
         Args:
             endpoint: the pod.
             key: the public key that it shows, in SSH's wire form.
-            ask: asked at first contact; None where nobody is there.
+            ask: asked at first contact; None if not interactive.
             is_vouched: the user's own known_hosts know it: nobody is asked at first contact.
 
         Raises:
@@ -267,7 +267,8 @@ def _vouch(endpoint: Endpoint, key: bytes, ask: Ask | None) -> None:
     shown = fingerprint(key)
     if ask is None:
         raise HostKeyError(
-            f"pod {endpoint.name}: its host key {shown} is unknown, and nobody is there to ask",
+            f"pod {endpoint.name}: its host key {shown} is unknown, "
+            "and there is no terminal to confirm it at",
             f"compare it with the pod's own, then write `host_key: {shown}` into the pod's file",
         )
     if not ask(shown):

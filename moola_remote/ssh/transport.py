@@ -59,7 +59,7 @@ class Channel(Protocol):
         """The exit code, once stdout has ended; -1 where a signal ended it. Waits for it.
 
         Raises:
-            UnreachableError: it was not told within `timeout_s`, or the connection was lost before.
+            UnreachableError: none came within `timeout_s`, or the connection was lost before.
         """
         ...
 
@@ -102,7 +102,7 @@ class Transport(Protocol):
             files: paths below `source`, POSIX; None sends everything.
             link_dest: a folder on the pod whose equal files are linked rather than sent.
             compare_content: read both sides; equal size and time may hide a change.
-            progress: told the bytes so far.
+            progress: called with the bytes so far.
 
         Returns:
             Bytes of file content that went over the line.
@@ -134,7 +134,7 @@ class Transport(Protocol):
             files: paths below `source`.
             max_file: no single file grows above these bytes here.
             max_bytes: the transfer is stopped above these bytes in all.
-            progress: told the bytes so far.
+            progress: called with the bytes so far.
 
         Returns:
             Bytes of file content that went over the line.
@@ -153,7 +153,7 @@ class Transport(Protocol):
         Args:
             target: host and port as the pod sees them, where callers are connected to.
             port: of this machine; 0 takes any that is free.
-            say: told, once, that nothing answers at `target`.
+            say: called with a line, once, when nothing answers at `target`.
 
         Raises:
             ConfigError: the port is taken, or this user may not listen on it.

@@ -58,7 +58,7 @@ def final(view: RunView, *, width: int, now: float) -> Text:
     if view.epochs:
         lines += tasks_panel(view, width=width)
         lines += epochs_panel(view, width=width, num_rows=FINAL_EPOCHS)
-    # A run that has ended told its scores last, or why it failed.
+    # A run that has ended reported its scores last, or why it failed.
     num_lines = 25 if view.state and view.state.has_ended else 6
     return _joined([*lines, *log_panel(view, width=width, num_lines=num_lines)], width)
 

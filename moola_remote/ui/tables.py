@@ -157,7 +157,7 @@ def runs_table(
 ) -> Columns:
     """A pod's runs, in the order given, with `more` columns of texts.
 
-    `now` stands in for the pod's clock where it isn't told.
+    `now` stands in for the pod's clock where it isn't known.
     """
     now = time.time() if now is None else now
     rows = [_run_row(state, now if state.now is None else state.now) for state in states]

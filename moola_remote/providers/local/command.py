@@ -241,7 +241,7 @@ class Command:
         if self._outputs or self._returncode is None:
             return
         self._close()
-        # As OpenSSH does: by this a client tells the end of the output from a lost connection.
+        # As OpenSSH does: by this a client knows the end of the output from a lost connection.
         self._channel.write_eof()
         if self._returncode >= 0:
             self._channel.exit(self._returncode)

@@ -97,7 +97,7 @@ class LocalPodFolder:
 
 
 def identity_of(pid: int) -> str | None:
-    """What tells the process `pid` from any other that ever has its number; None if it ended."""
+    """Return an identity of process `pid` that survives reuse of its number; None if it ended."""
     if sys.platform != "linux":
         return _identity_by_ps(pid)
     try:

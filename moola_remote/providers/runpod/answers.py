@@ -111,7 +111,7 @@ def _retry_after_s(headers: httpx.Headers) -> float | None:
 
 
 def parse_moment(date: str) -> datetime | None:
-    """The time that a header tells; None where it is none."""
+    """Return the time in a header; None where it is none."""
     try:
         moment = parsedate_to_datetime(date)
     except ValueError:

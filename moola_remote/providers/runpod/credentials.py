@@ -90,7 +90,7 @@ def _from_file(path: Path) -> str | None:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as err:
         # A parser's message may quote the line, and with it the key.
         why = err.strerror if isinstance(err, OSError) else "not TOML"
-        raise ConfigError(f"{path}: can't be read, {why}", f"mend it, or set {VARIABLE}") from None
+        raise ConfigError(f"{path}: can't be read, {why}", f"fix it, or set {VARIABLE}") from None
     return _key_of(table) or _key_of(table.get("default"))
 
 

@@ -1,4 +1,4 @@
-"""The keys of a rented pod: the laptop's key pair, and the host key that the pod's log tells."""
+"""The keys of a rented pod: the laptop's key pair, and the host key in the pod's log."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 The API's list of pods is the only record of what exists, so that a second laptop, or a client that
 was killed in the middle, sees the same pods. What is kept here is the key pair, and each pod's
-host key as its log told it.
+host key as its log showed it.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ class RunpodProvider:
         chosen = {"host", "port", "user", "host_key", "price_per_hour"} & pod.model_fields_set
         if chosen:
             raise ConfigError(
-                f"{where}: {min(chosen)}: told by RunPod, expected no such key", "remove the line"
+                f"{where}: {min(chosen)}: comes from RunPod, expected no such key",
+                "remove the line",
             )
         if not pod.root.startswith(f"{pod.runpod.volume_path.rstrip('/')}/"):
             raise ConfigError(
@@ -148,8 +149,8 @@ class RunpodProvider:
         """
         pod, up = self.find(), f"moola-remote --pod {self.pod.name} up"
         if pod is None:
-            told = f"pod {self.pod.name}: there is none at RunPod"
-            raise PodGoneError(told, up, is_removed=True)
+            missing = f"pod {self.pod.name}: does not exist at RunPod"
+            raise PodGoneError(missing, up, is_removed=True)
         if is_stopped(pod):
             raise PodGoneError(f"pod {self.pod.name}: stopped ({pod.status})", up, is_removed=False)
         found = self._endpoint(pod)

@@ -145,7 +145,9 @@ class Startup:
             yield
         except KeyboardInterrupt:
             if self.confirm(f"Keep pod {pod.id}? It costs ${pod.cost:.2f}/h"):
-                self.say(f"pod {pod.id} stays; go on with: moola-remote --pod {self.pod.name} up")
+                self.say(
+                    f"pod {pod.id} stays; continue with: moola-remote --pod {self.pod.name} up"
+                )
             else:
                 self.say(f"ending pod {pod.id}, so that it costs nothing more")
                 undo(self.client, pod.id, self.sleep)
@@ -167,7 +169,7 @@ class Startup:
     def _wait(self, pod: Pod) -> Endpoint:
         def vouch(fingerprint: str) -> bool:
             return self.confirm(
-                f"The log of {pod.id} tells no host key; it shows {fingerprint}. Right?"
+                f"The log of {pod.id} has no host key; the pod shows {fingerprint}. Is it right?"
             )
 
         return Waiting(
