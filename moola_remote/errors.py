@@ -63,7 +63,7 @@ class MissingPackageError(ConfigError):
 
 
 def missing_package(err: ModuleNotFoundError) -> MissingPackageError | None:
-    """The error for a package of ours that is not installed; None where it is another's."""
+    """Return the error for a package of ours that is not installed; None where it is another's."""
     name = (err.name or "").partition(".")[0]
     if name not in EXTRAS:
         return None

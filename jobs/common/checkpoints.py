@@ -12,7 +12,7 @@ from moola_core.training.checkpoint import Checkpoint, load_latest
 
 
 def identity_of(recipe: Recipe, files: list[dict[str, Any]]) -> dict[str, Any]:
-    """What a checkpoint must agree on to be of this run; epochs may be added later.
+    """Return what a checkpoint must agree on to be of this run; epochs may be added later.
 
     Args:
         recipe: of the run.

@@ -66,7 +66,7 @@ def find_noise(windows: Windows, near_bars: int = NEAR_BARS) -> list[Finding]:
 
 
 def findings_table(windows: Windows, findings: list[Finding]) -> pa.Table:
-    """A row a finding: both windows by name, their spans (half-open) and types."""
+    """Return a row a finding: both windows by name, their spans (half-open) and types."""
     rows = [_table_row(windows, finding) for finding in findings]
     text, whole = pa.string(), pa.int64()
     schema = pa.schema(
@@ -133,7 +133,7 @@ def _of_pair(kind: str, overlaps: Overlaps, pair: np.int64, bars: int) -> Findin
 
 
 def _shown(spans: IntArray, shift: IntArray, num_bars: int) -> IntArray:
-    """The part of each span in ``[shift, num_bars)``, the bars that both windows show."""
+    """Return the part of each span in ``[shift, num_bars)``, the bars that both windows show."""
     start = np.clip(spans[:, 0], shift, num_bars)
     return np.stack([start, np.maximum(np.clip(spans[:, 1], shift, num_bars), start)], axis=1)
 

@@ -14,7 +14,7 @@ from moola_core.plots.style import BLUE, VERMILLION, save_figure
 
 
 def draw_findings(path: Path, windows: Windows, findings: list[Finding]) -> None:
-    """A PNG: candlesticks a finding, of both windows, with the span that each labels."""
+    """Write a PNG: candlesticks a finding, of both windows, with the span that each labels."""
 
     def draw(axes: Any) -> None:
         panels = np.ravel(axes)

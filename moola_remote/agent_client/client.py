@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def probe(agent: Agent) -> PodInfo:
-    """What is on the pod.
+    """Return what is on the pod.
 
     Raises:
         MoolaError: it can't be asked, or answers with something else.

@@ -151,12 +151,12 @@ def make_manifests(agent: Agent, run_ids: Sequence[str]) -> dict[str, str]:
 
 
 def make_manifest(agent: Agent, run_id: str, *, timeout_s: float = 3600.0) -> str:
-    """The SHA-256 of a run's ``manifest.json``, made now where it is missing."""
+    """Return the SHA-256 of a run's ``manifest.json``, made now where it is missing."""
     return str(agent.call("manifest", run_id, timeout_s=timeout_s).get("manifest_sha256"))
 
 
 def unknown_run(name: str, run_ids: Sequence[str]) -> ConfigError:
-    """The error for a run that isn't there, with the nearest that are."""
+    """Return the error for a run that isn't there, with the nearest that are."""
     near = difflib.get_close_matches(name, run_ids, n=3, cutoff=0.5) or run_ids[-3:]
     expected = f"expected for example {', '.join(near)}" if near else "the pod has no runs"
     return ConfigError(f"run {safe(name, 80)}: unknown, {expected}", CURES["unknown_run"])

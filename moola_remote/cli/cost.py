@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def _rented(app: App) -> RunpodProvider:
-    """The provider of this pod's file, or of the first file that rents at RunPod.
+    """Return the provider of this pod's file, or of the first file that rents at RunPod.
 
     Raises:
         ConfigError: no file does.
@@ -108,7 +108,7 @@ COMMANDS = [cost, reap]
 
 
 def print_costs(pods: Sequence[PodCost], runs: Sequence[RunCost], days: int) -> None:
-    """A table of pods, one of runs, and the sums."""
+    """Print a table of pods, one of runs, and the sums."""
     from moola_remote.text.format import duration
     from moola_remote.ui.tables import Columns, show
 

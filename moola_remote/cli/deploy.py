@@ -75,7 +75,7 @@ def show_deploy(app: App, plan: Plan) -> Deployed:
 
 
 def print_components(app: App, deployed: Deployed) -> None:
-    """The table that a deploy ends with."""
+    """Print the table that a deploy ends with."""
     from moola_remote.text.format import amount
     from moola_remote.ui.tables import component_table, show
 
@@ -92,7 +92,7 @@ def print_components(app: App, deployed: Deployed) -> None:
 
 
 def component_rows(app: App, deployed: Deployed) -> list[Row]:
-    """What is on the pod, a row a component."""
+    """Return what is on the pod, a row a component."""
     from moola_remote.rsync.process import local_version
     from moola_remote.rsync.version import known_holes
     from moola_remote.text.format import amount
@@ -159,7 +159,7 @@ def _data_row(deployed: Deployed) -> Row:
 
 
 def print_plan(app: App, plan: Plan, argv: Sequence[str] = ()) -> None:
-    """What would be sent and started."""
+    """Print what would be sent and started."""
     from moola_remote.text.format import amount
 
     trees = {"code": plan.code, "data": plan.data}

@@ -115,7 +115,7 @@ def fetch(
 def _asked(
     ctx: click.Context, words: tuple[str, ...], more: tuple[str, ...], *, is_unfetched: bool
 ) -> tuple[What, list[str]]:
-    """What of which runs, named; none named is the latest."""
+    """Return what of which runs, named; none named is the latest."""
     first, *rest = words or ("",)
     if first in KINDS:
         what, names = first, rest
@@ -133,7 +133,7 @@ def _asked(
 
 
 def _unfetched(app: App) -> list[RunState]:
-    """The ended runs of the pod that have something without a verified copy here."""
+    """Return the ended runs of the pod that have something without a verified copy here."""
     from moola_remote.agent_client.verbs import list_runs
     from moola_remote.results.unfetched import find_unsaved
     from moola_remote.ui.progress import Progression

@@ -34,7 +34,7 @@ def _paths(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
 
 
 def moment(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
-    """The Unix time that a person means by ``10m`` or ``2026-11-22T15:30``, by this clock."""
+    """Return the Unix time that ``10m`` or ``2026-11-22T15:30`` means, by this clock."""
     if value is None:
         return None
     ago = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", value)
@@ -54,7 +54,7 @@ def _secrets(ctx: click.Context, param: click.Parameter, names: tuple[str, ...])
 
 
 def _secret(ctx: click.Context, param: click.Parameter, name: str) -> str:
-    """The value of one, from the environment or whoever sits here; no error shows it."""
+    """Return a secret's value, from the environment or a prompt; no error shows it."""
     from moola_remote.text.redact import SHORTEST, remember
 
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
@@ -89,7 +89,7 @@ secret_option = click.option(
 
 
 def _name(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """A word for a run's id."""
+    """Return a word for a run's id."""
     from moola_remote.protocol.label import slug
 
     if value is not None and not slug(value):
@@ -112,7 +112,7 @@ def _variables(
 
 
 def _variable(ctx: click.Context, param: click.Parameter, text: str) -> tuple[str, str]:
-    """A name with its value: given, or this shell's."""
+    """Return a name with its value: given, or this shell's."""
     name, equals, value = text.partition("=")
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or "\0" in value:
         raise click.BadParameter(f"expected NAME or NAME=VALUE, got {text!r}", ctx, param)

@@ -160,7 +160,7 @@ def _look(app: App, name: str) -> dict[str, str]:
 
 
 def _idle_words(app: App, provider: Provider) -> str:
-    """What the pod's own guard says of it, over a connection of its own."""
+    """Return what the pod's own guard says of it, over a connection of its own."""
     from moola_remote.pods.watchdog import idle_words
 
     try:

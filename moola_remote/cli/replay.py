@@ -18,7 +18,7 @@ CHANGES = ("recipe", "epochs", "seed", "use_crf", "settings", "data")
 
 
 def refuse_changes(ctx: click.Context) -> None:
-    """A replay takes no option that makes it another run.
+    """Refuse the options that would make a replay another run.
 
     Raises:
         UsageError: one was given.

@@ -19,7 +19,7 @@ MAX_AWAY = 4
 
 
 def print_chosen(app: App, chosen: Selection) -> None:
-    """The runs that were asked for, with the keys that were named."""
+    """Print the runs that were asked for, with the keys that were named."""
     from moola_remote.runs.filters import shown
     from moola_remote.ui.tables import runs_table
     from moola_remote.ui.tables import show as show_table
@@ -36,7 +36,7 @@ def print_chosen(app: App, chosen: Selection) -> None:
 
 
 def print_runs(app: App, states: Sequence[RunState]) -> None:
-    """A table of runs, or a JSON line a run."""
+    """Print a table of runs, or a JSON line a run."""
     from moola_remote.ui.tables import runs_table
     from moola_remote.ui.tables import show as show_table
 
@@ -50,7 +50,7 @@ def print_runs(app: App, states: Sequence[RunState]) -> None:
 
 
 def print_away(app: App, states: Sequence[RunState]) -> None:
-    """A line a run that has changed since this laptop looked at it last, the newest four."""
+    """Print a line for each run that changed since this laptop last looked, the newest four."""
     from moola_remote.follow.catch_up import catch_up
 
     shown = 0

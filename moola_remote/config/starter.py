@@ -33,7 +33,7 @@ class Guess:
 
 
 def starter(guess: Guess, *, is_own_file: bool) -> str:
-    """The table in TOML, for pyproject.toml or as a file of its own."""
+    """Return the table in TOML, for pyproject.toml or as a file of its own."""
     prefix = "" if is_own_file else "tool.moola-remote."
     lines = [_HEAD]
     lines += [] if is_own_file else [TABLE]

@@ -26,7 +26,7 @@ SPANS = (
 
 
 def epochs_table(runs: Iterable[RunFiles]) -> pa.Table:
-    """A row an epoch: its time, pace and learning rate, and ``train/span``, ``scores/f1`` ..."""
+    """Return a row an epoch: time, pace, learning rate, and ``train/span``, ``scores/f1`` ..."""
     rows = [row for run in runs for row in _epoch_rows(run)]
     names = dict.fromkeys(name for row in rows for name in row)
     kinds = {"run_id": pa.string(), "epoch": pa.int64()}
@@ -45,7 +45,7 @@ def _epoch_rows(run: RunFiles) -> Iterator[Row]:
 
 
 def scores_table(runs: Iterable[RunFiles]) -> pa.Table:
-    """A row a score: of the run itself (`baseline` is null) and of each rule it was judged with."""
+    """Return a row a score: of the run itself (`baseline` is null) and of each rule."""
     rows = [row for run in runs for row in _score_rows(run)]
     texts = [(name, pa.string()) for name in ("run_id", "side", "baseline", "score")]
     numbers = [(name, pa.float64()) for name in ("value", "low", "high")]
@@ -65,7 +65,7 @@ def _score_rows(run: RunFiles) -> Iterator[Row]:
 
 
 def spans_table(runs: Iterable[RunFiles]) -> pa.Table:
-    """A row a judged window: the found span and the true one, half-open, in bars."""
+    """Return a row a judged window: the found span and the true one, half-open, in bars."""
     rows = [row for run in runs for row in _span_rows(run)]
     texts, numbers = {"run_id", "window_id", "side", "type", "true_type"}, {"confidence", "iou"}
     kinds = {name: pa.string() for name in texts} | {name: pa.float64() for name in numbers}
@@ -113,7 +113,7 @@ def write_table(table: pa.Table, path: Path) -> None:
 
 
 def _write_csv(table: pa.Table, path: Path) -> None:
-    """What a pod said and a spreadsheet would take for a formula gets an apostrophe in front."""
+    """Write CSV; a pod's text that looks like a spreadsheet formula gets a leading apostrophe."""
     from pyarrow import compute, csv
 
     texts = [name for name in table.column_names if table[name].type == pa.string()]

@@ -170,7 +170,7 @@ class Following:
         raise MuteAgentError(f"agent follow: exit code {code}: {last_words(stderr) or 'no word'}")
 
     def _read(self, agent: Agent) -> tuple[RunState | None, int, bytes]:
-        """The last state, or the exit code and the errors of a stream that ended without it."""
+        """Return the last state, or the exit code and errors of a stream that ended without it."""
         channel = self._open(agent)
         parser = FrameParser()
         try:

@@ -36,7 +36,7 @@ class Event(Remote):
     t: Number = math.nan
 
     def to_json_line(self) -> bytes:
-        """This event as a script may read it: strict JSON (NaN is null), on one line."""
+        """Return this event as a script may read it: strict JSON (NaN is null), on one line."""
         return to_json({"schema": 1, "kind": self.kind, **self.model_dump()}, inf_nan_mode="null")
 
 
@@ -156,7 +156,7 @@ class EventReader:
         self._is_skipping = False
 
     def feed(self, data: bytes) -> list[Event]:
-        """The events that `data` completed; unknown kinds are passed over."""
+        """Return the events that `data` completed; unknown kinds are passed over."""
         *lines, self._pending = (self._pending + data).split(b"\n")
         if lines and self._is_skipping:
             del lines[0]

@@ -40,7 +40,7 @@ _ERRORS: dict[str, type[MoolaError]] = {
 
 
 def refusal(answer: Mapping[str, Any]) -> MoolaError:
-    """What the agent refuses, as an error of ours."""
+    """Return what the agent refuses, as an error of ours."""
     code = word_of(answer.get("error"))
     message = safe(word_of(answer.get("message")), MAX_LINE) or "refused by the pod without a word"
     names = [*_names(answer, "missing"), *_names(answer, "different")]
@@ -60,6 +60,6 @@ def word_of(value: Any) -> str:
 
 
 def last_words(stderr: bytes) -> str:
-    """The last line of an error, safe to show."""
+    """Return the last line of an error, safe to show."""
     lines = stderr[-4096:].decode("utf-8", "replace").strip().splitlines()
     return safe(lines[-1], MAX_LINE) if lines else ""

@@ -74,7 +74,7 @@ class RunState(Remote):
 
 
 def read_state(value: Any) -> RunState:
-    """A state as the agent sends it.
+    """Return a state as the agent sends it.
 
     Raises:
         TransferError: it is none.

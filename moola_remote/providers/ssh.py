@@ -25,7 +25,7 @@ class SshProvider:
     pod: PodConfig
 
     def up(self, *, say: Say = quiet, confirm: Confirm = nobody) -> Endpoint:  # noqa: ARG002
-        """The pod as its file has it."""
+        """Return the pod as its file has it."""
         return self.endpoint()
 
     def endpoint(self) -> Endpoint:

@@ -58,7 +58,7 @@ def write_index(folder: Path) -> Path:
 
 
 def index(runs: Sequence[RunFiles]) -> str:
-    """The page, as HTML."""
+    """Return the page, as HTML."""
     judged = [_judged(run) for run in runs]
     names = [name for name in SHOWN if any(name in scores for scores in judged)]
     heads = [

@@ -155,7 +155,7 @@ class RshTunnel:
 
 
 def _owned(fd: int) -> io.FileIO:
-    """A file that rsync gave away: raw, blocking, closed with its block."""
+    """Return a file that rsync gave away: raw, blocking, closed with its block."""
     os.set_blocking(fd, True)
     return io.FileIO(fd, "r+")
 

@@ -12,7 +12,7 @@ FIXED = (3, 4, 0)
 
 
 def parse_version(text: str) -> tuple[int, ...] | None:
-    """The version out of ``rsync --version``.
+    """Return the version out of ``rsync --version``.
 
     >>> parse_version("rsync  version 3.2.7  protocol version 31")
     (3, 2, 7)

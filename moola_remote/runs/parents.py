@@ -36,7 +36,7 @@ class Parent:
 
 @contextlib.contextmanager
 def find_parent(pod: Pod, name: str | None) -> Iterator[Parent]:
-    """The run that a person means: on this pod, or on another that this laptop knows it from.
+    """Find the run that the user means: on this pod, or on another that this laptop knows.
 
     Args:
         pod: the pod to go on.
@@ -68,7 +68,7 @@ def _require_ended_early(run_id: str, state: str) -> None:
 
 
 def _look_on_laptop(pod: Pod, name: str) -> tuple[str, str | None]:
-    """The id of a run of another pod, and that pod; None where only its results are here."""
+    """Return the id of a run of another pod, and that pod; None where only its results are here."""
     pods = {path.name: path.parent.name for path in pod.laptop.journals.glob(f"*/{name}*")}
     fetched = {path.name for path in pod.project.results_folder.glob(f"{name}*")}
     found = sorted({*pods, *fetched})
@@ -85,7 +85,7 @@ def _look_on_laptop(pod: Pod, name: str) -> tuple[str, str | None]:
 
 
 def _reach(pod: Pod, name: str, run_id: str) -> Pod | None:
-    """The parent's pod, if it is up; it is not started for this."""
+    """Return the parent's pod, if it is up; it is not started for this."""
     far = pod.other(name)
     try:
         _require_ended_early(run_id, get_state(far.agent, run_id).state)
@@ -97,7 +97,7 @@ def _reach(pod: Pod, name: str, run_id: str) -> Pod | None:
 
 
 def _spec_of(pod: Pod, run_id: str, far: Pod | None, pod_name: str | None = None) -> Spec:
-    """The parent's spec: this laptop's own, the fetched one, or what its pod says."""
+    """Return the parent's spec: this laptop's own, the fetched one, or what its pod says."""
     pod_name = pod_name or (far.name if far else "")
     noted = pod.laptop.journal(pod_name, run_id)
     damaged: ConfigError | None = None

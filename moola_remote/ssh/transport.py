@@ -48,7 +48,7 @@ class Channel(Protocol):
         ...
 
     def close_stdin(self) -> None:
-        """The command reads the end of its stdin."""
+        """End the command's stdin."""
         ...
 
     def close(self) -> None:
@@ -56,7 +56,7 @@ class Channel(Protocol):
         ...
 
     def returncode(self, timeout_s: float | None = None) -> int:
-        """The exit code, once stdout has ended; -1 where a signal ended it. Waits for it.
+        """Return the exit code, once stdout has ended; -1 where a signal ended it. Waits for it.
 
         Raises:
             UnreachableError: none came within `timeout_s`, or the connection was lost before.
@@ -64,7 +64,7 @@ class Channel(Protocol):
         ...
 
     def stderr(self) -> bytes:
-        """What came on stderr so far, its last 64 KiB."""
+        """Return what came on stderr so far, its last 64 KiB."""
         ...
 
 
@@ -161,7 +161,7 @@ class Transport(Protocol):
         ...
 
     def check(self) -> None:
-        """Raises an UnreachableError if the connection is lost."""
+        """Raise an UnreachableError if the connection is lost."""
         ...
 
     def close(self) -> None:

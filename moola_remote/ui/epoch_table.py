@@ -50,7 +50,7 @@ class Group:
         return sum(map(len, self.heads))
 
     def cells(self, event: EpochEvent) -> list[str]:
-        """The columns' values, each as wide as its column."""
+        """Return the columns' values, each as wide as its column."""
         values = self.get(event)
         return [
             f"{self.form(values[key]) if key in values else '-':>{len(head)}}"

@@ -149,7 +149,7 @@ class RunpodClient:
                 raise
 
     def gpu_types(self) -> list[GpuType]:
-        """The catalog, without stock."""
+        """Return the catalog, without stock."""
         return self._read(GpuTypes, "/v2/catalog/gpus").gpus
 
     def gpu_type(self, gpu: str, cloud: Cloud, *, count: int, min_cuda: str) -> GpuType:
@@ -164,11 +164,11 @@ class RunpodClient:
         return self._read(GpuType, f"/v2/catalog/gpus/{quote(gpu, safe='')}", asked)
 
     def billing(self, *, days: int) -> Billing:
-        """What was billed, a record a pod and day."""
+        """Return what was billed, a record a pod and day."""
         return self._read(Billing, "/v2/billing/pods", {"bucketSize": "day", "lastN": str(days)})
 
     def log(self, pod_id: str, source: Source, *, tail: int = 1000) -> list[str]:
-        """The last lines of a log as it is now, oldest first.
+        """Return the last lines of a log as it is now, oldest first.
 
         The stream never ends, marks no end of what is old, and sends not even a header before its
         first line: silence is the only end, and a sign of life is silence too. The newest lines

@@ -39,12 +39,12 @@ class ApiKey:
         remember(self._value)
 
     def reveal(self) -> str:
-        """The key itself, for the request that needs it."""
+        """Return the key itself, for the request that needs it."""
         return self._value
 
 
 def find_api_key() -> ApiKey:
-    """The first key of: the environment, the keyring, RunPod's own file.
+    """Return the first key of: the environment, the keyring, RunPod's own file.
 
     Raises:
         ConfigError: there is none, RunPod's file can't be read, or the key is no single word.

@@ -57,7 +57,7 @@ def spent(pod: Pod, now: datetime) -> float:
 
 
 def describe(pod: Pod, now: datetime) -> str:
-    """A pod in one line: what it is, and what it costs; `now` is the API's."""
+    """Return a pod in one line: what it is, and what it costs; `now` is the API's."""
     gpu = pod.gpu.id.removeprefix("NVIDIA GeForce ") if pod.gpu else "no GPU"
     words = [f"{pod.id} {gpu}", " ".join(filter(None, [pod.cloud, pod.data_center_id]))]
     if is_stopped(pod):

@@ -57,7 +57,7 @@ class RunpodProvider:
 
     @classmethod
     def of(cls, pod: PodConfig) -> RunpodProvider:
-        """The provider of `pod`.
+        """Return the provider of `pod`.
 
         Raises:
             ConfigError: no section ``runpod``, or a key that RunPod decides.
@@ -109,7 +109,7 @@ class RunpodProvider:
         return self.wanted.owner or owner_of_this_machine()
 
     def find(self) -> Pod | None:
-        """The newest pod of this file."""
+        """Return the newest pod of this file."""
         return next(iter(self.find_all()), None)
 
     def find_all(self) -> list[Pod]:
@@ -213,7 +213,7 @@ class RunpodProvider:
         return self.identity.file
 
     def public_key(self) -> str:
-        """The line for the pod's authorized_keys; our own key pair is made at first use.
+        """Return the line for the pod's authorized_keys; our own key pair is made at first use.
 
         Raises:
             ConfigError: the file's key has no public half beside it.

@@ -49,7 +49,7 @@ class Waiting:
     _addressed: float | None = None
 
     def wait(self) -> Endpoint:
-        """The pod, once it answers.
+        """Return the pod, once it answers.
 
         Raises:
             UnreachableError: its start can't succeed, it is gone, or the time is over.
@@ -74,7 +74,7 @@ class Waiting:
             self.sleep(self.poll_s)
 
     def _look(self) -> Endpoint | str:
-        """The pod, or how far it is."""
+        """Return the pod, or how far it is."""
         pod = self.client.pod(self.pod_id)
         if pod is None or is_stopped(pod) or pod.status == GONE:
             status = pod.status if pod else "gone"

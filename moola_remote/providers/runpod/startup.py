@@ -107,7 +107,7 @@ class Startup:
         return self._wait_for_one_that_stays(first)
 
     def _first_of_two(self, pod: Pod) -> Pod:
-        """The pod that all who called `up` at once agree on; ours is missing where a list lags."""
+        """Return the pod that concurrent calls of `up` agree on; ours is missing if a list lags."""
         running = [one for one in self.find_all() if not is_stopped(one)]
         return min(
             [pod, *running], key=lambda one: (one.created_at is None, one.created_at, one.id)
@@ -140,7 +140,7 @@ class Startup:
         undo: Callable[[RunpodClient, str, Sleep], None],
         undone: str,
     ) -> Iterator[None]:
-        """What was begun and never became ready costs nothing more; Ctrl-C asks first."""
+        """End what was started and never became ready: it costs nothing more; Ctrl-C asks."""
         try:
             yield
         except KeyboardInterrupt:
