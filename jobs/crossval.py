@@ -119,7 +119,7 @@ def _one_repeat(
 def fit_model(
     train: Windows, held_out: Windows, recipe: Recipe, *, device: torch.device, data_dir: Path
 ) -> tuple[TrainedModel, Windows]:
-    """What jobs.train would make of a file of these windows, and those that it trained on.
+    """Return what jobs.train would make of a file of these windows, and those that it trained on.
 
     Windows are only set aside for validation if the recipe chooses something on them.
     """

@@ -126,7 +126,7 @@ def prepare(
 
 
 def begin_run(loaded: Loaded, recipe: Recipe) -> Run:
-    """A new model of the seed of `recipe`, to be fitted next; it joins ``loaded.runs``."""
+    """Return a new model of the seed of `recipe`, to be fitted next; it joins ``loaded.runs``."""
     seed_everything(recipe.training)
     train, validation = loaded.train_tensors, loaded.validation_tensors
     if recipe.model != loaded.recipe.model:
@@ -197,7 +197,7 @@ def _tensors_of(loaded: Loaded, recipe: Recipe) -> tuple[WindowTensors, WindowTe
 
 
 def judge(loaded: Loaded) -> tuple[TrainedModel, Predictions | None]:
-    """The fitted models as one with its decoder, and what it says of validation."""
+    """Return the fitted models as one with its decoder, and what it says of validation."""
     for run in loaded.runs:
         if run.recipe.training.keep == "best":
             run.model.load_state_dict(run.progress.best)
@@ -214,7 +214,7 @@ def judge(loaded: Loaded) -> tuple[TrainedModel, Predictions | None]:
 
 
 def _answering(run: Run) -> list[Model]:
-    """The run's model, or one for each of its last checkpoints."""
+    """Return the run's model, or one for each of its last checkpoints."""
     if run.recipe.ensemble.checkpoints == 1:
         return [run.model]
     models = [copy.deepcopy(run.model) for _ in run.progress.snapshots]
@@ -256,7 +256,7 @@ def draw(windows: Windows, number: int, seed: int) -> Windows:
 
 
 def with_types_of(recipe: Recipe, windows: Windows) -> Recipe:
-    """The recipe with an output for every type of `windows`; never fewer than it asks for.
+    """Return the recipe with an output for every type of `windows`; never fewer than it asks for.
 
     Raises:
         DataError: there are more types than a model may have.
@@ -272,5 +272,5 @@ def with_types_of(recipe: Recipe, windows: Windows) -> Recipe:
 
 
 def truth_of(windows: Windows) -> Truth:
-    """What the metrics compare with."""
+    """Return what the metrics compare with."""
     return Truth(windows.spans, windows.types, windows.group)

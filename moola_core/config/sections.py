@@ -49,7 +49,7 @@ class CandidateConfig(Strict):
     number: int = Field(default=160, ge=1)
     unit: UnitConfig = UnitConfig()
     # Whether the place in the window is seen. Labelled windows were cut around their run, so that
-    # it tells something there; on a stream of bars it tells nothing and misleads.
+    # it means something there; on a stream of bars it means nothing and misleads.
     place: bool = True
 
 
