@@ -56,4 +56,6 @@ def test_networks_alone_are_asked_where_columns_have_no_say(rng: np.random.Gener
     assert first is not None
     assert second is not None
     np.testing.assert_allclose(first, second)
+    assert alone.type_probs is not None
+    assert both.type_probs is not None
     np.testing.assert_allclose(alone.type_probs, both.type_probs)
