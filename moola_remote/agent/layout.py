@@ -121,7 +121,9 @@ def is_text(value: Any) -> bool:
 
 def has_good_parts(state: Json) -> bool:
     """Whether the processes and lists of a state hold what they should."""
-    for who in filter(None, (state.get("supervisor"), state.get("job"))):
+    for who in (state.get("supervisor"), state.get("job")):
+        if who is None:
+            continue
         pid, ticks = who.get("pid"), who.get("start_ticks")
         is_good = is_of_kind(pid, int, 1, 2**31) and is_of_kind(ticks, int, 0, MOST)
         if not is_good or None in (pid, ticks) or not is_text(who.get("boot")):

@@ -146,10 +146,14 @@ def unreadable(pod: Pod, known: List[Json]) -> List[Json]:
 
 
 def facts(run: Run, limit: int) -> Json:
-    """What runs are chosen and sorted by: the recipe as it was run, and what it scored."""
+    """What runs are chosen and sorted by: the recipe as it was run, its scores, its sweep."""
     config, scores = None, None
+    of_sweep: Json = {"sweep": None, "trial": None}
     with contextlib.suppress(OSError):
         config = head(run.path / "config.yaml", limit).decode("utf-8", "replace")
     with contextlib.suppress(OSError, ValueError, RecursionError, AttributeError):
         scores = json.loads(head(run.path / "result.json", BLOCK)).get("scores")
-    return {"config": config, "scores": scores}
+    with contextlib.suppress(OSError, ValueError, RecursionError, AttributeError, AgentError):
+        spec = run.spec()
+        of_sweep = {key: spec.get(key) for key in of_sweep}
+    return {"config": config, "scores": scores, **of_sweep}

@@ -33,6 +33,7 @@ from moola_remote.agent.runpod_api import (
 
 GUARD_TICK_S = 10.0
 GUARD_FRESH_S = 60.0
+GUARD_START_S = 5.0
 # How often the API is asked for its time.
 CHECK_CLOCK_S = 900.0
 # A pod that was started anew has so long to be given new settings before an old deadline counts.
@@ -250,12 +251,20 @@ def guard(pod: Pod, settings: Json) -> Json:
         # With a full disk the earlier settings hold.
         if (pod.root / "guard.json").exists() and not is_locked(pod.root / "guard.lock"):
             spawn_guard(pod)
+            wait_for_guard(pod)
     refusals = [f"{name}: {one.status} {one.said[:200]}" for name, one in answers.items()]
     mine = json.dumps(me.get("RUNPOD_POD_ID"))  # a proxy may answer anything with 200
     proved = [name for name, one in answers.items() if one.status == 200 and mine in one.said]
     why = "" if proved else "; ".join(refusals)
     now = time.time() if offset_s is None else running_clock() + offset_s
     return {"proved": proved, "why": why, "now": now}
+
+
+def wait_for_guard(pod: Pod) -> None:
+    """Wait until the guard is on watch: it has read all of this program, which may go then."""
+    deadline = time.monotonic() + GUARD_START_S
+    while not is_locked(pod.root / "guard.lock") and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def watch(pod: Pod) -> None:
@@ -269,7 +278,8 @@ def watch(pod: Pod) -> None:
 def take_guard_lock(path: Path) -> bool:
     """Whether no other guard is on watch; a disk that can't be written is no hindrance."""
     try:
-        return lock(path, patience_s=0.0) is not None
+        # Whoever asks whether there is a guard holds the lock for a moment.
+        return lock(path, patience_s=0.2) is not None
     except OSError:
         with contextlib.suppress(FileNotFoundError):
             fd = os.open(path, os.O_RDONLY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
+import re
 import reprlib
 import sys
 from pathlib import Path
@@ -26,6 +27,8 @@ OWN_FILE = "moola-remote.toml"
 TABLE = "[tool.moola-remote]"
 # The pod that needs no file: on this machine.
 LOCAL = "local"
+# Of a second pod and more of one file.
+NUMBER = r"[2-9]|[1-9]\d{1,2}"
 
 
 class Strict(BaseModel):
@@ -56,7 +59,7 @@ class RunpodConfig(Strict):
 
 
 class PodConfig(Strict):
-    """One file of ``configs/pods``; which keys a provider needs is told by the provider."""
+    """One file of ``configs/pods``; the provider knows which keys it needs."""
 
     name: str
     provider: Literal["local", "ssh", "runpod"]
@@ -125,7 +128,7 @@ class Project(Strict):
 
 
 def find_project(start: Path) -> Project:
-    """The project that `start` lies in: the nearest folder with our table, else what is found.
+    """Return the project that `start` lies in: the nearest folder with our table.
 
     Without a table it is the nearest folder with a pyproject.toml or a ``.git``, else `start`.
 
@@ -159,11 +162,11 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _our_table(path: Path) -> Any:
-    """What a file sets for us; None where it sets nothing."""
+    """Return what a file sets for us; None where it sets nothing."""
     try:
         tables = tomllib.loads(read_text(path))
     except (ValueError, RecursionError) as err:
-        raise ConfigError(f"{path}: not TOML, {one_line(err)}", "mend that line") from err
+        raise ConfigError(f"{path}: not TOML, {one_line(err)}", "fix that line") from err
     if path.name == OWN_FILE:
         return tables
     tools = tables.get("tool")
@@ -178,34 +181,46 @@ def _folder_without_table(start: Path) -> Path:
 
 
 def pod_names(project: Project) -> list[str]:
-    """The pods that there are: a file each, and the local one."""
+    """Return the pods that there are: a file each, and the local one."""
     return sorted({LOCAL, *(file.stem for file in project.pods_folder.glob("*.yaml"))})
 
 
 def load_pod(project: Project, name: str) -> PodConfig:
-    """The pod `name` of the project.
+    """Return the pod `name` of the project; ``a.2`` is a second pod of the file ``a.yaml``.
 
     Raises:
         ConfigError: no such file, broken YAML, an unknown key or a wrong value.
     """
-    path = project.pods_folder / f"{name}.yaml"
     known = pod_names(project)
-    if name == LOCAL and not path.is_file():
+    file = name if name in known else base_of(name)
+    path = project.pods_folder / f"{file}.yaml"
+    if file == LOCAL and not path.is_file():
         return PodConfig(name=name, provider="local")
-    if name not in known:
+    if file not in known:
         raise ConfigError(
             f"pod {name!r}: unknown, expected one of {', '.join(known)}",
-            f"choose with --pod, or write {path}",
+            f"choose with --pod, or write {project.pods_folder / name}.yaml",
         )
     try:
         table = yaml.safe_load(read_text(path))
     except BROKEN_YAML as err:
-        raise ConfigError(f"{path}: not YAML, {one_line(err)}", "mend that line") from err
+        raise ConfigError(f"{path}: not YAML, {one_line(err)}", "fix that line") from err
     return _validate(PodConfig, table, path, name=name, project=project.folder)
 
 
+def base_of(name: str) -> str:
+    """Return the file's name of a numbered pod: that of ``runpod-4090.2`` is ``runpod-4090``."""
+    base, _, number = name.rpartition(".")
+    return base if base and re.fullmatch(NUMBER, number) else name
+
+
+def numbered(name: str, count: int) -> list[str]:
+    """Return the names of `count` pods of one file: ``a``, ``a.2``, ``a.3``."""
+    return [name, *(f"{name}.{number}" for number in range(2, count + 1))]
+
+
 def read_text(path: Path) -> str:
-    """The text of a settings file.
+    """Return the text of a settings file.
 
     Raises:
         ConfigError: it can't be read.
@@ -228,7 +243,7 @@ _Model = TypeVar("_Model", bound=Strict)
 
 
 def _validate(model: type[_Model], table: Any, path: Path, **given: Any) -> _Model:
-    """The settings of a file's `table`; `given` are the fields that no file sets."""
+    """Return the settings of a file's `table`; `given` are the fields that no file sets."""
     if not isinstance(table, dict):
         raise ConfigError(f"{path}: expected keys and values, got {type(table).__name__}")
     known = [name for name in model.model_fields if name not in given]
@@ -249,12 +264,12 @@ def _validate(model: type[_Model], table: Any, path: Path, **given: Any) -> _Mod
 
 
 def shown(value: Any) -> str:
-    """A value in a few words: YAML's aliases can make one that is endless when written out."""
+    """Return a short form of a value: one with YAML aliases can be endless when written out."""
     short = reprlib.Repr()
     short.maxlevel, short.maxstring, short.maxother = 2, 100, 100
     return short.repr(value)
 
 
 def one_line(err: Exception) -> str:
-    """An error of a library in one line, 500 characters at most."""
+    """Return an error of a library in one line, 500 characters at most."""
     return " ".join(str(err).split())[:500]

@@ -49,7 +49,7 @@ def write_index(folder: Path) -> Path:
 
 
 def index(known: Sequence[Row]) -> str:
-    """The page, as HTML."""
+    """Return the page, as HTML."""
     names = [name for name in SHOWN if any(name in row.scores for row in known)]
     heads = [
         *(Head("run"), Head("state"), Head("recipe"), Head("on")),

@@ -83,15 +83,20 @@ def check_space(staging: Path, files: Sequence[ManifestFile]) -> None:
         )
 
 
-def verify(run_id: str, staging: Path, wanted: Sequence[ManifestFile]) -> list[Missing]:
+def verify(what: str, staging: Path, wanted: Sequence[ManifestFile]) -> list[Missing]:
     """Return what has not come as the manifest says; what came otherwise is removed.
+
+    Args:
+        what: a run or a tree, as errors name it.
+        staging: where it came to.
+        wanted: all that was asked for.
 
     Raises:
         TransferError: something came that was not asked for.
     """
     unasked = sweep(staging, {file.name for file in wanted})
     if unasked:
-        raise TransferError(f"run {run_id}: nobody asked for what came: {safe(unasked[0], 80)}")
+        raise TransferError(f"{what}: nobody asked for what came: {safe(unasked[0], 80)}")
     return [
         Missing(file.shown, "missing, or not as the manifest says", file.size)
         for file in wanted

@@ -195,8 +195,8 @@ def connect(
     Args:
         endpoint: where the pod is.
         known_hosts: the tool's own file of pins.
-        ask: whether a fingerprint never seen before is the right one; None if nobody is there.
-        ask_passphrase: of a key file; None if nobody is there.
+        ask: confirms a fingerprint never seen before; None if not interactive.
+        ask_passphrase: of a key file; None if not interactive.
         timeout_s: for the TCP connection, for the banner and for the authentication, each.
 
     Raises:
@@ -204,7 +204,7 @@ def connect(
         HostKeyError: the key is unknown and nobody vouches for it, or it has changed.
         ConfigError: the identity file is missing, readable by others, or no private key.
     """
-    from moola_remote.ssh.fabric import FabricTransport
+    from moola_remote.ssh.ssh_transport import SSHTransport
 
     # With no handler at all, logging would print paramiko's own tracebacks to stderr.
     logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -214,6 +214,6 @@ def connect(
     took_ms = 1000 * (time.monotonic() - started)
     logger.info("connected to %s in %.0f ms", place(endpoint), took_ms)
     alive = endpoint.host_config.alive if endpoint.host_config else None
-    return FabricTransport(
+    return SSHTransport(
         place(endpoint), connection, sock, alive=alive, dial=lambda: dialler.dial(endpoint)
     )

@@ -82,11 +82,13 @@ def test_a_plain_torch_script(stranger: Project) -> None:
     assert second.stdout.splitlines()[-1].startswith("step 2 loss ")
     folder = fetched(stranger)
     assert re.fullmatch(r"\d{8}-\d{6}-train-lr0-05-[0-9a-f]{4}", folder.name)
-    assert float((folder / "outputs" / "weight.txt").read_text()) > 0.5
+    assert float((folder / "workdir" / "outputs" / "weight.txt").read_text()) > 0.5
     assert "torch" in json.loads((folder / "spec.json").read_text())["packages"]
-    # The next run has its own.
-    stranger.ok("run", "--", "sh", "-c", "ls outputs; echo more > outputs/mine.txt; ls *.py")
-    assert [path.name for path in (fetched(stranger) / "outputs").iterdir()] == ["mine.txt"]
+    # The next run starts from the code alone.
+    script = "ls *.py; mkdir outputs && echo more > outputs/mine.txt"
+    assert stranger.ok("run", "--", "sh", "-c", script).splitlines()[-1] == "train.py"
+    outputs = fetched(stranger) / "workdir" / "outputs"
+    assert [path.name for path in outputs.iterdir()] == ["mine.txt"]
 
 
 def test_a_project_whose_outputs_go_to_folders_of_its_own(stranger: Project) -> None:
@@ -112,7 +114,9 @@ def test_a_project_whose_outputs_go_to_folders_of_its_own(stranger: Project) -> 
         out = Path("outputs", time.strftime("%Y-%m-%d"), "08-00-00")
         out.mkdir(parents=True)
         (out / "config.yaml").write_text(yaml.safe_dump(settings))
-        version = Path("lightning_logs", f"version_{len(os.listdir('lightning_logs'))}")
+        logs = Path("lightning_logs")
+        logs.mkdir(exist_ok=True)
+        version = logs / f"version_{len(os.listdir(logs))}"
         (version / "checkpoints").mkdir(parents=True)
         (version / "checkpoints" / "epoch=1-step=20.ckpt").write_text("weights")
         (version / "metrics.csv").write_text("epoch,loss\\n0,1.0\\n1,0.5\\n")
@@ -123,12 +127,12 @@ def test_a_project_whose_outputs_go_to_folders_of_its_own(stranger: Project) -> 
     for _ in range(2):
         done = stranger.run("run", "--", "python", "main.py", "lr=0.3")
         assert done.returncode == 0, done.stderr
-        assert done.stdout == "settings 0.3 .work\n"
+        assert done.stdout == "settings 0.3 workdir\n"
         folder = fetched(stranger, "all")
         assert "-main-lr0-3-" in folder.name
-        (found,) = (folder / "outputs").glob("*/08-00-00/config.yaml")
+        (found,) = (folder / "workdir" / "outputs").glob("*/08-00-00/config.yaml")
         assert "lr: '0.3'" in found.read_text()
-        version = folder / "lightning_logs" / "version_0"
+        version = folder / "workdir" / "lightning_logs" / "version_0"
         assert (version / "metrics.csv").read_text().endswith("1,0.5\n")
         assert (version / "checkpoints" / "epoch=1-step=20.ckpt").read_text() == "weights"
 

@@ -73,8 +73,8 @@ def test_what_can_not_be_written_is_found_by_trying(small_pod: AgentPod) -> None
 
 def test_a_heartbeat_does_not_cost_what_is_reserved_for_the_end(small_pod: AgentPod) -> None:
     run = layout.Run(small_pod.root / "runs" / "test")
-    run.path.mkdir(parents=True)
-    reserve = run.path / ".moola" / ".reserve"
+    run.own.mkdir(parents=True)
+    reserve = run.own / ".reserve"
     reserve.write_bytes(bytes(constants.RESERVE_BYTES))
     subprocess.run(["cp", "/dev/zero", str(run.path / "big")], capture_output=True, check=False)
     with pytest.raises(OSError, match="No space left"):

@@ -169,7 +169,8 @@ def test_the_guard_tells_how_long_the_pod_is_idle_and_asking_is_no_work(
     pod.ask("guard", stdin=settings(double, idle_stop_s=60.0, stop_at=time.time() + 600))
     told = wait_until(lambda: (now := pod.ask("idle"))["idle_s"] is not None and now)
     assert told["idle_s"] == 0
-    assert 500 < told["stops_in_s"] <= 600  # not by its idle time: it works
+    # Not by its idle time: it works. The API gives its time to the second.
+    assert 500 < told["stops_in_s"] < 602
     pod.ask("cancel", run_id, "--grace", "0")
     told = wait_until(lambda: (now := pod.ask("idle"))["idle_s"] > 0.5 and now)
     assert told["stops_in_s"] == pytest.approx(60 - told["idle_s"])

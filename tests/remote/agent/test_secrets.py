@@ -70,7 +70,7 @@ def test_a_queued_run_keeps_its_secret_in_a_private_file_and_loses_it_when_cance
     first = pod.shell("sleep 600")
     pod.wait(first, "RUNNING")
     second = start(pod, "exit 0")
-    kept = pod.folder(second) / Mask.FILE
+    kept = pod.folder(second) / ".moola" / Mask.FILE
     assert kept.stat().st_mode & 0o777 == 0o600
     assert leftovers(pod) == [Mask.FILE]
     pod.ask("cancel", second)

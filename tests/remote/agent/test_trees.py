@@ -191,5 +191,5 @@ def test_a_job_runs_in_its_code_and_finds_its_data(pod: AgentPod, tree: Path) ->
     run_id = pod.start("./run.sh", code=name, data=name)
     assert pod.wait(run_id)["state"] == "SUCCEEDED"
     run_id = pod.shell('pwd; echo "$MOOLA_DATA_DIR"', code=name, data=name)
-    expected = [str(pod.root / "code" / name), str(pod.root / "data" / name)]
+    expected = [str(pod.folder(run_id) / "workdir"), str(pod.root / "data" / name)]
     assert pod.wait(run_id)["last_lines"] == expected

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from moola_remote.agent_client import verbs
 from moola_remote.agent_client.client import Agent
 from moola_remote.agent_client.verbs import list_runs
-from moola_remote.results import unfetched
 from moola_remote.results.unfetched import UnfetchedRun, find_unsaved
 from tests.support.fakes import ShellTransport
 
@@ -60,9 +60,9 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
-def test_what_was_fetched_whole_is_safe_and_the_pod_is_not_asked_again(place: Place) -> None:
+def test_what_was_fetched_whole_is_safe_and_the_pod_is_asked_once(place: Place) -> None:
     assert place.look() == place.look() == []
-    assert place.transport.commands == []
+    assert [words[-1] for words in place.transport.commands] == ["manifests"]
 
 
 def test_a_missing_changed_or_linked_copy_counts_with_its_size(place: Place) -> None:
@@ -117,6 +117,6 @@ def test_a_manifest_that_came_with_others_is_compared_with_its_hash(
 ) -> None:
     shutil.rmtree(place.results / RUN)
     empty = json.dumps({"schema": 1, "run_id": RUN, "files": []}).encode()
-    monkeypatch.setattr(unfetched.verbs, "read_manifests", lambda *_: {RUN: empty})
+    monkeypatch.setattr(verbs, "read_manifests", lambda *_: {RUN: empty})
     (found,) = place.look()
     assert found.paths == tuple(FILES)

@@ -7,7 +7,13 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from moola_remote.errors import ConfigError, MoolaError, TransferError, UnreachableError
+from moola_remote.errors import (
+    ConfigError,
+    MoolaError,
+    PartialTransferError,
+    TransferError,
+    UnreachableError,
+)
 from moola_remote.rsync import output
 from moola_remote.rsync.argv import pull_argv, push_argv, rsh_option
 from moola_remote.rsync.version import check_version, known_holes, parse_version
@@ -83,7 +89,7 @@ def test_the_version_is_read(shown: str, version: tuple[int, ...] | None) -> Non
 
 @pytest.mark.parametrize("version", [(3, 2, 7), "3.2.7", "3.1.3-8", (3, 3, 0)])
 def test_a_version_with_known_holes_is_told(version: tuple[int, ...] | str) -> None:
-    assert "known holes before 3.4.0" in (known_holes(version) or "")
+    assert "known vulnerabilities before 3.4.0" in (known_holes(version) or "")
 
 
 @pytest.mark.parametrize("version", [(3, 4, 0), "3.4.1", "3.5.0", "4", "", None, "x" * 99])
@@ -108,7 +114,7 @@ def test_too_old_versions_are_refused() -> None:
         (2, b"protocol version mismatch -- is your shell clean?", TransferError, "protocol"),
         (-25, b"", TransferError, "grew"),
         (11, b"rsync: [receiver] write: File too large (27)", TransferError, "grew"),
-        (23, b'rsync: link_stat "x" failed: No such file', TransferError, "link_stat"),
+        (23, b'rsync: link_stat "x" failed: No such file', PartialTransferError, "link_stat"),
         (5, b"", TransferError, "rsync ended with 5, and said nothing"),
         (5, b"evil \x1b[2J\x07\nrsync error: x", TransferError, r"evil \\x1b\[2J\\x07"),
     ],

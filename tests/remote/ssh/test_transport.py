@@ -14,7 +14,7 @@ import pytest
 
 from moola_remote.errors import ConfigError, TransferError, UnreachableError
 from moola_remote.rsync import process
-from moola_remote.ssh import channel, fabric, liveness
+from moola_remote.ssh import channel, liveness, ssh_transport
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
@@ -77,7 +77,7 @@ def test_a_command_that_does_not_end_is_given_up_at_its_deadline(transport: Tran
 def test_a_command_that_prints_without_end_is_given_up_at_the_cap(
     transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fabric, "MAX_OUTPUT", 1_000_000)
+    monkeypatch.setattr(ssh_transport, "MAX_OUTPUT", 1_000_000)
     with pytest.raises(TransferError, match="yes printed more than 1000000 bytes"):
         transport.run(["yes"])
 

@@ -1,4 +1,4 @@
-"""`Transport` over one Fabric connection: commands and transfers are channels on it."""
+"""`Transport` over one SSH connection: commands and transfers are channels on it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from moola_remote.errors import MoolaError, TransferError, UnreachableError
 from moola_remote.rsync import argv, output, process, tunnel
-from moola_remote.ssh.channel import BLOCK, FabricChannel
+from moola_remote.ssh.channel import BLOCK, SSHChannel
 from moola_remote.ssh.forward import forwarding
 from moola_remote.ssh.liveness import Liveness, SilenceError
 from moola_remote.ssh.marks import MarkedChannel, exec_line, make_mark, marked
@@ -38,8 +38,8 @@ MAX_SPARE = 4
 OPEN_TIMEOUT_S = 20.0
 
 
-class FabricTransport:
-    """`Transport` over one Fabric connection, with a heartbeat: 15 s of silence end it.
+class SSHTransport:
+    """`Transport` over one SSH connection, with a heartbeat: 15 s of silence end it.
 
     Where the server allows fewer commands at a time on a connection (MaxSessions), others are made
     for the rest.
@@ -68,7 +68,7 @@ class FabricTransport:
         self._alive = alive
         self._liveness = Liveness(where, self._ssh, sock, alive)
         self._dial = dial
-        self._spare: list[FabricTransport] = []
+        self._spare: list[SSHTransport] = []
         self._spare_lock = threading.Lock()
         self._mark = make_mark()
 
@@ -95,12 +95,12 @@ class FabricTransport:
         finally:
             channel.close()
 
-    def open(self, argv: Sequence[str]) -> FabricChannel:
+    def open(self, argv: Sequence[str]) -> SSHChannel:
         """See `Transport.open`."""
-        return FabricChannel(*self._start(exec_line(argv)))
+        return SSHChannel(*self._start(exec_line(argv)))
 
     def start(self, command: str) -> MarkedChannel:
-        """A channel on which `command` runs."""
+        """Return a channel on which `command` runs."""
         return self._start(command)[1]
 
     def _start(self, command: str) -> tuple[Liveness, MarkedChannel]:
@@ -141,7 +141,7 @@ class FabricTransport:
             if self._dial is None or len(self._spare) >= MAX_SPARE:
                 raise UnreachableError(f"{len(self._spare) + 1} connections are at work already")
             logger.info("%s: one command at a time on a connection; opening another", self._where)
-            transport = FabricTransport(self._where, *self._dial(), alive=self._alive)
+            transport = SSHTransport(self._where, *self._dial(), alive=self._alive)
             self._spare.append(transport)
             return transport._liveness, transport._start_here(command)
 
