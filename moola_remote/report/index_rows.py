@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,12 @@ class RowMemory:
             if known["signature"] == signature:
                 return _read(known)
         row = make(folder)
-        self._known[folder.name] = {"signature": signature, **asdict(row)}
+        self._known[folder.name] = {
+            "signature": signature,
+            "facts": [vars(field) for field in row.facts],
+            "scores": {name: vars(field) for name, field in row.scores.items()},
+            "costs": [vars(field) for field in row.costs],
+        }
         self._is_changed = True
         return row
 
