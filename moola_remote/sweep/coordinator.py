@@ -26,6 +26,9 @@ WIDE = 0.2
 class Watcher(Protocol):
     """What is told of a sweep while it lasts; called from any thread, one call at a time."""
 
+    def on_begin(self, trials: Sequence[Trial]) -> None:
+        """These are known from before."""
+
     def on_trial(self, trial: Trial, what: str) -> None:
         """A trial was begun, ended, or is begun again."""
 
