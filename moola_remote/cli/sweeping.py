@@ -49,6 +49,7 @@ def make_sweep_plan(
         for text in asked[option]:
             read_space(text, "--try" if option == "spaces" else "--grid")
     table: dict[str, Any] = {key: asked[key] for key in ("metric", "early", "data", "env")}
+    table |= {key: asked[key] for key in ("folds", "repeats")}
     table |= {key: list(asked[key]) for key in ("settings", "spaces", "grid")}
     plan = Plan(
         schema=1,

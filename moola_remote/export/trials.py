@@ -16,10 +16,17 @@ from moola_remote.text.sanitize import safe
 def trials_table(trials: Sequence[Trial], plan: Plan) -> pa.Table:
     """A row a trial: its state, the goal with its interval, its settings, its newest run."""
     fixed = {
-        "trial": pa.int64(), "state": pa.string(), "value": pa.float64(),
-        "low": pa.float64(), "high": pa.float64(), "epochs": pa.int64(),
-        "seconds": pa.float64(), "runs": pa.int64(), "run_id": pa.string(),
-        "pod": pa.string(), "why": pa.string(),
+        "trial": pa.int64(),
+        "state": pa.string(),
+        "value": pa.float64(),
+        "low": pa.float64(),
+        "high": pa.float64(),
+        "epochs": pa.int64(),
+        "seconds": pa.float64(),
+        "runs": pa.int64(),
+        "run_id": pa.string(),
+        "pod": pa.string(),
+        "why": pa.string(),
     }
     settings = {f"param/{space.key}": _kind(space) for space in plan.tried}
     rows = [_row(trial, plan.tried) for trial in trials]
