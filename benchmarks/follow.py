@@ -89,7 +89,7 @@ class Place:
 
 @contextlib.contextmanager
 def place(over: str, link: str) -> Iterator[Place]:
-    """A server, or none, behind one of the two lines."""
+    """Yield a server, or none, behind one of the two lines."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         if over == "shell":
@@ -109,7 +109,7 @@ def place(over: str, link: str) -> Iterator[Place]:
 
 
 def start(place: Place, num_lines: int, pause_s: float) -> str:
-    """A job that says that it is ready, waits for its `.go` and writes; its run id."""
+    """Start a job that reports ready, waits for its `.go` and writes; return its run id."""
     run_id = f"bench-{secrets.token_hex(4)}"
     argv = ["python", "-c", WRITER, str(num_lines), str(pause_s)]
     submit(place.agent, {"run_id": run_id, "argv": argv, "gpu": -1})
@@ -117,7 +117,7 @@ def start(place: Place, num_lines: int, pause_s: float) -> str:
 
 
 def by_follow(place: Place, run_id: str, on_data: OnData) -> None:
-    """The whole of `follow`: frames, journal, the screen's rules, and the write to a terminal."""
+    """Run all of `follow`: frames, journal, the screen's rules, and the write to a terminal."""
     screen, agent = Screen(), place.agent
     journal = Journal(place.scratch / f"journal-{secrets.token_hex(4)}")
     with journal, Path(os.devnull).open("w", encoding="utf-8") as terminal:
@@ -158,7 +158,7 @@ def by_ssh_tail(place: Place, run_id: str, on_data: OnData) -> None:
 
 
 def tail(place: Place, run_id: str) -> list[str]:
-    """The command line of tail, ended with its run by a timeout."""
+    """Return the command line of tail, ended with its run by a timeout."""
     return ["timeout", "120", "tail", "-c", "+1", "-F", f"{place.root}/runs/{run_id}/log"]
 
 
@@ -179,7 +179,7 @@ class Clock:
         self._pending = b""
 
     def take(self, piece: bytes) -> None:
-        """A piece that is shown now."""
+        """Take a piece that is shown now."""
         now = time.time_ns()
         self.num_lines += piece.count(b"\n")
         self.ready.set()
@@ -291,7 +291,7 @@ def measure_rates(place: Place, link: str, report: Report, num_lines: int) -> No
 
 
 def measure_commands(place: Place, report: Report) -> None:
-    """What a user waits for: a push, and commands from their start to their end."""
+    """Measure what a user waits for: a push, and commands from their start to their end."""
     assert place.endpoint is not None
     source = place.scratch / "pushed"
     source.mkdir()

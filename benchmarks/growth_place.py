@@ -93,6 +93,7 @@ class Place:
         pod_before, began = self._pod_cpu(), time.monotonic()
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         env = {**os.environ, "MOOLA_STATE_DIR": str(self.project.state)}
+        env.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program is compiled once
         done = subprocess.run(
             argv,
             cwd=self.project.folder,

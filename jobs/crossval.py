@@ -119,12 +119,12 @@ def _one_repeat(
 def fit_model(
     train: Windows, held_out: Windows, recipe: Recipe, *, device: torch.device, data_dir: Path
 ) -> tuple[TrainedModel, Windows]:
-    """What jobs.train would make of a file of these windows, and those that it trained on.
+    """Return what jobs.train would make of a file of these windows, and those that it trained on.
 
     Windows are only set aside for validation if the recipe chooses something on them.
     """
     from jobs.common.fitting import begin_run, judge, prepare, resolved, split_windows
-    from moola_core.inference.ensemble import member_recipes
+    from jobs.common.weighing import members
     from moola_core.training.loop import fit
 
     if not recipe.decoder.choose and recipe.training.keep == "last":
@@ -133,7 +133,7 @@ def fit_model(
     own, validation = split_windows(train, recipe)
     recipe = resolved(recipe, own)
     loaded = prepare(recipe, own, validation, device, data_dir, [held_out])
-    for one in member_recipes(recipe):
+    for one in members(loaded):
         fit(begin_run(loaded, one))
     return judge(loaded)[0], loaded.train
 

@@ -25,12 +25,12 @@ from moola_core.training.state import Run
 
 
 def history(loaded: Loaded) -> list[dict[str, Any]]:
-    """The epochs of all runs, one after the other."""
+    """Return the epochs of all runs, one after the other."""
     return [whole_epoch(run, entry) for run in loaded.runs for entry in run.progress.history]
 
 
 def whole_epoch(run: Run, entry: dict[str, Any]) -> dict[str, Any]:
-    """An epoch's entry with its number in the whole job."""
+    """Return an epoch's entry with its number in the whole job."""
     return {**entry, "epoch": run.epochs_before + entry["epoch"], "epochs": run.epochs_in_all}
 
 
@@ -98,7 +98,7 @@ def as_json(scores: dict[str, Score] | None) -> dict[str, dict[str, float]] | No
 def rule_answers(
     windows: Windows, train: Windows, *, with_trees: bool = False
 ) -> dict[str, Decoded]:
-    """What each rule says of `windows`; what one of them has to choose, it chooses on `train`."""
+    """Return each rule's answer to `windows`; what a rule has to choose, it chooses on `train`."""
     from moola_core.evaluation.boosting import boosted_bars
 
     fee = baselines.choose_fee(train.bars, train.spans)
@@ -114,7 +114,7 @@ def rule_answers(
 
 
 def baseline_scores(windows: Windows, train: Windows) -> dict[str, dict[str, Score]]:
-    """The rules' scores on `windows`."""
+    """Return the rules' scores on `windows`."""
     said = rule_answers(windows, train)
     return {name: score(one, None, truth_of(windows)) for name, one in said.items()}
 
@@ -128,7 +128,7 @@ def answers_of(
     *,
     with_trees: bool = False,
 ) -> Answers:
-    """What the model, as ``recipe``, and each rule add to a score; `rows` name the windows."""
+    """Return what the model and each rule add to each score; `rows` name the windows."""
     truth = truth_of(windows)
     said = rule_answers(windows, train, with_trees=with_trees)
     return Answers(

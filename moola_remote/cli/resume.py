@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def go_on(app: App, name: str | None, asked: RunRequest, *, detach: bool) -> None:
-    """Have what a run stood on on the pod, and go on with it as a new run.
+    """Send what a run was started with to the pod, and resume it as a new run.
 
     Args:
-        app: the project and the pod to go on.
+        app: the project and the pod to resume on.
         name: a run's id or its beginning; None is the latest.
         asked: what is asked otherwise than of that run.
         detach: print the id and return.

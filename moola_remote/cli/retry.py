@@ -37,7 +37,7 @@ def retrying(app: App, asked: RunRequest, begin: Callable[[RunRequest], None]) -
 
 
 def _lost(begin: Callable[[RunRequest], None], asked: RunRequest) -> tuple[MoolaError, str] | None:
-    """The run that lost its pod, and may be tried again; None once one has succeeded."""
+    """Return the run that lost its pod, and may be tried again; None once one has succeeded."""
     try:
         begin(asked)
     except MoolaError as err:

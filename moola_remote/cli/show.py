@@ -20,7 +20,7 @@ MAX_COMMAND = 2000
 
 
 def print_record(app: App, record: Record) -> None:
-    """A line a fact, then the configuration; as JSON everything there is, the diff too."""
+    """Print a line a fact, then the configuration; as JSON everything there is, the diff too."""
     if app.as_json:
         app.answer({**record.model_dump(), "machine": record.machine.model_dump()})
         return
@@ -31,7 +31,7 @@ def print_record(app: App, record: Record) -> None:
 
 
 def print_diff(record: Record) -> None:
-    """The changes against the commit, in git's form."""
+    """Print the changes against the commit, in git's form."""
     source = record.spec.source
     if source is None or not source.diff:
         click.echo("no changes of tracked files on record", err=True)

@@ -18,7 +18,7 @@ RACY_NS = 2_000_000_000
 
 
 def sha256_of(path: Path | str) -> tuple[int, str]:
-    """The size and the SHA-256 of a regular file; a link is not followed.
+    """Return the size and the SHA-256 of a regular file; a link is not followed.
 
     Raises:
         OSError: it can't be read, or is no regular file.

@@ -29,7 +29,7 @@ class CatchUp:
 
     Args:
         notes: this laptop's notes on the run; brought up to date here.
-        show: told one to four lines, once everything up to now has come.
+        show: called with one to four lines, once everything up to now has come.
         clock: the laptop's Unix time.
     """
 
@@ -54,7 +54,7 @@ class CatchUp:
         self._texts: list[str] = []
 
     def beside(self, listener: Listener) -> Listener:
-        """A listener that tells both."""
+        """Return a listener that calls both."""
 
         def on_event(event: Event) -> None:
             self.on_event(event)
@@ -109,7 +109,7 @@ class CatchUp:
         self._note()
 
     def on_notice(self, notice: Notice) -> None:
-        """An outage begins, or is over: it counts as an absence, from its beginning."""
+        """Note an outage that begins or ends: it counts as an absence, from its beginning."""
         if notice.is_connected or self._state is None:
             return
         self._num_lost += 1
@@ -153,7 +153,7 @@ class _EnoughError(Exception):
 
 
 def catch_up(pod: Pod, run: RunState) -> list[str]:
-    """What happened to a run since this laptop looked at it last; its log stays on the pod."""
+    """Return what happened to a run since this laptop last looked; its log stays on the pod."""
     notes = notes_of(pod, run.run_id)
     since = notes.seen
     if since is None or time.time() - since.at < AWAY_S:

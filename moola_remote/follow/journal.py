@@ -68,7 +68,7 @@ class Journal:
         return 0
 
     def read(self, file: FileName, start: int, stop: int) -> Iterator[bytes]:
-        """The bytes [start, stop), in blocks."""
+        """Yield the bytes [start, stop), in blocks."""
         while start < stop:
             block = os.pread(self._fds[file], min(BLOCK, stop - start), start)
             if not block:

@@ -37,7 +37,7 @@ class Trees(Remote):
 
 
 class PodInfo(Remote):
-    """The answer to ``probe``; None is what the pod can't tell."""
+    """The answer to ``probe``; None is what the pod doesn't know."""
 
     python: Name
     gpus: list[PodGpu] = Field(default=[], max_length=MAX_ENTRIES)

@@ -41,7 +41,7 @@ class RunFiles:
     """One fetched run.
 
     Attributes:
-        view: its events, told as the dashboard would.
+        view: its events, as the dashboard would show them.
         config: ``config.yaml``, a dotted key a value.
         notes: what of it could not be read.
     """
@@ -94,7 +94,7 @@ class RunFiles:
         return self.view.best_epoch if self.num_models == 1 else None
 
     def of_side(self, side: str) -> list[Window]:
-        """The windows of one split."""
+        """Return the windows of one split."""
         return [window for window in self.windows if window.side == side]
 
 
@@ -129,7 +129,7 @@ def read_run(folder: Path, *, is_brief: bool = False) -> RunFiles:
 
 
 def _read(run: RunFiles, name: PurePosixPath, read: Callable[[Path], _Value]) -> _Value | None:
-    """What `read` makes of a file of the run; None where it is missing, or broken, which is noted.
+    """Return what `read` makes of a file of the run; None if it is missing, or broken (noted).
 
     A link may lead anywhere, so it counts as missing.
     """

@@ -2,7 +2,7 @@
 
 The pod is not trusted. A file is promoted only if it is as the manifest says; one that is missing
 or differs is named, costs no other, and comes with the next fetch. A fetch that was cut off goes
-on from its staging folder. A file that is there already with the same content is left alone; one
+on from its staging folder. A file that already exists with the same content is left alone; one
 with other content is never replaced.
 """
 

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def staging_folder(dest_root: Path, run_id: str) -> Iterator[Path]:
-    """The folder where files arrive, ours alone; what an earlier fetch left is still in it."""
+    """Yield the folder where files arrive, locked; an earlier fetch may have left files there."""
     staging = dest_root / f".staging-{run_id}"
     dest_root.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):

@@ -94,7 +94,7 @@ def pull_argv(source: PurePosixPath, dest: Path, *, rsh: str, max_file: int) -> 
 
 
 def rsh_option(argv: Sequence[str]) -> str:
-    """A command for ``-e``: rsync splits it at spaces itself, knows quotes and no backslashes."""
+    """Return a command for ``-e``: rsync splits it at spaces, knows quotes and no backslashes."""
     return " ".join(
         f"'{word}'" if " " in word or "'" in word else word for word in map(_doubled, argv)
     )

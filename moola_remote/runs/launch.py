@@ -170,7 +170,7 @@ def check_train(project: Project, recipe: str, settings: Sequence[str]) -> list[
 
 
 def train_argv(project: Project, recipe: str, options: TrainOptions) -> list[str]:
-    """The command line of a training run, as the pod will see it.
+    """Return the command line of a training run, as the pod will see it.
 
     Raises:
         ConfigError: no such recipe.

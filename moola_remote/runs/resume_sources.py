@@ -28,7 +28,7 @@ class Sources:
         pod: the pod to go on.
         parent: the run.
         data: see `deploy.data_paths`.
-        watcher: is told how it goes.
+        watcher: called with each step.
     """
 
     pod: Pod
@@ -37,7 +37,7 @@ class Sources:
     watcher: deploy.Watcher
 
     def plan(self) -> deploy.Plan:
-        """What has to be on the pod; what has to travel lies in relay folders, or in the project.
+        """Return what has to be on the pod; what must be sent is in relay folders or the project.
 
         Raises:
             ConfigError: something is nowhere any more.
@@ -67,7 +67,7 @@ class Sources:
         return carry_tree(self.parent.pod, kind, digest, folder, self.watcher)
 
     def _on_laptop(self, kind: upload.Kind) -> snapshot.Tree | None:
-        """What a deploy would send now."""
+        """Return what a deploy would send now."""
         pod = self.pod
         try:
             if kind == "code":
@@ -94,7 +94,7 @@ class Sources:
         )
 
     def _dependencies(self, code: snapshot.Tree) -> Dependencies:
-        """The packages that the run's own code asks for."""
+        """Return the packages that the run's own code asks for."""
         if code.parts:
             return read_dependencies(self.pod.project, reader_of(code.parts[0].folder))
         return deploy.dependencies_on_pod(self.pod, code.digest)

@@ -195,8 +195,8 @@ def connect(
     Args:
         endpoint: where the pod is.
         known_hosts: the tool's own file of pins.
-        ask: whether a fingerprint never seen before is the right one; None if nobody is there.
-        ask_passphrase: of a key file; None if nobody is there.
+        ask: confirms a fingerprint never seen before; None if not interactive.
+        ask_passphrase: of a key file; None if not interactive.
         timeout_s: for the TCP connection, for the banner and for the authentication, each.
 
     Raises:

@@ -100,7 +100,7 @@ class SSHTransport:
         return SSHChannel(*self._start(exec_line(argv)))
 
     def start(self, command: str) -> MarkedChannel:
-        """A channel on which `command` runs."""
+        """Return a channel on which `command` runs."""
         return self._start(command)[1]
 
     def _start(self, command: str) -> tuple[Liveness, MarkedChannel]:

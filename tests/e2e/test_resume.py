@@ -35,7 +35,7 @@ def test_the_latest_run_goes_on_where_it_was(project: Project) -> None:
     folder = Path(project.ok("fetch", "results").splitlines()[0])
     spec = json.loads((folder / "spec.json").read_text())
     assert spec["parent"] == run_id
-    assert "has succeeded, there is nothing to go on with" in project.refused(10, "resume")
+    assert "has succeeded, there is nothing to resume" in project.refused(10, "resume")
 
 
 @pytest.fixture
