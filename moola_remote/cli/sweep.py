@@ -73,6 +73,15 @@ _OPTIONS = (
         help="The score to judge by: of the validation windows, or a key of result.json.",
     ),
     click.option(
+        "--folds",
+        type=click.IntRange(min=2),
+        metavar="K",
+        help="Judge each trial by cross-validation: every window, by a model that did not see it.",
+    ),
+    click.option(
+        "--repeats", type=click.IntRange(min=1), default=1, help="Of --folds, each with others."
+    ),
+    click.option(
         "--metric",
         metavar="PATTERN",
         help="The goal is in the last line of the log that this matches, in its first group.",

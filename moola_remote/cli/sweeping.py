@@ -49,6 +49,7 @@ def make_sweep_plan(
         for text in asked[option]:
             read_space(text, "--try" if option == "spaces" else "--grid")
     table: dict[str, Any] = {key: asked[key] for key in ("metric", "early", "data", "env")}
+    table |= {key: asked[key] for key in ("folds", "repeats")}
     table |= {key: list(asked[key]) for key in ("settings", "spaces", "grid")}
     plan = Plan(
         schema=1,
@@ -204,6 +205,8 @@ def _drive(
         print_trials(app, plan, coordinator.trials())
         with suppress(MissingPackageError):
             write_report(app, folder)
+        with suppress(ModuleNotFoundError):
+            write_trials(folder, coordinator.trials(), plan)
         if not app.as_json and budget.spent():
             of_limit = f" of ${plan.max_cost_usd:.2f}" if plan.max_cost_usd else ""
             click.echo(f"spent ${budget.spent():.2f}{of_limit}", err=True)
@@ -284,6 +287,19 @@ def cancel_sweep(app: App, folder: SweepFolder) -> None:
         f"sweep {plan.sweep_id}: cancelled; what ended comes with: "
         f"moola-remote sweep resume {plan.sweep_id}"
     )
+
+
+def write_trials(folder: SweepFolder, trials: Sequence[Trial], plan: Plan) -> None:
+    """Write the table of trials beside the study.
+
+    Raises:
+        ConfigError: it can't be written.
+        ModuleNotFoundError: pyarrow is not installed.
+    """
+    from moola_remote.export.tables import write_table
+    from moola_remote.export.trials import trials_table
+
+    write_table(trials_table(trials, plan), folder.path / "trials.parquet")
 
 
 def write_report(app: App, folder: SweepFolder, out: Path | None = None) -> Path:

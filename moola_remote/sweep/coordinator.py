@@ -26,6 +26,9 @@ WIDE = 0.2
 class Watcher(Protocol):
     """What is told of a sweep while it lasts; called from any thread, one call at a time."""
 
+    def on_begin(self, trials: Sequence[Trial]) -> None:
+        """These are known from before."""
+
     def on_trial(self, trial: Trial, what: str) -> None:
         """A trial was begun, ended, or is begun again."""
 
@@ -83,13 +86,20 @@ class Coordinator:
         """
         with self._changed:
             while True:
-                job = self._going_on(pod) or self._to_begin(pod, is_spare=is_spare)
+                job = self.poll(pod, is_spare=is_spare)
                 if job is not None:
-                    self._watched.add(job.trial.number)
                     return job
                 if self._error is not None or self._is_idle():
                     return None
                 self._changed.wait(1.0)
+
+    def poll(self, pod: str, *, is_spare: bool = False) -> Job | None:
+        """Return what a worker of a pod does next; None where there is nothing now."""
+        with self._changed:
+            job = self._going_on(pod) or self._to_begin(pod, is_spare=is_spare)
+            if job is not None:
+                self._watched.add(job.trial.number)
+            return job
 
     def claim(self, pod: str, count: int) -> list[Job]:
         """Begin up to `count` trials of a static plan for a pod; `release` each once started."""

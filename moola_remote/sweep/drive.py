@@ -77,6 +77,7 @@ def drive(folder: SweepFolder, plan: Plan, crew: Crew) -> Coordinator:
         return crew.budget.refusal(coordinator.trials()) if crew.budget else None
 
     coordinator = Coordinator(study, plan, crew.watcher, may_ask=may_ask)
+    crew.watcher.on_begin(coordinator.trials())
     if coordinator.is_over:
         return coordinator
     num_waiting = sum(one.state == "waiting" for one in coordinator.trials())

@@ -145,7 +145,7 @@ class Runner:
             self._run.fetch(state, "all" if self.plan.then else "results", self.watcher.on_note)
 
     def _judge_score(self, job: Job, folder: Path, seconds: float) -> None:
-        score = read_score(folder, self.plan.goal.name, self.plan.metric)
+        score = read_score(folder, self.plan.score_key, self.plan.metric)
         if score is not None:
             self.coordinator.complete(job, score, seconds)
             return

@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from moola_remote.errors import ConfigError
 from moola_remote.sweep.plan import Early, Plan
 from moola_remote.sweep.space import Space, Value
-from moola_remote.sweep.trial import Attempt, Score, State, Trial
+from moola_remote.sweep.trial import SETTLED, Attempt, Score, State, Trial
 
 STATES: dict[TrialState, State] = {
     TrialState.WAITING: "waiting",
@@ -98,6 +98,7 @@ class Study:
             raise ConfigError(f"{journal}: not the study of this sweep, {err}") from err
         self._spaces = plan.tried
         self._trials: dict[int, optuna.trial.Trial] = {}
+        self._settled: dict[int, Trial] = {}
         if is_writing:
             known = len(self._study.trials)
             self._study.sampler = _sampler(plan.seed + known)
@@ -107,11 +108,20 @@ class Study:
 
     def trials(self) -> list[Trial]:
         """Return every trial, by number."""
-        return [_trial(frozen) for frozen in self._study.get_trials(deepcopy=False)]
+        return [self._read(frozen) for frozen in self._study.get_trials(deepcopy=False)]
 
     def trial(self, number: int) -> Trial:
         """Return one trial."""
-        return _trial(self._study.get_trials(deepcopy=False)[number])
+        return self._read(self._study.get_trials(deepcopy=False)[number])
+
+    def _read(self, frozen: FrozenTrial) -> Trial:
+        """Return a trial of Optuna's as one of ours; one that has ended is read once."""
+        known = self._settled.get(frozen.number)
+        if known is None:
+            known = _trial(frozen)
+            if known.state in SETTLED:
+                self._settled[frozen.number] = known
+        return known
 
     def ask(self) -> Trial:
         """Have the optimiser choose; the number and its parameters are in the journal then."""
