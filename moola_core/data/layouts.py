@@ -243,7 +243,6 @@ BARE = (
 )
 TRADINGVIEW = Layout(
     "tradingview",
-    zone="UTC",
     source="TradingView, Export chart data, 2025: time first, Unix or ISO, then the prices",
 )
 YFINANCE = Layout("yfinance", zone="UTC", source="yfinance 1.7, download().to_csv: 3 header rows")
