@@ -25,6 +25,7 @@ stream the place means nothing. For streams train with ``--set candidates.place=
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import time
 from functools import partial
@@ -80,7 +81,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def predict(arguments: argparse.Namespace) -> None:
-    """Load, slide over the series, write, tell."""
+    """Load, slide over the series, write, report."""
     out: Path = arguments.out
     if arguments.format is None and out.suffix not in KINDS:
         raise ConfigError(
@@ -113,6 +114,12 @@ def predict(arguments: argparse.Namespace) -> None:
         floor=arguments.min_confidence,
     )
     seconds = time.monotonic() - began
+    if len(file.clock.named) > 1 and file.clock.tz is None:
+        print(
+            f"note: {arguments.bars}: times of {' and '.join(file.clock.named)} come out in UTC;"
+            " name their zone: --tz America/New_York or the like",
+            file=sys.stderr,
+        )
     table = to_table(found, trained.labels, file.clock.output_zone)
     if arguments.format == "tradingview":
         table = for_charts(table)
@@ -185,6 +192,18 @@ def to_table(found: Found, labels: tuple[str, ...], zone: str = "UTC") -> pa.Tab
     return pa.table(columns)
 
 
+def _whole_seconds(table: pa.Table) -> pa.Table:
+    """The same with times that have no fraction in seconds, as people read them."""
+    import pyarrow as pa
+
+    for i, one in enumerate(table.schema):
+        if pa.types.is_timestamp(one.type):
+            with contextlib.suppress(pa.ArrowInvalid):
+                column = table.column(i).cast(pa.timestamp("s", tz=one.type.tz))
+                table = table.set_column(i, one.name, column)
+    return table
+
+
 def write(out: Path, table: pa.Table, *, is_csv: bool) -> None:
     """Write aside, then rename."""
     import pyarrow.csv
@@ -192,7 +211,7 @@ def write(out: Path, table: pa.Table, *, is_csv: bool) -> None:
 
     with replacing(out) as aside:
         if is_csv:
-            pyarrow.csv.write_csv(table, aside)
+            pyarrow.csv.write_csv(_whole_seconds(table), aside)
         else:
             pyarrow.parquet.write_table(table, aside)
 

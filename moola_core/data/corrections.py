@@ -144,7 +144,8 @@ def _require_same(
                 f" got {window_id!r}; {cure}"
             )
         row = rows[window_id]
-        there = (columns["expansion_start"][row], columns["expansion_end"][row] + 1)
+        last = columns["expansion_end"][row]
+        there = (columns["expansion_start"][row], None if last is None else last + 1)
         was = (one.was_start, one.was_stop)
         if None not in was and was != there:
             raise DataError(

@@ -87,8 +87,12 @@ class Clock:
         """The zone in which times go out again: the file's own where it has one."""
         if self.tz is not None:
             return self.tz
-        named = [zone for zone in self.zones if not zone.startswith("no zone")]
-        return named[0] if len(named) == 1 else "UTC"
+        return self.named[0] if len(self.named) == 1 else "UTC"
+
+    @property
+    def named(self) -> list[str]:
+        """The zones and offsets that the file itself has, sorted."""
+        return sorted(zone for zone in self.zones if not zone.startswith("no zone"))
 
     def _typed(self, column: pa.ChunkedArray, name: str, first_row: int) -> IntArray:
         kind = column.type

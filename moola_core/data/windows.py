@@ -17,6 +17,7 @@ from moola_core.data.window_checks import (
     LABELS,
     Fault,
     first_of_each_row,
+    marks_none,
     row_faults,
     to_bars,
 )
@@ -87,6 +88,7 @@ ROW_FIELDS = tuple(f.name for f in fields(Windows) if f.name not in ("labels", "
 def read_windows(path: Path, *, skip_bad: bool = False) -> tuple[Windows, list[Fault]]:
     """Read and check a file of labelled windows.
 
+    Windows without a span are passed over, and named as faults that refuse nothing.
     Physical spans come from ``span_ids.parquet`` beside `path` if it lists every window; otherwise
     windows of one base window are one group.
 
@@ -110,16 +112,22 @@ def read_windows(path: Path, *, skip_bad: bool = False) -> tuple[Windows, list[F
         )
     keep = np.ones(table.num_rows, dtype=bool)
     keep[[fault.row for fault in faults]] = False
+    negatives = np.flatnonzero(marks_none(table) & keep)
+    keep[negatives] = False
     if not keep.any():
         raise DataError(f"{path}: no window left, expected at least 1 good row of {table.num_rows}")
     good = table.filter(pa.array(keep))
     try:
-        return _to_windows(good, _read_groups(path, good)), faults
+        return _to_windows(good, _read_groups(path, good)), [*faults, *map(_negative, negatives)]
     except pa.ArrowInvalid as err:
         raise DataError(
             f"{path}: column start_timestamp: expected times of nanoseconds,"
             f" {' '.join(str(err).split())}"
         ) from err
+
+
+def _negative(row: np.int64) -> Fault:
+    return Fault(int(row), "expansion_start", "null", "a span; windows without are passed over")
 
 
 def read_columns(path: Path) -> pa.Table:
