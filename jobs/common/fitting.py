@@ -229,6 +229,19 @@ def split_windows(windows: Windows, recipe: Recipe) -> tuple[Windows, Windows | 
     Raises:
         DataError: a side would be empty.
     """
+    windows = taught_windows(windows, recipe)
+    if recipe.split.validation_share == 0:
+        return windows, None
+    split = make_split(windows, recipe.split, recipe.training.seed)
+    return windows.take(split.train), windows.take(split.validation)
+
+
+def taught_windows(windows: Windows, recipe: Recipe) -> Windows:
+    """Those of a labelled file that the recipe asks for, before any are set aside.
+
+    Raises:
+        DataError: there are none, or fewer than it asks for.
+    """
     if recipe.data.offsets is not None:
         kept = np.isin(windows.offset, recipe.data.offsets)
         if not kept.any():
@@ -239,10 +252,7 @@ def split_windows(windows: Windows, recipe: Recipe) -> tuple[Windows, Windows | 
         windows = windows.take(kept)
     if recipe.data.windows is not None:
         windows = draw(windows, recipe.data.windows, recipe.training.seed)
-    if recipe.split.validation_share == 0:
-        return windows, None
-    split = make_split(windows, recipe.split, recipe.training.seed)
-    return windows.take(split.train), windows.take(split.validation)
+    return windows
 
 
 def draw(windows: Windows, number: int, seed: int) -> Windows:
