@@ -132,9 +132,7 @@ def begin_run(loaded: Loaded, recipe: Recipe) -> Run:
     if recipe.model != loaded.recipe.model:
         train, validation = _tensors_of(loaded, recipe)
     elif recipe.ensemble.columns:
-        number = recipe.training.seed - loaded.recipe.training.seed
-        split = pool_splits(loaded)[number % recipe.ensemble.pool_folds]
-        train = train.take(torch.from_numpy(split.train).to(loaded.device))
+        train = train.take(torch.from_numpy(pool_split(loaded).train).to(loaded.device))
     elif recipe.candidates != loaded.recipe.candidates:
         train = in_unit_of(train, loaded.train, recipe)
         if validation is not None and loaded.validation is not None:
@@ -157,15 +155,15 @@ def begin_run(loaded: Loaded, recipe: Recipe) -> Run:
     return run
 
 
-def pool_splits(loaded: Loaded) -> list[Split]:
-    """What each network learns from and what it leaves out, for its say to be weighed on.
+def pool_split(loaded: Loaded) -> Split:
+    """What the networks learn from, and the fold left out, on which their say is weighed.
 
     Raises:
         DataError: there are fewer groups of windows than folds.
     """
     recipe = loaded.recipe
     folds = recipe.ensemble.pool_folds
-    return make_folds(loaded.train, folds, recipe.split, recipe.training.seed)
+    return make_folds(loaded.train, folds, recipe.split, recipe.training.seed)[0]
 
 
 def resolved(recipe: Recipe, train: Windows) -> Recipe:
