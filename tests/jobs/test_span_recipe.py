@@ -64,9 +64,11 @@ def test_a_run_of_one_seed_comes_out_the_same_twice(run: Path, data: Path, tmp_p
         assert path.read_bytes() == (tmp_path / "again" / "artifacts" / path.name).read_bytes()
 
 
-def test_it_is_scored_beside_the_rules(
+def test_it_is_scored_beside_the_rules_and_a_plain_unet(
     run: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     argv = ["--run", str(run), "--data", str(data), "--file", "labelled/test_1000.parquet"]
-    assert evaluate([*argv, "--device", "cpu"]) == 0
-    assert "recipe - local_segment" in capsys.readouterr().out
+    assert evaluate([*argv, "--device", "cpu", "--peers"]) == 0
+    printed = capsys.readouterr().out
+    assert "recipe - local_segment" in printed
+    assert "recipe - plain_unet" in printed
