@@ -1,13 +1,13 @@
 # `make demo` and `make test` do all their own set-up; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help install tools browser data demo test check fuzz format golden bench faults release docs clean
+.PHONY: help install tools browser data demo test check fuzz format golden bench faults sweep-campaign faults release docs clean
 
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
 
 install: tools $(STAMP) data  ## make .venv with everything; quick when nothing changed
 
@@ -56,8 +56,14 @@ golden: install  ## rewrite the screens and pages that tests compare with; then 
 bench: install  ## benchmarks as ratios in one run (without ablation and limits, which evaluate the model)
 	@for script in $(filter-out benchmarks/ablation.py benchmarks/limits.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
+campaign: install  ## SEQUENCES (1000) random sequences of commands, jobs and faults; fails if a promise is broken
+	@$(BIN)/python -m tests.campaign --sequences $(or $(SEQUENCES),1000) $(if $(SEED),--seed $(SEED))
+
 faults: install  ## the fault table of docs/results.md; fails if anything is lost
 	@$(BIN)/python -m tests.faults
+
+sweep-faults: install  ## MOOLA_KILLS (200) random kills under sweeps over three pods; fails if a trial is lost or done twice
+	@$(BIN)/python -m tests.faults.sweep $${MOOLA_KILLS:-200}
 
 release: $(STAMP)  ## build wheel and sdist into dist/, check them, start the wheel in an empty environment
 	@sh tests/release.sh $(BIN)/python

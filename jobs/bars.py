@@ -8,6 +8,8 @@ table: order, repeats, the bar length, gaps by session, impossible and glitch ba
 exit 0 if the series can be used, 10 if not. --out writes timestamp (UTC), open, high, low, close;
 a series that can't be used is refused, or mended with --mend: put in order, repeats and impossible
 bars left out, of repeats with other prices the last one kept.
+
+Several files are joined by their times: python -m jobs.bars klines-2024-*.zip --out all.parquet
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("file", type=found, help="the series")
+    parser.add_argument("files", type=found, nargs="+", help="the series, in one file or several")
     parser.add_argument("--check", action="store_true", help="print the table of checks")
     parser.add_argument("--out", type=output, help="the clean series, .parquet")
     parser.add_argument(
@@ -48,21 +50,15 @@ def main(argv: list[str] | None = None) -> int:
 
 def look(arguments: argparse.Namespace) -> None:
     """Read, check, print, write."""
-    import numpy as np
-
-    from moola_core.data.series import Bars
     from moola_core.data.series_checks import check_series
 
     out: Path | None = arguments.out
     if out is not None and out.suffix != ".parquet":
         raise ConfigError(f"--out {out}: expected a name that ends in .parquet")
-    file = open_named(arguments.file, arguments)
-    chunks = list(file.chunks(check=False))
-    times = [chunk.time for chunk in chunks if chunk.time is not None]
-    prices = np.concatenate([chunk.prices for chunk in chunks])
-    bars = Bars(prices, np.concatenate(times) if times else None)
+    bars = _joined(arguments)
+    name = _name(arguments.files)
     checks = check_series(bars, arguments.calendar)
-    _print_range(arguments.file, bars)
+    _print_range(name, bars)
     if arguments.check or out is None:
         _print_table(checks)
     faults = [one for one in checks if one.is_fault]
@@ -73,17 +69,46 @@ def look(arguments: argparse.Namespace) -> None:
     if faults:
         cure = "; leave such bars out: --mend --out FILE.parquet"
         raise DataError(
-            f"{arguments.file}: {faults[0].count:,} bars {faults[0].name},"
+            f"{name}: {faults[0].count:,} bars {faults[0].name},"
             f" the first is row {faults[0].row}, expected none{cure}"
         )
     if out is not None:
         _write(out, bars)
 
 
-def _print_range(path: Path, bars: Bars) -> None:
+def _joined(arguments: argparse.Namespace) -> Bars:
+    """The bars of all files, those with the earliest first."""
     import numpy as np
 
-    line = f"{path}: {len(bars):,} bars"
+    from moola_core.data.series import Bars
+
+    parts = []
+    for path in arguments.files:
+        chunks = list(open_named(path, arguments).chunks(check=False))
+        times = [chunk.time for chunk in chunks if chunk.time is not None]
+        prices = np.concatenate([chunk.prices for chunk in chunks])
+        parts.append(Bars(prices, np.concatenate(times) if times else None))
+        if len(arguments.files) > 1 and not times:
+            raise DataError(
+                f"{path}: no times, expected some to join files by; name their column:"
+                " --time-column"
+            )
+    if len(parts) == 1:
+        return parts[0]
+    times = [part.time for part in parts if part.time is not None]
+    order = sorted(range(len(parts)), key=lambda i: int(times[i].min()))
+    prices = np.concatenate([parts[i].prices for i in order])
+    return Bars(prices, np.concatenate([times[i] for i in order]))
+
+
+def _name(files: list[Path]) -> str:
+    return str(files[0]) + (f" and {len(files) - 1} more" if len(files) > 1 else "")
+
+
+def _print_range(name: str, bars: Bars) -> None:
+    import numpy as np
+
+    line = f"{name}: {len(bars):,} bars"
     if bars.time is not None:
         ends = np.array([bars.time.min(), bars.time.max()]).astype("datetime64[ns]")
         first, last = (str(one.astype("datetime64[s]")).replace("T", " ") for one in ends)

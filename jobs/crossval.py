@@ -124,7 +124,7 @@ def fit_model(
     Windows are only set aside for validation if the recipe chooses something on them.
     """
     from jobs.common.fitting import begin_run, judge, prepare, resolved, split_windows
-    from moola_core.inference.ensemble import member_recipes
+    from jobs.common.weighing import members
     from moola_core.training.loop import fit
 
     if not recipe.decoder.choose and recipe.training.keep == "last":
@@ -133,7 +133,7 @@ def fit_model(
     own, validation = split_windows(train, recipe)
     recipe = resolved(recipe, own)
     loaded = prepare(recipe, own, validation, device, data_dir, [held_out])
-    for one in member_recipes(recipe):
+    for one in members(loaded):
         fit(begin_run(loaded, one))
     return judge(loaded)[0], loaded.train
 

@@ -51,6 +51,12 @@ PROGRESS_S = 2.0
 
 def main(argv: list[str] | None = None) -> int:
     """Run the job; returns its exit code."""
+    arguments = make_parser().parse_args(argv)
+    return exit_code_of(lambda: predict(arguments))
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Make the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="jobs.predict",
         description=__doc__,
@@ -70,8 +76,7 @@ def main(argv: list[str] | None = None) -> int:
         "--any-bar-length", action="store_true", help="also bars unlike those it was trained on"
     )
     add_bar_options(parser)
-    arguments = parser.parse_args(argv)
-    return exit_code_of(lambda: predict(arguments))
+    return parser
 
 
 def predict(arguments: argparse.Namespace) -> None:
@@ -91,7 +96,7 @@ def predict(arguments: argparse.Namespace) -> None:
     from moola_core.inference.trained_model import load_model
 
     torch.set_num_threads(arguments.threads)
-    trained = load_model(arguments.run / "artifacts", find_device(arguments.device))
+    trained = load_model(artifacts_of(arguments.run), find_device(arguments.device))
     if trained.recipe.model.has_candidates and trained.recipe.candidates.place:
         print(
             f"note: {arguments.run}: its model goes by the place in a window, which tells nothing"
@@ -117,6 +122,11 @@ def predict(arguments: argparse.Namespace) -> None:
         f"{out}: {len(found.spans):,} spans in {found.num_bars:,} bars,"
         f" {found.num_windows:,} windows, {seconds:.1f} s"
     )
+
+
+def artifacts_of(run: Path) -> Path:
+    """The folder of a run's model: its artifacts, or `run` itself where that is their folder."""
+    return run if (run / "model.json").is_file() else run / "artifacts"
 
 
 def _told(chunks: Iterable[Bars], began: float) -> Iterator[Bars]:

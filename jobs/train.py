@@ -48,14 +48,14 @@ def train(arguments: argparse.Namespace, stop: StopRequest) -> int:
 
     from jobs.common import console, reporting, run_event
     from jobs.common.fitting import begin_run
-    from moola_core.inference.ensemble import member_recipes
+    from jobs.common.weighing import members
     from moola_core.training.loop import fit
     from moola_core.training.state import Stopped
 
     loaded = _load(recipe, arguments)
     recipe = loaded.recipe
     events = EventLog(run_dir / "events.jsonl")
-    for index, one in enumerate(member_recipes(loaded.recipe)):
+    for index, one in enumerate(members(loaded)):
         run = begin_run(loaded, one)
         folder = "checkpoints"
         if recipe.ensemble.size > 1:

@@ -7,6 +7,11 @@ In: bars as jobs.bars reads them; spans as a table (CSV, TSV, Parquet: start, en
 bar numbers from 0), as rectangles of a chart (time1, time2, text), as Label Studio's JSON export of
 time series, or as a label track of Audacity. Times without a zone are in that of the bars. Prints
 how many spans were kept, and why others were not. docs/data.md has both formats whole.
+
+    python -m jobs.windows --windows labelled/train_210.parquet --corrections corrections.json \
+        --out labelled/train_corrected.parquet
+
+does what was decided on the page of jobs.review with windows that there are.
 """
 
 from __future__ import annotations
@@ -14,11 +19,15 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jobs.common.bar_options import add_bar_options, open_named
 from jobs.common.entry import exit_code_of
 from jobs.common.paths import found, output
 from moola_core.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -28,8 +37,9 @@ def main(argv: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--bars", type=found, required=True, help="the series")
-    parser.add_argument("--spans", type=found, required=True, help="the list of spans")
+    parser.add_argument("--bars", type=found, help="the series")
+    parser.add_argument("--spans", type=found, help="the list of spans")
+    parser.add_argument("--windows", type=found, help="windows that there are, for --corrections")
     parser.add_argument("--out", type=output, required=True, help="the windows, .parquet")
     parser.add_argument(
         "--ends", choices=("inclusive", "half-open"), help="is the bar at the end inside?"
@@ -44,19 +54,21 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--corrections", type=found, help="a file saved by the page of jobs.review")
     add_bar_options(parser)
     arguments = parser.parse_args(argv)
+    if arguments.windows is None and (arguments.bars is None or arguments.spans is None):
+        parser.error("expected --bars FILE and --spans FILE, or --windows FILE")
+    if arguments.windows is not None and (arguments.bars or arguments.spans):
+        parser.error("--windows: expected no --bars and no --spans beside it")
+    if arguments.windows is not None and arguments.corrections is None:
+        parser.error("--windows: expected --corrections FILE, to be done with them")
     return exit_code_of(lambda: make(arguments))
 
 
 def make(arguments: argparse.Namespace) -> None:
     """Read, cut, write, report."""
-    import numpy as np
     import pyarrow.parquet
 
     from moola_core.data.corrections import apply_corrections, read_corrections
-    from moola_core.data.make_windows import Placement, make_windows, summarise
-    from moola_core.data.series import Bars
-    from moola_core.data.spans_file import read_spans
-    from moola_core.data.times import Clock
+    from moola_core.data.windows import read_columns
     from moola_core.io.atomic import replacing
 
     out: Path = arguments.out
@@ -64,6 +76,32 @@ def make(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"--out {out}: expected a name that ends in .parquet")
     if not out.parent.is_dir():
         raise ConfigError(f"--out {out}: no such folder, {out.parent}; make it first")
+    lines: list[str] = []
+    if arguments.windows is not None:
+        table = read_columns(arguments.windows)
+    else:
+        table, lines = _cut(arguments)
+    if arguments.corrections is not None:
+        corrections = read_corrections(arguments.corrections)
+        table, said = apply_corrections(table, corrections, str(arguments.corrections))
+        lines.append(said)
+    if not table.num_rows:
+        where = arguments.windows or arguments.spans
+        raise DataError(f"{where}: no window, expected at least 1; {'; '.join(lines)}")
+    with replacing(out) as aside:
+        pyarrow.parquet.write_table(table, aside)
+    print("\n".join([*lines, f"{out}: {table.num_rows:,} windows written"]))
+
+
+def _cut(arguments: argparse.Namespace) -> tuple[pa.Table, list[str]]:
+    """The windows around the marked spans, and what to report of them."""
+    import numpy as np
+
+    from moola_core.data.make_windows import Placement, make_windows, summarise
+    from moola_core.data.series import Bars
+    from moola_core.data.spans_file import read_spans
+    from moola_core.data.times import Clock
+
     if not 0 <= arguments.margin <= 50:
         raise ConfigError(f"--margin: expected 0..50 bars, got {arguments.margin}")
     file = open_named(arguments.bars, arguments)
@@ -81,16 +119,7 @@ def make(arguments: argparse.Namespace) -> None:
     table, report = make_windows(bars, spans, placement, arguments.spans.name)
     for fault in faults:
         report.leave_out(f"{fault.column}: expected {fault.expected}", fault.row)
-    lines = summarise(report, len(spans) + len(faults), table["label"].to_pylist())
-    if arguments.corrections is not None:
-        corrections = read_corrections(arguments.corrections)
-        table, said = apply_corrections(table, corrections, str(arguments.corrections))
-        lines.append(said)
-    if not table.num_rows:
-        raise DataError(f"{arguments.spans}: no window, expected at least 1; {'; '.join(lines)}")
-    with replacing(out) as aside:
-        pyarrow.parquet.write_table(table, aside)
-    print("\n".join([*lines, f"{out}: {table.num_rows:,} windows written"]))
+    return table, summarise(report, len(spans) + len(faults), table["label"].to_pylist())
 
 
 if __name__ == "__main__":

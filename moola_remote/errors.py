@@ -23,6 +23,7 @@ EXTRAS = {
     "asyncssh": ("the local pod", "local"),
     "httpx": ("renting", "runpod"),
     "jinja2": ("a page", "report"),
+    "optuna": ("a sweep", "sweep"),
     "pyarrow": ("a Parquet file", "parquet"),
     "tenacity": ("renting", "runpod"),
 }

@@ -16,22 +16,21 @@ from jobs.common.data import find_device, read_file
 from moola_core.config.sections import Recipe
 from moola_core.data.recrop import recrop
 from moola_core.data.series import read_bars
-from moola_core.data.splits import make_folds, make_split
+from moola_core.data.splits import Split, make_folds, make_split
 from moola_core.data.windows import Windows
 from moola_core.decoding.decode import Predictions, choose_decoder
 from moola_core.errors import DataError
 from moola_core.evaluation.metrics import Truth
-from moola_core.features.tensors import WindowTensors, in_unit_of, make_inputs, make_tensors
+from moola_core.features.tensors import WindowTensors, in_unit_of, make_tensors
 from moola_core.inference.ensemble import member_recipes
 from moola_core.inference.forward import predict
-from moola_core.inference.pool import PoolWeights, fit_pool, stacked
+from moola_core.inference.pool import PoolWeights
 from moola_core.inference.trained_model import TrainedModel, joined
 from moola_core.io.digest import file_sha256
 from moola_core.model.jade import JadeCompact
 from moola_core.model.make import Model, make_model
 from moola_core.pretraining.encoder_file import find_encoder, load_encoder
 from moola_core.spans.grid import MAX_LENGTH
-from moola_core.training.loop import fit
 from moola_core.training.seeding import seed_everything
 from moola_core.training.state import Run
 
@@ -47,6 +46,8 @@ class Loaded:
         recipe: as it was given; a run's own has its seed.
         validation, validation_tensors: None where all windows train.
         files: as in result.json.
+        pool: how much networks and columns have to say; None before the networks are fitted, or
+            without columns.
         data_dir: what the path of a pre-trained encoder is relative to.
     """
 
@@ -60,6 +61,7 @@ class Loaded:
     files: list[dict[str, Any]] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     data_dir: Path = Path()
+    pool: PoolWeights | None = None
 
 
 def load(recipe: Recipe, data_dir: Path, device_name: str, *, skip_bad: bool) -> Loaded:
@@ -129,6 +131,10 @@ def begin_run(loaded: Loaded, recipe: Recipe) -> Run:
     train, validation = loaded.train_tensors, loaded.validation_tensors
     if recipe.model != loaded.recipe.model:
         train, validation = _tensors_of(loaded, recipe)
+    elif recipe.ensemble.columns:
+        number = recipe.training.seed - loaded.recipe.training.seed
+        split = pool_splits(loaded)[number % recipe.ensemble.pool_folds]
+        train = train.take(torch.from_numpy(split.train).to(loaded.device))
     elif recipe.candidates != loaded.recipe.candidates:
         train = in_unit_of(train, loaded.train, recipe)
         if validation is not None and loaded.validation is not None:
@@ -149,6 +155,17 @@ def begin_run(loaded: Loaded, recipe: Recipe) -> Run:
     )
     loaded.runs.append(run)
     return run
+
+
+def pool_splits(loaded: Loaded) -> list[Split]:
+    """What each network learns from and what it leaves out, for its say to be weighed on.
+
+    Raises:
+        DataError: there are fewer groups of windows than folds.
+    """
+    recipe = loaded.recipe
+    folds = recipe.ensemble.pool_folds
+    return make_folds(loaded.train, folds, recipe.split, recipe.training.seed)
 
 
 def resolved(recipe: Recipe, train: Windows) -> Recipe:
@@ -188,13 +205,12 @@ def judge(loaded: Loaded) -> tuple[TrainedModel, Predictions | None]:
     models = tuple(model for model, _ in answering)
     decoder, predictions = loaded.recipe.decoder, None
     seen = [(model, tensors) for model, tensors in answering if tensors is not None]
-    pool = weigh(loaded) if loaded.recipe.ensemble.columns else None
     if loaded.validation is not None:
         said = [predict(model, tensors) for model, tensors in seen]
-        predictions = joined(said, loaded.recipe, pool)
+        predictions = joined(said, loaded.recipe, loaded.pool)
         decoder = choose_decoder(predictions, loaded.validation.spans, decoder)
     labels, bar_ns = loaded.train.labels, loaded.train.bar_ns
-    return TrainedModel(models, loaded.recipe, decoder, labels, bar_ns, pool), predictions
+    return TrainedModel(models, loaded.recipe, decoder, labels, bar_ns, loaded.pool), predictions
 
 
 def _answering(run: Run) -> list[Model]:
@@ -205,36 +221,6 @@ def _answering(run: Run) -> list[Model]:
     for model, snapshot in zip(models, run.progress.snapshots, strict=True):
         model.load_state_dict(snapshot)
     return models
-
-
-def weigh(loaded: Loaded) -> PoolWeights:
-    """How much networks and columns have to say, on windows that taught neither.
-
-    Grouped and purged folds of the training windows; the same recipe in each.
-    """
-    recipe, windows = loaded.recipe, loaded.train
-    if len(windows) > recipe.ensemble.pool_windows:
-        windows = draw(windows, recipe.ensemble.pool_windows, recipe.training.seed)
-    parts: list[tuple[Predictions, Predictions]] = []
-    rows = []
-    # One network and one unit say enough about the weights of several.
-    few = recipe.ensemble.model_copy(update={"seeds": 1, "columns": recipe.ensemble.columns[:1]})
-    folded = recipe.model_copy(update={"ensemble": few})
-    for fold in make_folds(windows, few.pool_folds, recipe.split, recipe.training.seed):
-        part = prepare(folded, windows.take(fold.train), None, loaded.device, loaded.data_dir)
-        for one in member_recipes(folded):
-            run = begin_run(part, one)
-            fit(run)
-        held_out = windows.take(fold.validation)
-        inputs = [make_inputs(held_out.bars, run.recipe, loaded.device) for run in part.runs]
-        network, columns = (
-            predict(run.model, seen) for run, seen in zip(part.runs, inputs, strict=True)
-        )
-        parts.append((network, columns))
-        rows.append(fold.validation)
-    judged = windows.take(np.concatenate(rows))
-    networks, columns = (stacked([part[i] for part in parts]) for i in range(2))
-    return fit_pool(networks, columns, judged.spans, judged.types)
 
 
 def split_windows(windows: Windows, recipe: Recipe) -> tuple[Windows, Windows | None]:

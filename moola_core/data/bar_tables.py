@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
 
-from moola_core.data.layout_choice import Head
+from moola_core.data.table_head import Head
 from moola_core.data.text_table import HEAD_ROWS, open_text
 from moola_core.errors import DataError
 
@@ -30,6 +30,9 @@ FOREIGN = (
     (b"SQLite format 3", "a SQLite data base", "DuckDB's COPY ... TO 'bars.parquet'"),
     (b"DBN", "Databento's DBN", "databento's DBNStore.to_parquet()"),
     (b"\xd0\xcf\x11\xe0", "an old Excel book", "Excel's Save as > CSV UTF-8"),
+    (b"Obj\x01", "Avro", "polars' DataFrame.write_parquet()"),
+    (b"[{", "JSON", "pandas' DataFrame.to_csv() or DuckDB's COPY ... TO 'bars.parquet'"),
+    (b'{"', "JSON", "pandas' DataFrame.to_csv() or DuckDB's COPY ... TO 'bars.parquet'"),
     (b"\x80\x04", "a pickle", "df.to_parquet()"),
     (b"\x80\x05", "a pickle", "df.to_parquet()"),
 )
@@ -46,6 +49,7 @@ class BarTable:
         head: what a layout is chosen by.
         num_columns: how many columns the file has.
         kind: what the file is, for the report.
+        delimiter: of a text; nothing of another file.
         read: yields the columns at these places, so many rows at a time, at least one row each.
     """
 
@@ -53,6 +57,7 @@ class BarTable:
     num_columns: int
     kind: str
     read: Read
+    delimiter: str = ""
 
 
 def open_table(path: Path, symbol: str | None = None) -> BarTable:
@@ -61,6 +66,11 @@ def open_table(path: Path, symbol: str | None = None) -> BarTable:
     Raises:
         DataError: it is missing, or nothing that can be read.
     """
+    if path.is_dir():
+        raise DataError(
+            f"{path}: a folder, expected a file of bars; join several:"
+            " python -m jobs.bars FILES --out bars.parquet"
+        )
     if not path.is_file():
         raise DataError(
             f"{path}: no such file, expected bars as CSV, Parquet, Feather or Arrow IPC"
@@ -140,7 +150,7 @@ def _open_arrow(path: Path, start: bytes) -> BarTable:
 def _open_text(path: Path, symbol: str | None) -> BarTable:
     with readable(path):
         text = open_text(path, symbol)
-    return BarTable(text.head, text.num_columns, text.kind, text.read)
+    return BarTable(text.head, text.num_columns, text.kind, text.read, text.shape.delimiter)
 
 
 def _head(path: Path, rows: pa.Table) -> Head:

@@ -9,20 +9,26 @@ from dataclasses import dataclass
 from moola_core.data.layouts import (
     BARE,
     BARE_TABLE,
-    END_NAMES,
     HEADED,
-    INDEX_NAMES,
     NAMES,
     PRICE_NAMES,
     PRICES,
     SYMBOL_NAMES,
     TABLE,
-    TIME_NAMES,
     TRADINGVIEW,
     YFINANCE,
     Layout,
     Stamp,
 )
+from moola_core.data.table_head import (
+    Head,
+    is_clock,
+    is_epoch,
+    is_number,
+    looks_like_time,
+    normalise,
+)
+from moola_core.data.time_column import find_time
 from moola_core.errors import ConfigError, DataError
 
 
@@ -42,36 +48,6 @@ class Columns:
     time: tuple[int, ...] = ()
     symbol: int | None = None
     stamp: Stamp = "open"
-
-
-@dataclass(frozen=True)
-class Head:
-    """What is seen of a file before a layout is chosen.
-
-    Attributes:
-        name: of the file, with its folder, for messages.
-        names: of the columns; None without a header.
-        rows: the first rows as text, at least one.
-        times: positions of columns that hold times by their type.
-        tickers: whether a second header row names tickers (yfinance).
-    """
-
-    name: str
-    names: Sequence[str] | None
-    rows: Sequence[Sequence[str]]
-    times: Sequence[int] = ()
-    tickers: bool = False
-
-
-def normalise(name: str) -> str:
-    """Return a column's name as the tables have it: ``<OPEN>`` and ``1. open`` are open.
-
-    Of the names ``('Close', 'AAPL')`` that pandas writes for two-storeyed columns the first counts.
-    """
-    storeys = re.fullmatch(r"\('([^']*)', '[^']*'\)", name)
-    name = storeys[1] if storeys else name
-    name = re.sub(r"^\d+\.\s*", "", name.strip().strip("\ufeff").strip("<>").strip())
-    return re.sub(r"[\s_]+", "_", name.lower())
 
 
 def choose(head: Head, layout: str | None = None, time_column: str | None = None) -> Columns:
@@ -103,7 +79,7 @@ def choose(head: Head, layout: str | None = None, time_column: str | None = None
     if bare:  # named, and the file has a header: what it says of zone and stamp holds
         chosen = bare[0]
     prices = tuple(_find_price(head, names, price) for price in PRICES)
-    time, stamp = _find_time(head, names, chosen, time_column)
+    time, stamp = find_time(head, names, chosen, time_column)
     symbols = [names.index(name) for name in SYMBOL_NAMES if name in names]
     return Columns(
         chosen,
@@ -135,77 +111,6 @@ def _find_price(head: Head, names: list[str], price: str) -> int:
         f"{head.name}: column {price} is missing, expected open, high, low, close"
         f" (and timestamp, if known), got {', '.join(head.names or [])}"
     )
-
-
-def _find_time(
-    head: Head, names: list[str], layout: Layout, time_column: str | None
-) -> tuple[tuple[int, ...], Stamp]:
-    given = list(head.names or [])
-    if time_column is not None:
-        wanted = [i for i, name in enumerate(given) if name.strip() == time_column]
-        wanted = wanted or [i for i, name in enumerate(names) if name == normalise(time_column)]
-        if not wanted:
-            raise DataError(
-                f"{head.name}: --time-column {time_column}: no such column,"
-                f" expected one of {', '.join(given)}"
-            )
-        return (wanted[0],), "open"
-    if layout.needs and layout.time:
-        return tuple(_only(head, names, name) for name in layout.time), "open"
-    if "date" in names and "time" in names and is_clock(_first(head, names.index("time"))):
-        return (_only(head, names, "date"), _only(head, names, "time")), "open"
-    for wanted_names, stamp in ((TIME_NAMES, "open"), (END_NAMES, "close")):
-        for name in wanted_names:
-            if name in names:
-                return (_only(head, names, name),), "close" if stamp == "close" else "open"
-    for i, name in enumerate(names):
-        if name in INDEX_NAMES and (i in head.times or looks_like_time(_first(head, i))):
-            return (i,), "open"
-    return (tuple(head.times[:1]) if len(head.times) == 1 else ()), "open"
-
-
-def _only(head: Head, names: list[str], name: str) -> int:
-    at = [i for i, one in enumerate(names) if one == name]
-    if len(at) > 1:
-        raise DataError(
-            f"{head.name}: column {(head.names or [])[at[0]]} is there {len(at)} times,"
-            " expected it once; drop or rename the others"
-        )
-    return at[0]
-
-
-def _first(head: Head, column: int) -> str:
-    return head.rows[0][column] if head.rows and column < len(head.rows[0]) else ""
-
-
-_CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?|\d{6}|\d{4}")
-_DATE = re.compile(
-    r"\d{4}[-./]\d{1,2}[-./]\d{1,2}.*|\d{1,2}[-./]\d{1,2}[-./]\d{4}.*|(19|20)\d{6}([ T]\s*\d.*)?"
-)
-
-
-def is_number(text: str) -> bool:
-    """Whether `text` is a number."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def is_clock(text: str) -> bool:
-    """Whether `text` is a time of day alone: 14:30, 14:30:00, 143000."""
-    return _CLOCK.fullmatch(text.strip()) is not None
-
-
-def is_epoch(text: str) -> bool:
-    """Whether `text` counts seconds, or parts of one, since 1970, as from 1973 on."""
-    return is_number(text) and abs(float(text)) >= 1e8
-
-
-def looks_like_time(text: str) -> bool:
-    """Whether `text` is a date, with or without a time of day, or counts from 1970."""
-    return _DATE.fullmatch(text.strip()) is not None or is_epoch(text)
 
 
 def _choose_bare(head: Head, layout: str | None) -> Columns:

@@ -11,14 +11,13 @@ from typing import Literal
 
 Stamp = Literal["open", "close"]
 PRICES = ("open", "high", "low", "close")
-FIXED_POINT = 1e-9
 
 # Names of a price column, normalised, the best first.
 PRICE_NAMES = {
-    "open": ("open", "o", "open_price", "price_open", "first"),
-    "high": ("high", "h", "high_price", "price_high", "max"),
-    "low": ("low", "l", "low_price", "price_low", "min"),
-    "close": ("close", "c", "close_price", "price_close", "last", "price"),
+    "open": ("open", "o", "open_price", "price_open", "first", "mid.o"),
+    "high": ("high", "h", "high_price", "price_high", "max", "mid.h"),
+    "low": ("low", "l", "low_price", "price_low", "min", "mid.l"),
+    "close": ("close", "c", "close_price", "price_close", "last", "price", "close/last", "mid.c"),
 }
 # Names of the column of times, the best first.
 TIME_NAMES = (
@@ -85,7 +84,6 @@ HEADED = (
         time=("ts_event",),
         zone="UTC",
         fixed_point=True,
-        any_of=_names("rtype publisher_id instrument_id"),
         source="databento 0.70: DBNStore.to_csv, to_parquet, to_df of OHLCV schemas",
     ),
     Layout(

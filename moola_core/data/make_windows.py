@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from moola_core.data.corrections import VISIBLE
 from moola_core.data.series import Bars, step_ns
 from moola_core.data.spans_file import MarkedSpan
 from moola_core.data.window_columns import BAR_NS
 from moola_core.spans.intervals import WINDOW_BARS, IntArray
-
-VISIBLE = 1 / 3  # a shifted copy shows at least so much of its span, as the labelled files do
 
 
 @dataclass(frozen=True)

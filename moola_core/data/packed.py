@@ -16,6 +16,8 @@ from moola_core.errors import DataError
 
 _MARKS = (
     (b"\xef\xbb\xbf", "utf-8", 3),
+    (b"\xff\xfe\0\0", "utf-32-le", 4),  # before UTF-16, whose mark it begins with
+    (b"\0\0\xfe\xff", "utf-32-be", 4),
     (b"\xff\xfe", "utf-16-le", 2),
     (b"\xfe\xff", "utf-16-be", 2),
 )

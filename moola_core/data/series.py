@@ -18,6 +18,7 @@ from moola_core.data.bar_tables import BarTable, open_table, readable
 from moola_core.data.layout_choice import Columns, choose
 from moola_core.data.layouts import PRICES, Stamp
 from moola_core.data.prices import PriceReader
+from moola_core.data.time_column import zone_in_name
 from moola_core.data.times import Clock, Dates
 from moola_core.data.window_checks import Fault
 from moola_core.data.zones import Fold
@@ -129,7 +130,7 @@ class BarFile:
         """
         last_time, num_bars = None, 0
         with readable(self.path):
-            for rows, bars in self._read():
+            for rows, bars in self._read(may_lack=not check):
                 if check:
                     _check(self.path, bars, rows, last_time)
                 yield bars
@@ -138,7 +139,7 @@ class BarFile:
         if num_bars == 0:
             raise DataError(f"{self.path}: holds no bar, expected at least 1 row")
 
-    def _read(self) -> Iterator[tuple[IntArray, Bars]]:
+    def _read(self, *, may_lack: bool) -> Iterator[tuple[IntArray, Bars]]:
         pieces = _pieces(self.path, self._table, self.columns, self._options.symbol)
         if self.newest_first or (self.clock.fold == "order" and self.clock.tz):
             held = list(pieces)
@@ -154,10 +155,10 @@ class BarFile:
                 rows, columns = rows[::-1], [column.take(back) for column in columns]
             pieces = iter([(rows, columns)])
         for rows, columns in pieces:
-            yield rows, self._to_bars(rows, columns)
+            yield rows, self._to_bars(rows, columns, may_lack=may_lack)
 
-    def _to_bars(self, rows: IntArray, columns: list[pa.ChunkedArray]) -> Bars:
-        prices = self._prices.read(columns[:4], int(rows[0]))
+    def _to_bars(self, rows: IntArray, columns: list[pa.ChunkedArray], *, may_lack: bool) -> Bars:
+        prices = self._prices.read(columns[:4], int(rows[0]), may_lack=may_lack)
         if not self.columns.time:
             return Bars(prices, None)
         name = self._names[self.columns.time[0]] or "(no name)"
@@ -184,8 +185,11 @@ def open_bars(path: Path, options: ReadOptions | None = None) -> BarFile:
         columns = replace(columns, stamp=options.stamp)
     names = list(table.head.names or [])
     names += [f"{i}" for i in range(len(names), table.num_columns)]
-    clock = Clock(str(path), options.tz, columns.layout.zone, options.fold, options.dates)
-    prices = PriceReader(str(path), columns, names, table.head.rows)
+    zone = columns.layout.zone
+    if zone is None and options.tz is None and columns.time:
+        zone = zone_in_name(str(path), names[columns.time[0]])
+    clock = Clock(str(path), options.tz, zone, options.fold, options.dates)
+    prices = PriceReader(table.head, columns, names, table.delimiter)
     file = BarFile(path, columns, clock, None, False, table, prices, options, names)
     return _with_step(file) if columns.time else file
 

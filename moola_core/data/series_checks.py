@@ -7,6 +7,7 @@ Letters: T bars.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,7 +126,7 @@ def _between_sessions(time: IntArray, long: IntArray, bar_ns: int) -> BoolArray:
 
 def _missing_of(name: str, time: IntArray, bar_ns: int) -> Check:
     try:
-        import exchange_calendars  # type: ignore[import-not-found, unused-ignore]
+        import exchange_calendars  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError as err:
         raise ConfigError(
             f"--calendar {name}: needs the package exchange_calendars,"
@@ -134,7 +135,10 @@ def _missing_of(name: str, time: IntArray, bar_ns: int) -> Check:
     first, last = (int(t) // DAY_NS for t in (time[0], time[-1]))
     bounds = [np.datetime64(day, "D").astype(str) for day in (first, last + 1)]
     try:
-        schedule = exchange_calendars.get_calendar(name, start=bounds[0], end=bounds[1]).schedule
+        with warnings.catch_warnings():  # what pandas deprecates in that package
+            warnings.simplefilter("ignore")
+            calendar = exchange_calendars.get_calendar(name, start=bounds[0], end=bounds[1])
+            schedule = calendar.schedule
     except (ValueError, KeyError, exchange_calendars.errors.CalendarError) as err:
         raise ConfigError(
             f"--calendar {name}: {' '.join(str(err).split())[:150]}, expected a name like XNYS"
@@ -142,9 +146,15 @@ def _missing_of(name: str, time: IntArray, bar_ns: int) -> Check:
     spans = zip(schedule["open"], schedule["close"], strict=True)
     due = np.concatenate([np.arange(a.value, b.value, bar_ns) for a, b in spans])
     due = due[(due >= time[0]) & (due <= time[-1])]
-    missing = due[~np.isin(due, time)]
-    note = "" if not len(missing) else f"first {_stamp(int(missing[0]))}"
-    return Check(f"bars of {name}'s sessions that lack", len(missing), -1, note)
+    lacks = ~np.isin(due, time)
+    name = f"bars of {name}'s sessions that lack"
+    if not lacks.any():
+        return Check(name, 0)
+    # A run of lacking bars may go on over the night: it is cut where its session ends.
+    runs = np.split(due[lacks], np.flatnonzero(np.diff(due[lacks]) != bar_ns) + 1)
+    worst = max(runs, key=len)
+    note = f"in {len(runs)} gaps, the longest {len(worst):,} bars from {_stamp(int(worst[0]))}"
+    return Check(name, int(lacks.sum()), -1, note)
 
 
 def _impossible(bars: Bars) -> list[Check]:

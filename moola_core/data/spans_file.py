@@ -6,37 +6,21 @@ Whether a table's end is the last bar inside or the first one after it is for th
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet as pq
 
 from moola_core.data.bar_tables import readable
-from moola_core.data.layout_choice import normalise
-from moola_core.data.packed import open_bytes, text_encoding
 from moola_core.data.series import Bars
+from moola_core.data.span_tables import Ends, RawSpans, Unit, read_raw
 from moola_core.data.times import Clock
 from moola_core.data.window_checks import Fault
 from moola_core.errors import DataError
-from moola_core.spans.intervals import IntArray
+from moola_core.spans.intervals import BoolArray, IntArray
 
-Ends = Literal["inclusive", "half-open"]
-Unit = Literal["seconds", "bars"]
-STARTS = (
-    *("start", "begin", "from", "start_time", "start_timestamp", "start_bar", "first", "first_bar"),
-    *("expansion_start", "first_timestamp", "time1", "time_1", "x1", "left"),
-)
-STOPS = (
-    *("end", "stop", "to", "end_time", "stop_time", "end_timestamp", "end_bar", "stop_bar", "last"),
-    *("last_bar", "expansion_end", "last_timestamp", "time2", "time_2", "x2", "right"),
-)
-WORDS = ("label", "labels", "type", "class", "kind", "category", "tag", "text", "name")
-RECTANGLE = ("time1", "time_1", "x1", "left")
 MAX_BAR = 10**8  # a larger number counts from 1970
 SECOND = 10**9
 
@@ -55,18 +39,6 @@ class MarkedSpan:
     start: int
     stop: int
     label: str
-
-
-@dataclass(frozen=True)
-class _Raw:
-    starts: pa.ChunkedArray
-    stops: pa.ChunkedArray
-    words: list[str]
-    start_name: str = "start"
-    stop_name: str = "end"
-    ends: Ends | None = None
-    unit: Unit = "bars"
-    is_rectangle: bool = False
 
 
 def read_spans(
@@ -91,30 +63,54 @@ def read_spans(
     if not path.is_file():
         raise DataError(f"{path}: no such file, expected spans as CSV, Parquet or JSON")
     with readable(path):
-        raw = _read(path, unit)
+        raw = read_raw(path, unit)
     ends = ends or raw.ends
     if ends is None:
         raise DataError(
             f"{path}: column {raw.stop_name}: is the bar at the end inside its span? expected it"
             " to be said: --ends inclusive or --ends half-open (docs/data.md has a picture)"
         )
-    first, is_time = _places(path, raw.starts, raw.start_name, bars, clock, raw.unit)
-    last, _ = _places(path, raw.stops, raw.stop_name, bars, clock, raw.unit)
+    is_empty = _marks_none(path, raw)
+    first, is_time = _places(path, _filled(raw.starts, is_empty), raw.start_name, bars, clock, raw)
+    last, is_end_time = _places(path, _filled(raw.stops, is_empty), raw.stop_name, bars, clock, raw)
+    if is_time != is_end_time:
+        raise DataError(
+            f"{path}: columns {raw.start_name} and {raw.stop_name}: expected both as times or both"
+            f" as bar numbers, got {'times' if is_time else 'bar numbers'} in the first alone"
+        )
     if raw.is_rectangle:  # drawn from right to left as well
         first, last = np.minimum(first, last), np.maximum(first, last)
     start, stop = (
         _bars_of(first, last, bars, ends) if is_time else (first, last + (ends == "inclusive"))
     )
-    return _sort_out(raw, start, stop, len(bars))
+    return _sort_out(raw, is_empty, np.stack([start, stop], axis=1), len(bars))
+
+
+def _marks_none(path: Path, raw: RawSpans) -> BoolArray:
+    """Which rows have neither a start nor an end."""
+    ends = zip(raw.starts.to_pylist(), raw.stops.to_pylist(), strict=True)
+    is_empty = np.array([set(pair) <= {None, ""} for pair in ends], dtype=bool)
+    if is_empty.all():
+        raise DataError(f"{path}: holds no span, expected at least 1 row with start and end")
+    return is_empty
+
+
+def _filled(column: pa.ChunkedArray, is_empty: BoolArray) -> pa.ChunkedArray:
+    """The same with the value above in empty rows, so that rows keep their numbers."""
+    first = int(np.argmin(is_empty))
+    above = np.maximum.accumulate(np.where(is_empty, first, np.arange(len(is_empty))))
+    return column.take(pa.array(above)) if is_empty.any() else column
 
 
 def _sort_out(
-    raw: _Raw, start: IntArray, stop: IntArray, num_bars: int
+    raw: RawSpans, is_empty: BoolArray, ends: IntArray, num_bars: int
 ) -> tuple[list[MarkedSpan], list[Fault]]:
     spans, faults = [], []
-    for row, (a, b, word) in enumerate(zip(start, stop, raw.words, strict=True)):
-        if not word.strip():
-            faults.append(Fault(row, "label", repr(word), "a word for the type"))
+    for row, ((a, b), word) in enumerate(zip(ends, raw.words, strict=True)):
+        if is_empty[row]:
+            faults.append(Fault(row, raw.start_name, "nothing", "a span, such a row marks none"))
+        elif not word.strip():
+            faults.append(Fault(row, "label", repr(word), "one word for the type"))
         elif not 0 <= a < num_bars:
             faults.append(Fault(row, raw.start_name, f"bar {a}", f"a bar in 0..{num_bars - 1}"))
         elif b > num_bars:
@@ -127,118 +123,18 @@ def _sort_out(
     return spans, faults
 
 
-def _read(path: Path, unit: Unit | None) -> _Raw:
-    if path.suffix == ".parquet":
-        with pq.ParquetFile(path) as file:
-            return _of_table(path, file.read())
-    with open_bytes(path) as stream:
-        content = stream.read()
-    encoding, mark_bytes = text_encoding(content[:200])
-    text = content[mark_bytes:].decode(encoding)
-    if text.lstrip().startswith(("[", "{")):
-        return _of_json(path, json.loads(text))
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("\\")]
-    if not lines:
-        raise DataError(f"{path}: holds no span, expected at least 1 row")
-    delimiter = max(",;\t|", key=lines[0].count)
-    head = [normalise(name.strip('"')) for name in lines[0].split(delimiter)]
-    if delimiter == "\t" and not set(head) & set(STARTS):
-        return _of_track(path, lines, unit)
-    table = pa.csv.read_csv(
-        pa.BufferReader("\n".join(lines).encode()),
-        parse_options=pa.csv.ParseOptions(delimiter=delimiter),
-        convert_options=pa.csv.ConvertOptions(
-            column_types=dict.fromkeys(
-                (name.strip('"') for name in lines[0].split(delimiter)), pa.string()
-            ),
-            strings_can_be_null=True,
-        ),
-    )
-    return _of_table(path, table)
-
-
-def _of_table(path: Path, table: pa.Table) -> _Raw:
-    names = [normalise(name) for name in table.column_names]
-    places = []
-    for what, known in (("start", STARTS), ("end", STOPS), ("label", WORDS)):
-        found = [name for name in known if name in names]
-        if not found:
-            raise DataError(
-                f"{path}: column {what} is missing, expected one of {', '.join(known[:6])} ...,"
-                f" got {', '.join(table.column_names)}"
-            )
-        if names.count(found[0]) > 1:
-            raise DataError(f"{path}: column {found[0]} is there twice, expected it once")
-        places.append(names.index(found[0]))
-    start, stop, word = (table.column(i) for i in places)
-    words = ["" if one is None else str(one) for one in word.to_pylist()]
-    start_name, stop_name, _ = (table.column_names[i] for i in places)
-    is_rectangle = names[places[0]] in RECTANGLE
-    ends: Ends | None = "inclusive" if is_rectangle else None
-    return _Raw(start, stop, words, start_name, stop_name, ends, "bars", is_rectangle)
-
-
-def _of_track(path: Path, lines: list[str], unit: Unit | None) -> _Raw:
-    """Start, end and label in seconds, without a header: a label track as Audacity exports it."""
-    rows = [line.split("\t") for line in lines]
-    wrong = next((row for row, one in enumerate(rows) if len(one) < 3), None)
-    if wrong is not None:
-        raise DataError(
-            f"{path}: row {wrong}: expected start, end and label with tabs between,"
-            f" got {lines[wrong][:60]!r}"
-        )
-    starts, stops, words = ([row[i] for row in rows] for i in range(3))
-    return _Raw(
-        pa.chunked_array([pa.array(starts)]),
-        pa.chunked_array([pa.array(stops)]),
-        words,
-        ends="half-open",
-        unit=unit or "seconds",
-    )
-
-
-def _of_json(path: Path, content: Any) -> _Raw:
-    """Label Studio's export of time series, JSON or JSON-MIN; the point at an end is inside."""
-    tasks = content if isinstance(content, list) else [content]
-    regions = [region for task in tasks if isinstance(task, dict) for region in _regions(task)]
-    if not regions:
-        raise DataError(
-            f"{path}: no region of a time series, expected Label Studio's JSON or JSON-MIN export"
-            " with timeserieslabels"
-        )
-    words = [str((one["timeserieslabels"] or [""])[0]) for one in regions]
-    starts, stops = ([str(one.get(key, "")) for one in regions] for key in ("start", "end"))
-    return _Raw(
-        pa.chunked_array([pa.array(starts)]),
-        pa.chunked_array([pa.array(stops)]),
-        words,
-        ends="inclusive",
-    )
-
-
-def _regions(task: dict[str, Any]) -> list[dict[str, Any]]:
-    found = []
-    for annotation in task.get("annotations", task.get("completions", [])) or []:
-        if not annotation.get("was_cancelled"):
-            found += [one.get("value", {}) for one in annotation.get("result", [])]
-    for value in task.values():
-        if isinstance(value, list):
-            found += value
-    return [one for one in found if isinstance(one, dict) and "timeserieslabels" in one]
-
-
 def _places(
-    path: Path, column: pa.ChunkedArray, name: str, bars: Bars, clock: Clock, unit: Unit
+    path: Path, column: pa.ChunkedArray, name: str, bars: Bars, clock: Clock, raw: RawSpans
 ) -> tuple[IntArray, bool]:
     """Bar numbers, or nanoseconds since 1970; and which it is."""
     numbers = _numbers(path, column, name)
-    if numbers is not None and unit == "seconds":
+    if numbers is not None and raw.unit == "seconds":
         if bars.time is None:
             raise DataError(f"{path}: seconds, but the bars have no times; expected --unit bars")
         return bars.time[0] + np.rint(numbers * SECOND).astype(np.int64), True
     if numbers is not None and not (np.abs(numbers) >= MAX_BAR).any():
         wrong = np.flatnonzero(numbers != np.rint(numbers))
-        if len(wrong) and unit == "bars":
+        if len(wrong) and raw.unit == "bars":
             row = int(wrong[0])
             raise DataError(f"{path}: {Fault(row, name, str(numbers[row]), 'a whole bar number')}")
         return numbers.astype(np.int64), False

@@ -15,16 +15,24 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv
 
-from moola_core.data.layout_choice import Head, is_number, looks_like_time, normalise
 from moola_core.data.layouts import PRICE_NAMES
 from moola_core.data.packed import is_packed, open_bytes, text_encoding
+from moola_core.data.table_head import Head, is_number, looks_like_time, normalise
 from moola_core.errors import DataError
 
 BLOCK_BYTES = 1 << 22
 HEAD_BYTES = 1 << 16
 HEAD_ROWS = 20
 HEADER_LINES = 12  # a header stands in the first so many lines
-DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+DELIMITERS = {
+    ",": "comma",
+    ";": "semicolon",
+    "\t": "tab",
+    "|": "bar",
+    "^": "caret",
+    "~": "tilde",
+    " ": "blank",
+}
 
 
 @dataclass(frozen=True)
@@ -203,9 +211,11 @@ def _with_header(
         first += 1
     elif first_names[header] == "price" and first_names[header - 1 : header] == ["ticker"]:
         tickers = rows[header - 1]  # grouped by ticker
-    if tickers is not None and first < len(rows) and not any(rows[first][1:]):
-        names[0] = rows[first][0]
-        first += 1
+    if tickers is not None:
+        names[0] = ""  # the first of a header row names the row itself
+        if first < len(rows) and not any(rows[first][1:]):
+            names[0] = rows[first][0]
+            first += 1
     if tickers is not None and symbol is not None:
         names = [
             name if i == 0 or tickers[i] == symbol else f"{name} of {tickers[i]}"

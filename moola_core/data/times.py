@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from moola_core.data.layout_choice import is_epoch
+from moola_core.data.table_head import is_epoch
+from moola_core.data.time_text import MONTH_NAME, count_ns, split_times, whole
 from moola_core.data.window_checks import Fault
 from moola_core.data.zones import Fold, offset_name, offset_ns, resolve_fold
 from moola_core.errors import ConfigError, DataError
@@ -22,12 +23,6 @@ UNITS = ((1e17, "nanoseconds", 1), (1e14, "microseconds", 10**3), (1e11, "millis
 SECOND = 10**9
 EXPECTED = "a time like 2024-01-31 09:30:00 (or -05:00 behind it, or a Unix time)"
 
-_CLOCK = (
-    r"(?:[T\s]+(?P<h>\d{1,2}):?(?P<mi>\d{2})(?::?(?P<s>\d{2})(?:[.,](?P<f>\d{1,9})\d*)?)?)?"
-    r"\s*(?P<z>Z|UTC|(?:GMT|UTC)?[+-]\d{1,2}:?(?:\d{2})?|[A-Za-z_]+/[A-Za-z_/]+)?$"
-)
-_YEAR_FIRST = r"^(?P<y>\d{4})[-./]?(?P<a>\d{1,2})[-./]?(?P<b>\d{1,2})" + _CLOCK
-_YEAR_LAST = r"^(?P<a>\d{1,2})[-./](?P<b>\d{1,2})[-./](?P<y>\d{4})" + _CLOCK
 # Digits in a row, a day and a clock: Interactive Brokers, NinjaTrader and databases write them.
 _DIGITS = re.compile(r"(19|20)\d{6}(\d{4}|\d{6})?")
 
@@ -138,20 +133,19 @@ class Clock:
                 return self._counted(numbers, name, first_row)
         if _DIGITS.fullmatch(first) and len(first) > 8:
             column = pc.replace_substring_regex(column, r"^(\d{8})(\d+)$", r"\1 \2")
-        year_last = re.match(r"\d{1,2}[-./]\d{1,2}[-./]\d{4}", first) is not None
-        parts = pc.extract_regex(column, _YEAR_LAST if year_last else _YEAR_FIRST)
-        parts = parts.combine_chunks() if isinstance(parts, pa.ChunkedArray) else parts
+        parts, is_year_last = split_times(column)
         bad = np.asarray(pc.is_null(parts).to_numpy(zero_copy_only=False), dtype=bool)
         self._refuse(bad, column, name, first_row, EXPECTED)
-        a, b = _whole(parts, "a"), _whole(parts, "b")
-        month, day = (b, a) if year_last and self._day_first(first, a, b, name) else (a, b)
-        count, is_time = _count(parts, month, day)
+        a, b = whole(parts, "a"), whole(parts, "b")
+        is_swapped = is_year_last and self._day_first(first, a, b, name)
+        month, day = (b, a) if is_swapped else (a, b)
+        count, is_time = count_ns(parts, month, day)
         self._refuse(~is_time, column, name, first_row, EXPECTED)
         self.units.add("text")
-        return self._zoned(count, parts.field("z"), name, first_row)
+        return self._zoned(count, parts.field("z"), column, name, first_row)
 
     def _day_first(self, first: str, a: IntArray, b: IntArray, name: str) -> bool:
-        if self.dates is None and "/" not in first:
+        if self.dates is None and ("/" not in first or MONTH_NAME.search(first)):
             self.dates = "dmy"
         if self.dates is None and (a > 12).any() != (b > 12).any():
             self.dates = "dmy" if (a > 12).any() else "mdy"
@@ -162,7 +156,12 @@ class Clock:
             )
         return self.dates == "dmy"
 
-    def _zoned(self, count: IntArray, zones: pa.Array, name: str, first_row: int) -> IntArray:
+    def _zoned(
+        self, count: IntArray, zones: pa.Array, column: pa.ChunkedArray, name: str, first_row: int
+    ) -> IntArray:
+        is_bare = np.asarray(pc.equal(zones, "").to_numpy(zero_copy_only=False), dtype=bool)
+        if is_bare.any() and not is_bare.all():
+            self._refuse(is_bare, column, name, first_row, "a zone behind it, as other rows have")
         coded = zones.dictionary_encode()
         code = coded.indices.to_numpy(zero_copy_only=False)
         out = np.empty(len(count), dtype=np.int64)
@@ -251,25 +250,3 @@ def _clock(column: pa.ChunkedArray) -> pa.ChunkedArray:
     is_whole = pa.types.is_integer(column.type)
     text = _as_text(column)
     return pc.utf8_lpad(text, 6, "0") if is_whole else text
-
-
-def _whole(parts: pa.StructArray, name: str) -> IntArray:
-    text = parts.field(name)
-    text = pc.if_else(pc.equal(text, ""), "0", text)
-    return text.cast(pa.int64()).to_numpy(zero_copy_only=False)
-
-
-def _count(parts: pa.StructArray, month: IntArray, day: IntArray) -> tuple[IntArray, BoolArray]:
-    """Nanoseconds since 1970 of the local clock, and which rows are a time."""
-    year, hour, minute, second = (_whole(parts, name) for name in ("y", "h", "mi", "s"))
-    fraction = (
-        pc.utf8_rpad(parts.field("f"), 9, "0").cast(pa.int64()).to_numpy(zero_copy_only=False)
-    )
-    safe = np.clip(month, 1, 12)
-    months = ((year - 1970) * 12 + safe - 1).astype("datetime64[M]")
-    last = ((months + 1).astype("datetime64[D]") - months.astype("datetime64[D]")).astype(np.int64)
-    is_time = (month == safe) & (day >= 1) & (day <= last) & (year >= 1678) & (year <= 2261)
-    is_time &= (hour < 24) & (minute < 60) & (second < 60)
-    days = months.astype("datetime64[D]").astype(np.int64) + day - 1
-    seconds = days * 86_400 + hour * 3600 + minute * 60 + second
-    return np.where(is_time, seconds, 0) * SECOND + fraction, is_time

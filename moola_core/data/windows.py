@@ -101,8 +101,7 @@ def read_windows(path: Path, *, skip_bad: bool = False) -> tuple[Windows, list[F
         DataError: the file is missing or no Parquet, lacks a column, has a faulty row (unless
             `skip_bad`), or no row is left.
     """
-    table = _read_table(path)
-    table = cast_columns(path, table)
+    table = read_columns(path)
     faults = first_of_each_row(row_faults(table))
     if faults and not skip_bad:
         more = f" (and {len(faults) - 1} more rows)" if len(faults) > 1 else ""
@@ -121,6 +120,15 @@ def read_windows(path: Path, *, skip_bad: bool = False) -> tuple[Windows, list[F
             f"{path}: column start_timestamp: expected times of nanoseconds,"
             f" {' '.join(str(err).split())}"
         ) from err
+
+
+def read_columns(path: Path) -> pa.Table:
+    """The columns of a file of labelled windows, in their own types, before any check of a row.
+
+    Raises:
+        DataError: the file is missing or no Parquet, lacks a column, or one can't be cast.
+    """
+    return cast_columns(path, _read_table(path))
 
 
 def _read_table(path: Path) -> pa.Table:

@@ -49,7 +49,7 @@ def offset_ns(zone: str) -> int | None:
     """Return what a zone's text adds to UTC, if it is an offset."""
     found = re.fullmatch(r"(?:GMT|UTC)?([+-])(\d{1,2}):?(\d{2})?", zone)
     if found is None:
-        return 0 if zone in ("Z", "UTC") else None
+        return 0 if zone in ("Z", "UTC", "GMT") else None
     minutes = int(found[2]) * 60 + int(found[3] or 0)
     return (-1 if found[1] == "-" else 1) * minutes * 60 * 1_000_000_000
 

@@ -18,7 +18,7 @@ from moola_core.spans.grid import coverage, longest_of, span_index, widened
 from moola_core.spans.intervals import FloatArray, IntArray
 
 DOUBT = 1e-3  # of every expert's answer is spread over all spans
-SMALL = 0.02  # a weight below is 0: the expert is not asked
+SMALL = 0.1  # a weight below is 0: the expert is not asked
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,11 @@ class PoolWeights:
 
     spans: tuple[float, float]
     types: tuple[float, float]
+
+    @property
+    def asks_columns(self) -> bool:
+        """Whether columns have any say."""
+        return self.spans[1] > 0 or self.types[1] > 0
 
 
 def fit_weights(experts: Sequence[FloatArray], truth: IntArray, prior: float = 1.0) -> list[float]:
@@ -95,13 +100,19 @@ def stacked(parts: Sequence[Predictions]) -> Predictions:
 
 
 def pool_predictions(
-    networks: Predictions, columns: Predictions, weights: PoolWeights
+    networks: Predictions, columns: Predictions | None, weights: PoolWeights
 ) -> Predictions:
-    """One answer of both."""
-    posterior = pooled(_posteriors(networks, columns), weights.spans)
+    """One answer of both, or of networks alone where columns have no say."""
     types = networks.type_probs
-    if types is not None and columns.type_probs is not None:
-        types = pooled([types, columns.type_probs], weights.types)
+    if columns is None:
+        if networks.span_posterior is None:
+            raise ValueError("expected the probability of every span")
+        posterior = pooled([networks.span_posterior], weights.spans[:1])
+        types = None if types is None else pooled([types], weights.types[:1])
+    else:
+        posterior = pooled(_posteriors(networks, columns), weights.spans)
+        if types is not None and columns.type_probs is not None:
+            types = pooled([types, columns.type_probs], weights.types)
     num_bars = networks.span_logits.shape[1]
     return Predictions(
         span_logits=log_odds(coverage(posterior, num_bars)),

@@ -1,8 +1,8 @@
 """Spans of a series of any length: windows with overlap, one answer each, merged to one a run.
 
-    from moola_core.artifacts import load_model
-    from moola_core.bars import read_chunks
-    from moola_core.predict import answer, find_spans
+    from moola_core.data.series import read_chunks
+    from moola_core.inference.sliding import answer, find_spans
+    from moola_core.inference.trained_model import load_model
 
     trained = load_model(Path("results/RUN/artifacts"), torch.device("cpu"))
     found = find_spans(read_chunks(Path("bars.parquet")), partial(answer, trained))

@@ -59,7 +59,8 @@ class TrainedModel:
         recipes = [one for one in member_recipes(self.recipe) for _ in checkpoints]
         shown: dict[tuple[str, UnitConfig], Inputs] = {}
         said = []
-        for model, one in zip(self.models, recipes, strict=True):
+        # Columns without a say were not fitted: the last recipes are without a model.
+        for model, one in zip(self.models, recipes, strict=self.pool is None):
             key = one.model.kind, one.candidates.unit
             if key not in shown:
                 shown[key] = make_inputs(bars, one, device, reflection=one.model.symmetric)
@@ -72,9 +73,8 @@ def joined(said: list[Predictions], recipe: Recipe, pool: PoolWeights | None) ->
     if pool is None:
         return mean_predictions(said)
     networks = recipe.ensemble.num_networks
-    return pool_predictions(
-        mean_predictions(said[:networks]), mean_predictions(said[networks:]), pool
-    )
+    columns = mean_predictions(said[networks:]) if pool.asks_columns else None
+    return pool_predictions(mean_predictions(said[:networks]), columns, pool)
 
 
 class ModelCard(Written):

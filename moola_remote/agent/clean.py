@@ -18,6 +18,7 @@ from moola_remote.agent.probe import complete
 from moola_remote.agent.processes import living_members
 from moola_remote.agent.start import discard, sweep
 from moola_remote.agent.state import settle
+from moola_remote.agent.unfinished import tidy
 
 KINDS = {"code": "code", "data": "data", "environment": "env", "checkpoints": "checkpoints"}
 # What came so lately and no run has named may be waiting for its start, by another client.
@@ -46,6 +47,7 @@ def clean(pod: Pod, asked: Json) -> Json:
             {"kind": path.parent.name, "name": path.name, "bytes": bytes_of(path)} for path in paths
         ]
         aside = [] if asked.get("dry_run") else [put_aside(path) for path in paths]
+        tidy(pod)
     for path in aside:
         discard(path)
     return {"removed": removed}

@@ -7,7 +7,7 @@ import os
 import select
 import sys
 import time
-from typing import Any, Optional
+from typing import Any, Optional, Sequence
 
 from moola_remote.agent.constants import HEARTBEAT_S, TELEMETRY_S, TICK_S, TIMES_S, Json
 from moola_remote.agent.files import append, read_json, size_of
@@ -46,8 +46,13 @@ class LiveState:
             self.is_saved = True
         self.next_beat = time.monotonic() + (HEARTBEAT_S if self.is_saved else 1.0)
 
-    def pause(self, seconds: float = TICK_S) -> None:
-        """Wait, at most until the keeper ends; send the heartbeat and sample telemetry when due."""
+    def pause(self, seconds: float = TICK_S, bells: Sequence[int] = ()) -> None:
+        """Wait, at most until the keeper ends; send the heartbeat and sample telemetry when due.
+
+        Args:
+            seconds: the longest wait; no longer than until the next heartbeat.
+            bells: descriptors that end it when they become readable.
+        """
         now = time.monotonic()
         if now >= self.next_beat:
             self.save(sync=False)
@@ -61,10 +66,10 @@ class LiveState:
             sample = self.telemetry.collect()
             if sample is not None:
                 self.take_sample(sample)
-        if self.keeper_pipe is None:
-            time.sleep(seconds)
-        elif select.select([self.keeper_pipe], [], [], seconds)[0]:
-            os.close(self.keeper_pipe)
+        seconds = max(0.0, min(seconds, self.next_beat - now))
+        pipes = [] if self.keeper_pipe is None else [self.keeper_pipe]
+        if self.keeper_pipe in select.select([*pipes, *bells], [], [], seconds)[0]:
+            os.close(pipes[0])
             self.keeper_pipe = None
 
     def take_sample(self, sample: Json) -> None:

@@ -1,17 +1,23 @@
-"""The queue: one job a GPU, or several GPUs for one job, all or none; first in, first out."""
+"""The queue: one job a GPU, or several GPUs for one job, all or none; first in, first out.
+
+While nothing happens a waiting run does nothing: the run in front of it, or the lock of its GPU,
+wakes it (waiting.py).
+"""
 
 from __future__ import annotations
 
 import os
-from typing import Callable, List, Optional, Set, Tuple
+from typing import Callable, List, Optional, Tuple
 
-from moola_remote.agent.constants import ENDED, NO_GPU, Json
+from moola_remote.agent.constants import NO_GPU, Json
 from moola_remote.agent.gpus import count_gpus
 from moola_remote.agent.layout import Pod, Run, stored_state
 from moola_remote.agent.live_state import LiveState
 from moola_remote.agent.locks import is_locked, lock, locked
 from moola_remote.agent.processes import is_alive
 from moola_remote.agent.state import is_before
+from moola_remote.agent.unfinished import unfinished
+from moola_remote.agent.waiting import Waiting
 
 
 class GpuQueue:
@@ -23,7 +29,9 @@ class GpuQueue:
         self.live = live
         self.gpu_count: Optional[int] = None
         self.fds: List[int] = []
-        self.ended_runs: Set[str] = set()
+        # Another run without whose start or end nothing changes for us, once that was looked for.
+        self.front: Optional[str] = None
+        self.has_looked = False
 
     def wait(
         self, wanted: Optional[int], count: Optional[int], is_stopping: Callable[[], bool]
@@ -49,25 +57,56 @@ class GpuQueue:
             return False, {"error": f"{asked} asked for, the pod has {here}"}
         wants = list(range(max(1, self.gpu_count))) if wanted is None else [wanted]
         self.live.save(wants=wants)
-        while not self.fds:
-            if (self.run.own / ".cancel.json").exists():
-                self.live.values["stopping"] = "cancel"
-                return False, {"cancelled": True}
-            if is_stopping():
-                return False, None
-            if not self.take(wants, count):
-                self.live.pause()
+        waiting = None
+        try:
+            while not self.fds:
+                if (self.run.own / ".cancel.json").exists():
+                    self.live.values["stopping"] = "cancel"
+                    return False, {"cancelled": True}
+                if is_stopping():
+                    return False, None
+                is_held_up = self.is_held_up(wants)
+                if not is_held_up and self.take(wants, count):
+                    break
+                is_new = waiting is None
+                waiting = waiting or Waiting(self.pod, self.live, wants)
+                # What happened before the watch is not heard of: it takes one look more.
+                if not waiting.follow(self.front) and not is_new:
+                    waiting.rest(is_held_up)
+        finally:
+            if waiting is not None:
+                waiting.close()
         return True, None
+
+    def is_held_up(self, wants: List[int]) -> bool:
+        """Whether the run in front still waits, or each GPU that we want is still taken."""
+        if self.front is not None:
+            run = self.pod.runs / self.front
+            state = stored_state(run)
+            if state is not None and self.holds_up(state) and is_locked(Run(run).lock):
+                return True
+            self.front, self.has_looked = None, False
+        return self.has_looked and all(is_locked(self.pod.gpu_lock(gpu)) for gpu in wants)
+
+    def holds_up(self, other: Json) -> bool:
+        """Whether another run waits in front for at least all that we want."""
+        theirs, ours = other.get("wants"), self.live.values["wants"]
+        return is_before(other, self.live.values) and (theirs is None or set(ours) <= set(theirs))
 
     def take(self, wants: List[int], count: Optional[int] = None) -> bool:
         """Take what is free if no run that waits in front could; return whether it was enough."""
         with locked(self.pod.queue_lock):
             others = self.others()
+            ahead = [state for state in others if is_before(state, self.live.values)]
+            in_front = [state for state in ahead if self.holds_up(state)]
+            self.has_looked = True
+            if in_front:
+                self.front = max(in_front, key=lambda state: state.get("ticket") or 0)["run_id"]
+                return False
             busy = {gpu for state in others for gpu in held_by(state)}
             free = [
                 gpu for gpu in wants if gpu not in busy and not is_locked(self.pod.gpu_lock(gpu))
             ]
-            ahead = [state for state in others if is_before(state, self.live.values)]
             if not free or any(set(state.get("wants") or free) & set(free) for state in ahead):
                 return False
             taken = free[: count or 1]
@@ -100,17 +139,13 @@ class GpuQueue:
             os.close(self.fds.pop())
 
     def others(self) -> List[Json]:
-        """Return the states of other runs that wait or run; an ended one is never read twice."""
-        found = []
-        for path in self.pod.runs.iterdir():
-            if path.name in self.ended_runs or path.name.startswith(".") or path == self.run.path:
-                continue
-            run, state = Run(path), stored_state(path)
-            if state is None or state["state"] in ENDED:
-                self.ended_runs.add(path.name)
-            elif is_locked(run.lock) or is_locked(run.job_lock) or is_alive(run.job()):
-                found.append(state)
-        return found
+        """Return the states of other runs that wait or run."""
+        return [
+            state
+            for run, state in unfinished(self.pod)
+            if run.id != self.run.id
+            and (is_locked(run.lock) or is_locked(run.job_lock) or is_alive(run.job()))
+        ]
 
 
 def held_by(state: Json) -> List[int]:

@@ -19,6 +19,7 @@ from moola_remote.agent.processes import process
 from moola_remote.agent.redaction import Mask
 from moola_remote.agent.state import settle, view
 from moola_remote.agent.trees import check_digest
+from moola_remote.agent.unfinished import forget
 
 EMPTY = (".lock", ".job.lock", ".supervisor.log")
 
@@ -97,6 +98,7 @@ def make_run(pod: Pod, run: Run, spec: Json, secrets: Dict[str, str]) -> bool:
         with locked(pod.queue_lock):
             if run.path.exists():
                 return False
+            forget(pod, run.id)
             state = new_state(run.id, next_ticket(pod), spec)
             write_json(aside / "state.json", state)
             aside.rename(run.path)

@@ -18,6 +18,7 @@ from moola_remote.agent.files import head, open_file, size_of
 from moola_remote.agent.layout import RUN_ID, Pod, Run, stored_state
 from moola_remote.agent.locks import is_locked
 from moola_remote.agent.processes import boot
+from moola_remote.agent.unfinished import unfinished
 
 
 def settle(pod: Pod, run: Run) -> Json:
@@ -74,7 +75,7 @@ def view(pod: Pod, state: Json, others: Optional[List[Json]] = None) -> Json:
     position = None
     if state["state"] == "QUEUED":
         if others is None:
-            others = [other for _, other in pod.all_runs()]
+            others = [other for _, other in unfinished(pod)]
         position = 1 + sum(is_before(other, state) for other in others)
     run = pod.run(state["run_id"])
     sizes = {"log_size": size_of(run.log), "events_size": size_of(run.events)}
@@ -145,10 +146,14 @@ def unreadable(pod: Pod, known: List[Json]) -> List[Json]:
 
 
 def facts(run: Run, limit: int) -> Json:
-    """What runs are chosen and sorted by: the recipe as it was run, and what it scored."""
+    """What runs are chosen and sorted by: the recipe as it was run, its scores, its sweep."""
     config, scores = None, None
+    of_sweep: Json = {"sweep": None, "trial": None}
     with contextlib.suppress(OSError):
         config = head(run.path / "config.yaml", limit).decode("utf-8", "replace")
     with contextlib.suppress(OSError, ValueError, RecursionError, AttributeError):
         scores = json.loads(head(run.path / "result.json", BLOCK)).get("scores")
-    return {"config": config, "scores": scores}
+    with contextlib.suppress(OSError, ValueError, RecursionError, AttributeError, AgentError):
+        spec = run.spec()
+        of_sweep = {key: spec.get(key) for key in of_sweep}
+    return {"config": config, "scores": scores, **of_sweep}

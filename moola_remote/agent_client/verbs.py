@@ -150,6 +150,20 @@ def make_manifests(agent: Agent, run_ids: Sequence[str]) -> dict[str, str]:
     return {run_id: digest for run_id, digest in digests if isinstance(digest, str)}
 
 
+def read_manifests(agent: Agent, run_ids: Sequence[str]) -> dict[str, bytes]:
+    """What the manifests of ended runs hold, in one round trip.
+
+    Returns:
+        The content by run; of a run without one, or with a large one, there is nothing. Nobody has
+        compared it with the SHA-256 that `make_manifests` gives.
+    """
+    asked = {"runs": list(run_ids), "content": True}
+    found = agent.call("manifests", stdin=asked, timeout_s=MANIFESTS_S).get("manifests")
+    rows = found.items() if isinstance(found, dict) else ()
+    texts = ((run_id, row.get("content")) for run_id, row in rows if isinstance(row, dict))
+    return {run_id: text.encode() for run_id, text in texts if isinstance(text, str)}
+
+
 def make_manifest(agent: Agent, run_id: str, *, timeout_s: float = 3600.0) -> str:
     """Return the SHA-256 of a run's ``manifest.json``, made now where it is missing."""
     return str(agent.call("manifest", run_id, timeout_s=timeout_s).get("manifest_sha256"))

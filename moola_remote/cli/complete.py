@@ -60,6 +60,11 @@ class Place:
         folder = self.folder / self.table.get("recipes", "configs/train")
         return sorted(path.stem for path in folder.glob("*.yaml"))
 
+    def sweeps(self) -> list[str]:
+        """The sweeps that are here, newest first."""
+        folder = self.folder / self.table.get("results", "results") / "sweeps"
+        return sorted((path.parent.name for path in folder.glob("*/sweep.json")), reverse=True)
+
     def fetched(self) -> list[str]:
         """Return the runs that are here, with a result or without, newest first."""
         folder = self.folder / self.table.get("results", "results")

@@ -20,8 +20,10 @@ from moola_remote.cli import (
     forward,
     init,
     pods,
+    predict,
     report,
     runs,
+    sweep,
     train,
 )
 from moola_remote.cli.app import App
@@ -98,7 +100,7 @@ def _log_to_stderr() -> None:
 
 for module in (
     *(init, deploy, train, runs, fetch, report, export, pods, forward, clean, cost, doctor),
-    *(completion,),
+    *(sweep, predict, completion),
 ):
     for command in module.COMMANDS:
         program.add_command(command)

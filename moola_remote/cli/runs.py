@@ -89,7 +89,7 @@ def runs(ctx: click.Context, sort: str | None, conditions: tuple[Filter, ...]) -
     """List the pod's runs, newest last; `runs show` prints all about one.
 
     A KEY is one of the recipe as it was run (model.hidden_size, or hidden_size), a score (f1,
-    validation.f1), or state.
+    validation.f1), state, or the sweep or trial that it is of.
 
     \b
     Example:

@@ -84,6 +84,10 @@ class LaptopPaths:
         """``local-pod``."""
         return self.state / "local-pod"
 
+    def numbered_local_pod(self, number: str) -> Path:
+        """``local-pod.2``: a second embedded pod and more."""
+        return self.state / f"local-pod.{number}"
+
     @property
     def journals(self) -> Path:
         """``journals``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
+import re
 import reprlib
 import sys
 from pathlib import Path
@@ -26,6 +27,8 @@ OWN_FILE = "moola-remote.toml"
 TABLE = "[tool.moola-remote]"
 # The pod that needs no file: on this machine.
 LOCAL = "local"
+# Of a second pod and more of one file.
+NUMBER = r"[2-9]|[1-9]\d{1,2}"
 
 
 class Strict(BaseModel):
@@ -183,25 +186,37 @@ def pod_names(project: Project) -> list[str]:
 
 
 def load_pod(project: Project, name: str) -> PodConfig:
-    """Return the pod `name` of the project.
+    """Return the pod `name` of the project; ``a.2`` is a second pod of the file ``a.yaml``.
 
     Raises:
         ConfigError: no such file, broken YAML, an unknown key or a wrong value.
     """
-    path = project.pods_folder / f"{name}.yaml"
     known = pod_names(project)
-    if name == LOCAL and not path.is_file():
+    file = name if name in known else base_of(name)
+    path = project.pods_folder / f"{file}.yaml"
+    if file == LOCAL and not path.is_file():
         return PodConfig(name=name, provider="local")
-    if name not in known:
+    if file not in known:
         raise ConfigError(
             f"pod {name!r}: unknown, expected one of {', '.join(known)}",
-            f"choose with --pod, or write {path}",
+            f"choose with --pod, or write {project.pods_folder / name}.yaml",
         )
     try:
         table = yaml.safe_load(read_text(path))
     except BROKEN_YAML as err:
         raise ConfigError(f"{path}: not YAML, {one_line(err)}", "fix that line") from err
     return _validate(PodConfig, table, path, name=name, project=project.folder)
+
+
+def base_of(name: str) -> str:
+    """Return the file's name of a numbered pod: that of ``runpod-4090.2`` is ``runpod-4090``."""
+    base, _, number = name.rpartition(".")
+    return base if base and re.fullmatch(NUMBER, number) else name
+
+
+def numbered(name: str, count: int) -> list[str]:
+    """Return the names of `count` pods of one file: ``a``, ``a.2``, ``a.3``."""
+    return [name, *(f"{name}.{number}" for number in range(2, count + 1))]
 
 
 def read_text(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -60,18 +61,26 @@ def git_list(folder: Path, leavings: SkipReport, prefix: bytes = b"") -> Iterato
     """
     yield from (prefix + name for name in _empty_in_git(folder))
     listed = git(folder, "ls-files", "-co", "--exclude-standard", "-z")
+    top = os.fsencode(folder) + b"/"
     for name in listed.split(b"\0"):
-        inner = folder / os.fsdecode(name)
         if not name:
             continue
-        if name.endswith(b"/") or (inner.is_dir() and not inner.is_symlink()):
+        if name.endswith(b"/") or _is_folder(top + name):
             # A repository inside this one. A submodule that is not there is an empty folder.
+            inner = folder / os.fsdecode(name)
             if (inner / ".git").exists():
                 yield from git_list(inner, leavings, prefix + name.rstrip(b"/") + b"/")
             elif not name.endswith(b"/"):
                 leavings.add(SUBMODULE, os.fsdecode(prefix + name), 0)
         else:
             yield prefix + name
+
+
+def _is_folder(path: bytes) -> bool:
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False
 
 
 def _empty_in_git(folder: Path) -> Iterator[bytes]:

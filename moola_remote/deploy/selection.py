@@ -52,7 +52,7 @@ def list_tree(
     for name in sorted(set(names)):
         path = decoded(folder, name).rstrip("/")
         try:
-            status = os.lstat(folder / path)
+            status = os.lstat(f"{folder}/{path}")
         except FileNotFoundError:  # deleted, and git not told
             continue
         rule = _why_not(folder, path, status, skipped, environments)
@@ -66,7 +66,7 @@ def list_tree(
 def _less(ignore_file: str, folder: Path, names: Iterable[bytes]) -> Iterator[bytes]:
     """The names that no ignore file of ours takes; each counts below its folder."""
     paths = {name: os.fsdecode(name) for name in names}
-    ends = [path for path in paths.values() if PurePosixPath(path).name == ignore_file]
+    ends = [path for path in paths.values() if path.rpartition("/")[2] == ignore_file]
     tops = sorted({"", *(path[: -len(ignore_file)] for path in ends)})
     found = [(top, _spec(folder / top / ignore_file)) for top in tops]
     specs = [(top, spec) for top, spec in found if spec is not None]
@@ -129,7 +129,7 @@ def _why_not(
     parts = path.split("/")
     if any(path == top or path.startswith(f"{top}/") for top in excluded):
         return "results"
-    if TOOL_FOLDERS.intersection(parts) or is_in_environment(folder, parts, environments):
+    if TOOL_FOLDERS.intersection(parts) or is_in_environment(folder, path, environments):
         return "tools' folders and virtual environments"
     if stat.S_ISLNK(status.st_mode):
         return None if _stays_inside(folder, path) else "links that leave the tree"
@@ -137,9 +137,10 @@ def _why_not(
         return None
     if not stat.S_ISREG(status.st_mode):
         return "neither file nor link"
-    if is_lfs_pointer(folder / path, status):
+    file = f"{folder}/{path}"  # many: a Path each costs more than what is done with it
+    if is_lfs_pointer(file, status):
         return LFS_POINTER
-    if is_secret(path) or holds_private_key(folder / path, status):
+    if is_secret(path) or holds_private_key(file, status):
         return SECRET
     return None
 

@@ -5,6 +5,7 @@ The digest and the list are those of docs/protocol.md.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -59,7 +60,7 @@ class Tree:
     left_out: tuple[Skipped, ...]
     source: Source | None = None
 
-    @property
+    @functools.cached_property
     def size(self) -> int:
         """Bytes of all files."""
         return sum(file.size for file in self.files)
@@ -146,7 +147,7 @@ def _hash(part: Part, entries: Iterable[Entry], hashes: HashCache) -> list[File]
 
 def file_of(folder: Path, entry: Entry, prefix: str, hashes: HashCache) -> File:
     """Return an entry as a file of a tree, with its hash."""
-    path = folder / entry.path
+    path = f"{folder}/{entry.path}"
     if entry.is_folder:
         return File(prefix + entry.path, 0, hashlib.sha256().hexdigest(), FOLDER)
     try:

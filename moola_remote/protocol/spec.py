@@ -100,6 +100,8 @@ class Spec(Remote):
     secret_names: list[Name] = Field(default=[], max_length=100)
     replay_of: Name | None = None
     parent: Name | None = None
+    sweep: Name | None = None
+    trial: Annotated[int, Field(ge=0)] | None = None
     price_per_hour: float | None = None
     on_finish: Word | None = Field(default=None, exclude=True)
     limits: dict[Name, float | None] | None = Field(default=None, exclude=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -27,14 +26,13 @@ from moola_remote.protocol.manifest import (
     MANIFEST,
     STATE,
     Entry,
-    Link,
     Manifest,
     ManifestFile,
     read_manifest,
-    stays_inside,
 )
+from moola_remote.results.links import make_links_and_folders
 from moola_remote.results.manifest_file import manifest_content
-from moola_remote.results.staging import promote, real_folder, staging_folder, sweep
+from moola_remote.results.staging import promote, staging_folder, sweep
 from moola_remote.results.verify import (
     DEFAULT_CAPS,
     Caps,
@@ -200,7 +198,7 @@ def _bring(
                 promote(staging, way.final, [one.name for one in came], is_whole=not not_come)
     if came or (not wanted and (beside or manifest.entries)):
         way.final.mkdir(mode=0o700, parents=True, exist_ok=True)
-        missing += _make_others(way, manifest)
+        missing += make_links_and_folders(way.final, manifest)
         _write_beside(way, beside)
     return Fetched(
         way.run_id,
@@ -230,36 +228,6 @@ def _why_taken(final: Path, file: ManifestFile) -> str | None:
         return None if is_there(final / file.name, file) else ""
     except TransferError as err:
         return str(err)
-
-
-def _make_others(way: _Way, manifest: Manifest) -> list[Missing]:
-    """Make the links and empty folders of a run; return what could not be made."""
-    found = [_make_folder(way.final, folder) for folder in manifest.folders]
-    found += [_make_link(way.final, link) for link in manifest.links]
-    return [one for one in found if one is not None]
-
-
-def _make_folder(final: Path, folder: Entry) -> Missing | None:
-    try:
-        real_folder(final, folder.name)
-    except (OSError, TransferError) as err:
-        return Missing(folder.shown, str(err))
-    return None
-
-
-def _make_link(final: Path, link: Link) -> Missing | None:
-    target = safe(link.target, 200)
-    if not stays_inside(link):
-        return Missing(link.shown, f"a link that leads out of the run, to {target}")
-    head, _, name = link.name.rpartition("/")
-    try:
-        path = real_folder(final, head) / name
-        if path.is_symlink() and os.readlink(path) == link.target:  # noqa: PTH115 - as it stands
-            return None
-        path.symlink_to(link.target)
-    except (OSError, TransferError, ValueError) as err:
-        return Missing(link.shown, f"a link to {target} can't be made here, {safe(str(err), 200)}")
-    return None
 
 
 def _write_beside(way: _Way, beside: Mapping[str, bytes]) -> None:

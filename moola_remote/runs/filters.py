@@ -45,9 +45,14 @@ class Filter:
     value: str
 
     def holds(self, found: Fact | None) -> bool:
-        """Numbers are compared as numbers, all else as text; what is not known holds nowhere."""
+        """Numbers are compared as numbers, all else as text; what is not known holds nowhere.
+
+        A sweep may be named by its beginning or by its last part.
+        """
         if found is None:
             return False
+        if self.key == "sweep" and self.sign in ("=", "!="):
+            return is_named(str(found), self.value) == (self.sign == "=")
         numbers = _number(found), _number(self.value)
         sides: tuple[Any, Any] = (str(found), self.value) if None in numbers else numbers
         return _OPERATORS[self.sign](*sides)
@@ -67,6 +72,11 @@ class Selection:
 
     states: list[RunState]
     columns: dict[str, list[Fact | None]]
+
+
+def is_named(sweep_id: str, name: str) -> bool:
+    """Whether `name` means a sweep: its id, the beginning of it, or its last part."""
+    return bool(name) and (sweep_id.startswith(name) or sweep_id.endswith(f"-{name}"))
 
 
 def read_condition(text: str) -> Filter:
@@ -123,6 +133,9 @@ def _facts(run: Any) -> dict[str, Fact]:
     state = read_state(run).state
     facts: dict[str, Fact] = {}
     config, scores = run.get("config"), run.get("scores")
+    for key in ("sweep", "trial"):
+        if isinstance(run.get(key), str | int):
+            facts[key] = safe(str(run[key]), 60)
     if isinstance(config, str):
         with contextlib.suppress(ValueError):
             facts |= flat_config(config)

@@ -90,7 +90,7 @@ class Transport(Protocol):
         dest: PurePosixPath,
         *,
         files: Sequence[str] | None = None,
-        link_dest: PurePosixPath | None = None,
+        link_dests: Sequence[PurePosixPath] = (),
         compare_content: bool = False,
         progress: Progress | None = None,
     ) -> int:
@@ -100,7 +100,7 @@ class Transport(Protocol):
             source: a folder here.
             dest: a folder on the pod.
             files: paths below `source`, POSIX; None sends everything.
-            link_dest: a folder on the pod whose equal files are linked rather than sent.
+            link_dests: folders on the pod; their equal files are linked, not sent; 20 at most.
             compare_content: read both sides; equal size and time may hide a change.
             progress: called with the bytes so far.
 

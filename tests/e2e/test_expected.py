@@ -91,8 +91,7 @@ def test_several_runs_are_fetched_at_once_and_those_that_are_missing(alone: Proj
     done = alone.run("fetch", "--unfetched")
     assert (done.returncode, done.stdout) == (0, "")
     assert "nothing to fetch: each ended run has a verified copy here" in done.stderr
-    shutil.rmtree(alone.folder / "results" / runs[1])
-    (pod_of(alone).folder(runs[1]) / "state.json").write_text("{")
+    (alone.folder / "results" / runs[1] / "log").write_text("mine")
     shutil.rmtree(alone.folder / "results" / runs[0])
     line = alone.refused(15, "fetch", "all", runs[1], runs[0])
     assert line.startswith("error: 1 of 2 runs were not fetched")

@@ -66,6 +66,38 @@ def test_a_bad_series_is_refused_and_mended(
     assert table["close"].to_pylist()[-1] == 2.0
 
 
+def test_lacking_prices_are_counted_and_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = tmp_path / "bars.csv", tmp_path / "clean.parquet"
+    path.write_text(HEADER + row(0) + row(1, "1,,0.5,1.5") + row(2, "NaN,NaN,NaN,NaN") + row(3))
+    assert run(path, "--check") == 10
+    assert "prices that are not finite          2" in capsys.readouterr().out
+    assert run(path, "--mend", "--out", str(out)) == 0
+    assert "left out 2 bars" in capsys.readouterr().out
+    assert pq.read_table(out).num_rows == 2
+
+
+def test_files_are_joined_by_their_times(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, minutes in (("b", (2, 3)), ("a", (0, 1)), ("c", (3, 4))):
+        (tmp_path / f"{name}.csv").write_text(HEADER + "".join(map(row, minutes)))
+    a, b, c = (tmp_path / f"{name}.csv" for name in "abc")
+    out = tmp_path / "all.parquet"
+    assert run(b, str(a), "--out", str(out)) == 0
+    printed = capsys.readouterr()
+    assert "b.csv and 1 more: 4 bars, 2024-01-02 14:00:00 to 2024-01-02 14:03:00" in printed.out
+    assert printed.err.count("read as: table") == 2
+    minutes = pq.read_table(out)["timestamp"].cast(pa.int64()).to_numpy() // 60_000_000_000 % 60
+    assert minutes.tolist() == [0, 1, 2, 3]
+    assert run(a, str(b), str(c), "--out", str(out)) == 10
+    assert "1 bars repeated, with the same prices" in capsys.readouterr().err
+    (tmp_path / "d.csv").write_text("open,high,low,close\n1,1,1,1\n")
+    assert run(a, str(tmp_path / "d.csv"), "--out", str(out)) == 10
+    assert "d.csv: no times, expected some to join files by" in capsys.readouterr().err
+
+
 def test_gaps_flat_stretches_and_glitches_are_counted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -100,17 +132,20 @@ def test_gaps_flat_stretches_and_glitches_are_counted(
 
 def test_a_calendar_needs_its_package(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "bars.csv"
-    path.write_text(HEADER + row(30) + row(32))
+    path.write_text(HEADER + row(30) + row(31) + row(33) + row(36))
     code = run(path, "--check", "--calendar", "XNYS")
     printed = capsys.readouterr()
     try:
-        import exchange_calendars  # type: ignore[import-not-found, unused-ignore]  # noqa: F401
+        import exchange_calendars  # type: ignore[import-not-found, import-untyped, unused-ignore]  # noqa: F401
     except ImportError:
         assert code == 10
         assert "pip install exchange_calendars" in printed.err
     else:
         assert code == 0
-        assert "bars of XNYS's sessions that lack          1" in printed.out
+        assert (
+            "bars of XNYS's sessions that lack          3  in 2 gaps, the longest 2 bars"
+            in printed.out
+        )
 
 
 @pytest.mark.parametrize(

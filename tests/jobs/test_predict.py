@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +138,94 @@ def test_times_come_out_in_the_zone_of_the_bars(
     assert ours["start"].equals(theirs["start"])
     utc = theirs["first_timestamp"].cast(pa.timestamp("ns", tz="UTC"))
     assert ours["first_timestamp"].cast(pa.timestamp("ns", tz="UTC")).equals(utc)
+
+
+@pytest.mark.parametrize("factor", [1e-10, 1e-7, 1e10, "below 0"])
+def test_spans_do_not_depend_on_the_size_of_prices(
+    small_run: Path, bars: Path, tmp_path: Path, factor: float | str
+) -> None:
+    table = pq.read_table(bars)
+    names = ("open", "high", "low", "close")
+    prices = np.stack([table[name].to_numpy() for name in names])
+    if factor == "below 0":  # a spread: around 0
+        prices, other = prices - 1.5 * prices.mean(), prices - 1.0 * prices.mean()
+    else:
+        other = prices * float(factor)
+    found = []
+    for name, values in (("a", prices), ("b", other)):
+        columns = dict(zip(names, values, strict=True))
+        path = tmp_path / f"{name}.csv"
+        pa.csv.write_csv(pa.table({"timestamp": table["timestamp"], **columns}), path)
+        out = tmp_path / f"{name}.parquet"
+        assert main(["--run", str(small_run), "--bars", str(path), "--out", str(out)]) == 0
+        found.append(pq.read_table(out))
+    assert len(found[0]) > 3
+    for name in ("start", "stop", "type"):
+        assert found[0][name].equals(found[1][name])
+    sure = [one["confidence"].to_numpy() for one in found]
+    np.testing.assert_allclose(sure[0], sure[1], atol=1e-5)
+
+
+def klines(table: pa.Table, path: Path) -> None:
+    """Binance's, without a header."""
+    lines = [
+        f"{t // 10**6},{','.join(map(str, prices))},1,2,3,4,5,6,0" for t, *prices in rows(table)
+    ]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def metatrader(table: pa.Table, path: Path) -> None:
+    """MetaTrader 5's, in UTF-16, newest first."""
+    lines = ["<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>"]
+    for t, *prices in rows(table)[::-1]:
+        day, clock = str(np.datetime64(t, "ns").astype("datetime64[s]")).split("T")
+        lines.append("\t".join([day.replace("-", "."), clock, *map(str, prices), "1"]))
+    path.write_text("\n".join(lines), encoding="utf-16")
+
+
+def databento(table: pa.Table, path: Path) -> None:
+    """Databento's, with prices in units of 1e-9."""
+    time, *prices = (np.array(column) for column in zip(*rows(table), strict=True))
+    columns = {
+        name: np.rint(values * 1e9).astype(np.int64)
+        for name, values in zip(("open", "high", "low", "close"), prices, strict=True)
+    }
+    stamps = pa.array(time.astype(np.int64)).cast(pa.timestamp("ns", tz="UTC"))
+    kinds = pa.array([33] * len(time), pa.uint8())
+    pq.write_table(pa.table({"ts_event": stamps, "rtype": kinds, **columns}), path)
+
+
+def rows(table: pa.Table) -> list[tuple[int, float, float, float, float]]:
+    time = table["timestamp"].cast(pa.timestamp("ns", tz="UTC")).cast(pa.int64()).to_pylist()
+    prices = (table[name].to_pylist() for name in ("open", "high", "low", "close"))
+    return list(zip(time, *prices, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "tradingview"])
+@pytest.mark.parametrize("write_as", [klines, metatrader, databento])
+def test_what_the_reader_reads_is_answered_in_every_format(
+    small_run: Path,
+    bars: Path,
+    tmp_path: Path,
+    write_as: Callable[[pa.Table, Path], None],
+    kind: str,
+) -> None:
+    path, plain, out = tmp_path / "other", tmp_path / "plain.parquet", tmp_path / "spans"
+    write_as(pq.read_table(bars), path)
+    asked = ["--run", str(small_run), "--bars"]
+    assert main([*asked, str(bars), "--out", str(plain)]) == 0
+    assert main([*asked, str(path), "--out", str(out), "--format", kind]) == 0
+    ours, theirs = (
+        pq.read_table(plain),
+        pq.read_table(out) if kind == "parquet" else pa.csv.read_csv(out),
+    )
+    assert len(ours) > 3
+    if kind == "tradingview":
+        first = ours["first_timestamp"].cast(pa.timestamp("s", tz="UTC")).cast(pa.int64())
+        assert theirs["time"].to_pylist() == first.to_pylist()
+        assert theirs["label"].to_pylist() == ours["type"].to_pylist()
+    else:
+        assert theirs["start"].to_pylist() == ours["start"].to_pylist()
 
 
 def test_a_chart_takes_unix_times(small_run: Path, bars: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -129,6 +130,34 @@ def test_every_format_gives_the_same_spans(bars: Path, tmp_path: Path, name: str
     (tmp_path / file).write_text(content)
     code, out = run(bars, tmp_path / file, *options)
     assert code == 0
+    assert_the_spans(bars, out)
+
+
+@pytest.mark.parametrize(
+    "name", ["label-studio.json", "label-studio-min.json", "label-studio.csv", "label-studio.tsv"]
+)
+def test_what_label_studio_wrote_is_read(bars: Path, tmp_path: Path, name: str) -> None:
+    shutil.copy(Path(__file__).parent / "span_files" / name, tmp_path / name)
+    code, out = run(bars, tmp_path / name)
+    assert code == 0
+    assert_the_spans(bars, out)
+
+
+@pytest.mark.parametrize("kind", ["times", "bars"])
+def test_a_book_of_excel_is_read(bars: Path, tmp_path: Path, kind: str) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.active.append(["Start", "End", "Label"])
+    for start, stop, word in SPANS:
+        ends = [np.datetime64(stamp(bar)).item() for bar in (start, stop)]
+        book.active.append([*(ends if kind == "times" else (start, stop)), word])
+    book.save(tmp_path / "s.xlsx")
+    code, out = run(bars, tmp_path / "s.xlsx", "--ends", "half-open")
+    assert code == 0
+    assert_the_spans(bars, out)
+
+
+def assert_the_spans(bars: Path, out: Path) -> None:
     windows, faults = read_windows(out)
     assert faults == []
     assert windows.labels == ("down", "spike", "up")
@@ -149,18 +178,20 @@ def test_what_is_left_out_is_counted(
     rows = [
         *(SPANS[0], (203, 220, "up"), (200, 207, "down"), (600, 750, "up"), (30, 20, "up")),
         *((1995, 2001, "up"), (50, 60, ""), (700, 707, "down"), (720, 727, "up"), (0, 4, "up")),
+        ("", "", "none"),
     ]
     (tmp_path / "s.csv").write_text(table(rows))
     code, out = run(bars, tmp_path / "s.csv", "--ends", "half-open", "--shifts", "52", "-52")
     assert code == 0
     printed = capsys.readouterr().out
-    assert "4 of 10 spans kept" in printed
+    assert "4 of 11 spans kept" in printed
     assert "1 left out: longer than a window of 105 bars (rows 3)" in printed
     assert "1 left out: shares bars with a span before it in the file (rows 1)" in printed
     assert "1 left out: marked twice (rows 2)" in printed
     assert "an end after its start (bar 30) (rows 4)" in printed
     assert "at most bar 2000 (rows 5)" in printed
-    assert "a word for the type (rows 6)" in printed
+    assert "one word for the type (rows 6)" in printed
+    assert "1 left out: start: expected a span, such a row marks none (rows 10)" in printed
     windows, _ = read_windows(out)
     assert set(windows.offset) <= {0, 52, -52}
     assert (windows.offset != 0).any()
@@ -204,6 +235,23 @@ def test_corrections_are_applied(bars: Path, tmp_path: Path) -> None:
             ["--ends", "inclusive"],
             "row 0, column start: expected a time",
         ),
+        (table([("", "", "x")]), ["--ends", "inclusive"], "holds no span, expected at least 1 row"),
+        (
+            table([("2024-01-02 18:00", 500, "x")]),
+            ["--ends", "inclusive"],
+            "columns start and end: expected both as times or both as bar numbers, got times",
+        ),
+        (
+            table([("", "", "x"), (5, 7, "x"), ("", "", "x"), (5.5, 7, "x")]),
+            ["--ends", "inclusive"],
+            "row 3, column start: expected a whole bar number, got 5.5",
+        ),
+        (
+            '[{"label": [{"start": 5, "end": 9, "timeserieslabels": ["a", "b"]}]}]',
+            [],
+            "1 left out: label: expected one word for the type",
+        ),
+        ("label\n{timeserieslabels\n", [], "not readable"),
         ("[{}]", [], "no region of a time series"),
         ("[", [], "not readable"),
         ("", [], "holds no span"),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import moola_remote
 from moola_remote.config.paths import LaptopPaths
+from moola_remote.config.settings import base_of
 from moola_remote.errors import ConfigError, UnreachableError, missing_package
 from moola_remote.providers.base import Confirm, PodStatus, Say, nobody, quiet
 from moola_remote.providers.local.state import VERSION, LocalPodFolder, PodRecord
@@ -29,7 +30,7 @@ _OURS_TO_CHOOSE = {"host", "port", "user", "identity_file", "host_key", "root", 
 
 @dataclass(frozen=True)
 class LocalProvider:
-    """The pod of a file with ``provider: local``; there is one for each state folder."""
+    """The pod of a file with ``provider: local``; each number has one in a state folder."""
 
     is_paid: ClassVar[bool] = False
     name: str
@@ -50,7 +51,10 @@ class LocalProvider:
                 "expected no such key",
                 "remove the line, or write provider: ssh",
             )
-        return cls(pod.name, LocalPodFolder(LaptopPaths.of_user().local_pod), pod.price_per_hour)
+        laptop = LaptopPaths.of_user()
+        number = pod.name[len(base_of(pod.name)) + 1 :]
+        path = laptop.numbered_local_pod(number) if number else laptop.local_pod
+        return cls(pod.name, LocalPodFolder(path), pod.price_per_hour)
 
     def up(self, *, say: Say = quiet, confirm: Confirm = nobody) -> Endpoint:  # noqa: ARG002
         """Start the server, or find the one that runs; two at once start one.

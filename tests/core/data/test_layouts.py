@@ -40,7 +40,11 @@ def test_what_a_library_wrote_is_read(name: str, written: Bars) -> None:
     assert file.bar_ns == MINUTE
     assert chunks[0].time is not None
     np.testing.assert_array_equal(np.concatenate([c.time for c in chunks]), written.time)
-    layout = name.split("-", maxsplit=1)[0].split(".", maxsplit=1)[0]
+    layout = (
+        name.split(".", maxsplit=1)[0]
+        if "brokers" in name
+        else name.split("-", maxsplit=1)[0].split(".", maxsplit=1)[0]
+    )
     known = layout if layout in NAMES and name != "ccxt.csv" else "table"
     assert file.describe().startswith(f"read as: {'kraken-api' if 'kraken' in name else known}, ")
 
@@ -199,7 +203,7 @@ def test_a_layout_is_recognised(name: str, tmp_path: Path) -> None:
     assert open_bars(path).describe().startswith(f"read as: {name}, ")
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 @pytest.mark.parametrize("name", ["metatrader5", "tradingview"])
 def test_any_encoding_and_line_end(name: str, encoding: str, tmp_path: Path) -> None:
     path = tmp_path / "bars.csv"
@@ -261,6 +265,45 @@ def test_the_name_of_a_file_tells_them_apart(tmp_path: Path) -> None:
             text(f'timestamp,{OHLC},"a, b"', "2024-01-02T14:30Z", "2024-01-02T14:31Z", end=",1"),
             ReadOptions(),
         ),
+        (text(f"Zeit,{OHLC}", "02.01.2024 14:30", "02.01.2024 14:31"), ReadOptions()),
+        (text(f"kline_start,{OHLC}", "1704205800000", "1704205860000"), ReadOptions()),
+        (
+            text(
+                f"expiry,bar,{OHLC}", "2024-03-15,2024-01-02 14:30", "2024-03-15,2024-01-02 14:31"
+            ),
+            ReadOptions(),
+        ),
+        (text(f"Time (EST),{OHLC}", "2024-01-02 09:30", "2024-01-02 09:31"), ReadOptions()),
+        (
+            text(f"Bar (America/New_York),{OHLC}", "2024-01-02 09:30", "2024-01-02 09:31"),
+            ReadOptions(),
+        ),
+        (
+            text(f"Time (CST),{OHLC}", "2024-01-02 08:30", "2024-01-02 08:31"),
+            ReadOptions(tz="America/Chicago"),
+        ),
+        (
+            text(f"timestamp,{OHLC}", "01/13/2024 2:30:00 PM", "x")
+            .replace("x", "01/13/2024 2:31 p.m.")
+            .replace("01/13", "01/02"),
+            ReadOptions(dates="mdy"),
+        ),
+        (text(f"timestamp,{OHLC}", "02-Jan-2024 14:30", "02-Jan-2024 14:31"), ReadOptions()),
+        (
+            text(f"timestamp,{OHLC}", '"Jan 2, 2024 14:30"', '"January 2, 2024 14:31"'),
+            ReadOptions(),
+        ),
+        (
+            text(
+                f"timestamp,{OHLC}",
+                '"Tue, 02 Jan 2024 14:30:00 GMT"',
+                '"Tue, 02 Jan 2024 14:31:00 GMT"',
+            ),
+            ReadOptions(),
+        ),
+        (text(f"timestamp,{OHLC}", "1704205800", "1704205860", sep="^"), ReadOptions()),
+        (text(f"timestamp,{OHLC}", "1704205800", "1704205860", sep="~"), ReadOptions()),
+        (text(f"timestamp,{OHLC}", "2024-01-02T14:30", "2024-01-02T14:31", sep=" "), ReadOptions()),
         (text(f"timestamp,{OHLC}", "202401021430", "202401021431"), ReadOptions()),
         (text(f"timestamp,{OHLC}", "20240102143000", "20240102143100"), ReadOptions()),
         (text(f"timestamp,{OHLC}", "1.7042058e9", "1.70420586e9"), ReadOptions()),
@@ -344,6 +387,36 @@ def test_what_is_named_is_done(content: str, options: ReadOptions, tmp_path: Pat
             {},
             "row 1: expected 5 values a row, got",
         ),
+        (
+            text(f"timestamp,{OHLC}", "2024-01-02T14:30Z", "2024-01-02T14:31"),
+            {},
+            "row 1, column timestamp: expected a zone behind it, as other rows have",
+        ),
+        (
+            text(f"a,b,{OHLC}", "2024-01-02,2024-01-02", "2024-01-03,2024-01-03"),
+            {},
+            "columns a, b may be the time, expected one of a known name; say which: --time-column",
+        ),
+        (
+            text(f"Time (CST),{OHLC}", "2024-01-02", "2024-01-03"),
+            {},
+            "column Time (CST): CST is the name of no one zone",
+        ),
+        (
+            text(f"timestamp,{OHLC}", "2024-01-02 13:30 PM", "2024-01-02"),
+            {},
+            "row 0, column timestamp: expected a time like",
+        ),
+        (
+            text(f"timestamp,{OHLC}", "2024-01-02", "2024-01-03").replace("101.25", ""),
+            {},
+            "row 1, column close: expected a number, got nothing; leave such bars out:",
+        ),
+        (
+            "time;open;high;low;close\n2024-01-02;1,5;2,5;1,25;1,5\n2024-01-03;1.234.5;2;1;1,5\n",
+            {},
+            "row 1, column open: expected a number with a comma for decimals, as above, got",
+        ),
         ("a,b\n1,2\n", {}, "no table of bars"),
         ("", {}, "holds no bar"),
     ],
@@ -389,6 +462,8 @@ def test_rows_in_order_choose_the_fold(turned: bool, tmp_path: Path) -> None:
         ("bars.csv.gz", gzip.compress(b"x" * 10_000)[:-10], "not readable"),
         ("bars.feather", b"x", "expected Arrow IPC"),
         ("bars.csv", b"a\0b", "neither text"),
+        ("bars.json", b'[{"open": 1}]', "JSON, expected CSV"),
+        ("bars.avro", b"Obj\x01xxxx", "Avro, expected CSV"),
     ],
 )
 def test_another_kind_of_file_is_named(
@@ -397,6 +472,64 @@ def test_another_kind_of_file_is_named(
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=expected):
         read_bars(tmp_path / name)
+
+
+def test_a_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a folder, expected a file of bars; join several"):
+        read_bars(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "delimiter", "high"),
+    [
+        ("1,100;1,102;1,099;1,1", ";", 1.102),  # decimal: no thousands beside a semicolon
+        ('"1,100","1,102","1,099","1,100"', ",", 1102.0),
+        ('"1,100.5","1,102.5","1,099.25","1,100.5"', ",", 1102.5),
+        ("1.100,5;1.102,5;1.099,25;1.100,5", ";", 1102.5),
+    ],
+)
+def test_a_comma_is_for_thousands_or_for_decimals(
+    rows: str, delimiter: str, high: float, tmp_path: Path
+) -> None:
+    path = tmp_path / "bars.csv"
+    header = delimiter.join(["time", *OHLC.split(",")])
+    path.write_text(f"{header}\n1704205800{delimiter}{rows}\n1704205860{delimiter}{rows}\n")
+    assert read_bars(path).prices[:, 1].tolist() == [high, high]
+
+
+def test_a_comma_that_changes_its_meaning_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    rows = "".join(f'{1704205800 + 60 * i},"1,100","1,102","1,099","1,100"\n' for i in range(30))
+    path.write_text(f'time,{OHLC}\n{rows}1704207600,"1,0985",2,1,1.5\n')
+    with pytest.raises(DataError, match="row 30, column open: expected a number with a comma for"):
+        read_bars(path)
+
+
+@pytest.mark.parametrize(("name", "scale"), [("ts_event", 1e-9), ("time", 1.0)])
+def test_prices_in_units_of_1e_9_go_by_the_name_of_their_time(
+    name: str, scale: float, tmp_path: Path
+) -> None:
+    path = tmp_path / "bars.csv"
+    price = 100_250_000_000
+    path.write_text(f"{name},{OHLC}\n1704205800000000000{f',{price}' * 4}\n")
+    file = open_bars(path)
+    assert next(file.chunks()).prices[0, 0] == price * scale
+    assert ("prices in units of 1e-9" in file.describe()) == (scale < 1)
+
+
+def test_whole_prices_beside_ts_event_are_prices(tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text(f"ts_event,{OHLC}\n1704205800000000000,17000,17001,16999,17000\n")
+    assert read_bars(path).prices[0, 0] == 17000
+
+
+def test_header_rows_of_yfinance_without_a_name_for_the_times(tmp_path: Path) -> None:
+    index = pd.date_range("2024-01-02 14:30", periods=2, freq="min", tz="UTC")
+    table = pd.DataFrame(PRICES, columns=["Open", "High", "Low", "Close"], index=index)
+    names = [(name, "AAPL") for name in table.columns]
+    table.columns = pd.MultiIndex.from_tuples(names, names=["Price", "Ticker"])
+    table.to_csv(tmp_path / "bars.csv")
+    assert_read(tmp_path / "bars.csv", None, "yfinance")
 
 
 def test_a_dbn_file_is_named() -> None:

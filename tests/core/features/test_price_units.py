@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moola_core.config.sections import CandidateConfig, Recipe
+from moola_core.config.recipe import load_recipe
+from moola_core.config.sections import CandidateConfig, DecoderConfig, Recipe
 from moola_core.decoding.decode import decode
 from moola_core.features.bars import window_features
 from moola_core.features.candidates import find_candidates
 from moola_core.features.tensors import make_inputs
 from moola_core.inference.forward import predict
 from moola_core.model.jade import JadeCompact
+from moola_core.model.make import make_model
 from moola_core.spans.intervals import FloatArray
 
+CONFIGS = Path(__file__).parents[3] / "configs" / "train"
 FACTORS = st.one_of(
     st.floats(-10, 10).map(lambda power: 10.0**power),
     st.integers(-10, 10).map(lambda power: 10.0**power),
@@ -50,6 +55,30 @@ def test_features_and_candidates_do_not_depend_on_the_unit(
     ours, theirs = find_candidates(bars, config), find_candidates(bars * factor, config)  # type: ignore[assignment]
     np.testing.assert_array_equal(theirs.spans, ours.spans)  # type: ignore[attr-defined]
     np.testing.assert_allclose(theirs.features, ours.features, atol=tolerance)  # type: ignore[attr-defined]
+
+
+RECIPES = ("seed", "weighted", "crf", "jade", "span")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@settings(max_examples=12, deadline=None)
+@given(FACTORS, st.integers(0, 1000), st.sampled_from([20_000.0, 100.0, 0.0, -37.5]))
+def test_spans_and_confidences_of_each_recipe_do_not_depend_on_the_unit(
+    name: str, factor: float, seed: int, level: float
+) -> None:
+    """Untrained: weights at random tell features apart that a trained model may pass over."""
+    recipe = load_recipe(CONFIGS / f"{name}.yaml")
+    if recipe.decoder.kind != "best_span":  # a threshold on random outputs finds nothing
+        recipe = recipe.model_copy(update={"decoder": DecoderConfig(kind="best_span")})
+    bars, device = windows_of(seed, False, level), torch.device("cpu")
+    mirrored = recipe.model.symmetric
+    both = (bars, bars * factor)
+    inputs = [make_inputs(one, recipe, device, reflection=mirrored) for one in both]
+    torch.manual_seed(seed)
+    model = make_model(inputs[0].features.shape[2], recipe.model).eval()
+    ours, theirs = (decode(predict(model, one), recipe.decoder) for one in inputs)
+    np.testing.assert_array_equal(theirs.spans, ours.spans)
+    np.testing.assert_allclose(theirs.confidence, ours.confidence, atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["wilder", "sma"])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,82 @@ def test_the_gpu_stays_taken_while_the_job_lives(pod: AgentPod, whom: tuple[str,
     assert pod.stored(second)["state"] == "QUEUED"
     go(pod, first)
     pod.wait(second)
+
+
+def num_wakes(pod: AgentPod, run_id: str) -> int:
+    """How often a run's supervisor has gone to sleep so far."""
+    status = Path(f"/proc/{pod.process(run_id, 'supervisor')}/status").read_text()
+    return int(re.findall(r"^voluntary_ctxt_switches:\s+(\d+)", status, re.MULTILINE)[0])
+
+
+def test_a_run_that_waits_does_nothing_but_its_heartbeat(pod: AgentPod) -> None:
+    runs = [pod.shell(WAITS) for _ in range(4)]
+    pod.wait(runs[0], "RUNNING")
+    time.sleep(1)  # until each has found its place
+    before = [num_wakes(pod, run_id) for run_id in runs[2:]]
+    time.sleep(4)  # twenty looks of one that polls
+    after = [num_wakes(pod, run_id) for run_id in runs[2:]]
+    assert max(b - a for a, b in zip(before, after, strict=True)) < 10
+
+
+def test_who_waits_behind_a_supervisor_that_is_killed_takes_its_place(pod: AgentPod) -> None:
+    first, second, third = (pod.shell(WAITS) for _ in range(3))
+    pod.wait(first, "RUNNING")
+    pod.kill(second, "supervisor")
+    began = time.monotonic()
+    go(pod, first)
+    pod.wait(third, "RUNNING")
+    assert time.monotonic() - began < 4  # the kernel reports it: no heartbeat is waited for
+    assert pod.stored(second)["state"] == "QUEUED"
+
+
+def test_without_inotify_the_queue_is_looked_at(pod: AgentPod) -> None:
+    """A limit of the kernel's leaves no instance: each run polls."""
+    pod.agent = without_inotify(pod)
+    first, second = pod.shell(WAITS), pod.shell("true")
+    pod.wait(first, "RUNNING")
+    go(pod, first)
+    assert pod.wait(second)["state"] == "SUCCEEDED"
+
+
+def without_inotify(pod: AgentPod) -> Path:
+    """A copy of the agent whose C library has no inotify."""
+    changed = pod.root.with_name("without-inotify.pyz")
+    with zipfile.ZipFile(pod.agent) as old, zipfile.ZipFile(changed, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name).replace(b"inotify_init1", b"inotify_init9"))
+    return changed
+
+
+def test_ended_runs_are_not_read_again(pod: AgentPod) -> None:
+    ended = [pod.shell("true") for _ in range(3)]
+    for run_id in ended:
+        pod.wait(run_id)
+    pod.wait(pod.shell("true"))
+    pod.wait(pod.shell("true"))
+    listed = [line.split()[0] for line in (pod.root / "runs" / ".ended").read_text().splitlines()]
+    assert set(ended) <= set(listed)
+    assert len(listed) == len(set(listed))
+    # A name that is free again is a new run's.
+    pod.ask("clean", stdin={"runs": ended})
+    assert not set(ended) & set((pod.root / "runs" / ".ended").read_text().split())
+    again = pod.shell(WAITS, run_id=ended[0])
+    pod.wait(again, "RUNNING")
+    behind = pod.shell("true")
+    assert pod.state(behind)["queue_position"] == 1
+    go(pod, again)
+    pod.wait(behind)
+
+
+def test_an_index_that_is_damaged_hides_no_run(pod: AgentPod) -> None:
+    first = pod.shell(WAITS)
+    pod.wait(first, "RUNNING")
+    (pod.root / "runs" / ".ended").write_bytes(f"{first} 1\n\xff\n{first}".encode("latin-1"))
+    second = pod.shell("true")
+    time.sleep(0.5)
+    assert pod.stored(second)["state"] == "QUEUED"
+    go(pod, first)
+    assert pod.wait(second)["state"] == "SUCCEEDED"
 
 
 def test_a_run_that_needs_no_gpu_waits_for_nobody(pod: AgentPod) -> None:

@@ -1,0 +1,12 @@
+"""A few sequences of the campaign; `make campaign` tries a thousand."""
+
+from __future__ import annotations
+
+from moola_remote.ssh.endpoint import Endpoint
+from tests.campaign.__main__ import conduct
+
+
+def test_no_promise_is_broken_by_a_few_random_sequences(
+    local_pod: Endpoint, openssh_server: Endpoint
+) -> None:
+    conduct([local_pod, openssh_server], sequences=2, steps=8, start=1)
