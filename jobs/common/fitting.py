@@ -158,7 +158,7 @@ def begin_run(loaded: Loaded, recipe: Recipe) -> Run:
 
 
 def pool_splits(loaded: Loaded) -> list[Split]:
-    """What each network learns from and what it leaves out, for its say to be weighed on.
+    """Return what each network learns from and what it leaves out, to be weighed on.
 
     Raises:
         DataError: there are fewer groups of windows than folds.
