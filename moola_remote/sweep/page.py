@@ -9,7 +9,8 @@ from typing import Any
 from urllib.parse import quote
 
 from moola_remote.report import html
-from moola_remote.report.index_page import Field, Head
+from moola_remote.report.index_page import Head
+from moola_remote.report.index_rows import Field
 from moola_remote.report.run_page import NAME as REPORT
 from moola_remote.sweep.checks import describe
 from moola_remote.sweep.equals import Difference, differences
