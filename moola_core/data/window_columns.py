@@ -73,7 +73,7 @@ def _cast(path: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _target(name: str, kind: pa.DataType) -> tuple[pa.DataType | None, str]:
-    """The type to cast to, None if `kind` is of another sort; and what is expected, in words."""
+    """Return the type to cast to (None: `kind` is of another sort) and what is expected."""
     is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
     if name in _TEXT:
         is_text = (
