@@ -156,7 +156,7 @@ def begin_run(loaded: Loaded, recipe: Recipe) -> Run:
 
 
 def pool_split(loaded: Loaded) -> Split:
-    """What the networks learn from, and the fold left out, on which their say is weighed.
+    """Return what the networks learn from, and the fold left out, which their weights are fit on.
 
     Raises:
         DataError: there are fewer groups of windows than folds.

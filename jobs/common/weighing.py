@@ -19,7 +19,7 @@ from moola_core.training.loop import fit
 
 
 def members(loaded: Loaded) -> Iterator[Recipe]:
-    """The recipe of each model in turn; fit each before asking for the next.
+    """Yield the recipe of each model in turn; fit each before asking for the next.
 
     Columns follow the networks only if they get a say, which is known once those are fitted.
     """
@@ -33,7 +33,7 @@ def members(loaded: Loaded) -> Iterator[Recipe]:
 
 
 def weigh(loaded: Loaded) -> PoolWeights:
-    """The say of the fitted networks and of columns, on the fold that taught neither.
+    """Return the weights of fitted networks and of columns, fit on the fold that taught neither.
 
     Columns learn from what the networks did, in one unit of price, which says enough about several.
     """

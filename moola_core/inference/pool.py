@@ -43,7 +43,7 @@ def fit_weights(
     prior: float = 1.0,
     usual: Sequence[float] | None = None,
 ) -> list[float]:
-    """The powers, each at least 0, that make `truth` likeliest.
+    """Return the powers, each at least 0, that make `truth` likeliest.
 
     Args:
         experts: ``(B, S)`` each, rows sum to 1.
@@ -86,7 +86,7 @@ def doubted(probs: FloatArray) -> FloatArray:
 def fit_pool(
     networks: Predictions, columns: Predictions, spans: IntArray, types: IntArray
 ) -> PoolWeights:
-    """The weights of the two, from what they said of windows that taught neither of them."""
+    """Return the weights of the two, from what they said of windows that taught neither of them."""
     said = _posteriors(networks, columns)
     num_bars = networks.span_logits.shape[1]
     longest = longest_of(said[0].shape[1], num_bars)
@@ -98,7 +98,7 @@ def fit_pool(
 
 
 def stacked(parts: Sequence[Predictions]) -> Predictions:
-    """What was said of some windows and of some others, as of all of them."""
+    """Return what was said of some windows and of some others, as of all of them."""
 
     def join(name: str) -> FloatArray | None:
         arrays = [getattr(part, name) for part in parts]
