@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all their own set-up; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help install tools browser data demo test check fuzz format golden bench faults sweep-campaign faults release docs clean
+.PHONY: help install tools browser data demo test unit check fuzz format golden bench faults sweep-campaign faults release docs clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -35,6 +35,9 @@ demo: install  ## deploy, train twice and fetch on the embedded local pod
 
 test: install browser check  ## everything that CI runs
 	@$(BIN)/python -m pytest -n 2 --dist loadfile tests
+
+unit: $(STAMP)  ## the tests that start no process, in under 30 s
+	@$(BIN)/python -m pytest -n 2 -q -m unit tests
 
 check: $(STAMP)  ## format, lint, strict types, import contracts, known vulnerabilities in packages
 	@$(BIN)/ruff format --check .

@@ -16,7 +16,7 @@ import pytest
 from moola_remote.ssh.endpoint import Endpoint
 from tests.support.projects import NOWHERE, PROGRAM, Project, pod_file
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.process]
 
 
 def test_a_pod_that_refuses_the_connection_or_the_key_is_told(

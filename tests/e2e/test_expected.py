@@ -18,7 +18,7 @@ import pytest
 from tests.support.pods import AgentPod, wait_until
 from tests.support.projects import PROGRAM, Project
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.process]
 
 SHOW = "import os; print(os.environ['ONE'], os.environ['TWO'], os.environ.get('PYTHONPATH'))"
 

@@ -13,7 +13,7 @@ import pytest
 from tests.support.pods import AgentPod
 from tests.support.projects import PROGRAM, Project, read_to_end
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.process]
 HANG = ("--set", "end=hang", "--epochs", "1")
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.projects import Project, make_project
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.process]
 
 
 def test_deploy_train_fetch_and_compare(project: Project) -> None:

@@ -19,7 +19,7 @@ from tests.support.lines import Line
 from tests.support.projects import PROGRAM, Project, make_project, pod_file, read_to_end
 from tests.support.servers import running_local_pod, running_openssh
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.process]
 
 
 @pytest.fixture(params=["openssh_server", "local_pod"])

@@ -16,7 +16,7 @@ from tests.e2e.conftest import end_runs
 from tests.remote.agent.test_environment import make_wheel
 from tests.support.projects import Project, pod_file
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.process]
 
 
 @pytest.fixture(params=["local", "host"])

@@ -11,7 +11,7 @@ from moola_remote.protocol.spec import Machine, Spec
 from moola_remote.runs.replay import differences
 from tests.support.projects import Project
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.process]
 
 
 def facts(shown: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from tests.support.pods import AgentPod
 from tests.support.projects import Project, make_project
 from tests.support.servers import running_openssh
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.process]
 HANG = ("--set", "end=hang", "--epochs", "2", "--detach")
 
 

@@ -12,7 +12,7 @@ from moola_remote.ssh.endpoint import Endpoint
 from tests.support.pods import AgentPod, wait_until
 from tests.support.projects import PROGRAM, Project, make_project
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.process]
 
 
 @pytest.fixture

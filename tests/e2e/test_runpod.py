@@ -31,6 +31,7 @@ from tests.support.runpod_double import (
 from tests.support.servers import SSHD, SshMachine
 
 pytestmark = [
+    pytest.mark.process,
     pytest.mark.e2e,
     pytest.mark.skipif(not SSHD.exists(), reason="no OpenSSH server here"),
 ]

@@ -14,6 +14,8 @@ import pytest
 from jobs.predict import main
 from jobs.train import main as train
 
+pytestmark = pytest.mark.train
+
 LINEAR = Path(__file__).parents[2] / "configs" / "train" / "jade-ensemble.yaml"
 
 

@@ -21,6 +21,8 @@ from jobs.review import main as review
 from jobs.windows import main as windows
 from moola_core.data.windows import read_windows
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parents[2]
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 OWNED = "<script>document.title='owned'</script>"
@@ -257,6 +259,7 @@ def test_its_palette_is_that_of_the_report() -> None:
     assert len(ours) == 28
 
 
+@pytest.mark.train
 def test_a_model_is_asked_too(
     small_run: Path, data: Path, tmp_path: Path, chromium: Browser
 ) -> None:

@@ -19,6 +19,8 @@ import pytest
 from jobs.train import main
 from tests.support.pods import AgentPod, wait_until
 
+pytestmark = pytest.mark.train
+
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "configs" / "train"
 # Small and many epochs: there is time to be stopped in.

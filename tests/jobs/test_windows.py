@@ -304,6 +304,7 @@ def test_bad_spans_are_one_line(
     assert not out.exists()
 
 
+@pytest.mark.train
 def test_windows_of_any_words_are_trained_on(
     bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -93,6 +93,7 @@ def test_a_good_state_is_taken_for_one(tmp_path: Path) -> None:
     assert stored_state(folder) == state
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "change",
     [{"returncode": "x"}, {"reason": {}}, {"oom_killed": None}, {"job": {"pid": 5, "boot": "b"}}],
@@ -312,6 +313,7 @@ def _tree(pod: AgentPod, digest: str, age_s: float) -> Path:
     return folder
 
 
+@pytest.mark.process
 def test_clean_leaves_what_another_client_has_just_deployed(pod: AgentPod) -> None:
     old, young, newest = (
         _tree(pod, letter * 16, age_s) for letter, age_s in zip("abc", (7200, 600, 0), strict=True)

@@ -41,6 +41,8 @@ from tests.support.plain import is_one_line
 from tests.support.projects import Project, make_project
 from tests.support.servers import SSHD, running_openssh
 
+pytestmark = pytest.mark.process
+
 # The lies that harm nobody: what arrives is as declared, or is not there.
 HARMLESS = {"none", "set-uid"}
 

@@ -18,6 +18,8 @@ from moola_remote.report.run_files import RunFiles, read_run
 from tests.report.made import make_run
 from tests.support.projects import Project, make_project
 
+pytestmark = pytest.mark.process
+
 NAMES = ("20260101-120000-jade-aaaa", "20260103-120000-jade-cccc", "20260102-120000-jade-bbbb")
 
 

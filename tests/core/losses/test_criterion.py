@@ -61,6 +61,7 @@ def test_shares_sum_to_one_and_follow_the_precisions(criterion: Criterion) -> No
         assert value == pytest.approx(criterion.sigma()[task] ** -2, rel=1e-5)
 
 
+@pytest.mark.train
 def test_gradient_shares_are_those_of_the_tasks_own_gradients(
     criterion: Criterion, batch: WindowTensors
 ) -> None:

@@ -81,6 +81,7 @@ def test_what_is_hidden_does_not_reach_the_output() -> None:
     assert model(features, mask).shape == (3, 105, 12)
 
 
+@pytest.mark.train
 def test_only_hidden_bars_have_a_gradient() -> None:
     output = torch.rand(2, 105, 12, requires_grad=True)
     mask = torch.zeros(2, 105, dtype=torch.bool)

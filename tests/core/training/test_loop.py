@@ -23,6 +23,8 @@ from moola_core.training.optim import learning_rate
 from moola_core.training.seeding import seed_everything
 from moola_core.training.state import Run, Stopped, restore
 
+pytestmark = pytest.mark.train
+
 MakeRun = Callable[[], Run]
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from tests.support.pods import AgentPod
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def trees(pod: AgentPod) -> list[str]:

@@ -11,6 +11,8 @@ import pytest
 from moola_remote.agent import constants, layout
 from tests.support.pods import AgentPod, wait_until
 
+pytestmark = pytest.mark.process
+
 FILLS_THE_DISK = 'cat /dev/zero >"$MOOLA_RUN_DIR/big" 2>/dev/null; '
 
 

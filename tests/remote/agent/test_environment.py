@@ -12,6 +12,8 @@ import pytest
 
 from tests.support.pods import AgentPod
 
+pytestmark = pytest.mark.process
+
 DIGEST = "0123456789abcdef"
 
 

@@ -16,6 +16,8 @@ from moola_remote.providers.runpod.client import RunpodClient
 from tests.support.pods import AGENT, AgentPod, wait_until
 from tests.support.runpod_double import GPU, IMAGE, KEY, Double, FakePod, serving
 
+pytestmark = pytest.mark.process
+
 BODY = {"name": "x", "image": IMAGE, "gpu": {"id": GPU}, "ports": ["22/tcp"]}
 TOLD = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)); "
 JOB = [sys.executable, "-c", f"{TOLD}print('on', flush=True); import time; time.sleep(600)"]

@@ -20,6 +20,8 @@ from moola_remote.agent.downloads import Download, Progress, parse_lock, plan_by
 from tests.remote.agent.test_environment import DIGEST, make_wheel
 from tests.support.pods import AgentPod, make_bare_python
 
+pytestmark = pytest.mark.process
+
 # As much of torch as is asked for.
 TORCH = """
 __version__ = "9.9"

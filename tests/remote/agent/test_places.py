@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from moola_remote.agent import log_positions
 from tests.support.pods import AgentPod, wait_until
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope="module")
 def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:

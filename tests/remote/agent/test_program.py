@@ -18,6 +18,8 @@ from moola_remote.agent_client.program import PACKAGE, agent_program
 from moola_remote.protocol.frames import FrameParser, StateFrame
 from tests.support.pods import AGENT, AgentPod, wait_until
 
+pytestmark = pytest.mark.process
+
 WAITS = 'echo ready; while [ ! -e "$MOOLA_RUN_DIR/.go" ]; do sleep 0.02; done; echo done; exit 7'
 FOUND = {
     path.parents[1].name.rpartition(".")[0]: path

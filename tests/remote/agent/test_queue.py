@@ -14,6 +14,8 @@ import pytest
 
 from tests.support.pods import AgentPod, is_alive, wait_until
 
+pytestmark = pytest.mark.process
+
 WAITS = 'echo ready; while [ ! -e "$MOOLA_RUN_DIR/.go" ]; do sleep 0.02; done'
 IGNORES_SIGTERM = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
 LEAVES_ITS_SESSION = """

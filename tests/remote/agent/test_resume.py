@@ -5,7 +5,11 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import pytest
+
 from tests.support.pods import AgentPod, wait_until
+
+pytestmark = pytest.mark.process
 
 BEGIN = (
     'cd "$MOOLA_RUN_DIR"; mkdir -p checkpoints/epoch-0001 checkpoints/.epoch-0002.7;'

@@ -19,6 +19,8 @@ from moola_remote.agent import outcome
 from moola_remote.agent.gpus import idleness
 from tests.support.pods import AgentPod, wait_until
 
+pytestmark = pytest.mark.process
+
 PYTHON_38 = sorted(Path("~/.pyenv/versions").expanduser().glob("3.8*/bin/python"))
 
 

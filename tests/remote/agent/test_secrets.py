@@ -17,6 +17,8 @@ from moola_remote.agent.redaction import Mask
 from moola_remote.protocol.frames import Data, FrameParser
 from tests.support.pods import AgentPod
 
+pytestmark = pytest.mark.process
+
 VALUE = 's3cret/"quoted"\\value'
 STARS = "*" * len(VALUE)
 

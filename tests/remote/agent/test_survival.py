@@ -16,6 +16,8 @@ import pytest
 from moola_remote.agent import processes
 from tests.support.pods import AGENT, AgentPod, is_alive, old_agent, wait_until
 
+pytestmark = pytest.mark.process
+
 WAITS = 'echo ready; while [ ! -e "$MOOLA_RUN_DIR/.go" ]; do sleep 0.02; done; echo done; exit 7'
 
 

@@ -14,6 +14,8 @@ import pytest
 
 from tests.support.pods import AgentPod
 
+pytestmark = pytest.mark.process
+
 Listing = dict[str, Any]
 
 

@@ -22,6 +22,8 @@ from moola_remote.agent.locks import is_locked
 from moola_remote.agent.watchdog import read_settings
 from tests.support.pods import AGENT, AgentPod, wait_until
 
+pytestmark = pytest.mark.process
+
 DAY_S = 86400.0
 ANOTHER_USER = 64999  # root has no limit of process numbers
 

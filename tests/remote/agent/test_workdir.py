@@ -12,6 +12,8 @@ import pytest
 from tests.remote.agent.test_trees import digest, listing
 from tests.support.pods import AgentPod
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def code(pod: AgentPod, tmp_path: Path) -> str:

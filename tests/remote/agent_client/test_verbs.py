@@ -27,6 +27,8 @@ from moola_remote.runs.select import choose, resolve
 from tests.support.fakes import ShellTransport
 from tests.support.pods import AgentPod
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def transport(tmp_path: Path) -> ShellTransport:

@@ -17,6 +17,8 @@ from moola_remote.cli.error_handler import run
 from moola_remote.cli.main import program
 from tests.support.projects import NOWHERE, PROGRAM, Project, make_project, pod_file
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:

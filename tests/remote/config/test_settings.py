@@ -10,6 +10,8 @@ from moola_remote.config.settings import find_project, load_pod
 from moola_remote.errors import ConfigError
 from tests.support.projects import Project, make_project
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def files(tmp_path: Path) -> Project:

@@ -153,6 +153,7 @@ def test_a_constraint_file_holds_for_all(tmp_path: Path) -> None:
     assert found.constraints == "six<2\n"
 
 
+@pytest.mark.process
 def test_a_lock_is_what_uv_makes_of_it(tmp_path: Path) -> None:
     found = declared(tmp_path, locked(tmp_path), extras=["fast"])
     assert found.is_locked
@@ -172,6 +173,7 @@ def test_a_lock_with_an_unknown_extra_is_one_line(tmp_path: Path) -> None:
     assert "extra 'quick': unknown, expected one of fast" in said
 
 
+@pytest.mark.process
 def test_a_lock_that_uv_can_not_read_is_one_line(tmp_path: Path) -> None:
     files = {**locked(tmp_path), "uv.lock": "version = 99\n"}
     assert "uv refuses it: " in refused(tmp_path, files)

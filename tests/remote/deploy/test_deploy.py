@@ -15,6 +15,8 @@ from moola_remote.pods.pod import Pod
 from moola_remote.protocol.answers import PodGpu, PodInfo
 from tests.support.projects import Project, make_project
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:

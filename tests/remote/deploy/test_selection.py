@@ -16,6 +16,8 @@ from moola_remote.deploy.secret_files import is_secret
 from moola_remote.deploy.selection import list_tree
 from moola_remote.errors import ConfigError
 
+pytestmark = pytest.mark.process
+
 ODD_NAMES = [
     "a b",
     "it's",

@@ -12,6 +12,8 @@ from moola_remote.errors import UnreachableError
 from moola_remote.pods.pod import Pod
 from tests.support.projects import Project, make_project
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:

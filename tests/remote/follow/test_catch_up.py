@@ -124,6 +124,7 @@ def link(pod: AgentPod, tmp_path: Path) -> Link:
     return Link(agent, lambda: agent)
 
 
+@pytest.mark.process
 def test_a_logs_end_is_followed_without_what_is_before_and_events_are_kept(
     pod: AgentPod, link: Link, tmp_path: Path
 ) -> None:

@@ -25,6 +25,8 @@ from moola_remote.protocol.state import RunState
 from tests.support.fakes import ShellTransport
 from tests.support.pods import AgentPod, is_alive, wait_until
 
+pytestmark = pytest.mark.process
+
 
 def test_a_journal_knows_how_far_it_is_and_which_file_that_was(tmp_path: Path) -> None:
     with Journal(tmp_path / "pod" / "run") as journal:

@@ -18,6 +18,8 @@ from moola_remote.ssh.transport import Transport
 from tests.support.fetching import RUN, Pod
 from tests.support.plain import is_one_line
 
+pytestmark = pytest.mark.process
+
 STATE = "checkpoints/epoch-0001/state"
 
 

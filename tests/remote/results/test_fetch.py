@@ -29,6 +29,8 @@ from tests.support.lines import Line
 from tests.support.pods import wait_until
 from tests.support.servers import SSHD, running_openssh
 
+pytestmark = pytest.mark.process
+
 JOB = """
 mkdir -p $MOOLA_RUN_DIR/artifacts $MOOLA_RUN_DIR/checkpoints/epoch-0001
 echo '{"schema": 1, "t": 1, "kind": "note", "text": "x"}' >$MOOLA_RUN_DIR/events.jsonl

@@ -17,6 +17,8 @@ from moola_remote.agent_client.verbs import list_runs
 from moola_remote.results.unfetched import UnfetchedRun, find_unsaved
 from tests.support.fakes import ShellTransport
 
+pytestmark = pytest.mark.process
+
 RUN = "20260101-000000-x-abcd"
 FILES = {"log": b"said\n", "artifacts/model": b"weights", "checkpoints/epoch-0001/state": b"12"}
 

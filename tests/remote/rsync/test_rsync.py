@@ -28,6 +28,7 @@ def test_a_pull_keeps_out_all_but_regular_files() -> None:
     assert not {"-a", "--archive", "-K", "--keep-dirlinks", "--delete"} & set(argv)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("from_list", [True, False])
 def test_a_push_makes_its_folder_and_deletes_nothing(from_list: bool) -> None:
     dest = PurePosixPath("/a'b; c")
@@ -45,6 +46,7 @@ def test_a_push_makes_its_folder_and_deletes_nothing(from_list: bool) -> None:
     assert not any(word.startswith("--delete") for word in argv)
 
 
+@pytest.mark.process
 def test_rsync_splits_the_rsh_option_as_we_quote_it(tmp_path: Path) -> None:
     program = tmp_path / "a 'quoted' program"
     program.write_text('#!/bin/sh\nprintf "%s|" "$@" >"$0.out"\nexit 1\n')

@@ -19,6 +19,8 @@ from moola_remote.runs.relay import carry_tree
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
 
+pytestmark = pytest.mark.process
+
 
 def plain(path: str, content: bytes = b"x") -> File:
     return File(path, len(content), hashlib.sha256(content).hexdigest(), "100644")

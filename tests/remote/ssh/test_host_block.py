@@ -12,6 +12,8 @@ from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.host_block import host_block
 from moola_remote.ssh.user_config import HostConfig
 
+pytestmark = pytest.mark.process
+
 ENDPOINT = Endpoint(
     name="far",
     host="203.0.113.7",

@@ -20,6 +20,8 @@ from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
 from tests.support.servers import SSHD, running_openssh
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def single(home: Path, tmp_path: Path) -> Iterator[Transport]:

@@ -21,6 +21,8 @@ from moola_remote.ssh.transport import Transport
 from tests.support.lines import Line
 from tests.support.pods import wait_until
 
+pytestmark = pytest.mark.process
+
 ODD_WORDS = ["a b", "it's", '"', "$HOME", "`id`", ";", "", "-n", "new\nline", "ä→😀", "*", "\\"]
 ODD_NAMES = [
     "a b",

@@ -39,7 +39,10 @@ from tests.support.runpod_double import (
 )
 from tests.support.servers import SSHD, SshMachine
 
-pytestmark = pytest.mark.skipif(not SSHD.exists(), reason="no OpenSSH server here")
+pytestmark = [
+    pytest.mark.skipif(not SSHD.exists(), reason="no OpenSSH server here"),
+    pytest.mark.process,
+]
 
 
 @pytest.fixture
