@@ -58,7 +58,7 @@ class RowMemory:
                 self._known = dict(known["rows"])
 
     def row(self, folder: Path, make: Callable[[Path], Row]) -> Row:
-        """The row of the run in `folder`, by `make` where it isn't known or the run has changed."""
+        """Return the row of the run in `folder`; call `make` if it is unknown or has changed."""
         signature = [_signature(f"{folder}/{name}") for name in FILES]
         with contextlib.suppress(LookupError, TypeError, AttributeError):
             known = self._known[folder.name]
@@ -83,7 +83,7 @@ class RowMemory:
 
 
 def _signature(path: str) -> list[int]:
-    """What changes with a file; empty where there is none."""
+    """Return what changes with a file; empty where there is none."""
     try:
         found = os.lstat(path)
     except OSError:
@@ -92,6 +92,6 @@ def _signature(path: str) -> list[int]:
 
 
 def _read(known: dict[str, Any]) -> Row:
-    """A row as it was kept; a TypeError or LookupError where it is none."""
+    """Return a row as it was kept; a TypeError or LookupError where it is none."""
     facts, costs = ([Field(**field) for field in known[key]] for key in ("facts", "costs"))
     return Row(facts, {name: Field(**field) for name, field in known["scores"].items()}, costs)

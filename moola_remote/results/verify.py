@@ -96,7 +96,7 @@ def verify(what: str, staging: Path, wanted: Sequence[ManifestFile]) -> list[Mis
     """
     unasked = sweep(staging, {file.name for file in wanted})
     if unasked:
-        raise TransferError(f"{what}: nobody asked for what came: {safe(unasked[0], 80)}")
+        raise TransferError(f"{what}: this was not asked for: {safe(unasked[0], 80)}")
     return [
         Missing(file.shown, "missing, or not as the manifest says", file.size)
         for file in wanted

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import TracebackType
@@ -53,6 +53,11 @@ class SweepOutput:
     def paused(self) -> Iterator[None]:
         """Leave the terminal to another for a while."""
         yield
+
+    def on_begin(self, trials: Sequence[Trial]) -> None:
+        """See `coordinator.Watcher`."""
+        if not self._answer and any(trial.state != "waiting" for trial in trials):
+            click.echo(f"so far {counts_line(trials, self._plan)}", err=True)
 
     def on_trial(self, trial: Trial, what: str) -> None:
         """See `coordinator.Watcher`."""
@@ -116,6 +121,11 @@ class SweepScreen(SweepOutput):
             yield
         finally:
             self._live.start()
+
+    def on_begin(self, trials: Sequence[Trial]) -> None:
+        """See `coordinator.Watcher`."""
+        with self._lock:
+            self._trials = {one.number: one for one in trials if one.state != "waiting"}
 
     def on_trial(self, trial: Trial, what: str) -> None:
         """See `coordinator.Watcher`."""
