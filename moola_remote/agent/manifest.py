@@ -119,13 +119,15 @@ def manifest(pod: Pod, run: Run) -> Json:
 def manifests(pod: Pod, asked: Json) -> Json:
     """Answer ``manifests``: that of each run, or why there is none.
 
-    With `content` the text of each goes with it, as far as they come to no more than `CONTENT`.
+    Its text goes with it where the asker has another one, as far as those come to no more than
+    `CONTENT` in all: `have` is the SHA-256 of what lies there by run, or anything else.
     """
     found = {str(run_id): try_manifest(pod, run_id) for run_id in asked["runs"]}
-    room = CONTENT if asked.get("content") else 0
-    for run_id, row in found.items() if room else ():
+    room, have = CONTENT, asked.get("have") or {}
+    for run_id, row in found.items():
         run = Run(pod.runs / run_id)
-        if "error" not in row and size_of(run.manifest) <= room:
+        is_there = run_id not in have or have[run_id] == row.get("manifest_sha256")
+        if not is_there and "error" not in row and size_of(run.manifest) <= room:
             with contextlib.suppress(OSError):
                 row["content"] = head(run.manifest, room).decode("ascii", "replace")
                 room -= len(row["content"])

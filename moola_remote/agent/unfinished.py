@@ -1,7 +1,8 @@
 """The runs that have not ended, found without reading the state of those that have.
 
 ``runs/.ended`` has a line "id inode" a run that was seen to have ended, which never changes. It is
-an index alone: what it lacks is read and added, and a folder of another inode is not the same run.
+an index alone: what it lacks is read and added (by two readers at once, twice), and a folder of
+another inode is not the same run.
 """
 
 from __future__ import annotations

@@ -135,33 +135,26 @@ def locate(
     return Place(offset, size)
 
 
-def make_manifests(agent: Agent, run_ids: Sequence[str]) -> dict[str, str]:
+def make_manifests(agent: Agent, have: Mapping[str, str]) -> dict[str, tuple[str, bytes]]:
     """Have the manifests of ended runs made or brought up to date, in one round trip.
 
-    Returns:
-        The SHA-256 of each; a run without one is not in it.
-    """
-    answer = agent.call("manifests", stdin={"runs": list(run_ids)}, timeout_s=MANIFESTS_S)
-    found = answer.get("manifests")
-    rows = found.items() if isinstance(found, dict) else ()
-    digests = (
-        (run_id, row.get("manifest_sha256")) for run_id, row in rows if isinstance(row, dict)
-    )
-    return {run_id: digest for run_id, digest in digests if isinstance(digest, str)}
-
-
-def read_manifests(agent: Agent, run_ids: Sequence[str]) -> dict[str, bytes]:
-    """Return what the manifests of ended runs hold, in one round trip.
+    Args:
+        agent: the pod's agent.
+        have: the runs, each with the SHA-256 of the manifest that lies here, or empty.
 
     Returns:
-        The content by run; of a run without one, or with a large one, there is nothing. Nobody has
-        compared it with the SHA-256 that `make_manifests` gives.
+        The SHA-256 of each, and what it holds: empty where that lies here, or is large. Nobody has
+        compared the two. A run without a manifest is not in it.
     """
-    asked = {"runs": list(run_ids), "content": True}
+    asked = {"runs": list(have), "have": dict(have)}
     found = agent.call("manifests", stdin=asked, timeout_s=MANIFESTS_S).get("manifests")
-    rows = found.items() if isinstance(found, dict) else ()
-    texts = ((run_id, row.get("content")) for run_id, row in rows if isinstance(row, dict))
-    return {run_id: text.encode() for run_id, text in texts if isinstance(text, str)}
+    manifests = {}
+    for run_id, answer in found.items() if isinstance(found, dict) else ():
+        row = answer if isinstance(answer, dict) else {}
+        digest, text = row.get("manifest_sha256"), row.get("content")
+        if run_id in have and isinstance(digest, str):
+            manifests[run_id] = digest, (text.encode() if isinstance(text, str) else b"")
+    return manifests
 
 
 def make_manifest(agent: Agent, run_id: str, *, timeout_s: float = 3600.0) -> str:

@@ -42,7 +42,9 @@ Settings: TypeAlias = Annotated[
 class Remote(BaseModel):
     """The base of what comes from a pod: frozen, and keys that we don't know are passed over."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="ignore", frozen=True, protected_namespaces=(), defer_build=True
+    )
 
 
 def fault_of(err: ValidationError) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,27 +63,21 @@ def find_unsaved(
     """
     states = list(states)
     ended = [state.run_id for state in states if state.has_ended]
-    digests: dict[str, str] = {}
-    for some in _parts(ended):
-        digests |= verbs.make_manifests(agent, some)
-    here = {run_id: _manifest_here(results / run_id) for run_id in digests}
-    away = [run_id for run_id in digests if _sha256(here[run_id]) != digests[run_id]]
-    there: dict[str, bytes] = {}
-    for some in _parts(away):
-        there |= verbs.read_manifests(agent, some)
+    here = {run_id: _manifest_here(results / run_id) for run_id in ended}
+    there: dict[str, tuple[str, bytes]] = {}
+    for start in range(0, len(ended), RUNS_A_CALL):
+        some = ended[start : start + RUNS_A_CALL]
+        have = {run_id: _sha256(here[run_id]) for run_id in some}
+        there |= verbs.make_manifests(agent, have)
     hashes = HashCache(cache)
     found = []
     for state in states:
-        now = state.model_copy(update={"manifest_sha256": digests.get(state.run_id)})
-        known = [one.get(state.run_id, b"") for one in (here, there)]
+        digest, content = there.get(state.run_id, (None, b""))
+        now = state.model_copy(update={"manifest_sha256": digest})
+        known = [here.get(state.run_id, b""), content]
         found.append(_look(transport, agent, now, results / state.run_id, known, hashes))
     hashes.save()
     return [one for one in found if one is not None]
-
-
-def _parts(run_ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(run_ids), RUNS_A_CALL):
-        yield run_ids[start : start + RUNS_A_CALL]
 
 
 def _manifest_here(folder: Path) -> bytes:

@@ -128,7 +128,6 @@ def test_ended_runs_are_not_read_again(pod: AgentPod) -> None:
     pod.wait(pod.shell("true"))
     listed = [line.split()[0] for line in (pod.root / "runs" / ".ended").read_text().splitlines()]
     assert set(ended) <= set(listed)
-    assert len(listed) == len(set(listed))
     # A name that is free again is a new run's.
     pod.ask("clean", stdin={"runs": ended})
     assert not set(ended) & set((pod.root / "runs" / ".ended").read_text().split())

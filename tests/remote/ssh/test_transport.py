@@ -226,10 +226,13 @@ def test_nothing_is_sent_twice_and_equal_files_are_linked(
 ) -> None:
     here = tmp_path / "here"
     content = _fill(here)
+    (tmp_path / "empty").mkdir()
     first, second = (PurePosixPath(tmp_path / name) for name in ("first", "second"))
     assert transport.push(here, first) > 0
     assert transport.push(here, first) == 0
-    assert transport.push(here, second, files=[*content], link_dests=[first]) == 0
+    another = PurePosixPath(tmp_path / "another project's")
+    assert transport.push(tmp_path / "empty", another) == 0
+    assert transport.push(here, second, files=[*content], link_dests=[another, first]) == 0
     assert Path(second / "deep/er/file").stat().st_ino == Path(first / "deep/er/file").stat().st_ino
 
 
