@@ -48,7 +48,9 @@ def make_sweep_plan(
     for option in ("spaces", "grid"):
         for text in asked[option]:
             read_space(text, "--try" if option == "spaces" else "--grid")
-    table: dict[str, Any] = {key: asked[key] for key in ("metric", "early", "data", "env")}
+    data = {name: Path.cwd() / path for name, path in asked["data"].items()}
+    table: dict[str, Any] = {"data": data}
+    table |= {key: asked[key] for key in ("metric", "early", "env")}
     table |= {key: asked[key] for key in ("folds", "repeats")}
     table |= {key: list(asked[key]) for key in ("settings", "spaces", "grid")}
     plan = Plan(
@@ -172,11 +174,13 @@ def _drive(
     """Drive a sweep to its end and print it; `deploy_plan` is None where it is gone on with."""
     from moola_remote.cli.sweep_pods import SweepPods
     from moola_remote.results.folder import make_folder
+    from moola_remote.runs.local_state import thin_out
     from moola_remote.sweep.drive import Crew, drive
     from moola_remote.sweep.money import Budget
     from moola_remote.ui.sweep_output import sweep_output
 
     make_folder(app.project.results_folder)
+    thin_out(app.laptop.journals, app.project.journals_mb * 1_000_000, app.laptop.journals)
     with folder.held():
         folder.cancelled.unlink(missing_ok=True)
         budget = Budget(folder.money, plan.max_cost_usd, last_seen=folder.last_seen())
