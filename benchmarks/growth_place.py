@@ -85,7 +85,7 @@ class Place:
         return self.measure(["rsync", "-a", *listed, "-e", rsh, *words])
 
     def moola(self, *words: str) -> Cost:
-        """A command of ours, to its end."""
+        """Run a command of ours to its end."""
         return self.measure([str(PROGRAM), "--pod", "host", *words])
 
     def measure(self, argv: Sequence[str], stdout: int = subprocess.PIPE) -> Cost:
@@ -153,7 +153,7 @@ class Place:
         return self.moola("run", "--detach", "--", *argv).out.split()[-1]
 
     def state(self, run_id: str) -> dict[str, object]:
-        """A run's state as it is stored."""
+        """Return a run's state as it is stored."""
         found: dict[str, object] = json.loads((self.root / f"runs/{run_id}/state.json").read_text())
         return found
 
@@ -178,7 +178,7 @@ class Place:
 
 @contextlib.contextmanager
 def place() -> Iterator[Place]:
-    """An sshd of its own, and a project whose environment is on the pod already."""
+    """Yield an sshd of its own, and a project whose environment is on the pod already."""
     with tempfile.TemporaryDirectory(prefix="growth-") as name:
         folder = Path(name)
         with running_openssh(folder / "server") as endpoint:

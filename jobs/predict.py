@@ -17,14 +17,15 @@ the open of the first and last bar inside), label, confidence. A model refuses b
 length than those it was trained on (--any-bar-length).
 
 Any run that has a model in artifacts/ will do. Labelled windows were cut around their run, and
-``jade`` and ``jade-ensemble`` learn that from the columns that know the place in a window; on a
-stream the place means nothing. For streams train with ``--set candidates.place=false``
+``jade`` and ``jade-ensemble`` learn that from the columns that know the position within the window;
+on a stream it means nothing. For streams train with ``--set candidates.place=false``
 (docs/results.md has what that costs on labelled windows). The file appears whole or not at all.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import time
 from functools import partial
@@ -80,7 +81,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def predict(arguments: argparse.Namespace) -> None:
-    """Load, slide over the series, write, tell."""
+    """Load, slide over the series, write, report."""
     out: Path = arguments.out
     if arguments.format is None and out.suffix not in KINDS:
         raise ConfigError(
@@ -99,20 +100,26 @@ def predict(arguments: argparse.Namespace) -> None:
     trained = load_model(artifacts_of(arguments.run), find_device(arguments.device))
     if trained.recipe.model.has_candidates and trained.recipe.candidates.place:
         print(
-            f"note: {arguments.run}: its model goes by the place in a window, which tells nothing"
-            " on a stream; train it with --set candidates.place=false",
+            f"note: {arguments.run}: its model uses the position within the window, which means"
+            " nothing on a stream; train it with --set candidates.place=false",
             file=sys.stderr,
         )
     file = open_named(arguments.bars, arguments)
     _require_known(arguments, file, trained.bar_ns)
     began = time.monotonic()
     found = find_spans(
-        _told(file.chunks(), began),
+        _with_progress(file.chunks(), began),
         partial(answer, trained),
         stride=arguments.stride,
         floor=arguments.min_confidence,
     )
     seconds = time.monotonic() - began
+    if len(file.clock.named) > 1 and file.clock.tz is None:
+        print(
+            f"note: {arguments.bars}: times of {' and '.join(file.clock.named)} come out in UTC;"
+            " name their zone: --tz America/New_York or the like",
+            file=sys.stderr,
+        )
     table = to_table(found, trained.labels, file.clock.output_zone)
     if arguments.format == "tradingview":
         table = for_charts(table)
@@ -125,17 +132,17 @@ def predict(arguments: argparse.Namespace) -> None:
 
 
 def artifacts_of(run: Path) -> Path:
-    """The folder of a run's model: its artifacts, or `run` itself where that is their folder."""
+    """Return the folder of a run's model: its artifacts, or `run` itself if it holds them."""
     return run if (run / "model.json").is_file() else run / "artifacts"
 
 
-def _told(chunks: Iterable[Bars], began: float) -> Iterator[Bars]:
-    """The same, with a line on stderr every 2 seconds or so."""
-    num_bars, told = 0, began
+def _with_progress(chunks: Iterable[Bars], began: float) -> Iterator[Bars]:
+    """Yield the same, with a line on stderr every 2 seconds or so."""
+    num_bars, printed = 0, began
     for chunk in chunks:
-        if time.monotonic() - told > PROGRESS_S:
-            told = time.monotonic()
-            print(f"{num_bars:,} bars, {told - began:.0f} s", file=sys.stderr, flush=True)
+        if time.monotonic() - printed > PROGRESS_S:
+            printed = time.monotonic()
+            print(f"{num_bars:,} bars, {printed - began:.0f} s", file=sys.stderr, flush=True)
         yield chunk
         num_bars += len(chunk)
 
@@ -157,7 +164,7 @@ def _require_known(arguments: argparse.Namespace, file: BarFile, bar_ns: int) ->
 
 
 def for_charts(table: pa.Table) -> pa.Table:
-    """The spans as a chart takes them: Unix seconds, the label, the confidence."""
+    """Return the spans as a chart takes them: Unix seconds, the label, the confidence."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -169,7 +176,7 @@ def for_charts(table: pa.Table) -> pa.Table:
 
 
 def to_table(found: Found, labels: tuple[str, ...], zone: str = "UTC") -> pa.Table:
-    """A row a span, columns as in the module's text; times in `zone`."""
+    """Return a row a span, columns as in the module's text; times in `zone`."""
     import pyarrow as pa
 
     columns: dict[str, Any] = {"start": found.spans[:, 0], "stop": found.spans[:, 1]}
@@ -185,6 +192,18 @@ def to_table(found: Found, labels: tuple[str, ...], zone: str = "UTC") -> pa.Tab
     return pa.table(columns)
 
 
+def _whole_seconds(table: pa.Table) -> pa.Table:
+    """Return the table with times that have no fraction in seconds, as people read them."""
+    import pyarrow as pa
+
+    for i, one in enumerate(table.schema):
+        if pa.types.is_timestamp(one.type):
+            with contextlib.suppress(pa.ArrowInvalid):
+                column = table.column(i).cast(pa.timestamp("s", tz=one.type.tz))
+                table = table.set_column(i, one.name, column)
+    return table
+
+
 def write(out: Path, table: pa.Table, *, is_csv: bool) -> None:
     """Write aside, then rename."""
     import pyarrow.csv
@@ -192,7 +211,7 @@ def write(out: Path, table: pa.Table, *, is_csv: bool) -> None:
 
     with replacing(out) as aside:
         if is_csv:
-            pyarrow.csv.write_csv(table, aside)
+            pyarrow.csv.write_csv(_whole_seconds(table), aside)
         else:
             pyarrow.parquet.write_table(table, aside)
 

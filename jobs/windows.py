@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+MAX_NEGATIVES = 100_000
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the job; returns its exit code."""
     parser = argparse.ArgumentParser(
@@ -49,6 +52,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--margin", type=int, default=5, help="bars from span to edge (5)")
     parser.add_argument(
         "--shifts", type=int, nargs="*", default=[], help="copies moved by so many bars"
+    )
+    parser.add_argument(
+        "--negatives", type=int, default=0, help="add so many windows without a span (0)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the places (0)")
     parser.add_argument("--corrections", type=found, help="a file saved by the page of jobs.review")
@@ -94,7 +100,7 @@ def make(arguments: argparse.Namespace) -> None:
 
 
 def _cut(arguments: argparse.Namespace) -> tuple[pa.Table, list[str]]:
-    """The windows around the marked spans, and what to report of them."""
+    """Return the windows around the marked spans, and what to report of them."""
     import numpy as np
 
     from moola_core.data.make_windows import Placement, make_windows, summarise
@@ -104,6 +110,10 @@ def _cut(arguments: argparse.Namespace) -> tuple[pa.Table, list[str]]:
 
     if not 0 <= arguments.margin <= 50:
         raise ConfigError(f"--margin: expected 0..50 bars, got {arguments.margin}")
+    if not 0 <= arguments.negatives <= MAX_NEGATIVES:
+        raise ConfigError(
+            f"--negatives: expected 0..{MAX_NEGATIVES:,} windows, got {arguments.negatives}"
+        )
     file = open_named(arguments.bars, arguments)
     chunks = list(file.chunks())
     times = [chunk.time for chunk in chunks if chunk.time is not None]
@@ -114,7 +124,11 @@ def _cut(arguments: argparse.Namespace) -> tuple[pa.Table, list[str]]:
     )
     spans, faults = read_spans(arguments.spans, bars, clock, arguments.ends, arguments.unit)
     placement = Placement(
-        arguments.place, arguments.margin, tuple(arguments.shifts), arguments.seed
+        arguments.place,
+        arguments.margin,
+        tuple(arguments.shifts),
+        arguments.seed,
+        arguments.negatives,
     )
     table, report = make_windows(bars, spans, placement, arguments.spans.name)
     for fault in faults:

@@ -73,7 +73,7 @@ def missing_package(err: ModuleNotFoundError) -> MissingPackageError | None:
 
 
 class NoCheckpointError(ConfigError):
-    """A run has left no checkpoint to go on from; it can only be begun anew."""
+    """A run has left no checkpoint to resume from; it can only be started from scratch."""
 
 
 class UnreachableError(MoolaError):

@@ -132,9 +132,7 @@ def begin_run(loaded: Loaded, recipe: Recipe) -> Run:
     if recipe.model != loaded.recipe.model:
         train, validation = _tensors_of(loaded, recipe)
     elif recipe.ensemble.columns:
-        number = recipe.training.seed - loaded.recipe.training.seed
-        split = pool_splits(loaded)[number % recipe.ensemble.pool_folds]
-        train = train.take(torch.from_numpy(split.train).to(loaded.device))
+        train = train.take(torch.from_numpy(pool_split(loaded).train).to(loaded.device))
     elif recipe.candidates != loaded.recipe.candidates:
         train = in_unit_of(train, loaded.train, recipe)
         if validation is not None and loaded.validation is not None:
@@ -157,15 +155,15 @@ def begin_run(loaded: Loaded, recipe: Recipe) -> Run:
     return run
 
 
-def pool_splits(loaded: Loaded) -> list[Split]:
-    """What each network learns from and what it leaves out, for its say to be weighed on.
+def pool_split(loaded: Loaded) -> Split:
+    """Return what the networks learn from, and the fold left out, which their weights are fit on.
 
     Raises:
         DataError: there are fewer groups of windows than folds.
     """
     recipe = loaded.recipe
     folds = recipe.ensemble.pool_folds
-    return make_folds(loaded.train, folds, recipe.split, recipe.training.seed)
+    return make_folds(loaded.train, folds, recipe.split, recipe.training.seed)[0]
 
 
 def resolved(recipe: Recipe, train: Windows) -> Recipe:
@@ -229,6 +227,19 @@ def split_windows(windows: Windows, recipe: Recipe) -> tuple[Windows, Windows | 
     Raises:
         DataError: a side would be empty.
     """
+    windows = taught_windows(windows, recipe)
+    if recipe.split.validation_share == 0:
+        return windows, None
+    split = make_split(windows, recipe.split, recipe.training.seed)
+    return windows.take(split.train), windows.take(split.validation)
+
+
+def taught_windows(windows: Windows, recipe: Recipe) -> Windows:
+    """Those of a labelled file that the recipe asks for, before any are set aside.
+
+    Raises:
+        DataError: there are none, or fewer than it asks for.
+    """
     if recipe.data.offsets is not None:
         kept = np.isin(windows.offset, recipe.data.offsets)
         if not kept.any():
@@ -239,10 +250,7 @@ def split_windows(windows: Windows, recipe: Recipe) -> tuple[Windows, Windows | 
         windows = windows.take(kept)
     if recipe.data.windows is not None:
         windows = draw(windows, recipe.data.windows, recipe.training.seed)
-    if recipe.split.validation_share == 0:
-        return windows, None
-    split = make_split(windows, recipe.split, recipe.training.seed)
-    return windows.take(split.train), windows.take(split.validation)
+    return windows
 
 
 def draw(windows: Windows, number: int, seed: int) -> Windows:

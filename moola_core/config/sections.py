@@ -212,8 +212,8 @@ class EnsembleConfig(Strict):
     columns: tuple[UnitConfig, ...] = ()
     columns_windows: int = Field(default=210, ge=1)  # at most so many teach them
     columns_ridge: float = Field(default=0.02, ge=0)
-    # With columns: each network leaves one of so many folds of the training windows out, and on
-    # these the networks' and the columns' say is weighed.
+    # With columns: networks leave one of so many folds of the training windows out, on which their
+    # say and the columns' is weighed.
     pool_folds: int = Field(default=5, ge=2, le=20)
     pool_windows: int = Field(default=420, ge=20)  # at most so many
 

@@ -122,7 +122,7 @@ def apply_corrections(
 
 
 def _moved(leader: Correction, shift: int, window_id: str) -> tuple[Correction, float]:
-    """The same for a window that begins `shift` bars earlier, and the share that it shows."""
+    """Return the same for a window that begins `shift` bars earlier, and the share it shows."""
     if leader.action == "drop":
         return Correction(window_id=window_id, action="drop"), 1.0
     start, stop = max(leader.start + shift, 0), min(leader.stop + shift, WINDOW_BARS)
@@ -144,7 +144,8 @@ def _require_same(
                 f" got {window_id!r}; {cure}"
             )
         row = rows[window_id]
-        there = (columns["expansion_start"][row], columns["expansion_end"][row] + 1)
+        last = columns["expansion_end"][row]
+        there = (columns["expansion_start"][row], None if last is None else last + 1)
         was = (one.was_start, one.was_stop)
         if None not in was and was != there:
             raise DataError(

@@ -73,8 +73,8 @@ def choose(head: Head, layout: str | None = None, time_column: str | None = None
     chosen = fitting[0] if fitting else TABLE
     if chosen is TABLE and head.tickers:
         chosen = YFINANCE
-    elif chosen is TABLE and names[:5] == ["time", *PRICES]:
-        chosen = TRADINGVIEW
+    elif layout == "tradingview" or (layout is None and names[:5] == ["time", *PRICES]):
+        chosen = TRADINGVIEW if chosen is TABLE else chosen
     bare = [one for one in BARE if one.name == layout]
     if bare:  # named, and the file has a header: what it says of zone and stamp holds
         chosen = bare[0]

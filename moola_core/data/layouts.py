@@ -226,6 +226,18 @@ BARE = (
         zone="UTC",
         source="Bitfinex REST v2, candles: MTS, OPEN, CLOSE, HIGH, LOW, VOLUME",
     ),
+    Layout(
+        "coinbase",
+        columns=_columns("time low high open close _"),
+        zone="UTC",
+        source="Coinbase Exchange REST, candles, as ccxt 4.5.90 parses them",
+    ),
+    Layout(
+        "kucoin",
+        columns=_columns("time open close high low _ _"),
+        zone="UTC",
+        source="KuCoin REST, klines, as ccxt 4.5.90 parses them",
+    ),
     Layout("ccxt", columns=_columns(f"time {_OHLC} _"), zone="UTC", source="ccxt 4, fetch_ohlcv"),
     Layout(
         "histdata",
@@ -243,7 +255,6 @@ BARE = (
 )
 TRADINGVIEW = Layout(
     "tradingview",
-    zone="UTC",
     source="TradingView, Export chart data, 2025: time first, Unix or ISO, then the prices",
 )
 YFINANCE = Layout("yfinance", zone="UTC", source="yfinance 1.7, download().to_csv: 3 header rows")

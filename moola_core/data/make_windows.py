@@ -26,12 +26,14 @@ class Placement:
         margin: bars between the span and the window's edges, at least.
         shifts: bars by which copies of a window are moved.
         seed: of the draw.
+        negatives: windows to add that show no bar of a marked span.
     """
 
     place: str = "random"
     margin: int = 5
     shifts: tuple[int, ...] = ()
     seed: int = 0
+    negatives: int = 0
 
 
 @dataclass
@@ -41,6 +43,7 @@ class Report:
     Attributes:
         kept: spans with a window.
         copies: shifted windows beside them; `clipped` of all windows show a part of their span.
+        negatives: windows without a span, of so many that were asked for.
         crowded: windows that show another span whole, since no place without it was left.
         left_out: why, and the rows of the file.
     """
@@ -49,6 +52,8 @@ class Report:
     copies: int = 0
     clipped: int = 0
     crowded: int = 0
+    negatives: int = 0
+    negatives_asked: int = 0
     left_out: dict[str, list[int]] = field(default_factory=dict)
 
     def leave_out(self, why: str, row: int) -> None:
@@ -91,20 +96,56 @@ def make_windows(
                 rows.append(row)
                 report.copies += shift != 0
                 report.clipped += row["overlap_fraction"] < 1
+    begins = _places_without(ends, len(bars), placement.negatives, rng)
+    report.negatives, report.negatives_asked = len(begins), placement.negatives
+    rows += [_negative(bars, begin, number, source) for number, begin in enumerate(begins)]
     return _to_table(rows, bars), report
 
 
-def summarise(report: Report, num_spans: int, labels: Sequence[str]) -> list[str]:
+def _places_without(
+    ends: IntArray, num_bars: int, number: int, rng: np.random.Generator
+) -> list[int]:
+    """First bars of `number` windows or fewer that share no bar with a span or each other."""
+    free = np.ones(max(num_bars - WINDOW_BARS + 1, 0), dtype=bool)
+    for start, stop in ends:
+        free[max(start - WINDOW_BARS + 1, 0) : stop] = False
+    begins: list[int] = []
+    while len(begins) < number and free.any():
+        begin = int(rng.choice(np.flatnonzero(free)))
+        begins.append(begin)
+        free[max(begin - WINDOW_BARS + 1, 0) : begin + WINDOW_BARS] = False
+    return sorted(begins)
+
+
+def _negative(bars: Bars, begin: int, number: int, source: str) -> dict[str, Any]:
+    name = f"none{number}"
+    return {
+        "window_id": name,
+        "base_window_id": name,
+        "offset": 0,
+        "source": source,
+        "quality": "",
+        "features": bars.prices[begin : begin + WINDOW_BARS].tolist(),
+        "first": begin,
+    }
+
+
+def summarise(report: Report, num_spans: int, labels: Sequence[str | None]) -> list[str]:
     """Return the report as lines: how many of each were kept, and why others were not."""
     lines = [f"{report.kept} of {num_spans} spans kept, {report.kept + report.copies} windows"]
     if report.copies:
         lines.append(f"{report.copies} of them shifted copies, {report.clipped} clip their span")
     if report.crowded:
         lines.append(f"{report.crowded} show another span whole: no place without it")
+    if report.negatives_asked:
+        lines.append(f"{report.negatives} of {report.negatives_asked} windows without a span kept")
+    if report.negatives < report.negatives_asked:
+        missing = report.negatives_asked - report.negatives
+        lines.append(f"{missing} left out: no place free of spans and of other such windows")
     for why, rows in report.left_out.items():
         some = ", ".join(str(row) for row in rows[:5]) + (" ..." if len(rows) > 5 else "")
         lines.append(f"{len(rows)} left out: {why} (rows {some})")
-    counts = Counter(labels)
+    counts = Counter(word for word in labels if word is not None)
     lines.append("types: " + ", ".join(f"{word} {n}" for word, n in sorted(counts.items())))
     return lines
 
@@ -125,7 +166,7 @@ def _reason(span: MarkedSpan, earlier: IntArray, num_bars: int) -> str:
 def _first_bar(
     span: MarkedSpan, others: IntArray, bars: Bars, placement: Placement, rng: np.random.Generator
 ) -> tuple[int, bool]:
-    """The first bar of the window, and whether it shows another span whole."""
+    """Return the first bar of the window, and whether it shows another span whole."""
     free = WINDOW_BARS - (span.stop - span.start)
     margin = min(placement.margin, free // 2)
     low, high = span.stop + margin - WINDOW_BARS, span.start - margin

@@ -87,8 +87,12 @@ class Clock:
         """The zone in which times go out again: the file's own where it has one."""
         if self.tz is not None:
             return self.tz
-        named = [zone for zone in self.zones if not zone.startswith("no zone")]
-        return named[0] if len(named) == 1 else "UTC"
+        return self.named[0] if len(self.named) == 1 else "UTC"
+
+    @property
+    def named(self) -> list[str]:
+        """The zones and offsets that the file itself has, sorted."""
+        return sorted(zone for zone in self.zones if not zone.startswith("no zone"))
 
     def _typed(self, column: pa.ChunkedArray, name: str, first_row: int) -> IntArray:
         kind = column.type
@@ -246,7 +250,7 @@ def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _clock(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A time of day as text; whole numbers have lost their zeros: 93000 is 09:30."""
+    """Return a time of day as text; whole numbers have lost their zeros: 93000 is 09:30."""
     is_whole = pa.types.is_integer(column.type)
     text = _as_text(column)
     return pc.utf8_lpad(text, 6, "0") if is_whole else text

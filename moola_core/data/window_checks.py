@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from moola_core.spans.intervals import WINDOW_BARS, BoolArray, FloatArray, IntArray
 
 LABELS = ("consolidation", "retracement")
+OF_SPANS = ("expansion_start", "expansion_end", "label", "overlap_fraction")
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,21 @@ def first_of_each_row(faults: Iterator[Fault]) -> list[Fault]:
     return [first[row] for row in sorted(first)]
 
 
+def marks_none(table: pa.Table) -> BoolArray:
+    """``(B,)``: which windows have no span: neither a start nor an end nor a label."""
+    empty = [_is_null(table[name]) for name in ("expansion_start", "expansion_end", "label")]
+    return np.logical_and.reduce(empty)
+
+
 def row_faults(table: pa.Table) -> Iterator[Fault]:
-    """Faults of each row, the cause before its consequences."""
+    """Faults of each row, the cause before its consequences; what a negative lacks is none."""
+    lacks = marks_none(table)
+    for fault in _row_faults(table):
+        if not (lacks[fault.row] and fault.column in OF_SPANS):
+            yield fault
+
+
+def _row_faults(table: pa.Table) -> Iterator[Fault]:
     for name in table.column_names:
         for empty in np.flatnonzero(_is_null(table[name])):
             yield Fault(int(empty), name, "null", "a value")
@@ -54,7 +68,7 @@ def row_faults(table: pa.Table) -> Iterator[Fault]:
         if label is not None and not label.strip():
             yield Fault(row, "label", repr(label), "a word for what went before")
     yield from _span_faults(table)
-    fraction = table["overlap_fraction"].to_numpy().astype(np.float64)
+    fraction = pc.cast(table["overlap_fraction"], pa.float64()).to_numpy()
     for wrong in np.flatnonzero(~((fraction > 0) & (fraction <= 1))):
         yield Fault(int(wrong), "overlap_fraction", f"{fraction[wrong]:g}", "a share in (0, 1]")
     yield from _bar_faults(table["features"].combine_chunks())

@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from moola_core.data.times import Clock
 from moola_core.errors import DataError
 
 REQUIRED = ("features", "label", "expansion_start", "expansion_end")
@@ -57,6 +58,9 @@ def _cast(path: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     kind = column.type
     if pa.types.is_dictionary(kind):
         column, kind = column.cast(kind.value_type), kind.value_type
+    if name == TIME and not pa.types.is_timestamp(kind) and not pa.types.is_null(kind):
+        count = Clock(str(path)).read([column], name, 0)
+        return pa.chunked_array([pa.array(count, pa.timestamp("ns", tz="UTC"))])
     target, expected = _target(name, kind)
     try:
         if target is None:
@@ -73,24 +77,23 @@ def _cast(path: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _target(name: str, kind: pa.DataType) -> tuple[pa.DataType | None, str]:
-    """The type to cast to, None if `kind` is of another sort; and what is expected, in words."""
+    """Return the type to cast to (None: `kind` is of another sort) and what is expected."""
+    is_text = (
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_string_view(kind)
+        or pa.types.is_null(kind)
+    )
     is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
     if name in _TEXT:
-        is_text = (
-            pa.types.is_string(kind)
-            or pa.types.is_large_string(kind)
-            or pa.types.is_string_view(kind)
-            or pa.types.is_null(kind)
-        )
-        is_id = name.endswith("_id") and pa.types.is_integer(kind)
-        return (pa.string() if is_text or is_id else None), "string"
+        is_word = is_text or pa.types.is_integer(kind) or pa.types.is_boolean(kind)
+        return (pa.string() if is_word else None), "string"
     if name in _WHOLE:
         return (pa.int64() if is_number else None), "integers"
     if name == "overlap_fraction":
         return (pa.float64() if is_number else None), "floats"
     if name == TIME:
-        is_time = pa.types.is_timestamp(kind)
-        return (kind if is_time else None), "timestamps"
+        return (kind if pa.types.is_timestamp(kind) else None), "timestamps"
     return _bars_type(kind), "lists of lists of floats"
 
 

@@ -17,6 +17,7 @@ from moola_core.data.window_checks import (
     LABELS,
     Fault,
     first_of_each_row,
+    marks_none,
     row_faults,
     to_bars,
 )
@@ -59,11 +60,11 @@ class Windows:
         return len(self.window_id)
 
     def take(self, rows: IntArray | BoolArray) -> Windows:
-        """The windows at `rows`, in that order."""
+        """Return the windows at `rows`, in that order."""
         return replace(self, **{name: getattr(self, name)[rows] for name in ROW_FIELDS})
 
     def with_labels(self, labels: tuple[str, ...], where: str) -> Windows:
-        """The same with types that count in `labels`, for example those of a trained model.
+        """Return the same with types that count in `labels`, for example those of a trained model.
 
         Raises:
             DataError: a window has a label that is not among them; `where` is its file.
@@ -87,6 +88,7 @@ ROW_FIELDS = tuple(f.name for f in fields(Windows) if f.name not in ("labels", "
 def read_windows(path: Path, *, skip_bad: bool = False) -> tuple[Windows, list[Fault]]:
     """Read and check a file of labelled windows.
 
+    Windows without a span are passed over, and named as faults that refuse nothing.
     Physical spans come from ``span_ids.parquet`` beside `path` if it lists every window; otherwise
     windows of one base window are one group.
 
@@ -106,15 +108,17 @@ def read_windows(path: Path, *, skip_bad: bool = False) -> tuple[Windows, list[F
     if faults and not skip_bad:
         more = f" (and {len(faults) - 1} more rows)" if len(faults) > 1 else ""
         raise DataError(
-            f"{path}: {faults[0]}{more}; mend the file, or leave such rows out: --skip-bad"
+            f"{path}: {faults[0]}{more}; fix the file, or leave such rows out: --skip-bad"
         )
     keep = np.ones(table.num_rows, dtype=bool)
     keep[[fault.row for fault in faults]] = False
+    negatives = np.flatnonzero(marks_none(table) & keep)
+    keep[negatives] = False
     if not keep.any():
         raise DataError(f"{path}: no window left, expected at least 1 good row of {table.num_rows}")
     good = table.filter(pa.array(keep))
     try:
-        return _to_windows(good, _read_groups(path, good)), faults
+        return _to_windows(good, _read_groups(path, good)), [*faults, *map(_negative, negatives)]
     except pa.ArrowInvalid as err:
         raise DataError(
             f"{path}: column start_timestamp: expected times of nanoseconds,"
@@ -122,8 +126,12 @@ def read_windows(path: Path, *, skip_bad: bool = False) -> tuple[Windows, list[F
         ) from err
 
 
+def _negative(row: np.int64) -> Fault:
+    return Fault(int(row), "expansion_start", "null", "a span; windows without are passed over")
+
+
 def read_columns(path: Path) -> pa.Table:
-    """The columns of a file of labelled windows, in their own types, before any check of a row.
+    """Return the columns of a file of labelled windows, as stored, before any check of a row.
 
     Raises:
         DataError: the file is missing or no Parquet, lacks a column, or one can't be cast.
@@ -169,7 +177,7 @@ def _to_windows(table: pa.Table, group: IntArray) -> Windows:
 
 
 def labels_of(words: list[str]) -> tuple[str, ...]:
-    """The words for the types: those of moola where a file has no other, else its own, sorted."""
+    """Return the words for the types: moola's where a file has no other, else its own, sorted."""
     return LABELS if set(words) <= set(LABELS) else tuple(sorted(set(words)))
 
 

@@ -53,7 +53,7 @@ class TrainedModel:
     pool: PoolWeights | None = None
 
     def predict(self, bars: FloatArray) -> Predictions:
-        """What the models say of windows of bars ``(B, T, 4)``: the mean of their probabilities."""
+        """Return the predictions for bars ``(B, T, 4)``: the mean of the models' probabilities."""
         device = next(self.models[0].parameters()).device
         checkpoints = range(self.recipe.ensemble.checkpoints)
         recipes = [one for one in member_recipes(self.recipe) for _ in checkpoints]
@@ -128,7 +128,7 @@ def save_model(folder: Path, trained: TrainedModel) -> None:
 
 
 def load_model(folder: Path, device: torch.device) -> TrainedModel:
-    """The model in `folder`, ready to predict.
+    """Return the model in `folder`, ready to predict.
 
     Raises:
         DataError: a file is missing, broken, or of another version's model.
@@ -172,7 +172,7 @@ def _load_one(folder: Path, name: str, recipe: Recipe, num_features: int) -> Mod
 
 
 def feature_names(recipe: Recipe) -> list[str]:
-    """What the recipe's models see of each bar."""
+    """Return what the recipe's models see of each bar."""
     if recipe.model.kind == "unet":
         return list(VIEWS)
     return [*COLUMNS, *([POSITION] if recipe.data.position else [])]

@@ -126,7 +126,7 @@ class SpanNet(nn.Module):
         """
         del candidates
         kept = self.net(features.transpose(1, 2)).transpose(1, 2)
-        # Everything below comes from what is kept, so that its gradient tells each task's pull.
+        # Everything below comes from what is kept, so that its gradient shows each task's pull.
         states = kept.transpose(1, 2)
         scores = self.bar_scores(states) * torch.exp(self.log_gain)[:, None]
         inside = scores[:, 0]

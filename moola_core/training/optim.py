@@ -18,7 +18,7 @@ RISE, LOWEST = 0.3, 1 / 25
 
 
 def learning_rate(training: TrainingConfig, epoch: int, batch: int, num_batches: int) -> float:
-    """The rate of one step: constant, or falling to 0 over all epochs as a half cosine.
+    """Return the rate of one step: constant, or falling to 0 over all epochs as a half cosine.
 
     Loshchilov & Hutter (2017), SGDR, eq. 5, without restarts. ``one_cycle`` first rises from 1/25
     of the rate by another half cosine, over `RISE` of the steps (Smith & Topin 2019,

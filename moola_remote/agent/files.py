@@ -84,7 +84,7 @@ def sync_folder(path: Path) -> None:
 
 
 def read_json(path: Path) -> Optional[Json]:
-    """The object in a file; None where there is none, or none that can be read."""
+    """Return the object in a file; None where there is none, or none that can be read."""
     try:
         with os.fdopen(open_file(path), "rb") as file:
             if os.fstat(file.fileno()).st_size > JSON_BYTES:
@@ -118,7 +118,7 @@ def sha256_of(path: PathLike) -> str:
 
 
 def last_lines(path: Path) -> List[str]:
-    """The end of a log; a progress bar as a terminal would leave it."""
+    """Return the end of a log; a progress bar as a terminal would leave it."""
     try:
         with os.fdopen(open_file(path), "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - BLOCK // 4))
@@ -130,7 +130,7 @@ def last_lines(path: Path) -> List[str]:
 
 
 def bytes_of(top: Path) -> int:
-    """What removing a folder gives back: files that another snapshot shares don't count."""
+    """Return what removing a folder gives back: files that another snapshot shares don't count."""
     total = 0
     for folder, _, files in () if top.is_symlink() else os.walk(top):
         for name in files:

@@ -55,7 +55,7 @@ def seal(pod: Pod, kind: str, digest: str, wanted: Json) -> Json:
 
 
 def check_list(digest: str, wanted: Json) -> Dict[str, Json]:
-    """The files by path, if the list is well-formed and is what the digest names."""
+    """Return the files by path, if the list is well-formed and is what the digest names."""
     files: Dict[str, Json] = {}
     records: Dict[bytes, bytes] = {}
     for file in wanted.get("files") or []:
@@ -75,7 +75,7 @@ def check_list(digest: str, wanted: Json) -> Dict[str, Json]:
 
 
 def compare(tree: Path, files: Dict[str, Json]) -> Tuple[List[str], List[str]]:
-    """What a tree lacks and what differs in it; whatever the list doesn't name is removed."""
+    """Return what a tree lacks and what differs in it; remove whatever the list doesn't name."""
     from concurrent.futures import ThreadPoolExecutor
 
     there = dict(entries(tree, set(files)))
@@ -94,7 +94,7 @@ def compare(tree: Path, files: Dict[str, Json]) -> Tuple[List[str], List[str]]:
 
 
 def entries(tree: Path, keep: Set[str]) -> Iterator[Tuple[str, str]]:
-    """Listed files, links and empty folders below a tree; the rest, special files too, goes."""
+    """Yield listed files, links and empty folders below a tree; remove the rest."""
     folders = folders_of(keep)
     todo = [("", os.fspath(tree))]
     while todo:

@@ -151,7 +151,7 @@ def make_manifests(agent: Agent, run_ids: Sequence[str]) -> dict[str, str]:
 
 
 def read_manifests(agent: Agent, run_ids: Sequence[str]) -> dict[str, bytes]:
-    """What the manifests of ended runs hold, in one round trip.
+    """Return what the manifests of ended runs hold, in one round trip.
 
     Returns:
         The content by run; of a run without one, or with a large one, there is nothing. Nobody has

@@ -61,7 +61,7 @@ class Place:
         return sorted(path.stem for path in folder.glob("*.yaml"))
 
     def sweeps(self) -> list[str]:
-        """The sweeps that are here, newest first."""
+        """Return the sweeps that are here, newest first."""
         folder = self.folder / self.table.get("results", "results") / "sweeps"
         return sorted((path.parent.name for path in folder.glob("*/sweep.json")), reverse=True)
 

@@ -45,8 +45,8 @@ def _rented(app: App) -> RunpodProvider:
 def cost(app: App, days: int) -> None:
     """Print what the rented pods cost: by our meter, by RunPod's bill, and by run.
 
-    The runs are those that this laptop has started, followed, listed or fetched; a pod's price
-    also goes on between them.
+    The runs are those that this laptop has started, followed, listed or fetched; a pod
+    is billed between them, too.
 
     \b
     Example:

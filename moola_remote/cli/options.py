@@ -181,8 +181,8 @@ retry_option = click.option(
     type=click.IntRange(min=0, max=100),
     default=0,
     metavar="N",
-    help="Up to N times: when the pod was taken away or lost, go on from the last checkpoint, or "
-    "begin anew where there is none.",
+    help="Up to N times: when the pod was taken away or lost, resume from the last checkpoint, "
+    "or start from scratch where there is none.",
 )
 run_argument = click.argument("run_id", metavar="[RUN]", required=False, shell_complete=run_ids)
 data_option = click.option(

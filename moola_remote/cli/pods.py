@@ -42,7 +42,7 @@ def up(app: App) -> None:
 @force_option
 @click.pass_obj
 def stop(app: App, force: bool) -> None:
-    """Stop the pod; refused while a run goes on, or while anything on it has no copy here.
+    """Stop the pod; refused while a run is active, or while anything on it has no copy here.
 
     \b
     Example:

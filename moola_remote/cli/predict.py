@@ -59,8 +59,8 @@ def predict(
 ) -> None:
     """Find spans in many series: a file is a task, spread over processes and pods.
 
-    What is there already, by the hashes of bars, model and result, is not done again; what was
-    lost is asked again. Typed again after a crash, it goes on with the runs that were begun.
+    What already exists, by the hashes of bars, model and result, is not done again; what was
+    lost is asked again. Typed again after a crash, it resumes the runs that were started.
 
     \b
     Example:
@@ -81,7 +81,7 @@ def predict(
     series = find_series(patterns, app.laptop.hash_cache)
     out.mkdir(parents=True, exist_ok=True)
     left = to_do(series, read_index(out), work, out)
-    click.echo(f"{len(series)} series, {len(series) - len(left)} there already", err=True)
+    click.echo(f"{len(series)} series, {len(series) - len(left)} already done", err=True)
     names = pods_of(app, pods)
     for name in names if left else ():
         _bring_up(app, name)

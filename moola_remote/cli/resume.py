@@ -40,7 +40,7 @@ def go_on(app: App, name: str | None, asked: RunRequest, *, detach: bool) -> Non
     with find_parent(app.pod, name) as parent:
         require_secrets(parent, asked.secrets)
         limits = merged_limits(app.pod, asked, parent.spec.limits)
-        click.echo(f"going on with run {parent.run_id}, by the code it was begun with", err=True)
+        click.echo(f"resuming run {parent.run_id}, with the code it was started with", err=True)
         with Progression() as progression:
             sources = Sources(app.pod, parent, asked.data, progression)
             plan = sources.plan()

@@ -138,7 +138,9 @@ def show(app: App, run_id: str | None, with_diff: bool) -> None:
 
 @click.command()
 @run_argument
-@click.option("-f", "--follow", "is_following", is_flag=True, help="Go on until the run ends.")
+@click.option(
+    "-f", "--follow", "is_following", is_flag=True, help="Keep printing until the run ends."
+)
 @click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
 @click.option(
     "--since",

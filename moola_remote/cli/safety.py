@@ -22,7 +22,7 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
 def ask(question: str) -> None:
-    """Go on only if somebody says yes.
+    """Return only if the user answers yes.
 
     Raises:
         UsageError: there is no terminal.

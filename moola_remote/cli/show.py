@@ -47,7 +47,7 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
     if record.state is not None:
         yield from _times(record.state)
     yield "command", safe(shlex.join(spec.argv), MAX_COMMAND)
-    origins = {"replay of": spec.replay_of, "goes on from": spec.parent, "recipe": spec.recipe}
+    origins = {"replay of": spec.replay_of, "resumed from": spec.parent, "recipe": spec.recipe}
     for name, value in origins.items():
         if value:
             yield name, value

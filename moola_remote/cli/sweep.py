@@ -137,7 +137,7 @@ def sweep(ctx: click.Context, /, dry_run: bool, command: tuple[str, ...], **aske
     """Try many settings of a recipe, or of a command, on one pod or several; each is a run.
 
     Optuna draws what --try leaves open; --grid and --seeds try all there is. A command has {KEY}
-    where a value belongs. Ctrl-C leaves the runs that were begun; `sweep resume` goes on.
+    where a value belongs. Ctrl-C leaves the started runs running; `sweep resume` continues.
 
     Exit codes: 0 all trials ended, 14 a limit ended it, 20 most failed, 11 no pod was left.
 
@@ -183,7 +183,7 @@ def show(app: App, sweep_id: str | None) -> None:
 def resume(app: App, sweep_id: str | None, secrets: dict[str, str]) -> None:
     """Go on with a sweep, after Ctrl-C, a crash or a pod that was away.
 
-    How each trial stands is asked of its run: one that goes on is followed, one that ended is
+    How each trial stands is asked of its run: an active one is followed, one that ended is
     fetched, one that was never started is started. Nothing is done twice.
 
     \b
@@ -199,7 +199,7 @@ def resume(app: App, sweep_id: str | None, secrets: dict[str, str]) -> None:
 @sweep_argument
 @click.pass_obj
 def cancel(app: App, sweep_id: str | None) -> None:
-    """Begin no further trial of a sweep, and cancel the runs that go on.
+    """Start no further trial of a sweep, and cancel its active runs.
 
     \b
     Example:
@@ -223,7 +223,7 @@ def cancel(app: App, sweep_id: str | None) -> None:
 def report(app: App, sweep_id: str | None, out: Path | None, is_opening: bool) -> None:
     """Write a sweep's page: settings against the goal, the best so far, learning curves.
 
-    It says which trials can't be told from the best, by a paired bootstrap on shared windows.
+    It says which trials differ clearly from the best, by a paired bootstrap on shared windows.
 
     \b
     Example:

@@ -129,7 +129,7 @@ class SweepPods:
                 with self._one_at_a_time, self.output.paused():
                     self._end(name, self.plan.then)
             except MoolaError as err:
-                click.echo(f"pod {name} goes on, and so does its price, if any; {err}", err=True)
+                click.echo(f"pod {name} is still running, and billed if rented; {err}", err=True)
                 return
         else:
             with self.app.for_pod(name) as one:

@@ -202,7 +202,7 @@ def _drive(
                 coordinator = drive(folder, plan, crew)
         except KeyboardInterrupt:
             click.echo(
-                f"\nthe runs that were begun go on; moola-remote sweep resume {plan.sweep_id}",
+                f"\nthe started runs keep running; moola-remote sweep resume {plan.sweep_id}",
                 err=True,
             )
             click.get_current_context().exit(INTERRUPTED)
@@ -246,7 +246,7 @@ def print_sweep(app: App, folder: SweepFolder) -> None:
     plan = folder.read_plan()
     trials = Study(folder.journal, plan, is_writing=False).trials()
     state = "cancelled, " if folder.cancelled.exists() else ""
-    state = "going on, " if folder.is_held() else state
+    state = "running, " if folder.is_held() else state
     click.echo(f"sweep {plan.sweep_id}: {state}{describe(plan)}", err=True)
     print_trials(app, plan, trials)
 
@@ -269,7 +269,7 @@ def print_trials(app: App, plan: Plan, trials: Sequence[Trial]) -> None:
 
 
 def cancel_sweep(app: App, folder: SweepFolder) -> None:
-    """Begin no further trial, cancel what goes on, and tell the study."""
+    """Start no further trial, cancel active runs, and record that in the study."""
     from moola_remote.sweep.begun import cancel_runs
     from moola_remote.sweep.study import Study
 
@@ -286,7 +286,7 @@ def cancel_sweep(app: App, folder: SweepFolder) -> None:
         study = Study(folder.journal, plan, is_writing=True)
         for trial in study.trials():
             if trial.state == "running" and trial.attempt is None:
-                study.tell(trial.number, "failed", why="cancelled before it was begun")
+                study.tell(trial.number, "failed", why="cancelled before it was started")
     click.echo(
         f"sweep {plan.sweep_id}: cancelled; what ended comes with: "
         f"moola-remote sweep resume {plan.sweep_id}"

@@ -127,7 +127,7 @@ def _ending(app: App, state: RunState) -> MoolaError:
     if state.state == "CANCELLED":
         return JobCancelledError(f"{where}: {state.reason or 'cancelled'}")
     if state.state == "PREEMPTED":
-        cure = f"go on with: {app.pod.command} resume {state.run_id}"
+        cure = f"resume with: {app.pod.command} resume {state.run_id}"
         return PreemptedError(f"{where}: preempted, {state.reason}", cure)
     logs = f"{app.pod.command} logs {state.run_id}"
     if state.state == "LOST":

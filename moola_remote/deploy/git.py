@@ -30,7 +30,7 @@ def is_in_git(folder: Path) -> bool:
 
 
 def git(folder: Path, *args: str, stdin: bytes = b"", fine: Collection[int] = (0,)) -> bytes:
-    """What git prints; `fine` are the exit codes that are no failure.
+    """Return what git prints; `fine` are the exit codes that are no failure.
 
     Raises:
         ConfigError: git is missing, or refuses.
@@ -107,13 +107,13 @@ def _empty_in_git(folder: Path) -> Iterator[bytes]:
 
 
 def _ignored(folder: Path) -> list[bytes]:
-    """What git ignores here; a folder as a whole is one name."""
+    """Return what git ignores here; a folder as a whole is one name."""
     ignored = git(folder, "ls-files", "-oi", "--exclude-standard", "--directory", "-z")
     return ignored.split(b"\0")[:-1]
 
 
 def list_ignored(folder: Path) -> list[str]:
-    """What git ignores in `folder`, without the folders of tools; a folder has a slash behind.
+    """Return what git ignores in `folder`, without the folders of tools; folders end in a slash.
 
     Nothing outside of git.
     """
@@ -123,8 +123,8 @@ def list_ignored(folder: Path) -> list[str]:
     return [path for path in names if not TOOL_FOLDERS.intersection(path.split("/"))]
 
 
-def tell_ignored(folder: Path, leavings: SkipReport) -> None:
-    """What git ignores, with its size unless it has very many files: a data set may lie there."""
+def report_ignored(folder: Path, leavings: SkipReport) -> None:
+    """Report what git ignores, with sizes unless there are very many files: it may be data."""
     paths = list_ignored(folder)
     budget = iter(range(SIZED_FILES))
     sizes = [size_of(folder / path, budget) for path in paths]

@@ -41,7 +41,7 @@ def holds_private_key(path: Path | str, status: os.stat_result) -> bool:
     try:
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - one of very many
             return PRIVATE_KEY.match(file.read(64)) is not None
-    except OSError:  # told when it is hashed
+    except OSError:  # reported when it is hashed
         return False
 
 

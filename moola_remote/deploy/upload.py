@@ -47,7 +47,7 @@ def send(
         tree: what to send.
         kind: what it is.
         facts: the agent's answer to ``probe``; a tree that it names is not sent again.
-        progress: told the bytes so far.
+        progress: called with the bytes so far.
 
     Returns:
         Bytes of file content that went over the line.
@@ -66,7 +66,7 @@ def send(
         _seal(agent, tree, kind)
     except TransferError:
         _look_for_changes(tree)
-        # Nothing changed here: what was there already had the right size and time, and other bytes.
+        # Nothing changed here: what already existed had the right size and time, and other bytes.
         logger.info("%s %s: not as listed, comparing the content of each file", kind, tree.digest)
         sent += carrier.push(compare_content=True)
         _seal(agent, tree, kind)
@@ -117,7 +117,7 @@ def _seal(agent: Agent, tree: Tree, kind: Kind) -> None:
 
 
 def _look_for_changes(tree: Tree) -> None:
-    """Raises a TransferError that names what is not any more as it was when it was listed."""
+    """Raise a TransferError that names what has changed since it was listed."""
     listed = {file.path: file for file in tree.files}
     for part in tree.parts:
         for path in part.paths:

@@ -96,7 +96,7 @@ def _is_rented(pod: Pod) -> bool:
 
 
 def _is_up(pod: Pod) -> bool:
-    """Whether there is somebody to connect to; one that costs nothing is started if need be."""
+    """Return whether it can be connected to; a free one is started if need be."""
     return not _is_rented(pod) or pod.provider.status().state == "up"
 
 

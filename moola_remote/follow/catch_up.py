@@ -20,12 +20,12 @@ from moola_remote.text.format import duration
 
 # A shorter absence is none.
 AWAY_S = 60.0
-# How often it is noted that somebody is looking.
+# How often it is noted that the user is watching.
 NOTE_S = 10.0
 
 
 class CatchUp:
-    """Listens to a run, and sums up what came while nobody did: at first, and after an outage.
+    """Listens to a run, and sums up what came unwatched: at first, and after an outage.
 
     Args:
         notes: this laptop's notes on the run; brought up to date here.
@@ -93,7 +93,7 @@ class CatchUp:
             self._best = score, event.epoch
 
     def on_state(self, state: RunState) -> None:
-        """Everything up to this state has come: sum up, if somebody was away."""
+        """Sum up after an absence: everything up to this state has come."""
         since, self._since = self._since, None
         if since is not None and self._clock() - since.at >= AWAY_S:
             lines = self._lines(since, state)
@@ -138,7 +138,7 @@ class CatchUp:
         if self._epochs and self._best is not None:
             lines.append(f"best f1 so far {self._best[0]:.3f}, at epoch {self._best[1]}")
         if self._bad_epochs:
-            lines.append(f"the loss is no number from epoch {self._bad_epochs[0]} on")
+            lines.append(f"loss is not finite since epoch {self._bad_epochs[0]}")
         if self._texts:
             more = f" (and {len(self._texts) - 1} more)" if len(self._texts) > 1 else ""
             lines.append(f"note: {self._texts[-1]}{more}")

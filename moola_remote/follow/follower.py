@@ -145,7 +145,7 @@ class Following:
         """Say that the connection is gone."""
         logger.info("stream lost at %s: %s", self._place, err)
         self._lost_at = time.monotonic()
-        text = f"{err.message}: the run goes on, connecting again"
+        text = f"{err.message}: the run keeps running, reconnecting"
         self.listener.on_notice(Notice(text, is_connected=False))
 
     def take_heard(self) -> bool:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Guarded:
-    """What the pod will do, in one line; `left_s` is None where it runs until somebody stops it."""
+    """What the pod will do, in one line; `left_s` is None where it runs until it is stopped."""
 
     line: str
     left_s: float | None
@@ -55,7 +55,7 @@ def idle_words(agent: Agent) -> str:
     """
     answer = read_answer_as(Idleness, agent.call("idle"), "idle")
     if answer.idle_s is None:
-        return "idle for nobody knows how long, no guard is on watch: `up` sets one"
+        return "idle time unknown, no guard is on watch: `up` sets one"
     words = f"idle {duration(answer.idle_s)}" if answer.idle_s else "at work"
     if answer.stops_in_s is None:
         return f"{words}, does not stop itself"

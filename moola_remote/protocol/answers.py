@@ -94,7 +94,7 @@ class Proof(Remote):
 
 
 class Idleness(Remote):
-    """The answer to ``idle``: seconds without work, and to the pod's end; None: nobody knows."""
+    """The answer to ``idle``: seconds without work, and to the pod's end; None: unknown."""
 
     idle_s: Seconds | None
     stops_in_s: Seconds | None

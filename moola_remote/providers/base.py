@@ -67,4 +67,4 @@ class Provider(Protocol):
         """
 
     def status(self) -> PodStatus:
-        """How it stands; asks nobody's leave and changes nothing."""
+        """Return the pod's state; changes nothing."""

@@ -1,4 +1,4 @@
-"""``results/index.html``: every fetched run in one table, to sort and to go on from."""
+"""``results/index.html``: every fetched run in one table, to sort and to open."""
 
 from __future__ import annotations
 

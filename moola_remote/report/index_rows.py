@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -58,14 +58,19 @@ class RowMemory:
                 self._known = dict(known["rows"])
 
     def row(self, folder: Path, make: Callable[[Path], Row]) -> Row:
-        """The row of the run in `folder`, by `make` where it isn't known or the run has changed."""
+        """Return the row of the run in `folder`; call `make` if it is unknown or has changed."""
         signature = [_signature(f"{folder}/{name}") for name in FILES]
         with contextlib.suppress(LookupError, TypeError, AttributeError):
             known = self._known[folder.name]
             if known["signature"] == signature:
                 return _read(known)
         row = make(folder)
-        self._known[folder.name] = {"signature": signature, **asdict(row)}
+        self._known[folder.name] = {
+            "signature": signature,
+            "facts": [vars(field) for field in row.facts],
+            "scores": {name: vars(field) for name, field in row.scores.items()},
+            "costs": [vars(field) for field in row.costs],
+        }
         self._is_changed = True
         return row
 
@@ -78,7 +83,7 @@ class RowMemory:
 
 
 def _signature(path: str) -> list[int]:
-    """What changes with a file; empty where there is none."""
+    """Return what changes with a file; empty where there is none."""
     try:
         found = os.lstat(path)
     except OSError:
@@ -87,6 +92,6 @@ def _signature(path: str) -> list[int]:
 
 
 def _read(known: dict[str, Any]) -> Row:
-    """A row as it was kept; a TypeError or LookupError where it is none."""
+    """Return a row as it was kept; a TypeError or LookupError where it is none."""
     facts, costs = ([Field(**field) for field in known[key]] for key in ("facts", "costs"))
     return Row(facts, {name: Field(**field) for name, field in known["scores"].items()}, costs)

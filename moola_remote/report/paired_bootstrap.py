@@ -144,7 +144,7 @@ def _bin_gaps(window: Window) -> list[float]:
 
 
 def _type_table(window: Window, num_types: int) -> list[float]:
-    """``num_types ** 2`` cells, true by said."""
+    """``num_types ** 2`` cells, true by predicted."""
     cells = [0.0] * num_types**2
     said = window.said_type
     if (

@@ -103,7 +103,8 @@ def read_run(folder: Path, *, is_brief: bool = False) -> RunFiles:
 
     Args:
         folder: its own.
-        is_brief: leave its windows and events out, for a list of many runs.
+        is_brief: leave its windows, events and types out, and its recipe where the result names
+            it, for a list of many runs.
 
     Raises:
         ConfigError: it holds nothing of a run.
@@ -118,11 +119,12 @@ def read_run(folder: Path, *, is_brief: bool = False) -> RunFiles:
     run.result = _read(run, names.result, load_result)
     run.spec = _read(run, names.spec, partial(load, model=Spec))
     run.state = _read(run, names.state, partial(load, model=RunState))
-    model = _read(run, names.artifacts / "model.json", partial(load, model=ModelFile))
-    run.types = model.types if model else []
-    run.config = _read(run, PurePosixPath("config.yaml"), _read_config) or {}
+    if not is_brief or run.result is None:
+        run.config = _read(run, PurePosixPath("config.yaml"), _read_config) or {}
     if is_brief:
         return run
+    model = _read(run, names.artifacts / "model.json", partial(load, model=ModelFile))
+    run.types = model.types if model else []
     run.windows = _read(run, names.artifacts / "predictions.parquet", read_windows) or []
     _read(run, names.events, lambda path: _read_events(run, path))
     return run

@@ -119,7 +119,7 @@ def _best_rule(run: RunFiles, name: str) -> str:
 
 @dataclass(frozen=True)
 class Confusion:
-    """Windows by true type (rows) and said type (columns); shades are 0 to 9 of a row's share."""
+    """Windows by true (rows) and predicted type (columns); shades are 0 to 9 of a row's share."""
 
     side: str
     types: list[str]

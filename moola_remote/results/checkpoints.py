@@ -1,4 +1,4 @@
-"""Brings the checkpoints of a run home while it goes on."""
+"""Brings the checkpoints of a run home while it runs."""
 
 from __future__ import annotations
 

@@ -96,9 +96,9 @@ def fetch_run(  # noqa: PLR0913 - each has its own source
         progress: given the bytes so far.
 
     Raises:
-        TransferError: the run goes on, or what the pod sends is not what it was asked for.
+        TransferError: the run is active, or what the pod sends is not what it was asked for.
         LimitError: a cap, or the space on this disk, is too small.
-        UnreachableError: the connection was lost; the next fetch goes on from here.
+        UnreachableError: the connection was lost; the next fetch resumes from here.
     """
     _check_run_id(run_id)
     state = verbs.get_state(agent, run_id)
@@ -135,7 +135,7 @@ def fetch_checkpoints(
     Raises:
         TransferError: a file differs, or is in the way here; or the run has removed it meanwhile.
         LimitError: a cap, or the space on this disk, is too small.
-        UnreachableError: the connection was lost; the next fetch goes on from here.
+        UnreachableError: the connection was lost; the next fetch resumes from here.
     """
     _check_run_id(run_id)
     answer = agent.call("checkpoints", run_id, stdin={"known": sorted(known)}, timeout_s=HASH_S)

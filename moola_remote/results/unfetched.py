@@ -27,7 +27,7 @@ class UnfetchedRun:
 
     Attributes:
         run_id: whose it is.
-        why: one line, safe: it goes on, or its files were not fetched, or can't be known.
+        why: one line, safe: it is active, or its files were not fetched, or can't be known.
         has_ended: whether it could be fetched.
         paths: of the declared outputs that have no copy here; empty where that can't be known yet.
         bytes: of those; of its log and events where it has not ended.

@@ -21,7 +21,7 @@ MAX_LINE_BYTES = 1 << 16
 
 @dataclass(frozen=True)
 class RunCost:
-    """Seconds of a run's job, and USD; None where nobody here has seen it at work.
+    """Seconds of a run's job, and USD; None where this laptop never saw it running.
 
     `is_over` is False where its end was not seen: then it has cost that much at least.
     """

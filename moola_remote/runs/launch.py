@@ -102,10 +102,10 @@ def limits_of(pod: Pod, asked: RunRequest) -> dict[str, float | None]:
 
 
 def merged_limits(pod: Pod, asked: RunRequest, earlier: Any) -> dict[str, Any]:
-    """Return the limits of a run that goes on: what is asked now, else those of its parent.
+    """Return the limits of a resumed run: what is asked now, else those of its parent.
 
     Args:
-        pod: where it goes on.
+        pod: where it resumes.
         asked: its limits.
         earlier: ``limits`` of its parent's spec.
 

@@ -39,11 +39,11 @@ def find_parent(pod: Pod, name: str | None) -> Iterator[Parent]:
     """Find the run that the user means: on this pod, or on another that this laptop knows.
 
     Args:
-        pod: the pod to go on.
+        pod: the pod to resume on.
         name: a run id or its beginning; None is this pod's latest.
 
     Raises:
-        ConfigError: nobody knows it, or it needs no going on.
+        ConfigError: it is unknown, or needs no resuming.
     """
     here = list_runs(pod.agent)
     if name is None or any(run.run_id.startswith(name) for run in here):

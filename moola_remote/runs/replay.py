@@ -95,7 +95,7 @@ def differences(spec: Spec, deployed: Deployed, secret_names: set[str]) -> Itera
         if trees[name] != then:
             yield f"{name} was {then or 'none'}, is {trees[name] or 'none'}"
     if spec.parent is not None:
-        yield f"it went on from the checkpoints of {spec.parent}; this begins anew"
+        yield f"it was resumed from the checkpoints of {spec.parent}; this starts from scratch"
     missing = sorted(set(spec.secret_names) - secret_names)
     if missing:
         yield f"it had the secrets {', '.join(missing)}; give them with --secret NAME"

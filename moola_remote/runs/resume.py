@@ -1,7 +1,7 @@
 """Resume a run that ended too early: as a new run, on the same pod or on another.
 
 What the parent stood on is found where it still is: on this pod, on this laptop, or on the parent's
-pod. Trees are named by their content, so that the run goes on with exactly the code and the data
+pod. Trees are named by their content, so that the run resumes with exactly the code and the data
 that it was begun with. The parent's spec is the laptop's own where it has one: what a pod says of
 it would be run on another.
 """
@@ -35,7 +35,7 @@ def make_spec(
     """Return the spec of the resumed run: its parent's, with the deployed trees.
 
     Args:
-        pod: the pod to go on.
+        pod: the pod to resume on.
         parent: the run.
         deployed: what is on that pod.
         checkpoints: the digest of those that were sent; None where the parent's lie there.

@@ -25,7 +25,7 @@ class Sources:
     """Where the things are that `parent` stood on.
 
     Args:
-        pod: the pod to go on.
+        pod: the pod to resume on.
         parent: the run.
         data: see `deploy.data_paths`.
         watcher: called with each step.
@@ -115,7 +115,7 @@ class Sources:
         if not checkpoints.is_dir():
             where = "its pod can't be reached, " if far is None else ""
             raise NoCheckpointError(
-                f"run {run_id}: {where}{checkpoints} is not there: no checkpoint to go on from",
+                f"run {run_id}: {where}{checkpoints} is not there: no checkpoint to resume from",
                 "start anew with: moola-remote train",
             )
         self.watcher.step("sending the checkpoints, and having them verified")

@@ -201,7 +201,7 @@ def connect(
 
     Raises:
         UnreachableError: refused, unknown name, timeout, no SSH server, or the pod refuses our key.
-        HostKeyError: the key is unknown and nobody vouches for it, or it has changed.
+        HostKeyError: the key is unknown and not confirmed, or it has changed.
         ConfigError: the identity file is missing, readable by others, or no private key.
     """
     from moola_remote.ssh.ssh_transport import SSHTransport

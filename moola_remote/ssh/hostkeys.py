@@ -129,10 +129,10 @@ class KnownHosts:
             endpoint: the pod.
             key: the public key that it shows, in SSH's wire form.
             ask: asked at first contact; None if not interactive.
-            is_vouched: the user's own known_hosts know it: nobody is asked at first contact.
+            is_vouched: the user's own known_hosts know it: no question at first contact.
 
         Raises:
-            HostKeyError: it is not the expected or the pinned one, or nobody vouches for it.
+            HostKeyError: it is not the expected or the pinned one, or was not confirmed.
         """
         name = self.name_of(endpoint)
         pinned = self.get(name)

@@ -105,7 +105,7 @@ def _check_keys(plan: Plan) -> None:
 
 
 def _table(project: Project, plan: Plan) -> dict[str, Any]:
-    """The recipe with the settings of every trial; of a checked recipe."""
+    """Return the recipe with the settings of every trial; of a checked recipe."""
     assert plan.recipe
     table = yaml.safe_load(recipe_path(project, plan.recipe).read_text(encoding="utf-8")) or {}
     for text in plan.settings:

@@ -1,4 +1,4 @@
-"""Who does what in a sweep: trials are handed to pods, and their ends are told to the study.
+"""Who does what in a sweep: trials are handed to pods, and their ends are recorded in the study.
 
 Every method may be called from any thread. What counts is in the study's journal: after a crash a
 new coordinator goes on from it, and from how the runs themselves stand.
@@ -24,16 +24,16 @@ WIDE = 0.2
 
 
 class Watcher(Protocol):
-    """What is told of a sweep while it lasts; called from any thread, one call at a time."""
+    """Callbacks of a running sweep; called from any thread, one call at a time."""
 
     def on_begin(self, trials: Sequence[Trial]) -> None:
-        """These are known from before."""
+        """Note runs that are known from before."""
 
     def on_trial(self, trial: Trial, what: str) -> None:
-        """A trial was begun, ended, or is begun again."""
+        """Report that a trial has started, ended, or starts again."""
 
     def on_step(self, trial: Trial, step: int, value: float) -> None:
-        """A trial reported the goal at the end of an epoch."""
+        """Report the goal of a trial at the end of an epoch."""
 
     def on_note(self, text: str) -> None:
         """There is something else to say."""
@@ -43,9 +43,9 @@ class Coordinator:
     """Hands out the trials of one sweep.
 
     Args:
-        study: asked and told here alone.
+        study: asked for trials and written here alone.
         plan: of the sweep.
-        watcher: told what happens.
+        watcher: called with what happens.
         may_ask: whether one trial more may be begun; a reason not to, or None.
     """
 
@@ -69,7 +69,7 @@ class Coordinator:
         self._error: BaseException | None = None
 
     def join(self, pod: str) -> None:
-        """A pod is ready for trials."""
+        """Add a pod that is ready for trials."""
         with self._changed:
             self._pods.add(pod)
             self._away.pop(pod, None)
@@ -113,7 +113,7 @@ class Coordinator:
             return jobs
 
     def _going_on(self, pod: str) -> Job | None:
-        """A run of this pod that nobody watches: of before a crash, or of a static plan."""
+        """Return an unwatched run of this pod: of before a crash, or of a static plan."""
         for trial in self._running():
             attempt = trial.attempt
             if attempt and attempt.pod == pod and trial.number not in self._again:
@@ -186,7 +186,7 @@ class Coordinator:
             return is_pruned
 
     def complete(self, job: Job, score: Score, seconds: float) -> None:
-        """A trial has its score."""
+        """Record the score of a trial."""
         with self._changed:
             self._tell(job, "complete", score=score, seconds=seconds)
             is_first = sum(one.state == "complete" for one in self._study.trials()) == 1
@@ -203,7 +203,7 @@ class Coordinator:
             )
 
     def cancelled(self, job: Job, why: str, seconds: float) -> None:
-        """A run was cancelled: by us, which prunes its trial, or by the user."""
+        """Record that a run was cancelled: by us, which prunes its trial, or by the user."""
         with self._changed:
             noted = self._study.trial(job.trial.number).why
             if noted.startswith("pruned"):
@@ -212,7 +212,7 @@ class Coordinator:
                 self._tell(job, "failed", why=why, seconds=seconds)
 
     def failed(self, job: Job, why: str, seconds: float) -> None:
-        """A trial failed by itself; its parameters are not tried again."""
+        """Record that a trial failed by itself; its parameters are not tried again."""
         self._tell(job, "failed", why=why, seconds=seconds)
         with self._changed:
             trials = [one for one in self._study.trials() if one.state in SETTLED]
@@ -228,7 +228,7 @@ class Coordinator:
                 )
 
     def again(self, job: Job, why: str) -> None:
-        """The machine ended a run; its trial is begun again, on whichever pod is free."""
+        """Start a trial again, whose run the machine ended, on whichever pod is free."""
         with self._changed:
             self._watched.discard(job.trial.number)
             self._again[job.trial.number] = why
@@ -236,7 +236,7 @@ class Coordinator:
             self._changed.notify_all()
 
     def release(self, job: Job) -> None:
-        """Nobody watches a run any more; it goes on."""
+        """Let go of a run, which keeps running unwatched."""
         with self._changed:
             self._watched.discard(job.trial.number)
             self._changed.notify_all()
@@ -259,7 +259,7 @@ class Coordinator:
             self._changed.notify_all()
 
     def lose_pod(self, pod: str, err: MoolaError, *, is_gone: bool) -> None:
-        """A pod takes no part any more: its runs are lost where it is gone, else out of sight."""
+        """Drop a pod: its runs are lost where it is gone, else out of sight."""
         with self._changed:
             if pod in self._away:
                 return
@@ -309,6 +309,6 @@ class Coordinator:
 
 
 def _earlier(attempts: Sequence[Attempt], pod: str) -> Attempt | None:
-    """The run before the newest one, where it was on the same pod."""
+    """Return the run before the newest one, where it was on the same pod."""
     before = attempts[-2] if len(attempts) > 1 else None
     return before if before and before.pod == pod else None

@@ -34,7 +34,7 @@ class Crew:
 
     Attributes:
         deploy: has code and data on the pod of this name; called from its own thread.
-        watcher: told what happens.
+        watcher: called with what happens.
         bring_up: has the pod of this name up.
         share: the pods of these names are up, and no other will be: their shares of the budget.
         release: the pod of this name has nothing left to do; called from its own thread.
@@ -65,7 +65,7 @@ def drive(folder: SweepFolder, plan: Plan, crew: Crew) -> Coordinator:
         The coordinator, once no worker is left; `check_end` says how it ended.
 
     Raises:
-        MoolaError: a pod's settings are wrong; runs that were begun go on.
+        MoolaError: a pod's settings are wrong; runs that were started keep running.
     """
     study = Study(folder.journal, plan, is_writing=True)
 

@@ -1,4 +1,4 @@
-"""Which trials can be told from the best, by a paired bootstrap on the windows they share."""
+"""Which trials differ clearly from the best, by a paired bootstrap on the windows they share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from moola_remote.report.paired_bootstrap import MIN_GROUPS, lead, pair
 from moola_remote.report.run_files import RunFiles, read_run
 from moola_remote.sweep.trial import Trial
 
-# The bootstrap is in plain Python; who is further down can be told from the best anyhow.
+# The bootstrap is in plain Python; trials further down differ clearly from the best anyhow.
 MAX_COMPARED = 20
 
 

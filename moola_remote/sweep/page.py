@@ -1,4 +1,4 @@
-"""The page of a sweep: settings against the goal, how it went, and what can be told apart."""
+"""The page of a sweep: settings against the goal, how it went, and which trials differ clearly."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Shown:
     """What the page says in words.
 
     Attributes:
-        verdict: which trials can't be told from the best.
+        verdict: which trials can't be distinguished from the best.
         equals: rows about that.
         costs: what was spent, and on which trials the time was.
     """
@@ -81,15 +81,15 @@ def page(
 ) -> str:
     """Return the page, as HTML."""
     best = best_of(trials, plan)
-    told = differences(results, ranked(trials, plan), best, plan.goal.name) if best else []
+    compared = differences(results, ranked(trials, plan), best, plan.goal.name) if best else []
     shown = Shown(
         plan.sweep_id,
         describe(plan),
         counts_line(trials, plan),
         safe(plan.goal.name, 60),
         _best(best),
-        _verdict(told, trials),
-        [_difference(one) for one in told],
+        _verdict(compared, trials),
+        [_difference(one) for one in compared],
         _costs(trials, spent),
     )
     rows = [(short(key), round(share, 4)) for key, share in importance.items()]
@@ -125,15 +125,16 @@ def _best(best: Trial | None) -> dict[str, str] | None:
     return {"number": str(best.number), **words}
 
 
-def _verdict(told: Sequence[Difference], trials: Sequence[Trial]) -> str:
-    if not told:
+def _verdict(compared: Sequence[Difference], trials: Sequence[Trial]) -> str:
+    if not compared:
         has_windows = "share no judged windows with it" if len(trials) > 1 else "are none"
         return f"Other trials {has_windows}, so that nothing says how far ahead it is."
-    alike = [str(one.number) for one in told if not one.is_clear]
+    alike = [str(one.number) for one in compared if not one.is_clear]
     if not alike:
-        return "Every other trial can be told from it, by a paired bootstrap on shared windows."
+        return "Every other trial differs clearly from it, by a paired bootstrap on shared windows."
     return (
-        f"By a paired bootstrap on shared windows these can't be told from it: {', '.join(alike)}. "
+        "By a paired bootstrap on shared windows these can't be distinguished from it: "
+        f"{', '.join(alike)}. "
         "The best of many trials looks better than it is."
     )
 
@@ -148,7 +149,7 @@ def _difference(one: Difference) -> dict[str, Any]:
 
 
 def _costs(trials: Sequence[Trial], spent: float) -> list[tuple[str, str]]:
-    """What was spent, and the time that trials took; empty where nothing was."""
+    """Return what was spent, and the time that trials took; empty where nothing was."""
     if not spent:
         return []
     rows = [("all pods", f"${spent:.2f}")]

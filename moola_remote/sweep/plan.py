@@ -33,7 +33,7 @@ class Goal(Strict):
     direction: Literal["minimize", "maximize"]
 
     def __str__(self) -> str:
-        """The goal as it is typed."""
+        """Return the goal as it is typed."""
         return f"{self.name}:{self.direction[:3]}"
 
     def is_better(self, value: float, other: float) -> bool:
@@ -186,7 +186,7 @@ class SweepFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the sweep: one process alone asks and tells. Ends with the process.
+        """Hold the sweep: one process alone asks for trials and ends them. Ends with the process.
 
         Raises:
             ConfigError: another process holds it.

@@ -1,4 +1,4 @@
-"""A worker: starts a trial's run on one pod, follows it to its end, fetches and tells.
+"""A worker: starts a trial's run on one pod, follows it to its end, fetches and reports.
 
 Each step can be repeated, and is, over any number of lost connections: a run is started once for
 each id, the stream goes on where it was cut, and what was fetched is not fetched twice.
@@ -72,7 +72,7 @@ class Runner:
         station: shared with the other workers of the pod.
         plan: of the sweep.
         coordinator: hands out trials.
-        watcher: told notices.
+        watcher: called with notices.
         secrets: values for the jobs.
         patience_s: how long the pod may be out of reach.
         left_usd: what a run may cost at most, kept by its pod; None is no limit.
@@ -110,7 +110,7 @@ class Runner:
             coordinator.fail(err)
 
     def _do(self, job: Job) -> None:
-        """Bring one run to its end, and tell it."""
+        """Bring one run to its end, and report it."""
         run_id, name = job.attempt.run_id, self.station.name
         folder = self.pod.project.results_folder / run_id
         state = fetched_state(folder)

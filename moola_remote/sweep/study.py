@@ -1,7 +1,7 @@
 """The study: Optuna decides what is tried; all that knows Optuna is here.
 
 The journal is Optuna's own file. A number is asked, its parameters and the id of its run are
-written before the run is started, and its end is told once.
+written before the run is started, and its end is recorded once.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ STATES: dict[TrialState, State] = {
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
 }
-TOLD: dict[State, TrialState] = {state: told for told, state in STATES.items()}
+OPTUNA_STATES: dict[State, TrialState] = {state: theirs for theirs, state in STATES.items()}
 # The first rung of asha, in epochs; each rung is three times the one before.
 FIRST_RUNG = 3
 STARTUP_TRIALS = 5
@@ -53,7 +53,7 @@ class FileLock(JournalFileOpenLock):
         os.close(self._fd)
 
 
-def mend(journal: Path) -> int:
+def repair(journal: Path) -> int:
     """Cut the half line that a killed process left; return its bytes.
 
     Only for the one process that holds the sweep.
@@ -73,7 +73,7 @@ class Study:
     Args:
         journal: Optuna's file.
         plan: of the sweep.
-        is_writing: whether trials are asked and told; otherwise it is only read.
+        is_writing: whether trials are asked for and recorded; otherwise it is only read.
 
     Raises:
         ConfigError: the journal can't be read.
@@ -83,7 +83,7 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.plan = plan
         if is_writing:
-            mend(journal)
+            repair(journal)
         elif not journal.exists():
             raise ConfigError(f"sweep {plan.sweep_id}: no trial was begun yet")
         try:
@@ -158,7 +158,7 @@ class Study:
         return self.plan.early != "none" and trial.should_prune()
 
     def tell(self, number: int, state: State, score: Score | None = None, why: str = "") -> bool:
-        """Tell how a trial ended, once; return False where that was told before."""
+        """Record how a trial ended, once; return False where that was recorded before."""
         if self.trial(number).state != "running":
             return False
         trial = self._open(number)
@@ -167,7 +167,7 @@ class Study:
         if score is not None and score.low is not None and score.high is not None:
             trial.set_user_attr("interval", [score.low, score.high])
         value = None if score is None or state == "failed" else score.value
-        self._study.tell(number, value, state=TOLD[state])
+        self._study.tell(number, value, state=OPTUNA_STATES[state])
         return True
 
     def importance(self) -> dict[str, float]:

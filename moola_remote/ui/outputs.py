@@ -29,7 +29,7 @@ class Output(Protocol):
         """Show how the connection stands."""
 
     def away(self, lines: list[str]) -> None:
-        """Show what happened while nobody looked."""
+        """Show what happened since this laptop last looked."""
 
     def close(self) -> None:
         """Nothing more will come."""

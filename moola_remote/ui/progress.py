@@ -20,7 +20,7 @@ from rich.table import Column
 
 
 class Progression:
-    """What is going on, on stderr: bars of transfers over one line of talk; a context manager.
+    """What is being done, on stderr: bars of transfers over one line of talk; a context manager.
 
     Without a terminal there are no bars, and only the pod's lines are printed.
     """

@@ -59,7 +59,7 @@ class Columns:
         title: what stands above, or empty.
         right: the columns of numbers.
         flexible: the column that gives way on a narrow terminal.
-        is_folding: whether that one goes on in the next line; otherwise it is cut.
+        is_folding: whether that one continues in the next line; otherwise it is cut.
         box: what is drawn around it.
     """
 

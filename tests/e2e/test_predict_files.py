@@ -71,15 +71,15 @@ def test_files_over_two_pods_and_what_is_there_is_not_done_again(project: SweepP
     project.ok(*words("--pods", "2", "--stride", "20"))
     assert spans(project) == {name: f"TEXT{name.upper()}" for name in "abcd"}
     assert [len(states_of(project.pod(number))) for number in (1, 2)] == [1, 1]
-    assert "4 series, 4 there already" in project.run(*words("--stride", "20")).stderr
+    assert "4 series, 4 already done" in project.run(*words("--stride", "20")).stderr
     assert count_runs(project) == 2
     # Other bars, another result, other options: each is done again, and it alone.
     project.write("data/a.parquet", "other")
     project.write("spans/b.parquet", "damaged")
-    assert "4 series, 2 there already" in project.run(*words("--stride", "20")).stderr
+    assert "4 series, 2 already done" in project.run(*words("--stride", "20")).stderr
     assert spans(project)["a"] == "OTHER"
     assert spans(project)["b"] == "TEXTB"
-    assert "4 series, 0 there already" in project.run(*words("--stride", "30")).stderr
+    assert "4 series, 0 already done" in project.run(*words("--stride", "30")).stderr
 
 
 def test_what_a_killed_job_did_not_reach_is_asked_again(project: SweepProject) -> None:

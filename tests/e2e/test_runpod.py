@@ -188,8 +188,9 @@ def test_killed_in_every_step_it_goes_on_from_there(
     double.is_read_only = True
     refused = rented.run(*again)
     assert refused.returncode == 10, refused.stderr
-    assert f"pod rented goes on, and so does its price; again: moola-remote {' '.join(again)}" in (
-        refused.stderr
+    assert (
+        f"pod rented is still running and still billed; again: moola-remote {' '.join(again)}"
+        in (refused.stderr)
     )
     double.is_read_only = False
     assert pod.status == "RUNNING"

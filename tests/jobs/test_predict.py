@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
@@ -138,6 +139,25 @@ def test_times_come_out_in_the_zone_of_the_bars(
     assert ours["start"].equals(theirs["start"])
     utc = theirs["first_timestamp"].cast(pa.timestamp("ns", tz="UTC"))
     assert ours["first_timestamp"].cast(pa.timestamp("ns", tz="UTC")).equals(utc)
+
+
+def test_times_of_two_offsets_come_out_in_the_zone_that_is_named(
+    small_run: Path, bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, path = pq.read_table(bars), tmp_path / "bars.csv"
+    first = np.datetime64("2024-11-03T00:00", "m")  # clocks go back at 06:00 UTC
+    time = pa.array((first + np.arange(len(table))).astype("datetime64[s]"), pa.timestamp("s"))
+    local = pc.assume_timezone(time, "UTC").cast(pa.timestamp("s", tz="America/New_York"))
+    pa.csv.write_csv(table.set_column(0, "timestamp", local), path)
+    out = tmp_path / "spans.csv"
+    asked = ["--run", str(small_run), "--bars", str(path), "--out", str(out)]
+    assert main(asked) == 0
+    note = "times of -04:00 and -05:00 come out in UTC; name their zone: --tz"
+    assert note in capsys.readouterr().err
+    assert all(line.split(",")[2].endswith(":00Z") for line in out.read_text().splitlines()[1:])
+    assert main([*asked, "--tz", "America/New_York"]) == 0
+    ends = {line.split(",")[2][-5:] for line in out.read_text().splitlines()[1:]}
+    assert ends == {"-0400", "-0500"}
 
 
 @pytest.mark.parametrize("factor", [1e-10, 1e-7, 1e10, "below 0"])

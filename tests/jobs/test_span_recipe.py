@@ -54,6 +54,7 @@ def test_a_loaded_model_answers_the_same_in_one_batch_and_window_by_window(
     np.testing.assert_allclose(together.sum(axis=1), 1.0)
     for i in range(len(bars)):
         alone = trained.predict(bars[i : i + 1]).span_posterior
+        assert alone is not None
         np.testing.assert_allclose(alone, together[i : i + 1], rtol=1e-3, atol=1e-6)
 
 
@@ -63,9 +64,11 @@ def test_a_run_of_one_seed_comes_out_the_same_twice(run: Path, data: Path, tmp_p
         assert path.read_bytes() == (tmp_path / "again" / "artifacts" / path.name).read_bytes()
 
 
-def test_it_is_scored_beside_the_rules(
+def test_it_is_scored_beside_the_rules_and_a_plain_unet(
     run: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     argv = ["--run", str(run), "--data", str(data), "--file", "labelled/test_1000.parquet"]
-    assert evaluate([*argv, "--device", "cpu"]) == 0
-    assert "recipe - local_segment" in capsys.readouterr().out
+    assert evaluate([*argv, "--device", "cpu", "--peers"]) == 0
+    printed = capsys.readouterr().out
+    assert "recipe - local_segment" in printed
+    assert "recipe - plain_unet" in printed

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -206,6 +207,34 @@ def test_a_seed_fixes_the_places(bars: Path, tmp_path: Path) -> None:
     assert starts[0] == starts[1] != starts[2]
 
 
+def test_windows_without_a_span_are_cut_counted_and_passed_over(
+    bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    marked = [*SPANS, (600, 780, "long")]  # left out, but no window without a span shows it
+    (tmp_path / "s.csv").write_text(table(marked))
+    code, out = run(bars, tmp_path / "s.csv", "--ends", "half-open", "--negatives", "4")
+    assert code == 0
+    printed = capsys.readouterr().out
+    assert "4 of 4 windows without a span kept" in printed
+    assert "types: down 1, spike 1, up 2" in printed
+    rows = pq.read_table(out).to_pylist()[4:]
+    assert [row["window_id"] for row in rows] == ["none0", "none1", "none2", "none3"]
+    begins = [(row["start_timestamp"].timestamp() - 1_704_205_800) / 60 for row in rows]
+    assert all(b - a >= 105 for a, b in pairwise(begins))
+    for row, begin in zip(rows, begins, strict=True):
+        assert (row["label"], row["expansion_start"], row["expansion_end"]) == (None, None, None)
+        assert all(begin + 105 <= start or begin >= stop for start, stop, _ in marked)
+    windows, faults = read_windows(out)
+    assert len(windows) == 4
+    assert [fault.row for fault in faults] == [4, 5, 6, 7]
+    assert "windows without are passed over" in faults[0].expected
+    code, _ = run(bars, tmp_path / "s.csv", "--ends", "half-open", "--negatives", "50")
+    assert code == 0
+    printed = capsys.readouterr().out
+    assert "of 50 windows without a span kept" in printed
+    assert "left out: no place free of spans" in printed
+
+
 def test_corrections_are_applied(bars: Path, tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text(table(SPANS))
     corrections = [
@@ -275,11 +304,13 @@ def test_bad_spans_are_one_line(
     assert not out.exists()
 
 
-def test_windows_of_any_words_are_trained_on(bars: Path, tmp_path: Path) -> None:
+def test_windows_of_any_words_are_trained_on(
+    bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ("up", "down", "flat", "spike")
     rows = [(150 + 110 * i, 158 + 110 * i, words[i % 4]) for i in range(16)]
     (tmp_path / "s.csv").write_text(table(rows))
-    code, out = run(bars, tmp_path / "s.csv", "--ends", "half-open")
+    code, out = run(bars, tmp_path / "s.csv", "--ends", "half-open", "--negatives", "1")
     assert code == 0
     options = ["--set", f"data.labelled={out.name}", "--set", "data.test=null", "--epochs", "1"]
     options += ["--set", "model.hidden_size=8", "--device", "cpu"]
@@ -288,6 +319,8 @@ def test_windows_of_any_words_are_trained_on(bars: Path, tmp_path: Path) -> None
         ["--config", str(SEED), "--data", str(tmp_path), "--run-dir", str(run_dir), *options]
     )
     assert code == 0
+    note = "left out 1 rows: 1 x expansion_start: expected a span; windows without are passed over"
+    assert note in capsys.readouterr().out
     card = json.loads((run_dir / "artifacts" / "model.json").read_text())
     assert card["types"] == sorted(words)
     assert card["recipe"]["model"]["num_types"] == 4

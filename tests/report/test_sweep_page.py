@@ -63,7 +63,7 @@ def sweep_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_says_what_can_be_told_from_the_best(sweep_file: Path) -> None:
     text = sweep_file.read_text(encoding="utf-8")
     assert "f1 of trial 1" in text
-    assert "these can&#39;t be told from it: 2." in text
+    assert "these can&#39;t be distinguished from it: 2." in text
     assert "4 done, 2 pruned, 1 failed" in text
     assert "<script>alert(1)" not in text
 

@@ -543,6 +543,13 @@ def test_every_layout_has_its_source_and_a_name_of_its_own() -> None:
     assert len(set(names)) == len(names)
 
 
+@pytest.mark.parametrize(("name", "column"), [("tradingview", "date"), ("table", "time")])
+def test_a_named_layout_is_taken(name: str, column: str, tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text(text(f"{column},{OHLC}", "2024-01-02 14:30", "2024-01-02 14:31"))
+    assert_read(path, ReadOptions(layout=name), f"read as: {name}, ")
+
+
 def test_an_unknown_layout_is_refused() -> None:
     with pytest.raises(ConfigError, match="expected klines, databento"):
         open_bars(FILES / "ccxt.csv", ReadOptions(layout="x"))

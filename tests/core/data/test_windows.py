@@ -210,6 +210,34 @@ def test_a_column_of_a_type_that_can_be_cast_is_read(
     np.testing.assert_array_equal(windows.types, expected.types)
 
 
+@pytest.mark.parametrize("kind", ["text", "milliseconds", "date"])
+def test_times_of_another_type_are_read(tmp_path: Path, labelled_file: Path, kind: str) -> None:
+    table = pq.read_table(labelled_file)
+    place, path = table.column_names.index("start_timestamp"), tmp_path / "cast.parquet"
+    utc = table["start_timestamp"].cast(pa.timestamp("ms", tz="UTC"))
+    day = 86_400_000
+    if kind == "text":
+        made = pa.array([str(one.as_py()) for one in utc])
+    elif kind == "milliseconds":
+        made = utc.cast(pa.int64())
+    else:
+        made = utc.cast(pa.date32())
+    pq.write_table(table.set_column(place, "start_timestamp", made), path)
+    expected = utc.cast(pa.int64()).to_numpy()
+    expected = expected // day * day if kind == "date" else expected
+    np.testing.assert_array_equal(read_windows(path)[0].start_time, expected * 10**6)
+
+
+def test_whole_numbers_and_truths_are_words_too(tmp_path: Path, labelled_file: Path) -> None:
+    table = pq.read_table(labelled_file)
+    path = tmp_path / "cast.parquet"
+    codes = pa.array([i % 3 for i in range(len(table))], pa.uint8())
+    table = table.set_column(table.column_names.index("label"), "label", codes)
+    truths = pa.array([True] * len(table))
+    pq.write_table(table.set_column(table.column_names.index("quality"), "quality", truths), path)
+    assert read_windows(path)[0].labels == ("0", "1", "2")
+
+
 def test_a_column_twice_and_a_half_bar_are_one_line(tmp_path: Path, labelled_file: Path) -> None:
     table = pq.read_table(labelled_file)
     path = tmp_path / "bad.parquet"

@@ -52,7 +52,10 @@ def test_networks_alone_are_asked_where_columns_have_no_say(rng: np.random.Gener
     weights = PoolWeights((0.7, 0.0), (1.2, 0.0))
     assert not weights.asks_columns
     alone, both = pool_predictions(said, None, weights), pool_predictions(said, said, weights)
-    assert alone.span_posterior is not None
-    assert both.span_posterior is not None
-    np.testing.assert_allclose(alone.span_posterior, both.span_posterior)
+    first, second = alone.span_posterior, both.span_posterior
+    assert first is not None
+    assert second is not None
+    np.testing.assert_allclose(first, second)
+    assert alone.type_probs is not None
+    assert both.type_probs is not None
     np.testing.assert_allclose(alone.type_probs, both.type_probs)
