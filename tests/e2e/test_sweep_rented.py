@@ -19,6 +19,7 @@ from tests.support.sweeps import SweepProject, sweep_project
 __all__ = ["double"]  # a fixture
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.process,
     pytest.mark.skipif(not SSHD.exists(), reason="no OpenSSH server here"),
 ]
 PODS = ("rented", "other.2")
