@@ -73,7 +73,7 @@ class SweepPods:
         began = time.time()
         with self.output.paused(), self.app.for_pod(name) as one:
             if not one.pod.provider.is_paid:
-                with suppress(UnreachableError):  # it is tried again by who deploys
+                with suppress(UnreachableError):  # `deploy` tries it again
                     _ = one.pod.transport
             else:
                 one.bring_up()

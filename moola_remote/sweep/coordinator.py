@@ -1,4 +1,4 @@
-"""Who does what in a sweep: trials are handed to pods, and their ends are recorded in the study.
+"""Assignment of a sweep's trials: handed to pods, their ends recorded in the study.
 
 Every method may be called from any thread. What counts is in the study's journal: after a crash a
 new coordinator goes on from it, and from how the runs themselves stand.

@@ -137,7 +137,7 @@ class Team:
             self.crew.release(self.name)
         except UnreachableError as err:
             coordinator.lose_pod(self.name, err, is_gone=False)
-        except BaseException as err:  # noqa: BLE001 - raised again by who waits for the end
+        except BaseException as err:  # noqa: BLE001 - raised again by the caller of `drive`
             coordinator.fail(err)
 
     def _lost(self, err: UnreachableError) -> None:

@@ -106,7 +106,7 @@ class Runner:
             coordinator.lose_pod(name, err, is_gone=True)
         except UnreachableError as err:
             coordinator.lose_pod(name, err, is_gone=False)
-        except BaseException as err:  # noqa: BLE001 - raised again by who waits for the end
+        except BaseException as err:  # noqa: BLE001 - raised again by the caller of `drive`
             coordinator.fail(err)
 
     def _do(self, job: Job) -> None:
