@@ -106,8 +106,11 @@ def pods(ctx: click.Context) -> None:
     app: App = ctx.obj
     if ctx.invoked_subcommand is not None:
         return
-    for path in sorted(app.project.pods_folder.glob("*.yaml")):
-        fields = _look(app, path.stem)
+    files = sorted(path.stem for path in app.project.pods_folder.glob("*.yaml"))
+    for name in [*files, *_numbered(app)]:
+        fields = _look(app, name)
+        if name not in files and fields["state"] == "absent":
+            continue
         if app.as_json:
             app.answer(fields)
         else:
@@ -139,6 +142,17 @@ def add(app: App, address: str, name: str | None) -> None:
         for words in target.left_out:
             click.echo(f"left out: {words}", err=True)
         click.echo(f"next: moola-remote --pod {path.stem} doctor", err=True)
+
+
+def _numbered(app: App) -> list[str]:
+    """Return the second pods and more of a file that this laptop knows."""
+    from moola_remote.config.settings import LOCAL, base_of
+    from moola_remote.sweep.money import metered_pods
+
+    known = set(metered_pods(app.project.results_folder / "sweeps"))
+    folders = app.laptop.local_pod.parent.glob(f"{app.laptop.local_pod.name}.*")
+    known |= {f"{LOCAL}{path.suffix}" for path in folders}
+    return sorted(name for name in known if base_of(name) != name)
 
 
 def _look(app: App, name: str) -> dict[str, str]:

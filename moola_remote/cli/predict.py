@@ -66,7 +66,7 @@ def predict(
     Example:
       moola-remote predict --run 20261122-1530 --bars 'bars/*.parquet' --out spans --pods 2
     """
-    from moola_remote.cli.sweeping import pods_of
+    from moola_remote.cli.sweep_plan import pods_of
     from moola_remote.deploy.snapshot import data_tree
     from moola_remote.predict.spread import Spread
     from moola_remote.predict.tasks import Work, find_series, read_index, to_do

@@ -51,6 +51,8 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
     for name, value in origins.items():
         if value:
             yield name, value
+    if spec.sweep:
+        yield "sweep", f"{spec.sweep}, trial {spec.trial}"
     if record.run is not None and record.run.seed is not None:
         yield "seed", str(record.run.seed)
     yield from _code(spec.source)

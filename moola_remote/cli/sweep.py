@@ -150,7 +150,8 @@ def sweep(ctx: click.Context, /, dry_run: bool, command: tuple[str, ...], **aske
         if command:
             raise click.UsageError(f"sweep {ctx.invoked_subcommand} takes no command")
         return
-    from moola_remote.cli.sweeping import begin, make_sweep_plan, print_dry_run
+    from moola_remote.cli.sweep_plan import make_sweep_plan, print_dry_run
+    from moola_remote.cli.sweeping import begin
 
     app: App = ctx.obj
     secrets = asked.pop("secrets")

@@ -73,7 +73,7 @@ class SweepPods:
         began = time.time()
         with self.output.paused(), self.app.for_pod(name) as one:
             if not one.pod.provider.is_paid:
-                with suppress(UnreachableError):  # it is tried again by who deploys
+                with suppress(UnreachableError):  # `deploy` tries it again
                     _ = one.pod.transport
             else:
                 one.bring_up()
@@ -120,7 +120,10 @@ class SweepPods:
         return deployed
 
     def release(self, name: str) -> None:
-        """Do with a pod what `--then` says, and end its meter; a failure is reported."""
+        """Do with a pod what `--then` says, and end its meter; a failure is reported.
+
+        A rented pod that stays up is named with its price, and stays metered.
+        """
         if self.plan.then is not None:
             try:
                 with self._one_at_a_time, self.output.paused():
@@ -128,6 +131,15 @@ class SweepPods:
             except MoolaError as err:
                 click.echo(f"pod {name} is still running, and billed if rented; {err}", err=True)
                 return
+        else:
+            with self.app.for_pod(name) as one:
+                if one.pod.provider.is_paid:
+                    click.echo(
+                        f"pod {name} is still running and still billed; end its price with: "
+                        f"{one.pod.command} stop",
+                        err=True,
+                    )
+                    return
         self.budget.close(name)
 
     def _end(self, name: str, verb: str) -> None:

@@ -5,124 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from moola_remote.cli.app import App
+from moola_remote.cli.sweep_plan import require_optuna
 from moola_remote.errors import (
     INTERRUPTED,
     ConfigError,
     MissingPackageError,
     MoolaError,
-    missing_package,
 )
 
 if TYPE_CHECKING:
     from moola_remote.deploy.deploy import Plan as DeployPlan
     from moola_remote.sweep.plan import Plan, SweepFolder
     from moola_remote.sweep.trial import Trial
-
-DEFAULT_TRIALS = 16
-
-
-def make_sweep_plan(
-    app: App, command: Sequence[str], asked: Mapping[str, Any], secrets: Sequence[str]
-) -> Plan:
-    """Return the plan of what the user asked for, after every check that this machine can do.
-
-    Raises:
-        ConfigError: something is wrong with it.
-    """
-    from moola_remote.protocol.label import label_of
-    from moola_remote.protocol.spec import new_run_id
-    from moola_remote.sweep.checks import check_plan
-    from moola_remote.sweep.plan import Plan, read_goal
-    from moola_remote.sweep.space import read_seeds, read_space
-
-    _require_optuna()
-    if command and (asked["recipe"] or asked["settings"]):
-        raise click.UsageError("a command has no recipe: no --recipe or --set with one")
-    recipe = None if command else asked["recipe"] or app.project.recipe
-    label = asked["name"] or recipe or label_of([word for word in command if "{" not in word])
-    for option in ("spaces", "grid"):
-        for text in asked[option]:
-            read_space(text, "--try" if option == "spaces" else "--grid")
-    table: dict[str, Any] = {key: asked[key] for key in ("metric", "early", "data", "env")}
-    table |= {key: asked[key] for key in ("folds", "repeats")}
-    table |= {key: list(asked[key]) for key in ("settings", "spaces", "grid")}
-    plan = Plan(
-        schema=1,
-        sweep_id=new_run_id(label),
-        label=label,
-        recipe=recipe,
-        command=list(command),
-        seeds=read_seeds(asked["seeds"]) if asked["seeds"] else [],
-        goal=read_goal(asked["goal"]),
-        trials=asked["trials"] or DEFAULT_TRIALS,
-        pods=pods_of(app, asked["pods"]),
-        secrets=list(secrets),
-        max_time_s=asked["max_time_s"],
-        max_cost_usd=asked["max_cost_usd"],
-        then=asked["then"],
-        **table,
-    )
-    for note in check_plan(app.project, plan):
-        click.echo(f"note: {note}", err=True)
-    if plan.is_static:
-        if asked["trials"]:
-            raise click.UsageError("--grid and --seeds are as many trials as they are: no --trials")
-        plan = plan.model_copy(update={"trials": len(plan.table())})
-    return plan
-
-
-def _require_optuna() -> None:
-    """Raise before anything is done where the extra is not installed."""
-    from importlib.util import find_spec
-
-    if find_spec("optuna") is None:
-        err = missing_package(ModuleNotFoundError("optuna", name="optuna"))
-        raise err or MissingPackageError("a sweep needs optuna")
-
-
-def pods_of(app: App, text: str | None) -> list[str]:
-    """Return the pods that ``--pods`` means: a number, or names.
-
-    Raises:
-        ConfigError: one has no file.
-    """
-    from moola_remote.config.settings import load_pod, numbered
-
-    if text is None:
-        return [app.pod.name]
-    if text.isdigit() and 0 < int(text) < 1000:
-        return numbered(app.pod.name, int(text))
-    names = list(dict.fromkeys(filter(None, (name.strip() for name in text.split(",")))))
-    for name in names:
-        load_pod(app.project, name)
-    if not names:
-        raise click.BadParameter(f"expected a number or names, got {text!r}", param_hint="--pods")
-    return names
-
-
-def print_dry_run(app: App, plan: Plan) -> None:
-    """Print what would be tried, and where."""
-    from moola_remote.cli.deploy import make_plan, print_plan
-    from moola_remote.sweep.checks import describe
-    from moola_remote.sweep.command import trial_argv
-    from moola_remote.sweep.estimate import estimate, price_of
-
-    deploy_plan = make_plan(app, plan.data, is_all=True)
-    first = {space.key: space.examples()[0] for space in plan.tried}
-    if not app.as_json:
-        click.echo(f"{describe(plan)}, on {', '.join(plan.pods)}")
-        for space in plan.tried:
-            click.echo(f"  {space}")
-        found = estimate(app.project, plan)
-        price = price_of(app.pod.config)
-        unknown = "no earlier run says how long a trial takes"
-        click.echo(f"  {found.words(plan, price) if found else unknown}")
-    print_plan(app, deploy_plan, trial_argv(app.project, plan, first))
 
 
 def begin(app: App, plan: Plan, secrets: Mapping[str, str]) -> None:
@@ -151,7 +50,7 @@ def go_on(app: App, folder: SweepFolder, secrets: Mapping[str, str]) -> None:
     Raises:
         MoolaError: it did not reach its end, or most of its trials failed.
     """
-    _require_optuna()
+    require_optuna()
     plan = folder.read_plan()
     missing = [name for name in plan.secrets if name not in secrets]
     if missing:
@@ -172,11 +71,13 @@ def _drive(
     """Drive a sweep to its end and print it; `deploy_plan` is None where it is gone on with."""
     from moola_remote.cli.sweep_pods import SweepPods
     from moola_remote.results.folder import make_folder
+    from moola_remote.runs.local_state import thin_out
     from moola_remote.sweep.drive import Crew, drive
     from moola_remote.sweep.money import Budget
     from moola_remote.ui.sweep_output import sweep_output
 
     make_folder(app.project.results_folder)
+    thin_out(app.laptop.journals, app.project.journals_mb * 1_000_000, app.laptop.journals)
     with folder.held():
         folder.cancelled.unlink(missing_ok=True)
         budget = Budget(folder.money, plan.max_cost_usd, last_seen=folder.last_seen())
@@ -238,7 +139,7 @@ def print_sweep(app: App, folder: SweepFolder) -> None:
     from moola_remote.sweep.checks import describe
     from moola_remote.sweep.study import Study
 
-    _require_optuna()
+    require_optuna()
     plan = folder.read_plan()
     trials = Study(folder.journal, plan, is_writing=False).trials()
     state = "cancelled, " if folder.cancelled.exists() else ""
@@ -269,7 +170,7 @@ def cancel_sweep(app: App, folder: SweepFolder) -> None:
     from moola_remote.sweep.begun import cancel_runs
     from moola_remote.sweep.study import Study
 
-    _require_optuna()
+    require_optuna()
     plan = folder.read_plan()
     folder.cancelled.touch()
     trials = Study(folder.journal, plan, is_writing=False).trials()
@@ -311,6 +212,6 @@ def write_report(app: App, folder: SweepFolder, out: Path | None = None) -> Path
     from moola_remote.sweep.money import Budget
     from moola_remote.sweep.page import write_page
 
-    _require_optuna()
+    require_optuna()
     spent = Budget(folder.money, None, last_seen=folder.last_seen()).spent()
     return write_page(folder, app.project.results_folder, out, spent)

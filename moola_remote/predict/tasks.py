@@ -141,7 +141,7 @@ def _is_done(one: Series, done: Done | None, work: Work, out: Path) -> bool:
 
 
 def share_out(series: Sequence[Series], pods: Sequence[str]) -> Mapping[str, list[Series]]:
-    """Give each pod its series, about as many bytes each: the largest first, to who has least."""
+    """Give each pod about as many bytes of series: the largest first, to the pod with least."""
     shares: dict[str, list[Series]] = {pod: [] for pod in pods}
     for one in sorted(series, key=lambda one: (-one.size, one.name)):
         least = min(pods, key=lambda pod: sum(other.size for other in shares[pod]))

@@ -1,4 +1,4 @@
-"""Who does what in a sweep: trials are handed to pods, and their ends are recorded in the study.
+"""Assignment of a sweep's trials: handed to pods, their ends recorded in the study.
 
 Every method may be called from any thread. What counts is in the study's journal: after a crash a
 new coordinator goes on from it, and from how the runs themselves stand.
@@ -8,35 +8,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from moola_remote.errors import JobFailedError, MoolaError
 from moola_remote.protocol.spec import new_run_id
 from moola_remote.sweep.plan import Plan
 from moola_remote.sweep.study import Study
 from moola_remote.sweep.trial import SETTLED, Attempt, Job, Score, Trial
+from moola_remote.sweep.watcher import Watcher
 
 # A sweep is stopped when so many trials failed and none succeeded, or more than half of so many.
 FIRST_FAILED = 3
 MIN_JUDGED = 6
 # Of the 95% interval of a score in 0..1; with 100 windows it is about 0.1.
 WIDE = 0.2
-
-
-class Watcher(Protocol):
-    """Callbacks of a running sweep; called from any thread, one call at a time."""
-
-    def on_begin(self, trials: Sequence[Trial]) -> None:
-        """Note runs that are known from before."""
-
-    def on_trial(self, trial: Trial, what: str) -> None:
-        """Report that a trial has started, ended, or starts again."""
-
-    def on_step(self, trial: Trial, step: int, value: float) -> None:
-        """Report the goal of a trial at the end of an epoch."""
-
-    def on_note(self, text: str) -> None:
-        """There is something else to say."""
 
 
 class Coordinator:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from moola_remote.errors import JobCancelledError, MoolaError, NoCapacityError, UnreachableError
 from moola_remote.follow.whole_run import PATIENCE_S, persist
 from moola_remote.pods.pod import Pod
-from moola_remote.sweep.coordinator import Coordinator, Watcher
+from moola_remote.sweep.coordinator import Coordinator
 from moola_remote.sweep.money import Budget
 from moola_remote.sweep.plan import Plan, SweepFolder
 from moola_remote.sweep.runner import Runner, Station
 from moola_remote.sweep.study import Study
+from moola_remote.sweep.watcher import Watcher
 
 if TYPE_CHECKING:
     from moola_remote.deploy.deploy import Deployed
@@ -137,7 +138,7 @@ class Team:
             self.crew.release(self.name)
         except UnreachableError as err:
             coordinator.lose_pod(self.name, err, is_gone=False)
-        except BaseException as err:  # noqa: BLE001 - raised again by who waits for the end
+        except BaseException as err:  # noqa: BLE001 - raised again by the caller of `drive`
             coordinator.fail(err)
 
     def _lost(self, err: UnreachableError) -> None:

@@ -10,6 +10,7 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
@@ -41,6 +42,15 @@ class Spans(BaseModel):
     """``money.json``."""
 
     spans: list[Span] = Field(default_factory=list)
+
+
+def metered_pods(sweeps: Path) -> list[str]:
+    """Return the pods that sweeps of a project have used, as far as that can be read."""
+    names = set()
+    for path in sweeps.glob("*/money.json"):
+        with suppress(OSError, ValidationError):
+            names |= {span.pod for span in Spans.model_validate_json(path.read_bytes()).spans}
+    return sorted(names)
 
 
 class Budget:

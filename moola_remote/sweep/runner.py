@@ -25,11 +25,12 @@ from moola_remote.protocol.state import RunState
 from moola_remote.runs.launch import RunRequest, environment_of, limits_of
 from moola_remote.runs.local_state import notes_of
 from moola_remote.sweep.command import trial_argv
-from moola_remote.sweep.coordinator import Coordinator, Watcher
+from moola_remote.sweep.coordinator import Coordinator
 from moola_remote.sweep.objective import read_score, score_of_epoch
 from moola_remote.sweep.plan import Plan
 from moola_remote.sweep.trial import Job
 from moola_remote.sweep.verdict import judge
+from moola_remote.sweep.watcher import Watcher
 
 if TYPE_CHECKING:
     from moola_remote.deploy.deploy import Deployed
@@ -106,7 +107,7 @@ class Runner:
             coordinator.lose_pod(name, err, is_gone=True)
         except UnreachableError as err:
             coordinator.lose_pod(name, err, is_gone=False)
-        except BaseException as err:  # noqa: BLE001 - raised again by who waits for the end
+        except BaseException as err:  # noqa: BLE001 - raised again by the caller of `drive`
             coordinator.fail(err)
 
     def _do(self, job: Job) -> None:

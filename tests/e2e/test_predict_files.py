@@ -13,7 +13,7 @@ from tests.support.pods import wait_until
 from tests.support.projects import PROGRAM
 from tests.support.sweeps import SweepProject, states_of, sweep_project
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.process]
 JOB = """\
 import argparse, json, os, signal, sys, time
 from pathlib import Path

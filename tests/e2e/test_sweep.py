@@ -55,6 +55,7 @@ def test_a_command_over_two_pods(project: SweepProject) -> None:
     study = optuna.load_study(study_name=None, storage=storage)
     assert study.best_value == min(one["value"] for one in trials)
     assert (project.journal().parent / "report.html").is_file()
+    assert "local.2              local    up" in project.ok("pods")
     table = parquet.read_table(project.journal().parent / "trials.parquet").to_pylist()
     assert [row["value"] for row in table] == [one["value"] for one in trials]
     assert [row["param/x"] for row in table] == [one["params"]["x"] for one in trials]
@@ -149,6 +150,7 @@ def test_runs_are_chosen_by_their_sweep(project: SweepProject) -> None:
     (row,) = project.json("runs", "--where", f"sweep={project.journal().parent.name[-4:]}",
                           "--where", "trial=1")  # fmt: skip
     assert row["run_id"] == project.trials()[1]["runs"][0]["run_id"]
+    assert "trial 1\n" in project.ok("runs", "show", row["run_id"])
 
 
 def test_random_kills_lose_nothing(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from tests.support.sweeps import SweepProject, sweep_project
 __all__ = ["double"]  # a fixture
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.process,
     pytest.mark.skipif(not SSHD.exists(), reason="no OpenSSH server here"),
 ]
 PODS = ("rented", "other.2")
@@ -58,6 +59,8 @@ def test_each_pod_has_its_share_and_is_stopped(
         # A dollar a pod at $0.75 an hour, less two minutes.
         assert 0 < guard["stop_at"] - began < 3600 / 0.75
         assert guard["stop_at"] - began > 3600 / 0.75 - 120 - 110
+    listed = project.ok("pods")
+    assert "other.2              runpod   stopped" in listed
     meter = json.loads((project.journal().parent / "money.json").read_text())["spans"]
     assert sorted(span["pod"] for span in meter) == sorted(PODS)
     assert all(span["is_rented"] and span["until"] for span in meter)

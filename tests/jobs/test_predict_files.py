@@ -9,6 +9,8 @@ import pytest
 from jobs.predict import main as predict
 from jobs.predict_files import main
 
+pytestmark = pytest.mark.train
+
 
 @pytest.fixture
 def series(data: Path, tmp_path: Path) -> list[Path]:

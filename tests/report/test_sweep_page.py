@@ -18,6 +18,7 @@ from tests.report.made import make_run
 from tests.report.test_browser import INK, VIEWS, Visiting, chromium, visit
 
 __all__ = ["chromium", "visit"]  # fixtures
+pytestmark = pytest.mark.process
 SKILLS = (0.3, 0.8, 0.75, 0.5)
 
 
