@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def build(folder: Path) -> Path:
-    """The wheel of this checkout; built of a copy, as the build writes beside its sources."""
+    """Build the wheel of this checkout from a copy, as the build writes beside its sources."""
     source = folder / "source"
     for name in (*SOURCES, "tests/requirements.txt"):
         target = source / name
@@ -50,7 +50,7 @@ def build(folder: Path) -> Path:
 
 
 def measure(folder: Path, wheel: Path, extra: str) -> tuple[int, int, list[tuple[str, int]]]:
-    """Packages, bytes and the three largest folders of an install into an empty environment."""
+    """Return packages, bytes and the three largest folders of an install into a new environment."""
     venv.create(folder, with_pip=True)
     pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
     asked = f"{wheel}[{extra}]" if extra else str(wheel)

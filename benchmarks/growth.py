@@ -64,6 +64,7 @@ ROWS = {
     "again": Row(growth_runs.fetch_again, (1000, 3000), bar=2.0, aim=1.0),
     "tiny": Row(growth_runs.fetch_tiny, (10, 1000), bar=1.3, aim=1.0),
     "index": Row(growth_runs.index, (1000,), "CPU s here", 1.0, 1.0, is_absolute=True),
+    "reindex": Row(growth_runs.index_again, (1000,), "CPU s here", 1.0, 1.0, is_absolute=True),
     "sort": Row(growth_runs.sort, (1000,), "CPU s here", 1.0, 1.0, is_absolute=True),
     "waiting": Row(growth_runs.waiting, (10, 25), "cores", 0.02, 0.02, is_absolute=True),
     "memory": Row(growth_runs.waiting_memory, (10,), "MB", 150.0, 150.0, is_absolute=True),

@@ -13,7 +13,7 @@ Pairs = Iterator[tuple[float, float]]
 
 
 def first(place: Place, size: int, rounds: int) -> Pairs:
-    """A pod without any of the files."""
+    """Time a deploy to a pod without any of the files."""
     names = place.write_files(size)
     for _ in range(rounds):
         place.empty_pod()

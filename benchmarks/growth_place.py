@@ -85,7 +85,7 @@ class Place:
         return self.measure(["rsync", "-a", *listed, "-e", rsh, *words])
 
     def moola(self, *words: str) -> Cost:
-        """A command of ours, to its end."""
+        """Run a command of ours to its end."""
         return self.measure([str(PROGRAM), "--pod", "host", *words])
 
     def measure(self, argv: Sequence[str], stdout: int = subprocess.PIPE) -> Cost:
@@ -93,6 +93,7 @@ class Place:
         pod_before, began = self._pod_cpu(), time.monotonic()
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         env = {**os.environ, "MOOLA_STATE_DIR": str(self.project.state)}
+        env.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program is compiled once
         done = subprocess.run(
             argv,
             cwd=self.project.folder,
@@ -127,6 +128,7 @@ class Place:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(f"NUMBER = {number}\n" * 20)
         self.project.git("add", "--all")
+        self.project.git("commit", "--quiet", "--allow-empty", "--message=files")
         listed = subprocess.run(
             ["git", "ls-files", "-z"], cwd=self.project.folder, check=True, capture_output=True
         )
@@ -151,7 +153,7 @@ class Place:
         return self.moola("run", "--detach", "--", *argv).out.split()[-1]
 
     def state(self, run_id: str) -> dict[str, object]:
-        """A run's state as it is stored."""
+        """Return a run's state as it is stored."""
         found: dict[str, object] = json.loads((self.root / f"runs/{run_id}/state.json").read_text())
         return found
 
@@ -176,7 +178,7 @@ class Place:
 
 @contextlib.contextmanager
 def place() -> Iterator[Place]:
-    """An sshd of its own, and a project whose environment is on the pod already."""
+    """Yield an sshd of its own, and a project whose environment is on the pod already."""
     with tempfile.TemporaryDirectory(prefix="growth-") as name:
         folder = Path(name)
         with running_openssh(folder / "server") as endpoint:

@@ -56,7 +56,7 @@ def _until_started(place: Place) -> float:
 
 
 def listed(place: Place, size: int, rounds: int) -> Pairs:
-    """`logs` of one run where `size` have ended, beside a pod with that run alone."""
+    """Time `logs` of one run where `size` have ended, beside a pod with that run alone."""
     first = place.end_one()
     kept = place.folder / "kept"
     for _ in range(rounds):
@@ -74,7 +74,7 @@ def clean(place: Place, size: int, rounds: int) -> Pairs:
     """`clean --dry-run` of `size` runs without a copy here."""
     _have_runs(place, size)
     for _ in range(rounds):
-        argv = ["sh", "-c", '"$@" || test $? -eq 12', "sh", *_moola("clean", "--dry-run")]
+        argv = ["sh", "-c", '"$@" || test $? -eq 14', "sh", *_moola("clean", "--dry-run")]
         yield place.measure(argv).wall_s, 0.0
 
 
@@ -83,7 +83,7 @@ def _moola(*words: str) -> list[str]:
 
 
 def fetch(place: Place, size: int, rounds: int) -> Pairs:
-    """A run of `size` outputs for the first time, beside ``rsync -a``."""
+    """Time the first fetch of a run of `size` outputs, beside ``rsync -a``."""
     run_id = place.end_one(size)
     for _ in range(rounds):
         shutil.rmtree(place.project.folder / "results", ignore_errors=True)
@@ -92,7 +92,7 @@ def fetch(place: Place, size: int, rounds: int) -> Pairs:
 
 
 def fetch_again(place: Place, size: int, rounds: int) -> Pairs:
-    """The same when all of it is here."""
+    """Time the same when all of it is here."""
     run_id = place.end_one(size)
     place.moola("fetch", "all", run_id)
     _rsync_run(place, run_id)
@@ -105,7 +105,7 @@ def _rsync_run(place: Place, run_id: str) -> float:
 
 
 def fetch_tiny(place: Place, size: int, rounds: int) -> Pairs:
-    """A run of three files, with `size` runs fetched before, beside none."""
+    """Time a fetch of three files, with `size` runs fetched before, beside none."""
     results, kept = place.project.folder / "results", place.folder / "kept-results"
     first = place.end_one()
     place.moola("fetch", "all", first)
@@ -122,17 +122,25 @@ def fetch_tiny(place: Place, size: int, rounds: int) -> Pairs:
 
 
 def index(place: Place, size: int, rounds: int) -> Pairs:
-    """The page of all of `size` fetched runs."""
+    """Time the page of all of `size` fetched runs, of which nothing is remembered."""
     first = place.end_one()
     place.moola("fetch", "all", first)
     place.copy_runs(place.project.folder / "results", first, size)
     for _ in range(rounds):
-        (place.project.folder / "results" / "index.html").unlink()
+        (place.project.folder / "results" / ".index.json").unlink()
+        yield place.moola("index").here_s, 0.0
+
+
+def index_again(place: Place, size: int, rounds: int) -> Pairs:
+    """Time the same as the last `fetch` left it."""
+    for _ in index(place, size, 1):
+        pass
+    for _ in range(rounds):
         yield place.moola("index").here_s, 0.0
 
 
 def sort(place: Place, size: int, rounds: int) -> Pairs:
-    """`runs --sort` by a score."""
+    """Time `runs --sort` by a score."""
     _have_runs(place, size)
     for _ in range(rounds):
         yield place.moola("runs", "--sort", "f1").here_s, 0.0

@@ -77,7 +77,7 @@ def look(arguments: argparse.Namespace) -> None:
 
 
 def _joined(arguments: argparse.Namespace) -> Bars:
-    """The bars of all files, those with the earliest first."""
+    """Return the bars of all files, those with the earliest first."""
     import numpy as np
 
     from moola_core.data.series import Bars

@@ -62,7 +62,7 @@ def join(runs: list[Path], run_dir: str | None) -> None:
 
 
 def _seen(recipe: Recipe) -> list[Any]:
-    """What must agree for models to answer about the same inputs in the same form."""
+    """Return what must agree for models to answer about the same inputs in the same form."""
     ensemble = recipe.ensemble.model_copy(update={"seeds": 1})
     return [recipe.data.position, recipe.candidates, ensemble, recipe.model]
 

@@ -34,6 +34,7 @@ def main(argv: list[str] | None = None) -> int:
         "--decoder", type=found, help="decoder.yaml of jobs.tune, not the run's own"
     )
     parser.add_argument("--trees", action="store_true", help="boosted trees beside it; slow")
+    parser.add_argument("--peers", action="store_true", help="a plain U-Net beside it, taught anew")
     parser.add_argument("--out", type=output, help="write the scores as JSON too")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--skip-bad", action="store_true", help="leave faulty windows out")
@@ -51,8 +52,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
     from jobs.common.console import print_scores
     from jobs.common.data import data_folder, find_device, read_file
-    from jobs.common.fitting import truth_of
-    from jobs.common.reporting import answers_of, as_json
+    from jobs.common.fitting import taught_windows, truth_of
+    from jobs.common.reporting import TREES, UNET, answers_of, as_json
     from moola_core.config.recipe import load_decoder
     from moola_core.data.series_checks import require_length
     from moola_core.decoding.decode import decode
@@ -82,7 +83,10 @@ def evaluate(arguments: argparse.Namespace) -> None:
     scores = score(decode(predictions, trained.decoder), predictions, truth_of(windows))
     rows = np.arange(len(windows))
     said = (predictions, trained.decoder)
-    repeats = [[answers_of(windows, rows, train, *said, with_trees=arguments.trees)]]
+    if trained.recipe.data.windows is not None:  # peers learn from no more than the run did
+        train = taught_windows(train, trained.recipe)
+    peers = [*([TREES] if arguments.trees else []), *([UNET] if arguments.peers else [])]
+    repeats = [[answers_of(windows, rows, train, *said, peers)]]
     table = compare(repeats, windows.group, "recipe")
     reliable = reliability_of(repeats, "recipe")
     print(f"recipe {trained.recipe.name}, {len(windows)} windows of {arguments.file}")

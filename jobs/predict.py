@@ -17,8 +17,8 @@ the open of the first and last bar inside), label, confidence. A model refuses b
 length than those it was trained on (--any-bar-length).
 
 Any run that has a model in artifacts/ will do. Labelled windows were cut around their run, and
-``jade`` and ``jade-ensemble`` learn that from the columns that know the place in a window; on a
-stream the place means nothing. For streams train with ``--set candidates.place=false``
+``jade`` and ``jade-ensemble`` learn that from the columns that know the position within the window;
+on a stream it means nothing. For streams train with ``--set candidates.place=false``
 (docs/results.md has what that costs on labelled windows). The file appears whole or not at all.
 """
 
@@ -52,6 +52,12 @@ PROGRESS_S = 2.0
 
 def main(argv: list[str] | None = None) -> int:
     """Run the job; returns its exit code."""
+    arguments = make_parser().parse_args(argv)
+    return exit_code_of(lambda: predict(arguments))
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Make the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="jobs.predict",
         description=__doc__,
@@ -71,8 +77,7 @@ def main(argv: list[str] | None = None) -> int:
         "--any-bar-length", action="store_true", help="also bars unlike those it was trained on"
     )
     add_bar_options(parser)
-    arguments = parser.parse_args(argv)
-    return exit_code_of(lambda: predict(arguments))
+    return parser
 
 
 def predict(arguments: argparse.Namespace) -> None:
@@ -92,18 +97,18 @@ def predict(arguments: argparse.Namespace) -> None:
     from moola_core.inference.trained_model import load_model
 
     torch.set_num_threads(arguments.threads)
-    trained = load_model(arguments.run / "artifacts", find_device(arguments.device))
+    trained = load_model(artifacts_of(arguments.run), find_device(arguments.device))
     if trained.recipe.model.has_candidates and trained.recipe.candidates.place:
         print(
-            f"note: {arguments.run}: its model goes by the place in a window, which tells nothing"
-            " on a stream; train it with --set candidates.place=false",
+            f"note: {arguments.run}: its model uses the position within the window, which means"
+            " nothing on a stream; train it with --set candidates.place=false",
             file=sys.stderr,
         )
     file = open_named(arguments.bars, arguments)
     _require_known(arguments, file, trained.bar_ns)
     began = time.monotonic()
     found = find_spans(
-        _told(file.chunks(), began),
+        _with_progress(file.chunks(), began),
         partial(answer, trained),
         stride=arguments.stride,
         floor=arguments.min_confidence,
@@ -126,13 +131,18 @@ def predict(arguments: argparse.Namespace) -> None:
     )
 
 
-def _told(chunks: Iterable[Bars], began: float) -> Iterator[Bars]:
-    """The same, with a line on stderr every 2 seconds or so."""
-    num_bars, told = 0, began
+def artifacts_of(run: Path) -> Path:
+    """Return the folder of a run's model: its artifacts, or `run` itself if it holds them."""
+    return run if (run / "model.json").is_file() else run / "artifacts"
+
+
+def _with_progress(chunks: Iterable[Bars], began: float) -> Iterator[Bars]:
+    """Yield the same, with a line on stderr every 2 seconds or so."""
+    num_bars, printed = 0, began
     for chunk in chunks:
-        if time.monotonic() - told > PROGRESS_S:
-            told = time.monotonic()
-            print(f"{num_bars:,} bars, {told - began:.0f} s", file=sys.stderr, flush=True)
+        if time.monotonic() - printed > PROGRESS_S:
+            printed = time.monotonic()
+            print(f"{num_bars:,} bars, {printed - began:.0f} s", file=sys.stderr, flush=True)
         yield chunk
         num_bars += len(chunk)
 
@@ -152,7 +162,7 @@ def _require_known(arguments: argparse.Namespace, file: BarFile, bar_ns: int) ->
 
 
 def for_charts(table: pa.Table) -> pa.Table:
-    """The spans as a chart takes them: Unix seconds, the label, the confidence."""
+    """Return the spans as a chart takes them: Unix seconds, the label, the confidence."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -164,7 +174,7 @@ def for_charts(table: pa.Table) -> pa.Table:
 
 
 def to_table(found: Found, labels: tuple[str, ...], zone: str = "UTC") -> pa.Table:
-    """A row a span, columns as in the module's text; times in `zone`."""
+    """Return a row a span, columns as in the module's text; times in `zone`."""
     import pyarrow as pa
 
     columns: dict[str, Any] = {"start": found.spans[:, 0], "stop": found.spans[:, 1]}
@@ -181,7 +191,7 @@ def to_table(found: Found, labels: tuple[str, ...], zone: str = "UTC") -> pa.Tab
 
 
 def _whole_seconds(table: pa.Table) -> pa.Table:
-    """The same with times that have no fraction in seconds, as people read them."""
+    """Return the table with times that have no fraction in seconds, as people read them."""
     import pyarrow as pa
 
     for i, one in enumerate(table.schema):

@@ -1,4 +1,4 @@
-"""Suspicious labels: cut spans, and windows that share bars but tell them differently.
+"""Suspicious labels: cut spans, and windows that share bars but label them differently.
 
     python -m jobs.review labelled/train_210.parquet --data DIR --out DIR
 

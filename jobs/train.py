@@ -38,7 +38,7 @@ def train(arguments: argparse.Namespace, stop: StopRequest) -> int:
     """Load, train, judge, write."""
     began = time.monotonic()
     recipe = _recipe(arguments)
-    # What is imported from here on takes seconds; a typing error was told before.
+    # What is imported from here on takes seconds; a typing error was reported before.
     print(f"recipe {recipe.name}: reading code and data", flush=True)
     if recipe.pretrain is not None:
         from jobs.common.pretraining import pretrain
@@ -48,14 +48,14 @@ def train(arguments: argparse.Namespace, stop: StopRequest) -> int:
 
     from jobs.common import console, reporting, run_event
     from jobs.common.fitting import begin_run
-    from moola_core.inference.ensemble import member_recipes
+    from jobs.common.weighing import members
     from moola_core.training.loop import fit
     from moola_core.training.state import Stopped
 
     loaded = _load(recipe, arguments)
     recipe = loaded.recipe
     events = EventLog(run_dir / "events.jsonl")
-    for index, one in enumerate(member_recipes(loaded.recipe)):
+    for index, one in enumerate(members(loaded)):
         run = begin_run(loaded, one)
         folder = "checkpoints"
         if recipe.ensemble.size > 1:
@@ -98,7 +98,7 @@ def _load(recipe: Recipe, arguments: argparse.Namespace) -> Loaded:
 
 
 def _recipe(arguments: argparse.Namespace) -> Recipe:
-    """The recipe, after the cheap checks."""
+    """Return the recipe, after the cheap checks."""
     recipe = load_recipe(arguments.config, _overrides(arguments))
     if not arguments.run_dir:
         raise ConfigError("run folder: not given, expected --run-dir or MOOLA_RUN_DIR")
@@ -108,7 +108,7 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
 
 
 def _resume(run: Run, events: EventLog, source: Path) -> None:
-    """Go on from the newest whole checkpoint; a later model of an ensemble may have none yet."""
+    """Resume from the latest complete checkpoint; a later model of an ensemble may have none."""
     from jobs.common.checkpoints import newest_checkpoint
     from jobs.common.reporting import whole_epoch
     from moola_core.training.checkpoint import has_checkpoint
@@ -123,7 +123,7 @@ def _resume(run: Run, events: EventLog, source: Path) -> None:
 
 
 def _reporter(events: EventLog, run: Run) -> Report:
-    """Writes and prints what `run` reports."""
+    """Return a function that writes and prints what `run` reports."""
     from jobs.common.console import epoch_line
     from jobs.common.reporting import whole_epoch
 
@@ -152,8 +152,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--data", default=os.environ.get("MOOLA_DATA_DIR"), help="default: $MOOLA_DATA_DIR"
     )
-    parser.add_argument("--epochs", type=int, help="instead of the recipe's training.epochs")
-    parser.add_argument("--seed", type=int, help="instead of the recipe's training.seed")
+    parser.add_argument("--epochs", type=int, help="overrides the recipe's training.epochs")
+    parser.add_argument("--seed", type=int, help="overrides the recipe's training.seed")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     parser.add_argument("--use-crf", action="store_true", help="span head into a linear-chain CRF")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -164,7 +164,7 @@ def _parser() -> argparse.ArgumentParser:
         const="here",
         default=os.environ.get("MOOLA_RESUME_DIR"),
         metavar="PATH",
-        help="go on from the newest whole checkpoint of the run's folder, or of PATH; "
+        help="resume from the latest complete checkpoint of the run's folder, or of PATH; "
         "$MOOLA_RESUME_DIR",
     )
     return parser

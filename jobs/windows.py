@@ -100,7 +100,7 @@ def make(arguments: argparse.Namespace) -> None:
 
 
 def _cut(arguments: argparse.Namespace) -> tuple[pa.Table, list[str]]:
-    """The windows around the marked spans, and what to report of them."""
+    """Return the windows around the marked spans, and what to report of them."""
     import numpy as np
 
     from moola_core.data.make_windows import Placement, make_windows, summarise

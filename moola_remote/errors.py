@@ -11,9 +11,9 @@ MoolaError
  ├── JobCancelledError       21  the job was cancelled or preempted
  └── RunLostError            22  the run's end can't be known
 
-0 is done, 1 a bug of ours or a fault that doctor found, 2 wrong usage (click's), 130 interrupted,
-141 nobody reads stdout.
-A message is one line: ``where: what is wrong, expected X, got Y``; `cure` is what mends it.
+0 is done, 1 an internal error or a fault that doctor found, 2 wrong usage (click's),
+130 interrupted, 141 nobody reads stdout.
+A message is one line: ``where: what is wrong, expected X, got Y``; `cure` is how to fix it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ EXTRAS = {
 }
 USAGE = 2
 INTERRUPTED = 130
-BROKEN_PIPE = 141  # as a shell tells the end by SIGPIPE
+BROKEN_PIPE = 141  # as a shell reports the end by SIGPIPE
 
 
 class MoolaError(Exception):
@@ -64,7 +64,7 @@ class MissingPackageError(ConfigError):
 
 
 def missing_package(err: ModuleNotFoundError) -> MissingPackageError | None:
-    """The error for a package of ours that is not installed; None where it is another's."""
+    """Return the error for a package of ours that is not installed; None where it is another's."""
     name = (err.name or "").partition(".")[0]
     if name not in EXTRAS:
         return None
@@ -73,7 +73,7 @@ def missing_package(err: ModuleNotFoundError) -> MissingPackageError | None:
 
 
 class NoCheckpointError(ConfigError):
-    """A run has left no checkpoint to go on from; it can only be begun anew."""
+    """A run has left no checkpoint to resume from; it can only be started from scratch."""
 
 
 class UnreachableError(MoolaError):
@@ -131,7 +131,7 @@ class JobCancelledError(MoolaError):
 
 
 class PreemptedError(JobCancelledError):
-    """The pod was taken away while the job ran; another can go on with it."""
+    """The pod was taken away while the job ran; the run can be resumed on another."""
 
 
 class RunLostError(MoolaError):

@@ -9,4 +9,6 @@ from tests.campaign.__main__ import conduct
 def test_no_promise_is_broken_by_a_few_random_sequences(
     local_pod: Endpoint, openssh_server: Endpoint
 ) -> None:
-    conduct([local_pod, openssh_server], sequences=2, steps=8, start=1)
+    counts, broken = conduct([local_pod, openssh_server], seeds=[1, 2], num_steps=8)
+    assert not broken, broken[0]
+    assert counts["commands"] > 2

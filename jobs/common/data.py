@@ -18,7 +18,7 @@ MAX_TYPES = 64
 
 
 def data_folder(text: str | None) -> Path:
-    """The root that a recipe's paths are relative to.
+    """Return the root that a recipe's paths are relative to.
 
     Raises:
         ConfigError: it is not given, or not there.
@@ -34,7 +34,7 @@ def data_folder(text: str | None) -> Path:
 
 
 def read_file(data_dir: Path, name: str, *, skip_bad: bool) -> tuple[Windows, dict[str, Any]]:
-    """The windows of a file below the data folder, and its entry for result.json."""
+    """Return the windows of a file below the data folder, and its entry for result.json."""
     path = data_dir / name
     windows, faults = read_windows(path, skip_bad=skip_bad)
     if faults:

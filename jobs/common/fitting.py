@@ -16,22 +16,21 @@ from jobs.common.data import find_device, read_file, require_same_bars
 from moola_core.config.sections import Recipe
 from moola_core.data.recrop import recrop
 from moola_core.data.series import read_bars
-from moola_core.data.splits import make_folds, make_split
+from moola_core.data.splits import Split, make_folds, make_split
 from moola_core.data.windows import Windows
 from moola_core.decoding.decode import Predictions, choose_decoder
 from moola_core.errors import DataError
 from moola_core.evaluation.metrics import Truth
-from moola_core.features.tensors import WindowTensors, in_unit_of, make_inputs, make_tensors
+from moola_core.features.tensors import WindowTensors, in_unit_of, make_tensors
 from moola_core.inference.ensemble import member_recipes
 from moola_core.inference.forward import predict
-from moola_core.inference.pool import PoolWeights, fit_pool, stacked
+from moola_core.inference.pool import PoolWeights
 from moola_core.inference.trained_model import TrainedModel, joined
 from moola_core.io.digest import file_sha256
 from moola_core.model.jade import JadeCompact
 from moola_core.model.make import Model, make_model
 from moola_core.pretraining.encoder_file import find_encoder, load_encoder
 from moola_core.spans.grid import MAX_LENGTH
-from moola_core.training.loop import fit
 from moola_core.training.seeding import seed_everything
 from moola_core.training.state import Run
 
@@ -47,6 +46,8 @@ class Loaded:
         recipe: as it was given; a run's own has its seed.
         validation, validation_tensors: None where all windows train.
         files: as in result.json.
+        pool: how much networks and columns have to say; None before the networks are fitted, or
+            without columns.
         data_dir: what the path of a pre-trained encoder is relative to.
     """
 
@@ -60,6 +61,7 @@ class Loaded:
     files: list[dict[str, Any]] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     data_dir: Path = Path()
+    pool: PoolWeights | None = None
 
 
 def load(recipe: Recipe, data_dir: Path, device_name: str, *, skip_bad: bool) -> Loaded:
@@ -125,11 +127,13 @@ def prepare(
 
 
 def begin_run(loaded: Loaded, recipe: Recipe) -> Run:
-    """A new model of the seed of `recipe`, to be fitted next; it joins ``loaded.runs``."""
+    """Return a new model of the seed of `recipe`, to be fitted next; it joins ``loaded.runs``."""
     seed_everything(recipe.training)
     train, validation = loaded.train_tensors, loaded.validation_tensors
     if recipe.model != loaded.recipe.model:
         train, validation = _tensors_of(loaded, recipe)
+    elif recipe.ensemble.columns:
+        train = train.take(torch.from_numpy(pool_split(loaded).train).to(loaded.device))
     elif recipe.candidates != loaded.recipe.candidates:
         train = in_unit_of(train, loaded.train, recipe)
         if validation is not None and loaded.validation is not None:
@@ -150,6 +154,17 @@ def begin_run(loaded: Loaded, recipe: Recipe) -> Run:
     )
     loaded.runs.append(run)
     return run
+
+
+def pool_split(loaded: Loaded) -> Split:
+    """Return what the networks learn from, and the fold left out, which their weights are fit on.
+
+    Raises:
+        DataError: there are fewer groups of windows than folds.
+    """
+    recipe = loaded.recipe
+    folds = recipe.ensemble.pool_folds
+    return make_folds(loaded.train, folds, recipe.split, recipe.training.seed)[0]
 
 
 def resolved(recipe: Recipe, train: Windows) -> Recipe:
@@ -181,7 +196,7 @@ def _tensors_of(loaded: Loaded, recipe: Recipe) -> tuple[WindowTensors, WindowTe
 
 
 def judge(loaded: Loaded) -> tuple[TrainedModel, Predictions | None]:
-    """The fitted models as one with its decoder, and what it says of validation."""
+    """Return the fitted models as one with its decoder, and what it says of validation."""
     for run in loaded.runs:
         if run.recipe.training.keep == "best":
             run.model.load_state_dict(run.progress.best)
@@ -189,17 +204,16 @@ def judge(loaded: Loaded) -> tuple[TrainedModel, Predictions | None]:
     models = tuple(model for model, _ in answering)
     decoder, predictions = loaded.recipe.decoder, None
     seen = [(model, tensors) for model, tensors in answering if tensors is not None]
-    pool = weigh(loaded) if loaded.recipe.ensemble.columns else None
     if loaded.validation is not None:
         said = [predict(model, tensors) for model, tensors in seen]
-        predictions = joined(said, loaded.recipe, pool)
+        predictions = joined(said, loaded.recipe, loaded.pool)
         decoder = choose_decoder(predictions, loaded.validation.spans, decoder)
     labels, bar_ns = loaded.train.labels, loaded.train.bar_ns
-    return TrainedModel(models, loaded.recipe, decoder, labels, bar_ns, pool), predictions
+    return TrainedModel(models, loaded.recipe, decoder, labels, bar_ns, loaded.pool), predictions
 
 
 def _answering(run: Run) -> list[Model]:
-    """The run's model, or one for each of its last checkpoints."""
+    """Return the run's model, or one for each of its last checkpoints."""
     if run.recipe.ensemble.checkpoints == 1:
         return [run.model]
     models = [copy.deepcopy(run.model) for _ in run.progress.snapshots]
@@ -208,41 +222,24 @@ def _answering(run: Run) -> list[Model]:
     return models
 
 
-def weigh(loaded: Loaded) -> PoolWeights:
-    """How much networks and columns have to say, on windows that taught neither.
-
-    Grouped and purged folds of the training windows; the same recipe in each.
-    """
-    recipe, windows = loaded.recipe, loaded.train
-    if len(windows) > recipe.ensemble.pool_windows:
-        windows = draw(windows, recipe.ensemble.pool_windows, recipe.training.seed)
-    parts: list[tuple[Predictions, Predictions]] = []
-    rows = []
-    # One network and one unit say enough about the weights of several.
-    few = recipe.ensemble.model_copy(update={"seeds": 1, "columns": recipe.ensemble.columns[:1]})
-    folded = recipe.model_copy(update={"ensemble": few})
-    for fold in make_folds(windows, few.pool_folds, recipe.split, recipe.training.seed):
-        part = prepare(folded, windows.take(fold.train), None, loaded.device, loaded.data_dir)
-        for one in member_recipes(folded):
-            run = begin_run(part, one)
-            fit(run)
-        held_out = windows.take(fold.validation)
-        inputs = [make_inputs(held_out.bars, run.recipe, loaded.device) for run in part.runs]
-        network, columns = (
-            predict(run.model, seen) for run, seen in zip(part.runs, inputs, strict=True)
-        )
-        parts.append((network, columns))
-        rows.append(fold.validation)
-    judged = windows.take(np.concatenate(rows))
-    networks, columns = (stacked([part[i] for part in parts]) for i in range(2))
-    return fit_pool(networks, columns, judged.spans, judged.types)
-
-
 def split_windows(windows: Windows, recipe: Recipe) -> tuple[Windows, Windows | None]:
     """Those to train on and those to validate, by the recipe; a share of 0 trains on all.
 
     Raises:
         DataError: a side would be empty.
+    """
+    windows = taught_windows(windows, recipe)
+    if recipe.split.validation_share == 0:
+        return windows, None
+    split = make_split(windows, recipe.split, recipe.training.seed)
+    return windows.take(split.train), windows.take(split.validation)
+
+
+def taught_windows(windows: Windows, recipe: Recipe) -> Windows:
+    """Those of a labelled file that the recipe asks for, before any are set aside.
+
+    Raises:
+        DataError: there are none, or fewer than it asks for.
     """
     if recipe.data.offsets is not None:
         kept = np.isin(windows.offset, recipe.data.offsets)
@@ -254,10 +251,7 @@ def split_windows(windows: Windows, recipe: Recipe) -> tuple[Windows, Windows | 
         windows = windows.take(kept)
     if recipe.data.windows is not None:
         windows = draw(windows, recipe.data.windows, recipe.training.seed)
-    if recipe.split.validation_share == 0:
-        return windows, None
-    split = make_split(windows, recipe.split, recipe.training.seed)
-    return windows.take(split.train), windows.take(split.validation)
+    return windows
 
 
 def draw(windows: Windows, number: int, seed: int) -> Windows:
@@ -271,7 +265,7 @@ def draw(windows: Windows, number: int, seed: int) -> Windows:
 
 
 def with_types_of(recipe: Recipe, windows: Windows) -> Recipe:
-    """The recipe with an output for every type of `windows`; never fewer than it asks for.
+    """Return the recipe with an output for every type of `windows`; never fewer than it asks for.
 
     Raises:
         DataError: there are more types than a model may have.
@@ -287,5 +281,5 @@ def with_types_of(recipe: Recipe, windows: Windows) -> Recipe:
 
 
 def truth_of(windows: Windows) -> Truth:
-    """What the metrics compare with."""
+    """Return what the metrics compare with."""
     return Truth(windows.spans, windows.types, windows.group)

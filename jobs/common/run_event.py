@@ -15,7 +15,7 @@ from moola_core.model.make import make_model
 
 
 def run_event(loaded: Loaded) -> dict[str, Any]:
-    """The keys of the event `run`."""
+    """Return the keys of the event `run`."""
     recipe = loaded.recipe
     return {
         "recipe": recipe.name,

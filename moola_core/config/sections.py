@@ -49,7 +49,7 @@ class CandidateConfig(Strict):
     number: int = Field(default=160, ge=1)
     unit: UnitConfig = UnitConfig()
     # Whether the place in the window is seen. Labelled windows were cut around their run, so that
-    # it tells something there; on a stream of bars it tells nothing and misleads.
+    # it means something there; on a stream of bars it means nothing and misleads.
     place: bool = True
 
 
@@ -212,9 +212,10 @@ class EnsembleConfig(Strict):
     columns: tuple[UnitConfig, ...] = ()
     columns_windows: int = Field(default=210, ge=1)  # at most so many teach them
     columns_ridge: float = Field(default=0.02, ge=0)
-    # Folds of the training windows on which the networks' and the columns' say is weighed.
-    pool_folds: int = Field(default=2, ge=2, le=20)
-    pool_windows: int = Field(default=420, ge=4)  # at most so many
+    # With columns: networks leave one of so many folds of the training windows out, on which their
+    # say and the columns' is weighed.
+    pool_folds: int = Field(default=5, ge=2, le=20)
+    pool_windows: int = Field(default=420, ge=20)  # at most so many
 
     @property
     def num_networks(self) -> int:

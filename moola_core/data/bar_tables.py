@@ -25,7 +25,7 @@ from moola_core.data.table_head import Head
 from moola_core.data.text_table import HEAD_ROWS, open_text
 from moola_core.errors import DataError
 
-FOREIGN = (
+EXTERNAL_FORMATS = (
     (b"\x89HDF", "HDF5", "df.to_parquet()"),
     (b"SQLite format 3", "a SQLite data base", "DuckDB's COPY ... TO 'bars.parquet'"),
     (b"DBN", "Databento's DBN", "databento's DBNStore.to_parquet()"),
@@ -77,7 +77,7 @@ def open_table(path: Path, symbol: str | None = None) -> BarTable:
         )
     with path.open("rb") as file:
         start = file.read(16)
-    for magic, what, cure in FOREIGN:
+    for magic, what, cure in EXTERNAL_FORMATS:
         if start.startswith(magic):
             raise DataError(
                 f"{path}: {what}, expected CSV, Parquet, Feather or Arrow IPC; write it with {cure}"

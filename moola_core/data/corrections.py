@@ -122,7 +122,7 @@ def apply_corrections(
 
 
 def _moved(leader: Correction, shift: int, window_id: str) -> tuple[Correction, float]:
-    """The same for a window that begins `shift` bars earlier, and the share that it shows."""
+    """Return the same for a window that begins `shift` bars earlier, and the share it shows."""
     if leader.action == "drop":
         return Correction(window_id=window_id, action="drop"), 1.0
     start, stop = max(leader.start + shift, 0), min(leader.stop + shift, WINDOW_BARS)

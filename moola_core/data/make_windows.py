@@ -166,7 +166,7 @@ def _reason(span: MarkedSpan, earlier: IntArray, num_bars: int) -> str:
 def _first_bar(
     span: MarkedSpan, others: IntArray, bars: Bars, placement: Placement, rng: np.random.Generator
 ) -> tuple[int, bool]:
-    """The first bar of the window, and whether it shows another span whole."""
+    """Return the first bar of the window, and whether it shows another span whole."""
     free = WINDOW_BARS - (span.stop - span.start)
     margin = min(placement.margin, free // 2)
     low, high = span.stop + margin - WINDOW_BARS, span.start - margin

@@ -45,11 +45,11 @@ class Bars:
         return len(self.prices)
 
     def after(self, bar: int) -> Bars:
-        """The bars from `bar` on; a negative one counts from the end."""
+        """Return the bars from `bar` on; a negative one counts from the end."""
         return Bars(self.prices[bar:], None if self.time is None else self.time[bar:])
 
     def then(self, other: Bars) -> Bars:
-        """These bars, and `other` of the same series."""
+        """Return these bars, and `other` of the same series."""
         time = None
         if self.time is not None and other.time is not None:
             time = np.concatenate([self.time, other.time])
@@ -195,7 +195,7 @@ def open_bars(path: Path, options: ReadOptions | None = None) -> BarFile:
 
 
 def read_bars(path: Path, options: ReadOptions | None = None) -> Bars:
-    """A whole series; errors as of `open_bars` and `BarFile.chunks`."""
+    """Return a whole series; errors as of `open_bars` and `BarFile.chunks`."""
     chunks = list(open_bars(path, options).chunks())
     time = [chunk.time for chunk in chunks if chunk.time is not None]
     prices = np.concatenate([chunk.prices for chunk in chunks])
@@ -203,19 +203,19 @@ def read_bars(path: Path, options: ReadOptions | None = None) -> Bars:
 
 
 def read_chunks(path: Path, options: ReadOptions | None = None) -> Iterator[Bars]:
-    """A series piece by piece; errors as of `open_bars` and `BarFile.chunks`."""
+    """Yield a series piece by piece; errors as of `open_bars` and `BarFile.chunks`."""
     return open_bars(path, options).chunks()
 
 
 def step_ns(time: IntArray) -> int | None:
-    """The most frequent step of rising times, the shortest of equals; None of fewer than two."""
+    """Return the most frequent step of rising times, the shortest of equals; None below two."""
     steps = np.abs(np.diff(time))
     steps, count = np.unique(steps[steps > 0], return_counts=True)
     return int(steps[np.argmax(count)]) if len(steps) else None
 
 
 def _with_step(file: BarFile) -> BarFile:
-    """The same with the order and the length of its bars, by its first chunk."""
+    """Return the same with the order and the length of its bars, by its first chunk."""
     with readable(file.path):
         pieces = _pieces(file.path, file._table, file.columns, file._options.symbol)
         rows, columns = next(pieces, (np.zeros(0, np.int64), []))

@@ -188,7 +188,7 @@ def _flat(bars: Bars) -> list[Check]:
 
 
 def _glitches(bars: Bars) -> Check:
-    """A wick of 20 usual ranges which neither neighbour comes near."""
+    """Return wicks of 20 usual ranges which neither neighbour comes near."""
     with np.errstate(invalid="ignore", over="ignore"):
         reach = GLITCH_RANGES * usual_range(bars)
         _, high, low, _ = bars.prices.T

@@ -116,7 +116,7 @@ def _of_table(path: Path, table: pa.Table) -> RawSpans:
 
 
 def _label_studio(table: pa.Table) -> list[str | None] | None:
-    """The column that holds Label Studio's regions, if there is one."""
+    """Return the column that holds Label Studio's regions, if there is one."""
     for column in table.columns:
         cells = column.to_pylist()
         if any(isinstance(cell, str) and KEY in cell for cell in cells):

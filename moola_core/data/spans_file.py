@@ -97,7 +97,7 @@ def _marks_none(path: Path, raw: RawSpans) -> BoolArray:
 
 
 def _filled(column: pa.ChunkedArray, is_empty: BoolArray) -> pa.ChunkedArray:
-    """The same with the value above in empty rows, so that rows keep their numbers."""
+    """Return the same with the value above in empty rows, so that rows keep their numbers."""
     first = int(np.argmin(is_empty))
     above = np.maximum.accumulate(np.where(is_empty, first, np.arange(len(is_empty))))
     return column.take(pa.array(above)) if is_empty.any() else column
@@ -161,7 +161,7 @@ def _numbers(path: Path, column: pa.ChunkedArray, name: str) -> np.ndarray | Non
 
 
 def _bars_of(first: IntArray, last: IntArray, bars: Bars, ends: Ends) -> tuple[IntArray, IntArray]:
-    """The bars between two times: those that `first` and `last` are in, or lie between.
+    """Return the bars between two times: those that `first` and `last` are in, or lie between.
 
     A time in a gap stands for the next bar if it begins a span, for the one before if it ends it.
     """

@@ -28,7 +28,7 @@ class Split:
 
 
 def make_split(windows: Windows, config: SplitConfig, seed: int) -> Split:
-    """The one split that `config` asks for.
+    """Return the one split that `config` asks for.
 
     Raises:
         DataError: there are too few windows or groups to leave something on both sides.
@@ -91,7 +91,7 @@ def _split_at(order: IntArray, num_validation: int) -> Split:
 
 
 def _group_order(windows: Windows, rng: np.random.Generator | None) -> IntArray:
-    """Groups (as ranks) shuffled, or in order of their first bar where there is no `rng`."""
+    """Return groups (as ranks) shuffled, or by their first bar where there is no `rng`."""
     names, rank = np.unique(windows.group, return_inverse=True)
     if rng is not None:
         return rng.permutation(len(names))

@@ -191,7 +191,7 @@ def _find_header(rows: list[list[str]]) -> int | None:
 
 
 def _almost_header(lines: list[str]) -> str:
-    """The first price that a line lacks which names some others."""
+    """Return the first price that a line lacks which names some others."""
     for line in lines[:HEADER_LINES]:
         for delimiter in DELIMITERS:
             names = {normalise(value) for value in _split(line, delimiter)}

@@ -53,7 +53,7 @@ def find_time(
 
 
 def _by_value(head: Head, names: list[str]) -> tuple[int, ...]:
-    """The one column that can be the time by its type or its values; nothing if there is none."""
+    """Return the one column that can be the time by its type or values; empty if none can."""
     others = [i for i in range(len(names)) if names[i] not in _PRICE_WORDS]
     texts = [i for i in others if all(looks_like_date(one) for one in _values(head, i))]
     counts = [i for i in others if _counts_time(names[i], _values(head, i))]

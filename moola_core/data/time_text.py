@@ -42,7 +42,7 @@ def split_times(column: pa.ChunkedArray) -> tuple[pa.StructArray, bool]:
 
 
 def _with_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The same with months as numbers: ``Tue, 02 Jan 2024`` and ``Jan 2, 2024`` are 02-01-2024."""
+    """Return it with months as numbers: ``Tue, 02 Jan 2024``, ``Jan 2, 2024`` are 02-01-2024."""
     day = r"(?i)^(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+"
     column = pc.replace_substring_regex(column, day, "")
     for number, month in enumerate(MONTHS.split("|"), 1):

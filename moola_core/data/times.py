@@ -261,7 +261,7 @@ def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _clock(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A time of day as text; whole numbers have lost their zeros: 93000 is 09:30."""
+    """Return a time of day as text; whole numbers have lost their zeros: 93000 is 09:30."""
     is_whole = pa.types.is_integer(column.type)
     text = _as_text(column)
     return pc.utf8_lpad(text, 6, "0") if is_whole else text

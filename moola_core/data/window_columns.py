@@ -78,7 +78,7 @@ def _cast(path: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _target(name: str, kind: pa.DataType) -> tuple[pa.DataType | None, str]:
-    """The type to cast to, None if `kind` is of another sort; and what is expected, in words."""
+    """Return the type to cast to (None: `kind` is of another sort) and what is expected."""
     is_text = (
         pa.types.is_string(kind)
         or pa.types.is_large_string(kind)

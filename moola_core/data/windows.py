@@ -60,11 +60,11 @@ class Windows:
         return len(self.window_id)
 
     def take(self, rows: IntArray | BoolArray) -> Windows:
-        """The windows at `rows`, in that order."""
+        """Return the windows at `rows`, in that order."""
         return replace(self, **{name: getattr(self, name)[rows] for name in ROW_FIELDS})
 
     def with_labels(self, labels: tuple[str, ...], where: str) -> Windows:
-        """The same with types that count in `labels`, for example those of a trained model.
+        """Return the same with types that count in `labels`, for example those of a trained model.
 
         Raises:
             DataError: a window has a label that is not among them; `where` is its file.
@@ -108,7 +108,7 @@ def read_windows(path: Path, *, skip_bad: bool = False) -> tuple[Windows, list[F
     if faults and not skip_bad:
         more = f" (and {len(faults) - 1} more rows)" if len(faults) > 1 else ""
         raise DataError(
-            f"{path}: {faults[0]}{more}; mend the file, or leave such rows out: --skip-bad"
+            f"{path}: {faults[0]}{more}; fix the file, or leave such rows out: --skip-bad"
         )
     keep = np.ones(table.num_rows, dtype=bool)
     keep[[fault.row for fault in faults]] = False
@@ -131,7 +131,7 @@ def _negative(row: np.int64) -> Fault:
 
 
 def read_columns(path: Path) -> pa.Table:
-    """The columns of a file of labelled windows, in their own types, before any check of a row.
+    """Return the columns of a file of labelled windows, as stored, before any check of a row.
 
     Raises:
         DataError: the file is missing or no Parquet, lacks a column, or one can't be cast.
@@ -177,7 +177,7 @@ def _to_windows(table: pa.Table, group: IntArray) -> Windows:
 
 
 def labels_of(words: list[str]) -> tuple[str, ...]:
-    """The words for the types: those of moola where a file has no other, else its own, sorted."""
+    """Return the words for the types: moola's where a file has no other, else its own, sorted."""
     return LABELS if set(words) <= set(LABELS) else tuple(sorted(set(words)))
 
 

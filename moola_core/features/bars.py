@@ -88,7 +88,7 @@ def _clip(value: float, low: float, high: float) -> float:
 
 @numba.njit(cache=True, inline="always")
 def _distance(price: float, atr: float) -> float:
-    """A distance in units of `atr`, -3..3; where nothing moved any distance is far."""
+    """Return a distance in units of `atr`, -3..3; where nothing moved any distance is far."""
     if atr > 0.0:
         return _clip(price / atr, -3.0, 3.0)
     return 3.0 * ((price > 0.0) - (price < 0.0))

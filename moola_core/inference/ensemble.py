@@ -13,7 +13,7 @@ from moola_core.spans.intervals import FloatArray
 
 
 def member_recipes(recipe: Recipe) -> list[Recipe]:
-    """The recipe of each model: the units in turn, the seeds from ``training.seed`` on.
+    """Return the recipe of each model: the units in turn, the seeds from ``training.seed`` on.
 
     Those of ``ensemble.columns`` come last.
     """

@@ -17,7 +17,7 @@ EVALUATION_BATCH = 512
 
 @torch.no_grad()
 def predict(model: Model, inputs: Inputs) -> Predictions:
-    """What the model says of windows, brought to the host."""
+    """Return what the model says of windows, brought to the host."""
     model.eval()
     rows = torch.arange(len(inputs), device=inputs.features.device)
     parts = [inputs.take(some) for some in rows.split(EVALUATION_BATCH)]
@@ -27,7 +27,7 @@ def predict(model: Model, inputs: Inputs) -> Predictions:
 
 
 def forward_outputs(model: Model, inputs: Inputs) -> Outputs:
-    """The model's outputs; of a symmetric one the mean over the market and its mirror image."""
+    """Return the model's outputs; if symmetric, their mean over the market and its mirror."""
     outputs = model(inputs.features, inputs.candidates)
     if not model.symmetric:
         return outputs
@@ -38,7 +38,7 @@ def forward_outputs(model: Model, inputs: Inputs) -> Outputs:
 
 
 def merge_answers(model: Model, outputs: Outputs, inputs: Inputs) -> dict[str, Tensor]:
-    """The fields of `Predictions` that the model has heads for, less what follows from others."""
+    """Return the fields of `Predictions` that the model has heads for, less derived ones."""
     none = torch.zeros(inputs.features.shape[:2])
     answers = {"start_logp": none, "stop_logp": none}
     if "segment_logits" in outputs:

@@ -18,7 +18,10 @@ from moola_core.spans.grid import coverage, longest_of, span_index, widened
 from moola_core.spans.intervals import FloatArray, IntArray
 
 DOUBT = 1e-3  # of every expert's answer is spread over all spans
-SMALL = 0.02  # a weight below is 0: the expert is not asked
+# A normal pull of the weights of networks and columns: what cross-validation on two kinds of
+# training windows found where columns help, worth what so many windows say.
+USUAL, PULL = (0.25, 0.9), 30.0
+SMALL = 0.1  # a weight below is 0: the expert is not asked
 
 
 @dataclass(frozen=True)
@@ -28,18 +31,29 @@ class PoolWeights:
     spans: tuple[float, float]
     types: tuple[float, float]
 
+    @property
+    def asks_columns(self) -> bool:
+        """Whether columns have any say."""
+        return self.spans[1] > 0 or self.types[1] > 0
 
-def fit_weights(experts: Sequence[FloatArray], truth: IntArray, prior: float = 1.0) -> list[float]:
-    """The powers, each at least 0, that make `truth` likeliest.
+
+def fit_weights(
+    experts: Sequence[FloatArray],
+    truth: IntArray,
+    prior: float = 1.0,
+    usual: Sequence[float] | None = None,
+) -> list[float]:
+    """Return the powers, each at least 0, that make `truth` likeliest.
 
     Args:
         experts: ``(B, S)`` each, rows sum to 1.
         truth: ``(B,)``, the index of what is true.
-        prior: a normal pull of this many windows to the mean of the experts' logarithms.
+        prior: the precision of a normal pull to `usual`.
+        usual: weights; None: the mean of the experts' logarithms.
     """
     logs = np.stack([np.log(doubted(one)) for one in experts])
     rows = np.arange(len(truth))
-    even = np.full(len(experts), 1 / len(experts))
+    even = np.full(len(experts), 1 / len(experts)) if usual is None else np.asarray(usual)
 
     def cost(weights: FloatArray) -> tuple[float, FloatArray]:
         scores = np.tensordot(weights, logs, axes=1)
@@ -72,11 +86,11 @@ def doubted(probs: FloatArray) -> FloatArray:
 def fit_pool(
     networks: Predictions, columns: Predictions, spans: IntArray, types: IntArray
 ) -> PoolWeights:
-    """The weights of the two, from what they said of windows that taught neither of them."""
+    """Return the weights of the two, from what they said of windows that taught neither of them."""
     said = _posteriors(networks, columns)
     num_bars = networks.span_logits.shape[1]
     longest = longest_of(said[0].shape[1], num_bars)
-    by_span = fit_weights(said, span_index(spans, num_bars, longest))
+    by_span = fit_weights(said, span_index(spans, num_bars, longest), PULL, USUAL)
     by_type = [1.0, 0.0]
     if networks.type_probs is not None and columns.type_probs is not None:
         by_type = fit_weights([networks.type_probs, columns.type_probs], types)
@@ -84,7 +98,7 @@ def fit_pool(
 
 
 def stacked(parts: Sequence[Predictions]) -> Predictions:
-    """What was said of some windows and of some others, as of all of them."""
+    """Return what was said of some windows and of some others, as of all of them."""
 
     def join(name: str) -> FloatArray | None:
         arrays = [getattr(part, name) for part in parts]
@@ -95,13 +109,19 @@ def stacked(parts: Sequence[Predictions]) -> Predictions:
 
 
 def pool_predictions(
-    networks: Predictions, columns: Predictions, weights: PoolWeights
+    networks: Predictions, columns: Predictions | None, weights: PoolWeights
 ) -> Predictions:
-    """One answer of both."""
-    posterior = pooled(_posteriors(networks, columns), weights.spans)
+    """One answer of both, or of networks alone where columns have no say."""
     types = networks.type_probs
-    if types is not None and columns.type_probs is not None:
-        types = pooled([types, columns.type_probs], weights.types)
+    if columns is None:
+        if networks.span_posterior is None:
+            raise ValueError("expected the probability of every span")
+        posterior = pooled([networks.span_posterior], weights.spans[:1])
+        types = None if types is None else pooled([types], weights.types[:1])
+    else:
+        posterior = pooled(_posteriors(networks, columns), weights.spans)
+        if types is not None and columns.type_probs is not None:
+            types = pooled([types, columns.type_probs], weights.types)
     num_bars = networks.span_logits.shape[1]
     return Predictions(
         span_logits=log_odds(coverage(posterior, num_bars)),

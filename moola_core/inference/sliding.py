@@ -66,7 +66,7 @@ class Predictor(Protocol):
         ...
 
     def predict(self, bars: FloatArray) -> Predictions:
-        """What it says of windows of bars ``(B, T, 4)``."""
+        """Return what it says of windows of bars ``(B, T, 4)``."""
         ...
 
 
@@ -95,7 +95,7 @@ class Found:
 
 
 def answer(trained: Predictor, bars: FloatArray) -> Answers:
-    """What `trained` says of windows of bars ``(B, T, 4)``."""
+    """Return what `trained` says of windows of bars ``(B, T, 4)``."""
     predictions = trained.predict(bars)
     decoded = decode(predictions, trained.decoder)
     types = np.full(len(bars), -1, dtype=np.int64)
@@ -170,7 +170,7 @@ def suppress(spans: IntArray, confidence: FloatArray, num_bars: int) -> tuple[In
 def _in_series(
     answers: Answers, first: IntArray, time: IntArray | None, floor: float
 ) -> dict[str, Any]:
-    """The answers that are spans, in bars of the series; with the first bar of each window."""
+    """Return the answers that are spans, in bars of the series; with each window's first bar."""
     keep = (answers.spans[:, 1] > answers.spans[:, 0]) & (answers.confidence >= floor)
     spans = answers.spans[keep]
     columns = {

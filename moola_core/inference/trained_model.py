@@ -53,13 +53,14 @@ class TrainedModel:
     pool: PoolWeights | None = None
 
     def predict(self, bars: FloatArray) -> Predictions:
-        """What the models say of windows of bars ``(B, T, 4)``: the mean of their probabilities."""
+        """Return the predictions for bars ``(B, T, 4)``: the mean of the models' probabilities."""
         device = next(self.models[0].parameters()).device
         checkpoints = range(self.recipe.ensemble.checkpoints)
         recipes = [one for one in member_recipes(self.recipe) for _ in checkpoints]
         shown: dict[tuple[str, UnitConfig], Inputs] = {}
         said = []
-        for model, one in zip(self.models, recipes, strict=True):
+        # Columns without a say were not fitted: the last recipes are without a model.
+        for model, one in zip(self.models, recipes, strict=self.pool is None):
             key = one.model.kind, one.candidates.unit
             if key not in shown:
                 shown[key] = make_inputs(bars, one, device, reflection=one.model.symmetric)
@@ -72,9 +73,8 @@ def joined(said: list[Predictions], recipe: Recipe, pool: PoolWeights | None) ->
     if pool is None:
         return mean_predictions(said)
     networks = recipe.ensemble.num_networks
-    return pool_predictions(
-        mean_predictions(said[:networks]), mean_predictions(said[networks:]), pool
-    )
+    columns = mean_predictions(said[networks:]) if pool.asks_columns else None
+    return pool_predictions(mean_predictions(said[:networks]), columns, pool)
 
 
 class ModelCard(Written):
@@ -128,7 +128,7 @@ def save_model(folder: Path, trained: TrainedModel) -> None:
 
 
 def load_model(folder: Path, device: torch.device) -> TrainedModel:
-    """The model in `folder`, ready to predict.
+    """Return the model in `folder`, ready to predict.
 
     Raises:
         DataError: a file is missing, broken, or of another version's model.
@@ -172,7 +172,7 @@ def _load_one(folder: Path, name: str, recipe: Recipe, num_features: int) -> Mod
 
 
 def feature_names(recipe: Recipe) -> list[str]:
-    """What the recipe's models see of each bar."""
+    """Return what the recipe's models see of each bar."""
     if recipe.model.kind == "unet":
         return list(VIEWS)
     return [*COLUMNS, *([POSITION] if recipe.data.position else [])]

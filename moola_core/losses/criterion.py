@@ -60,7 +60,7 @@ class Criterion:
         return Judged((weighted + log_sigma).sum(), raw, weighted)
 
     def sigma(self) -> dict[str, float]:
-        """The learnt noise of each task."""
+        """Return the learnt noise of each task."""
         return self._named(torch.exp(self.model.log_sigma))
 
     def precision(self) -> dict[str, float]:

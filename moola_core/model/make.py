@@ -12,7 +12,7 @@ Model: TypeAlias = JadeCompact | SpanNet
 
 
 def make_model(num_features: int, config: ModelConfig) -> Model:
-    """A new model of the kind that `config` names, for features ``(B, T, num_features)``."""
+    """Return a new model of the kind that `config` names, for features ``(B, T, num_features)``."""
     if config.kind == "unet":
         return SpanNet(num_features, config)
     return JadeCompact(num_features, config)

@@ -125,7 +125,9 @@ class SpanNet(nn.Module):
             (B, T, C)``.
         """
         del candidates
-        states = self.net(features.transpose(1, 2))
+        kept = self.net(features.transpose(1, 2)).transpose(1, 2)
+        # Everything below comes from what is kept, so that its gradient shows each task's pull.
+        states = kept.transpose(1, 2)
         scores = self.bar_scores(states) * torch.exp(self.log_gain)[:, None]
         inside = scores[:, 0]
         # What is inside, against the whole window: its type.
@@ -134,7 +136,7 @@ class SpanNet(nn.Module):
         prior = self.length_prior + self.length_weight[0] * self.length_z
         prior = prior + self.length_weight[1] * self.length_z**2
         return {
-            "states": states.transpose(1, 2),
+            "states": kept,
             "span_logits": inside,
             "type_logits": self.type_head(pooled),
             "segment_logits": self.span_scores(scores) + prior[self.length],

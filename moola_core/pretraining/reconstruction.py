@@ -1,7 +1,7 @@
 """Masked reconstruction: hide some bars' features, and give them back from what is left.
 
 About 15% of the bars of a window, in patches of 10, lose their features; the encoder's states have
-to tell them (after Devlin et al. 2019, BERT, and, with patches of a series, Nie et al. 2023,
+to predict them (after Devlin et al. 2019, BERT, and, with patches of a series, Nie et al. 2023,
 PatchTST).
 
 Windows are views into one long array of prices; the features of a batch are computed when it is

@@ -101,7 +101,7 @@ def train_epoch(run: Run) -> None:
 
 
 def _whole_epoch(run: Run) -> None:
-    """Some steps of L-BFGS on all windows at once (Liu & Nocedal 1989), begun anew each epoch.
+    """Do steps of L-BFGS on all windows at once (Liu & Nocedal 1989), restarted each epoch.
 
     Tasks share no weight here, so that the log-sigmas have nothing to weigh and stay 0.
     """

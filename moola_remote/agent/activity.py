@@ -1,4 +1,4 @@
-"""What goes on on a rented pod: whether it is at work, and the end of its runs."""
+"""What is happening on a rented pod: whether it is at work, and the end of its runs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def running_clock() -> float:
 
 
 def seconds(value: Any) -> Optional[float]:
-    """A number of the settings; None where it is none."""
+    """Return a number of the settings; None where it is none."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return float(value) if is_number and abs(value) < 1e12 else None
 

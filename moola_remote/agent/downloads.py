@@ -36,7 +36,7 @@ class Download(NamedTuple):
 
 
 def plan_by_uv(argv: List[str]) -> List[Download]:
-    """What uv would fetch, by its own resolution; empty where it can't say that beforehand.
+    """Return what uv would fetch, by its own resolution; empty where it can't say that beforehand.
 
     Args:
         argv: ``uv pip compile`` with what is asked for.
@@ -56,7 +56,7 @@ def plan_by_uv(argv: List[str]) -> List[Download]:
 
 
 def parse_lock(text: str) -> List[Download]:
-    """The packages of a ``pylock.toml`` (PEP 751) with the size of each first wheel."""
+    """Return the packages of a ``pylock.toml`` (PEP 751) with the size of each first wheel."""
     found = []
     for entry in text.split("[[packages]]")[1:]:
         named = _ENTRY.search(entry)
@@ -73,7 +73,7 @@ def amount(size: float) -> str:
 
 
 def summary(downloads: List[Download]) -> str:
-    """What is fetched, in one line: how many, how large, the largest by name."""
+    """Return what is fetched, in one line: how many, how large, the largest by name."""
     total = sum(one.size for one in downloads)
     largest = sorted(downloads, key=lambda one: -one.size)[:NAMED]
     named = [
@@ -88,7 +88,7 @@ def summary(downloads: List[Download]) -> str:
 
 
 def warning(size: int, what: str, reason: str) -> str:
-    """The line before a large download."""
+    """Return the line before a large download."""
     return (
         "a large download of %s: %s; %s; an image or a `python` in the pod's file that has it "
         "spares that" % (amount(size) if size else "several GB", what, reason)
@@ -121,7 +121,7 @@ class Progress:
         self._what = ""
         self._is_warned = False
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._tell, daemon=True)
+        self._thread = threading.Thread(target=self._report, daemon=True)
         if downloads:
             say(summary(downloads))
             large = max(downloads, key=lambda one: one.size)
@@ -142,7 +142,7 @@ class Progress:
         self._thread.join()
 
     def feed(self, line: str) -> None:
-        """A line of pip or uv; called before what it announces is fetched."""
+        """Take a line of pip or uv; called before what it announces is fetched."""
         collecting = _COLLECTING.match(line)
         if collecting:
             name = canonical(re.split(r"[\s\[<>=!~;@(]", collecting[1])[0])
@@ -168,12 +168,12 @@ class Progress:
             )
             self._say(warning(size, what, why))
 
-    def _tell(self) -> None:
-        told = 0
+    def _report(self) -> None:
+        reported = 0
         while not self._over.wait(EVERY_S):
             now = received() - self._begun
-            if now - told > 1_000_000:
-                told = now
+            if now - reported > 1_000_000:
+                reported = now
                 of = " of %s" % amount(self._total) if self._total else ""
                 got = min(now, self._total) if self._total else now
                 self._say("fetched about %s%s %s" % (amount(got), of, self._what))
@@ -189,7 +189,7 @@ def received() -> int:
 
 
 def canonical(name: str) -> str:
-    """A package's name as indexes write it."""
+    """Return a package's name as indexes write it."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -199,5 +199,5 @@ def short(reason: str) -> str:
 
 
 def say(line: str) -> None:
-    """A line of progress, which the laptop shows."""
+    """Send a line of progress, which the laptop shows."""
     print(line, file=sys.stderr, flush=True)

@@ -65,7 +65,7 @@ def environment(pod: Pod, digest: str, python: str, text: str) -> Json:
             shutil.rmtree(folder, ignore_errors=True)
             make_environment(folder, python, base)
             install(pod.root / "cache", folder, asked)
-        say("looking at what is there")  # torch tells of the GPUs, and a volume may change its host
+        say("looking at what is there")  # torch reports the GPUs, and a volume may change its host
         answer = {
             "python": base["version"],
             **ask_python(str(folder / "bin" / "python"), DESCRIBE_ENVIRONMENT),

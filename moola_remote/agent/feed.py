@@ -48,7 +48,7 @@ class FileTail:
         return sent
 
     def read(self, size: int) -> Tuple[bytes, bool]:
-        """The next bytes without secrets, and whether the file ends with them."""
+        """Return the next bytes without secrets, and whether the file ends with them."""
         assert self.fd is not None
         if self.mask is None:
             block = os.pread(self.fd, size, self.offset)

@@ -13,7 +13,7 @@ from typing import Any, Callable, List, Optional, TypeVar, Union
 from moola_remote.agent.constants import BLOCK, JSON_BYTES, LAST_LINES, Json
 from moola_remote.agent.lazy import hashlib
 
-PathLike = Union[bytes, Path]
+PathLike = Union[bytes, str, Path]
 T = TypeVar("T")
 
 
@@ -84,7 +84,7 @@ def sync_folder(path: Path) -> None:
 
 
 def read_json(path: Path) -> Optional[Json]:
-    """The object in a file; None where there is none, or none that can be read."""
+    """Return the object in a file; None where there is none, or none that can be read."""
     try:
         with os.fdopen(open_file(path), "rb") as file:
             if os.fstat(file.fileno()).st_size > JSON_BYTES:
@@ -107,16 +107,18 @@ def size_of(path: Path) -> int:
         return 0
 
 
-def sha256_of(path: Path) -> str:
+def sha256_of(path: PathLike) -> str:
     digest = hashlib.sha256()
-    with readable(path, lambda path: open(path, "rb")) as file:  # noqa: PTH123
-        for block in iter(lambda: file.read(1 << 20), b""):
+    with readable(path, lambda path: open(path, "rb", buffering=0)) as file:  # noqa: PTH123
+        # To make room for a megabyte costs more than to hash a file of source.
+        room = min(1 << 20, os.fstat(file.fileno()).st_size + 1)
+        for block in iter(lambda: file.read(room), b""):
             digest.update(block)
     return digest.hexdigest()
 
 
 def last_lines(path: Path) -> List[str]:
-    """The end of a log; a progress bar as a terminal would leave it."""
+    """Return the end of a log; a progress bar as a terminal would leave it."""
     try:
         with os.fdopen(open_file(path), "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - BLOCK // 4))
@@ -128,7 +130,7 @@ def last_lines(path: Path) -> List[str]:
 
 
 def bytes_of(top: Path) -> int:
-    """What removing a folder gives back: files that another snapshot shares don't count."""
+    """Return what removing a folder gives back: files that another snapshot shares don't count."""
     total = 0
     for folder, _, files in () if top.is_symlink() else os.walk(top):
         for name in files:

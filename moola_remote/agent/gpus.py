@@ -33,7 +33,7 @@ def count_gpus() -> int:
 
 
 def number(cell: str) -> Optional[float]:
-    """A cell of nvidia-smi; None for ``[N/A]``."""
+    """Return a cell of nvidia-smi; None for ``[N/A]``."""
     try:
         return float(cell)
     except ValueError:

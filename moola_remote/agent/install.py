@@ -58,13 +58,13 @@ def install(cache: Path, folder: Path, asked: Json) -> None:
         # It took what the base has as good: pip says whether it is.
         if is_satisfied(pip, wanted.options):
             return
-        say("uv has left something out; pip goes on")
+        say("uv has left something out; pip continues")
     with Progress(say, [], wanted.reasons, wanted.missing) as progress:
         run_loudly([*pip, "--progress-bar", "off", *wanted.options], progress.feed)
 
 
 def want(folder: Path, pip: List[str], asked: Json, base: Dict[str, str]) -> Wanted:
-    """What is left to install beside the torch of the base, which stays unless it is asked for."""
+    """Return what is left to install beside the base's torch, which stays unless asked for."""
     kept = {name: base[name] for name in TORCH if name in base}
     if asked.get("torch") == "project":
         kept = {}
@@ -92,7 +92,7 @@ def want(folder: Path, pip: List[str], asked: Json, base: Dict[str, str]) -> Wan
 
 
 def less(text: str, kept: Dict[str, str], pip: List[str], folder: Path) -> str:
-    """The list without the packages of the base that stay; whether those are right is said."""
+    """Return the list without the packages of the base that stay; report whether they fit."""
     lines: List[str] = []
     taken: List[str] = []
     for line in text.splitlines():
@@ -116,13 +116,13 @@ def is_of(line: str, names: Container[str]) -> bool:
 
 
 def is_satisfied(pip: List[str], options: List[str]) -> bool:
-    """Whether everything is there already."""
+    """Return whether everything is already installed."""
     argv = [*pip, "--quiet", "--no-index", *options]
     return subprocess.run(argv, capture_output=True, check=False).returncode == 0
 
 
 def packages(python: str) -> Dict[str, str]:
-    """What a Python has: each package's version by its name as indexes write it."""
+    """Return what a Python has: each package's version by its name as indexes write it."""
     argv = [python, "-m", "pip", "--disable-pip-version-check", "list", "--format=json"]
     return {canonical(one["name"]): one["version"] for one in json.loads(run_quietly(argv))}
 
@@ -130,10 +130,10 @@ def packages(python: str) -> Dict[str, str]:
 def fill_by_uv(folder: Path, python: str, wanted: Wanted, base: Dict[str, str]) -> bool:
     """Install by uv what the base lacks; False where there is none, or it fails.
 
-    It sees no package outside its environment, so it is told never to need those of the base.
+    It sees no package outside its environment, so it gets a list of the base's, never to need them.
     """
     uv, pip = shutil.which("uv"), [python, "-m", "pip", "--disable-pip-version-check"]
-    # It would not look where pip has been told to look.
+    # It would not look where pip is configured to look.
     if uv is None or re.search(r"index|find-links", run_quietly([*pip, "config", "list"])):
         return False
     never = write(
@@ -151,18 +151,18 @@ def fill_by_uv(folder: Path, python: str, wanted: Wanted, base: Dict[str, str]) 
 
 
 def _as_compiled(options: List[str]) -> List[str]:
-    """The options of ``uv pip compile``: its list stands without ``-r``."""
+    """Return the options of ``uv pip compile``: its list stands without ``-r``."""
     return [word for word in options if word != "-r"]
 
 
 def write(path: Path, text: str) -> Path:
-    """A file of the environment's."""
+    """Return a file of the environment's."""
     path.write_text(text, encoding="utf-8")
     return path
 
 
 def run_quietly(argv: List[str]) -> str:
-    """What a program prints; its last line is the error if it fails."""
+    """Return what a program prints; its last line is the error if it fails."""
     try:
         done = subprocess.run(argv, capture_output=True, check=False, stdin=subprocess.DEVNULL)
     except OSError as err:

@@ -28,7 +28,7 @@ class Launch(NamedTuple):
 
 
 def prepare(pod: Pod, run: Run, spec: Json) -> Launch:
-    """What the spec means on this pod.
+    """Return what the spec means on this pod.
 
     Raises:
         AgentError: the code, the data or the environment is not here.
@@ -79,7 +79,7 @@ def job_environment(pod: Pod, run: Run) -> Dict[str, str]:
 
 
 def keep(run: Run, launch: Launch) -> int:
-    """The keeper's life: start the job, say so on stdout, wait, record the end."""
+    """Keep one job: start it, report that on stdout, wait, record its end."""
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     go_read, go_write = os.pipe()
@@ -108,7 +108,7 @@ def keep(run: Run, launch: Launch) -> int:
 
 
 def become_job(run: Run, launch: Launch, go: int, errors: int) -> None:
-    """The child's last steps before its program; never returns."""
+    """Do the child's last steps before its program; never returns."""
     try:
         os.setsid()
         log = os.open(run.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)

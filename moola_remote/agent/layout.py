@@ -91,7 +91,7 @@ class Run:
 
 
 def stored_state(folder: Path) -> Optional[Json]:
-    """A run's state as it is stored; None where it can't be read, or is none of this run's."""
+    """Return a run's state as stored; None where it can't be read, or is another run's."""
     state = read_json(folder / "state.json")
     if state is None or state.get("run_id") != folder.name or state.get("state") not in STATES:
         return None
@@ -151,7 +151,7 @@ class Pod:
         return self.root / f"gpu-{index}.lock"
 
     def run(self, run_id: str) -> Run:
-        """A run that is there.
+        """Return a run that is there.
 
         Raises:
             AgentError: it is not.

@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 from moola_remote.agent.constants import ENDED, SCHEMA, Json
 from moola_remote.agent.errors import AgentError
-from moola_remote.agent.files import read_json, sha256_of
+from moola_remote.agent.files import head, read_json, sha256_of, size_of
 from moola_remote.agent.layout import OLD_OWN, OWN, Pod, Run
 from moola_remote.agent.lazy import hashlib
 from moola_remote.agent.locks import lock
@@ -21,6 +21,7 @@ from moola_remote.agent.workdir import below, changed_paths, signature
 
 # Written by us beside the outputs; the second kind is what a killed write has left.
 BESIDE = re.compile(r"(state|manifest)\.json|\.(state|manifest)\.json\.\d+\.aside")
+CONTENT = 1 << 24  # bytes of all manifests of one answer together
 KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device"}
 
 
@@ -116,8 +117,19 @@ def manifest(pod: Pod, run: Run) -> Json:
 
 
 def manifests(pod: Pod, asked: Json) -> Json:
-    """Answer ``manifests``: that of each run, or why there is none."""
-    return {"manifests": {str(run_id): try_manifest(pod, run_id) for run_id in asked["runs"]}}
+    """Answer ``manifests``: that of each run, or why there is none.
+
+    With `content` the text of each goes with it, as far as they come to no more than `CONTENT`.
+    """
+    found = {str(run_id): try_manifest(pod, run_id) for run_id in asked["runs"]}
+    room = CONTENT if asked.get("content") else 0
+    for run_id, row in found.items() if room else ():
+        run = Run(pod.runs / run_id)
+        if "error" not in row and size_of(run.manifest) <= room:
+            with contextlib.suppress(OSError):
+                row["content"] = head(run.manifest, room).decode("ascii", "replace")
+                room -= len(row["content"])
+    return {"manifests": found}
 
 
 def try_manifest(pod: Pod, run_id: Any) -> Json:

@@ -44,7 +44,7 @@ def probe(pod: Pod) -> Json:
 
 
 def cuda_of_driver() -> Optional[str]:
-    """The newest CUDA that the driver knows; None without a driver."""
+    """Return the newest CUDA that the driver knows; None without a driver."""
     if shutil.which("nvidia-smi") is None:
         return None
     with contextlib.suppress(OSError, subprocess.SubprocessError):

@@ -40,10 +40,10 @@ def process(pid: int) -> Optional[Process]:
 
 
 def boot() -> str:
-    """This life of this machine or container.
+    """Return an id of this life of the machine or container.
 
-    In a container the boot id is the host's: the start of pid 1 and the pid namespace tell two
-    lives of it apart. A file made at first use would, too, but whatever tidies it away (systemd's
+    In a container the boot id is the host's: the start of pid 1 and the pid namespace distinguish
+    two lives of it. A file made at first use would, too, but whatever tidies it away (systemd's
     RemoveIPC, tmpfiles) would make living jobs look lost.
     """
     first = process(1)
@@ -137,7 +137,7 @@ def send_signal(target: Process, number: int) -> None:
 
 
 def adopt_orphans(is_on: bool = True) -> None:
-    """Become the parent of whoever below us loses his own (PR_SET_CHILD_SUBREAPER), or cease to."""
+    """Adopt orphaned descendants (PR_SET_CHILD_SUBREAPER), or stop doing so."""
     with contextlib.suppress(ImportError, OSError, AttributeError):
         import ctypes
 

@@ -149,6 +149,6 @@ class GpuQueue:
 
 
 def held_by(state: Json) -> List[int]:
-    """The GPUs whose locks a run has taken."""
+    """Return the GPUs whose locks a run has taken."""
     several = state.get("gpu_locks") or [state.get("gpu_lock")]
     return [gpu for gpu in several if isinstance(gpu, int)]

@@ -17,7 +17,7 @@ USER_AGENT = "moola-agent"  # the API's proxy refuses that of urllib
 
 
 def pod_variables() -> Dict[str, str]:
-    """The pod's own variables: a shell over SSH has not those of process 1."""
+    """Return the pod's own variables: a shell over SSH has not those of process 1."""
     found: Dict[str, str] = {}
     with contextlib.suppress(OSError):
         for entry in Path("/proc/1/environ").read_bytes().split(b"\0"):
@@ -92,7 +92,7 @@ def ask_by_python(request: Request) -> Answer:
 
 
 def ask_by_curl(request: Request) -> Answer:
-    """The key goes over stdin, as everybody may read a command line."""
+    """Call the API by curl; the key goes over stdin, as everybody may read a command line."""
     method, url, key, body = request
     argv = ["curl", "-sSi", "-m", str(API_TIMEOUT_S), "-K", "-", "-X", method, "-A", USER_AGENT]
     if body is not None:
@@ -114,7 +114,7 @@ def ask_by_curl(request: Request) -> Answer:
 
 
 def unix_time(date: Optional[str]) -> Optional[float]:
-    """The Unix time of an HTTP date; None for none."""
+    """Return the Unix time of an HTTP date; None for none."""
     from email.utils import parsedate_to_datetime
 
     try:

@@ -61,7 +61,7 @@ def check_spec(spec: Json) -> None:
 
 
 def take_secrets(spec: Json) -> Dict[str, str]:
-    """The values of a spec's secrets; in the spec, which is kept and fetched, stay their names."""
+    """Return a spec's secret values; the spec, which is kept and fetched, keeps their names."""
     secrets = spec.pop("secrets", None) or {}
     is_object = isinstance(secrets, dict)
     for name, value in secrets.items() if is_object else [("secrets", None)]:
@@ -128,7 +128,7 @@ def discard(path: Path) -> None:
 
 
 def take_checkpoints(pod: Pod, spec: Json, folder: Path) -> None:
-    """Give a run files of its own to go on from: its parent's here, or those that were sent.
+    """Give a run files of its own to resume from: its parent's here, or those that were sent.
 
     Raises:
         AgentError: there are none, or the parent still runs.
@@ -139,7 +139,7 @@ def take_checkpoints(pod: Pod, spec: Json, folder: Path) -> None:
         parent = pod.run(spec["parent"])
         state = settle(pod, parent)
         if state["state"] not in ENDED:
-            message = f"run {parent.id}: {state['state']}, it goes on by itself"
+            message = f"run {parent.id}: {state['state']}, it is still running"
             raise AgentError("not_ended", message)
         source = parent.path / "checkpoints"
     # What begins with a dot was never finished.
@@ -147,19 +147,19 @@ def take_checkpoints(pod: Pod, spec: Json, folder: Path) -> None:
         shutil.copytree(source, folder, symlinks=True, ignore=shutil.ignore_patterns(".*"))
     if not any(file.is_file() for file in folder.rglob("*")):
         raise AgentError(
-            "no_checkpoint", f"run {spec['parent']}: there is no checkpoint to go on from"
+            "no_checkpoint", f"run {spec['parent']}: there is no checkpoint to resume from"
         )
 
 
 def next_ticket(pod: Pod) -> int:
-    """A number that grows with each run: the order of the queue, whatever the clock says."""
+    """Return a number that grows with each run: the order of the queue, whatever the clock says."""
     ticket = ((read_json(pod.runs / ".tickets") or {}).get("last") or 0) + 1
     write_json(pod.runs / ".tickets", {"last": ticket})
     return int(ticket)
 
 
 def new_state(run_id: str, ticket: int, spec: Json) -> Json:
-    """The state of a run that waits; `command` is its argv, cut, for lists of runs."""
+    """Return the state of a run that waits; `command` is its argv, cut, for lists of runs."""
     now = time.time()
     return {
         "schema": SCHEMA,

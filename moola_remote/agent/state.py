@@ -22,7 +22,7 @@ from moola_remote.agent.unfinished import unfinished
 
 
 def settle(pod: Pod, run: Run) -> Json:
-    """The state, after a run that nobody watches over was given a supervisor."""
+    """Return the state; restart the supervisor if it died."""
     state = run.state()
     if state["state"] not in ENDED and not is_locked(run.lock) and not is_elsewhere(state):
         spawn_supervisor(pod, run)
@@ -71,7 +71,7 @@ def program() -> str:
 
 
 def view(pod: Pod, state: Json, others: Optional[List[Json]] = None) -> Json:
-    """A state as it is shown: with the place in the queue, the pod's clock, the sizes of now."""
+    """Return a state to show: with the place in the queue, the pod's clock, current sizes."""
     position = None
     if state["state"] == "QUEUED":
         if others is None:
@@ -91,7 +91,7 @@ def is_before(other: Json, state: Json) -> bool:
 
 
 def show(pod: Pod, run: Run) -> Json:
-    """What is on record of a run: its state, spec, configuration and last event ``run``."""
+    """Return what is on record of a run: its state, spec, configuration and last event ``run``."""
     config, begun = None, None
     with contextlib.suppress(OSError):
         config = head(run.path / "config.yaml", BLOCK).decode("utf-8", "replace")
@@ -108,16 +108,16 @@ def show(pod: Pod, run: Run) -> Json:
 def list_runs(pod: Pod, with_facts: bool) -> Json:
     found = [settled(pod, run, state) for run, state in pod.all_runs()]
     states = [state for state in found if state is not None]
-    told = [{**view(pod, state, states), "last_lines": []} for state in states]
+    listed = [{**view(pod, state, states), "last_lines": []} for state in states]
     room = FACTS
-    for state in reversed(told) if with_facts else ():
+    for state in reversed(listed) if with_facts else ():
         state.update(facts(pod.run(state["run_id"]), min(room, BLOCK)))
         room -= len(state["config"] or "")
-    return {"runs": [*unreadable(pod, states), *told]}
+    return {"runs": [*unreadable(pod, states), *listed]}
 
 
 def settled(pod: Pod, run: Run, state: Json) -> Optional[Json]:
-    """The state of one run among many: what goes wrong with it hides no other.
+    """Return the state of one run among many: a fault in it does not hide the others.
 
     Returns:
         The last known `state` where no supervisor can be started; None where it was damaged or
@@ -132,7 +132,7 @@ def settled(pod: Pod, run: Run, state: Json) -> Optional[Json]:
 
 
 def unreadable(pod: Pod, known: List[Json]) -> List[Json]:
-    """Runs whose state can't be read: nobody should think that there is nothing to lose."""
+    """Return runs whose state can't be read, so that they don't seem to hold nothing."""
     readable = {state["run_id"] for state in known}
     names = {path.name for path in pod.runs.glob("*") if path.is_dir()} - readable
     reason = "its state.json can't be read"
@@ -146,7 +146,7 @@ def unreadable(pod: Pod, known: List[Json]) -> List[Json]:
 
 
 def facts(run: Run, limit: int) -> Json:
-    """What runs are chosen and sorted by: the recipe as it was run, its scores, its sweep."""
+    """Return what runs are filtered and sorted by: the recipe as run, scores, sweep."""
     config, scores = None, None
     of_sweep: Json = {"sweep": None, "trial": None}
     with contextlib.suppress(OSError):

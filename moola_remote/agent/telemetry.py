@@ -42,7 +42,7 @@ class Telemetry:
         return self.query.pid if self.query is not None else None
 
     def collect(self) -> Optional[Json]:
-        """A sample once it is complete; without the GPUs if they don't answer."""
+        """Return a sample once it is complete; without the GPUs if they don't answer."""
         if not self.is_due:
             return None
         gpus: List[Json] = []

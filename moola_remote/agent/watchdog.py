@@ -221,7 +221,7 @@ def read_settings(pod: Pod) -> Optional[Json]:
 
 
 def fault_of(settings: Json) -> Optional[str]:
-    """What is wrong with settings; None: nothing."""
+    """Return what is wrong with settings; None: nothing."""
     if not isinstance(settings.get("api"), str):
         return "api: expected the address of the API"
     for name in ("idle_stop_s", "stop_at"):
@@ -231,7 +231,7 @@ def fault_of(settings: Json) -> Optional[str]:
 
 
 def offset_of(answer: Answer) -> Optional[float]:
-    """The API's time less the running clock; None where the API doesn't say what time it is."""
+    """Return the API's time less the running clock; None where the API doesn't give it."""
     return None if answer.date is None or answer.status != 200 else answer.date - running_clock()
 
 

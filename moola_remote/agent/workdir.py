@@ -129,7 +129,9 @@ def spoiled(tree: Path, listed: Json) -> List[str]:
     for name, path in below(tree):
         text = os.fsdecode(name)
         was_touched = path.lstat().st_ctime_ns > sealed_ns
-        if text in files and not (was_touched and not is_as_listed(tree, path, files[text])):
+        if text in files and not (
+            was_touched and not is_as_listed(tree, os.fspath(path), files[text])
+        ):
             wrong.discard(text)
         elif text not in files:
             wrong.add(text)

@@ -35,7 +35,7 @@ def is_missing(returncode: int, stderr: bytes) -> bool:
 
 
 def read_answer(stdout: bytes, returncode: int, stderr: bytes, *, what: str) -> dict[str, Any]:
-    """The JSON line that a verb printed.
+    """Return the JSON line that a verb printed.
 
     Raises:
         UnreachableError: it is none; a pod without our Python is one cause.

@@ -29,7 +29,7 @@ MANIFESTS_S = 3600.0
 
 @dataclass(frozen=True)
 class Started:
-    """The answer to `submit`: `is_new` is False where the run was there already."""
+    """The answer to `submit`: `is_new` is False where the run already existed."""
 
     state: RunState
     is_new: bool
@@ -81,7 +81,7 @@ def list_runs(agent: Agent) -> list[RunState]:
 
 
 def _state_or_lost(value: Any) -> RunState:
-    """A state; that of a run which can be named and not read is LOST, and hides no other."""
+    """Return a state; one that can't be read is LOST, and does not hide the others."""
     try:
         return read_state(value)
     except TransferError as err:
@@ -90,7 +90,7 @@ def _state_or_lost(value: Any) -> RunState:
 
 
 def cancel(agent: Agent, run_id: str, *, grace_s: float | None = None) -> Cancelled:
-    """End a run; returns when the pod has verified that nothing of it lives.
+    """End a run; return when the pod has verified that all its processes ended.
 
     Args:
         agent: the pod's agent.
@@ -150,13 +150,27 @@ def make_manifests(agent: Agent, run_ids: Sequence[str]) -> dict[str, str]:
     return {run_id: digest for run_id, digest in digests if isinstance(digest, str)}
 
 
+def read_manifests(agent: Agent, run_ids: Sequence[str]) -> dict[str, bytes]:
+    """Return what the manifests of ended runs hold, in one round trip.
+
+    Returns:
+        The content by run; of a run without one, or with a large one, there is nothing. Nobody has
+        compared it with the SHA-256 that `make_manifests` gives.
+    """
+    asked = {"runs": list(run_ids), "content": True}
+    found = agent.call("manifests", stdin=asked, timeout_s=MANIFESTS_S).get("manifests")
+    rows = found.items() if isinstance(found, dict) else ()
+    texts = ((run_id, row.get("content")) for run_id, row in rows if isinstance(row, dict))
+    return {run_id: text.encode() for run_id, text in texts if isinstance(text, str)}
+
+
 def make_manifest(agent: Agent, run_id: str, *, timeout_s: float = 3600.0) -> str:
-    """The SHA-256 of a run's ``manifest.json``, made now where it is missing."""
+    """Return the SHA-256 of a run's ``manifest.json``, made now where it is missing."""
     return str(agent.call("manifest", run_id, timeout_s=timeout_s).get("manifest_sha256"))
 
 
 def unknown_run(name: str, run_ids: Sequence[str]) -> ConfigError:
-    """The error for a run that isn't there, with the nearest that are."""
+    """Return the error for a run that isn't there, with the nearest that are."""
     near = difflib.get_close_matches(name, run_ids, n=3, cutoff=0.5) or run_ids[-3:]
     expected = f"expected for example {', '.join(near)}" if near else "the pod has no runs"
     return ConfigError(f"run {safe(name, 80)}: unknown, {expected}", CURES["unknown_run"])

@@ -75,7 +75,7 @@ def show_deploy(app: App, plan: Plan) -> Deployed:
 
 
 def print_components(app: App, deployed: Deployed) -> None:
-    """The table that a deploy ends with."""
+    """Print the table that a deploy ends with."""
     from moola_remote.text.format import amount
     from moola_remote.ui.tables import component_table, show
 
@@ -88,11 +88,11 @@ def print_components(app: App, deployed: Deployed) -> None:
     if total or deployed.environment.created:
         click.echo(f"sent {amount(total)}")
     else:
-        click.echo("nothing to send: code, data and environment were there already")
+        click.echo("nothing to send: code, data and environment are already on the pod")
 
 
 def component_rows(app: App, deployed: Deployed) -> list[Row]:
-    """What is on the pod, a row a component."""
+    """Return what is on the pod, a row a component."""
     from moola_remote.rsync.process import local_version
     from moola_remote.rsync.version import known_holes
     from moola_remote.text.format import amount
@@ -159,17 +159,17 @@ def _data_row(deployed: Deployed) -> Row:
 
 
 def print_plan(app: App, plan: Plan, argv: Sequence[str] = ()) -> None:
-    """What would be sent and started."""
+    """Print what would be sent and started."""
     from moola_remote.text.format import amount
 
     trees = {"code": plan.code, "data": plan.data}
     sizes = {kind: tree for kind, tree in trees.items() if tree is not None}
     if app.as_json:
-        told = {
+        answer = {
             kind: {"files": len(tree.files), "bytes": tree.size, "digest": tree.digest}
             for kind, tree in sizes.items()
         }
-        app.answer({**told, "argv": list(argv)})
+        app.answer({**answer, "argv": list(argv)})
         return
     for kind, tree in sizes.items():
         # A tree without files is one that is replayed, and is on the pod.

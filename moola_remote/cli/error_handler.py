@@ -21,38 +21,38 @@ def run(args: Sequence[str] | None) -> int:
 
         code = program.main(args, prog_name="moola-remote", standalone_mode=False)
     except MoolaError as err:
-        tell(str(err))
+        print_error(str(err))
         return err.exit_code
     except click.UsageError as err:
         # click gives each choice of a missing argument a line of its own
         said = " ".join(err.format_message().split()).rstrip(".")
-        tell(f"{said}; see {_path(err)} --help")
+        print_error(f"{said}; see {_path(err)} --help")
         return err.exit_code
     except click.ClickException as err:
-        tell(err.format_message())
+        print_error(err.format_message())
         return err.exit_code
     except OSError as err:
         if not is_full(err):
-            tell(_bug(err))
+            print_error(_bug(err))
             return 1
         full = _full_disk(err)
-        tell(str(full))
+        print_error(str(full))
         return full.exit_code
     except (click.Abort, KeyboardInterrupt):
-        tell("interrupted")
+        print_error("interrupted")
         return INTERRUPTED
     except ModuleNotFoundError as err:
         missing = missing_package(err)
-        tell(str(missing) if missing else _bug(err))
+        print_error(str(missing) if missing else _bug(err))
         return missing.exit_code if missing else 1
     except Exception as err:  # noqa: BLE001 - the outermost handler
-        tell(_bug(err))
+        print_error(_bug(err))
         return 1
     return code if isinstance(code, int) else 0
 
 
-def tell(message: str) -> None:
-    """One error on stderr."""
+def print_error(message: str) -> None:
+    """Print one error on stderr."""
     click.secho("error: ", fg="red", bold=True, nl=False, err=True)
     click.echo(strike(message), err=True)
 
@@ -74,7 +74,7 @@ def _bug(err: Exception) -> str:
     # It is there to be sent: no argv, since a command's words are the user's, no local variables.
     text = f"moola-remote {__version__}, Python {sys.version.split()[0]}, {sys.platform}\n"
     text = redact(text + "".join(traceback.format_exception(err)))
-    said = redact(f"a bug of ours, {type(err).__name__}: {' '.join(str(err).split())}")
+    said = redact(f"internal error, {type(err).__name__}: {' '.join(str(err).split())}")
     from moola_remote.config.paths import LaptopPaths
 
     path = LaptopPaths.of_user().bug

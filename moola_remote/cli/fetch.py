@@ -115,7 +115,7 @@ def fetch(
 def _asked(
     ctx: click.Context, words: tuple[str, ...], more: tuple[str, ...], *, is_unfetched: bool
 ) -> tuple[What, list[str]]:
-    """What of which runs, named; none named is the latest."""
+    """Return what of which runs, named; none named is the latest."""
     first, *rest = words or ("",)
     if first in KINDS:
         what, names = first, rest
@@ -133,7 +133,7 @@ def _asked(
 
 
 def _unfetched(app: App) -> list[RunState]:
-    """The ended runs of the pod that have something without a verified copy here."""
+    """Return the ended runs of the pod that have something without a verified copy here."""
     from moola_remote.agent_client.verbs import list_runs
     from moola_remote.results.unfetched import find_unsaved
     from moola_remote.ui.progress import Progression
@@ -210,15 +210,15 @@ def print_fetched(app: App, fetched: Fetched, *, has_page: bool = True) -> Path 
 
     page = _page(fetched.folder) if has_page else None
     if app.as_json:
-        told: dict[str, object] = {"run_id": fetched.run_id, "folder": str(fetched.folder)}
-        told |= {"files": fetched.files, "bytes": fetched.bytes}
-        told |= {"already_there": fetched.already_there, "report": str(page) if page else None}
-        told |= {"missing": [asdict(one) for one in fetched.missing]}
-        told |= {"left": [file.shown for file in fetched.left]}
-        app.answer(told)
+        answer: dict[str, object] = {"run_id": fetched.run_id, "folder": str(fetched.folder)}
+        answer |= {"files": fetched.files, "bytes": fetched.bytes}
+        answer |= {"already_there": fetched.already_there, "report": str(page) if page else None}
+        answer |= {"missing": [asdict(one) for one in fetched.missing]}
+        answer |= {"left": [file.shown for file in fetched.left]}
+        app.answer(answer)
         return page
     came = f"{fetched.files} files, {amount(fetched.bytes)}" if fetched.files else "nothing new"
-    click.echo(f"verified: {came}, {fetched.already_there} there already", err=True)
+    click.echo(f"verified: {came}, {fetched.already_there} already here", err=True)
     for file in fetched.left:
         click.echo(
             f"left on the pod, {file.shown}: {amount(file.size)}; fetch all brings it", err=True
@@ -232,7 +232,7 @@ def print_fetched(app: App, fetched: Fetched, *, has_page: bool = True) -> Path 
 
 
 def _page(folder: Path) -> Path | None:
-    """The run's page, in the list of all, too; what came is complete without: a fault is told."""
+    """Write the run's page and the list of all; the fetch is complete without: print a fault."""
     from moola_remote.report.index_page import write_index
     from moola_remote.report.run_page import write_report
     from moola_remote.ui.progress import Progression

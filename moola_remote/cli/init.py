@@ -38,8 +38,8 @@ def init(app: App) -> None:
     found = guess(project)
     path = write_starter(project.folder, found)
     if app.as_json:
-        told = {"file": str(path), "requirements": found.requirements, "data": dict(found.data)}
-        app.answer(told)
+        answer = {"file": str(path), "requirements": found.requirements, "data": dict(found.data)}
+        app.answer(answer)
         return
     click.echo(str(path))
     click.echo(f"  dependencies: {found.requirements or 'none found'}", err=True)

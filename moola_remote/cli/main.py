@@ -20,6 +20,7 @@ from moola_remote.cli import (
     forward,
     init,
     pods,
+    predict,
     report,
     runs,
     sweep,
@@ -99,7 +100,7 @@ def _log_to_stderr() -> None:
 
 for module in (
     *(init, deploy, train, runs, fetch, report, export, pods, forward, clean, cost, doctor),
-    *(sweep, completion),
+    *(sweep, predict, completion),
 ):
     for command in module.COMMANDS:
         program.add_command(command)

@@ -18,7 +18,7 @@ CHANGES = ("recipe", "epochs", "seed", "use_crf", "settings", "data")
 
 
 def refuse_changes(ctx: click.Context) -> None:
-    """A replay takes no option that makes it another run.
+    """Refuse the options that would make a replay another run.
 
     Raises:
         UsageError: one was given.
@@ -30,7 +30,7 @@ def refuse_changes(ctx: click.Context) -> None:
 
 
 def run_again(app: App, name: str, asked: RunRequest, *, detach: bool, dry_run: bool) -> None:
-    """Run a run once more, and tell what is not as it was.
+    """Run a run once more, and report every difference.
 
     Args:
         app: the project and its pod.

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def go_on(app: App, name: str | None, asked: RunRequest, *, detach: bool) -> None:
-    """Have what a run stood on on the pod, and go on with it as a new run.
+    """Send what a run was started with to the pod, and resume it as a new run.
 
     Args:
-        app: the project and the pod to go on.
+        app: the project and the pod to resume on.
         name: a run's id or its beginning; None is the latest.
         asked: what is asked otherwise than of that run.
         detach: print the id and return.
@@ -40,7 +40,7 @@ def go_on(app: App, name: str | None, asked: RunRequest, *, detach: bool) -> Non
     with find_parent(app.pod, name) as parent:
         require_secrets(parent, asked.secrets)
         limits = merged_limits(app.pod, asked, parent.spec.limits)
-        click.echo(f"going on with run {parent.run_id}, by the code it was begun with", err=True)
+        click.echo(f"resuming run {parent.run_id}, with the code it was started with", err=True)
         with Progression() as progression:
             sources = Sources(app.pod, parent, asked.data, progression)
             plan = sources.plan()

@@ -1,4 +1,4 @@
-"""What ``--retry`` does: a run whose pod was taken away goes on, or is begun anew."""
+"""What ``--retry`` does: a run whose pod was taken away is resumed, or started from scratch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def retrying(app: App, asked: RunRequest, begin: Callable[[RunRequest], None]) -> None:
-    """Begin a run and watch it; have it go on while its pod is lost and a try is left.
+    """Start a run and watch it; resume it while its pod is lost and a try is left.
 
     Args:
         app: the project and its pod.
@@ -37,7 +37,7 @@ def retrying(app: App, asked: RunRequest, begin: Callable[[RunRequest], None]) -
 
 
 def _lost(begin: Callable[[RunRequest], None], asked: RunRequest) -> tuple[MoolaError, str] | None:
-    """The run that lost its pod, and may be tried again; None once one has succeeded."""
+    """Return the run that lost its pod, and may be tried again; None once one has succeeded."""
     try:
         begin(asked)
     except MoolaError as err:
@@ -48,7 +48,7 @@ def _lost(begin: Callable[[RunRequest], None], asked: RunRequest) -> tuple[Moola
 
 
 def _go_on(app: App, run_id: str, asked: RunRequest) -> None:
-    """Go on from the last checkpoint, on the pod as it is now; without one begin anew."""
+    """Resume from the last checkpoint, on the pod as it is now; without one start from scratch."""
     from moola_remote.cli.replay import run_again
     from moola_remote.cli.resume import go_on
 
@@ -56,5 +56,5 @@ def _go_on(app: App, run_id: str, asked: RunRequest) -> None:
     try:
         go_on(app, run_id, asked, detach=False)
     except NoCheckpointError as err:
-        click.echo(f"{err.message}; it is begun anew", err=True)
+        click.echo(f"{err.message}; starting from scratch", err=True)
         run_again(app, run_id, asked, detach=False, dry_run=False)

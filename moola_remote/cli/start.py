@@ -57,7 +57,7 @@ def start(
 
 
 def check(asked: RunRequest, *, detach: bool) -> None:
-    """Raises a UsageError where what is asked contradicts itself."""
+    """Raise a UsageError where options contradict each other."""
     if detach and asked.retry:
         raise click.UsageError("--retry watches the run from here, and --detach doesn't wait")
     if asked.gpu is not None and asked.gpus is not None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from moola_remote.cli.app import App
+from moola_remote.cli.browser import open_option, open_page
 from moola_remote.cli.complete import completing, recipe_names
 from moola_remote.cli.options import (
     data_option,
@@ -71,6 +73,15 @@ _OPTIONS = (
         help="The score to judge by: of the validation windows, or a key of result.json.",
     ),
     click.option(
+        "--folds",
+        type=click.IntRange(min=2),
+        metavar="K",
+        help="Judge each trial by cross-validation: every window, by a model that did not see it.",
+    ),
+    click.option(
+        "--repeats", type=click.IntRange(min=1), default=1, help="Of --folds, each with others."
+    ),
+    click.option(
         "--metric",
         metavar="PATTERN",
         help="The goal is in the last line of the log that this matches, in its first group.",
@@ -126,7 +137,7 @@ def sweep(ctx: click.Context, /, dry_run: bool, command: tuple[str, ...], **aske
     """Try many settings of a recipe, or of a command, on one pod or several; each is a run.
 
     Optuna draws what --try leaves open; --grid and --seeds try all there is. A command has {KEY}
-    where a value belongs. Ctrl-C leaves the runs that were begun; `sweep resume` goes on.
+    where a value belongs. Ctrl-C leaves the started runs running; `sweep resume` continues.
 
     Exit codes: 0 all trials ended, 14 a limit ended it, 20 most failed, 11 no pod was left.
 
@@ -172,7 +183,7 @@ def show(app: App, sweep_id: str | None) -> None:
 def resume(app: App, sweep_id: str | None, secrets: dict[str, str]) -> None:
     """Go on with a sweep, after Ctrl-C, a crash or a pod that was away.
 
-    How each trial stands is asked of its run: one that goes on is followed, one that ended is
+    How each trial stands is asked of its run: an active one is followed, one that ended is
     fetched, one that was never started is started. Nothing is done twice.
 
     \b
@@ -188,7 +199,7 @@ def resume(app: App, sweep_id: str | None, secrets: dict[str, str]) -> None:
 @sweep_argument
 @click.pass_obj
 def cancel(app: App, sweep_id: str | None) -> None:
-    """Begin no further trial of a sweep, and cancel the runs that go on.
+    """Start no further trial of a sweep, and cancel its active runs.
 
     \b
     Example:
@@ -197,6 +208,37 @@ def cancel(app: App, sweep_id: str | None) -> None:
     from moola_remote.cli.sweeping import cancel_sweep
 
     cancel_sweep(app, _found(app, sweep_id))
+
+
+@sweep.command()
+@sweep_argument
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write here, not to results/sweeps/SWEEP.",
+)
+@open_option
+@click.pass_obj
+def report(app: App, sweep_id: str | None, out: Path | None, is_opening: bool) -> None:
+    """Write a sweep's page: settings against the goal, the best so far, learning curves.
+
+    It says which trials differ clearly from the best, by a paired bootstrap on shared windows.
+
+    \b
+    Example:
+      moola-remote sweep report --open
+    """
+    from moola_remote.cli.sweeping import write_report
+
+    folder = _found(app, sweep_id)
+    page = write_report(app, folder, out)
+    if app.as_json:
+        app.answer({"sweep": folder.sweep_id, "report": str(page)})
+    else:
+        click.echo(str(page))
+    if is_opening:
+        open_page(page)
 
 
 def _found(app: App, sweep_id: str | None) -> SweepFolder:

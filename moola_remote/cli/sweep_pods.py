@@ -64,18 +64,14 @@ class SweepPods:
     find_plan: Callable[[App], DeployPlan]
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
-    def of(self, name: str) -> App:
-        """Return the app for another pod; the caller closes its pod."""
-        return App(pod_name=name, as_json=self.app.as_json, is_verbose=self.app.is_verbose)
-
     def bring_up(self, name: str) -> None:
         """Have a rented pod up, metered from before it was asked for; meet another's host key.
 
         Raises:
             MoolaError: it can't be rented, or its host key is not the one that is known.
         """
-        one, began = self.of(name), time.time()
-        with self.output.paused(), one.pod:
+        began = time.time()
+        with self.output.paused(), self.app.for_pod(name) as one:
             if not one.pod.provider.is_paid:
                 with suppress(UnreachableError):  # it is tried again by who deploys
                     _ = one.pod.transport
@@ -93,8 +89,7 @@ class SweepPods:
         from moola_remote.pods.watchdog import set_guard
 
         for name in names if self.budget.limit_usd is not None else ():
-            one = self.of(name)
-            with one.pod:
+            with self.app.for_pod(name) as one:
                 if not one.pod.provider.is_paid:
                     continue
                 guard = one.pod.endpoint.guard or {}
@@ -115,8 +110,7 @@ class SweepPods:
         from moola_remote.deploy.deploy import deploy
         from moola_remote.runs.launch import keep_code
 
-        one = self.of(name)
-        with one.pod:
+        with self.app.for_pod(name) as one:
             wanted = self.find_plan(one)
             self.budget.open(name, one.pod.endpoint.price_per_hour)
             deployed = deploy(one.pod, wanted, DeployNotes(name, self.output.on_note))
@@ -132,8 +126,7 @@ class SweepPods:
                 with self._one_at_a_time, self.output.paused():
                     self._end(name, self.plan.then)
             except MoolaError as err:
-                price = "and so does its price; " if self.of(name).pod.provider.is_paid else ""
-                click.echo(f"pod {name} goes on, {price}{err}", err=True)
+                click.echo(f"pod {name} is still running, and billed if rented; {err}", err=True)
                 return
         self.budget.close(name)
 
@@ -141,8 +134,7 @@ class SweepPods:
         """Stop or remove a pod once everything on it has a verified copy here."""
         from moola_remote.cli.safety import require_verified_copies
 
-        one = self.of(name)
-        with one.pod:
+        with self.app.for_pod(name) as one:
             require_verified_copies(one, verb)
             one.pod.close()
             if verb == "stop":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,7 @@ def make_sweep_plan(
         for text in asked[option]:
             read_space(text, "--try" if option == "spaces" else "--grid")
     table: dict[str, Any] = {key: asked[key] for key in ("metric", "early", "data", "env")}
+    table |= {key: asked[key] for key in ("folds", "repeats")}
     table |= {key: list(asked[key]) for key in ("settings", "spaces", "grid")}
     plan = Plan(
         schema=1,
@@ -196,11 +198,15 @@ def _drive(
                 coordinator = drive(folder, plan, crew)
         except KeyboardInterrupt:
             click.echo(
-                f"\nthe runs that were begun go on; moola-remote sweep resume {plan.sweep_id}",
+                f"\nthe started runs keep running; moola-remote sweep resume {plan.sweep_id}",
                 err=True,
             )
             click.get_current_context().exit(INTERRUPTED)
         print_trials(app, plan, coordinator.trials())
+        with suppress(MissingPackageError):
+            write_report(app, folder)
+        with suppress(ModuleNotFoundError):
+            write_trials(folder, coordinator.trials(), plan)
         if not app.as_json and budget.spent():
             of_limit = f" of ${plan.max_cost_usd:.2f}" if plan.max_cost_usd else ""
             click.echo(f"spent ${budget.spent():.2f}{of_limit}", err=True)
@@ -236,7 +242,7 @@ def print_sweep(app: App, folder: SweepFolder) -> None:
     plan = folder.read_plan()
     trials = Study(folder.journal, plan, is_writing=False).trials()
     state = "cancelled, " if folder.cancelled.exists() else ""
-    state = "going on, " if folder.is_held() else state
+    state = "running, " if folder.is_held() else state
     click.echo(f"sweep {plan.sweep_id}: {state}{describe(plan)}", err=True)
     print_trials(app, plan, trials)
 
@@ -244,8 +250,9 @@ def print_sweep(app: App, folder: SweepFolder) -> None:
 def print_trials(app: App, plan: Plan, trials: Sequence[Trial]) -> None:
     """Print a table of trials, or a JSON line each."""
     from moola_remote.sweep.study import best_of
+    from moola_remote.sweep.words import counts_line, ranked
     from moola_remote.ui.sweep_output import trial_fields
-    from moola_remote.ui.sweep_table import counts_line, ranked, trials_table
+    from moola_remote.ui.sweep_table import trials_table
     from moola_remote.ui.tables import show
 
     if app.as_json:
@@ -258,7 +265,7 @@ def print_trials(app: App, plan: Plan, trials: Sequence[Trial]) -> None:
 
 
 def cancel_sweep(app: App, folder: SweepFolder) -> None:
-    """Begin no further trial, cancel what goes on, and tell the study."""
+    """Start no further trial, cancel active runs, and record that in the study."""
     from moola_remote.sweep.begun import cancel_runs
     from moola_remote.sweep.study import Study
 
@@ -275,8 +282,35 @@ def cancel_sweep(app: App, folder: SweepFolder) -> None:
         study = Study(folder.journal, plan, is_writing=True)
         for trial in study.trials():
             if trial.state == "running" and trial.attempt is None:
-                study.tell(trial.number, "failed", why="cancelled before it was begun")
+                study.tell(trial.number, "failed", why="cancelled before it was started")
     click.echo(
         f"sweep {plan.sweep_id}: cancelled; what ended comes with: "
         f"moola-remote sweep resume {plan.sweep_id}"
     )
+
+
+def write_trials(folder: SweepFolder, trials: Sequence[Trial], plan: Plan) -> None:
+    """Write the table of trials beside the study.
+
+    Raises:
+        ConfigError: it can't be written.
+        ModuleNotFoundError: pyarrow is not installed.
+    """
+    from moola_remote.export.tables import write_table
+    from moola_remote.export.trials import trials_table
+
+    write_table(trials_table(trials, plan), folder.path / "trials.parquet")
+
+
+def write_report(app: App, folder: SweepFolder, out: Path | None = None) -> Path:
+    """Write the page of a sweep; return where it is.
+
+    Raises:
+        ConfigError: it can't be written, or a package is missing.
+    """
+    from moola_remote.sweep.money import Budget
+    from moola_remote.sweep.page import write_page
+
+    _require_optuna()
+    spent = Budget(folder.money, None, last_seen=folder.last_seen()).spent()
+    return write_page(folder, app.project.results_folder, out, spent)

@@ -50,14 +50,14 @@ def _job_options(command: Callable[..., None]) -> Callable[..., None]:
     shell_complete=recipe_names,
     help="A file of configs/train; default: the project's.",
 )
-@click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Overrides the recipe.")
 @click.option(
     "--replay",
     metavar="RUN",
     shell_complete=run_ids,
-    help="Run RUN again as it was; tells what isn't.",
+    help="Run RUN again as it was; reports every difference.",
 )
-@click.option("--seed", type=click.IntRange(min=0), help="Instead of the recipe's.")
+@click.option("--seed", type=click.IntRange(min=0), help="Overrides the recipe.")
 @click.option("--use-crf", is_flag=True, help="Decode the span with a linear-chain CRF.")
 @click.option(
     "--set",
@@ -88,7 +88,7 @@ def train(
 
     A rented pod that isn't there is rented first, one that was stopped is started.
 
-    Ctrl-C ends the following, never the run. The exit code says how the run ended: 0 done,
+    Ctrl-C stops watching; the run continues. The exit code says how the run ended: 0 done,
     20 failed, 21 cancelled, 22 lost.
 
     \b
@@ -149,12 +149,12 @@ def run(app: App, /, detach: bool, dry_run: bool, command: tuple[str, ...], **jo
 @detach_option
 @click.pass_obj
 def resume(app: App, /, run_id: str | None, detach: bool, **job: Any) -> None:
-    """Go on with a run that ended too early, from its newest whole checkpoint, as a new run.
+    """Resume a run that ended too early, from its latest complete checkpoint, as a new run.
 
-    RUN is a run's id or the beginning of one; the latest by default. It goes on with the code, data
-    and settings that it was begun with, whatever was changed here since.
+    RUN is a run's id or the beginning of one; the latest by default. It resumes with the code, data
+    and settings that it was started with, whatever was changed here since.
 
-    With --pod OTHER it goes on there: code, data and checkpoints travel, from the old pod if it is
+    With --pod OTHER it resumes there: code, data and checkpoints travel, from the old pod if it is
     up, else from here.
 
     \b

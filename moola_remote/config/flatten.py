@@ -58,7 +58,7 @@ def _item(value: Any) -> str:
 
 
 def _plain(value: Any) -> str:
-    """A value in a word; what is deeper is left out."""
+    """Return a value in a word; what is deeper is left out."""
     if value is None:
         return "none"
     if isinstance(value, bool):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 
 def nearest(word: str, known: Sequence[str]) -> str | None:
-    """The one of `known` that looks most like `word`; None where none is known.
+    """Return the one of `known` that looks most like `word`; None where none is known.
 
     What is short for another counts first: the initials of its words, or its beginning.
 

@@ -22,7 +22,7 @@ class Setting:
 
 
 def project_settings(project: Project, *, found: str | None = None) -> Iterator[Setting]:
-    """The keys of the project's table.
+    """Yield the keys of the project's table.
 
     Args:
         project: what was read.
@@ -43,7 +43,7 @@ def project_settings(project: Project, *, found: str | None = None) -> Iterator[
 
 
 def pod_settings(project: Project, pod: PodConfig, *, chosen_by: str) -> Iterator[Setting]:
-    """The keys of the pod's file; those that nobody set and that mean nothing are left out.
+    """Yield the keys of the pod's file; those that nobody set and that mean nothing are left out.
 
     Args:
         project: where the pods' files are.

@@ -52,11 +52,11 @@ class PodPaths:
     root: PurePosixPath
 
     def agent(self, digest: str) -> PurePosixPath:
-        """The one program of ours on the pod, named by its content."""
+        """Return the one program of ours on the pod, named by its content."""
         return self.root / "agent" / f"{digest}.pyz"
 
     def tree(self, kind: str, digest: str) -> PurePosixPath:
-        """A complete, verified tree; `kind` is ``code`` or ``data``."""
+        """Return a complete, verified tree; `kind` is ``code`` or ``data``."""
         return self.root / kind / digest
 
     def incoming(self, kind: str, digest: str) -> PurePosixPath:
@@ -64,7 +64,7 @@ class PodPaths:
         return self.root / kind / f".incoming-{digest}"
 
     def run(self, run_id: str) -> RunPaths:
-        """The folder of one run."""
+        """Return the folder of one run."""
         return RunPaths(self.root / "runs" / run_id)
 
 
@@ -94,7 +94,7 @@ class LaptopPaths:
         return self.state / "journals"
 
     def journal(self, pod: str, run_id: str) -> Path:
-        """What this laptop keeps of a run: log and events as they came, its spec, what it saw."""
+        """Return the folder for what this laptop keeps of a run: log, events, spec, last state."""
         return self.journals / pod / run_id
 
     def relay(self, digest: str) -> Path:

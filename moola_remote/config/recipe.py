@@ -48,7 +48,7 @@ def check_recipe(project: Project, recipe: str, settings: Sequence[str] = ()) ->
 
 
 def recipe_path(project: Project, recipe: str) -> Path:
-    """The file of a recipe.
+    """Return the file of a recipe.
 
     Raises:
         ConfigError: there is none.
@@ -71,14 +71,14 @@ def _table(path: Path) -> dict[str, Any]:
     try:
         table = yaml.safe_load(read_text(path))
     except BROKEN_YAML as err:
-        raise ConfigError(f"{path}: not YAML, {one_line(err)}", "mend that line") from err
+        raise ConfigError(f"{path}: not YAML, {one_line(err)}", "fix that line") from err
     if table is not None and not isinstance(table, dict):
         raise ConfigError(f"{path}: expected keys and values, got {type(table).__name__}")
     return table or {}
 
 
 def _schema_of(project: Project) -> dict[str, Any] | None:
-    """The schema of the project's recipes; None where it has none."""
+    """Return the schema of the project's recipes; None where it has none."""
     path = project.folder / (project.recipe_schema or project.recipes / SCHEMA)
     if not path.is_file():
         if project.recipe_schema is None:
@@ -93,7 +93,7 @@ def _schema_of(project: Project) -> dict[str, Any] | None:
 
 
 def _validate(schema: Mapping[str, Any], table: Mapping[str, Any], where: str) -> None:
-    """Raises a ConfigError unless `table` is as the schema says."""
+    """Raise a ConfigError unless `table` is as the schema says."""
     fault = first_fault(schema, table)
     if fault is not None:
         raise ConfigError(f"{where}: {_flat(str(fault), 1000)}", fault.cure)

@@ -30,7 +30,7 @@ _BOUNDS: dict[str, tuple[Callable[[float, float], bool], str]] = {
 
 @dataclass(frozen=True)
 class Fault:
-    """Where a value is not as the schema says: a dotted key, what is wrong, and what mends it."""
+    """Where a value is not as the schema says: a dotted key, what is wrong, and how to fix it."""
 
     key: str
     message: str
@@ -41,7 +41,7 @@ class Fault:
 
 
 def first_fault(schema: Mapping[str, Any], value: Any) -> Fault | None:
-    """The first fault of `value`; None where it is as `schema` says.
+    """Return the first fault of `value`; None where it is as `schema` says.
 
     Raises:
         ValueError: the schema is none, or refers to what it has not.
@@ -119,7 +119,7 @@ def _of_object(
 
 
 def _own_fault(schema: Mapping[str, Any], value: Any, key: str) -> Fault | None:
-    """What is wrong with the value itself, and not with what is in it."""
+    """Return what is wrong with the value itself, and not with what is in it."""
     shown = f"got {_shown(value)}"
     kinds = schema.get("type")
     kinds = [kinds] if isinstance(kinds, str) else kinds
@@ -152,7 +152,7 @@ def _is_of(kind: str, value: Any) -> bool:
 
 
 def _number(value: Any) -> float | None:
-    """The finite number that a value is, or that stands in quotes."""
+    """Return the finite number that a value is, or that stands in quotes."""
     try:
         number = float(value) if isinstance(value, int | float | str) else float("nan")
     except (ValueError, OverflowError):

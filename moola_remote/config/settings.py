@@ -59,7 +59,7 @@ class RunpodConfig(Strict):
 
 
 class PodConfig(Strict):
-    """One file of ``configs/pods``; which keys a provider needs is told by the provider."""
+    """One file of ``configs/pods``; the provider knows which keys it needs."""
 
     name: str
     provider: Literal["local", "ssh", "runpod"]
@@ -128,7 +128,7 @@ class Project(Strict):
 
 
 def find_project(start: Path) -> Project:
-    """The project that `start` lies in: the nearest folder with our table, else what is found.
+    """Return the project that `start` lies in: the nearest folder with our table.
 
     Without a table it is the nearest folder with a pyproject.toml or a ``.git``, else `start`.
 
@@ -162,11 +162,11 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _our_table(path: Path) -> Any:
-    """What a file sets for us; None where it sets nothing."""
+    """Return what a file sets for us; None where it sets nothing."""
     try:
         tables = tomllib.loads(read_text(path))
     except (ValueError, RecursionError) as err:
-        raise ConfigError(f"{path}: not TOML, {one_line(err)}", "mend that line") from err
+        raise ConfigError(f"{path}: not TOML, {one_line(err)}", "fix that line") from err
     if path.name == OWN_FILE:
         return tables
     tools = tables.get("tool")
@@ -181,12 +181,12 @@ def _folder_without_table(start: Path) -> Path:
 
 
 def pod_names(project: Project) -> list[str]:
-    """The pods that there are: a file each, and the local one."""
+    """Return the pods that there are: a file each, and the local one."""
     return sorted({LOCAL, *(file.stem for file in project.pods_folder.glob("*.yaml"))})
 
 
 def load_pod(project: Project, name: str) -> PodConfig:
-    """The pod `name` of the project; ``a.2`` is a second pod of the file ``a.yaml``.
+    """Return the pod `name` of the project; ``a.2`` is a second pod of the file ``a.yaml``.
 
     Raises:
         ConfigError: no such file, broken YAML, an unknown key or a wrong value.
@@ -204,7 +204,7 @@ def load_pod(project: Project, name: str) -> PodConfig:
     try:
         table = yaml.safe_load(read_text(path))
     except BROKEN_YAML as err:
-        raise ConfigError(f"{path}: not YAML, {one_line(err)}", "mend that line") from err
+        raise ConfigError(f"{path}: not YAML, {one_line(err)}", "fix that line") from err
     return _validate(PodConfig, table, path, name=name, project=project.folder)
 
 
@@ -220,7 +220,7 @@ def numbered(name: str, count: int) -> list[str]:
 
 
 def read_text(path: Path) -> str:
-    """The text of a settings file.
+    """Return the text of a settings file.
 
     Raises:
         ConfigError: it can't be read.
@@ -243,7 +243,7 @@ _Model = TypeVar("_Model", bound=Strict)
 
 
 def _validate(model: type[_Model], table: Any, path: Path, **given: Any) -> _Model:
-    """The settings of a file's `table`; `given` are the fields that no file sets."""
+    """Return the settings of a file's `table`; `given` are the fields that no file sets."""
     if not isinstance(table, dict):
         raise ConfigError(f"{path}: expected keys and values, got {type(table).__name__}")
     known = [name for name in model.model_fields if name not in given]
@@ -264,12 +264,12 @@ def _validate(model: type[_Model], table: Any, path: Path, **given: Any) -> _Mod
 
 
 def shown(value: Any) -> str:
-    """A value in a few words: YAML's aliases can make one that is endless when written out."""
+    """Return a short form of a value: one with YAML aliases can be endless when written out."""
     short = reprlib.Repr()
     short.maxlevel, short.maxstring, short.maxother = 2, 100, 100
     return short.repr(value)
 
 
 def one_line(err: Exception) -> str:
-    """An error of a library in one line, 500 characters at most."""
+    """Return an error of a library in one line, 500 characters at most."""
     return " ".join(str(err).split())[:500]

@@ -33,7 +33,7 @@ class Guess:
 
 
 def starter(guess: Guess, *, is_own_file: bool) -> str:
-    """The table in TOML, for pyproject.toml or as a file of its own."""
+    """Return the table in TOML, for pyproject.toml or as a file of its own."""
     prefix = "" if is_own_file else "tool.moola-remote."
     lines = [_HEAD]
     lines += [] if is_own_file else [TABLE]
@@ -93,7 +93,7 @@ def write_starter(folder: Path, guess: Guess) -> Path:
         with pyproject.open("ab") as file:
             file.write(gap + ours)
     except FileExistsError as err:
-        raise ConfigError(f"{own}: is there already", "moola-remote config show") from err
+        raise ConfigError(f"{own}: already exists", "moola-remote config show") from err
     except OSError as err:
         raise ConfigError(f"{err.filename}: can't be written, {err.strerror}") from err
     return pyproject

@@ -13,12 +13,12 @@ _BEGINS = b"version https://git-lfs.github.com/spec/v1\n"
 _MAX_BYTES = 1024
 
 
-def is_lfs_pointer(path: Path, status: os.stat_result) -> bool:
+def is_lfs_pointer(path: Path | str, status: os.stat_result) -> bool:
     """Whether a file is the pointer that Git LFS keeps in its place."""
     if not len(_BEGINS) <= status.st_size < _MAX_BYTES:
         return False
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - one of very many
             return file.read(len(_BEGINS)) == _BEGINS
     except OSError:  # reported when it is hashed
         return False

@@ -105,7 +105,7 @@ class Archive:
             raise ConfigError(f"{path}: changed while its run was started, so it is not kept")
 
     def restore(self, digest: str, folder: Path) -> Tree:
-        """The snapshot `digest` as a tree in `folder`, byte for byte.
+        """Return the snapshot `digest` as a tree in `folder`, byte for byte.
 
         Raises:
             ConfigError: it was not kept, or is damaged.

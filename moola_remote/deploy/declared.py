@@ -41,7 +41,7 @@ class Dependencies:
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     def digest(self, python: str) -> str:
-        """The name of the environment that has them over a pod's `python`."""
+        """Return the name of the environment that has them over a pod's `python`."""
         text = f"{python}\0{self.requirements}"
         more = {**self.asked, "requirements": ""}
         if more != Dependencies().asked:

@@ -27,7 +27,7 @@ REQUIREMENTS = PurePosixPath("requirements.txt")
 
 
 def read_dependencies(project: Project, read: Reader) -> Dependencies:
-    """The packages that a project declares.
+    """Return the packages that a project declares.
 
     Args:
         project: names the file, or leaves it to us: ``jobs/requirements.txt``, ``uv.lock``,
@@ -55,7 +55,7 @@ def read_dependencies(project: Project, read: Reader) -> Dependencies:
 
 
 def find_declaration(read: Reader) -> PurePosixPath | None:
-    """The file in which a project declares what it needs; None where it declares nothing."""
+    """Return the file in which a project declares what it needs; None where it declares nothing."""
     for path in (FORMER, LOCK):
         if read(path) is not None:
             return path
@@ -91,7 +91,7 @@ def _import_paths(read: Reader) -> list[str]:
 
 
 def reader_of(folder: Path) -> Reader:
-    """Reads the files of a project that lies in `folder`; a file that can't be read is an error."""
+    """Return a reader of files of a project in `folder`; it raises on one it can't read."""
 
     def read(path: PurePosixPath) -> str | None:
         try:

@@ -83,7 +83,7 @@ class Deployed:
 
 
 def dependencies_on_pod(pod: Pod, code: str) -> Dependencies:
-    """The packages that a snapshot on the pod asks for.
+    """Return the packages that a snapshot on the pod asks for.
 
     Raises:
         ConfigError: it has no such list, or one that can't be understood.
@@ -102,14 +102,14 @@ def dependencies_on_pod(pod: Pod, code: str) -> Dependencies:
 
 
 def gpu_name(facts: PodInfo) -> str:
-    """The pod's first GPU in words: ``NVIDIA RTX 4090, 24 GiB``."""
+    """Return the pod's first GPU in words: ``NVIDIA RTX 4090, 24 GiB``."""
     return ", ".join(f"{gpu.name}, {gpu.memory_total / 2**30:.0f} GiB" for gpu in facts.gpus[:1])
 
 
 def data_paths(
     project: Project, chosen: Mapping[str, Path] = MappingProxyType({})
 ) -> dict[str, Path]:
-    """What is sent as each name of ``[tool.moola-remote.data]``: a folder, or one file.
+    """Return what is sent as each name of ``[tool.moola-remote.data]``: a folder, or one file.
 
     Args:
         project: lists the candidates; the first that exists is taken.
@@ -170,7 +170,7 @@ def make_plan(pod: Pod, data: Mapping[str, Path] = MappingProxyType({})) -> Plan
 
 
 def _missed(project: Project, data: Mapping[str, Path]) -> str:
-    """What git ignores, travels neither as code nor as data, and may be missed on the pod."""
+    """Return a note on what git ignores: it is not sent, and may be missing on the pod."""
     folder = project.folder.resolve()
     named = [
         path.absolute().relative_to(project.folder).as_posix()
@@ -194,16 +194,16 @@ def _missed(project: Project, data: Mapping[str, Path]) -> str:
 
 
 class Watcher(Protocol):
-    """Who is told how a deploy goes."""
+    """Callbacks of a deploy's progress."""
 
     def update(self, name: str, done: int, total: int) -> None:
         """`done` of `total` bytes of the transfer `name` have gone."""
 
     def step(self, text: str) -> None:
-        """This is done now."""
+        """Show that this is done now."""
 
     def say(self, line: str) -> None:
-        """The pod says a line."""
+        """Show a line from the pod."""
 
 
 def deploy(pod: Pod, plan: Plan, watcher: Watcher) -> Deployed:
@@ -212,7 +212,7 @@ def deploy(pod: Pod, plan: Plan, watcher: Watcher) -> Deployed:
     Args:
         pod: the project and its pod.
         plan: what the run needs.
-        watcher: is told how it goes.
+        watcher: called with each step.
 
     Raises:
         MoolaError: of the connection, of the transfer, or of the environment.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -29,7 +30,7 @@ def is_in_git(folder: Path) -> bool:
 
 
 def git(folder: Path, *args: str, stdin: bytes = b"", fine: Collection[int] = (0,)) -> bytes:
-    """What git prints; `fine` are the exit codes that are no failure.
+    """Return what git prints; `fine` are the exit codes that are no failure.
 
     Raises:
         ConfigError: git is missing, or refuses.
@@ -60,18 +61,26 @@ def git_list(folder: Path, leavings: SkipReport, prefix: bytes = b"") -> Iterato
     """
     yield from (prefix + name for name in _empty_in_git(folder))
     listed = git(folder, "ls-files", "-co", "--exclude-standard", "-z")
+    top = os.fsencode(folder) + b"/"
     for name in listed.split(b"\0"):
-        inner = folder / os.fsdecode(name)
         if not name:
             continue
-        if name.endswith(b"/") or (inner.is_dir() and not inner.is_symlink()):
+        if name.endswith(b"/") or _is_folder(top + name):
             # A repository inside this one. A submodule that is not there is an empty folder.
+            inner = folder / os.fsdecode(name)
             if (inner / ".git").exists():
                 yield from git_list(inner, leavings, prefix + name.rstrip(b"/") + b"/")
             elif not name.endswith(b"/"):
                 leavings.add(SUBMODULE, os.fsdecode(prefix + name), 0)
         else:
             yield prefix + name
+
+
+def _is_folder(path: bytes) -> bool:
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False
 
 
 def _empty_in_git(folder: Path) -> Iterator[bytes]:
@@ -98,13 +107,13 @@ def _empty_in_git(folder: Path) -> Iterator[bytes]:
 
 
 def _ignored(folder: Path) -> list[bytes]:
-    """What git ignores here; a folder as a whole is one name."""
+    """Return what git ignores here; a folder as a whole is one name."""
     ignored = git(folder, "ls-files", "-oi", "--exclude-standard", "--directory", "-z")
     return ignored.split(b"\0")[:-1]
 
 
 def list_ignored(folder: Path) -> list[str]:
-    """What git ignores in `folder`, without the folders of tools; a folder has a slash behind.
+    """Return what git ignores in `folder`, without the folders of tools; folders end in a slash.
 
     Nothing outside of git.
     """
@@ -114,8 +123,8 @@ def list_ignored(folder: Path) -> list[str]:
     return [path for path in names if not TOOL_FOLDERS.intersection(path.split("/"))]
 
 
-def tell_ignored(folder: Path, leavings: SkipReport) -> None:
-    """What git ignores, with its size unless it has very many files: a data set may lie there."""
+def report_ignored(folder: Path, leavings: SkipReport) -> None:
+    """Report what git ignores, with sizes unless there are very many files: it may be data."""
     paths = list_ignored(folder)
     budget = iter(range(SIZED_FILES))
     sizes = [size_of(folder / path, budget) for path in paths]

@@ -22,7 +22,7 @@ MAX_DATA = 8
 
 
 def guess(project: Project) -> Guess:
-    """What `init` writes into the settings of `project`.
+    """Return what `init` writes into the settings of `project`.
 
     Raises:
         ConfigError: pyproject.toml can't be read, or git fails.

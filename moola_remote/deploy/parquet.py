@@ -1,4 +1,4 @@
-"""What data sets hold, as their Parquet footers tell it: no row is read."""
+"""What data sets hold, by their Parquet footers: no row is read."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def contents_of(tree: Tree) -> Contents:
 
 
 def _footer(path: Path) -> tuple[set[str], int] | None:
-    """The names of the columns and the number of rows; None if it is no Parquet file."""
+    """Return the names of the columns and the number of rows; None if it is no Parquet file."""
     import pyarrow as pa
     from pyarrow import parquet
 

@@ -34,7 +34,7 @@ def declares(text: str) -> bool:
 def read_pyproject(
     path: PurePosixPath, read: Reader, *, extras: Sequence[str] = (), groups: Sequence[str] = ()
 ) -> Dependencies:
-    """The packages of a project, with those of the extras and groups that are asked for.
+    """Return the packages of a project, with those of the extras and groups that are asked for.
 
     Raises:
         ConfigError: it can't be read, or has no such extra or group.
@@ -76,7 +76,7 @@ def import_paths(text: str) -> list[str]:
 
 
 def names_of(path: PurePosixPath, read: Reader) -> tuple[list[str], list[str]]:
-    """The extras and the groups that it has, for whoever chooses."""
+    """Return the extras and the groups that it has, to choose from."""
     tables = _load(path, read)
     extras = _table(_table(tables, "project"), "optional-dependencies")
     return sorted(extras), sorted(_table(tables, "dependency-groups"))
@@ -85,7 +85,7 @@ def names_of(path: PurePosixPath, read: Reader) -> tuple[list[str], list[str]]:
 def check_choice(
     path: PurePosixPath, read: Reader, *, extras: Sequence[str], groups: Sequence[str]
 ) -> None:
-    """Raises a ConfigError unless it has all these extras and groups."""
+    """Raise a ConfigError unless it has all these extras and groups."""
     has_extras, has_groups = names_of(path, read)
     if "dev-dependencies" in _table(_table(_load(path, read), "tool"), "uv"):
         has_groups.append("dev")  # uv's own, older than groups
@@ -103,7 +103,7 @@ def _load(path: PurePosixPath, read: Reader) -> dict[str, Any]:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as err:
         why = " ".join(str(err).split())[:300]
-        raise ConfigError(f"{path}: not TOML, {why}", "mend that line") from err
+        raise ConfigError(f"{path}: not TOML, {why}", "fix that line") from err
 
 
 def _table(tables: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -153,7 +153,7 @@ def _extra(
 def _dynamic(
     tables: Mapping[str, Any], keys: tuple[str, ...], path: PurePosixPath, read: Reader
 ) -> list[str]:
-    """What setuptools reads from files."""
+    """Return what setuptools reads from files."""
     entry: Any = _table(_table(_table(tables, "tool"), "setuptools"), "dynamic")
     for key in keys:
         entry = _table(entry, key)
@@ -171,7 +171,7 @@ def _dynamic(
 def _group(
     groups: Mapping[str, Any], name: str, path: PurePosixPath, above: tuple[str, ...]
 ) -> list[str]:
-    """A dependency group (PEP 735), with the groups that it includes."""
+    """Return a dependency group (PEP 735), with the groups that it includes."""
     known = {_canonical(one): one for one in groups}
     if _canonical(name) not in known:
         raise _unknown(path, "group", name, list(groups))

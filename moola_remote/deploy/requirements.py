@@ -27,7 +27,7 @@ class _Text:
 
 
 def read_requirements(path: PurePosixPath, read: Reader) -> Dependencies:
-    """The packages of a list in pip's form.
+    """Return the packages of a list in pip's form.
 
     What it includes by ``-r`` and ``-c`` is read in. Paths of the project are left out: the code
     travels as it is, and needs no installation to be imported.

@@ -69,7 +69,7 @@ class Tree:
 def code_tree(
     folder: Path, *, results: Path = Path("results"), limit: int | None = CODE_LIMIT
 ) -> Tree:
-    """The code of a project.
+    """Return the code of a project.
 
     Args:
         folder: the project; in git its own list counts, elsewhere .gitignore and .moolaignore.
@@ -90,7 +90,7 @@ def code_tree(
 
 
 def data_tree(folders: Mapping[str, Path], *, cache: Path | None = None) -> Tree:
-    """The data sets of a job: each name with its folder, or its one file.
+    """Return the data sets of a job: each name with its folder, or its one file.
 
     Args:
         folders: what each name stands for; ignore files do not count.
@@ -112,7 +112,7 @@ def data_tree(folders: Mapping[str, Path], *, cache: Path | None = None) -> Tree
 
 
 def digest_of(files: Iterable[File]) -> str:
-    """The name of a tree with these files: 16 hex digits, after docs/protocol.md."""
+    """Return the name of a tree with these files: 16 hex digits, after docs/protocol.md."""
     records = hashlib.sha256()
     for file in sorted(files, key=lambda file: file.path.encode()):
         records.update(f"{file.mode} {file.sha256} {file.path}\0".encode())
@@ -147,7 +147,7 @@ def _hash(part: Part, entries: Iterable[Entry], hashes: HashCache) -> list[File]
 
 def file_of(folder: Path, entry: Entry, prefix: str, hashes: HashCache) -> File:
     """Return an entry as a file of a tree, with its hash."""
-    path = folder / entry.path
+    path = f"{folder}/{entry.path}"
     if entry.is_folder:
         return File(prefix + entry.path, 0, hashlib.sha256().hexdigest(), FOLDER)
     try:
@@ -158,7 +158,7 @@ def file_of(folder: Path, entry: Entry, prefix: str, hashes: HashCache) -> File:
         size, digest = hashes.sha256_of(path, entry.status)
     except OSError as err:
         raise ConfigError(
-            f"{path}: can't be read, {err.strerror or err}", "have it ignored, or mend its mode"
+            f"{path}: can't be read, {err.strerror or err}", "have it ignored, or fix its mode"
         ) from err
     mode = "100755" if entry.status.st_mode & 0o100 else "100644"
     return File(prefix + entry.path, size, digest, mode)

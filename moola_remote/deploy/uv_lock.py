@@ -23,7 +23,7 @@ TORCH = ("torch", "torchvision", "torchaudio")
 def read_lock(
     path: PurePosixPath, read: Reader, *, extras: Sequence[str] = (), groups: Sequence[str] = ()
 ) -> Dependencies:
-    """The packages of a lock: each with its version and its hashes, as uv would install them.
+    """Return the packages of a lock, each with version and hashes, as uv would install them.
 
     The lock is not made anew, and the group ``dev`` is left out unless `groups` has it. Members of
     a workspace are left out: their code travels as it is.
@@ -61,13 +61,13 @@ def read_lock(
 
 
 def find_uv() -> str | None:
-    """The program, of the user or beside our own Python."""
+    """Return the program, of the user or beside our own Python."""
     beside = Path(sys.executable).with_name("uv")
     return shutil.which("uv") or (str(beside) if beside.is_file() else None)
 
 
 def _export(uv: str, folder: Path, path: PurePosixPath, chosen: Sequence[str]) -> str:
-    """The lock in pip's form; with hashes where all have them, since pip takes all or none."""
+    """Return the lock in pip's form; with hashes only if all have them, as pip requires."""
     options = ("--frozen", "--no-emit-workspace", "--no-header", "--no-annotate", "--offline")
     places = ("--emit-index-url", "--emit-find-links")
     argv = [uv, "export", *options, *places, "--format", "requirements-txt", *chosen]

@@ -13,7 +13,7 @@ from pathlib import Path
 from moola_remote.errors import LimitError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-# A disk with less can't be told from a full one.
+# A disk with less can't be distinguished from a full one.
 LITTLE_BYTES = 1 << 20
 
 
@@ -23,7 +23,7 @@ def is_full(err: BaseException) -> bool:
 
 
 def full_disk(err: OSError, places: Iterable[Path]) -> LimitError:
-    """The error for a full disk of this machine.
+    """Return the error for a full disk of this machine.
 
     Args:
         err: what was raised; it may name no file.
@@ -47,7 +47,7 @@ def usual_places() -> list[Path]:
 
 
 def _disk_of(path: Path) -> Path:
-    """The mount point."""
+    """Return the mount point."""
     path = Path(os.path.realpath(path))
     while not path.exists() or not (path.is_mount() or path == path.parent):
         path = path.parent

@@ -68,7 +68,7 @@ class Journal:
         return 0
 
     def read(self, file: FileName, start: int, stop: int) -> Iterator[bytes]:
-        """The bytes [start, stop), in blocks."""
+        """Yield the bytes [start, stop), in blocks."""
         while start < stop:
             block = os.pread(self._fds[file], min(BLOCK, stop - start), start)
             if not block:
@@ -81,7 +81,7 @@ class Journal:
         if offset + len(data) > MAX_JOURNAL_BYTES:
             raise LimitError(
                 f"{self.paths[file]}: expected at most {MAX_JOURNAL_BYTES / 1e9:.0f} GB to follow",
-                "the run goes on; when it has ended: moola-remote fetch logs",
+                "the run keeps running; when it has ended: moola-remote fetch logs",
             )
         try:
             while data:

@@ -31,7 +31,7 @@ class Pod:
     Args:
         name: a file of ``configs/pods``; None takes the project's default.
         may_start: a free pod may be started for this; otherwise one that isn't up is unreachable.
-        ask: returns the question about an unknown host key, or None where nobody can answer.
+        ask: returns the question about an unknown host key, or None if not interactive.
         ask_passphrase: returns the question for a key's passphrase, or None likewise.
     """
 

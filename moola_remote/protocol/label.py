@@ -18,7 +18,7 @@ _VALUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,11}$|-[0-9][0-9.e-]{0,10}$")
 
 
 def label_of(command: Sequence[str]) -> str:
-    """A word for a run id: ``[a-z0-9-]{1,24}``.
+    """Return a word for a run id: ``[a-z0-9-]{1,24}``.
 
     It is the module of ``python -m``, else the script, else the program; and behind it what it was
     given, as long as that is short.
@@ -46,7 +46,7 @@ def label_of(command: Sequence[str]) -> str:
 
 
 def slug(text: str) -> str:
-    """A text as a part of an id: lower case letters, digits and dashes; 24 at most, perhaps none.
+    """Return a text as a part of an id: lower case, digits and dashes; 0 to 24 characters.
 
     >>> slug("My run, the 2nd")
     'my-run-the-2nd'

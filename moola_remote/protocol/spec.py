@@ -68,7 +68,7 @@ class Machine(Remote):
 
 
 def who_asks() -> dict[str, Any]:
-    """The part of a spec that says where it comes from."""
+    """Return the part of a spec that says where it comes from."""
     return {"client": {"version": __version__, "host": socket.gethostname()}}
 
 

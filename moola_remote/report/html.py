@@ -25,7 +25,7 @@ _ESCAPES = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
 
 
 def render(template: str, data: Any, *, scripts: Sequence[str] = SCRIPTS, **names: Any) -> str:
-    """The page of a template of ours, with `data` for its `scripts`; what is no number is null."""
+    """Return a template's page, with `data` for its `scripts`; NaN and infinity become null."""
     try:
         import jinja2
     except ModuleNotFoundError as err:
@@ -40,12 +40,12 @@ def render(template: str, data: Any, *, scripts: Sequence[str] = SCRIPTS, **name
         lstrip_blocks=True,
     )
     style, texts = _asset("style.css"), [_asset(name) for name in scripts]
-    told = to_json(data, inf_nan_mode="null").decode()
+    encoded = to_json(data, inf_nan_mode="null").decode()
     return environment.get_template(template).render(
         policy=_policy(style, texts),
         style=style,
         scripts=texts,
-        data=told.translate(_ESCAPES),
+        data=encoded.translate(_ESCAPES),
         version=__version__,
         **names,
     )

@@ -2,7 +2,7 @@
 
 The pod is not trusted. A file is promoted only if it is as the manifest says; one that is missing
 or differs is named, costs no other, and comes with the next fetch. A fetch that was cut off goes
-on from its staging folder. A file that is there already with the same content is left alone; one
+on from its staging folder. A file that already exists with the same content is left alone; one
 with other content is never replaced.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -27,14 +26,13 @@ from moola_remote.protocol.manifest import (
     MANIFEST,
     STATE,
     Entry,
-    Link,
     Manifest,
     ManifestFile,
     read_manifest,
-    stays_inside,
 )
+from moola_remote.results.links import make_links_and_folders
 from moola_remote.results.manifest_file import manifest_content
-from moola_remote.results.staging import promote, real_folder, staging_folder, sweep
+from moola_remote.results.staging import promote, staging_folder, sweep
 from moola_remote.results.verify import (
     DEFAULT_CAPS,
     Caps,
@@ -98,9 +96,9 @@ def fetch_run(  # noqa: PLR0913 - each has its own source
         progress: given the bytes so far.
 
     Raises:
-        TransferError: the run goes on, or what the pod sends is not what it was asked for.
+        TransferError: the run is active, or what the pod sends is not what it was asked for.
         LimitError: a cap, or the space on this disk, is too small.
-        UnreachableError: the connection was lost; the next fetch goes on from here.
+        UnreachableError: the connection was lost; the next fetch resumes from here.
     """
     _check_run_id(run_id)
     state = verbs.get_state(agent, run_id)
@@ -137,7 +135,7 @@ def fetch_checkpoints(
     Raises:
         TransferError: a file differs, or is in the way here; or the run has removed it meanwhile.
         LimitError: a cap, or the space on this disk, is too small.
-        UnreachableError: the connection was lost; the next fetch goes on from here.
+        UnreachableError: the connection was lost; the next fetch resumes from here.
     """
     _check_run_id(run_id)
     answer = agent.call("checkpoints", run_id, stdin={"known": sorted(known)}, timeout_s=HASH_S)
@@ -200,7 +198,7 @@ def _bring(
                 promote(staging, way.final, [one.name for one in came], is_whole=not not_come)
     if came or (not wanted and (beside or manifest.entries)):
         way.final.mkdir(mode=0o700, parents=True, exist_ok=True)
-        missing += _make_others(way, manifest)
+        missing += make_links_and_folders(way.final, manifest)
         _write_beside(way, beside)
     return Fetched(
         way.run_id,
@@ -230,36 +228,6 @@ def _why_taken(final: Path, file: ManifestFile) -> str | None:
         return None if is_there(final / file.name, file) else ""
     except TransferError as err:
         return str(err)
-
-
-def _make_others(way: _Way, manifest: Manifest) -> list[Missing]:
-    """Make the links and empty folders of a run; return what could not be made."""
-    found = [_make_folder(way.final, folder) for folder in manifest.folders]
-    found += [_make_link(way.final, link) for link in manifest.links]
-    return [one for one in found if one is not None]
-
-
-def _make_folder(final: Path, folder: Entry) -> Missing | None:
-    try:
-        real_folder(final, folder.name)
-    except (OSError, TransferError) as err:
-        return Missing(folder.shown, str(err))
-    return None
-
-
-def _make_link(final: Path, link: Link) -> Missing | None:
-    target = safe(link.target, 200)
-    if not stays_inside(link):
-        return Missing(link.shown, f"a link that leads out of the run, to {target}")
-    head, _, name = link.name.rpartition("/")
-    try:
-        path = real_folder(final, head) / name
-        if path.is_symlink() and os.readlink(path) == link.target:  # noqa: PTH115 - as it stands
-            return None
-        path.symlink_to(link.target)
-    except (OSError, TransferError, ValueError) as err:
-        return Missing(link.shown, f"a link to {target} can't be made here, {safe(str(err), 200)}")
-    return None
 
 
 def _write_beside(way: _Way, beside: Mapping[str, bytes]) -> None:

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def manifest_content(transport: Transport, agent: client.Agent, state: state.RunState) -> bytes:
-    """What a run's ``manifest.json`` holds, as its `state` names it.
+    """Return what a run's ``manifest.json`` holds, as its `state` names it.
 
     Raises:
-        TransferError: the run goes on, or the manifest is another one, or can't be read.
+        TransferError: the run is active, or the manifest is another one, or can't be read.
     """
     run_id = state.run_id
     if not state.has_ended:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +27,7 @@ class UnfetchedRun:
 
     Attributes:
         run_id: whose it is.
-        why: one line, safe: it goes on, or its files were not fetched, or can't be known.
+        why: one line, safe: it is active, or its files were not fetched, or can't be known.
         has_ended: whether it could be fetched.
         paths: of the declared outputs that have no copy here; empty where that can't be known yet.
         bytes: of those; of its log and events where it has not ended.
@@ -64,25 +64,52 @@ def find_unsaved(
     states = list(states)
     ended = [state.run_id for state in states if state.has_ended]
     digests: dict[str, str] = {}
-    for start in range(0, len(ended), RUNS_A_CALL):
-        digests |= verbs.make_manifests(agent, ended[start : start + RUNS_A_CALL])
+    for some in _parts(ended):
+        digests |= verbs.make_manifests(agent, some)
+    here = {run_id: _manifest_here(results / run_id) for run_id in digests}
+    away = [run_id for run_id in digests if _sha256(here[run_id]) != digests[run_id]]
+    there: dict[str, bytes] = {}
+    for some in _parts(away):
+        there |= verbs.read_manifests(agent, some)
     hashes = HashCache(cache)
     found = []
     for state in states:
         now = state.model_copy(update={"manifest_sha256": digests.get(state.run_id)})
-        found.append(_look(transport, agent, now, results / state.run_id, hashes))
+        known = [one.get(state.run_id, b"") for one in (here, there)]
+        found.append(_look(transport, agent, now, results / state.run_id, known, hashes))
     hashes.save()
     return [one for one in found if one is not None]
 
 
+def _parts(run_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(run_ids), RUNS_A_CALL):
+        yield run_ids[start : start + RUNS_A_CALL]
+
+
+def _manifest_here(folder: Path) -> bytes:
+    try:
+        return (folder / MANIFEST).read_bytes()
+    except OSError:
+        return b""
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
 def _look(
-    transport: Transport, agent: client.Agent, state: RunState, folder: Path, hashes: HashCache
+    transport: Transport,
+    agent: client.Agent,
+    state: RunState,
+    folder: Path,
+    known: Sequence[bytes],
+    hashes: HashCache,
 ) -> UnfetchedRun | None:
     if not state.has_ended:
         size = state.log_size + state.events_size
         return UnfetchedRun(state.run_id, f"is {state.state}", False, (), size)
     try:
-        manifest, is_here = _declared(transport, agent, state, folder)
+        manifest, is_here = _declared(transport, agent, state, known)
     except (TransferError, RunLostError) as err:
         return UnfetchedRun(state.run_id, err.message, True, (), state.log_size)
     files = [file for file in manifest.files if not _is_saved(folder / file.name, file, hashes)]
@@ -100,17 +127,20 @@ def _look(
 
 
 def _declared(
-    transport: Transport, agent: client.Agent, state: RunState, folder: Path
+    transport: Transport, agent: client.Agent, state: RunState, known: Sequence[bytes]
 ) -> tuple[Manifest, bool]:
-    """Return the run's manifest, and whether the copy here is the same."""
-    try:
-        content = (folder / MANIFEST).read_bytes()
-    except OSError:
-        content = b""
-    is_here = hashlib.sha256(content).hexdigest() == state.manifest_sha256
-    if not is_here:
-        content = manifest_content(transport, agent, state)
-    return read_manifest(content, state.run_id), is_here
+    """Return the run's manifest, and whether the copy here is the same.
+
+    Args:
+        transport: the connection.
+        agent: on the pod.
+        state: of the run, with the SHA-256 of its manifest now.
+        known: the copy here, and what came with those of other runs; empty where there is none.
+    """
+    for content in known:
+        if _sha256(content) == state.manifest_sha256:
+            return read_manifest(content, state.run_id), content is known[0]
+    return read_manifest(manifest_content(transport, agent, state), state.run_id), False
 
 
 def _is_saved(path: Path, file: ManifestFile, hashes: HashCache) -> bool:

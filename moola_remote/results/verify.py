@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 from collections.abc import Sequence
@@ -95,19 +96,19 @@ def verify(what: str, staging: Path, wanted: Sequence[ManifestFile]) -> list[Mis
     """
     unasked = sweep(staging, {file.name for file in wanted})
     if unasked:
-        raise TransferError(f"{what}: nobody asked for what came: {safe(unasked[0], 80)}")
+        raise TransferError(f"{what}: this was not asked for: {safe(unasked[0], 80)}")
     return [
         Missing(file.shown, "missing, or not as the manifest says", file.size)
         for file in wanted
-        if not _is_as_declared(staging / file.name, file)
+        if not _is_as_declared(f"{staging}/{file.name}", file)
     ]
 
 
-def _is_as_declared(path: Path, file: ManifestFile) -> bool:
+def _is_as_declared(path: str, file: ManifestFile) -> bool:
     try:
         if sha256_of(path) == (file.size, file.sha256):
             return True
-        path.unlink()  # the same size and time would keep rsync from sending it again
+        os.unlink(path)  # noqa: PTH108 - the same size and time would keep rsync from sending it again
     except OSError:
         return False
     return False

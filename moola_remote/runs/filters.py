@@ -92,7 +92,7 @@ def read_condition(text: str) -> Filter:
 
 
 def read_known(answer: Mapping[str, Any]) -> list[RunFacts]:
-    """The agent's answer to ``list --facts``; what can't be read of a run is not known of it."""
+    """Return the agent's answer to ``list --facts``; what can't be read of a run is unknown."""
     runs = answer.get("runs")
     return (
         [RunFacts(read_state(run), _facts(run)) for run in runs] if isinstance(runs, list) else []
@@ -100,7 +100,7 @@ def read_known(answer: Mapping[str, Any]) -> list[RunFacts]:
 
 
 def choose(known: Sequence[RunFacts], conditions: Sequence[Filter], sort: str | None) -> Selection:
-    """The runs of which all conditions hold; sorted, the largest value is last, as the newest is.
+    """Return the runs that match all conditions; sorted, the largest value comes last.
 
     Raises:
         ConfigError: a key is known of no run, or its last part means several.
@@ -123,7 +123,7 @@ def choose(known: Sequence[RunFacts], conditions: Sequence[Filter], sort: str | 
 
 
 def shown(fact: Fact | None) -> str:
-    """A setting as it stands, a score with three digits."""
+    """Return a setting as it stands, a score with three digits."""
     if fact is None:
         return "-"
     return f"{fact:.3f}" if isinstance(fact, float) else fact

@@ -102,10 +102,10 @@ def limits_of(pod: Pod, asked: RunRequest) -> dict[str, float | None]:
 
 
 def merged_limits(pod: Pod, asked: RunRequest, earlier: Any) -> dict[str, Any]:
-    """Return the limits of a run that goes on: what is asked now, else those of its parent.
+    """Return the limits of a resumed run: what is asked now, else those of its parent.
 
     Args:
-        pod: where it goes on.
+        pod: where it resumes.
         asked: its limits.
         earlier: ``limits`` of its parent's spec.
 
@@ -170,7 +170,7 @@ def check_train(project: Project, recipe: str, settings: Sequence[str]) -> list[
 
 
 def train_argv(project: Project, recipe: str, options: TrainOptions) -> list[str]:
-    """The command line of a training run, as the pod will see it.
+    """Return the command line of a training run, as the pod will see it.
 
     Raises:
         ConfigError: no such recipe.

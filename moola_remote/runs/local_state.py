@@ -2,7 +2,7 @@
 
 spec.json       what was asked for
 seen.json       when it was looked at last, and how it stood
-state.json      how it stood then, as the pod told it; of a run that has a price
+state.json      how it stood then, as the pod reported it; of a run that has a price
 on_finish.json  a command to run here once it has ended; renamed before it is run
 on_finish.copy.json  the same once more, for the day when that is damaged
 """
@@ -91,7 +91,7 @@ class LocalRun:
         return (self.folder / "on_finish.json").exists()
 
     def take_hook(self) -> Hook | None:
-        """The command for its end, once: whoever renames the file has it."""
+        """Return the command for its end, once: whoever renames the file has it."""
         taken = self.folder / "on_finish.taken.json"
         try:
             (self.folder / "on_finish.json").rename(taken)

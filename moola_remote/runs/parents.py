@@ -23,9 +23,9 @@ MAX_SPEC_BYTES = 4 * 2**20
 
 @dataclass(frozen=True)
 class Parent:
-    """A run to go on with: its id, its spec, and its pod, None where that is unreachable.
+    """A run to resume: its id, its spec, and its pod, None where that is unreachable.
 
-    `is_here` says that its pod is the one to go on.
+    `is_here` says that its pod is the one to resume on.
     """
 
     run_id: str
@@ -36,14 +36,14 @@ class Parent:
 
 @contextlib.contextmanager
 def find_parent(pod: Pod, name: str | None) -> Iterator[Parent]:
-    """The run that a person means: on this pod, or on another that this laptop knows it from.
+    """Find the run that the user means: on this pod, or on another that this laptop knows.
 
     Args:
-        pod: the pod to go on.
+        pod: the pod to resume on.
         name: a run id or its beginning; None is this pod's latest.
 
     Raises:
-        ConfigError: nobody knows it, or it needs no going on.
+        ConfigError: it is unknown, or needs no resuming.
     """
     here = list_runs(pod.agent)
     if name is None or any(run.run_id.startswith(name) for run in here):
@@ -62,13 +62,13 @@ def find_parent(pod: Pod, name: str | None) -> Iterator[Parent]:
 
 def _require_ended_early(run_id: str, state: str) -> None:
     if state == "SUCCEEDED":
-        raise ConfigError(f"run {run_id}: has succeeded, there is nothing to go on with")
+        raise ConfigError(f"run {run_id}: has succeeded, there is nothing to resume")
     if state in ("QUEUED", "PREPARING", "RUNNING"):
-        raise ConfigError(f"run {run_id}: {state}, it goes on by itself", "moola-remote attach")
+        raise ConfigError(f"run {run_id}: {state}, it is still running", "moola-remote attach")
 
 
 def _look_on_laptop(pod: Pod, name: str) -> tuple[str, str | None]:
-    """The id of a run of another pod, and that pod; None where only its results are here."""
+    """Return the id of a run of another pod, and that pod; None where only its results are here."""
     pods = {path.name: path.parent.name for path in pod.laptop.journals.glob(f"*/{name}*")}
     fetched = {path.name for path in pod.project.results_folder.glob(f"{name}*")}
     found = sorted({*pods, *fetched})
@@ -85,7 +85,7 @@ def _look_on_laptop(pod: Pod, name: str) -> tuple[str, str | None]:
 
 
 def _reach(pod: Pod, name: str, run_id: str) -> Pod | None:
-    """The parent's pod, if it is up; it is not started for this."""
+    """Return the parent's pod, if it is up; it is not started for this."""
     far = pod.other(name)
     try:
         _require_ended_early(run_id, get_state(far.agent, run_id).state)
@@ -97,7 +97,7 @@ def _reach(pod: Pod, name: str, run_id: str) -> Pod | None:
 
 
 def _spec_of(pod: Pod, run_id: str, far: Pod | None, pod_name: str | None = None) -> Spec:
-    """The parent's spec: this laptop's own, the fetched one, or what its pod says."""
+    """Return the parent's spec: this laptop's own, the fetched one, or what its pod says."""
     pod_name = pod_name or (far.name if far else "")
     noted = pod.laptop.journal(pod_name, run_id)
     damaged: ConfigError | None = None
@@ -117,7 +117,7 @@ def _spec_of(pod: Pod, run_id: str, far: Pod | None, pod_name: str | None = None
             return spec
     if far is None:
         raise damaged or ConfigError(
-            f"run {run_id}: its pod can't be reached, and nothing of it is on this laptop"
+            f"run {run_id}: its pod can't be reached, and this laptop has no file of it"
         )
     path_there = far.agent.folder.run(run_id).spec
     content = read_file(far.transport, path_there, MAX_SPEC_BYTES)

@@ -48,14 +48,14 @@ class Record(Remote):
         if self.run is None:
             return self.spec.machine
         said = {name: self.run.versions.get(name) for name in ("python", "torch", "cuda")}
-        told = {**said, "device": self.run.device or None}
+        known = {**said, "device": self.run.device or None}
         return self.spec.machine.model_copy(
-            update={name: value for name, value in told.items() if value}
+            update={name: value for name, value in known.items() if value}
         )
 
 
 def find_record(pod: Pod, name: str | None, find_run: Callable[[str | None], RunState]) -> Record:
-    """The record of the run that a person means: on the pod, else fetched, else noted here.
+    """Return the record of the run that the user means: on the pod, else fetched, else noted here.
 
     Its spec is the one that this laptop sent, where it did: a pod's word could be another command.
 
@@ -85,7 +85,7 @@ def find_record(pod: Pod, name: str | None, find_run: Callable[[str | None], Run
 
 
 def _own_spec(noted: Path | None) -> dict[str, Spec]:
-    """The spec that was noted here, as a part of a record; empty where there is none or damaged."""
+    """Return the spec noted here as a part of a record; empty where it is missing or damaged."""
     if noted is None:
         return {}
     with contextlib.suppress(TransferError):
@@ -107,7 +107,7 @@ def keep_again(noted: Path, spec: Any, source: str) -> None:
 
 
 def codes_on_record(pod: Pod) -> set[str]:
-    """The code of each run that was noted here or fetched to this project; what can't be read not.
+    """Return the code of each run noted here or fetched to this project; unreadable ones left out.
 
     The notes are of every project and every pod of this laptop.
     """
@@ -130,14 +130,14 @@ def _folder_here(pod: Pod, name: str | None) -> Path | None:
 
 
 def _one_folder(folders: Iterable[Path], name: str) -> Path | None:
-    """The only one with a spec whose name begins so."""
+    """Return the only one with a spec whose name begins so."""
     begin = [path for path in folders if path.name.startswith(name)]
     found = [path for path in begin if (path / "spec.json").is_file()]
     return found[0] if len(found) == 1 else None
 
 
 def read_record(answer: Mapping[str, Any], where: str) -> Record:
-    """The agent's answer to ``show``.
+    """Return the agent's answer to ``show``.
 
     Raises:
         TransferError: it is none.
@@ -146,7 +146,7 @@ def read_record(answer: Mapping[str, Any], where: str) -> Record:
 
 
 def read_folder(folder: Path) -> Record:
-    """The record of a run that was fetched, or noted when it was started.
+    """Return the record of a run that was fetched, or noted when it was started.
 
     Raises:
         TransferError: its files can't be read.
@@ -170,7 +170,7 @@ def _head(path: Path, limit: int) -> bytes:
 
 
 def _run_event(path: Path) -> RunEvent | None:
-    """The last one: a run that was resumed says it anew."""
+    """Return the last one: a run that was resumed says it anew."""
     found, reader = None, EventReader()
     with contextlib.suppress(OSError), path.open("rb") as file:
         while block := file.read(MAX_EVENT_BYTES):

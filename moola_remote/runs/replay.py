@@ -1,4 +1,4 @@
-"""A run once more: the same code, byte for byte, and what is not the same is told."""
+"""Replay of a run: the same code, byte for byte, and a report of what differs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MAX_CHANGED = 8
 
 
 def make_plan(pod: Pod, spec: Spec, folder: Path) -> Plan:
-    """What the run of `spec` stood on.
+    """Return what the run of `spec` was started with.
 
     Its code is the laptop's copy, else the pod's, else the project's where that is still the same;
     its data are what the pod still has, else the project's as they are now.
@@ -80,7 +80,7 @@ def _data(pod: Pod, spec: Spec, facts: PodInfo) -> snapshot.Tree | None:
 
 
 def differences(spec: Spec, deployed: Deployed, secret_names: set[str]) -> Iterator[str]:
-    """A line for each thing that is not as it was for the run of `spec`."""
+    """Yield a line for each thing that is not as it was for the run of `spec`."""
     if spec.machine.python is None:
         yield "its machine is not on record: Python, torch, CUDA and device may differ"
     else:
@@ -95,14 +95,14 @@ def differences(spec: Spec, deployed: Deployed, secret_names: set[str]) -> Itera
         if trees[name] != then:
             yield f"{name} was {then or 'none'}, is {trees[name] or 'none'}"
     if spec.parent is not None:
-        yield f"it went on from the checkpoints of {spec.parent}; this begins anew"
+        yield f"it was resumed from the checkpoints of {spec.parent}; this starts from scratch"
     missing = sorted(set(spec.secret_names) - secret_names)
     if missing:
         yield f"it had the secrets {', '.join(missing)}; give them with --secret NAME"
 
 
 def _changed_packages(then: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
-    """The packages that have another version, or are there on one side alone, in one line."""
+    """Yield the packages that have another version, or are there on one side alone, in one line."""
     changed = [
         f"{name} was {then.get(name, 'none')}, is {now.get(name, 'none')}"
         for name in sorted({*then, *now}, key=str.lower)

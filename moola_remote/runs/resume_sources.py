@@ -25,10 +25,10 @@ class Sources:
     """Where the things are that `parent` stood on.
 
     Args:
-        pod: the pod to go on.
+        pod: the pod to resume on.
         parent: the run.
         data: see `deploy.data_paths`.
-        watcher: is told how it goes.
+        watcher: called with each step.
     """
 
     pod: Pod
@@ -37,7 +37,7 @@ class Sources:
     watcher: deploy.Watcher
 
     def plan(self) -> deploy.Plan:
-        """What has to be on the pod; what has to travel lies in relay folders, or in the project.
+        """Return what has to be on the pod; what must be sent is in relay folders or the project.
 
         Raises:
             ConfigError: something is nowhere any more.
@@ -67,7 +67,7 @@ class Sources:
         return carry_tree(self.parent.pod, kind, digest, folder, self.watcher)
 
     def _on_laptop(self, kind: upload.Kind) -> snapshot.Tree | None:
-        """What a deploy would send now."""
+        """Return what a deploy would send now."""
         pod = self.pod
         try:
             if kind == "code":
@@ -94,7 +94,7 @@ class Sources:
         )
 
     def _dependencies(self, code: snapshot.Tree) -> Dependencies:
-        """The packages that the run's own code asks for."""
+        """Return the packages that the run's own code asks for."""
         if code.parts:
             return read_dependencies(self.pod.project, reader_of(code.parts[0].folder))
         return deploy.dependencies_on_pod(self.pod, code.digest)
@@ -115,7 +115,7 @@ class Sources:
         if not checkpoints.is_dir():
             where = "its pod can't be reached, " if far is None else ""
             raise NoCheckpointError(
-                f"run {run_id}: {where}{checkpoints} is not there: no checkpoint to go on from",
+                f"run {run_id}: {where}{checkpoints} is not there: no checkpoint to resume from",
                 "start anew with: moola-remote train",
             )
         self.watcher.step("sending the checkpoints, and having them verified")

@@ -196,7 +196,7 @@ def write_pod(project: Project, name: str, text: str) -> Path:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError as err:
-        raise ConfigError(f"{path}: is there already", "choose another with --name") from err
+        raise ConfigError(f"{path}: already exists", "choose another with --name") from err
     return path
 
 

@@ -195,13 +195,13 @@ def connect(
     Args:
         endpoint: where the pod is.
         known_hosts: the tool's own file of pins.
-        ask: whether a fingerprint never seen before is the right one; None if nobody is there.
-        ask_passphrase: of a key file; None if nobody is there.
+        ask: confirms a fingerprint never seen before; None if not interactive.
+        ask_passphrase: of a key file; None if not interactive.
         timeout_s: for the TCP connection, for the banner and for the authentication, each.
 
     Raises:
         UnreachableError: refused, unknown name, timeout, no SSH server, or the pod refuses our key.
-        HostKeyError: the key is unknown and nobody vouches for it, or it has changed.
+        HostKeyError: the key is unknown and not confirmed, or it has changed.
         ConfigError: the identity file is missing, readable by others, or no private key.
     """
     from moola_remote.ssh.ssh_transport import SSHTransport

@@ -35,7 +35,7 @@ def forwarding(
         open_channel: of the connection to the pod.
         target: host and port, as the pod sees them.
         port: of this machine; 0 takes any that is free.
-        say: told, once, that nothing answers at `target`.
+        say: called with a line, once, when nothing answers at `target`.
 
     Raises:
         ConfigError: the port is taken, or this user may not listen on it.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def host_block(endpoint: Endpoint, known_hosts: Path) -> str:
-    """The ``Host`` block of a pod, under its name: with its current port, its key and its pin.
+    """Return the ``Host`` block of a pod, under its name: with its current port, key and pin.
 
     What the user's configuration says of the way there is written out, so that the block stands
     alone.

@@ -33,7 +33,7 @@ Vouches = Callable[[bytes, "bytes | None"], bool]
 
 
 def alias(pod: str) -> str:
-    """The name that a pod's key is kept under.
+    """Return the name that a pod's key is kept under.
 
     Raises:
         ConfigError: a name that known_hosts would read as a pattern or as several names.
@@ -56,7 +56,7 @@ def key_type(key: bytes) -> str:
 
 
 def ssh_options(known_hosts: Path, pod: str) -> list[str]:
-    """What makes OpenSSH's ssh check the same pin."""
+    """Return what makes OpenSSH's ssh check the same pin."""
     return [
         *("-o", f'UserKnownHostsFile="{known_hosts}"'),
         *("-o", "GlobalKnownHostsFile=/dev/null"),
@@ -78,7 +78,7 @@ class KnownHosts:
         self._projects = path.with_name(f"{path.name}.projects")
 
     def get(self, pod: str) -> bytes | None:
-        """The pinned public key of a pod, or None.
+        """Return the pinned public key of a pod, or None.
 
         Raises:
             ConfigError: a line of the file is not a pin.
@@ -128,11 +128,11 @@ class KnownHosts:
         Args:
             endpoint: the pod.
             key: the public key that it shows, in SSH's wire form.
-            ask: asked at first contact; None where nobody is there.
-            is_vouched: the user's own known_hosts know it: nobody is asked at first contact.
+            ask: asked at first contact; None if not interactive.
+            is_vouched: the user's own known_hosts know it: no question at first contact.
 
         Raises:
-            HostKeyError: it is not the expected or the pinned one, or nobody vouches for it.
+            HostKeyError: it is not the expected or the pinned one, or was not confirmed.
         """
         name = self.name_of(endpoint)
         pinned = self.get(name)
@@ -153,7 +153,7 @@ class KnownHosts:
             self._own(endpoint)
 
     def name_of(self, endpoint: Endpoint) -> str:
-        """The name that the pod's key is kept under: its own, unless that is another project's."""
+        """Return the name that the pod's key is kept under: its own, unless another project's."""
         if not endpoint.scope:
             return endpoint.name
         is_free = self.get(endpoint.name) is None or self._owners().get(endpoint.name) in (
@@ -184,7 +184,7 @@ class KnownHosts:
         )
 
     def _owners(self) -> dict[str, str]:
-        """The project, as a digest, that a pin under a pod's name alone is of."""
+        """Return the project, as a digest, that a pin under a pod's name alone is of."""
         try:
             owners = json.loads(self._projects.read_bytes())
         except (OSError, ValueError):
@@ -267,7 +267,8 @@ def _vouch(endpoint: Endpoint, key: bytes, ask: Ask | None) -> None:
     shown = fingerprint(key)
     if ask is None:
         raise HostKeyError(
-            f"pod {endpoint.name}: its host key {shown} is unknown, and nobody is there to ask",
+            f"pod {endpoint.name}: its host key {shown} is unknown, "
+            "and there is no terminal to confirm it at",
             f"compare it with the pod's own, then write `host_key: {shown}` into the pod's file",
         )
     if not ask(shown):

@@ -141,7 +141,7 @@ def _refused_by_jump(endpoint: Endpoint, gateway: Endpoint, err: Exception) -> U
 
 
 def _by_command(endpoint: Endpoint, command: str) -> ReadAheadSocket:
-    """The stdin and stdout of a shell command, as OpenSSH runs a ProxyCommand.
+    """Return the stdin and stdout of a shell command, as OpenSSH runs a ProxyCommand.
 
     paramiko's own ProxyCommand splits the words itself instead, so pipes and ``2>`` are arguments.
     """

@@ -100,7 +100,7 @@ class SSHTransport:
         return SSHChannel(*self._start(exec_line(argv)))
 
     def start(self, command: str) -> MarkedChannel:
-        """A channel on which `command` runs."""
+        """Return a channel on which `command` runs."""
         return self._start(command)[1]
 
     def _start(self, command: str) -> tuple[Liveness, MarkedChannel]:
@@ -156,7 +156,7 @@ class SSHTransport:
         dest: PurePosixPath,
         *,
         files: Sequence[str] | None = None,
-        link_dest: PurePosixPath | None = None,
+        link_dests: Sequence[PurePosixPath] = (),
         compare_content: bool = False,
         progress: Progress | None = None,
     ) -> int:
@@ -166,7 +166,7 @@ class SSHTransport:
             dest,
             rsh=tunnel.RSH,
             from_list=files is not None,
-            link_dest=link_dest,
+            link_dests=link_dests,
             compare_content=compare_content,
         )
         return self._rsync(

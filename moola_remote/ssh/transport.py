@@ -48,7 +48,7 @@ class Channel(Protocol):
         ...
 
     def close_stdin(self) -> None:
-        """The command reads the end of its stdin."""
+        """End the command's stdin."""
         ...
 
     def close(self) -> None:
@@ -56,15 +56,15 @@ class Channel(Protocol):
         ...
 
     def returncode(self, timeout_s: float | None = None) -> int:
-        """The exit code, once stdout has ended; -1 where a signal ended it. Waits for it.
+        """Return the exit code, once stdout has ended; -1 where a signal ended it. Waits for it.
 
         Raises:
-            UnreachableError: it was not told within `timeout_s`, or the connection was lost before.
+            UnreachableError: none came within `timeout_s`, or the connection was lost before.
         """
         ...
 
     def stderr(self) -> bytes:
-        """What came on stderr so far, its last 64 KiB."""
+        """Return what came on stderr so far, its last 64 KiB."""
         ...
 
 
@@ -90,7 +90,7 @@ class Transport(Protocol):
         dest: PurePosixPath,
         *,
         files: Sequence[str] | None = None,
-        link_dest: PurePosixPath | None = None,
+        link_dests: Sequence[PurePosixPath] = (),
         compare_content: bool = False,
         progress: Progress | None = None,
     ) -> int:
@@ -100,9 +100,9 @@ class Transport(Protocol):
             source: a folder here.
             dest: a folder on the pod.
             files: paths below `source`, POSIX; None sends everything.
-            link_dest: a folder on the pod whose equal files are linked rather than sent.
+            link_dests: folders on the pod; their equal files are linked, not sent; 20 at most.
             compare_content: read both sides; equal size and time may hide a change.
-            progress: told the bytes so far.
+            progress: called with the bytes so far.
 
         Returns:
             Bytes of file content that went over the line.
@@ -134,7 +134,7 @@ class Transport(Protocol):
             files: paths below `source`.
             max_file: no single file grows above these bytes here.
             max_bytes: the transfer is stopped above these bytes in all.
-            progress: told the bytes so far.
+            progress: called with the bytes so far.
 
         Returns:
             Bytes of file content that went over the line.
@@ -153,7 +153,7 @@ class Transport(Protocol):
         Args:
             target: host and port as the pod sees them, where callers are connected to.
             port: of this machine; 0 takes any that is free.
-            say: told, once, that nothing answers at `target`.
+            say: called with a line, once, when nothing answers at `target`.
 
         Raises:
             ConfigError: the port is taken, or this user may not listen on it.
@@ -161,7 +161,7 @@ class Transport(Protocol):
         ...
 
     def check(self) -> None:
-        """Raises an UnreachableError if the connection is lost."""
+        """Raise an UnreachableError if the connection is lost."""
         ...
 
     def close(self) -> None:

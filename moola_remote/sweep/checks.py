@@ -12,7 +12,7 @@ from moola_remote.config.recipe import check_recipe, recipe_path
 from moola_remote.config.settings import PodConfig, Project, base_of, load_pod
 from moola_remote.errors import ConfigError
 from moola_remote.runs.launch import check_train
-from moola_remote.sweep.command import require_used
+from moola_remote.sweep.command import crossval_of, require_used
 from moola_remote.sweep.estimate import price_of
 from moola_remote.sweep.objective import read_metric
 from moola_remote.sweep.plan import SEED, Plan
@@ -34,6 +34,8 @@ def check_plan(project: Project, plan: Plan) -> list[str]:
     if plan.max_cost_usd is not None:
         for name in plan.pods:
             require_price(load_pod(project, name))
+    if plan.folds:
+        _check_folds(project, plan)
     if plan.recipe is None:
         require_used(plan.command, [space.key for space in plan.tried])
         return []
@@ -45,6 +47,18 @@ def check_plan(project: Project, plan: Plan) -> list[str]:
             notes += [note for note in found if note not in notes]
     _check_recipe(plan, _table(project, plan))
     return notes
+
+
+def _check_folds(project: Project, plan: Plan) -> None:
+    if plan.recipe is None:
+        raise ConfigError("--folds: a command judges itself, expected a recipe", "leave it out")
+    crossval_of(project)
+    if plan.seeds or plan.early != "none":
+        option = "--seeds" if plan.seeds else "--early"
+        raise ConfigError(
+            f"--folds: each fold has a seed of its own and reports no epochs, so not with {option}",
+            "try other folds with --repeats" if plan.seeds else "leave --early out",
+        )
 
 
 def require_price(config: PodConfig) -> None:
@@ -91,7 +105,7 @@ def _check_keys(plan: Plan) -> None:
 
 
 def _table(project: Project, plan: Plan) -> dict[str, Any]:
-    """The recipe with the settings of every trial; of a checked recipe."""
+    """Return the recipe with the settings of every trial; of a checked recipe."""
     assert plan.recipe
     table = yaml.safe_load(recipe_path(project, plan.recipe).read_text(encoding="utf-8")) or {}
     for text in plan.settings:
@@ -112,11 +126,11 @@ def _check_recipe(plan: Plan, table: Mapping[str, Any]) -> None:
         return found.get(key) if isinstance(found, dict) and not is_tried else None
 
     share = value("split", "validation_share")
-    if share is not None and float(share) == 0 and plan.metric is None:
+    if share is not None and float(share) == 0 and plan.metric is None and not plan.folds:
         raise ConfigError(
             f"recipe {recipe}: split.validation_share is 0, so that no run has a score to judge "
             "it by",
-            "give it windows to validate on: --set split.validation_share=0.2",
+            "judge by cross-validation: --folds 5; or set --set split.validation_share=0.2",
         )
     if plan.seeds and value("training", "optimizer") == "lbfgs":
         raise ConfigError(
@@ -136,4 +150,5 @@ def _check_recipe(plan: Plan, table: Mapping[str, Any]) -> None:
 def describe(plan: Plan) -> str:
     """Return what is tried, on one line."""
     what = f"recipe {plan.recipe}" if plan.recipe else json.dumps(" ".join(plan.command))
-    return f"{plan.trials} trials of {what}, by {plan.goal}"
+    folds = f" over {plan.folds} folds" if plan.folds else ""
+    return f"{plan.trials} trials of {what}, by {plan.goal}{folds}"

@@ -25,7 +25,27 @@ def trial_argv(project: Project, plan: Plan, params: Mapping[str, Value]) -> lis
     options = TrainOptions(
         seed=seed if isinstance(seed, int) else None, settings=(*plan.settings, *tried)
     )
-    return train_argv(project, plan.recipe, options)
+    argv = train_argv(project, plan.recipe, options)
+    if plan.folds is None:
+        return argv
+    # The same words, judged on every window by models that saw no bar of it.
+    judge = ["--folds", str(plan.folds), "--repeats", str(plan.repeats), "--out", "result.json"]
+    return ["python", "-m", crossval_of(project), *argv[3:], *judge]
+
+
+def crossval_of(project: Project) -> str:
+    """Return the job that cross-validates, which lies beside the one that trains.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    package, dot, _ = project.job.rpartition(".")
+    path = project.folder.joinpath(*package.split("."), "crossval.py")
+    if not path.is_file():
+        raise ConfigError(
+            f"--folds: {path} is not there, no job cross-validates", "leave --folds out"
+        )
+    return f"{package}{dot}crossval"
 
 
 def fill(command: Sequence[str], params: Mapping[str, Value]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Who does what in a sweep: trials are handed to pods, and their ends are told to the study.
+"""Who does what in a sweep: trials are handed to pods, and their ends are recorded in the study.
 
 Every method may be called from any thread. What counts is in the study's journal: after a crash a
 new coordinator goes on from it, and from how the runs themselves stand.
@@ -19,16 +19,21 @@ from moola_remote.sweep.trial import SETTLED, Attempt, Job, Score, Trial
 # A sweep is stopped when so many trials failed and none succeeded, or more than half of so many.
 FIRST_FAILED = 3
 MIN_JUDGED = 6
+# Of the 95% interval of a score in 0..1; with 100 windows it is about 0.1.
+WIDE = 0.2
 
 
 class Watcher(Protocol):
-    """What is told of a sweep while it lasts; called from any thread, one call at a time."""
+    """Callbacks of a running sweep; called from any thread, one call at a time."""
+
+    def on_begin(self, trials: Sequence[Trial]) -> None:
+        """Note runs that are known from before."""
 
     def on_trial(self, trial: Trial, what: str) -> None:
-        """A trial was begun, ended, or is begun again."""
+        """Report that a trial has started, ended, or starts again."""
 
     def on_step(self, trial: Trial, step: int, value: float) -> None:
-        """A trial reported the goal at the end of an epoch."""
+        """Report the goal of a trial at the end of an epoch."""
 
     def on_note(self, text: str) -> None:
         """There is something else to say."""
@@ -38,9 +43,9 @@ class Coordinator:
     """Hands out the trials of one sweep.
 
     Args:
-        study: asked and told here alone.
+        study: asked for trials and written here alone.
         plan: of the sweep.
-        watcher: told what happens.
+        watcher: called with what happens.
         may_ask: whether one trial more may be begun; a reason not to, or None.
     """
 
@@ -64,7 +69,7 @@ class Coordinator:
         self._error: BaseException | None = None
 
     def join(self, pod: str) -> None:
-        """A pod is ready for trials."""
+        """Add a pod that is ready for trials."""
         with self._changed:
             self._pods.add(pod)
             self._away.pop(pod, None)
@@ -81,13 +86,20 @@ class Coordinator:
         """
         with self._changed:
             while True:
-                job = self._going_on(pod) or self._to_begin(pod, is_spare=is_spare)
+                job = self.poll(pod, is_spare=is_spare)
                 if job is not None:
-                    self._watched.add(job.trial.number)
                     return job
                 if self._error is not None or self._is_idle():
                     return None
                 self._changed.wait(1.0)
+
+    def poll(self, pod: str, *, is_spare: bool = False) -> Job | None:
+        """Return what a worker of a pod does next; None where there is nothing now."""
+        with self._changed:
+            job = self._going_on(pod) or self._to_begin(pod, is_spare=is_spare)
+            if job is not None:
+                self._watched.add(job.trial.number)
+            return job
 
     def claim(self, pod: str, count: int) -> list[Job]:
         """Begin up to `count` trials of a static plan for a pod; `release` each once started."""
@@ -101,7 +113,7 @@ class Coordinator:
             return jobs
 
     def _going_on(self, pod: str) -> Job | None:
-        """A run of this pod that nobody watches: of before a crash, or of a static plan."""
+        """Return an unwatched run of this pod: of before a crash, or of a static plan."""
         for trial in self._running():
             attempt = trial.attempt
             if attempt and attempt.pod == pod and trial.number not in self._again:
@@ -174,11 +186,24 @@ class Coordinator:
             return is_pruned
 
     def complete(self, job: Job, score: Score, seconds: float) -> None:
-        """A trial has its score."""
-        self._tell(job, "complete", score=score, seconds=seconds)
+        """Record the score of a trial."""
+        with self._changed:
+            self._tell(job, "complete", score=score, seconds=seconds)
+            is_first = sum(one.state == "complete" for one in self._study.trials()) == 1
+            if is_first and score.low is not None and score.high is not None:
+                self._warn_of_noise(score.high - score.low)
+
+    def _warn_of_noise(self, width: float) -> None:
+        """Say where trials will be ranked by noise."""
+        if width > WIDE:
+            self._watcher.on_note(
+                f"the interval of {self._plan.goal.name} is {width:.2f} wide: trials that differ "
+                "by less can't be ranked by so few windows; judge the best few by cross-validation "
+                "(jobs.crossval), or validate on more"
+            )
 
     def cancelled(self, job: Job, why: str, seconds: float) -> None:
-        """A run was cancelled: by us, which prunes its trial, or by the user."""
+        """Record that a run was cancelled: by us, which prunes its trial, or by the user."""
         with self._changed:
             noted = self._study.trial(job.trial.number).why
             if noted.startswith("pruned"):
@@ -187,7 +212,7 @@ class Coordinator:
                 self._tell(job, "failed", why=why, seconds=seconds)
 
     def failed(self, job: Job, why: str, seconds: float) -> None:
-        """A trial failed by itself; its parameters are not tried again."""
+        """Record that a trial failed by itself; its parameters are not tried again."""
         self._tell(job, "failed", why=why, seconds=seconds)
         with self._changed:
             trials = [one for one in self._study.trials() if one.state in SETTLED]
@@ -203,7 +228,7 @@ class Coordinator:
                 )
 
     def again(self, job: Job, why: str) -> None:
-        """The machine ended a run; its trial is begun again, on whichever pod is free."""
+        """Start a trial again, whose run the machine ended, on whichever pod is free."""
         with self._changed:
             self._watched.discard(job.trial.number)
             self._again[job.trial.number] = why
@@ -211,7 +236,7 @@ class Coordinator:
             self._changed.notify_all()
 
     def release(self, job: Job) -> None:
-        """Nobody watches a run any more; it goes on."""
+        """Let go of a run, which keeps running unwatched."""
         with self._changed:
             self._watched.discard(job.trial.number)
             self._changed.notify_all()
@@ -234,7 +259,7 @@ class Coordinator:
             self._changed.notify_all()
 
     def lose_pod(self, pod: str, err: MoolaError, *, is_gone: bool) -> None:
-        """A pod takes no part any more: its runs are lost where it is gone, else out of sight."""
+        """Drop a pod: its runs are lost where it is gone, else out of sight."""
         with self._changed:
             if pod in self._away:
                 return
@@ -284,6 +309,6 @@ class Coordinator:
 
 
 def _earlier(attempts: Sequence[Attempt], pod: str) -> Attempt | None:
-    """The run before the newest one, where it was on the same pod."""
+    """Return the run before the newest one, where it was on the same pod."""
     before = attempts[-2] if len(attempts) > 1 else None
     return before if before and before.pod == pod else None

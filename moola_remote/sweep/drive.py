@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from moola_remote.errors import JobCancelledError, MoolaError, NoCapacityError, UnreachableError
+from moola_remote.follow.whole_run import PATIENCE_S, persist
 from moola_remote.pods.pod import Pod
 from moola_remote.sweep.coordinator import Coordinator, Watcher
 from moola_remote.sweep.money import Budget
 from moola_remote.sweep.plan import Plan, SweepFolder
-from moola_remote.sweep.runner import PATIENCE_S, Runner, Station, persist
+from moola_remote.sweep.runner import Runner, Station
 from moola_remote.sweep.study import Study
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Crew:
 
     Attributes:
         deploy: has code and data on the pod of this name; called from its own thread.
-        watcher: told what happens.
+        watcher: called with what happens.
         bring_up: has the pod of this name up.
         share: the pods of these names are up, and no other will be: their shares of the budget.
         release: the pod of this name has nothing left to do; called from its own thread.
@@ -64,7 +65,7 @@ def drive(folder: SweepFolder, plan: Plan, crew: Crew) -> Coordinator:
         The coordinator, once no worker is left; `check_end` says how it ended.
 
     Raises:
-        MoolaError: a pod's settings are wrong; runs that were begun go on.
+        MoolaError: a pod's settings are wrong; runs that were started keep running.
     """
     study = Study(folder.journal, plan, is_writing=True)
 
@@ -76,6 +77,7 @@ def drive(folder: SweepFolder, plan: Plan, crew: Crew) -> Coordinator:
         return crew.budget.refusal(coordinator.trials()) if crew.budget else None
 
     coordinator = Coordinator(study, plan, crew.watcher, may_ask=may_ask)
+    crew.watcher.on_begin(coordinator.trials())
     if coordinator.is_over:
         return coordinator
     num_waiting = sum(one.state == "waiting" for one in coordinator.trials())

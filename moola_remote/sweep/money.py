@@ -32,7 +32,7 @@ class Span(BaseModel):
     is_rented: bool = False
 
     def usd(self, now: float) -> float:
-        """What it has cost."""
+        """Return what it has cost."""
         end = now if self.until is None else self.until
         return max(0.0, end - self.since) * self.price / 3600
 

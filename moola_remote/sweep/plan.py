@@ -33,7 +33,7 @@ class Goal(Strict):
     direction: Literal["minimize", "maximize"]
 
     def __str__(self) -> str:
-        """The goal as it is typed."""
+        """Return the goal as it is typed."""
         return f"{self.name}:{self.direction[:3]}"
 
     def is_better(self, value: float, other: float) -> bool:
@@ -64,6 +64,8 @@ class Plan(Strict):
         spaces: ``--try``, as typed; drawn by the optimiser.
         grid: ``--grid``, as typed; every combination is a trial.
         seeds: of a static plan, or empty.
+        folds: judge each trial by cross-validation over so many; None by its own validation.
+        repeats: of that, each with other folds.
         metric: the pattern of a line of the log that has the goal, or None.
         pods: their names.
         secrets: names alone; the values are asked for again.
@@ -84,6 +86,8 @@ class Plan(Strict):
     goal: Goal
     metric: str | None = None
     trials: int = Field(ge=1)
+    folds: int | None = Field(default=None, ge=2)
+    repeats: int = Field(default=1, ge=1)
     early: Early = "none"
     pods: list[str] = Field(min_length=1)
     data: dict[str, Path] = Field(default_factory=dict)
@@ -98,6 +102,11 @@ class Plan(Strict):
     def is_static(self) -> bool:
         """Whether all trials are known beforehand: nothing has to be asked between two of them."""
         return bool(self.grid or self.seeds)
+
+    @property
+    def score_key(self) -> str:
+        """Where a run's result has the goal."""
+        return f"recipe.{self.goal.name}" if self.folds else self.goal.name
 
     @property
     def tried(self) -> list[Space]:
@@ -177,7 +186,7 @@ class SweepFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the sweep: one process alone asks and tells. Ends with the process.
+        """Hold the sweep: one process alone asks for trials and ends them. Ends with the process.
 
         Raises:
             ConfigError: another process holds it.

@@ -51,7 +51,7 @@ class Space:
         return [self.low, self.high, inner]
 
     def __str__(self) -> str:
-        """The space as it was typed."""
+        """Return the space as it was typed."""
         if self.kind == "choice":
             return f"{self.key}={','.join(map(text_of, self.choices))}"
         ends = (int(self.low), int(self.high)) if self.kind == "int" else (self.low, self.high)

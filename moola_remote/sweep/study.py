@@ -1,7 +1,7 @@
 """The study: Optuna decides what is tried; all that knows Optuna is here.
 
 The journal is Optuna's own file. A number is asked, its parameters and the id of its run are
-written before the run is started, and its end is told once.
+written before the run is started, and its end is recorded once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from moola_remote.errors import ConfigError
 from moola_remote.sweep.plan import Early, Plan
 from moola_remote.sweep.space import Space, Value
-from moola_remote.sweep.trial import Attempt, Score, State, Trial
+from moola_remote.sweep.trial import SETTLED, Attempt, Score, State, Trial
 
 STATES: dict[TrialState, State] = {
     TrialState.WAITING: "waiting",
@@ -29,7 +29,7 @@ STATES: dict[TrialState, State] = {
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
 }
-TOLD: dict[State, TrialState] = {state: told for told, state in STATES.items()}
+OPTUNA_STATES: dict[State, TrialState] = {state: theirs for theirs, state in STATES.items()}
 # The first rung of asha, in epochs; each rung is three times the one before.
 FIRST_RUNG = 3
 STARTUP_TRIALS = 5
@@ -53,7 +53,7 @@ class FileLock(JournalFileOpenLock):
         os.close(self._fd)
 
 
-def mend(journal: Path) -> int:
+def repair(journal: Path) -> int:
     """Cut the half line that a killed process left; return its bytes.
 
     Only for the one process that holds the sweep.
@@ -73,7 +73,7 @@ class Study:
     Args:
         journal: Optuna's file.
         plan: of the sweep.
-        is_writing: whether trials are asked and told; otherwise it is only read.
+        is_writing: whether trials are asked for and recorded; otherwise it is only read.
 
     Raises:
         ConfigError: the journal can't be read.
@@ -83,7 +83,7 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.plan = plan
         if is_writing:
-            mend(journal)
+            repair(journal)
         elif not journal.exists():
             raise ConfigError(f"sweep {plan.sweep_id}: no trial was begun yet")
         try:
@@ -98,6 +98,7 @@ class Study:
             raise ConfigError(f"{journal}: not the study of this sweep, {err}") from err
         self._spaces = plan.tried
         self._trials: dict[int, optuna.trial.Trial] = {}
+        self._settled: dict[int, Trial] = {}
         if is_writing:
             known = len(self._study.trials)
             self._study.sampler = _sampler(plan.seed + known)
@@ -107,11 +108,20 @@ class Study:
 
     def trials(self) -> list[Trial]:
         """Return every trial, by number."""
-        return [_trial(frozen) for frozen in self._study.get_trials(deepcopy=False)]
+        return [self._read(frozen) for frozen in self._study.get_trials(deepcopy=False)]
 
     def trial(self, number: int) -> Trial:
         """Return one trial."""
-        return _trial(self._study.get_trials(deepcopy=False)[number])
+        return self._read(self._study.get_trials(deepcopy=False)[number])
+
+    def _read(self, frozen: FrozenTrial) -> Trial:
+        """Return a trial of Optuna's as one of ours; one that has ended is read once."""
+        known = self._settled.get(frozen.number)
+        if known is None:
+            known = _trial(frozen)
+            if known.state in SETTLED:
+                self._settled[frozen.number] = known
+        return known
 
     def ask(self) -> Trial:
         """Have the optimiser choose; the number and its parameters are in the journal then."""
@@ -148,7 +158,7 @@ class Study:
         return self.plan.early != "none" and trial.should_prune()
 
     def tell(self, number: int, state: State, score: Score | None = None, why: str = "") -> bool:
-        """Tell how a trial ended, once; return False where that was told before."""
+        """Record how a trial ended, once; return False where that was recorded before."""
         if self.trial(number).state != "running":
             return False
         trial = self._open(number)
@@ -157,7 +167,7 @@ class Study:
         if score is not None and score.low is not None and score.high is not None:
             trial.set_user_attr("interval", [score.low, score.high])
         value = None if score is None or state == "failed" else score.value
-        self._study.tell(number, value, state=TOLD[state])
+        self._study.tell(number, value, state=OPTUNA_STATES[state])
         return True
 
     def importance(self) -> dict[str, float]:

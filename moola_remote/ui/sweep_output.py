@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import TracebackType
@@ -17,8 +17,9 @@ from rich.text import Text
 from moola_remote.sweep.plan import Plan
 from moola_remote.sweep.study import best_of
 from moola_remote.sweep.trial import Trial
+from moola_remote.sweep.words import counts_line, ranked
 from moola_remote.text.sanitize import safe
-from moola_remote.ui.sweep_table import change_line, counts_line, ranked, trials_table
+from moola_remote.ui.sweep_table import change_line, trials_table
 
 REDRAWS_A_SECOND = 2.0
 # Lines of the screen that are not trials: counts, the head, the hint, the prompt.
@@ -52,6 +53,11 @@ class SweepOutput:
     def paused(self) -> Iterator[None]:
         """Leave the terminal to another for a while."""
         yield
+
+    def on_begin(self, trials: Sequence[Trial]) -> None:
+        """See `coordinator.Watcher`."""
+        if not self._answer and any(trial.state != "waiting" for trial in trials):
+            click.echo(f"so far {counts_line(trials, self._plan)}", err=True)
 
     def on_trial(self, trial: Trial, what: str) -> None:
         """See `coordinator.Watcher`."""
@@ -115,6 +121,11 @@ class SweepScreen(SweepOutput):
             yield
         finally:
             self._live.start()
+
+    def on_begin(self, trials: Sequence[Trial]) -> None:
+        """See `coordinator.Watcher`."""
+        with self._lock:
+            self._trials = {one.number: one for one in trials if one.state != "waiting"}
 
     def on_trial(self, trial: Trial, what: str) -> None:
         """See `coordinator.Watcher`."""

@@ -101,7 +101,7 @@ def test_the_cure_that_is_told_forgets_the_pin_and_vouches_for_nobody(
     told = re.search(r"`(ssh-keygen -R [^`]+)`", project.refused(12, "runs"))
     assert told
     subprocess.run(["sh", "-c", told[1]], check=True, capture_output=True)
-    assert "is unknown, and nobody is there to ask" in project.refused(12, "runs")
+    assert "is unknown, and there is no terminal to confirm it at" in project.refused(12, "runs")
 
 
 @one_kind

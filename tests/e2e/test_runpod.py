@@ -116,7 +116,7 @@ def test_a_failed_run_is_fetched_and_its_pod_stopped(rented: Project, double: Do
 
 def test_what_is_not_rented_is_not_rented_by_looking(rented: Project, double: Double) -> None:
     line = rented.refused(11, "deploy")
-    assert line == "error: pod rented: there is none at RunPod; moola-remote --pod rented up"
+    assert line == "error: pod rented: does not exist at RunPod; moola-remote --pod rented up"
     assert "absent" in rented.ok("pods")
     assert double.pods == {}
     assert "POST /v2/pods" not in double.calls
@@ -188,8 +188,9 @@ def test_killed_in_every_step_it_goes_on_from_there(
     double.is_read_only = True
     refused = rented.run(*again)
     assert refused.returncode == 10, refused.stderr
-    assert f"pod rented goes on, and so does its price; again: moola-remote {' '.join(again)}" in (
-        refused.stderr
+    assert (
+        f"pod rented is still running and still billed; again: moola-remote {' '.join(again)}"
+        in (refused.stderr)
     )
     double.is_read_only = False
     assert pod.status == "RUNNING"
@@ -208,7 +209,7 @@ def test_killed_in_every_step_it_goes_on_from_there(
         (
             "terminate",
             22,
-            r"lost, pod rented: there is none at RunPod any more; begin it again with",
+            r"lost, pod rented: does not exist at RunPod any more; start it again with",
         ),
         ("stop", 11, r"how it ended is on the volume, pod rented: stopped \(EXITED\); .* up; then"),
     ],

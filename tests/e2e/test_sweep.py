@@ -12,6 +12,7 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.storages.journal import JournalFileBackend, JournalStorage
+from pyarrow import parquet
 
 from moola_remote.providers.local.state import LocalPodFolder
 from tests.faults.sweep import place, torment
@@ -53,8 +54,11 @@ def test_a_command_over_two_pods(project: SweepProject) -> None:
     storage = JournalStorage(JournalFileBackend(str(project.journal())))
     study = optuna.load_study(study_name=None, storage=storage)
     assert study.best_value == min(one["value"] for one in trials)
-    table = project.ok("sweep", "show").splitlines()
-    assert "best" in table[1]
+    assert (project.journal().parent / "report.html").is_file()
+    table = parquet.read_table(project.journal().parent / "trials.parquet").to_pylist()
+    assert [row["value"] for row in table] == [one["value"] for one in trials]
+    assert [row["param/x"] for row in table] == [one["params"]["x"] for one in trials]
+    assert "best" in project.ok("sweep", "show").splitlines()[1]
 
 
 def test_a_killed_laptop_goes_on_where_it_was(project: SweepProject) -> None:

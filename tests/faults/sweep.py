@@ -37,6 +37,8 @@ TRIALS = 24
 JOB_S = 1.0
 SWEEP_S = 900.0
 PIECE_S = 0.05
+# For a job to be there that can be killed.
+PATIENCE_S = 5.0
 say = partial(print, flush=True)
 
 
@@ -98,10 +100,13 @@ class Place:
         return before > 0
 
     def _kill_of_run(self, who: str) -> bool:
-        for pod in self.pods():
-            for state in states_of(pod):
-                if state["state"] == "RUNNING" and state.get(who):
-                    return _kill(state[who]["pid"])
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            for pod in self.pods():
+                for state in states_of(pod):
+                    if state["state"] == "RUNNING" and state.get(who):
+                        return _kill(state[who]["pid"])
+            time.sleep(PIECE_S)
         return False
 
 

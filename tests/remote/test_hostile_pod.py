@@ -240,7 +240,7 @@ def test_what_a_pod_says_of_itself_is_shown_safely(
     shown = component_table(component_rows(app, deployed)).plain()
     assert is_one_line(shown.replace("\n", ""))
     assert len(shown) < 20_000
-    assert "rsync 3.2.7: known holes before 3.4.0" in shown
+    assert "rsync 3.2.7: known vulnerabilities before 3.4.0" in shown
 
 
 # ---- a stream that lies

@@ -54,7 +54,7 @@ class ShellTransport:
         dest: PurePosixPath,
         *,
         files: Sequence[str] | None = None,
-        link_dest: PurePosixPath | None = None,
+        link_dests: Sequence[PurePosixPath] = (),
         compare_content: bool = False,
         progress: Progress | None = None,
     ) -> int:

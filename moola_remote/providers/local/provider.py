@@ -39,7 +39,7 @@ class LocalProvider:
 
     @classmethod
     def of(cls, pod: PodConfig) -> LocalProvider:
-        """The provider of `pod`.
+        """Return the provider of `pod`.
 
         Raises:
             ConfigError: a key that the local pod chooses by itself.

@@ -57,7 +57,7 @@ def overdue(pods: Sequence[Pod], now: datetime) -> list[Pod]:
 
 
 def costs(client: RunpodClient, owner: str, *, days: int) -> list[PodCost]:
-    """A line a pod of ours, then one a pod that was billed and is no more."""
+    """Return a line a pod of ours, then one a pod that was billed and is no more."""
     billed: defaultdict[str, float] = defaultdict(float)
     for record in client.billing(days=days).records:
         billed[record.pod_id] += record.total_amount

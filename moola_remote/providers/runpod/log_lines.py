@@ -26,7 +26,7 @@ _FATAL = (
 
 
 def host_key(lines: Sequence[str]) -> str | None:
-    """The fingerprint of the ED25519 key that a container log tells last; None where it tells none.
+    """Return the fingerprint of the last ED25519 key in a container log; None without one.
 
     Only a line right after start.sh's own heading counts: a job may print anything.
     """

@@ -2,7 +2,7 @@
 
 The API's list of pods is the only record of what exists, so that a second laptop, or a client that
 was killed in the middle, sees the same pods. What is kept here is the key pair, and each pod's
-host key as its log told it.
+host key as its log showed it.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class RunpodProvider:
 
     @classmethod
     def of(cls, pod: PodConfig) -> RunpodProvider:
-        """The provider of `pod`.
+        """Return the provider of `pod`.
 
         Raises:
             ConfigError: no section ``runpod``, or a key that RunPod decides.
@@ -71,7 +71,8 @@ class RunpodProvider:
         chosen = {"host", "port", "user", "host_key", "price_per_hour"} & pod.model_fields_set
         if chosen:
             raise ConfigError(
-                f"{where}: {min(chosen)}: told by RunPod, expected no such key", "remove the line"
+                f"{where}: {min(chosen)}: comes from RunPod, expected no such key",
+                "remove the line",
             )
         if not pod.root.startswith(f"{pod.runpod.volume_path.rstrip('/')}/"):
             raise ConfigError(
@@ -108,7 +109,7 @@ class RunpodProvider:
         return self.wanted.owner or owner_of_this_machine()
 
     def find(self) -> Pod | None:
-        """The newest pod of this file."""
+        """Return the newest pod of this file."""
         return next(iter(self.find_all()), None)
 
     def find_all(self) -> list[Pod]:
@@ -148,8 +149,8 @@ class RunpodProvider:
         """
         pod, up = self.find(), f"moola-remote --pod {self.pod.name} up"
         if pod is None:
-            told = f"pod {self.pod.name}: there is none at RunPod"
-            raise PodGoneError(told, up, is_removed=True)
+            missing = f"pod {self.pod.name}: does not exist at RunPod"
+            raise PodGoneError(missing, up, is_removed=True)
         if is_stopped(pod):
             raise PodGoneError(f"pod {self.pod.name}: stopped ({pod.status})", up, is_removed=False)
         found = self._endpoint(pod)
@@ -212,7 +213,7 @@ class RunpodProvider:
         return self.identity.file
 
     def public_key(self) -> str:
-        """The line for the pod's authorized_keys; our own key pair is made at first use.
+        """Return the line for the pod's authorized_keys; our own key pair is made at first use.
 
         Raises:
             ConfigError: the file's key has no public half beside it.

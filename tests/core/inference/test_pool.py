@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from moola_core.inference.pool import fit_weights, pooled
+from moola_core.decoding.decode import Predictions
+from moola_core.inference.pool import PoolWeights, fit_weights, pool_predictions, pooled
+from moola_core.spans.grid import all_spans
 
 
 def drawn(rng: np.random.Generator, probs: np.ndarray) -> np.ndarray:
@@ -36,3 +38,24 @@ def test_a_pool_sums_to_one_and_one_expert_stays(rng: np.random.Generator) -> No
     first, second = (rng.dirichlet(np.full(9, 0.5), size=4) for _ in range(2))
     np.testing.assert_allclose(pooled([first, second], [0.8, 0.2]).sum(axis=1), 1.0)
     np.testing.assert_allclose(pooled([first, second], [1.0, 0.0]), first, atol=2e-3)
+
+
+def test_networks_alone_are_asked_where_columns_have_no_say(rng: np.random.Generator) -> None:
+    spans = all_spans(20, 12)
+    said = Predictions(
+        span_logits=np.zeros((3, 20)),
+        start_logp=np.zeros((3, 20)),
+        stop_logp=np.zeros((3, 20)),
+        type_probs=rng.dirichlet(np.ones(2), size=3),
+        span_posterior=rng.dirichlet(np.ones(len(spans)), size=3),
+    )
+    weights = PoolWeights((0.7, 0.0), (1.2, 0.0))
+    assert not weights.asks_columns
+    alone, both = pool_predictions(said, None, weights), pool_predictions(said, said, weights)
+    first, second = alone.span_posterior, both.span_posterior
+    assert first is not None
+    assert second is not None
+    np.testing.assert_allclose(first, second)
+    assert alone.type_probs is not None
+    assert both.type_probs is not None
+    np.testing.assert_allclose(alone.type_probs, both.type_probs)

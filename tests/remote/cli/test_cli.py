@@ -194,7 +194,7 @@ def test_a_bug_is_one_line_and_its_traceback_is_kept_without_secrets(
     failing(ZeroDivisionError(f"no rpa_12345678 in\n{Path.home()}"))
     line = refused(1, "boom")
     kept = here.state / "bug.log"
-    assert line.startswith("error: a bug of ours, ZeroDivisionError: no *** in ~; please report")
+    assert line.startswith("error: internal error, ZeroDivisionError: no *** in ~; please report")
     assert str(kept) in line
     assert "in boom" in kept.read_text()
     assert "rpa_12345678" not in kept.read_text()

@@ -46,6 +46,6 @@ def test_every_line_that_is_commented_out_can_be_taken(tmp_path: Path) -> None:
 
 def test_what_is_there_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "moola-remote.toml").write_text("pod = 'local'\n")
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="already exists"):
         write_starter(tmp_path, Guess())
     assert (tmp_path / "moola-remote.toml").read_text() == "pod = 'local'\n"

@@ -59,7 +59,7 @@ def test_what_came_since_is_summed_up_and_what_was_known_counts_for_the_best(
     assert shown == [
         "while you were away (2h 05m): RUNNING → SUCCEEDED; 3 epochs, now 4/40",
         "best f1 so far 0.900, at epoch 1",
-        "the loss is no number from epoch 3 on",
+        "loss is not finite since epoch 3",
         "note: torn",
     ]
     assert notes.seen == LastSeen(clock.now, "SUCCEEDED")

@@ -278,7 +278,7 @@ def test_one_notice_a_loss_however_many_attempts_it_takes(pod: AgentPod, laptop:
     watcher = Watcher()
     laptop.follow(run_id, watcher)
     assert [notice.is_connected for notice in watcher.notices] == [False, True]
-    assert "the run goes on" in watcher.notices[0].text
+    assert "the run keeps running" in watcher.notices[0].text
     assert "nothing is lost" in watcher.notices[1].text
 
 

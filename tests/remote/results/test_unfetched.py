@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from moola_remote.agent_client import verbs
 from moola_remote.agent_client.client import Agent
 from moola_remote.agent_client.verbs import list_runs
 from moola_remote.results.unfetched import UnfetchedRun, find_unsaved
@@ -92,3 +94,29 @@ def test_a_run_that_can_not_be_judged_is_not_safe(place: Place) -> None:
     place.stand(manifest_sha256="0" * 64)
     (found,) = place.look()
     assert "is not the one that state.json names" in found.why
+
+
+def test_a_hundred_runs_cost_two_round_trips(place: Place) -> None:
+    for number in range(249):
+        name = f"20260102-{number:06d}-x-abcd"
+        copy = place.run.with_name(name)
+        shutil.copytree(place.run, copy)
+        content = (copy / "manifest.json").read_text().replace(RUN, name).encode()
+        (copy / "manifest.json").write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        state = {"run_id": name, "state": "SUCCEEDED", "manifest_sha256": digest}
+        (copy / "state.json").write_text(json.dumps(state))
+    found = place.look()
+    assert len(found) == 249  # the first was fetched
+    assert all(one.paths == tuple(FILES) for one in found)
+    assert len(place.transport.commands) == 6
+
+
+def test_a_manifest_that_came_with_others_is_compared_with_its_hash(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(place.results / RUN)
+    empty = json.dumps({"schema": 1, "run_id": RUN, "files": []}).encode()
+    monkeypatch.setattr(verbs, "read_manifests", lambda *_: {RUN: empty})
+    (found,) = place.look()
+    assert found.paths == tuple(FILES)

@@ -89,7 +89,7 @@ def test_the_version_is_read(shown: str, version: tuple[int, ...] | None) -> Non
 
 @pytest.mark.parametrize("version", [(3, 2, 7), "3.2.7", "3.1.3-8", (3, 3, 0)])
 def test_a_version_with_known_holes_is_told(version: tuple[int, ...] | str) -> None:
-    assert "known holes before 3.4.0" in (known_holes(version) or "")
+    assert "known vulnerabilities before 3.4.0" in (known_holes(version) or "")
 
 
 @pytest.mark.parametrize("version", [(3, 4, 0), "3.4.1", "3.5.0", "4", "", None, "x" * 99])

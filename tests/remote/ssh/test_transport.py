@@ -227,7 +227,7 @@ def test_nothing_is_sent_twice_and_equal_files_are_linked(
     first, second = (PurePosixPath(tmp_path / name) for name in ("first", "second"))
     assert transport.push(here, first) > 0
     assert transport.push(here, first) == 0
-    assert transport.push(here, second, files=[*content], link_dest=first) == 0
+    assert transport.push(here, second, files=[*content], link_dests=[first]) == 0
     assert Path(second / "deep/er/file").stat().st_ino == Path(first / "deep/er/file").stat().st_ino
 
 

@@ -10,7 +10,7 @@ import pytest
 from moola_remote.config.settings import find_project
 from moola_remote.errors import ConfigError
 from moola_remote.sweep.checks import check_plan
-from moola_remote.sweep.command import fill
+from moola_remote.sweep.command import fill, trial_argv
 from moola_remote.sweep.plan import Plan, read_goal
 
 PROJECT = find_project(Path(__file__).parent)
@@ -54,7 +54,7 @@ def test_what_makes_sense_is_taken(keys: dict[str, Any]) -> None:
         ({"spaces": ["loss.ridge=0..1"], "seeds": [1, 2]}, "expected one of them"),
         (
             {"recipe": "jade-ensemble", "spaces": ["loss.ridge=log:1e-3..1"]},
-            "no run has a score.*validation_share=0.2",
+            "no run has a score.*--folds 5.*validation_share=0.2",
         ),
         (
             {
@@ -86,6 +86,28 @@ def test_what_makes_sense_is_taken(keys: dict[str, Any]) -> None:
 def test_what_makes_none_is_refused(keys: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         check(**keys)
+
+
+def test_a_trial_is_judged_by_cross_validation() -> None:
+    plan = Plan(
+        schema=1, sweep_id="s-1", label="s", recipe="jade-ensemble", goal=read_goal("f1"),
+        trials=2, pods=["local"], folds=5, spaces=["loss.ridge=log:1e-3..1"],
+    )  # fmt: skip
+    assert check_plan(PROJECT, plan) == []
+    assert plan.score_key == "recipe.f1"
+    words = " ".join(trial_argv(PROJECT, plan, {"loss.ridge": 0.02}))
+    assert words == (
+        "python -m jobs.crossval --config configs/train/jade-ensemble.yaml --set loss.ridge=0.02 "
+        "--folds 5 --repeats 1 --out result.json"
+    )
+
+
+@pytest.mark.parametrize(
+    "keys", [{"seeds": [0, 1]}, {"spaces": ["loss.ridge=0..1"], "early": "asha"}]
+)
+def test_what_folds_do_not_go_with(keys: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="--folds"):
+        check(folds=5, **keys)
 
 
 def test_values_stand_where_their_names_do() -> None:

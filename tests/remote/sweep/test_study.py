@@ -17,11 +17,17 @@ from moola_remote.sweep.trial import Attempt, Score
 
 def plan_of(**more: Any) -> Plan:
     """A plan of two spaces, or of `more`."""
-    keys = {"spaces": ["lr=log:1e-4..1e-1", "size=16,32"], "trials": 4, **more}
-    return Plan(
-        schema=1, sweep_id="s-1", label="s", goal=read_goal("f1"), pods=["local"],
-        command=["true"], **keys,
-    )  # fmt: skip
+    keys = {
+        "sweep_id": "s-1",
+        "label": "s",
+        "goal": read_goal("f1"),
+        "pods": ["local"],
+        "spaces": ["lr=log:1e-4..1e-1", "size=16,32"],
+        "trials": 4,
+        "command": ["true"],
+        **more,
+    }
+    return Plan(schema=1, **keys)
 
 
 def open_study(journal: Path, plan: Plan) -> Study:
