@@ -38,6 +38,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=output, help="write the scores as JSON too")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--skip-bad", action="store_true", help="leave faulty windows out")
+    parser.add_argument(
+        "--any-bar-length", action="store_true", help="also bars unlike those it was trained on"
+    )
     arguments = parser.parse_args(argv)
     return exit_code_of(lambda: evaluate(arguments))
 
@@ -52,6 +55,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     from jobs.common.fitting import taught_windows, truth_of
     from jobs.common.reporting import TREES, UNET, answers_of, as_json
     from moola_core.config.recipe import load_decoder
+    from moola_core.data.series_checks import require_length
     from moola_core.decoding.decode import decode
     from moola_core.evaluation.comparison import (
         compare,
@@ -68,6 +72,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
         trained = replace(trained, decoder=load_decoder(arguments.decoder))
     windows, entry = read_file(data_dir, arguments.file, skip_bad=arguments.skip_bad)
     windows = windows.with_labels(trained.labels, arguments.file)
+    if not arguments.any_bar_length:
+        known = f"{arguments.run} was trained on"
+        require_length(arguments.file, windows.bar_ns, trained.bar_ns, known)
     labelled = trained.recipe.data.labelled.as_posix()
     train, _ = read_file(data_dir, labelled, skip_bad=arguments.skip_bad)
     print(f"asking the model about {len(windows):,} windows", file=sys.stderr, flush=True)

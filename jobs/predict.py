@@ -149,13 +149,11 @@ def _with_progress(chunks: Iterable[Bars], began: float) -> Iterator[Bars]:
 
 def _require_known(arguments: argparse.Namespace, file: BarFile, bar_ns: int) -> None:
     """Refuse bars of another length than the model knows, and charts without times."""
-    from moola_core.data.series_checks import in_words
+    from moola_core.data.series_checks import require_length
 
-    if file.bar_ns not in (None, bar_ns) and not arguments.any_bar_length:
-        raise DataError(
-            f"{arguments.bars}: bars of {in_words(file.bar_ns or 0)}, expected {in_words(bar_ns)},"
-            f" as {arguments.run} was trained on; all the same: --any-bar-length"
-        )
+    if not arguments.any_bar_length:
+        known = f"{arguments.run} was trained on"
+        require_length(str(arguments.bars), file.bar_ns, bar_ns, known)
     if arguments.format == "tradingview" and not file.columns.time:
         raise DataError(
             f"{arguments.bars}: no times, expected some for --format tradingview;"

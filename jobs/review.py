@@ -47,6 +47,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--html", type=output, help="a page to correct the labels on")
     parser.add_argument("--run", type=found, help="a run whose model is asked too, for --html")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument(
+        "--any-bar-length", action="store_true", help="also bars unlike those of --run"
+    )
     arguments = parser.parse_args(argv)
     arguments.out = arguments.out or own_artifacts()
     if arguments.run is not None and arguments.html is None:
@@ -96,12 +99,16 @@ def _write_page(arguments: argparse.Namespace, windows: Windows, findings: list[
 
 def _ask_model(arguments: argparse.Namespace, windows: Windows) -> list[Claim]:
     from jobs.common.data import find_device
+    from moola_core.data.series_checks import require_length
     from moola_core.evaluation.disagreement import claim_of_model
     from moola_core.inference.sliding import answer
     from moola_core.inference.trained_model import load_model
 
     print(f"asking the model about {len(windows):,} windows", file=sys.stderr, flush=True)
     trained = load_model(arguments.run / "artifacts", find_device(arguments.device))
+    if not arguments.any_bar_length:
+        known = f"{arguments.run} was trained on"
+        require_length(arguments.file, windows.bar_ns, trained.bar_ns, known)
     said = answer(trained, windows.bars)
     claims = []
     for row in range(len(windows)):

@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 
+from moola_core.data.series_checks import in_words
 from moola_core.data.window_checks import summarise_faults
 from moola_core.data.windows import Windows, read_windows
-from moola_core.errors import ConfigError
+from moola_core.errors import ConfigError, DataError
 from moola_core.io.digest import file_sha256
 
 MAX_TYPES = 64
@@ -39,6 +40,19 @@ def read_file(data_dir: Path, name: str, *, skip_bad: bool) -> tuple[Windows, di
     if faults:
         print(f"note: {path}: {summarise_faults(faults)}")
     return windows, {"path": name, "sha256": file_sha256(path), "windows": len(windows)}
+
+
+def require_same_bars(path: Path, windows: Windows, others: Windows) -> None:
+    """Refuse the windows of a file if their bars are of another length than those of `others`.
+
+    Raises:
+        DataError: they are.
+    """
+    if windows.bar_ns != others.bar_ns:
+        raise DataError(
+            f"{path}: bars of {in_words(windows.bar_ns)}, expected {in_words(others.bar_ns)},"
+            " as the windows to train on have; leave it out: --set data.test=null"
+        )
 
 
 def find_device(name: str) -> torch.device:

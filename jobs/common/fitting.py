@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from jobs.common.checkpoints import identity_of
-from jobs.common.data import find_device, read_file
+from jobs.common.data import find_device, read_file, require_same_bars
 from moola_core.config.sections import Recipe
 from moola_core.data.recrop import recrop
 from moola_core.data.series import read_bars
@@ -78,6 +78,7 @@ def load(recipe: Recipe, data_dir: Path, device_name: str, *, skip_bad: bool) ->
     if recipe.data.test is not None:
         test, entry = read_file(data_dir, recipe.data.test.as_posix(), skip_bad=skip_bad)
         test = test.with_labels(windows.labels, str(data_dir / recipe.data.test))
+        require_same_bars(data_dir / recipe.data.test, test, windows)
         files.append(entry)
     train, validation = split_windows(windows, recipe)
     recipe = resolved(recipe, train)

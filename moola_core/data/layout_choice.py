@@ -109,7 +109,7 @@ def _find_price(head: Head, names: list[str], price: str) -> int:
             return at[0]
     raise DataError(
         f"{head.name}: column {price} is missing, expected open, high, low, close"
-        f" (and timestamp, if known), got {', '.join(head.names or [])}"
+        f" (and timestamp, if known), got {', '.join(head.names or [])}; rename it"
     )
 
 

@@ -14,7 +14,7 @@ from moola_core.data.layouts import PRICES
 from moola_core.data.table_head import Head, is_number
 from moola_core.data.window_checks import Fault
 from moola_core.errors import DataError
-from moola_core.spans.intervals import FloatArray
+from moola_core.spans.intervals import FloatArray, IntArray
 
 FIXED_POINT = 1e9
 LEAST_FIXED = 1e6  # 0.001 in units of 1e-9
@@ -52,31 +52,31 @@ class PriceReader:
         )
 
     def read(
-        self, columns: Sequence[pa.ChunkedArray], first_row: int, *, may_lack: bool = False
+        self, columns: Sequence[pa.ChunkedArray], file_rows: IntArray, *, may_lack: bool = False
     ) -> FloatArray:
         """Return ``(T, 4)`` of the columns open, high, low, close.
 
         Args:
             columns: of the same length.
-            first_row: its number in the file.
+            file_rows: ``(T,)``, their numbers in the file.
             may_lack: a missing value is NaN.
 
         Raises:
             DataError: a value is missing or no number.
         """
         prices = [
-            self._read(column, name, first_row, may_lack=may_lack)
+            self._read(column, name, file_rows, may_lack=may_lack)
             for column, name in zip(columns, PRICES, strict=True)
         ]
         return np.stack(prices, axis=1)
 
     def _read(
-        self, column: pa.ChunkedArray, price: str, first_row: int, *, may_lack: bool
+        self, column: pa.ChunkedArray, price: str, file_rows: IntArray, *, may_lack: bool
     ) -> FloatArray:
         name = price if self.names[price].isdigit() else self.names[price]
         is_null = np.asarray(pc.is_null(column).to_numpy(), dtype=bool)
         if is_null.any() and not may_lack:
-            row = int(np.argmax(is_null)) + first_row
+            row = int(file_rows[np.argmax(is_null)])
             fault = Fault(row, name, "nothing", "a number")
             raise DataError(
                 f"{self.where}: {fault}; leave such bars out:"
@@ -92,18 +92,22 @@ class PriceReader:
             pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
         )
         if not (is_text or is_number):
-            raise DataError(f"{self.where}: column {name}: expected numbers, got {kind}")
+            raise DataError(f"{self.where}: column {name}: expected numbers, got {kind}; cast it")
         if is_text:
-            column = self._plain_text(column, name, first_row)
+            column = self._plain_text(column, name, file_rows)
         try:
             values = column.cast(pa.float64(), safe=not pa.types.is_integer(kind)).to_numpy()
         except pa.ArrowInvalid:
             for row, value in enumerate(column.to_pylist()):
-                self._require_number(value, Fault(row + first_row, name, repr(value), "a number"))
+                self._require_number(
+                    value, Fault(int(file_rows[row]), name, repr(value), "a number")
+                )
             raise
         return values / self.scale if self.scale != 1 else values
 
-    def _plain_text(self, column: pa.ChunkedArray, name: str, first_row: int) -> pa.ChunkedArray:
+    def _plain_text(
+        self, column: pa.ChunkedArray, name: str, file_rows: IntArray
+    ) -> pa.ChunkedArray:
         column = pc.utf8_trim_whitespace(column)
         if not self.has_comma:
             return column
@@ -114,7 +118,9 @@ class PriceReader:
         if len(wrong):
             row = int(wrong[0])
             expected = f"a number with a comma for {'decimals' if is_decimal else 'thousands'}"
-            fault = Fault(row + first_row, name, repr(column[row].as_py()), f"{expected}, as above")
+            fault = Fault(
+                int(file_rows[row]), name, repr(column[row].as_py()), f"{expected}, as above"
+            )
             raise DataError(f"{self.where}: {fault}; write prices with a decimal point")
         if is_decimal:
             return pc.replace_substring(pc.replace_substring(column, ".", ""), ",", ".")
@@ -124,4 +130,4 @@ class PriceReader:
         try:
             pa.scalar(text).cast(pa.float64())
         except pa.ArrowInvalid as err:
-            raise DataError(f"{self.where}: {fault}") from err
+            raise DataError(f"{self.where}: {fault}; mend that row") from err

@@ -158,11 +158,11 @@ class BarFile:
             yield rows, self._to_bars(rows, columns, may_lack=may_lack)
 
     def _to_bars(self, rows: IntArray, columns: list[pa.ChunkedArray], *, may_lack: bool) -> Bars:
-        prices = self._prices.read(columns[:4], int(rows[0]), may_lack=may_lack)
+        prices = self._prices.read(columns[:4], rows, may_lack=may_lack)
         if not self.columns.time:
             return Bars(prices, None)
         name = self._names[self.columns.time[0]] or "(no name)"
-        time = self.clock.read(columns[4 : 4 + len(self.columns.time)], name, int(rows[0]))
+        time = self.clock.read(columns[4 : 4 + len(self.columns.time)], name, rows)
         if self.columns.stamp == "close":
             time = time - (self.bar_ns or 0)
         return Bars(prices, time)
@@ -223,7 +223,7 @@ def _with_step(file: BarFile) -> BarFile:
             return file
         trial = replace(file.clock, fold=file.clock.fold or "0", units=set(), zones=set())
         name = file._names[file.columns.time[0]] or "(no name)"
-        time = trial.read(columns[4 : 4 + len(file.columns.time)], name, int(rows[0]))
+        time = trial.read(columns[4 : 4 + len(file.columns.time)], name, rows)
     file.clock.units |= trial.units
     file.clock.zones |= trial.zones
     file.clock.dates = trial.dates

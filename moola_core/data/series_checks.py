@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from moola_core.data.series import Bars, step_ns
-from moola_core.errors import ConfigError
+from moola_core.errors import ConfigError, DataError
 from moola_core.spans.intervals import BoolArray, IntArray
 
 DAY_NS = 86_400_000_000_000
@@ -226,3 +226,16 @@ def in_words(length_ns: int) -> str:
         if length_ns % unit == 0:
             return f"{length_ns // unit} {name}"
     return f"{length_ns / 1e9:g} s"
+
+
+def require_length(where: str, bar_ns: int | None, expected_ns: int, of: str) -> None:
+    """Refuse bars of another length than those that `of` has; None is not known.
+
+    Raises:
+        DataError: they are of another length.
+    """
+    if bar_ns not in (None, expected_ns):
+        raise DataError(
+            f"{where}: bars of {in_words(bar_ns or 0)}, expected {in_words(expected_ns)},"
+            f" as {of}; all the same: --any-bar-length"
+        )

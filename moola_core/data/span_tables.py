@@ -102,10 +102,10 @@ def _of_table(path: Path, table: pa.Table) -> RawSpans:
         if not found:
             raise DataError(
                 f"{path}: column {what} is missing, expected one of {', '.join(known[:6])} ...,"
-                f" got {', '.join(table.column_names)}"
+                f" got {', '.join(table.column_names)}; rename it"
             )
         if names.count(found[0]) > 1:
-            raise DataError(f"{path}: column {found[0]} is there twice, expected it once")
+            raise DataError(f"{path}: column {found[0]} is there twice, expected it once; drop one")
         places.append(names.index(found[0]))
     start, stop, word = (table.column(i) for i in places)
     words = ["" if one is None else str(one) for one in word.to_pylist()]
@@ -131,7 +131,7 @@ def _of_track(path: Path, lines: list[str], unit: Unit | None) -> RawSpans:
     if wrong is not None:
         raise DataError(
             f"{path}: row {wrong}: expected start, end and label with tabs between,"
-            f" got {lines[wrong][:60]!r}"
+            f" got {lines[wrong][:60]!r}; mend that row"
         )
     starts, stops, words = ([row[i] for row in rows] for i in range(3))
     return RawSpans(

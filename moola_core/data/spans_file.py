@@ -76,7 +76,8 @@ def read_spans(
     if is_time != is_end_time:
         raise DataError(
             f"{path}: columns {raw.start_name} and {raw.stop_name}: expected both as times or both"
-            f" as bar numbers, got {'times' if is_time else 'bar numbers'} in the first alone"
+            f" as bar numbers, got {'times' if is_time else 'bar numbers'} in the first alone;"
+            " write both alike"
         )
     if raw.is_rectangle:  # drawn from right to left as well
         first, last = np.minimum(first, last), np.maximum(first, last)
@@ -136,11 +137,12 @@ def _places(
         wrong = np.flatnonzero(numbers != np.rint(numbers))
         if len(wrong) and raw.unit == "bars":
             row = int(wrong[0])
-            raise DataError(f"{path}: {Fault(row, name, str(numbers[row]), 'a whole bar number')}")
+            fault = Fault(row, name, str(numbers[row]), "a whole bar number")
+            raise DataError(f"{path}: {fault}; mend that row")
         return numbers.astype(np.int64), False
     if bars.time is None:
         raise DataError(f"{path}: column {name}: times, but the bars have none; give bar numbers")
-    return clock.read([column], name, 0), True
+    return clock.read([column], name, np.arange(len(column))), True
 
 
 def _numbers(path: Path, column: pa.ChunkedArray, name: str) -> np.ndarray | None:
@@ -151,7 +153,7 @@ def _numbers(path: Path, column: pa.ChunkedArray, name: str) -> np.ndarray | Non
     for row, value in enumerate(values):
         if value is None or value == "":
             fault = Fault(row, name, "nothing", "a bar number or a time")
-            raise DataError(f"{path}: {fault}")
+            raise DataError(f"{path}: {fault}; mend that row, or empty its other end too")
     try:
         return np.array([float(value) for value in values])
     except ValueError:

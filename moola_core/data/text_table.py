@@ -168,11 +168,11 @@ def _shape(path: Path, lines: list[str], symbol: str | None) -> tuple[_Shape, li
         if missing:
             raise DataError(
                 f"{path}: column {missing} is missing, expected open, high, low, close"
-                f" (and timestamp, if known), got {shown[:200]}"
+                f" (and timestamp, if known), got {shown[:200]}; rename it"
             )
         raise DataError(
             f"{path}: no table of bars, expected a header with open, high, low, close, or a time"
-            f" and then those four as numbers, got {shown[:60]!r}"
+            f" and then those four as numbers, got {shown[:60]!r}; rename its columns"
         )
     return best[1], best[2]
 

@@ -49,8 +49,13 @@ class Clock:
     units: set[str] = field(default_factory=set)
     zones: set[str] = field(default_factory=set)
 
-    def read(self, columns: list[pa.ChunkedArray], name: str, first_row: int) -> IntArray:
+    def read(self, columns: list[pa.ChunkedArray], name: str, file_rows: IntArray) -> IntArray:
         """Return ``(T,)`` nanoseconds since 1970 UTC of a column, or of a day and a time of day.
+
+        Args:
+            columns: one, or a day and a time of day.
+            name: of the column, for messages.
+            file_rows: ``(T,)``, the rows' numbers in the file, for messages.
 
         Raises:
             DataError: a value is missing or is no time; a local time is none or two.
@@ -58,7 +63,7 @@ class Clock:
         """
         for column in columns:
             empty = np.asarray(pc.is_null(column).to_numpy(), dtype=bool)
-            self._refuse(empty, column, name, first_row, EXPECTED)
+            self._refuse(empty, column, name, file_rows, EXPECTED)
         column = _plain(columns[0])
         if len(columns) == 2:
             column = pc.binary_join_element_wise(_as_text(column), _clock(columns[1]), " ")
@@ -67,14 +72,14 @@ class Clock:
             column = column.cast(pa.timestamp("s"))
             kind = column.type
         if pa.types.is_timestamp(kind):
-            return self._typed(column, name, first_row)
+            return self._typed(column, name, file_rows)
         if pa.types.is_decimal(kind):
             column = column.cast(pa.float64())
         if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-            return self._counted(column, name, first_row)
+            return self._counted(column, name, file_rows)
         if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-            return self._text(pc.utf8_trim_whitespace(column.cast(pa.string())), name, first_row)
-        raise DataError(f"{self.where}: column {name}: expected times, got {kind}")
+            return self._text(pc.utf8_trim_whitespace(column.cast(pa.string())), name, file_rows)
+        raise DataError(f"{self.where}: column {name}: expected times, got {kind}; cast it")
 
     def describe(self) -> str:
         """Return units and zone in words."""
@@ -94,29 +99,29 @@ class Clock:
         """The zones and offsets that the file itself has, sorted."""
         return sorted(zone for zone in self.zones if not zone.startswith("no zone"))
 
-    def _typed(self, column: pa.ChunkedArray, name: str, first_row: int) -> IntArray:
+    def _typed(self, column: pa.ChunkedArray, name: str, file_rows: IntArray) -> IntArray:
         kind = column.type
         try:
             count = column.cast(pa.timestamp("ns", tz=kind.tz)).cast(pa.int64()).to_numpy()
         except pa.ArrowInvalid as err:
             reason = " ".join(str(err).split())
             raise DataError(
-                f"{self.where}: column {name}: expected times of nanoseconds, {reason}"
+                f"{self.where}: column {name}: expected times of nanoseconds, {reason}; cast it"
             ) from err
         self.units.add(f"times of {kind.unit}")
         if kind.tz is None:
-            return self._localise(count, name, first_row)
+            return self._localise(count, name, file_rows)
         self.zones.add(kind.tz)
         return count
 
-    def _counted(self, column: pa.ChunkedArray, name: str, first_row: int) -> IntArray:
+    def _counted(self, column: pa.ChunkedArray, name: str, file_rows: IntArray) -> IntArray:
         """Unix times; each value by its own size, since Binance changed from ms to µs."""
         text = column[0].as_py()
         if isinstance(text, int) and _DIGITS.fullmatch(str(text)):
-            return self._text(column.cast(pa.string()), name, first_row)
+            return self._text(column.cast(pa.string()), name, file_rows)
         values = column.to_numpy()
         size = np.abs(values.astype(np.float64))
-        self._refuse(~(size >= 1e8) | (size > 9.2e18), column, name, first_row, EXPECTED)
+        self._refuse(~(size >= 1e8) | (size > 9.2e18), column, name, file_rows, EXPECTED)
         scale = np.full(len(values), SECOND, dtype=np.int64)
         unit = np.zeros(len(values), dtype=np.int64)
         for i, (least, _, factor) in reversed(list(enumerate(UNITS, 1))):
@@ -129,24 +134,24 @@ class Clock:
         part = np.rint((values - whole) * scale).astype(np.int64)
         return whole.astype(np.int64) * scale + part
 
-    def _text(self, column: pa.ChunkedArray, name: str, first_row: int) -> IntArray:
+    def _text(self, column: pa.ChunkedArray, name: str, file_rows: IntArray) -> IntArray:
         first = column[0].as_py()
         if is_epoch(first) and not _DIGITS.fullmatch(first):
             numbers = _numbers(column)
             if numbers is not None:
-                return self._counted(numbers, name, first_row)
+                return self._counted(numbers, name, file_rows)
         if _DIGITS.fullmatch(first) and len(first) > 8:
             column = pc.replace_substring_regex(column, r"^(\d{8})(\d+)$", r"\1 \2")
         parts, is_year_last = split_times(column)
         bad = np.asarray(pc.is_null(parts).to_numpy(zero_copy_only=False), dtype=bool)
-        self._refuse(bad, column, name, first_row, EXPECTED)
+        self._refuse(bad, column, name, file_rows, EXPECTED)
         a, b = whole(parts, "a"), whole(parts, "b")
         is_swapped = is_year_last and self._day_first(first, a, b, name)
         month, day = (b, a) if is_swapped else (a, b)
         count, is_time = count_ns(parts, month, day)
-        self._refuse(~is_time, column, name, first_row, EXPECTED)
+        self._refuse(~is_time, column, name, file_rows, EXPECTED)
         self.units.add("text")
-        return self._zoned(count, parts.field("z"), column, name, first_row)
+        return self._zoned(count, parts.field("z"), column, name, file_rows)
 
     def _day_first(self, first: str, a: IntArray, b: IntArray, name: str) -> bool:
         if self.dates is None and ("/" not in first or MONTH_NAME.search(first)):
@@ -161,11 +166,16 @@ class Clock:
         return self.dates == "dmy"
 
     def _zoned(
-        self, count: IntArray, zones: pa.Array, column: pa.ChunkedArray, name: str, first_row: int
+        self,
+        count: IntArray,
+        zones: pa.Array,
+        column: pa.ChunkedArray,
+        name: str,
+        file_rows: IntArray,
     ) -> IntArray:
         is_bare = np.asarray(pc.equal(zones, "").to_numpy(zero_copy_only=False), dtype=bool)
         if is_bare.any() and not is_bare.all():
-            self._refuse(is_bare, column, name, first_row, "a zone behind it, as other rows have")
+            self._refuse(is_bare, column, name, file_rows, "a zone behind it, as other rows have")
         coded = zones.dictionary_encode()
         code = coded.indices.to_numpy(zero_copy_only=False)
         out = np.empty(len(count), dtype=np.int64)
@@ -173,16 +183,16 @@ class Clock:
             rows = np.flatnonzero(code == i)
             offset = offset_ns(zone)
             if zone == "":
-                out[rows] = self._localise(count[rows], name, first_row)
+                out[rows] = self._localise(count[rows], name, file_rows[rows])
             elif offset is None:
-                out[rows] = self._localise(count[rows], name, first_row, zone)
+                out[rows] = self._localise(count[rows], name, file_rows[rows], zone)
             else:
                 out[rows] = count[rows] - offset
                 self.zones.add(offset_name(offset))
         return out
 
     def _localise(
-        self, count: IntArray, name: str, first_row: int, own: str | None = None
+        self, count: IntArray, name: str, file_rows: IntArray, own: str | None = None
     ) -> IntArray:
         """Local times of a zone to UTC; clock changes by `fold`."""
         zone = own or self.tz or self.zone
@@ -200,18 +210,17 @@ class Clock:
                 f"--tz {zone}: no such zone, expected a name like America/New_York or UTC"
             ) from err
         back = pc.local_timestamp(early).cast(pa.int64()).to_numpy()
-        jumped = (
-            f"a time that clocks in {zone} show (they jump over it in spring); other zone: --tz"
-        )
-        self._refuse(back != count, local, name, first_row, jumped)
+        jumped = f"a time that clocks in {zone} show (they jump over it in spring)"
+        self._refuse(back != count, local, name, file_rows, jumped, "say another zone: --tz")
         first, second = (one.cast(pa.int64()).to_numpy() for one in (early, late))
         self.zones.add(zone)
         chosen, open_rows = resolve_fold(count, first, second, self.fold)
-        twice = (
-            f"a time that clocks in {zone} show once (they go back in autumn); say which hour is"
-            " meant: --fold 0 (the first), --fold 1 (the second) or --fold order (as rows follow)"
+        twice = f"a time that clocks in {zone} show once (they go back in autumn)"
+        cure = (
+            "say which hour is meant: --fold 0 (the first), --fold 1 (the second) or --fold order"
+            " (as rows follow)"
         )
-        self._refuse(open_rows, local, name, first_row, twice)
+        self._refuse(open_rows, local, name, file_rows, twice, cure)
         return chosen
 
     def _refuse(
@@ -219,14 +228,16 @@ class Clock:
         bad: BoolArray,
         column: pa.ChunkedArray | pa.Array,
         name: str,
-        first_row: int,
+        file_rows: IntArray,
         expected: str,
+        cure: str = "mend that row",
     ) -> None:
         if bad.any():
             row = int(np.argmax(bad))
             value = column[row].as_py()
             got = "nothing" if value is None else repr(str(value))
-            raise DataError(f"{self.where}: {Fault(row + first_row, name, got, expected)}")
+            fault = Fault(int(file_rows[row]), name, got, expected)
+            raise DataError(f"{self.where}: {fault}; {cure}")
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

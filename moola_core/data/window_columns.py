@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -59,7 +60,7 @@ def _cast(path: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_dictionary(kind):
         column, kind = column.cast(kind.value_type), kind.value_type
     if name == TIME and not pa.types.is_timestamp(kind) and not pa.types.is_null(kind):
-        count = Clock(str(path)).read([column], name, 0)
+        count = Clock(str(path)).read([column], name, np.arange(len(column)))
         return pa.chunked_array([pa.array(count, pa.timestamp("ns", tz="UTC"))])
     target, expected = _target(name, kind)
     try:

@@ -474,6 +474,37 @@ def test_another_kind_of_file_is_named(
         read_bars(tmp_path / name)
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "expected"),
+    [
+        ("open", "x", "row 1, column open: expected a number, got 'x'"),
+        ("open", "", "row 1, column open: expected a number, got nothing"),
+        ("high", "0", "row 1, column high: expected at least open and close"),
+        ("time", "noon", "row 1, column time: expected a time like"),
+        ("time", "2024-03-10 02:30", "row 1, column time: expected a time that clocks in"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["newest first", "of two symbols"])
+def test_rows_of_messages_are_those_of_the_file(
+    kind: str, column: str, value: str, expected: str, tmp_path: Path
+) -> None:
+    table = pd.DataFrame(
+        {
+            "time": [f"2024-01-02 14:{minute}" for minute in (33, 32, 31, 30)],
+            "symbol": ["A"] * 4,
+            **dict(zip(OHLC.split(","), ("1", "2", "0.5", "1.5"), strict=True)),
+        }
+    )
+    if kind == "of two symbols":
+        table["symbol"] = ["B", "A", "B", "A"]
+        table["time"] = list(table["time"])[::-1]
+    table[column] = [value if row == 1 else one for row, one in enumerate(table[column])]
+    table.to_csv(tmp_path / "bars.csv", index=False)
+    with pytest.raises(DataError) as caught:
+        read_bars(tmp_path / "bars.csv", ReadOptions(symbol="A", tz="America/New_York"))
+    assert expected in str(caught.value)
+
+
 def test_a_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a folder, expected a file of bars; join several"):
         read_bars(tmp_path)
