@@ -14,7 +14,7 @@ from moola_remote.text.sanitize import safe
 
 
 def trials_table(trials: Sequence[Trial], plan: Plan) -> pa.Table:
-    """A row a trial: its state, the goal with its interval, its settings, its newest run."""
+    """Return a row a trial: state, goal with its interval, settings, newest run."""
     fixed = {
         "trial": pa.int64(),
         "state": pa.string(),

@@ -23,7 +23,7 @@ class Guarded:
 
 
 def set_guard(agent: Agent, settings: Mapping[str, Any]) -> Guarded:
-    """Tell the pod when to stop itself, have it prove that it can.
+    """Send the pod when to stop itself, and have it prove that it can.
 
     Args:
         agent: on the pod.

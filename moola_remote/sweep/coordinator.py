@@ -27,7 +27,7 @@ class Watcher(Protocol):
     """Callbacks of a running sweep; called from any thread, one call at a time."""
 
     def on_begin(self, trials: Sequence[Trial]) -> None:
-        """These are known from before."""
+        """Take the trials that are known from before."""
 
     def on_trial(self, trial: Trial, what: str) -> None:
         """Report that a trial has started, ended, or starts again."""
