@@ -132,7 +132,7 @@ def index(place: Place, size: int, rounds: int) -> Pairs:
 
 
 def index_again(place: Place, size: int, rounds: int) -> Pairs:
-    """Time the same as the last `fetch` left it."""
+    """Time the page again, as the last `fetch` left it."""
     for _ in index(place, size, 1):
         pass
     for _ in range(rounds):

@@ -6,8 +6,8 @@ r"""Look at a file of bars, and make one clean Parquet of it.
 In: CSV of any kind, Parquet, Feather or Arrow IPC (docs/data.md has the layouts). --check prints a
 table: order, repeats, the bar length, gaps by session, impossible and glitch bars, flat stretches;
 exit 0 if the series can be used, 10 if not. --out writes timestamp (UTC), open, high, low, close;
-a series that can't be used is refused, or mended with --mend: put in order, repeats and impossible
-bars left out, of repeats with other prices the last one kept.
+a series that can't be used is refused, or repaired with --mend: put in order, repeats and
+impossible bars left out, of repeats with other prices the last one kept.
 
 Several files are joined by their times: python -m jobs.bars klines-2024-*.zip --out all.parquet
 """
@@ -63,9 +63,9 @@ def look(arguments: argparse.Namespace) -> None:
         _print_table(checks)
     faults = [one for one in checks if one.is_fault]
     if arguments.mend and out is not None:
-        mended = _mend(bars)
-        print(f"left out {len(bars) - len(mended):,} bars")
-        bars, faults = mended, []
+        repaired = _mend(bars)
+        print(f"left out {len(bars) - len(repaired):,} bars")
+        bars, faults = repaired, []
     if faults:
         cure = "; leave such bars out: --mend --out FILE.parquet"
         raise DataError(

@@ -191,7 +191,7 @@ def to_table(found: Found, labels: tuple[str, ...], zone: str = "UTC") -> pa.Tab
 
 
 def _whole_seconds(table: pa.Table) -> pa.Table:
-    """Return the table with times that have no fraction in seconds, as people read them."""
+    """Return the same with times without fractions of a second, as people read them."""
     import pyarrow as pa
 
     for i, one in enumerate(table.schema):

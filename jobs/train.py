@@ -171,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _overrides(arguments: argparse.Namespace) -> list[str]:
-    """Each option as the override it stands for; `--set` comes last and wins."""
+    """Return each option as the override it stands for; `--set` comes last and wins."""
     overrides = []
     if arguments.epochs is not None:
         overrides.append(f"training.epochs={arguments.epochs}")

@@ -223,7 +223,7 @@ def _answering(run: Run) -> list[Model]:
 
 
 def split_windows(windows: Windows, recipe: Recipe) -> tuple[Windows, Windows | None]:
-    """Those to train on and those to validate, by the recipe; a share of 0 trains on all.
+    """Return those to train on and those to validate, by the recipe; a share of 0 trains on all.
 
     Raises:
         DataError: a side would be empty.
@@ -236,7 +236,7 @@ def split_windows(windows: Windows, recipe: Recipe) -> tuple[Windows, Windows | 
 
 
 def taught_windows(windows: Windows, recipe: Recipe) -> Windows:
-    """Those of a labelled file that the recipe asks for, before any are set aside.
+    """Return those of a labelled file that the recipe asks for, before any are set aside.
 
     Raises:
         DataError: there are none, or fewer than it asks for.

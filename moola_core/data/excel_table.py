@@ -13,7 +13,7 @@ from moola_core.errors import DataError
 
 
 def is_excel(path: Path) -> bool:
-    """Whether a file is a book of Excel 2007 or later."""
+    """Return whether a file is a book of Excel 2007 or later."""
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:

@@ -51,7 +51,7 @@ class Columns:
 
 
 def choose(head: Head, layout: str | None = None, time_column: str | None = None) -> Columns:
-    """Where the bars are, by the layout of that name or by the first that fits.
+    """Return where the bars are, by the layout of that name or by the first that fits.
 
     Raises:
         ConfigError: there is no layout of that name.
@@ -180,7 +180,7 @@ def _is_of_kind(layout: Layout, row: list[str]) -> bool:
 
 
 def _is_possible(layout: Layout, rows: Sequence[Sequence[str]]) -> bool:
-    """Whether every row, read that way, has its high on top and its low below."""
+    """Return whether every row, read that way, has its high on top and its low below."""
     opened, high, low, close = (layout.columns.index(price) for price in PRICES)
     for row in rows:
         try:

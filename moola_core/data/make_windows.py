@@ -151,7 +151,7 @@ def summarise(report: Report, num_spans: int, labels: Sequence[str | None]) -> l
 
 
 def _reason(span: MarkedSpan, earlier: IntArray, num_bars: int) -> str:
-    """Why a span gets no window; nothing if it does."""
+    """Return why a span gets no window; nothing if it does."""
     if num_bars < WINDOW_BARS:
         return f"the series has fewer than {WINDOW_BARS} bars"
     if span.stop - span.start > WINDOW_BARS:

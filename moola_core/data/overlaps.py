@@ -29,7 +29,7 @@ class Overlaps:
 
 
 def find_overlaps(windows: Windows) -> Overlaps:
-    """Every pair of windows whose bars agree on all of their common stretch.
+    """Return every pair of windows whose bars agree on all of their common stretch.
 
     Equal prices by chance may make a pair of two short edges that share nothing; with timestamps
     such pairs are refused where time contradicts them. A false pair costs a window, a missed one

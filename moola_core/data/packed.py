@@ -42,7 +42,7 @@ def _magic(path: Path) -> bytes:
 
 
 def is_packed(path: Path) -> bool:
-    """Whether a file is compressed, by its first bytes."""
+    """Return whether a file is compressed, by its first bytes."""
     return (
         re.match(
             rb"\x1f\x8b|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd|\x04\x22\x4d\x18|PK\x03\x04", _magic(path)

@@ -92,7 +92,7 @@ def _shown_bars(unseen: Sequence[Windows], series: Bars) -> BoolArray:
 
 
 def _cut(windows: Windows, place: IntArray, shifts: IntArray, series: Bars) -> Windows:
-    """Each of `windows` moved by its shift along the series."""
+    """Return each of `windows` moved by its shift along the series."""
     assert series.time is not None
     first = place + shifts
     names = [f"{name}~{shift:+d}" for name, shift in zip(windows.window_id, shifts, strict=True)]

@@ -112,7 +112,7 @@ def _gaps(time: IntArray, calendar: str | None) -> list[Check]:
 
 
 def _between_sessions(time: IntArray, long: IntArray, bar_ns: int) -> BoolArray:
-    """Which of the steps after the bars `long` are closing times."""
+    """Return which of the steps after the bars `long` are closing times."""
     begins, ends = time[long] + bar_ns, time[long + 1]
     first_day, last_day = begins // DAY_NS, (ends - 1) // DAY_NS
     # 1970-01-01 was a Thursday: day 2 after it is a Saturday.

@@ -88,7 +88,7 @@ def read_spans(
 
 
 def _marks_none(path: Path, raw: RawSpans) -> BoolArray:
-    """Which rows have neither a start nor an end."""
+    """Return which rows have neither a start nor an end."""
     ends = zip(raw.starts.to_pylist(), raw.stops.to_pylist(), strict=True)
     is_empty = np.array([set(pair) <= {None, ""} for pair in ends], dtype=bool)
     if is_empty.all():

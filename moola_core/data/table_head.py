@@ -48,7 +48,7 @@ _DATE = re.compile(
 
 
 def is_number(text: str) -> bool:
-    """Whether `text` is a number."""
+    """Return whether `text` is a number."""
     try:
         float(text)
     except ValueError:
@@ -57,20 +57,20 @@ def is_number(text: str) -> bool:
 
 
 def is_clock(text: str) -> bool:
-    """Whether `text` is a time of day alone: 14:30, 14:30:00, 143000."""
+    """Return whether `text` is a time of day alone: 14:30, 14:30:00, 143000."""
     return _CLOCK.fullmatch(text.strip()) is not None
 
 
 def is_epoch(text: str) -> bool:
-    """Whether `text` counts seconds, or parts of one, since 1970, as from 1973 on."""
+    """Return whether `text` counts seconds, or parts of one, since 1970, as from 1973 on."""
     return is_number(text) and abs(float(text)) >= 1e8
 
 
 def looks_like_date(text: str) -> bool:
-    """Whether `text` is a date, with or without a time of day."""
+    """Return whether `text` is a date, with or without a time of day."""
     return _DATE.fullmatch(text.strip()) is not None
 
 
 def looks_like_time(text: str) -> bool:
-    """Whether `text` is a date, with or without a time of day, or counts from 1970."""
+    """Return whether `text` is a date, with or without a time of day, or counts from 1970."""
     return looks_like_date(text) or is_epoch(text)

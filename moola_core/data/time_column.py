@@ -73,7 +73,7 @@ def _by_value(head: Head, names: list[str]) -> tuple[int, ...]:
 
 
 def _counts_time(name: str, values: list[str]) -> bool:
-    """Whether whole numbers count from 1970: by the name, or since they rise as bars do."""
+    """Return whether whole numbers count from 1970: by the name, or since they rise as bars do."""
     if not values or not all(is_epoch(value) for value in values):
         return False
     if re.search(r"time|date|stamp|start|begin|epoch|unix", name):

@@ -63,7 +63,7 @@ def compare(repeats: list[list[Answers]], group: IntArray, leader: str) -> Table
 
 
 def reliability_of(repeats: list[list[Answers]], name: str) -> dict[str, list[dict[str, float]]]:
-    """How often what one answerer says comes true, over all repeats; see `reliability`."""
+    """Return how often what one answerer says comes true, over all repeats; see `reliability`."""
     parts = [part.sums[name] for repeat in repeats for part in repeat]
     sums = {key: sum(part[key].sum(axis=0) for part in parts) for key in parts[0]}
     return {what: reliability(sums, what) for what in ("bar", "confidence")}

@@ -47,7 +47,7 @@ class Finding:
 
 
 def find_noise(windows: Windows, near_bars: int = NEAR_BARS) -> list[Finding]:
-    """Every finding, by kind, the most bars first (near duplicates: the fewest).
+    """Return every finding, by kind, the most bars first (near duplicates: the fewest).
 
     Args:
         windows: labelled windows; which of them share bars is found in the bars themselves.

@@ -62,7 +62,7 @@ def series_features(bars: FloatArray) -> NDArray[np.float32]:
 
 
 def window_views(rows: NDArray[Any], num_bars: int = WINDOW_BARS, step: int = 1) -> NDArray[Any]:
-    """Every `step`-th window of a series, as read-only views that cost no memory.
+    """Return every `step`-th window of a series, as read-only views that cost no memory.
 
     Args:
         rows: ``(T, F)``, for example `series_features`.

@@ -174,7 +174,7 @@ def _before(row: NDArray[Any], i: int, path: Path, start: int, local: float) -> 
 
 @numba.njit(cache=True)
 def _after(row: NDArray[Any], i: int, path: Path, stop: int, local: float) -> int:
-    """How much further the 5..20 bars after the run go, and how far back."""
+    """Return how much further the 5..20 bars after the run go, and how far back."""
     price = path.price[stop]
     for num_bars in (5, 10, 20):
         begin = min(stop, len(path.high) - 1)

@@ -110,7 +110,7 @@ def answer(trained: Predictor, bars: FloatArray) -> Answers:
 def find_spans(
     chunks: Iterable[Bars], answerer: Answerer, *, stride: int = STRIDE, floor: float = 0.0
 ) -> Found:
-    """Every run of a series once.
+    """Return every run of a series once.
 
     Windows start every `stride` bars, the last one ends with the series. A span that touches its
     window's edge is dropped, unless the series ends there: it is cut, and whole in the next window.
@@ -145,7 +145,7 @@ def find_spans(
 
 
 def suppress(spans: IntArray, confidence: FloatArray, num_bars: int) -> tuple[IntArray, IntArray]:
-    """Which spans stay when of those that share a bar the most confident wins.
+    """Return which spans stay when of those that share a bar the most confident wins.
 
     Greedy, from the highest confidence on (of equal ones the first): a span stays if no bar of it
     is in one that stayed before. Spans ``(M, 2)``, none empty, in ``0..num_bars``.

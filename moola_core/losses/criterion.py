@@ -68,11 +68,11 @@ class Criterion:
         return self._named(torch.exp(-2.0 * self.model.log_sigma))
 
     def share(self) -> dict[str, float]:
-        """Each task's precision over the sum of precisions."""
+        """Return each task's precision over the sum of precisions."""
         return self._named(torch.softmax(-2.0 * self.model.log_sigma, dim=0))
 
     def gradient_share(self, judged: Judged, outputs: Outputs) -> dict[str, float]:
-        """Each task's share of the pull on the encoder.
+        """Return each task's share of the pull on the encoder.
 
         The norm of its weighted loss's gradient at the encoder's states, over the sum of norms.
         Leaves the graph and every ``.grad`` as they are.

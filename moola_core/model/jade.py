@@ -128,5 +128,5 @@ def make_encoder(num_features: int, config: ModelConfig) -> nn.LSTM:
 
 
 def count_parameters(model: nn.Module) -> int:
-    """How many numbers are trained."""
+    """Return how many numbers are trained."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -55,7 +55,7 @@ class Series:
 
 
 def read_series(paths: list[Path], validation_share: float) -> Series:
-    """All series; the last bars of each validate.
+    """Return all series; the last bars of each validate.
 
     Raises:
         DataError: a file is missing or bad, or too short for a window on both sides.

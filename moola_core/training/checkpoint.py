@@ -121,7 +121,7 @@ def as_checkpoint_error(where: str) -> Iterator[None]:
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether one was ever complete below `folder`; it may be torn now."""
+    """Return whether one was ever complete below `folder`; it may be torn now."""
     return any(_complete(folder))
 
 

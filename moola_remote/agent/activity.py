@@ -68,7 +68,7 @@ class Activity:
             write_json(self.pod.root / "guard.seen.json", seen, sync=False)
 
     def is_busy(self) -> bool:
-        """Whether a run or its on_finish goes on, a GPU works, or somebody sends or fetches."""
+        """Return whether a run or its on_finish is active, a GPU works, or a transfer runs."""
         for run, state in self.pod.all_runs():
             now = state if state["state"] in ENDED else settled(self.pod, run, state)
             if now is not None and now["state"] not in ENDED:
@@ -135,7 +135,7 @@ class Activity:
             time.sleep(TICK_S)
 
     def is_asked_to_end(self, run: Run, why: str) -> bool:
-        """Whether a supervisor is there and will read that the run should end."""
+        """Return whether a supervisor is there and will read that the run should end."""
         try:
             if not (run.path / ".cancel.json").exists():
                 run.write(".cancel.json", {"grace_s": None, "why": why})

@@ -194,7 +194,7 @@ def canonical(name: str) -> str:
 
 
 def short(reason: str) -> str:
-    """Who asks for a package, without the folders of the list."""
+    """Return who asks for a package, without the folders of the list."""
     return re.sub(r"-r \S*/([^/\s]+)", r"\1", reason)
 
 

@@ -46,7 +46,7 @@ def mebibytes(cell: str) -> Optional[int]:
 
 
 def idleness(sample: Json, gpu: Optional[int], gpus: Optional[List[int]] = None) -> Optional[bool]:
-    """Whether the run's GPUs do nothing, or where there is none, the CPU; None if nobody knows."""
+    """Return whether the run's GPUs (without any, the CPU) are idle; None if unknown."""
     held = gpus or ([] if gpu is None else [gpu])
     ours = [one for one in sample["gpus"] if not held or one["index"] in held]
     ours = ours or sample["gpus"]

@@ -110,7 +110,7 @@ def less(text: str, kept: Dict[str, str], pip: List[str], folder: Path) -> str:
 
 
 def is_of(line: str, names: Container[str]) -> bool:
-    """Whether a line in pip's form is of one of these packages."""
+    """Return whether a line in pip's form is of one of these packages."""
     found = _NAME.match(line)
     return found is not None and canonical(found[1]) in names
 

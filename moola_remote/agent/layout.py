@@ -102,7 +102,7 @@ def stored_state(folder: Path) -> Optional[Json]:
 
 
 def is_of_kind(value: Any, kind: type, least: float, most: float) -> bool:
-    """Whether a value of a state is null, or of this kind and in its bounds."""
+    """Return whether a value of a state is null, or of this kind and in its bounds."""
     if value is None:
         return True
     if kind in (int, float):
@@ -112,7 +112,7 @@ def is_of_kind(value: Any, kind: type, least: float, most: float) -> bool:
 
 
 def is_text(value: Any) -> bool:
-    """Whether it can be sent: half of a surrogate pair is no text."""
+    """Return whether it can be sent: half of a surrogate pair is no text."""
     try:
         return isinstance(value, str) and value.encode() is not None
     except UnicodeEncodeError:
@@ -120,7 +120,7 @@ def is_text(value: Any) -> bool:
 
 
 def has_good_parts(state: Json) -> bool:
-    """Whether the processes and lists of a state hold what they should."""
+    """Return whether the processes and lists of a state hold what they should."""
     for who in (state.get("supervisor"), state.get("job")):
         if who is None:
             continue
@@ -163,7 +163,7 @@ class Pod:
         return run
 
     def all_runs(self) -> Iterator[Tuple[Run, Json]]:
-        """Each run with its stored state, oldest first; unreadable ones are passed over."""
+        """Yield each run with its stored state, oldest first; unreadable ones are passed over."""
         found = []
         for path in self.runs.iterdir() if self.runs.is_dir() else ():
             state = stored_state(path) if not path.name.startswith(".") else None

@@ -12,7 +12,7 @@ from moola_remote.agent.processes import boot
 
 
 def seconds_since(job: Json) -> float:
-    """How long ago a job was started, asleep or awake; the clock is the boot's."""
+    """Return how long ago a job was started, asleep or awake; the clock is the boot's."""
     is_of_this_boot = job["boot"] == boot()
     return time.clock_gettime(time.CLOCK_BOOTTIME) - job["since"] if is_of_this_boot else 0.0
 

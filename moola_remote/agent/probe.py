@@ -61,7 +61,7 @@ def has_module(name: str) -> bool:
 
 
 def write_error(folder: Path, size: int) -> Optional[str]:
-    """Why so much can't be written: a quota shows in no number of the file system."""
+    """Return why so much can't be written: a quota shows in no number of the file system."""
     path = folder / f".room-{os.getpid()}"
     try:
         with path.open("wb") as file:

@@ -61,7 +61,7 @@ def identity(pid: int) -> Json:
 
 
 def is_alive(who: Optional[Json]) -> bool:
-    """Whether exactly this process lives: same number, same start, same boot."""
+    """Return whether exactly this process lives: same number, same start, same boot."""
     if not who or who.get("boot") != boot():
         return False
     found = process(who["pid"])
@@ -145,7 +145,7 @@ def adopt_orphans(is_on: bool = True) -> None:
 
 
 def adopts_orphans() -> bool:
-    """Whether `adopt_orphans` is in force (PR_GET_CHILD_SUBREAPER)."""
+    """Return whether `adopt_orphans` is in force (PR_GET_CHILD_SUBREAPER)."""
     if "ctypes" not in sys.modules:  # nobody has called it
         return False
     with contextlib.suppress(ImportError, OSError, AttributeError):

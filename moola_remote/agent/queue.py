@@ -79,7 +79,7 @@ class GpuQueue:
         return True, None
 
     def is_held_up(self, wants: List[int]) -> bool:
-        """Whether the run in front still waits, or each GPU that we want is still taken."""
+        """Return whether the run in front still waits, or each GPU that we want is still taken."""
         if self.front is not None:
             run = self.pod.runs / self.front
             state = stored_state(run)
@@ -89,7 +89,7 @@ class GpuQueue:
         return self.has_looked and all(is_locked(self.pod.gpu_lock(gpu)) for gpu in wants)
 
     def holds_up(self, other: Json) -> bool:
-        """Whether another run waits in front for at least all that we want."""
+        """Return whether another run waits in front for at least all that we want."""
         theirs, ours = other.get("wants"), self.live.values["wants"]
         return is_before(other, self.live.values) and (theirs is None or set(ours) <= set(theirs))
 

@@ -44,7 +44,7 @@ class Mask:
         return self.pattern.sub(lambda found: b"*" * len(found.group()), data)
 
     def begun(self, data: bytes) -> int:
-        """How many bytes at the end may be a secret's beginning; one or two would mean nothing."""
+        """Return how many bytes at the end may begin a secret; one or two would mean nothing."""
         for length in range(min(self.reach, len(data)), 2, -1):
             end = data[-length:]
             if any(len(form) > length and form.startswith(end) for form in self.forms):

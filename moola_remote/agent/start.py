@@ -73,7 +73,7 @@ def take_secrets(spec: Json) -> Dict[str, str]:
 
 
 def is_environment_text(value: Any) -> bool:
-    """Whether a job can be given it."""
+    """Return whether a job can be given it."""
     try:
         return isinstance(value, str) and b"\0" not in os.fsencode(value)
     except UnicodeEncodeError:
@@ -81,7 +81,7 @@ def is_environment_text(value: Any) -> bool:
 
 
 def make_run(pod: Pod, run: Run, spec: Json, secrets: Dict[str, str]) -> bool:
-    """Whether it was we who made the folder."""
+    """Return whether it was we who made the folder."""
     sweep(pod.runs)
     aside = pod.runs / f".new-{run.id}-{os.getpid()}"
     aside.mkdir(mode=0o700)

@@ -36,7 +36,7 @@ def current(pod: Pod, run: Run) -> Json:
 
 
 def is_elsewhere(state: Json) -> bool:
-    """Whether another machine that shares our volume seems to watch over this run."""
+    """Return whether another machine that shares our volume seems to watch over this run."""
     who = state.get("supervisor")
     age = abs(time.time() - (state.get("heartbeat_at") or 0))
     return who is not None and who.get("boot") != boot() and age < FRESH_S
@@ -83,7 +83,7 @@ def view(pod: Pod, state: Json, others: Optional[List[Json]] = None) -> Json:
 
 
 def is_before(other: Json, state: Json) -> bool:
-    """Whether `other` waits in front of `state` for a GPU that both could take."""
+    """Return whether `other` waits in front of `state` for a GPU that both could take."""
     if other["state"] != "QUEUED" or (other.get("ticket") or 0) >= (state.get("ticket") or 0):
         return False
     theirs, ours = other.get("wants"), state.get("wants")

@@ -135,7 +135,7 @@ def parents(path: str) -> Iterator[str]:
 
 
 def is_as_listed(tree: Path, path: str, listed: Json) -> bool:
-    """Whether a file, link or empty folder of a tree is what its list says."""
+    """Return whether a file, link or empty folder of a tree is what its list says."""
     mode = str(listed["mode"])
     found = os.lstat(path)
     if mode == "040000":

@@ -276,7 +276,7 @@ def watch(pod: Pod) -> None:
 
 
 def take_guard_lock(path: Path) -> bool:
-    """Whether no other guard is on watch; a disk that can't be written is no hindrance."""
+    """Return whether no other guard is on watch; a disk that can't be written is no hindrance."""
     try:
         # Whoever asks whether there is a guard holds the lock for a moment.
         return lock(path, patience_s=0.2) is not None
@@ -291,7 +291,7 @@ def take_guard_lock(path: Path) -> bool:
 
 
 def idleness_of_pod(pod: Pod) -> Json:
-    """How the guard found the pod at its last look; nulls where none is on watch."""
+    """Return how the guard found the pod at its last look; nulls where none is on watch."""
     path = pod.root / "guard.seen.json"
     with contextlib.suppress(OSError):
         is_fresh = time.time() - path.stat().st_mtime < GUARD_FRESH_S

@@ -30,7 +30,7 @@ def read_progress(channel: Channel, say: Callable[[str], None], timeout_s: float
 
 
 def is_missing(returncode: int, stderr: bytes) -> bool:
-    """Whether Python says that there is no such program."""
+    """Return whether Python says that there is no such program."""
     return returncode == 2 and b"can't open file" in stderr
 
 

@@ -59,7 +59,7 @@ def submit(
 
 
 def get_state(agent: Agent, run_id: str) -> RunState:
-    """How a run stands.
+    """Return how a run stands.
 
     Raises:
         ConfigError: there is none of this id; the nearest ones are named.
@@ -75,7 +75,7 @@ def get_state(agent: Agent, run_id: str) -> RunState:
 
 
 def list_runs(agent: Agent) -> list[RunState]:
-    """Every run of the pod, newest last, without their last lines."""
+    """Return every run of the pod, newest last, without their last lines."""
     runs = agent.call("list").get("runs")
     return [_state_or_lost(run) for run in runs[-MAX_RUNS:]] if isinstance(runs, list) else []
 
@@ -117,7 +117,7 @@ class Place:
 def locate(
     agent: Agent, run_id: str, *, tail: int | None = None, since: float | None = None
 ) -> Place:
-    """Where the last lines of a log begin, or what was written from a time on.
+    """Return where the last lines of a log begin, or what was written from a time on.
 
     Args:
         agent: the pod's agent.

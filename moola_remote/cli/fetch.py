@@ -205,7 +205,7 @@ def require_whole(fetched: Fetched) -> None:
 
 
 def print_fetched(app: App, fetched: Fetched, *, has_page: bool = True) -> Path | None:
-    """Where the files are, and the page that shows them, which is made now, and returned."""
+    """Print where the files are; make the page that shows them, and return it."""
     from moola_remote.text.format import amount
 
     page = _page(fetched.folder) if has_page else None

@@ -21,7 +21,7 @@ SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 def key_values(
     ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Each of `values` is ``KEY=VALUE``."""
+    """Check that each of `values` is ``KEY=VALUE``."""
     for value in values:
         if not value.partition("=")[0] or "=" not in value:
             raise click.BadParameter(f"expected {param.metavar}, got {value!r}", ctx, param)

@@ -79,7 +79,7 @@ def _without_pod(app: App, run_id: str, err: PodGoneError) -> MoolaError:
 
 
 def is_of_the_pod(err: MoolaError) -> bool:
-    """Whether it was the pod that ended, and not the job."""
+    """Return whether it was the pod that ended, and not the job."""
     return isinstance(err, PreemptedError | RunLostError) or isinstance(err.__cause__, PodGoneError)
 
 

@@ -98,7 +98,7 @@ class LaptopPaths:
         return self.journals / pod / run_id
 
     def relay(self, digest: str) -> Path:
-        """Where a tree lies on its way from one pod to another."""
+        """Return where a tree lies on its way from one pod to another."""
         return self.state / "relay" / digest
 
     @property

@@ -20,7 +20,7 @@ SCHEMA = "schema.json"
 
 
 def check_recipe(project: Project, recipe: str, settings: Sequence[str] = ()) -> list[str]:
-    """Whether the job will take a recipe with `settings`, each ``section.key=value``.
+    """Return whether the job will take a recipe with `settings`, each ``section.key=value``.
 
     Args:
         project: where recipes and their schema lie.

@@ -14,7 +14,7 @@ _MAX_BYTES = 1024
 
 
 def is_lfs_pointer(path: Path | str, status: os.stat_result) -> bool:
-    """Whether a file is the pointer that Git LFS keeps in its place."""
+    """Return whether a file is the pointer that Git LFS keeps in its place."""
     if not len(_BEGINS) <= status.st_size < _MAX_BYTES:
         return False
     try:

@@ -33,7 +33,7 @@ class Archive:
         self._files = folder / "files"
 
     def has(self, digest: str) -> bool:
-        """Whether a snapshot was kept."""
+        """Return whether a snapshot was kept."""
         return self._list(digest).is_file()
 
     def keep(self, tree: Tree) -> None:

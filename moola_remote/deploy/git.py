@@ -25,7 +25,7 @@ SIZED_FILES = 10_000
 
 
 def is_in_git(folder: Path) -> bool:
-    """Whether `folder` lies in a git work tree."""
+    """Return whether `folder` lies in a git work tree."""
     return any((parent / ".git").exists() for parent in [folder, *folder.parents])
 
 

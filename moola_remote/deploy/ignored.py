@@ -59,7 +59,7 @@ def worth_a_word(ignored: Iterable[str], *, data: Collection[str], results: str)
 
 
 def described(folder: Path, paths: Sequence[str]) -> list[str]:
-    """Each path with its size: ``data/ (1.2 GB)``; without, where it has very many files."""
+    """Return each path with its size: ``data/ (1.2 GB)``; without, where it has very many files."""
     found = []
     for path in paths:
         budget = iter(range(SIZED_FILES))
@@ -70,7 +70,7 @@ def described(folder: Path, paths: Sequence[str]) -> list[str]:
 
 
 def is_data(folder: Path) -> bool:
-    """Whether most of the first files below look like data, and none like code."""
+    """Return whether most of the first files below look like data, and none like code."""
     if not folder.is_dir() or folder.name in OUTPUTS or JUNK.match(folder.name):
         return False
     below = (Path(name) for _, _, files in os.walk(folder) for name in files)

@@ -20,7 +20,7 @@ else:
 
 
 def declares(text: str) -> bool:
-    """Whether it says anything of packages: one that only configures tools does not."""
+    """Return whether it says anything of packages: one that only configures tools does not."""
     try:
         tables = tomllib.loads(text)
     except ValueError:
@@ -57,7 +57,7 @@ def read_pyproject(
 
 
 def import_paths(text: str) -> list[str]:
-    """Where the project's packages lie: ``src`` where its build looks there, else its top.
+    """Return where the project's packages lie: ``src`` where its build looks there, else its top.
 
     Nothing for a project that is not built: its scripts find what lies beside them.
     """

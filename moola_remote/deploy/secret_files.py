@@ -27,7 +27,7 @@ PRIVATE_KEY = re.compile(rb"\s*-----BEGIN [A-Z ]*PRIVATE KEY")
 
 
 def is_secret(path: str) -> bool:
-    """Whether the name alone says that it should not leave this machine."""
+    """Return whether the name alone says that it should not leave this machine."""
     *folders, name = path.lower().split("/")
     if SECRET_FOLDERS.intersection(folders):
         return True

@@ -76,7 +76,7 @@ def _less(ignore_file: str, folder: Path, names: Iterable[bytes]) -> Iterator[by
 
 
 def _walk(folder: Path, *, ignore: bool) -> Iterator[bytes]:
-    """Every file, link and empty folder below, less what the ignore files name.
+    """Yield every file, link and empty folder below, less what the ignore files name.
 
     An ignore file counts below its folder; an empty folder has a slash behind.
     """

@@ -29,7 +29,7 @@ class Source:
 
 
 def read_source(folder: Path, sent: Collection[str]) -> Source:
-    """Where the code in a git work tree comes from.
+    """Return where the code in a git work tree comes from.
 
     Args:
         folder: in the work tree.

@@ -29,7 +29,7 @@ class Check:
 
 
 def run_checks(pod: Pod) -> list[Finding]:
-    """Every check in turn; one that fails hides only those that need it."""
+    """Run every check in turn; one that fails hides only those that need it."""
     findings: dict[str, Finding] = {}
     for check in CHECKS:
         is_met = check.needs is None or (check.needs in findings and findings[check.needs].is_ok)

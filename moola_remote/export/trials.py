@@ -14,7 +14,7 @@ from moola_remote.text.sanitize import safe
 
 
 def trials_table(trials: Sequence[Trial], plan: Plan) -> pa.Table:
-    """Return a row a trial: state, the goal with its interval, settings, the newest run."""
+    """Return a row a trial: state, goal with its interval, settings, newest run."""
     fixed = {
         "trial": pa.int64(),
         "state": pa.string(),

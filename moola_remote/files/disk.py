@@ -18,7 +18,7 @@ LITTLE_BYTES = 1 << 20
 
 
 def is_full(err: BaseException) -> bool:
-    """Whether an error is that of a full disk, or of a quota."""
+    """Return whether an error is that of a full disk, or of a quota."""
     return isinstance(err, OSError) and err.errno in FULL
 
 
@@ -38,7 +38,7 @@ def full_disk(err: OSError, places: Iterable[Path]) -> LimitError:
 
 
 def usual_places() -> list[Path]:
-    """Where this program writes: the working folder, and that of temporary files."""
+    """Return where this program writes: the working folder, and that of temporary files."""
     found = []
     for find in (Path.cwd, lambda: Path(tempfile.gettempdir())):
         with contextlib.suppress(OSError):

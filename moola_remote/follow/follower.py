@@ -149,7 +149,7 @@ class Following:
         self.listener.on_notice(Notice(text, is_connected=False))
 
     def take_heard(self) -> bool:
-        """Whether anything was heard since this was last asked."""
+        """Return whether anything was heard since this was last asked."""
         heard, self.has_heard = self.has_heard, False
         return heard
 

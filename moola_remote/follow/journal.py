@@ -53,7 +53,7 @@ class Journal:
         self.close()
 
     def size(self, file: FileName) -> int:
-        """How far the file has arrived, but for NULs at its end.
+        """Return how far the file has arrived, but for NULs at its end.
 
         A power cut may leave them in place of the last bytes; true ones arrive once more, at the
         same place.
@@ -91,7 +91,7 @@ class Journal:
             raise _unwritable(self.folder, err) from err
 
     def generation(self, file: FileName) -> str | None:
-        """Which file on the pod this is, or None where nothing is known."""
+        """Return which file on the pod this is, or None where nothing is known."""
         try:
             known = json.loads(self._offsets.read_bytes()).get(file)
         except (OSError, ValueError, AttributeError):
@@ -127,7 +127,7 @@ class LogEnd(Journal):
         self._generation: str | None = None
 
     def size(self, file: FileName) -> int:
-        """Where to go on from."""
+        """Return where to resume from."""
         return self._offset if file == "log" else super().size(file)
 
     def write(self, file: FileName, offset: int, data: bytes) -> None:

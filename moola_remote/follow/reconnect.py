@@ -55,7 +55,7 @@ class Outage:
             raise err
 
     def wait_s(self) -> float:
-        """How long to wait now; at random, so that many clients don't come at once."""
+        """Return how long to wait now; at random, so that many clients don't come at once."""
         waits = self._link.backoff_s
         return waits[min(self.num_attempts, len(waits)) - 1] * random.uniform(0.5, 1.0)
 

@@ -140,7 +140,7 @@ class WholeRun:
         return results / state.run_id
 
     def is_unknown(self, run_id: str) -> bool:
-        """Whether the pod has no such run (any more)."""
+        """Return whether the pod has no such run (any more)."""
         known = self.persist(lambda: verbs.list_runs(self.pod.agent))
         return all(state.run_id != run_id for state in known)
 

@@ -23,7 +23,7 @@ class Guarded:
 
 
 def set_guard(agent: Agent, settings: Mapping[str, Any]) -> Guarded:
-    """Tell the pod when to stop itself, have it prove that it can.
+    """Send the pod when to stop itself, and have it prove that it can.
 
     Args:
         agent: on the pod.
@@ -48,7 +48,7 @@ def set_guard(agent: Agent, settings: Mapping[str, Any]) -> Guarded:
 
 
 def idle_words(agent: Agent) -> str:
-    """How long a pod has had no run and an idle GPU, and when it stops itself, by its guard.
+    """Return how long a pod has had no run and an idle GPU, and when it stops itself, by its guard.
 
     Raises:
         MoolaError: the pod can't be asked.

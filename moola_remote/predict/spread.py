@@ -69,7 +69,7 @@ class Spread:
             MoolaError: no pod could do anything.
         """
         index = read_index(self.out)
-        index.failed.clear()  # its file may be mended
+        index.failed.clear()  # its file may be fixed by now
         write_index(self.out, index)
         self._threads({begun.run_id: (begun,) for begun in read_index(self.out).begun}, self._end)
         for _ in range(ROUNDS):

@@ -14,7 +14,7 @@ MAX_TREES = 10_000
 
 
 def _digests(names: Any) -> Any:
-    """Those that are digests: a pod may have, and say, anything else too."""
+    """Return those that are digests: a pod may have, and say, anything else too."""
     named = names[-MAX_TREES:] if isinstance(names, list) else []
     return [name for name in named if re.fullmatch(r"[0-9a-f]{16}", str(name))]
 

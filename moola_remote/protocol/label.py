@@ -55,7 +55,7 @@ def slug(text: str) -> str:
 
 
 def _program(command: Sequence[str]) -> tuple[int, str]:
-    """Where the program stands in a command line, and its name."""
+    """Return where the program stands in a command line, and its name."""
     first = PurePosixPath(command[0]).name
     if first.startswith("python") or first in _LAUNCHERS:
         for index, word in enumerate(command[1:], start=1):

@@ -49,7 +49,7 @@ class Provider(Protocol):
         """Make or start the pod; when it is up already, only say where."""
 
     def endpoint(self) -> Endpoint:
-        """Where the pod is.
+        """Return where the pod is.
 
         Raises:
             UnreachableError: it is not up.

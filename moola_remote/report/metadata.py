@@ -47,7 +47,7 @@ def _run_facts(run: RunFiles) -> list[tuple[str, str]]:
 
 
 def state_words(run: RunFiles) -> str:
-    """How it ended, and why."""
+    """Return how it ended, and why."""
     if run.state is None:
         return ""
     word, reason = run.state.state.lower(), run.state.reason or ""

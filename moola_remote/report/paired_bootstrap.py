@@ -40,7 +40,7 @@ class Lead:
 
 
 def scores_of(windows: Sequence[Window], num_types: int) -> dict[str, float]:
-    """Every score that is a ratio of sums."""
+    """Return every score that is a ratio of sums."""
     return _ratios(_added([_sums(window, num_types) for window in windows]), num_types)
 
 
@@ -56,7 +56,7 @@ def pair(first: Sequence[Window], second: Sequence[Window]) -> list[tuple[Window
 
 
 def lead(pairs: Sequence[tuple[Window, Window]], num_types: int, *, seed: int = 0) -> Lead:
-    """How much better the second of each pair is."""
+    """Return how much better the second of each pair is."""
     by_group: dict[object, list[tuple[Window, Window]]] = {}
     for one, other in pairs:
         by_group.setdefault(one.key if one.group is None else one.group, []).append((one, other))

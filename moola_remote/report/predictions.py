@@ -83,7 +83,7 @@ def overlap(start: int, stop: int, other_start: int, other_stop: int) -> int:
 
 
 def read_windows(path: Path) -> list[Window]:
-    """Every row of the file.
+    """Return every row of the file.
 
     Raises:
         ConfigError: it is no Parquet, too large, lacks a column, or a row can't be.

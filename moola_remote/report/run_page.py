@@ -84,7 +84,7 @@ def _losses(epochs: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _models(run: RunFiles) -> str:
-    """How the epochs of an ensemble are to be read."""
+    """Return how the epochs of an ensemble are to be read."""
     if run.num_models == 1:
         return ""
     each = run.view.num_epochs // run.num_models

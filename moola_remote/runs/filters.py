@@ -75,7 +75,7 @@ class Selection:
 
 
 def is_named(sweep_id: str, name: str) -> bool:
-    """Whether `name` means a sweep: its id, the beginning of it, or its last part."""
+    """Return whether `name` means a sweep: its id, the beginning of it, or its last part."""
     return bool(name) and (sweep_id.startswith(name) or sweep_id.endswith(f"-{name}"))
 
 

@@ -31,7 +31,7 @@ _JUMP = re.compile(
 
 
 def place(endpoint: Endpoint) -> str:
-    """How messages name a pod."""
+    """Return how messages name a pod."""
     host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
     return f"{endpoint.name} ({host}:{endpoint.port})"
 

@@ -143,11 +143,11 @@ class Coordinator:
         return [one for one in trials if one.state == "running" and one.number not in self._watched]
 
     def _left(self) -> int:
-        """How many trials were not asked yet."""
+        """Return how many trials were not asked yet."""
         return self._plan.trials - sum(one.state != "waiting" for one in self._study.trials())
 
     def _is_idle(self) -> bool:
-        """Whether nothing more can come for any pod that is in reach."""
+        """Return whether nothing more can come for any pod that is in reach."""
         if self._left() > 0 or self._again:
             return False
         running = [one.attempt for one in self._study.trials() if one.state == "running"]

@@ -37,7 +37,7 @@ class Goal(Strict):
         return f"{self.name}:{self.direction[:3]}"
 
     def is_better(self, value: float, other: float) -> bool:
-        """Whether `value` is better than `other`."""
+        """Return whether `value` is better than `other`."""
         return value > other if self.direction == "maximize" else value < other
 
 
@@ -206,7 +206,7 @@ class SweepFolder:
             os.close(fd)
 
     def is_held(self) -> bool:
-        """Whether a process is at this sweep now."""
+        """Return whether a process is at this sweep now."""
         try:
             with self.held():
                 return False

@@ -39,7 +39,7 @@ class ComparisonText:
         return _Fitted(self)
 
     def tables(self, width: int) -> Iterator[Columns]:
-        """All tables, none wider than `width` where that can be."""
+        """Yield all tables, none wider than `width` where that can be."""
         compared = self.compared
         yield _legend(compared)
         yield from _differences(compared, width)

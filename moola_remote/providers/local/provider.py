@@ -69,7 +69,7 @@ class LocalProvider:
         return self._endpoint(record or self._start())
 
     def endpoint(self) -> Endpoint:
-        """Where the server is.
+        """Return where the server is.
 
         Raises:
             UnreachableError: it is not up.
@@ -109,7 +109,7 @@ class LocalProvider:
                 path.unlink()
 
     def status(self) -> PodStatus:
-        """Whether the server runs, and where."""
+        """Return whether the server runs, and where."""
         record = self.folder.running()
         if record:
             detail = f"{record.user}@127.0.0.1:{record.port}, process {record.pid}"

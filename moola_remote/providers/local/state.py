@@ -31,7 +31,7 @@ class PodRecord:
     schema: int = 1
 
     def is_alive(self) -> bool:
-        """Whether that very process runs; its number alone may be somebody else's by now."""
+        """Return whether that very process runs; its number alone may be somebody else's by now."""
         return identity_of(self.pid) == self.identity
 
 

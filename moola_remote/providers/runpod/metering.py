@@ -20,7 +20,7 @@ HOURS_A_MONTH = 730
 
 
 def is_stopped(pod: Pod) -> bool:
-    """Whether only its volume is billed."""
+    """Return whether only its volume is billed."""
     return pod.status in ("EXITED", "ERROR")
 
 

@@ -48,6 +48,6 @@ class PodName:
 
 
 def owner_of_this_machine() -> str:
-    """Who we are in the names of pods: user and host, ``[a-z0-9]``."""
+    """Return who we are in the names of pods: user and host, ``[a-z0-9]``."""
     word = re.sub(r"[^a-z0-9]", "", f"{getpass.getuser()}{socket.gethostname()}".lower())
     return word[:24] or "somebody"

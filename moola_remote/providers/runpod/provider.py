@@ -113,7 +113,7 @@ class RunpodProvider:
         return next(iter(self.find_all()), None)
 
     def find_all(self) -> list[Pod]:
-        """Every pod of this file, the newest first; more than one is a bill that nobody wants."""
+        """Return every pod of this file, the newest first; more than one is an unwanted bill."""
         pods = ours(self.client.pods(), self.owner, self.pod.name)
         there = [pod for pod in pods if pod.status != GONE]
         return sorted(there, key=lambda pod: (pod.created_at is None, pod.created_at), reverse=True)
@@ -141,7 +141,7 @@ class RunpodProvider:
         ).up()
 
     def endpoint(self) -> Endpoint:
-        """Where the pod is now: its port changes with each start.
+        """Return where the pod is now: its port changes with each start.
 
         Raises:
             PodGoneError: there is none, or it is stopped.
@@ -171,7 +171,7 @@ class RunpodProvider:
         self.identity.forget()
 
     def status(self) -> PodStatus:
-        """How it stands, by the API alone."""
+        """Return how it stands, by the API alone."""
         pods = self.find_all()
         if not pods:
             return PodStatus("absent", f"rented by up, ${self.wanted.max_price:.2f}/h at most")

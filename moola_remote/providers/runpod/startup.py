@@ -194,7 +194,7 @@ class Startup:
             raise
 
     def _known(self, pod: Pod) -> Endpoint | None:
-        """Where a running pod is, if it answers there at once with the key that is known."""
+        """Return where a running pod is, if it answers there at once with the key that is known."""
         endpoint = self.endpoint_of(pod, is_fresh=False)
         if endpoint is None or endpoint.host_key is None:
             return None
