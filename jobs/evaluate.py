@@ -55,7 +55,6 @@ def evaluate(arguments: argparse.Namespace) -> None:
     from jobs.common.fitting import taught_windows, truth_of
     from jobs.common.reporting import TREES, UNET, answers_of, as_json
     from moola_core.config.recipe import load_decoder
-    from moola_core.data.series_checks import require_length
     from moola_core.decoding.decode import decode
     from moola_core.evaluation.comparison import (
         compare,
@@ -72,9 +71,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         trained = replace(trained, decoder=load_decoder(arguments.decoder))
     windows, entry = read_file(data_dir, arguments.file, skip_bad=arguments.skip_bad)
     windows = windows.with_labels(trained.labels, arguments.file)
-    if not arguments.any_bar_length:
-        known = f"{arguments.run} was trained on"
-        require_length(arguments.file, windows.bar_ns, trained.bar_ns, known)
+    _require_length(arguments, windows.bar_ns, trained.bar_ns)
     labelled = trained.recipe.data.labelled.as_posix()
     train, _ = read_file(data_dir, labelled, skip_bad=arguments.skip_bad)
     print(f"asking the model about {len(windows):,} windows", file=sys.stderr, flush=True)
@@ -105,6 +102,13 @@ def evaluate(arguments: argparse.Namespace) -> None:
                 "reliability": reliable,
             },
         )
+
+
+def _require_length(arguments: argparse.Namespace, bar_ns: int, trained_ns: int) -> None:
+    from moola_core.data.series_checks import require_length
+
+    if not arguments.any_bar_length:
+        require_length(arguments.file, bar_ns, trained_ns, f"{arguments.run} was trained on")
 
 
 if __name__ == "__main__":

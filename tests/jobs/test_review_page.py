@@ -21,6 +21,7 @@ from jobs.review import main as review
 from jobs.windows import main as windows
 from moola_core.data.windows import read_windows
 
+pytestmark = pytest.mark.process
 ROOT = Path(__file__).parents[2]
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 OWNED = "<script>document.title='owned'</script>"
