@@ -55,7 +55,6 @@ def evaluate(arguments: argparse.Namespace) -> None:
     from jobs.common.fitting import taught_windows, truth_of
     from jobs.common.reporting import TREES, UNET, answers_of, as_json
     from moola_core.config.recipe import load_decoder
-    from moola_core.data.series_checks import require_length
     from moola_core.decoding.decode import decode
     from moola_core.evaluation.comparison import (
         compare,
@@ -72,17 +71,14 @@ def evaluate(arguments: argparse.Namespace) -> None:
         trained = replace(trained, decoder=load_decoder(arguments.decoder))
     windows, entry = read_file(data_dir, arguments.file, skip_bad=arguments.skip_bad)
     windows = windows.with_labels(trained.labels, arguments.file)
-    if not arguments.any_bar_length:
-        known = f"{arguments.run} was trained on"
-        require_length(arguments.file, windows.bar_ns, trained.bar_ns, known)
+    _require_length(arguments, windows.bar_ns, trained.bar_ns)
     labelled = trained.recipe.data.labelled.as_posix()
     train, _ = read_file(data_dir, labelled, skip_bad=arguments.skip_bad)
     print(f"asking the model about {len(windows):,} windows", file=sys.stderr, flush=True)
     predictions = trained.predict(windows.bars)
     print("scoring its answers", file=sys.stderr, flush=True)
     scores = score(decode(predictions, trained.decoder), predictions, truth_of(windows))
-    rows = np.arange(len(windows))
-    said = (predictions, trained.decoder)
+    rows, said = np.arange(len(windows)), (predictions, trained.decoder)
     if trained.recipe.data.windows is not None:  # peers learn from no more than the run did
         train = taught_windows(train, trained.recipe)
     peers = [*([TREES] if arguments.trees else []), *([UNET] if arguments.peers else [])]
@@ -92,19 +88,18 @@ def evaluate(arguments: argparse.Namespace) -> None:
     print(f"recipe {trained.recipe.name}, {len(windows)} windows of {arguments.file}")
     print_scores(scores, {})
     print("\n".join([*table_lines(table), *reliability_lines(reliable)]))
+    found = {"scores": as_json(scores), "comparison": table, "reliability": reliable}
     if arguments.out is not None:
-        write_json(
-            arguments.out,
-            {
-                "recipe": trained.recipe.name,
-                "run": arguments.run.resolve().name,
-                "file": entry,
-                "decoder": trained.decoder.model_dump(mode="json"),
-                "scores": as_json(scores),
-                "comparison": table,
-                "reliability": reliable,
-            },
-        )
+        about = {"recipe": trained.recipe.name, "run": arguments.run.resolve().name, "file": entry}
+        decoder = trained.decoder.model_dump(mode="json")
+        write_json(arguments.out, {**about, "decoder": decoder, **found})
+
+
+def _require_length(arguments: argparse.Namespace, bar_ns: int, trained_ns: int) -> None:
+    from moola_core.data.series_checks import require_length
+
+    if not arguments.any_bar_length:
+        require_length(arguments.file, bar_ns, trained_ns, f"{arguments.run} was trained on")
 
 
 if __name__ == "__main__":

@@ -119,10 +119,16 @@ def _cut(arguments: argparse.Namespace) -> tuple[pa.Table, list[str]]:
     times = [chunk.time for chunk in chunks if chunk.time is not None]
     prices = np.concatenate([chunk.prices for chunk in chunks])
     bars = Bars(prices, np.concatenate(times) if times else None)
-    clock = Clock(
-        str(arguments.spans), file.clock.output_zone, None, arguments.fold, arguments.dates
-    )
+    # Bars of two offsets do not say which zone clocks show: -05:00 and -04:00 may be New York.
+    is_known = arguments.tz is not None or len(file.clock.named) < 2
+    zone = file.clock.output_zone if is_known else None
+    clock = Clock(str(arguments.spans), zone, None, arguments.fold, arguments.dates)
     spans, faults = read_spans(arguments.spans, bars, clock, arguments.ends, arguments.unit)
+    if not is_known and clock.is_bare:
+        raise DataError(
+            f"{arguments.spans}: times without a zone, expected one, as the bars are of"
+            f" {' and '.join(file.clock.named)}; say which: --tz America/New_York or the like"
+        )
     placement = Placement(
         arguments.place,
         arguments.margin,

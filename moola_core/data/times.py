@@ -21,6 +21,7 @@ from moola_core.spans.intervals import BoolArray, IntArray
 Dates = Literal["dmy", "mdy"]
 UNITS = ((1e17, "nanoseconds", 1), (1e14, "microseconds", 10**3), (1e11, "milliseconds", 10**6))
 SECOND = 10**9
+NO_ZONE = "no zone in the file, taken as UTC"
 EXPECTED = "a time like 2024-01-31 09:30:00 (or -05:00 behind it, or a Unix time)"
 
 # Digits in a row, a day and a clock: Interactive Brokers, NinjaTrader and databases write them.
@@ -95,9 +96,14 @@ class Clock:
         return self.named[0] if len(self.named) == 1 else "UTC"
 
     @property
+    def is_bare(self) -> bool:
+        """Whether there were times without a zone, and none was named."""
+        return NO_ZONE in self.zones
+
+    @property
     def named(self) -> list[str]:
         """The zones and offsets that the file itself has, sorted."""
-        return sorted(zone for zone in self.zones if not zone.startswith("no zone"))
+        return sorted(zone for zone in self.zones if zone != NO_ZONE)
 
     def _typed(self, column: pa.ChunkedArray, name: str, file_rows: IntArray) -> IntArray:
         kind = column.type
@@ -197,7 +203,7 @@ class Clock:
         """Local times of a zone to UTC; clock changes by `fold`."""
         zone = own or self.tz or self.zone
         if zone is None or zone == "UTC":
-            self.zones.add(zone or "no zone in the file, taken as UTC")
+            self.zones.add(zone or NO_ZONE)
             return count
         local = pa.array(count, pa.timestamp("ns"))
         try:

@@ -11,6 +11,7 @@ from jobs.evaluate import main as evaluate
 from jobs.review import main as review
 from jobs.train import main as train
 
+pytestmark = pytest.mark.process
 SEED = Path(__file__).parents[2] / "configs" / "train" / "seed.yaml"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
@@ -16,6 +17,7 @@ from jobs.windows import main
 from moola_core.data.windows import read_windows
 
 NUM_BARS = 2000
+OHLC = ("open", "high", "low", "close")
 SPANS = [(200, 207, "up"), (420, 440, "down"), (900, 905, "spike"), (1500, 1512, "up")]
 SEED = Path(__file__).parents[2] / "configs" / "train" / "seed.yaml"
 
@@ -205,6 +207,27 @@ def test_a_seed_fixes_the_places(bars: Path, tmp_path: Path) -> None:
         _, out = run(bars, tmp_path / "s.csv", "--ends", "half-open", "--seed", seed)
         starts.append(read_windows(out)[0].spans[:, 0].tolist())
     assert starts[0] == starts[1] != starts[2]
+
+
+def test_bare_times_beside_bars_of_two_offsets_need_a_zone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = 1_710_050_400  # 2024-03-10 06:00 UTC, 01:00 in New York; clocks go on at 07:00
+    time = pa.array(first + 60 * np.arange(300), pa.timestamp("s", tz="America/New_York"))
+    bars = pa.table({"timestamp": time, **{name: np.ones(300) for name in OHLC}})
+    pa.csv.write_csv(bars, tmp_path / "bars.csv")
+    (tmp_path / "s.csv").write_text(table([("2024-03-10 03:30", "2024-03-10 03:40", "up")]))
+    code, _ = run(tmp_path / "bars.csv", tmp_path / "s.csv", "--ends", "half-open")
+    assert code == 10
+    assert "expected one, as the bars are of -04:00 and -05:00; say which: --tz" in (
+        capsys.readouterr().err
+    )
+    zone = ("--tz", "America/New_York")
+    code, out = run(tmp_path / "bars.csv", tmp_path / "s.csv", "--ends", "half-open", *zone)
+    assert code == 0
+    windows, _ = read_windows(out)
+    begin = (windows.start_time[0] // 10**9 - first) // 60
+    assert (windows.spans[0] + begin).tolist() == [90, 100]  # 03:30 is 90 minutes after 01:00
 
 
 def test_windows_without_a_span_are_cut_counted_and_passed_over(

@@ -165,7 +165,8 @@ class AgentPod:
 
     def clear(self) -> None:
         """End what still runs; the guard last, since every verb brings it back while it is set."""
-        (self.root / "guard.json").unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            (self.root / "guard.json").unlink()
         for path in (self.root / "runs").glob("[0-9a-z]*"):
             with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
                 self.ask("cancel", path.name, "--grace", "0")
