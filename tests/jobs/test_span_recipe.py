@@ -54,6 +54,7 @@ def test_a_loaded_model_answers_the_same_in_one_batch_and_window_by_window(
     np.testing.assert_allclose(together.sum(axis=1), 1.0)
     for i in range(len(bars)):
         alone = trained.predict(bars[i : i + 1]).span_posterior
+        assert alone is not None
         np.testing.assert_allclose(alone, together[i : i + 1], rtol=1e-3, atol=1e-6)
 
 

@@ -55,4 +55,6 @@ def test_networks_alone_are_asked_where_columns_have_no_say(rng: np.random.Gener
     assert alone.span_posterior is not None
     assert both.span_posterior is not None
     np.testing.assert_allclose(alone.span_posterior, both.span_posterior)
+    assert alone.type_probs is not None
+    assert both.type_probs is not None
     np.testing.assert_allclose(alone.type_probs, both.type_probs)
