@@ -5,15 +5,12 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from moola_core.config.pretrain_section import PretrainConfig
+from moola_core.config.strict import Strict
 
 Task = Literal["pointer", "type", "span", "countdown", "edges", "choice", "context_type", "segment"]
-
-
-class Strict(BaseModel):
-    """The base of every settings class: frozen, and a misspelt key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class CropConfig(Strict):
@@ -231,20 +228,6 @@ class EnsembleConfig(Strict):
     def num_answers(self) -> int:
         """How many models answer."""
         return self.size * self.checkpoints
-
-
-class PretrainConfig(Strict):
-    """Masked reconstruction on unlabelled bars; see `moola_core.pretraining.reconstruction`."""
-
-    bars: tuple[PurePosixPath, ...] = Field(
-        default=(PurePosixPath("bars/mnq_1m.parquet"),), min_length=1
-    )
-    # The last bars of each series judge.
-    validation_share: float = Field(default=0.1, gt=0, lt=1)
-    windows: int = Field(default=4096, ge=1)  # drawn an epoch
-    mask_share: float = Field(default=0.15, gt=0, lt=1)
-    patch_bars: int = Field(default=10, ge=1, le=105)
-    delta: float = Field(default=1.0, gt=0)
 
 
 class Recipe(Strict):

@@ -20,7 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from moola_core.config.sections import ModelConfig, PretrainConfig, Recipe
+from moola_core.config.pretrain_section import PretrainConfig
+from moola_core.config.sections import ModelConfig, Recipe
 from moola_core.data.series import read_bars
 from moola_core.errors import DataError
 from moola_core.features.bars import COLUMNS, reflect, window_features, window_views

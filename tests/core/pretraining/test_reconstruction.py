@@ -7,7 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from moola_core.config.sections import ModelConfig, PretrainConfig, Recipe
+from moola_core.config.pretrain_section import PretrainConfig
+from moola_core.config.sections import ModelConfig, Recipe
 from moola_core.data.synthetic import Market, bars_table
 from moola_core.errors import DataError
 from moola_core.features.bars import reflect, window_features
