@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from moola_remote.ssh.endpoint import Endpoint
 from tests.campaign.__main__ import conduct
+
+pytestmark = pytest.mark.process
 
 
 def test_no_promise_is_broken_by_a_few_random_sequences(

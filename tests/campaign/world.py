@@ -170,6 +170,8 @@ class World:
         assert self._line.stdin is not None
         self._line.stdin.close()
         self._line.wait(10)
+        assert self._line.stdout is not None
+        self._line.stdout.close()
         shutil.rmtree(self.folder)
 
     def executions(self) -> Counter[str]:

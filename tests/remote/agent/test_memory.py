@@ -12,6 +12,8 @@ import pytest
 
 from tests.support.pods import AgentPod, wait_until
 
+pytestmark = pytest.mark.process
+
 LIMIT = 200_000_000
 # Of cgroup v2 and of v1: where the groups lie, the files that limit memory, and memory with swap.
 KINDS = [

@@ -92,10 +92,17 @@ def test_a_supervisor_whose_file_is_removed_takes_the_job_to_its_end(
     assert (state["state"], state["returncode"]) == ("FAILED", 7)
     assert state["supervisor"] == supervisor
     assert state["last_lines"] == ["ready", "done"]
-    manifest = (copied.folder(run_id) / "manifest.json").read_bytes()
-    assert state["manifest_sha256"] == hashlib.sha256(manifest).hexdigest()
     wait_until((copied.folder(run_id) / ".finished").exists)
     wait_until(lambda: copied.stored(run_id)["on_finish"] == 0)
+    # What on_finish wrote makes a new manifest.
+    manifest = copied.folder(run_id) / "manifest.json"
+    wait_until(
+        lambda: (
+            copied.stored(run_id)["manifest_sha256"]
+            == hashlib.sha256(manifest.read_bytes()).hexdigest()
+        )
+    )
+    assert b".finished" in manifest.read_bytes()
     copied.agent = AGENT
 
 
