@@ -1,32 +1,32 @@
 # `make demo` and `make test` do all their own set-up; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help install tools browser data demo test check fuzz format golden bench faults clean
+.PHONY: help install tools browser data demo test unit check fuzz format golden bench faults sweep-campaign faults release docs clean
 
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
 
 install: tools $(STAMP) data  ## make .venv with everything; quick when nothing changed
 
-$(STAMP): pyproject.toml constraints.txt jobs/requirements.txt tests/requirements.txt
+$(STAMP): pyproject.toml constraints.txt jobs/requirements.txt tests/requirements.txt $(wildcard moola_remote/extras/*.txt)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "error: $(PYTHON) is older than 3.10; try: make PYTHON=python3.11"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing packages into .venv (about 1 GB, a few minutes the first time)"
-	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[job,dev]'
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all,job,dev]'
 	@touch $@
 
-# The programs that are not Python's: installed where we may, named where we may not.
+# Programs from outside Python: installed where root or sudo allows, otherwise named.
 tools:
 	@PYTHON=$(PYTHON) sh tests/tools.sh
 
-# What the tests of the pages need and nobody else does.
+# What only the tests of the HTML pages need.
 browser:
 	@PYTHON=$(PYTHON) sh tests/tools.sh browser
 
-# The market that stands in where ../shared/data is absent; written once, from a seed.
+# A synthetic market, used where ../shared/data is absent; written once, from a seed.
 data: $(STAMP)
 	@test -e ../shared/data/labelled || test -e data/synthetic/labelled || $(BIN)/python -m jobs.synthesize --out data/synthetic
 
@@ -36,28 +36,45 @@ demo: install  ## deploy, train twice and fetch on the embedded local pod
 test: install browser check  ## everything that CI runs
 	@$(BIN)/python -m pytest -n 2 --dist loadfile tests
 
-check: $(STAMP)  ## format, lint, strict types, import floors, known holes in packages
+unit: $(STAMP)  ## the tests that start no process, in under 30 s
+	@$(BIN)/python -m pytest -n 2 -q -m unit tests
+
+check: $(STAMP)  ## format, lint, strict types, import contracts, known vulnerabilities in packages
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python tests/audit.py
 
-fuzz: install  ## random input for what reads, MOOLA_FUZZ_CASES (10000) each
+fuzz: install  ## random input for every reader, MOOLA_FUZZ_CASES (10000) each
 	@$(BIN)/python -m pytest -m fuzz -n 2 --timeout 7200 --hypothesis-profile=long --hypothesis-show-statistics tests
 
-format: $(STAMP)  ## let ruff mend what it can
+format: $(STAMP)  ## let ruff fix what it can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-golden: install  ## write the screens and pages that tests compare with anew; then read the diff
+golden: install  ## rewrite the screens and pages that tests compare with; then read the diff
 	@MOOLA_UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/remote/ui/test_dashboard.py tests/remote/cli/test_reference.py
 
-bench: install  ## ratios in one run, against named alternatives (not ablation and limits, which judge the model)
+bench: install  ## benchmarks as ratios in one run (without ablation and limits, which evaluate the model)
 	@for script in $(filter-out benchmarks/ablation.py benchmarks/limits.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+campaign: install  ## SEQUENCES (1000) random sequences of commands, jobs and faults; fails if a promise is broken
+	@$(BIN)/python -m tests.campaign --sequences $(or $(SEQUENCES),1000) $(if $(SEED),--seed $(SEED))
 
 faults: install  ## the fault table of docs/results.md; fails if anything is lost
 	@$(BIN)/python -m tests.faults
 
-clean:  ## remove what was made here, not the results
-	@rm -rf .venv data/synthetic .pytest_cache .mypy_cache .ruff_cache
+sweep-faults: install  ## MOOLA_KILLS (200) random kills under sweeps over three pods; fails if a trial is lost or done twice
+	@$(BIN)/python -m tests.faults.sweep $${MOOLA_KILLS:-200}
+
+release: $(STAMP)  ## build wheel and sdist into dist/, check them, start the wheel in an empty environment
+	@sh tests/release.sh $(BIN)/python
+
+docs: $(STAMP)  ## the pages of docs/ and the API as a site in build/site; a dead link fails
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --requirement docs/requirements.txt
+	@$(BIN)/python -m mkdocs build --config-file docs/site/mkdocs.yml
+	@echo build/site/index.html
+
+clean:  ## remove everything generated here except results
+	@rm -rf .venv build dist *.egg-info data/synthetic .pytest_cache .mypy_cache .ruff_cache

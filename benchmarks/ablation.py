@@ -120,7 +120,7 @@ def main() -> int:
 
 
 def judge(row: Row, arguments: argparse.Namespace) -> str:
-    """A line of the table."""
+    """Return a line of the table."""
     if ENCODER in row.changes and arguments.encoder is None:
         return f"| {row.name} | not run: give --encoder |"
     encoder = "" if arguments.encoder is None else arguments.encoder.resolve()

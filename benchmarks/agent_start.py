@@ -57,8 +57,8 @@ def fill(python: str, program: Path, root: Path) -> None:
         spec = json.dumps({**SPEC, "run_id": f"bench-{number}"}).encode()
         subprocess.run([*argv, "start"], input=spec, check=True, stdout=subprocess.DEVNULL)
     while True:
-        told = subprocess.run([*argv, "list"], check=True, capture_output=True).stdout
-        if all(run["state"] == "SUCCEEDED" for run in json.loads(told)["runs"]):
+        answer = subprocess.run([*argv, "list"], check=True, capture_output=True).stdout
+        if all(run["state"] == "SUCCEEDED" for run in json.loads(answer)["runs"]):
             return
 
 

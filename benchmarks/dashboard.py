@@ -1,4 +1,4 @@
-"""Replays a run into the dashboard and tells what showing it costs.
+"""Replays a run into the dashboard and prints what showing it costs.
 
     python benchmarks/dashboard.py
 
@@ -22,7 +22,7 @@ RUN = Path(__file__).parents[1] / "tests" / "remote" / "ui" / "golden"
 
 
 def main() -> None:
-    """Replay, then tell CPU time over wall time."""
+    """Replay, then print CPU time over wall time."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--run", type=Path, default=RUN, help="folder with events.jsonl, log, state.json"

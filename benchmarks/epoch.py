@@ -68,7 +68,7 @@ def _measure(arguments: argparse.Namespace, data: Path) -> None:
 
 
 def _print_parts(run: state.Run, num_epochs: int) -> None:
-    """The same steps once more, each part under a clock."""
+    """Print the time of each part of the same steps."""
     spent: dict[str, float] = defaultdict(float)
     clock = _clock(run.device, spent)
     _time_encoder(run, spent)

@@ -77,7 +77,7 @@ def _print_loop(bars: np.ndarray[Any, Any], rate: float) -> None:
 
 
 def pandas_features(frame: Any) -> np.ndarray[Any, Any]:  # noqa: PLR0915
-    """The 12 columns as one writes them at first: vectorised where easy, else a loop over rows."""
+    """Return the 12 columns as one writes them at first: vectorised where easy, else row by row."""
     import pandas as pd
 
     rows = []

@@ -8,7 +8,7 @@ embedded pod; ``slow`` puts tests/support/slow_line.py between (30 ms each way, 
 
 Latency: from the job's write to the line on the screen, at 200 lines a second, by turns, so that a
 busy machine is as busy for each. Live: a job that writes one line a call, as fast as it can.
-Catching up: a log that is there already. Commands: what a user waits for. Ends with 1 if an aim is
+Catching up: a log that already exists. Commands: what a user waits for. Ends with 1 if an aim is
 missed.
 """
 
@@ -89,7 +89,7 @@ class Place:
 
 @contextlib.contextmanager
 def place(over: str, link: str) -> Iterator[Place]:
-    """A server, or none, behind one of the two lines."""
+    """Yield a server, or none, behind one of the two lines."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         if over == "shell":
@@ -109,7 +109,7 @@ def place(over: str, link: str) -> Iterator[Place]:
 
 
 def start(place: Place, num_lines: int, pause_s: float) -> str:
-    """A job that says that it is ready, waits for its `.go` and writes; its run id."""
+    """Start a job that reports ready, waits for its `.go` and writes; return its run id."""
     run_id = f"bench-{secrets.token_hex(4)}"
     argv = ["python", "-c", WRITER, str(num_lines), str(pause_s)]
     submit(place.agent, {"run_id": run_id, "argv": argv, "gpu": -1})
@@ -117,7 +117,7 @@ def start(place: Place, num_lines: int, pause_s: float) -> str:
 
 
 def by_follow(place: Place, run_id: str, on_data: OnData) -> None:
-    """The whole of `follow`: frames, journal, the screen's rules, and the write to a terminal."""
+    """Run all of `follow`: frames, journal, the screen's rules, and the write to a terminal."""
     screen, agent = Screen(), place.agent
     journal = Journal(place.scratch / f"journal-{secrets.token_hex(4)}")
     with journal, Path(os.devnull).open("w", encoding="utf-8") as terminal:
@@ -158,7 +158,7 @@ def by_ssh_tail(place: Place, run_id: str, on_data: OnData) -> None:
 
 
 def tail(place: Place, run_id: str) -> list[str]:
-    """The command line of tail, ended with its run by a timeout."""
+    """Return the command line of tail, ended with its run by a timeout."""
     return ["timeout", "120", "tail", "-c", "+1", "-F", f"{place.root}/runs/{run_id}/log"]
 
 
@@ -179,7 +179,7 @@ class Clock:
         self._pending = b""
 
     def take(self, piece: bytes) -> None:
-        """A piece that is shown now."""
+        """Take a piece that is shown now."""
         now = time.time_ns()
         self.num_lines += piece.count(b"\n")
         self.ready.set()
@@ -240,14 +240,14 @@ class Report:
         self.where = where
         self.is_missed = False
 
-    def tell(self, what: str, found: str) -> None:
+    def show(self, what: str, found: str) -> None:
         """One measurement."""
         print(f"{self.where}  {what:24} {found}", flush=True)
 
     def aim(self, what: str, found: str, *, is_met: bool) -> None:
         """One measurement that has an aim."""
         self.is_missed |= not is_met
-        self.tell(what, f"{found}: {'met' if is_met else 'MISSED'}")
+        self.show(what, f"{found}: {'met' if is_met else 'MISSED'}")
 
 
 def measure_latency(place: Place, link: str, report: Report) -> None:
@@ -264,7 +264,7 @@ def measure_latency(place: Place, link: str, report: Report) -> None:
             aim = 1000 * DELAY_S + AIM_OVER_DELAY_MS
             report.aim(f"latency {who}", f"{found} (aim {aim:.0f})", is_met=cuts[49] <= aim)
         else:
-            report.tell(f"latency {who}", found)
+            report.show(f"latency {who}", found)
     if place.ssh and link == "loopback":
         medians = {who: [statistics.median(one) for one in ages[who]] for who in ages}
         ratios = sorted(a / b for a, b in zip(medians["follow"], medians["ssh tail"], strict=True))
@@ -287,17 +287,17 @@ def measure_rates(place: Place, link: str, report: Report, num_lines: int) -> No
             if who == "follow" and link == "loopback":
                 report.aim(f"{name} {who}", f"{found} (aim {aim:,})", is_met=rate >= aim)
             else:
-                report.tell(f"{name} {who}", found)
+                report.show(f"{name} {who}", found)
 
 
 def measure_commands(place: Place, report: Report) -> None:
-    """What a user waits for: a push, and commands from their start to their end."""
+    """Measure what a user waits for: a push, and commands from their start to their end."""
     assert place.endpoint is not None
     source = place.scratch / "pushed"
     source.mkdir()
     (source / "data").write_bytes(os.urandom(PUSHED_MB * 10**6))
     taken_s = seconds(lambda: place.transport.push(source, PurePosixPath(place.root, "pushed")))
-    report.tell(f"push of {PUSHED_MB} MB", f"{taken_s:.2f} s, {PUSHED_MB / taken_s:.1f} MB/s")
+    report.show(f"push of {PUSHED_MB} MB", f"{taken_s:.2f} s, {PUSHED_MB / taken_s:.1f} MB/s")
     project = make_project(place.scratch / "project", place.scratch / "state", place.endpoint)
     for name, words in (
         ("deploy, all is new", ("deploy",)),
@@ -306,7 +306,7 @@ def measure_commands(place: Place, report: Report) -> None:
         ("--help: start-up alone", ("--help",)),
     ):
         taken_s = seconds(lambda words=words: project.ok("--pod", "host", *words))  # type: ignore[misc]
-        report.tell(name, f"{taken_s:.2f} s")
+        report.show(name, f"{taken_s:.2f} s")
 
 
 def seconds(work: Callable[[], object]) -> float:

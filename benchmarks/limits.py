@@ -37,7 +37,7 @@ FEE, ATR_BARS = 0.3, 30  # of the segment rule
 
 
 def main() -> None:
-    """Judge, then tell."""
+    """Judge, then print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument(

@@ -3,7 +3,7 @@
     python benchmarks/pages.py
 
 Where plotly is installed (it is no dependency) it draws the windows of the same gallery, candles
-and soft mask of each, in one self-contained file. Where Chromium is, the time to open it is told.
+and soft mask of each, in one self-contained file. Where Chromium is, it prints the time to open it.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ NUM_LISTED = 300
 
 
 def main() -> None:
-    """Make runs, then their pages, and tell what each took."""
+    """Make runs, then their pages, and print what each took."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         print("| page | seconds | CPU s | MB | drawn in Chromium, s |")
         print("|---|---|---|---|---|")
         for number in WINDOWS:
             run = make_run(folder / f"of{number}", num_windows=number)
-            _tell(f"run of {number} windows", partial(write_report, run))
-            _tell("the windows that it shows, by plotly", partial(_by_plotly, run))
+            _print_time(f"run of {number} windows", partial(write_report, run))
+            _print_time("the windows that it shows, by plotly", partial(_by_plotly, run))
         pair = [folder / "of1000", make_run(folder / "rival", num_windows=1000, skill=0.8)]
-        _tell("two runs of 1000 windows compared", partial(_compared, pair))
+        _print_time("two runs of 1000 windows compared", partial(_compared, pair))
         for number in range(NUM_LISTED):
             make_run(folder / "results" / f"20260101-{number:06}-jade-abcd", num_windows=1)
-        _tell(f"list of {NUM_LISTED} runs", partial(write_index, folder / "results"))
+        _print_time(f"list of {NUM_LISTED} runs", partial(write_index, folder / "results"))
 
 
-def _tell(what: str, make: Callable[[], Path | None]) -> None:
+def _print_time(what: str, make: Callable[[], Path | None]) -> None:
     begun, cpu = time.perf_counter(), time.process_time()
     page = make()
     seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu

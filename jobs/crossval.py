@@ -51,6 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=3, help="fold seeds 0, 1, ...")
     parser.add_argument("--trees", action="store_true", help="boosted trees beside it; slow")
+    parser.add_argument("--peers", action="store_true", help="a plain U-Net beside it, too")
     parser.add_argument("--out", type=output, help="write the scores as JSON too")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--skip-bad", action="store_true", help="leave faulty windows out")
@@ -63,9 +64,11 @@ def crossval(arguments: argparse.Namespace) -> None:
     recipe = load_recipe(arguments.config, arguments.overrides)
     print(f"recipe {recipe.name}: reading code and data", file=sys.stderr, flush=True)
     from jobs.common.data import data_folder, find_device, read_file
+    from jobs.common.fitting import with_types_of
 
     name = recipe.data.labelled.as_posix()
     windows, entry = read_file(data_folder(arguments.data), name, skip_bad=arguments.skip_bad)
+    recipe = with_types_of(recipe, windows)
     began = time.monotonic()
     data_dir, device = data_folder(arguments.data), find_device(arguments.device)
     fit = partial(fit_model, device=device, data_dir=data_dir)
@@ -92,7 +95,7 @@ def crossval(arguments: argparse.Namespace) -> None:
 def _one_repeat(
     windows: Windows, recipe: Recipe, arguments: argparse.Namespace, seed: int, fit: Fit
 ) -> list[Answers]:
-    from jobs.common.reporting import answers_of
+    from jobs.common.reporting import TREES, UNET, answers_of
     from moola_core.data.splits import make_folds
     from moola_core.evaluation.metrics import ratios
     from moola_core.inference.ensemble import with_seed
@@ -103,9 +106,9 @@ def _one_repeat(
         rows = fold.validation[windows.offset[fold.validation] == 0]
         train, held_out = windows.take(fold.train), windows.take(rows)
         trained, seen = fit(train, held_out, with_seed(recipe, 10 * seed + k))
-        trees = arguments.trees
+        peers = [*([TREES] if arguments.trees else []), *([UNET] if arguments.peers else [])]
         said = (trained.predict(held_out.bars), trained.decoder)
-        answers.append(answers_of(held_out, rows, train, *said, with_trees=trees))
+        answers.append(answers_of(held_out, rows, train, *said, peers))
         sums = answers[-1].sums["recipe"]
         f1 = float(ratios({name: part.sum(axis=0) for name, part in sums.items()})["f1"])
         line = f"repeat {seed} fold {k}: {len(rows)} windows, f1 {f1:.3f}"
@@ -117,19 +120,21 @@ def _one_repeat(
 def fit_model(
     train: Windows, held_out: Windows, recipe: Recipe, *, device: torch.device, data_dir: Path
 ) -> tuple[TrainedModel, Windows]:
-    """What jobs.train would make of a file of these windows, and those that it trained on.
+    """Return what jobs.train would make of a file of these windows, and those that it trained on.
 
     Windows are only set aside for validation if the recipe chooses something on them.
     """
-    from jobs.common.fitting import begin_run, judge, prepare, split_windows
-    from moola_core.inference.ensemble import member_recipes
+    from jobs.common.fitting import begin_run, judge, prepare, resolved, split_windows
+    from jobs.common.weighing import members
     from moola_core.training.loop import fit
 
     if not recipe.decoder.choose and recipe.training.keep == "last":
-        split = recipe.split.model_copy(update={"validation_share": 0.0})
-        recipe = recipe.model_copy(update={"split": split})
-    loaded = prepare(recipe, *split_windows(train, recipe), device, data_dir, [held_out])
-    for one in member_recipes(recipe):
+        share = recipe.split.model_copy(update={"validation_share": 0.0})
+        recipe = recipe.model_copy(update={"split": share})
+    own, validation = split_windows(train, recipe)
+    recipe = resolved(recipe, own)
+    loaded = prepare(recipe, own, validation, device, data_dir, [held_out])
+    for one in members(loaded):
         fit(begin_run(loaded, one))
     return judge(loaded)[0], loaded.train
 

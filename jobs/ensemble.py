@@ -48,7 +48,7 @@ def join(runs: list[Path], run_dir: str | None) -> None:
     parts = [load_model(run / "artifacts", torch.device("cpu")) for run in runs]
     first = parts[0]
     for run, part in zip(runs, parts, strict=True):
-        if _seen(part.recipe) != _seen(first.recipe):
+        if _seen(part.recipe) != _seen(first.recipe) or part.labels != first.labels:
             raise ConfigError(f"{run}: its model sees other inputs than that of {runs[0]}")
     models = tuple(model for part in parts for model in part.models)
     of_a_seed = first.recipe.ensemble.num_answers // first.recipe.ensemble.seeds
@@ -56,13 +56,13 @@ def join(runs: list[Path], run_dir: str | None) -> None:
     recipe = first.recipe.model_copy(update={"ensemble": seeds})
     folder = Path(run_dir) / "artifacts"
     folder.mkdir(parents=True, exist_ok=True)
-    save_model(folder, TrainedModel(models, recipe, first.decoder))
+    save_model(folder, TrainedModel(models, recipe, first.decoder, first.labels, first.bar_ns))
     (folder.parent / "config.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
     print(f"{folder}: {len(models)} models of {len(runs)} runs")
 
 
 def _seen(recipe: Recipe) -> list[Any]:
-    """What must agree for models to answer about the same inputs in the same form."""
+    """Return what must agree for models to answer about the same inputs in the same form."""
     ensemble = recipe.ensemble.model_copy(update={"seeds": 1})
     return [recipe.data.position, recipe.candidates, ensemble, recipe.model]
 

@@ -34,9 +34,13 @@ def main(argv: list[str] | None = None) -> int:
         "--decoder", type=found, help="decoder.yaml of jobs.tune, not the run's own"
     )
     parser.add_argument("--trees", action="store_true", help="boosted trees beside it; slow")
+    parser.add_argument("--peers", action="store_true", help="a plain U-Net beside it, taught anew")
     parser.add_argument("--out", type=output, help="write the scores as JSON too")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--skip-bad", action="store_true", help="leave faulty windows out")
+    parser.add_argument(
+        "--any-bar-length", action="store_true", help="also bars unlike those it was trained on"
+    )
     arguments = parser.parse_args(argv)
     return exit_code_of(lambda: evaluate(arguments))
 
@@ -48,8 +52,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
     from jobs.common.console import print_scores
     from jobs.common.data import data_folder, find_device, read_file
-    from jobs.common.fitting import truth_of
-    from jobs.common.reporting import answers_of, as_json
+    from jobs.common.fitting import taught_windows, truth_of
+    from jobs.common.reporting import TREES, UNET, answers_of, as_json
     from moola_core.config.recipe import load_decoder
     from moola_core.decoding.decode import decode
     from moola_core.evaluation.comparison import (
@@ -66,33 +70,36 @@ def evaluate(arguments: argparse.Namespace) -> None:
     if arguments.decoder:
         trained = replace(trained, decoder=load_decoder(arguments.decoder))
     windows, entry = read_file(data_dir, arguments.file, skip_bad=arguments.skip_bad)
+    windows = windows.with_labels(trained.labels, arguments.file)
+    _require_length(arguments, windows.bar_ns, trained.bar_ns)
     labelled = trained.recipe.data.labelled.as_posix()
     train, _ = read_file(data_dir, labelled, skip_bad=arguments.skip_bad)
     print(f"asking the model about {len(windows):,} windows", file=sys.stderr, flush=True)
     predictions = trained.predict(windows.bars)
     print("scoring its answers", file=sys.stderr, flush=True)
     scores = score(decode(predictions, trained.decoder), predictions, truth_of(windows))
-    rows = np.arange(len(windows))
-    said = (predictions, trained.decoder)
-    repeats = [[answers_of(windows, rows, train, *said, with_trees=arguments.trees)]]
+    rows, said = np.arange(len(windows)), (predictions, trained.decoder)
+    if trained.recipe.data.windows is not None:  # peers learn from no more than the run did
+        train = taught_windows(train, trained.recipe)
+    peers = [*([TREES] if arguments.trees else []), *([UNET] if arguments.peers else [])]
+    repeats = [[answers_of(windows, rows, train, *said, peers)]]
     table = compare(repeats, windows.group, "recipe")
     reliable = reliability_of(repeats, "recipe")
     print(f"recipe {trained.recipe.name}, {len(windows)} windows of {arguments.file}")
     print_scores(scores, {})
     print("\n".join([*table_lines(table), *reliability_lines(reliable)]))
+    found = {"scores": as_json(scores), "comparison": table, "reliability": reliable}
     if arguments.out is not None:
-        write_json(
-            arguments.out,
-            {
-                "recipe": trained.recipe.name,
-                "run": arguments.run.resolve().name,
-                "file": entry,
-                "decoder": trained.decoder.model_dump(mode="json"),
-                "scores": as_json(scores),
-                "comparison": table,
-                "reliability": reliable,
-            },
-        )
+        about = {"recipe": trained.recipe.name, "run": arguments.run.resolve().name, "file": entry}
+        decoder = trained.decoder.model_dump(mode="json")
+        write_json(arguments.out, {**about, "decoder": decoder, **found})
+
+
+def _require_length(arguments: argparse.Namespace, bar_ns: int, trained_ns: int) -> None:
+    from moola_core.data.series_checks import require_length
+
+    if not arguments.any_bar_length:
+        require_length(arguments.file, bar_ns, trained_ns, f"{arguments.run} was trained on")
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@ r"""Find expansions in a series of bars of any length.
     python -m jobs.predict --run results/RUN --bars ../shared/data/bars/mnq_1m.parquet \
         --out spans.parquet --min-confidence 0.3
 
-In: Parquet or CSV with the columns open, high, low, close and, where known, timestamp (bar open).
-Out, by the name's end Parquet or CSV, a row a span, none sharing a bar with another:
+In: bars of any layout (docs/data.md), recognised or named. Out, by --format or the name's end
+Parquet or CSV, a row a span, none sharing a bar with another, times in the zone of the bars:
 
     start, stop                      bars of the series from 0, half-open: [start, stop)
     first_timestamp, last_timestamp  open of the first and of the last bar inside, where known
@@ -12,24 +12,30 @@ Out, by the name's end Parquet or CSV, a row a span, none sharing a bar with ano
     type, type_confidence            what went before: consolidation or retracement
     windows                          how many windows found it; each bar is in about 105 / stride
 
+``--format tradingview`` writes a CSV with what charts import: time and end_time (Unix seconds of
+the open of the first and last bar inside), label, confidence. A model refuses bars of another
+length than those it was trained on (--any-bar-length).
+
 Any run that has a model in artifacts/ will do. Labelled windows were cut around their run, and
-``jade`` and ``jade-ensemble`` learn that from the columns that know the place in a window; on a
-stream the place means nothing. For streams train with ``--set candidates.place=false``
+``jade`` and ``jade-ensemble`` learn that from the columns that know the position within the window;
+on a stream it means nothing. For streams train with ``--set candidates.place=false``
 (docs/results.md has what that costs on labelled windows). The file appears whole or not at all.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jobs.common.bar_options import add_bar_options, open_named
 from jobs.common.entry import exit_code_of
 from jobs.common.paths import found, output
-from moola_core.errors import ConfigError
+from moola_core.errors import ConfigError, DataError
 from moola_core.io.atomic import replacing
 
 if TYPE_CHECKING:
@@ -37,21 +43,28 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from moola_core.data.series import Bars
+    from moola_core.data.series import BarFile, Bars
     from moola_core.inference.sliding import Found
 KINDS = (".parquet", ".csv")
+FORMATS = ("csv", "parquet", "tradingview")
 PROGRESS_S = 2.0
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the job; returns its exit code."""
+    arguments = make_parser().parse_args(argv)
+    return exit_code_of(lambda: predict(arguments))
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Make the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="jobs.predict",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--run", type=found, required=True, help="folder of a run, with artifacts/")
-    parser.add_argument("--bars", type=found, required=True, help="the series, .parquet or .csv")
+    parser.add_argument("--bars", type=found, required=True, help="the series")
     parser.add_argument("--out", type=output, required=True, help="the spans, .parquet or .csv")
     parser.add_argument(
         "--stride", type=int, default=35, help="bars from window to window, 1..80 (35)"
@@ -59,86 +72,144 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--min-confidence", type=float, default=0.0, help="drop less sure ones (0)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--threads", type=int, default=1, help="of the CPU (1)")
-    arguments = parser.parse_args(argv)
-    return exit_code_of(lambda: predict(arguments))
+    parser.add_argument("--format", choices=FORMATS, help="of --out (by its name's end)")
+    parser.add_argument(
+        "--any-bar-length", action="store_true", help="also bars unlike those it was trained on"
+    )
+    add_bar_options(parser)
+    return parser
 
 
 def predict(arguments: argparse.Namespace) -> None:
-    """Load, slide over the series, write, tell."""
+    """Load, slide over the series, write, report."""
     out: Path = arguments.out
-    if out.suffix not in KINDS:
-        raise ConfigError(f"--out {out}: expected a name that ends in .parquet or .csv")
+    if arguments.format is None and out.suffix not in KINDS:
+        raise ConfigError(
+            f"--out {out}: expected a name that ends in .parquet or .csv, or a --format"
+        )
     if not out.parent.is_dir():
         raise ConfigError(f"--out {out}: no such folder, {out.parent}; make it first")
     print("reading the model and the bars", file=sys.stderr, flush=True)
     import torch
 
     from jobs.common.data import find_device
-    from moola_core.data.series import read_chunks
     from moola_core.inference.sliding import answer, find_spans
     from moola_core.inference.trained_model import load_model
 
     torch.set_num_threads(arguments.threads)
-    trained = load_model(arguments.run / "artifacts", find_device(arguments.device))
+    trained = load_model(artifacts_of(arguments.run), find_device(arguments.device))
     if trained.recipe.model.has_candidates and trained.recipe.candidates.place:
         print(
-            f"note: {arguments.run}: its model goes by the place in a window, which tells nothing"
-            " on a stream; train it with --set candidates.place=false",
+            f"note: {arguments.run}: its model uses the position within the window, which means"
+            " nothing on a stream; train it with --set candidates.place=false",
             file=sys.stderr,
         )
+    file = open_named(arguments.bars, arguments)
+    _require_known(arguments, file, trained.bar_ns)
     began = time.monotonic()
     found = find_spans(
-        _told(read_chunks(arguments.bars), began),
+        _with_progress(file.chunks(), began),
         partial(answer, trained),
         stride=arguments.stride,
         floor=arguments.min_confidence,
     )
     seconds = time.monotonic() - began
-    write(out, to_table(found))
+    if len(file.clock.named) > 1 and file.clock.tz is None:
+        print(
+            f"note: {arguments.bars}: times of {' and '.join(file.clock.named)} come out in UTC;"
+            " name their zone: --tz America/New_York or the like",
+            file=sys.stderr,
+        )
+    table = to_table(found, trained.labels, file.clock.output_zone)
+    if arguments.format == "tradingview":
+        table = for_charts(table)
+    is_csv = arguments.format in ("csv", "tradingview") if arguments.format else None
+    write(out, table, is_csv=out.suffix == ".csv" if is_csv is None else is_csv)
     print(
         f"{out}: {len(found.spans):,} spans in {found.num_bars:,} bars,"
         f" {found.num_windows:,} windows, {seconds:.1f} s"
     )
 
 
-def _told(chunks: Iterable[Bars], began: float) -> Iterator[Bars]:
-    """The same, with a line on stderr every 2 seconds or so."""
-    num_bars, told = 0, began
+def artifacts_of(run: Path) -> Path:
+    """Return the folder of a run's model: its artifacts, or `run` itself if it holds them."""
+    return run if (run / "model.json").is_file() else run / "artifacts"
+
+
+def _with_progress(chunks: Iterable[Bars], began: float) -> Iterator[Bars]:
+    """Yield the same, with a line on stderr every 2 seconds or so."""
+    num_bars, printed = 0, began
     for chunk in chunks:
-        if time.monotonic() - told > PROGRESS_S:
-            told = time.monotonic()
-            print(f"{num_bars:,} bars, {told - began:.0f} s", file=sys.stderr, flush=True)
+        if time.monotonic() - printed > PROGRESS_S:
+            printed = time.monotonic()
+            print(f"{num_bars:,} bars, {printed - began:.0f} s", file=sys.stderr, flush=True)
         yield chunk
         num_bars += len(chunk)
 
 
-def to_table(found: Found) -> pa.Table:
-    """A row a span, columns as in the module's text."""
-    import pyarrow as pa
+def _require_known(arguments: argparse.Namespace, file: BarFile, bar_ns: int) -> None:
+    """Refuse bars of another length than the model knows, and charts without times."""
+    from moola_core.data.series_checks import require_length
 
-    from moola_core.data.window_checks import LABELS
+    if not arguments.any_bar_length:
+        known = f"{arguments.run} was trained on"
+        require_length(str(arguments.bars), file.bar_ns, bar_ns, known)
+    if arguments.format == "tradingview" and not file.columns.time:
+        raise DataError(
+            f"{arguments.bars}: no times, expected some for --format tradingview;"
+            " name their column: --time-column"
+        )
+
+
+def for_charts(table: pa.Table) -> pa.Table:
+    """Return the spans as a chart takes them: Unix seconds, the label, the confidence."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    def seconds(name: str) -> pa.ChunkedArray:
+        return pc.divide(table[name].cast(pa.timestamp("ns", tz="UTC")).cast(pa.int64()), 10**9)
+
+    columns = {"time": seconds("first_timestamp"), "end_time": seconds("last_timestamp")}
+    return pa.table({**columns, "label": table["type"], "confidence": table["confidence"]})
+
+
+def to_table(found: Found, labels: tuple[str, ...], zone: str = "UTC") -> pa.Table:
+    """Return a row a span, columns as in the module's text; times in `zone`."""
+    import pyarrow as pa
 
     columns: dict[str, Any] = {"start": found.spans[:, 0], "stop": found.spans[:, 1]}
     if found.time is not None:
-        instant = pa.timestamp("ns", tz="UTC")
+        instant = pa.timestamp("ns", tz=zone)
         for i, name in enumerate(("first_timestamp", "last_timestamp")):
             columns[name] = pa.array(found.time[:, i]).cast(instant)
     columns["confidence"] = found.confidence
-    types = [LABELS[kind] if kind >= 0 else None for kind in found.types]
+    types = [labels[kind] if kind >= 0 else None for kind in found.types]
     columns["type"] = pa.array(types, pa.string())
     columns["type_confidence"] = pa.array(found.type_confidence, mask=found.types < 0)
     columns["windows"] = found.windows
     return pa.table(columns)
 
 
-def write(out: Path, table: pa.Table) -> None:
+def _whole_seconds(table: pa.Table) -> pa.Table:
+    """Return the same with times without fractions of a second, as people read them."""
+    import pyarrow as pa
+
+    for i, one in enumerate(table.schema):
+        if pa.types.is_timestamp(one.type):
+            with contextlib.suppress(pa.ArrowInvalid):
+                column = table.column(i).cast(pa.timestamp("s", tz=one.type.tz))
+                table = table.set_column(i, one.name, column)
+    return table
+
+
+def write(out: Path, table: pa.Table, *, is_csv: bool) -> None:
     """Write aside, then rename."""
     import pyarrow.csv
     import pyarrow.parquet
 
     with replacing(out) as aside:
-        if out.suffix == ".csv":
-            pyarrow.csv.write_csv(table, aside)
+        if is_csv:
+            pyarrow.csv.write_csv(_whole_seconds(table), aside)
         else:
             pyarrow.parquet.write_table(table, aside)
 

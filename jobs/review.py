@@ -1,10 +1,14 @@
-"""Suspicious labels: cut spans, and windows that share bars but tell them differently.
+"""Suspicious labels: cut spans, and windows that share bars but label them differently.
 
     python -m jobs.review labelled/train_210.parquet --data DIR --out DIR
 
 Prints how many findings there are of each kind and the worst of them; with --out (by default the
 run's artifacts, inside a run) writes all of them as ``review.parquet`` and ``review.csv``, and
-pictures of the worst of each kind as ``review-KIND.png``. Kinds: see moola_core/review.py.
+pictures of the worst of each kind as ``review-KIND.png``. Kinds: moola_core.evaluation.label_noise.
+
+--html FILE writes a page that shows a window at a time, the worst disagreement first (of windows
+that share bars; with --run also of that model), to keep, drop, move or rename its label by keys.
+What is decided there is saved as a file, which ``jobs.windows --corrections`` applies.
 """
 
 from __future__ import annotations
@@ -16,10 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.common.entry import exit_code_of
-from jobs.common.paths import output, own_artifacts
+from jobs.common.paths import found, output, own_artifacts
+from moola_core.errors import ConfigError
 
 if TYPE_CHECKING:
     from moola_core.data.windows import Windows
+    from moola_core.evaluation.disagreement import Claim
     from moola_core.evaluation.label_noise import Finding
 
 
@@ -38,8 +44,16 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--near-bars", type=int, default=5, help="near duplicates start within (5)")
     parser.add_argument("--worst", type=int, default=6, help="shown of each kind (6)")
     parser.add_argument("--skip-bad", action="store_true", help="leave faulty windows out")
+    parser.add_argument("--html", type=output, help="a page to correct the labels on")
+    parser.add_argument("--run", type=found, help="a run whose model is asked too, for --html")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument(
+        "--any-bar-length", action="store_true", help="also bars unlike those of --run"
+    )
     arguments = parser.parse_args(argv)
     arguments.out = arguments.out or own_artifacts()
+    if arguments.run is not None and arguments.html is None:
+        parser.error("--run: expected --html FILE too")
     return exit_code_of(lambda: review(arguments))
 
 
@@ -63,6 +77,49 @@ def review(arguments: argparse.Namespace) -> None:
     _print_worst(windows, worst)
     if arguments.out is not None:
         _write(arguments.out, windows, findings, worst)
+    if arguments.html is not None:
+        _write_page(arguments, windows, findings)
+
+
+def _write_page(arguments: argparse.Namespace, windows: Windows, findings: list[Finding]) -> None:
+    from moola_core.evaluation.disagreement import claims_of_windows
+    from moola_core.plots.review_page import write_review
+
+    out: Path = arguments.html
+    if not out.parent.is_dir():
+        raise ConfigError(f"--html {out}: no such folder, {out.parent}; make it first")
+    claims = claims_of_windows(windows, findings)
+    if arguments.run is not None:
+        for some, claim in zip(claims, _ask_model(arguments, windows), strict=True):
+            some.append(claim)
+    shown = write_review(out, Path(arguments.file).name, windows, claims)
+    left = f", {len(windows) - shown} less contradicted ones left out" * (shown < len(windows))
+    print(f"\nwritten: {out}, a page of {shown} windows{left}; open it in a browser")
+
+
+def _ask_model(arguments: argparse.Namespace, windows: Windows) -> list[Claim]:
+    from jobs.common.data import find_device
+    from moola_core.data.series_checks import require_length
+    from moola_core.evaluation.disagreement import claim_of_model
+    from moola_core.inference.sliding import answer
+    from moola_core.inference.trained_model import load_model
+
+    print(f"asking the model about {len(windows):,} windows", file=sys.stderr, flush=True)
+    trained = load_model(arguments.run / "artifacts", find_device(arguments.device))
+    if not arguments.any_bar_length:
+        known = f"{arguments.run} was trained on"
+        require_length(arguments.file, windows.bar_ns, trained.bar_ns, known)
+    said = answer(trained, windows.bars)
+    claims = []
+    for row in range(len(windows)):
+        start, stop = windows.spans[row].tolist()
+        label = (start, stop, windows.labels[windows.types[row]])
+        kind = int(said.types[row])
+        start, stop = said.spans[row].tolist()
+        found = (start, stop, trained.labels[kind] if kind >= 0 else "")
+        sure = float(said.type_confidence[row]) if kind >= 0 else 0.0
+        claims.append(claim_of_model(label, found, float(said.confidence[row]), sure))
+    return claims
 
 
 def _print_worst(windows: Windows, worst: dict[str, list[Finding]]) -> None:

@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
 def synthesize(out: Path, seed: int) -> None:
     """Write the files aside, then give the folder its name: it is whole or not there."""
     if out.exists():
-        raise ConfigError(f"--out {out}: is there already, expected a new folder; remove it first")
+        raise ConfigError(f"--out {out}: already exists, expected a new folder; remove it first")
     with replacing(out) as aside:
         (aside / "labelled").mkdir(parents=True)
         (aside / "bars").mkdir()

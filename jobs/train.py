@@ -38,7 +38,7 @@ def train(arguments: argparse.Namespace, stop: StopRequest) -> int:
     """Load, train, judge, write."""
     began = time.monotonic()
     recipe = _recipe(arguments)
-    # What is imported from here on takes seconds; a typing error was told before.
+    # What is imported from here on takes seconds; a typing error was reported before.
     print(f"recipe {recipe.name}: reading code and data", flush=True)
     if recipe.pretrain is not None:
         from jobs.common.pretraining import pretrain
@@ -48,26 +48,27 @@ def train(arguments: argparse.Namespace, stop: StopRequest) -> int:
 
     from jobs.common import console, reporting, run_event
     from jobs.common.fitting import begin_run
-    from moola_core.inference.ensemble import member_recipes
+    from jobs.common.weighing import members
     from moola_core.training.loop import fit
     from moola_core.training.state import Stopped
 
     loaded = _load(recipe, arguments)
+    recipe = loaded.recipe
     events = EventLog(run_dir / "events.jsonl")
-    for index, one in enumerate(member_recipes(recipe)):
+    for index, one in enumerate(members(loaded)):
         run = begin_run(loaded, one)
         folder = "checkpoints"
         if recipe.ensemble.size > 1:
             folder += f"/seed-{one.training.seed}"
         run.checkpoints = run_dir / folder
         run.is_stopping = lambda: stop.is_requested
-        run.report = _reporter(events, run, index)
+        run.report = _reporter(events, run)
         if index == 0:
             events.write("run", **run_event.run_event(loaded))
             console.print_header(loaded)
         if arguments.resume:
             source = run_dir if arguments.resume == "here" else Path(arguments.resume)
-            _resume(run, index, events, source / folder if recipe.ensemble.size > 1 else source)
+            _resume(run, events, source / folder if recipe.ensemble.size > 1 else source)
         stop.is_training = True
         try:
             if not stop.is_requested:
@@ -92,12 +93,12 @@ def _load(recipe: Recipe, arguments: argparse.Namespace) -> Loaded:
     data_dir, run_dir = data_folder(arguments.data), Path(arguments.run_dir)
     loaded = load(recipe, data_dir, arguments.device, skip_bad=arguments.skip_bad)
     (run_dir / "artifacts").mkdir(parents=True, exist_ok=True)
-    (run_dir / "config.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
+    (run_dir / "config.yaml").write_text(dump_recipe(loaded.recipe), encoding="utf-8")
     return loaded
 
 
 def _recipe(arguments: argparse.Namespace) -> Recipe:
-    """The recipe, after the cheap checks."""
+    """Return the recipe, after the cheap checks."""
     recipe = load_recipe(arguments.config, _overrides(arguments))
     if not arguments.run_dir:
         raise ConfigError("run folder: not given, expected --run-dir or MOOLA_RUN_DIR")
@@ -106,8 +107,8 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
     return recipe
 
 
-def _resume(run: Run, index: int, events: EventLog, source: Path) -> None:
-    """Go on from the newest whole checkpoint; a later model of an ensemble may have none yet."""
+def _resume(run: Run, events: EventLog, source: Path) -> None:
+    """Resume from the latest complete checkpoint; a later model of an ensemble may have none."""
     from jobs.common.checkpoints import newest_checkpoint
     from jobs.common.reporting import whole_epoch
     from moola_core.training.checkpoint import has_checkpoint
@@ -118,21 +119,21 @@ def _resume(run: Run, index: int, events: EventLog, source: Path) -> None:
     restore(run, newest_checkpoint(source, run.identity, events))
     print(f"resuming after epoch {run.progress.epoch}, batch {run.progress.batch}")
     for entry in [] if events.had_epochs else run.progress.history:
-        events.write("epoch", **whole_epoch(run, index, entry))
+        events.write("epoch", **whole_epoch(run, entry))
 
 
-def _reporter(events: EventLog, run: Run, index: int) -> Report:
-    """Writes and prints what `run`, the model at `index`, reports."""
+def _reporter(events: EventLog, run: Run) -> Report:
+    """Return a function that writes and prints what `run` reports."""
     from jobs.common.console import epoch_line
     from jobs.common.reporting import whole_epoch
 
     def report(kind: str, keys: dict[str, Any]) -> None:
         if kind == "epoch":
-            keys = whole_epoch(run, index, keys)
+            keys = whole_epoch(run, keys)
             print(epoch_line(keys), flush=True)
         elif run.recipe.ensemble.size > 1:
             keys = {**keys, "path": f"checkpoints/{keys['path']}"}
-            keys["epoch"] += index * run.recipe.training.epochs
+            keys["epoch"] += run.epochs_before
         events.write(kind, **keys)
 
     return report
@@ -151,8 +152,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--data", default=os.environ.get("MOOLA_DATA_DIR"), help="default: $MOOLA_DATA_DIR"
     )
-    parser.add_argument("--epochs", type=int, help="instead of the recipe's training.epochs")
-    parser.add_argument("--seed", type=int, help="instead of the recipe's training.seed")
+    parser.add_argument("--epochs", type=int, help="overrides the recipe's training.epochs")
+    parser.add_argument("--seed", type=int, help="overrides the recipe's training.seed")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     parser.add_argument("--use-crf", action="store_true", help="span head into a linear-chain CRF")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -163,14 +164,14 @@ def _parser() -> argparse.ArgumentParser:
         const="here",
         default=os.environ.get("MOOLA_RESUME_DIR"),
         metavar="PATH",
-        help="go on from the newest whole checkpoint of the run's folder, or of PATH; "
+        help="resume from the latest complete checkpoint of the run's folder, or of PATH; "
         "$MOOLA_RESUME_DIR",
     )
     return parser
 
 
 def _overrides(arguments: argparse.Namespace) -> list[str]:
-    """Each option as the override it stands for; `--set` comes last and wins."""
+    """Return each option as the override it stands for; `--set` comes last and wins."""
     overrides = []
     if arguments.epochs is not None:
         overrides.append(f"training.epochs={arguments.epochs}")

@@ -83,7 +83,7 @@ def tune(arguments: argparse.Namespace) -> None:
 
 
 def _validation(trained: TrainedModel, arguments: argparse.Namespace) -> Windows:
-    """The windows on which the run was validated."""
+    """Return the windows on which the run was validated."""
     from jobs.common.data import data_folder, read_file
     from jobs.common.fitting import split_windows
     from moola_core.inference.trained_model import RunResult
@@ -99,7 +99,7 @@ def _validation(trained: TrainedModel, arguments: argparse.Namespace) -> Windows
     if entry not in files:
         raise DataError(
             f"{name}: not the file that the run was trained on (other content or --skip-bad),"
-            " its validation windows can't be told; give the run's own --data"
+            " its validation windows are unknown; give the run's own --data"
         )
     _, validation = split_windows(windows, recipe)
     if validation is None:
@@ -114,7 +114,7 @@ def _print_seed(tried: list[Tried]) -> None:
 
 
 def _print_best(best: dict[str, Tried], predictions: Predictions, windows: Windows) -> None:
-    """The best of each kind, with the interval of its F1 over spans."""
+    """Print the best of each kind, with the interval of its F1 over spans."""
     from jobs.common.fitting import truth_of
     from moola_core.decoding.decode import decode
     from moola_core.evaluation.metrics import score

@@ -6,7 +6,7 @@ JobError
  ├── CheckpointError       10  a checkpoint is missing, torn, or of another run
  └── NonFiniteLossError    20  a loss became NaN or infinite
 
-0 is done, 1 a bug of ours, 2 wrong usage (argparse's), 143 ended by SIGTERM after a checkpoint.
+0 is done, 1 an internal error, 2 wrong usage (argparse's), 143 ended by SIGTERM after a checkpoint.
 A message is one line: ``where: what is wrong, expected X, got Y; cure``.
 """
 

@@ -11,16 +11,25 @@ MoolaError
  ├── JobCancelledError       21  the job was cancelled or preempted
  └── RunLostError            22  the run's end can't be known
 
-0 is done, 1 a bug of ours or a fault that doctor found, 2 wrong usage (click's), 130 interrupted,
-141 nobody reads stdout.
-A message is one line: ``where: what is wrong, expected X, got Y``; `cure` is what mends it.
+0 is done, 1 an internal error or a fault that doctor found, 2 wrong usage (click's),
+130 interrupted, 141 nobody reads stdout.
+A message is one line: ``where: what is wrong, expected X, got Y``; `cure` is how to fix it.
 """
 
 from __future__ import annotations
 
+# What a base install leaves out, and the extra of ours that has it.
+EXTRAS = {
+    "asyncssh": ("the local pod", "local"),
+    "httpx": ("renting", "runpod"),
+    "jinja2": ("a page", "report"),
+    "optuna": ("a sweep", "sweep"),
+    "pyarrow": ("a Parquet file", "parquet"),
+    "tenacity": ("renting", "runpod"),
+}
 USAGE = 2
 INTERRUPTED = 130
-BROKEN_PIPE = 141  # as a shell tells the end by SIGPIPE
+BROKEN_PIPE = 141  # as a shell reports the end by SIGPIPE
 
 
 class MoolaError(Exception):
@@ -32,6 +41,8 @@ class MoolaError(Exception):
     """
 
     exit_code = 1
+    # The run that was watched when it happened, where one was.
+    run_id: str | None = None
 
     def __init__(self, message: str, cure: str = "") -> None:
         super().__init__(message)
@@ -46,6 +57,23 @@ class ConfigError(MoolaError):
     """A pod, recipe, setting or data file is missing or wrong."""
 
     exit_code = 10
+
+
+class MissingPackageError(ConfigError):
+    """A package that a base install leaves out is not here; the cure names the extra with it."""
+
+
+def missing_package(err: ModuleNotFoundError) -> MissingPackageError | None:
+    """Return the error for a package of ours that is not installed; None where it is another's."""
+    name = (err.name or "").partition(".")[0]
+    if name not in EXTRAS:
+        return None
+    what, extra = EXTRAS[name]
+    return MissingPackageError(f"{what} needs {name}", f"pip install 'moola[{extra}]'")
+
+
+class NoCheckpointError(ConfigError):
+    """A run has left no checkpoint to resume from; it can only be started from scratch."""
 
 
 class UnreachableError(MoolaError):
@@ -86,6 +114,10 @@ class TransferError(MoolaError):
     exit_code = 15
 
 
+class PartialTransferError(TransferError):
+    """Some of the files could not be sent, the others were."""
+
+
 class JobFailedError(MoolaError):
     """The job ended with an error."""
 
@@ -96,6 +128,10 @@ class JobCancelledError(MoolaError):
     """The job was cancelled or preempted."""
 
     exit_code = 21
+
+
+class PreemptedError(JobCancelledError):
+    """The pod was taken away while the job ran; the run can be resumed on another."""
 
 
 class RunLostError(MoolaError):

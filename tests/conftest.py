@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from moola_remote.ssh.endpoint import Endpoint
+from tests.support.lanes import StartedProcesses, assign, lane_of
 from tests.support.servers import SSHD, running_local_pod, running_openssh
 
 # How long a case takes on a busy machine is no finding. `make test` tries the same ones each time.
@@ -26,6 +27,24 @@ settings.load_profile("short")
 # Started in the background of a shell, as a CI may, we inherit an ignored SIGINT, and so does
 # every program that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+STARTED = StartedProcesses()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the tests into lanes, before ``-m`` chooses among them."""
+    assign(items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Fail a unit test that starts a process; its fixtures belong to the session or to others."""
+    before = STARTED.number
+    result = yield
+    if lane_of(pyfuncitem) == "unit" and STARTED.number > before:
+        pytest.fail("a unit test started a process; mark it with pytest.mark.process")
+    return result
 
 
 @pytest.fixture(scope="session", autouse=True)

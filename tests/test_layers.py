@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -26,6 +28,7 @@ def test_the_agent_imports_the_standard_library_alone() -> None:
     assert imported - {"moola_remote"} <= set(sys.stdlib_module_names)
 
 
+@pytest.mark.process
 def test_help_starts_without_the_heavy_packages() -> None:
     code = """
 import sys

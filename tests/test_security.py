@@ -34,6 +34,7 @@ def test_what_holds_a_threat_is_there(path: str, name: str) -> None:
     assert name in [node.name for node in body if isinstance(node, ast.FunctionDef)]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("folder", ["moola_core", "moola_remote", "jobs"])
 def test_the_linter_bans_what_runs_code_that_was_loaded(folder: str) -> None:
     argv = [sys.executable, "-m", "ruff", "check", "--output-format=concise", "--no-cache"]

@@ -13,6 +13,8 @@ import pytest
 
 from tests.report.made import make_run
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("moola_core", "moola_remote", "jobs")
 REPORT = """

@@ -1,4 +1,4 @@
-"""Going on from a checkpoint: whose it is, and what is told of it."""
+"""Resuming from a checkpoint: which run it is of, and what is printed about it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from moola_core.training.checkpoint import Checkpoint, load_latest
 
 
 def identity_of(recipe: Recipe, files: list[dict[str, Any]]) -> dict[str, Any]:
-    """What a checkpoint must agree on to be of this run; epochs may be added later.
+    """Return what a checkpoint must agree on to be of this run; epochs may be added later.
 
     Args:
         recipe: of the run.
@@ -24,7 +24,7 @@ def identity_of(recipe: Recipe, files: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def newest_checkpoint(source: Path, identity: dict[str, Any], events: EventLog) -> Checkpoint:
-    """The newest whole checkpoint of the run in `source`; those that are torn are told.
+    """Return the latest complete checkpoint of the run in `source`; report torn ones.
 
     Raises:
         CheckpointError: there is none, or it is of another run than `identity`.

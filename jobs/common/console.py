@@ -12,7 +12,7 @@ from moola_core.evaluation.metrics import Score
 
 
 def print_header(loaded: Loaded) -> None:
-    """What is about to be trained, and the head of the epoch table."""
+    """Print what is about to be trained, and the header of the epoch table."""
     event = run_event(loaded)
     windows = event["windows"]
     print(
@@ -43,12 +43,12 @@ def epoch_line(entry: dict[str, Any]) -> str:
 
 
 def _cell(table: dict[str, float], name: str, form: str) -> str:
-    """A number, or a dash as wide where there is none, as all windows train."""
+    """Return a number, or a dash as wide where there is none, as all windows train."""
     return f"{table[name]:{form}}" if name in table else f"{'-':>{form.partition('.')[0]}}"
 
 
 def print_sigmas(result: dict[str, Any]) -> None:
-    """The seed's table: sigma, precision and share of each task; and its share of the gradient."""
+    """Print the seed's table: sigma, precision and share of each task, also of the gradient."""
     print(f"\n{'task':>12} {'sigma':>7} {'1/sigma2':>9} {'share':>6} {'gradient':>8}")
     for task, sigma in result["sigma"].items():
         pull = result["gradient_share"].get(task)
@@ -58,7 +58,7 @@ def print_sigmas(result: dict[str, Any]) -> None:
 
 
 def decoder_text(decoder: DecoderConfig) -> str:
-    """The decoder with what was chosen for it."""
+    """Return the decoder with what was chosen for it."""
     chosen = {
         "threshold": f" {decoder.threshold:g}",
         "best_span": f", bias {decoder.bias:g}",

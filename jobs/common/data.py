@@ -8,14 +8,17 @@ from typing import Any
 
 import torch
 
+from moola_core.data.series_checks import in_words
 from moola_core.data.window_checks import summarise_faults
 from moola_core.data.windows import Windows, read_windows
-from moola_core.errors import ConfigError
+from moola_core.errors import ConfigError, DataError
 from moola_core.io.digest import file_sha256
+
+MAX_TYPES = 64
 
 
 def data_folder(text: str | None) -> Path:
-    """The root that a recipe's paths are relative to.
+    """Return the root that a recipe's paths are relative to.
 
     Raises:
         ConfigError: it is not given, or not there.
@@ -31,12 +34,25 @@ def data_folder(text: str | None) -> Path:
 
 
 def read_file(data_dir: Path, name: str, *, skip_bad: bool) -> tuple[Windows, dict[str, Any]]:
-    """The windows of a file below the data folder, and its entry for result.json."""
+    """Return the windows of a file below the data folder, and its entry for result.json."""
     path = data_dir / name
     windows, faults = read_windows(path, skip_bad=skip_bad)
     if faults:
         print(f"note: {path}: {summarise_faults(faults)}")
     return windows, {"path": name, "sha256": file_sha256(path), "windows": len(windows)}
+
+
+def require_same_bars(path: Path, windows: Windows, others: Windows) -> None:
+    """Refuse the windows of a file if their bars are of another length than those of `others`.
+
+    Raises:
+        DataError: they are.
+    """
+    if windows.bar_ns != others.bar_ns:
+        raise DataError(
+            f"{path}: bars of {in_words(windows.bar_ns)}, expected {in_words(others.bar_ns)},"
+            " as the windows to train on have; leave it out: --set data.test=null"
+        )
 
 
 def find_device(name: str) -> torch.device:

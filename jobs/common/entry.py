@@ -9,7 +9,7 @@ from moola_core.errors import JobError
 
 
 def exit_code_of(work: Callable[[], int | None]) -> int:
-    """Do `work`; its exit code (None is 0), or that of the error that it told."""
+    """Run `work`; return its exit code (None is 0), or that of the error that it raised."""
     try:
         return work() or 0
     except JobError as err:

@@ -12,24 +12,30 @@ import numpy as np
 import torch
 
 from jobs.common.checkpoints import identity_of
-from jobs.common.data import find_device, read_file
+from jobs.common.data import find_device, read_file, require_same_bars
 from moola_core.config.sections import Recipe
 from moola_core.data.recrop import recrop
 from moola_core.data.series import read_bars
-from moola_core.data.splits import make_split
+from moola_core.data.splits import Split, make_folds, make_split
 from moola_core.data.windows import Windows
 from moola_core.decoding.decode import Predictions, choose_decoder
 from moola_core.errors import DataError
 from moola_core.evaluation.metrics import Truth
 from moola_core.features.tensors import WindowTensors, in_unit_of, make_tensors
-from moola_core.inference.ensemble import mean_predictions
+from moola_core.inference.ensemble import member_recipes
 from moola_core.inference.forward import predict
-from moola_core.inference.trained_model import TrainedModel
+from moola_core.inference.pool import PoolWeights
+from moola_core.inference.trained_model import TrainedModel, joined
 from moola_core.io.digest import file_sha256
 from moola_core.model.jade import JadeCompact
+from moola_core.model.make import Model, make_model
 from moola_core.pretraining.encoder_file import find_encoder, load_encoder
+from moola_core.spans.grid import MAX_LENGTH
 from moola_core.training.seeding import seed_everything
 from moola_core.training.state import Run
+
+LONGER = 1.4  # than the longest label may a span be
+MAX_TYPES = 64  # of model.num_types
 
 
 @dataclass
@@ -40,6 +46,8 @@ class Loaded:
         recipe: as it was given; a run's own has its seed.
         validation, validation_tensors: None where all windows train.
         files: as in result.json.
+        pool: how much networks and columns have to say; None before the networks are fitted, or
+            without columns.
         data_dir: what the path of a pre-trained encoder is relative to.
     """
 
@@ -53,6 +61,7 @@ class Loaded:
     files: list[dict[str, Any]] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     data_dir: Path = Path()
+    pool: PoolWeights | None = None
 
 
 def load(recipe: Recipe, data_dir: Path, device_name: str, *, skip_bad: bool) -> Loaded:
@@ -64,11 +73,15 @@ def load(recipe: Recipe, data_dir: Path, device_name: str, *, skip_bad: bool) ->
     """
     device = find_device(device_name)
     windows, entry = read_file(data_dir, recipe.data.labelled.as_posix(), skip_bad=skip_bad)
+    recipe = with_types_of(recipe, windows)
     files, test = [entry], None
     if recipe.data.test is not None:
         test, entry = read_file(data_dir, recipe.data.test.as_posix(), skip_bad=skip_bad)
+        test = test.with_labels(windows.labels, str(data_dir / recipe.data.test))
+        require_same_bars(data_dir / recipe.data.test, test, windows)
         files.append(entry)
     train, validation = split_windows(windows, recipe)
+    recipe = resolved(recipe, train)
     loaded = prepare(recipe, train, validation, device, data_dir, [test] if test else [])
     loaded.test, loaded.files = test, files
     if recipe.data.crops is not None:
@@ -114,15 +127,19 @@ def prepare(
 
 
 def begin_run(loaded: Loaded, recipe: Recipe) -> Run:
-    """A new model of the seed of `recipe`, to be fitted next; it joins ``loaded.runs``."""
+    """Return a new model of the seed of `recipe`, to be fitted next; it joins ``loaded.runs``."""
     seed_everything(recipe.training)
     train, validation = loaded.train_tensors, loaded.validation_tensors
-    if recipe.candidates != loaded.recipe.candidates:
+    if recipe.model != loaded.recipe.model:
+        train, validation = _tensors_of(loaded, recipe)
+    elif recipe.ensemble.columns:
+        train = train.take(torch.from_numpy(pool_split(loaded).train).to(loaded.device))
+    elif recipe.candidates != loaded.recipe.candidates:
         train = in_unit_of(train, loaded.train, recipe)
         if validation is not None and loaded.validation is not None:
             validation = in_unit_of(validation, loaded.validation, recipe)
-    model = JadeCompact(loaded.train_tensors.features.shape[2], recipe.model)
-    if recipe.model.encoder is not None and model.encoder is not None:
+    model = make_model(train.features.shape[2], recipe.model)
+    if recipe.model.encoder is not None and isinstance(model, JadeCompact) and model.encoder:
         load_encoder(model.encoder, loaded.data_dir / recipe.model.encoder)
     run = Run(
         recipe=recipe,
@@ -132,13 +149,54 @@ def begin_run(loaded: Loaded, recipe: Recipe) -> Run:
         truth=None if loaded.validation is None else truth_of(loaded.validation),
         device=loaded.device,
         identity=identity_of(recipe, loaded.files),
+        epochs_before=sum(before.recipe.training.epochs for before in loaded.runs),
+        epochs_in_all=sum(one.training.epochs for one in member_recipes(loaded.recipe)),
     )
     loaded.runs.append(run)
     return run
 
 
+def pool_split(loaded: Loaded) -> Split:
+    """Return what the networks learn from, and the fold left out, which their weights are fit on.
+
+    Raises:
+        DataError: there are fewer groups of windows than folds.
+    """
+    recipe = loaded.recipe
+    folds = recipe.ensemble.pool_folds
+    return make_folds(loaded.train, folds, recipe.split, recipe.training.seed)[0]
+
+
+def resolved(recipe: Recipe, train: Windows) -> Recipe:
+    """`recipe` with what it leaves to the training windows: the longest span and the epochs."""
+    model, training = recipe.model, recipe.training
+    if model.kind == "unet" and model.max_length is None:
+        longest = int((train.spans[:, 1] - train.spans[:, 0]).max())
+        most = min(max(MAX_LENGTH, round(LONGER * longest)), train.bars.shape[1])
+        model = model.model_copy(update={"max_length": most})
+    if training.most_shown is not None:
+        epochs = min(training.epochs, max(training.most_shown // len(train), 1))
+        training = training.model_copy(update={"epochs": epochs})
+    decoder = recipe.decoder
+    if model.kind == "unet":
+        decoder = decoder.model_copy(update={"max_length": model.max_length})
+    return recipe.model_copy(update={"model": model, "training": training, "decoder": decoder})
+
+
+def _tensors_of(loaded: Loaded, recipe: Recipe) -> tuple[WindowTensors, WindowTensors | None]:
+    """Windows as a member of another kind than the recipe's sees them, not more than it needs."""
+    train = loaded.train
+    most = recipe.ensemble.columns_windows
+    if len(train) > most:
+        train = draw(train, most, loaded.recipe.training.seed)
+    validation = None
+    if loaded.validation is not None:
+        validation = make_tensors(loaded.validation, recipe, loaded.device)
+    return make_tensors(train, recipe, loaded.device), validation
+
+
 def judge(loaded: Loaded) -> tuple[TrainedModel, Predictions | None]:
-    """The fitted models as one with its decoder, and what it says of validation."""
+    """Return the fitted models as one with its decoder, and what it says of validation."""
     for run in loaded.runs:
         if run.recipe.training.keep == "best":
             run.model.load_state_dict(run.progress.best)
@@ -147,13 +205,15 @@ def judge(loaded: Loaded) -> tuple[TrainedModel, Predictions | None]:
     decoder, predictions = loaded.recipe.decoder, None
     seen = [(model, tensors) for model, tensors in answering if tensors is not None]
     if loaded.validation is not None:
-        predictions = mean_predictions([predict(model, tensors) for model, tensors in seen])
+        said = [predict(model, tensors) for model, tensors in seen]
+        predictions = joined(said, loaded.recipe, loaded.pool)
         decoder = choose_decoder(predictions, loaded.validation.spans, decoder)
-    return TrainedModel(models, loaded.recipe, decoder), predictions
+    labels, bar_ns = loaded.train.labels, loaded.train.bar_ns
+    return TrainedModel(models, loaded.recipe, decoder, labels, bar_ns, loaded.pool), predictions
 
 
-def _answering(run: Run) -> list[JadeCompact]:
-    """The run's model, or one for each of its last checkpoints."""
+def _answering(run: Run) -> list[Model]:
+    """Return the run's model, or one for each of its last checkpoints."""
     if run.recipe.ensemble.checkpoints == 1:
         return [run.model]
     models = [copy.deepcopy(run.model) for _ in run.progress.snapshots]
@@ -163,10 +223,23 @@ def _answering(run: Run) -> list[JadeCompact]:
 
 
 def split_windows(windows: Windows, recipe: Recipe) -> tuple[Windows, Windows | None]:
-    """Those to train on and those to validate, by the recipe; a share of 0 trains on all.
+    """Return those to train on and those to validate, by the recipe; a share of 0 trains on all.
 
     Raises:
         DataError: a side would be empty.
+    """
+    windows = taught_windows(windows, recipe)
+    if recipe.split.validation_share == 0:
+        return windows, None
+    split = make_split(windows, recipe.split, recipe.training.seed)
+    return windows.take(split.train), windows.take(split.validation)
+
+
+def taught_windows(windows: Windows, recipe: Recipe) -> Windows:
+    """Return those of a labelled file that the recipe asks for, before any are set aside.
+
+    Raises:
+        DataError: there are none, or fewer than it asks for.
     """
     if recipe.data.offsets is not None:
         kept = np.isin(windows.offset, recipe.data.offsets)
@@ -177,14 +250,11 @@ def split_windows(windows: Windows, recipe: Recipe) -> tuple[Windows, Windows | 
             )
         windows = windows.take(kept)
     if recipe.data.windows is not None:
-        windows = _draw(windows, recipe.data.windows, recipe.training.seed)
-    if recipe.split.validation_share == 0:
-        return windows, None
-    split = make_split(windows, recipe.split, recipe.training.seed)
-    return windows.take(split.train), windows.take(split.validation)
+        windows = draw(windows, recipe.data.windows, recipe.training.seed)
+    return windows
 
 
-def _draw(windows: Windows, number: int, seed: int) -> Windows:
+def draw(windows: Windows, number: int, seed: int) -> Windows:
     """So many of the windows; a larger draw of the same seed holds the smaller one."""
     if number > len(windows):
         raise DataError(
@@ -194,6 +264,22 @@ def _draw(windows: Windows, number: int, seed: int) -> Windows:
     return windows.take(np.sort(rows))
 
 
+def with_types_of(recipe: Recipe, windows: Windows) -> Recipe:
+    """Return the recipe with an output for every type of `windows`; never fewer than it asks for.
+
+    Raises:
+        DataError: there are more types than a model may have.
+    """
+    if len(windows.labels) <= recipe.model.num_types:
+        return recipe
+    if len(windows.labels) > MAX_TYPES:
+        raise DataError(
+            f"column label: expected at most {MAX_TYPES} words for types, got {len(windows.labels)}"
+        )
+    model = recipe.model.model_copy(update={"num_types": len(windows.labels)})
+    return recipe.model_copy(update={"model": model})
+
+
 def truth_of(windows: Windows) -> Truth:
-    """What the metrics compare with."""
+    """Return what the metrics compare with."""
     return Truth(windows.spans, windows.types, windows.group)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def found(text: str) -> Path:
-    """A path; where nothing is there, one beside this run (another run's id) or in its data."""
+    """Return a path; if missing, one beside this run (another run's id) or in its data."""
     path = Path(text)
     folders = []
     if run_dir := os.environ.get("MOOLA_RUN_DIR"):
@@ -22,11 +22,11 @@ def found(text: str) -> Path:
 
 
 def output(text: str) -> Path:
-    """A path to write; in a run a relative one is below the run's own folder."""
+    """Return a path to write; in a run a relative one is below the run's own folder."""
     return Path(os.environ.get("MOOLA_RUN_DIR", ""), text)
 
 
 def own_artifacts() -> Path | None:
-    """The artifacts folder of this run; None outside of one."""
+    """Return the artifacts folder of this run; None outside of one."""
     run_dir = os.environ.get("MOOLA_RUN_DIR")
     return Path(run_dir) / "artifacts" if run_dir else None

@@ -13,7 +13,7 @@ from moola_core.spans.intervals import span_mask
 
 
 def predictions_table(parts: list[tuple[str, Windows, Predictions, Decoded]]) -> pa.Table:
-    """A row a window: what is true, what was found, and the bars; columns: docs/protocol.md."""
+    """Return a row a window: truth, answer and bars; columns: docs/protocol.md."""
     tables = []
     for side, windows, predictions, decoded in parts:
         inside = span_mask(windows.spans, windows.bars.shape[1])

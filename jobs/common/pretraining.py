@@ -66,7 +66,7 @@ def pretrain(recipe: Recipe, arguments: argparse.Namespace, stop: StopRequest) -
 
 
 def _files(recipe: Recipe, data_dir: Path) -> list[dict[str, Any]]:
-    """Each series as result.json has files; it holds no labelled windows."""
+    """Return each series as result.json has files; it holds no labelled windows."""
     from moola_core.errors import DataError
     from moola_core.io.digest import file_sha256
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +24,17 @@ from moola_core.io.json_file import write_json
 from moola_core.spans.intervals import IntArray, span_mask
 from moola_core.training.state import Run
 
+TREES, UNET = PEERS = ("boosted_bars", "plain_unet")
+
 
 def history(loaded: Loaded) -> list[dict[str, Any]]:
-    """The epochs of all runs, one after the other."""
-    return [
-        whole_epoch(run, i, entry)
-        for i, run in enumerate(loaded.runs)
-        for entry in run.progress.history
-    ]
+    """Return the epochs of all runs, one after the other."""
+    return [whole_epoch(run, entry) for run in loaded.runs for entry in run.progress.history]
 
 
-def whole_epoch(run: Run, index: int, entry: dict[str, Any]) -> dict[str, Any]:
-    """An epoch's entry with its number in the whole job; `run` is the model at `index`."""
-    epochs, size = run.recipe.training.epochs, run.recipe.ensemble.size
-    return {**entry, "epoch": index * epochs + entry["epoch"], "epochs": size * epochs}
+def whole_epoch(run: Run, entry: dict[str, Any]) -> dict[str, Any]:
+    """Return an epoch's entry with its number in the whole job."""
+    return {**entry, "epoch": run.epochs_before + entry["epoch"], "epochs": run.epochs_in_all}
 
 
 def finish(loaded: Loaded, run_dir: Path, *, seconds: float) -> dict[str, Any]:
@@ -90,7 +88,9 @@ def finish(loaded: Loaded, run_dir: Path, *, seconds: float) -> dict[str, Any]:
 
 
 def _mean_by_task(parts: list[dict[str, float]]) -> dict[str, float]:
-    return {task: sum(part[task] for part in parts) / len(parts) for task in parts[0]}
+    tasks = dict.fromkeys(task for part in parts for task in part)
+    known = {task: [part[task] for part in parts if task in part] for task in tasks}
+    return {task: sum(values) / len(values) for task, values in known.items()}
 
 
 def as_json(scores: dict[str, Score] | None) -> dict[str, dict[str, float]] | None:
@@ -99,10 +99,17 @@ def as_json(scores: dict[str, Score] | None) -> dict[str, dict[str, float]] | No
 
 
 def rule_answers(
-    windows: Windows, train: Windows, *, with_trees: bool = False
+    windows: Windows, train: Windows, peers: Collection[str] = ()
 ) -> dict[str, Decoded]:
-    """What each rule says of `windows`; what one of them has to choose, it chooses on `train`."""
+    """Return each rule's answer to `windows`; what a rule has to choose, it chooses on `train`.
+
+    Args:
+        windows: to be answered.
+        train: what peers learn from.
+        peers: of `PEERS`, those that answer as well.
+    """
     from moola_core.evaluation.boosting import boosted_bars
+    from moola_core.evaluation.plain_unet import plain_unet
 
     fee = baselines.choose_fee(train.bars, train.spans)
     spans = {
@@ -113,11 +120,15 @@ def rule_answers(
     }
     num_bars = windows.bars.shape[1]
     said = {name: baselines.as_decoded(one, num_bars) for name, one in spans.items()}
-    return said | ({"boosted_bars": boosted_bars(train, windows.bars)} if with_trees else {})
+    if TREES in peers:
+        said[TREES] = boosted_bars(train, windows.bars)
+    if UNET in peers:
+        said[UNET] = plain_unet(train, windows.bars)
+    return said
 
 
 def baseline_scores(windows: Windows, train: Windows) -> dict[str, dict[str, Score]]:
-    """The rules' scores on `windows`."""
+    """Return the rules' scores on `windows`."""
     said = rule_answers(windows, train)
     return {name: score(one, None, truth_of(windows)) for name, one in said.items()}
 
@@ -128,12 +139,11 @@ def answers_of(
     train: Windows,
     predictions: Predictions,
     decoder: DecoderConfig,
-    *,
-    with_trees: bool = False,
+    peers: Collection[str] = (),
 ) -> Answers:
-    """What the model, as ``recipe``, and each rule add to a score; `rows` name the windows."""
+    """Return what the model and each rule add to each score; `rows` name the windows."""
     truth = truth_of(windows)
-    said = rule_answers(windows, train, with_trees=with_trees)
+    said = rule_answers(windows, train, peers)
     return Answers(
         rows,
         {

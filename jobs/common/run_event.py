@@ -9,17 +9,19 @@ from typing import Any
 import torch
 
 from jobs.common.fitting import Loaded
+from moola_core.inference.ensemble import columns_recipe, member_recipes
 from moola_core.model.jade import count_parameters
+from moola_core.model.make import make_model
 
 
 def run_event(loaded: Loaded) -> dict[str, Any]:
-    """The keys of the event `run`."""
+    """Return the keys of the event `run`."""
     recipe = loaded.recipe
     return {
         "recipe": recipe.name,
         "device": device_name(loaded.device),
         "seed": recipe.training.seed,
-        "epochs": recipe.training.epochs * recipe.ensemble.size,
+        "epochs": sum(one.training.epochs for one in member_recipes(recipe)),
         "num_parameters": num_parameters(loaded),
         "num_features": loaded.train_tensors.features.shape[2],
         "windows": {
@@ -42,7 +44,15 @@ def versions() -> dict[str, str]:
 
 def num_parameters(loaded: Loaded) -> int:
     """Of all models together, also of those that are not begun."""
-    return count_parameters(loaded.runs[0].model) * loaded.recipe.ensemble.num_answers
+    ensemble = loaded.recipe.ensemble
+    networks = count_parameters(loaded.runs[0].model) * (
+        ensemble.num_answers - len(ensemble.columns)
+    )
+    if not ensemble.columns:
+        return networks
+    with torch.random.fork_rng():
+        columns = make_model(0, columns_recipe(loaded.recipe).model)
+    return networks + count_parameters(columns) * len(ensemble.columns)
 
 
 def device_name(device: torch.device) -> str:

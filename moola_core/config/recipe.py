@@ -23,7 +23,7 @@ from moola_core.errors import ConfigError
 
 
 def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
-    """The recipe in `path`, changed by ``section.key=value`` overrides.
+    """Return the recipe in `path`, changed by ``section.key=value`` overrides.
 
     Raises:
         ConfigError: no such file, broken YAML, an unknown key or a wrong value, anywhere.
@@ -46,7 +46,7 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
 
 
 def load_decoder(path: Path) -> DecoderConfig:
-    """The decoder in `path`, as `dump_decoder` wrote it: a recipe's section `decoder` alone.
+    """Return the decoder in `path`, as `dump_decoder` wrote it: a recipe's section `decoder` alone.
 
     Raises:
         ConfigError: no such file, broken YAML, an unknown key or a wrong value.
@@ -63,10 +63,10 @@ def load_decoder(path: Path) -> DecoderConfig:
 
 
 def dump_decoder(decoder: DecoderConfig) -> str:
-    """The decoder as the section of a recipe."""
+    """Return the decoder as the section of a recipe."""
     return yaml.safe_dump({"decoder": decoder.model_dump(mode="json")}, sort_keys=False)
 
 
 def dump_recipe(recipe: Recipe) -> str:
-    """The recipe as YAML with every key resolved."""
+    """Return the recipe as YAML with every key resolved."""
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)

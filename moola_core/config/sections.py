@@ -5,15 +5,12 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Task = Literal["pointer", "type", "span", "countdown", "edges", "choice", "context_type"]
+from moola_core.config.pretrain_section import PretrainConfig
+from moola_core.config.strict import Strict
 
-
-class Strict(BaseModel):
-    """The base of every settings class: frozen, and a misspelt key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+Task = Literal["pointer", "type", "span", "countdown", "edges", "choice", "context_type", "segment"]
 
 
 class CropConfig(Strict):
@@ -49,7 +46,7 @@ class CandidateConfig(Strict):
     number: int = Field(default=160, ge=1)
     unit: UnitConfig = UnitConfig()
     # Whether the place in the window is seen. Labelled windows were cut around their run, so that
-    # it tells something there; on a stream of bars it tells nothing and misleads.
+    # it means something there; on a stream of bars it means nothing and misleads.
     place: bool = True
 
 
@@ -73,7 +70,12 @@ class TargetConfig(Strict):
 
 
 class ModelConfig(Strict):
-    """The shape of JadeCompact."""
+    """The shape of JadeCompact, or of SpanNet."""
+
+    kind: Literal["jade", "unet"] = "jade"  # unet: SpanNet, tasks segment and type
+    width: int = Field(default=16, ge=1, le=256)  # channels of SpanNet's first level
+    # Bars of the longest span of SpanNet; null: from the training labels, never under 25.
+    max_length: int | None = Field(default=None, ge=2, le=105)
 
     # 0: no encoder, see tasks choice, context_type
     hidden_size: int = Field(default=96, ge=0, le=1024)
@@ -102,8 +104,14 @@ class ModelConfig(Strict):
 
     @model_validator(mode="after")
     def _has_span(self) -> ModelConfig:
-        if len(set(self.tasks)) != len(self.tasks) or not {"span", "choice"} & set(self.tasks):
-            raise ValueError("tasks: expected each once, span or choice among them")
+        if len(set(self.tasks)) != len(self.tasks) or not {"span", "choice", "segment"} & set(
+            self.tasks
+        ):
+            raise ValueError("tasks: expected each once, span, choice or segment among them")
+        if (self.kind == "unet") != ("segment" in self.tasks):
+            raise ValueError("kind: expected unet with the task segment, and only with it")
+        if self.kind == "unet" and set(self.tasks) - {"segment", "type"}:
+            raise ValueError("tasks: expected segment, or segment and type, of kind unet")
         if "context_type" in self.tasks and ("choice" not in self.tasks or "type" in self.tasks):
             raise ValueError("tasks: expected context_type with choice and without type")
         if self.crf and "span" not in self.tasks:
@@ -134,6 +142,8 @@ class LossConfig(Strict):
     pointer_delta: float = Field(default=0.08, gt=0)
     countdown_delta: float = Field(default=1.0, gt=0)
     choice_soft_share: float = Field(default=0.0, ge=0, le=1)  # of the soft form, see losses
+    # Of the task segment: cross-entropy bar by bar (mean), beside the span's likelihood.
+    bar_share: float = Field(default=20.0, ge=0)
     ridge: float = Field(default=0.0, ge=0)  # times the squared weights on candidates' columns
 
 
@@ -152,6 +162,12 @@ class TrainingConfig(Strict):
     choice_weight_decay: float = Field(default=1.0, ge=0)
     clip_norm: float | None = Field(default=None, gt=0)
     reflection: bool = False
+    # Of kind unet: each window is played faster or slower by up to exp(stretch), and noise of the
+    # deviation jitter is laid on its features; see `moola_core.features.stretch`.
+    stretch: float = Field(default=0.0, ge=0, le=1)
+    jitter: float = Field(default=0.0, ge=0, le=1)
+    # At most so many windows are shown in all: many windows are shown in fewer epochs.
+    most_shown: int | None = Field(default=None, ge=1)
     seed: int = Field(default=0, ge=0, lt=2**31)
     keep: Literal["last", "best"] = "last"
     best_by: Literal["total", "f1"] = "total"
@@ -189,30 +205,29 @@ class EnsembleConfig(Strict):
     units: tuple[UnitConfig, ...] = ()  # empty: that of candidates
     # The last so many checkpoints of each, training.checkpoint_epochs apart.
     checkpoints: int = Field(default=1, ge=1)
+    # Linear choices among candidates in these units, beside the networks of kind unet.
+    columns: tuple[UnitConfig, ...] = ()
+    columns_windows: int = Field(default=210, ge=1)  # at most so many teach them
+    columns_ridge: float = Field(default=0.02, ge=0)
+    # With columns: networks leave one of so many folds of the training windows out, on which their
+    # say and the columns' is weighed.
+    pool_folds: int = Field(default=5, ge=2, le=20)
+    pool_windows: int = Field(default=420, ge=20)  # at most so many
+
+    @property
+    def num_networks(self) -> int:
+        """How many models are trained before the columns."""
+        return self.seeds * max(len(self.units), 1)
 
     @property
     def size(self) -> int:
         """How many models are trained."""
-        return self.seeds * max(len(self.units), 1)
+        return self.num_networks + len(self.columns)
 
     @property
     def num_answers(self) -> int:
         """How many models answer."""
         return self.size * self.checkpoints
-
-
-class PretrainConfig(Strict):
-    """Masked reconstruction on unlabelled bars; see `moola_core.pretraining.reconstruction`."""
-
-    bars: tuple[PurePosixPath, ...] = Field(
-        default=(PurePosixPath("bars/mnq_1m.parquet"),), min_length=1
-    )
-    # The last bars of each series judge.
-    validation_share: float = Field(default=0.1, gt=0, lt=1)
-    windows: int = Field(default=4096, ge=1)  # drawn an epoch
-    mask_share: float = Field(default=0.15, gt=0, lt=1)
-    patch_bars: int = Field(default=10, ge=1, le=105)
-    delta: float = Field(default=1.0, gt=0)
 
 
 class Recipe(Strict):
@@ -235,8 +250,10 @@ class Recipe(Strict):
     def _fits(self) -> Recipe:
         if self.model.crf != (self.decoder.kind == "viterbi"):
             raise ValueError("decoder.kind: expected viterbi with model.crf, and only with it")
-        if self.decoder.kind == "expected_iou" and not self.model.has_candidates:
-            raise ValueError("decoder.kind: expected_iou needs choice among model.tasks")
+        if self.decoder.kind == "expected_iou" and not {"choice", "segment"} & set(
+            self.model.tasks
+        ):
+            raise ValueError("decoder.kind: expected_iou needs choice or segment among model.tasks")
         linear = self.model.hidden_size == 0 and self.model.choice_hidden_size == 0
         if self.training.optimizer == "lbfgs" and not linear:
             raise ValueError(
@@ -244,6 +261,14 @@ class Recipe(Strict):
                 " expected model.hidden_size and model.choice_hidden_size 0"
             )
         self._require_checkpoints()
+        is_net = self.model.kind == "unet"
+        if not is_net and (self.training.stretch or self.training.jitter or self.ensemble.columns):
+            raise ValueError(
+                "training.stretch, training.jitter and ensemble.columns are for a model of kind"
+                " unet, expected 0, 0 and []"
+            )
+        if self.ensemble.columns and self.ensemble.checkpoints > 1:
+            raise ValueError("ensemble.checkpoints: expected 1 with ensemble.columns")
         if self.split.validation_share == 0 and (
             self.decoder.choose or self.training.keep == "best"
         ):

@@ -66,7 +66,7 @@ def _siblings(location: tuple[int | str, ...]) -> list[str]:
 
 
 def _shown(value: Any) -> str:
-    """A value in a few words: YAML's aliases can make one that is endless when written out."""
+    """Return a short form of a value: one with YAML aliases can be endless when written out."""
     short = reprlib.Repr()
     short.maxlevel, short.maxstring, short.maxother = 2, 100, 100
     return short.repr(value)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from moola_core.data.windows import NANOSECONDS_A_BAR, Windows
+from moola_core.data.windows import Windows
 from moola_core.spans.intervals import IntArray
 
 
@@ -29,7 +29,7 @@ class Overlaps:
 
 
 def find_overlaps(windows: Windows) -> Overlaps:
-    """Every pair of windows whose bars agree on all of their common stretch.
+    """Return every pair of windows whose bars agree on all of their common stretch.
 
     Equal prices by chance may make a pair of two short edges that share nothing; with timestamps
     such pairs are refused where time contradicts them. A false pair costs a window, a missed one
@@ -85,4 +85,4 @@ def _time_allows(
     start = windows.start_time
     known = (start[first] >= 0) & (start[second] >= 0)
     # Gaps only lengthen the time between two bars, so it is at least `shift` minutes.
-    return ~known | (start[second] - start[first] >= shift * NANOSECONDS_A_BAR)
+    return ~known | (start[second] - start[first] >= shift * windows.bar_ns)

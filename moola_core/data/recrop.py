@@ -7,13 +7,14 @@ shows no bar of a window that judges. Letters: B windows, T bars a window, N bar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from moola_core.config.sections import CropConfig
 from moola_core.data.series import Bars
-from moola_core.data.windows import Windows
+from moola_core.data.windows import ROW_FIELDS, Windows
 from moola_core.errors import DataError
 from moola_core.spans.intervals import BoolArray, IntArray
 
@@ -60,12 +61,9 @@ def recrop(
         rows += [row] * len(drawn)
         shifts += drawn.tolist()
     crops = _cut(windows.take(np.array(rows, np.int64)), place[rows], np.array(shifts), series)
-    return Windows(
-        **{
-            f.name: np.concatenate([getattr(windows, f.name), getattr(crops, f.name)])
-            for f in fields(Windows)
-        }
-    )
+    rows_of = {name: [getattr(one, name) for one in (windows, crops)] for name in ROW_FIELDS}
+    joined: dict[str, Any] = {name: np.concatenate(both) for name, both in rows_of.items()}
+    return replace(windows, **joined)
 
 
 def locate(windows: Windows, series: Bars) -> IntArray:
@@ -94,11 +92,12 @@ def _shown_bars(unseen: Sequence[Windows], series: Bars) -> BoolArray:
 
 
 def _cut(windows: Windows, place: IntArray, shifts: IntArray, series: Bars) -> Windows:
-    """Each of `windows` moved by its shift along the series."""
+    """Return each of `windows` moved by its shift along the series."""
     assert series.time is not None
     first = place + shifts
     names = [f"{name}~{shift:+d}" for name, shift in zip(windows.window_id, shifts, strict=True)]
-    return Windows(
+    return replace(
+        windows,
         window_id=np.array(names, dtype=object),
         group=windows.group,
         bars=series.prices[first[:, None] + np.arange(windows.bars.shape[1])],

@@ -1,4 +1,4 @@
-"""How much a window counts: by how much of it is told nowhere else. Letters: B windows, T bars."""
+"""How much a window counts: by how much of it is in no other window. Letters: B windows, T bars."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from moola_core.config.sections import SplitConfig
 from moola_core.data.overlaps import Overlaps, find_overlaps
-from moola_core.data.windows import NANOSECONDS_A_BAR, Windows
+from moola_core.data.windows import Windows
 from moola_core.errors import DataError
 from moola_core.spans.intervals import BoolArray, IntArray
 
@@ -28,7 +28,7 @@ class Split:
 
 
 def make_split(windows: Windows, config: SplitConfig, seed: int) -> Split:
-    """The one split that `config` asks for.
+    """Return the one split that `config` asks for.
 
     Raises:
         DataError: there are too few windows or groups to leave something on both sides.
@@ -91,7 +91,7 @@ def _split_at(order: IntArray, num_validation: int) -> Split:
 
 
 def _group_order(windows: Windows, rng: np.random.Generator | None) -> IntArray:
-    """Groups (as ranks) shuffled, or in order of their first bar where there is no `rng`."""
+    """Return groups (as ranks) shuffled, or by their first bar where there is no `rng`."""
     names, rank = np.unique(windows.group, return_inverse=True)
     if rng is not None:
         return rng.permutation(len(names))
@@ -110,12 +110,12 @@ def _first_groups(group: IntArray, order: IntArray, share: float) -> BoolArray:
 
 
 def _too_near(windows: Windows, in_validation: BoolArray, embargo_bars: int) -> BoolArray:
-    """``(B,)``: True less than T + embargo minutes from the start of a validation window."""
+    """``(B,)``: True less than T + embargo bars from the start of a validation window."""
     start = windows.start_time
     validation = np.sort(start[in_validation & (start >= 0)])
     if not len(validation):
         return np.zeros(len(windows), dtype=bool)
-    reach = (windows.bars.shape[1] + embargo_bars) * NANOSECONDS_A_BAR
+    reach = (windows.bars.shape[1] + embargo_bars) * windows.bar_ns
     low = np.searchsorted(validation, start - reach, side="right")
     high = np.searchsorted(validation, start + reach, side="left")
     return (high > low) & (start >= 0)

@@ -63,7 +63,7 @@ def make_market(num_bars: int, seed: int) -> Market:
 
 
 def bars_table(market: Market) -> pa.Table:
-    """The series with the columns of the real bars."""
+    """Return the series with the columns of the real bars."""
     names = ("open", "high", "low", "close")
     columns = {name: market.bars[:, i] for i, name in enumerate(names)}
     timestamp = pa.array(market.timestamp, type=pa.timestamp("ns", tz="UTC"))
@@ -146,7 +146,7 @@ def _plant_places(num_bars: int, rng: np.random.Generator) -> IntArray:
 def _plant_expansion(
     drift: FloatArray, quiet: FloatArray, span: IntArray, kind: str, rng: np.random.Generator
 ) -> None:
-    """A fast run over `span`; before it a tight range, or a slower move against it."""
+    """Plant a fast run over `span`; before it a tight range, or a slower move against it."""
     start, stop = span
     sign = rng.choice([-1.0, 1.0])
     before = slice(start - int(rng.integers(12, 30)), start)
@@ -161,7 +161,7 @@ def _plant_expansion(
 def _plant_distractors(
     drift: FloatArray, quiet: FloatArray, after: int, rng: np.random.Generator
 ) -> None:
-    """What catches a rule: a spike that is taken back, a short burst, a noisy stretch."""
+    """Plant what misleads a rule: a spike taken back, a short burst, a noisy stretch."""
     at = after + rng.integers(30, 90, size=3)
     sign = rng.choice([-1.0, 1.0], size=3)
     drift[at[0] : at[0] + 2] += sign[0] * np.array([3.5, -3.2])

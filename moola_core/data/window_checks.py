@@ -5,31 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from moola_core.errors import DataError
 from moola_core.spans.intervals import WINDOW_BARS, BoolArray, FloatArray, IntArray
 
 LABELS = ("consolidation", "retracement")
-
-REQUIRED = (
-    "window_id",
-    "base_window_id",
-    "offset",
-    "features",
-    "label",
-    "expansion_start",
-    "expansion_end",
-    "overlap_fraction",
-    "source",
-    "quality",
-)
-_TEXT = ("window_id", "base_window_id", "label", "source", "quality")
-_WHOLE = ("offset", "expansion_start", "expansion_end")
+OF_SPANS = ("expansion_start", "expansion_end", "label", "overlap_fraction")
 
 
 @dataclass(frozen=True)
@@ -53,47 +37,6 @@ def summarise_faults(faults: list[Fault]) -> str:
     )
 
 
-def check_columns(path: Path, table: pa.Table) -> None:
-    """Raise a DataError where a column is missing or of another type."""
-    missing = [name for name in REQUIRED if name not in table.column_names]
-    if missing:
-        raise DataError(
-            f"{path}: column {missing[0]} is missing, expected {', '.join(REQUIRED)},"
-            f" got {', '.join(table.column_names)}"
-        )
-    for name, expected in _expected_types(table):
-        raise DataError(
-            f"{path}: column {name}: expected {expected}, got {table.schema.field(name).type}"
-        )
-
-
-def _expected_types(table: pa.Table) -> Iterator[tuple[str, str]]:
-    types = {name: table.schema.field(name).type for name in table.column_names}
-    for name in _TEXT:
-        if not (pa.types.is_string(types[name]) or pa.types.is_large_string(types[name])):
-            yield name, "string"
-    for name in _WHOLE:
-        if not pa.types.is_integer(types[name]):
-            yield name, "integers"
-    if not pa.types.is_floating(types["overlap_fraction"]):
-        yield "overlap_fraction", "floats"
-    if not _is_list_of_float_lists(types["features"]):
-        yield "features", "lists of lists of floats"
-    if "start_timestamp" in types and not pa.types.is_timestamp(types["start_timestamp"]):
-        yield "start_timestamp", "timestamps"
-
-
-def _is_list_of_float_lists(kind: pa.DataType) -> bool:
-    def is_list(kind: pa.DataType) -> bool:
-        return pa.types.is_list(kind) or pa.types.is_large_list(kind)
-
-    return (
-        is_list(kind)
-        and is_list(kind.value_type)
-        and pa.types.is_floating(kind.value_type.value_type)
-    )
-
-
 def first_of_each_row(faults: Iterator[Fault]) -> list[Fault]:
     """Keep the first fault of each row, sorted by row."""
     first: dict[int, Fault] = {}
@@ -102,18 +45,30 @@ def first_of_each_row(faults: Iterator[Fault]) -> list[Fault]:
     return [first[row] for row in sorted(first)]
 
 
+def marks_none(table: pa.Table) -> BoolArray:
+    """``(B,)``: which windows have no span: neither a start nor an end nor a label."""
+    empty = [_is_null(table[name]) for name in ("expansion_start", "expansion_end", "label")]
+    return np.logical_and.reduce(empty)
+
+
 def row_faults(table: pa.Table) -> Iterator[Fault]:
-    """Faults of each row, the cause before its consequences."""
-    present = [*REQUIRED, *(["start_timestamp"] if "start_timestamp" in table.column_names else [])]
-    for name in present:
+    """Faults of each row, the cause before its consequences; what a negative lacks is none."""
+    lacks = marks_none(table)
+    for fault in _row_faults(table):
+        if not (lacks[fault.row] and fault.column in OF_SPANS):
+            yield fault
+
+
+def _row_faults(table: pa.Table) -> Iterator[Fault]:
+    for name in table.column_names:
         for empty in np.flatnonzero(_is_null(table[name])):
             yield Fault(int(empty), name, "null", "a value")
     yield from _repeated_ids(table["window_id"].to_pylist())
     for row, label in enumerate(table["label"].to_pylist()):
-        if label not in LABELS:
-            yield Fault(row, "label", repr(label), " or ".join(LABELS))
+        if label is not None and not label.strip():
+            yield Fault(row, "label", repr(label), "a word for what went before")
     yield from _span_faults(table)
-    fraction = table["overlap_fraction"].to_numpy().astype(np.float64)
+    fraction = pc.cast(table["overlap_fraction"], pa.float64()).to_numpy()
     for wrong in np.flatnonzero(~((fraction > 0) & (fraction <= 1))):
         yield Fault(int(wrong), "overlap_fraction", f"{fraction[wrong]:g}", "a share in (0, 1]")
     yield from _bar_faults(table["features"].combine_chunks())

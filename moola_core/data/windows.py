@@ -1,11 +1,11 @@
 """Labelled windows: read from Parquet, checked to the last bar, refused with one line.
 
-Letters: B windows, T = 105 bars a window. Columns on disk: MODEL.md, section 1.
+Letters: B windows, T = 105 bars a window. Columns on disk: docs/data.md.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,11 +16,12 @@ import pyarrow.parquet as pq
 from moola_core.data.window_checks import (
     LABELS,
     Fault,
-    check_columns,
     first_of_each_row,
+    marks_none,
     row_faults,
     to_bars,
 )
+from moola_core.data.window_columns import BAR_NS, cast_columns
 from moola_core.errors import DataError
 from moola_core.spans.intervals import BoolArray, FloatArray, IntArray, from_inclusive
 
@@ -36,10 +37,12 @@ class Windows:
         group: ``(B,)`` int, equal for windows of one physical span (or of one base window).
         bars: ``(B, T, 4)`` float64, open, high, low, close in price units.
         spans: ``(B, 2)`` int, the expansion ``[start, stop)``.
-        types: ``(B,)`` int, an index into `LABELS`.
+        types: ``(B,)`` int, an index into `labels`.
         overlap_fraction: ``(B,)`` float64 in (0, 1].
         start_time: ``(B,)`` int, nanoseconds since 1970 UTC of the first bar; -1 where unknown.
         offset: ``(B,)`` int, bars by which the window is shifted from its base window.
+        labels: the words for the types, of the whole file.
+        bar_ns: nanoseconds from bar to bar.
     """
 
     window_id: np.ndarray[Any, Any]
@@ -50,18 +53,42 @@ class Windows:
     overlap_fraction: FloatArray
     start_time: IntArray
     offset: IntArray
+    labels: tuple[str, ...] = LABELS
+    bar_ns: int = NANOSECONDS_A_BAR
 
     def __len__(self) -> int:
         return len(self.window_id)
 
     def take(self, rows: IntArray | BoolArray) -> Windows:
-        """The windows at `rows`, in that order."""
-        return Windows(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+        """Return the windows at `rows`, in that order."""
+        return replace(self, **{name: getattr(self, name)[rows] for name in ROW_FIELDS})
+
+    def with_labels(self, labels: tuple[str, ...], where: str) -> Windows:
+        """Return the same with types that count in `labels`, for example those of a trained model.
+
+        Raises:
+            DataError: a window has a label that is not among them; `where` is its file.
+        """
+        if labels == self.labels:
+            return self
+        unknown = [word for word in self.labels if word not in labels]
+        used = {self.labels[kind] for kind in np.unique(self.types)}
+        wrong = [word for word in unknown if word in used]
+        if wrong:
+            raise DataError(
+                f"{where}: column label: expected {' or '.join(labels)}, got {wrong[0]!r}"
+            )
+        place = np.array([labels.index(w) if w in labels else -1 for w in self.labels])
+        return replace(self, types=place[self.types].astype(np.int64), labels=labels)
+
+
+ROW_FIELDS = tuple(f.name for f in fields(Windows) if f.name not in ("labels", "bar_ns"))
 
 
 def read_windows(path: Path, *, skip_bad: bool = False) -> tuple[Windows, list[Fault]]:
     """Read and check a file of labelled windows.
 
+    Windows without a span are passed over, and named as faults that refuse nothing.
     Physical spans come from ``span_ids.parquet`` beside `path` if it lists every window; otherwise
     windows of one base window are one group.
 
@@ -76,21 +103,22 @@ def read_windows(path: Path, *, skip_bad: bool = False) -> tuple[Windows, list[F
         DataError: the file is missing or no Parquet, lacks a column, has a faulty row (unless
             `skip_bad`), or no row is left.
     """
-    table = _read_table(path)
-    check_columns(path, table)
+    table = read_columns(path)
     faults = first_of_each_row(row_faults(table))
     if faults and not skip_bad:
         more = f" (and {len(faults) - 1} more rows)" if len(faults) > 1 else ""
         raise DataError(
-            f"{path}: {faults[0]}{more}; mend the file, or leave such rows out: --skip-bad"
+            f"{path}: {faults[0]}{more}; fix the file, or leave such rows out: --skip-bad"
         )
     keep = np.ones(table.num_rows, dtype=bool)
     keep[[fault.row for fault in faults]] = False
+    negatives = np.flatnonzero(marks_none(table) & keep)
+    keep[negatives] = False
     if not keep.any():
         raise DataError(f"{path}: no window left, expected at least 1 good row of {table.num_rows}")
     good = table.filter(pa.array(keep))
     try:
-        return _to_windows(good, _read_groups(path, good)), faults
+        return _to_windows(good, _read_groups(path, good)), [*faults, *map(_negative, negatives)]
     except pa.ArrowInvalid as err:
         raise DataError(
             f"{path}: column start_timestamp: expected times of nanoseconds,"
@@ -98,11 +126,25 @@ def read_windows(path: Path, *, skip_bad: bool = False) -> tuple[Windows, list[F
         ) from err
 
 
+def _negative(row: np.int64) -> Fault:
+    return Fault(int(row), "expansion_start", "null", "a span; windows without are passed over")
+
+
+def read_columns(path: Path) -> pa.Table:
+    """Return the columns of a file of labelled windows, as stored, before any check of a row.
+
+    Raises:
+        DataError: the file is missing or no Parquet, lacks a column, or one can't be cast.
+    """
+    return cast_columns(path, _read_table(path))
+
+
 def _read_table(path: Path) -> pa.Table:
     if not path.is_file():
         raise DataError(f"{path}: no such file, expected Parquet with labelled windows; set --data")
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:  # unlike read_table takes a name twice
+            table = file.read()
         table.validate(full=True)  # text that is none, lists that lead outside their values
         _ = table.column_names
     except (pa.ArrowException, OSError, UnicodeDecodeError) as err:
@@ -118,18 +160,30 @@ def _to_windows(table: pa.Table, group: IntArray) -> Windows:
     start_time = np.full(table.num_rows, -1, dtype=np.int64)
     if "start_timestamp" in table.column_names:
         start_time = table["start_timestamp"].cast(_utc(table)).cast(pa.int64()).to_numpy()
+    words = table["label"].to_pylist()
+    labels = labels_of(words)
     return Windows(
         window_id=np.array(table["window_id"].to_pylist(), dtype=object),
         group=group,
         bars=to_bars(table["features"].combine_chunks()),
         spans=from_inclusive(first.astype(np.int64), last.astype(np.int64)),
-        types=np.array(
-            [LABELS.index(label) for label in table["label"].to_pylist()], dtype=np.int64
-        ),
+        types=np.array([labels.index(word) for word in words], dtype=np.int64),
         overlap_fraction=table["overlap_fraction"].to_numpy().astype(np.float64),
         start_time=start_time,
         offset=table["offset"].to_numpy().astype(np.int64),
+        labels=labels,
+        bar_ns=_bar_ns(table),
     )
+
+
+def labels_of(words: list[str]) -> tuple[str, ...]:
+    """Return the words for the types: moola's where a file has no other, else its own, sorted."""
+    return LABELS if set(words) <= set(LABELS) else tuple(sorted(set(words)))
+
+
+def _bar_ns(table: pa.Table) -> int:
+    text = (table.schema.metadata or {}).get(BAR_NS, b"")
+    return int(text) if text.isdigit() and 0 < int(text) < 1 << 62 else NANOSECONDS_A_BAR
 
 
 def _utc(table: pa.Table) -> pa.DataType:

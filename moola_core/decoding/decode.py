@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from moola_core.config.sections import DecoderConfig
-from moola_core.spans.grid import all_spans, iou_table, near_table
+from moola_core.spans.grid import all_spans, iou_table, longest_of, near_table
 from moola_core.spans.intervals import (
     BoolArray,
     FloatArray,
@@ -92,7 +92,7 @@ def decode(predictions: Predictions, config: DecoderConfig) -> Decoded:
 
 
 def strongest_run(mask: BoolArray, probs: FloatArray, floor: float = 0.0) -> Decoded:
-    """The run of `mask` ``(B, T)`` with the greatest sum of probability, in each window.
+    """Return the run of `mask` ``(B, T)`` with the greatest sum of probability, in each window.
 
     Its confidence is the mean probability of its bars; a window below `floor` loses all its runs.
     """
@@ -133,7 +133,7 @@ def span_scores(predictions: Predictions, config: DecoderConfig) -> FloatArray:
 
 
 def best_span(scores: FloatArray, config: DecoderConfig) -> Decoded:
-    """The span of the highest score in each window; of equal ones the earliest, then shortest.
+    """Return the span of the highest score in each window; of equal ones the earliest, shortest.
 
     Its confidence: read the scores as unnormalised log-probabilities of all spans; the mass of
     those whose IoU with the winner is at least 0.5, that is how probably the answer is a hit.
@@ -160,7 +160,7 @@ def _mass_near(scores: FloatArray, spans: IntArray, min_length: int) -> FloatArr
 
 
 def expected_iou(posterior: FloatArray, num_bars: int, config: DecoderConfig) -> Decoded:
-    """The span of the least expected loss under a posterior over all spans, in each window.
+    """Return the span of the least expected loss under a posterior over all spans, in each window.
 
     Minimum Bayes risk (Berger 1985, Statistical Decision Theory, 4.4): of all spans the one of the
     greatest expected IoU + [IoU >= 0.5] with the label; of equal ones the earliest, then shortest.
@@ -171,8 +171,9 @@ def expected_iou(posterior: FloatArray, num_bars: int, config: DecoderConfig) ->
         num_bars: T.
         config: lengths and floor.
     """
-    spans, near = all_spans(num_bars), near_table(num_bars)
-    expected = posterior @ (iou_table(num_bars) + near)
+    longest = longest_of(posterior.shape[1], num_bars)
+    spans, near = all_spans(num_bars, longest), near_table(num_bars, longest)
+    expected = posterior @ (iou_table(num_bars, longest) + near)
     length = spans[:, 1] - spans[:, 0]
     expected[:, (length < config.min_length) | (length > config.max_length)] = -np.inf
     best = expected.argmax(axis=1)

@@ -68,7 +68,7 @@ def biases(own: DecoderConfig) -> list[DecoderConfig]:
 
 
 def families(own: DecoderConfig) -> dict[str, list[DecoderConfig]]:
-    """Decoders to choose from, the plain ones first; `own` is the run's."""
+    """Return the decoders to choose from, the plain ones first; `own` is the run's."""
     pairs = [(gap, bars) for gap in MAX_GAPS for bars in MIN_BARS if (gap, bars) != (0, 1)]
     return {
         "the run's own": [own],
@@ -83,7 +83,7 @@ def families(own: DecoderConfig) -> dict[str, list[DecoderConfig]]:
 
 
 def best_of(tried: list[Tried]) -> Tried:
-    """The highest F1; of equal ones the first gap and length, then the middle constant."""
+    """Return the highest F1; of equal ones the first gap and length, then the middle constant."""
     f1 = max(one.f1 for one in tried)
     best = [one for one in tried if one.f1 == f1]
     first = best[0].decoder

@@ -63,14 +63,14 @@ def compare(repeats: list[list[Answers]], group: IntArray, leader: str) -> Table
 
 
 def reliability_of(repeats: list[list[Answers]], name: str) -> dict[str, list[dict[str, float]]]:
-    """How often what one answerer says comes true, over all repeats; see `reliability`."""
+    """Return how often what one answerer says comes true, over all repeats; see `reliability`."""
     parts = [part.sums[name] for repeat in repeats for part in repeat]
     sums = {key: sum(part[key].sum(axis=0) for part in parts) for key in parts[0]}
     return {what: reliability(sums, what) for what in ("bar", "confidence")}
 
 
 def reliability_lines(table: dict[str, list[dict[str, float]]]) -> list[str]:
-    """A line a bin of probability."""
+    """Return a line a bin of probability."""
     lines = []
     for what, rows in table.items():
         lines.append(f"{what:>12} {'said':>7} {'mean':>6} {'true':>6}")
@@ -82,7 +82,7 @@ def reliability_lines(table: dict[str, list[dict[str, float]]]) -> list[str]:
 
 
 def table_lines(table: Table) -> list[str]:
-    """A line an answerer, then one a score."""
+    """Return a line an answerer, then one a score."""
     lines = []
     for name, scores in table.items():
         lines.append(name)
@@ -106,6 +106,6 @@ def _scores(repeat: list[Answers], name: str, weights: FloatArray) -> dict[str, 
 
 
 def _with_interval(values: FloatArray) -> dict[str, float]:
-    """The first value is the score, the others are of resamples."""
+    """Return the score, the first of `values`, with an interval from the resamples, the rest."""
     low, high = np.nanquantile(values[1:], [0.025, 0.975])
     return {"value": float(values[0]), "low": float(low), "high": float(high)}

@@ -1,4 +1,4 @@
-"""Label noise that overlapping windows give away: the same bars, told twice, told differently.
+"""Label noise that overlapping windows reveal: the same bars, labelled twice and differently.
 
 Kinds of finding:
 
@@ -20,7 +20,6 @@ import numpy as np
 import pyarrow as pa
 
 from moola_core.data.overlaps import Overlaps, find_overlaps
-from moola_core.data.window_checks import LABELS
 from moola_core.data.windows import Windows
 from moola_core.spans.intervals import IntArray, span_iou
 
@@ -34,7 +33,7 @@ class Finding:
 
     Attributes:
         kind: one of KINDS.
-        row, other: rows of the windows; `other` is -1 where one window tells it all.
+        row, other: rows of the windows; `other` is -1 where one window suffices.
         shift: bars from the start of `row` to that of `other`.
         bars: how many bars are in question: beyond the edge, of the ends' difference, of the run
             that is not labelled, not shared.
@@ -48,7 +47,7 @@ class Finding:
 
 
 def find_noise(windows: Windows, near_bars: int = NEAR_BARS) -> list[Finding]:
-    """Every finding, by kind, the most bars first (near duplicates: the fewest).
+    """Return every finding, by kind, the most bars first (near duplicates: the fewest).
 
     Args:
         windows: labelled windows; which of them share bars is found in the bars themselves.
@@ -67,7 +66,7 @@ def find_noise(windows: Windows, near_bars: int = NEAR_BARS) -> list[Finding]:
 
 
 def findings_table(windows: Windows, findings: list[Finding]) -> pa.Table:
-    """A row a finding: both windows by name, their spans (half-open) and types."""
+    """Return a row a finding: both windows by name, their spans (half-open) and types."""
     rows = [_table_row(windows, finding) for finding in findings]
     text, whole = pa.string(), pa.int64()
     schema = pa.schema(
@@ -81,19 +80,19 @@ def findings_table(windows: Windows, findings: list[Finding]) -> pa.Table:
 
 
 def _table_row(windows: Windows, finding: Finding) -> dict[str, object]:
-    def told(row: int, prefix: str) -> dict[str, object]:
+    def columns_of(row: int, prefix: str) -> dict[str, object]:
         start, stop = windows.spans[row].tolist()
         return {
             f"{prefix}window_id": str(windows.window_id[row]),
             f"{prefix}start": start,
             f"{prefix}stop": stop,
-            f"{prefix}type": LABELS[windows.types[row]],
+            f"{prefix}type": windows.labels[windows.types[row]],
         }
 
     table_row: dict[str, object] = {"kind": finding.kind, "bars": finding.bars}
-    table_row |= told(finding.row, "")
+    table_row |= columns_of(finding.row, "")
     if finding.other >= 0:
-        table_row |= {"shift": finding.shift} | told(finding.other, "other_")
+        table_row |= {"shift": finding.shift} | columns_of(finding.other, "other_")
     return table_row
 
 
@@ -134,7 +133,7 @@ def _of_pair(kind: str, overlaps: Overlaps, pair: np.int64, bars: int) -> Findin
 
 
 def _shown(spans: IntArray, shift: IntArray, num_bars: int) -> IntArray:
-    """The part of each span in ``[shift, num_bars)``, the bars that both windows show."""
+    """Return the part of each span in ``[shift, num_bars)``, the bars that both windows show."""
     start = np.clip(spans[:, 0], shift, num_bars)
     return np.stack([start, np.maximum(np.clip(spans[:, 1], shift, num_bars), start)], axis=1)
 

@@ -82,7 +82,7 @@ def score(
 
 
 def point_scores(decoded: Decoded, predictions: Predictions, truth: Truth) -> dict[str, float]:
-    """The scores that are ratios of sums, without intervals and quickly: for each epoch."""
+    """Return the scores that are ratios of sums, without intervals and quickly: for each epoch."""
     sums = window_sums(decoded, predictions, truth)
     values = ratios({name: part.sum(axis=0) for name, part in sums.items()})
     return {name: float(value) for name, value in values.items()}
@@ -100,7 +100,7 @@ def group_resamples(group: IntArray, num_resamples: int, seed: int) -> FloatArra
 def window_sums(
     decoded: Decoded, predictions: Predictions | None, truth: Truth
 ) -> dict[str, FloatArray]:
-    """What each window adds to each score: ``(B,)`` each, or ``(B, ...)`` for tables."""
+    """Return what each window adds to each score: ``(B,)`` each, or ``(B, ...)`` for tables."""
     inside = span_mask(truth.spans, decoded.mask.shape[1])
     found = (decoded.spans[:, 1] > decoded.spans[:, 0]).astype(np.float64)
     iou = span_iou(decoded.spans, truth.spans)

@@ -34,8 +34,8 @@ ATR_BARS = 10
 REVERSAL_ATR = 1.2
 RETRACE_ATR = 0.5
 LOOKBACK = 5
-EPS = 1e-6
-NO_ATR = 1e-8
+# What is equal in exact numbers stays equal where price is counted in another unit.
+TIE = 1.0 - 1e-9
 
 
 def window_features(bars: FloatArray, *, position: bool = False) -> NDArray[np.float32]:
@@ -62,7 +62,7 @@ def series_features(bars: FloatArray) -> NDArray[np.float32]:
 
 
 def window_views(rows: NDArray[Any], num_bars: int = WINDOW_BARS, step: int = 1) -> NDArray[Any]:
-    """Every `step`-th window of a series, as read-only views that cost no memory.
+    """Return every `step`-th window of a series, as read-only views that cost no memory.
 
     Args:
         rows: ``(T, F)``, for example `series_features`.
@@ -84,6 +84,14 @@ def reflect(bars: FloatArray) -> FloatArray:
 @numba.njit(cache=True, inline="always")
 def _clip(value: float, low: float, high: float) -> float:
     return min(max(value, low), high)
+
+
+@numba.njit(cache=True, inline="always")
+def _distance(price: float, atr: float) -> float:
+    """Return a distance in units of `atr`, -3..3; where nothing moved any distance is far."""
+    if atr > 0.0:
+        return _clip(price / atr, -3.0, 3.0)
+    return 3.0 * ((price > 0.0) - (price < 0.0))
 
 
 @numba.njit(cache=True)
@@ -122,17 +130,17 @@ def _fill(bars: NDArray[Any], out: NDArray[Any]) -> None:  # noqa: C901, PLR0915
                 against = extreme - close if up else close - extreme
                 retraced = candidate - low if up else high - candidate
                 near = t - candidate_bar <= LOOKBACK
-                if against >= REVERSAL_ATR * atr or (near and retraced >= RETRACE_ATR * atr):
+                back = near and retraced >= RETRACE_ATR * atr * TIE
+                if against >= REVERSAL_ATR * atr * TIE or back:
                     if up:
                         swing_high, high_bar, leg, extreme = extreme, extreme_bar, -1, low
                     else:
                         swing_low, low_bar, leg, extreme = extreme, extreme_bar, 1, high
                     extreme_bar, candidate, candidate_bar = t, extreme, t
 
-            width = max(size, EPS)
+            width = size if size > 0.0 else 1.0  # all of its shares are 0
             body = _clip((close - opened) / width, -1.0, 1.0)
-            range_z = _clip(size / max(ema, EPS), 0.0, 3.0)
-            unit = atr if atr > 0.0 else NO_ATR
+            range_z = _clip(size / ema, 0.0, 3.0) if ema > 0.0 else 0.0
             since_high = _clip((t - high_bar) / 105.0, 0.0, 3.0) if high_bar >= 0 else 0.0
             since_low = _clip((t - low_bar) / 105.0, 0.0, 3.0) if low_bar >= 0 else 0.0
             row = out[b, t]
@@ -142,8 +150,8 @@ def _fill(bars: NDArray[Any], out: NDArray[Any]) -> None:  # noqa: C901, PLR0915
             row[3] = _clip((high - max(opened, close)) / width, 0.0, 1.0)
             row[4] = _clip((min(opened, close) - low) / width, 0.0, 1.0)
             row[5] = range_z
-            row[6] = _clip((swing_high - close) / unit, -3.0, 3.0) if high_bar >= 0 else 0.0
-            row[7] = _clip((close - swing_low) / unit, -3.0, 3.0) if low_bar >= 0 else 0.0
+            row[6] = _distance(swing_high - close, atr) if high_bar >= 0 else 0.0
+            row[7] = _distance(close - swing_low, atr) if low_bar >= 0 else 0.0
             row[8] = since_high
             row[9] = since_low
             row[10] = _clip(range_z * leg * body, -2.0, 2.0)

@@ -42,7 +42,7 @@ class SpanCandidates:
 
 
 def find_candidates(bars: FloatArray, config: CandidateConfig) -> SpanCandidates:
-    """The candidates of windows of bars ``(B, T, 4)``; fewer than asked for in a short window."""
+    """Return the candidates of windows of bars ``(B, T, 4)``; fewer in a short window."""
     num_windows, num_bars, _ = bars.shape
     grid = all_spans(num_bars)
     num_candidates = min(config.number, len(grid))

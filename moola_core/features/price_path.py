@@ -13,6 +13,7 @@ from moola_core.spans.grid import MIN_LENGTH
 from moola_core.spans.intervals import FloatArray
 
 REACH = 25  # bars
+TIE = 1e-9  # local ATR; runs that net no more are neither rising nor falling: taken as rising
 
 
 class Path(NamedTuple):
@@ -65,7 +66,8 @@ def rank(up: Path, down: Path, grid: NDArray[Any]) -> NDArray[Any]:
             begins = stop - start == MIN_LENGTH
             lowest[side] = inner if begins else min(lowest[side], inner)
             highest[side] = inner if begins else max(highest[side], inner)
-        side = 0 if up.gain[stop] - up.gain[start] >= down.gain[stop] - down.gain[start] else 1
+        rise = up.gain[stop] - up.gain[start]
+        side = 0 if rise >= down.gain[stop] - down.gain[start] - TIE else 1
         path = paths[side]
         fast = path.gain[stop] - path.gain[start]
         false_start = min(max(path.gain[start] - lowest[side], 0.0), 2.0)

@@ -19,6 +19,7 @@ from moola_core.data.windows import Windows
 from moola_core.features import targets
 from moola_core.features.bars import reflect, window_features
 from moola_core.features.candidates import Candidates, find_candidates
+from moola_core.features.views import price_views
 from moola_core.spans.grid import noise_table, span_index
 from moola_core.spans.intervals import FloatArray, span_mask
 
@@ -41,13 +42,13 @@ class Inputs:
         return self.features.shape[0]
 
     def take(self, rows: Tensor) -> Self:
-        """The windows at `rows` ``(R,)`` int64."""
+        """Return the windows at `rows` ``(R,)`` int64."""
         parts: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         parts = {name: part if part is None else part[rows] for name, part in parts.items()}
         return type(self)(**parts)
 
     def mirror(self, chosen: Tensor) -> Self:
-        """The same with the reflected features where `chosen` ``(B,)`` bool."""
+        """Return the same with the reflected features where `chosen` ``(B,)`` bool."""
         if self.reflected is None:
             return self
         features = torch.where(chosen[:, None, None], self.reflected, self.features)
@@ -111,7 +112,7 @@ def make_tensors(
 def make_inputs(
     bars: FloatArray, recipe: Recipe, device: torch.device, *, reflection: bool = False
 ) -> Inputs:
-    """What the recipe's model sees of bars ``(B, T, 4)``, on `device`."""
+    """Return what the recipe's model sees of bars ``(B, T, 4)``, on `device`."""
     return Inputs(
         make_features(bars, recipe, device),
         make_features(reflect(bars), recipe, device) if reflection else None,
@@ -135,6 +136,8 @@ def _candidates(bars: FloatArray, recipe: Recipe, device: torch.device) -> Candi
 
 def make_features(bars: FloatArray, recipe: Recipe, device: torch.device) -> Tensor:
     """``(B, T, F)`` float32: the features that `recipe` asks for, of bars ``(B, T, 4)``."""
+    if recipe.model.kind == "unet":
+        return torch.from_numpy(price_views(bars)).to(device)
     return torch.from_numpy(window_features(bars, position=recipe.data.position)).to(device)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from moola_core.spans.intervals import FloatArray
 
-NO_RANGE = 1e-9  # price units; where nothing moves
+NO_RANGE = 1e-12  # of the mean true range; the least unit, where nothing moves
 
 
 def edge_prices(bars: FloatArray) -> FloatArray:
@@ -47,10 +47,16 @@ def local_atr(
         for t in range(ranges.shape[-1]):
             mean = mean + (ranges[..., t] - mean) / num_bars
             means[..., t] = mean
-        return np.maximum(means, NO_RANGE)
+        return np.maximum(means, _least(ranges))
     means = np.lib.stride_tricks.sliding_window_view(ranges, length, axis=-1).mean(axis=-1)
     last = np.maximum(np.arange(ranges.shape[-1]) + 1 - length, 0)
-    return np.maximum(means[..., last], NO_RANGE)
+    return np.maximum(means[..., last], _least(ranges))
+
+
+def _least(ranges: FloatArray) -> FloatArray:
+    """``(..., 1)``: the least unit of price, above 0, in proportion to it."""
+    mean = ranges.mean(axis=-1, keepdims=True)
+    return np.where(mean > 0, NO_RANGE * mean, 1.0)
 
 
 def steps(bars: FloatArray, num_bars: int) -> FloatArray:

@@ -7,18 +7,41 @@ from typing import Any
 
 import numpy as np
 
-from moola_core.config.sections import Recipe, UnitConfig
+from moola_core.config.sections import LossConfig, ModelConfig, Recipe, UnitConfig
 from moola_core.decoding.decode import Predictions, log_odds
 from moola_core.spans.intervals import FloatArray
 
 
 def member_recipes(recipe: Recipe) -> list[Recipe]:
-    """The recipe of each model: the units in turn, the seeds from ``training.seed`` on."""
+    """Return the recipe of each model: the units in turn, the seeds from ``training.seed`` on.
+
+    Those of ``ensemble.columns`` come last.
+    """
     first, units = recipe.training.seed, recipe.ensemble.units or (recipe.candidates.unit,)
-    return [
+    networks = [
         with_unit(with_seed(recipe, first + i), units[i % len(units)])
-        for i in range(recipe.ensemble.size)
+        for i in range(recipe.ensemble.num_networks)
     ]
+    columns = columns_recipe(recipe)
+    return networks + [
+        with_unit(with_seed(columns, first + len(networks) + i), unit)
+        for i, unit in enumerate(recipe.ensemble.columns)
+    ]
+
+
+def columns_recipe(recipe: Recipe) -> Recipe:
+    """`recipe` with a linear choice among candidates instead of its network."""
+    model = ModelConfig(
+        tasks=("choice", "context_type"),
+        hidden_size=0,
+        choice_hidden_size=0,
+        num_types=recipe.model.num_types,
+        end_noise=recipe.model.end_noise,
+    )
+    off: dict[str, Any] = {"stretch": 0.0, "jitter": 0.0, "reflection": False, "epochs": 5}
+    training = recipe.training.model_copy(update={**off, "optimizer": "lbfgs"})
+    loss = LossConfig(ridge=recipe.ensemble.columns_ridge)
+    return recipe.model_copy(update={"model": model, "training": training, "loss": loss})
 
 
 def with_seed(recipe: Recipe, seed: int) -> Recipe:

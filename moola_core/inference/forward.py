@@ -9,15 +9,15 @@ from torch import Tensor
 from moola_core.decoding.decode import Predictions, log_odds
 from moola_core.features.tensors import Inputs
 from moola_core.model.heads import Outputs
-from moola_core.model.jade import JadeCompact
-from moola_core.spans.grid import coverage, label_posterior
+from moola_core.model.make import Model
+from moola_core.spans.grid import blurred, coverage, label_posterior
 
 EVALUATION_BATCH = 512
 
 
 @torch.no_grad()
-def predict(model: JadeCompact, inputs: Inputs) -> Predictions:
-    """What the model says of windows, brought to the host."""
+def predict(model: Model, inputs: Inputs) -> Predictions:
+    """Return what the model says of windows, brought to the host."""
     model.eval()
     rows = torch.arange(len(inputs), device=inputs.features.device)
     parts = [inputs.take(some) for some in rows.split(EVALUATION_BATCH)]
@@ -26,8 +26,8 @@ def predict(model: JadeCompact, inputs: Inputs) -> Predictions:
     )
 
 
-def forward_outputs(model: JadeCompact, inputs: Inputs) -> Outputs:
-    """The model's outputs; of a symmetric one the mean over the market and its mirror image."""
+def forward_outputs(model: Model, inputs: Inputs) -> Outputs:
+    """Return the model's outputs; if symmetric, their mean over the market and its mirror."""
     outputs = model(inputs.features, inputs.candidates)
     if not model.symmetric:
         return outputs
@@ -37,11 +37,13 @@ def forward_outputs(model: JadeCompact, inputs: Inputs) -> Outputs:
     return {name: (output + mirrored[name]) / 2 for name, output in outputs.items()}
 
 
-def merge_answers(model: JadeCompact, outputs: Outputs, inputs: Inputs) -> dict[str, Tensor]:
-    """The fields of `Predictions` that the model has heads for, less what follows from others."""
+def merge_answers(model: Model, outputs: Outputs, inputs: Inputs) -> dict[str, Tensor]:
+    """Return the fields of `Predictions` that the model has heads for, less derived ones."""
     none = torch.zeros(inputs.features.shape[:2])
     answers = {"start_logp": none, "stop_logp": none}
-    if "span_logits" in outputs or model.crf is not None:
+    if "segment_logits" in outputs:
+        answers["segment_probs"] = torch.softmax(outputs["segment_logits"], dim=1)
+    elif "span_logits" in outputs or model.crf is not None:
         answers["span_logits"] = model.span_logits(outputs)
     if "start_logits" in outputs:
         answers["start_logp"] = torch.log_softmax(outputs["start_logits"], dim=1)
@@ -60,11 +62,16 @@ def merge_answers(model: JadeCompact, outputs: Outputs, inputs: Inputs) -> dict[
     return answers
 
 
-def gather(model: JadeCompact, parts: list[dict[str, Tensor]]) -> Predictions:
+def gather(model: Model, parts: list[dict[str, Tensor]]) -> Predictions:
     """Join the outputs of several batches, on the CPU."""
     tensors = {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
     viterbi, spans = tensors.pop("viterbi", None), tensors.pop("choice_spans", None)
     arrays = {name: tensor.numpy().astype(np.float64) for name, tensor in tensors.items()}
+    if "segment_probs" in arrays:
+        num_bars = arrays["start_logp"].shape[1]
+        posterior = blurred(arrays.pop("segment_probs"), num_bars, model.end_noise)
+        arrays["span_posterior"] = posterior
+        arrays["span_logits"] = log_odds(coverage(posterior, num_bars))
     if spans is not None:
         num_bars = arrays["start_logp"].shape[1]
         probs = arrays.pop("choice_probs")

@@ -1,8 +1,8 @@
 """Spans of a series of any length: windows with overlap, one answer each, merged to one a run.
 
-    from moola_core.artifacts import load_model
-    from moola_core.bars import read_chunks
-    from moola_core.predict import answer, find_spans
+    from moola_core.data.series import read_chunks
+    from moola_core.inference.sliding import answer, find_spans
+    from moola_core.inference.trained_model import load_model
 
     trained = load_model(Path("results/RUN/artifacts"), torch.device("cpu"))
     found = find_spans(read_chunks(Path("bars.parquet")), partial(answer, trained))
@@ -22,7 +22,6 @@ import numpy as np
 
 from moola_core.config.sections import DecoderConfig
 from moola_core.data.series import Bars
-from moola_core.data.window_checks import LABELS
 from moola_core.decoding.decode import Predictions, decode
 from moola_core.errors import ConfigError, DataError
 from moola_core.features.bars import window_views
@@ -39,7 +38,7 @@ class Answers:
 
     Attributes:
         spans: ``(B, 2)`` int. confidence: ``(B,)`` in 0..1.
-        types: ``(B,)`` int, an index into LABELS, -1 where it is not said.
+        types: ``(B,)`` int, an index into the model's labels, -1 where it is not said.
         type_confidence: ``(B,)`` in 0..1, NaN where it is not said.
     """
 
@@ -61,8 +60,13 @@ class Predictor(Protocol):
         """How its predictions become spans."""
         ...
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The words for its types."""
+        ...
+
     def predict(self, bars: FloatArray) -> Predictions:
-        """What it says of windows of bars ``(B, T, 4)``."""
+        """Return what it says of windows of bars ``(B, T, 4)``."""
         ...
 
 
@@ -91,14 +95,14 @@ class Found:
 
 
 def answer(trained: Predictor, bars: FloatArray) -> Answers:
-    """What `trained` says of windows of bars ``(B, T, 4)``."""
+    """Return what `trained` says of windows of bars ``(B, T, 4)``."""
     predictions = trained.predict(bars)
     decoded = decode(predictions, trained.decoder)
     types = np.full(len(bars), -1, dtype=np.int64)
     type_confidence = np.full(len(bars), np.nan)
     if predictions.type_probs is not None:
         # The seed's head has a third output that no label uses.
-        probs = predictions.type_probs[:, : len(LABELS)]
+        probs = predictions.type_probs[:, : len(trained.labels)]
         types, type_confidence = probs.argmax(axis=1), probs.max(axis=1)
     return Answers(decoded.spans, decoded.confidence, types, type_confidence)
 
@@ -106,7 +110,7 @@ def answer(trained: Predictor, bars: FloatArray) -> Answers:
 def find_spans(
     chunks: Iterable[Bars], answerer: Answerer, *, stride: int = STRIDE, floor: float = 0.0
 ) -> Found:
-    """Every run of a series once.
+    """Return every run of a series once.
 
     Windows start every `stride` bars, the last one ends with the series. A span that touches its
     window's edge is dropped, unless the series ends there: it is cut, and whole in the next window.
@@ -141,7 +145,7 @@ def find_spans(
 
 
 def suppress(spans: IntArray, confidence: FloatArray, num_bars: int) -> tuple[IntArray, IntArray]:
-    """Which spans stay when of those that share a bar the most confident wins.
+    """Return which spans stay when of those that share a bar the most confident wins.
 
     Greedy, from the highest confidence on (of equal ones the first): a span stays if no bar of it
     is in one that stayed before. Spans ``(M, 2)``, none empty, in ``0..num_bars``.
@@ -166,7 +170,7 @@ def suppress(spans: IntArray, confidence: FloatArray, num_bars: int) -> tuple[In
 def _in_series(
     answers: Answers, first: IntArray, time: IntArray | None, floor: float
 ) -> dict[str, Any]:
-    """The answers that are spans, in bars of the series; with the first bar of each window."""
+    """Return the answers that are spans, in bars of the series; with each window's first bar."""
     keep = (answers.spans[:, 1] > answers.spans[:, 0]) & (answers.confidence >= floor)
     spans = answers.spans[keep]
     columns = {

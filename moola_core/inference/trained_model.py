@@ -6,7 +6,7 @@ numbered from ``training.seed`` on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,19 @@ from safetensors.torch import load_file, save_file
 
 from moola_core.config.sections import DecoderConfig, Recipe, UnitConfig
 from moola_core.data.window_checks import LABELS
+from moola_core.data.windows import NANOSECONDS_A_BAR
 from moola_core.decoding.decode import Predictions
 from moola_core.errors import DataError
 from moola_core.features.bars import COLUMNS, POSITION
 from moola_core.features.candidate_columns import SPAN_COLUMNS
 from moola_core.features.tensors import Inputs, make_inputs
+from moola_core.features.views import VIEWS
 from moola_core.inference.ensemble import mean_predictions, member_recipes
 from moola_core.inference.forward import predict
+from moola_core.inference.pool import PoolWeights, pool_predictions
 from moola_core.io.json_file import Written, read_json, write_json
-from moola_core.model.jade import JadeCompact, count_parameters
+from moola_core.model.jade import count_parameters
+from moola_core.model.make import Model, make_model
 from moola_core.spans.intervals import FloatArray
 
 MAX_COLUMNS = 1000
@@ -34,28 +38,43 @@ MAX_MODELS = 1000
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """Models that answer as one, by the recipe that made them and the decoder chosen for them."""
+    """Models that answer as one, by the recipe that made them and the decoder chosen for them.
 
-    models: tuple[JadeCompact, ...]
+    Attributes:
+        labels: the words for its types.
+        bar_ns: nanoseconds from bar to bar of what it was trained on.
+    """
+
+    models: tuple[Model, ...]
     recipe: Recipe
     decoder: DecoderConfig
+    labels: tuple[str, ...] = LABELS
+    bar_ns: int = NANOSECONDS_A_BAR
+    pool: PoolWeights | None = None
 
     def predict(self, bars: FloatArray) -> Predictions:
-        """What the models say of windows of bars ``(B, T, 4)``: the mean of their probabilities."""
+        """Return the predictions for bars ``(B, T, 4)``: the mean of the models' probabilities."""
         device = next(self.models[0].parameters()).device
         checkpoints = range(self.recipe.ensemble.checkpoints)
         recipes = [one for one in member_recipes(self.recipe) for _ in checkpoints]
-        shown: dict[UnitConfig, Inputs] = {}
-        for one in recipes:
-            if one.candidates.unit not in shown:
-                inputs = make_inputs(bars, one, device, reflection=one.model.symmetric)
-                shown[one.candidates.unit] = inputs
-        return mean_predictions(
-            [
-                predict(model, shown[one.candidates.unit])
-                for model, one in zip(self.models, recipes, strict=True)
-            ]
-        )
+        shown: dict[tuple[str, UnitConfig], Inputs] = {}
+        said = []
+        # Columns without a say were not fitted: the last recipes are without a model.
+        for model, one in zip(self.models, recipes, strict=self.pool is None):
+            key = one.model.kind, one.candidates.unit
+            if key not in shown:
+                shown[key] = make_inputs(bars, one, device, reflection=one.model.symmetric)
+            said.append(predict(model, shown[key]))
+        return joined(said, self.recipe, self.pool)
+
+
+def joined(said: list[Predictions], recipe: Recipe, pool: PoolWeights | None) -> Predictions:
+    """One answer of all models: the mean of their probabilities, or networks and columns pooled."""
+    if pool is None:
+        return mean_predictions(said)
+    networks = recipe.ensemble.num_networks
+    columns = mean_predictions(said[networks:]) if pool.asks_columns else None
+    return pool_predictions(mean_predictions(said[:networks]), columns, pool)
 
 
 class ModelCard(Written):
@@ -66,6 +85,9 @@ class ModelCard(Written):
     features: list[str] = Field(max_length=MAX_COLUMNS)
     candidate_columns: list[str] = Field(max_length=MAX_COLUMNS)
     weights: list[str] = Field(min_length=1, max_length=MAX_MODELS)
+    types: list[str] = Field(default=list(LABELS), min_length=1, max_length=MAX_COLUMNS)
+    bar_ns: int = Field(default=NANOSECONDS_A_BAR, gt=0)
+    pool: PoolWeights | None = None
 
 
 class DataFiles(Written):
@@ -83,6 +105,7 @@ class RunResult(Written):
 def save_model(folder: Path, trained: TrainedModel) -> None:
     """Write all files below `folder`."""
     names = _file_names(trained)
+    has_candidates = trained.recipe.model.has_candidates or trained.pool is not None
     for name, model in zip(names, trained.models, strict=True):
         state = model.state_dict()
         weights = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
@@ -93,17 +116,19 @@ def save_model(folder: Path, trained: TrainedModel) -> None:
         {
             "recipe": trained.recipe.model_dump(mode="json"),
             "decoder": trained.decoder.model_dump(mode="json"),
-            "features": [*COLUMNS, *([POSITION] if trained.recipe.data.position else [])],
-            "candidate_columns": list(SPAN_COLUMNS) if trained.recipe.model.has_candidates else [],
-            "types": list(LABELS),
+            "features": feature_names(trained.recipe),
+            "candidate_columns": list(SPAN_COLUMNS) if has_candidates else [],
+            "types": list(trained.labels),
+            "bar_ns": trained.bar_ns,
             "num_parameters": sum(count_parameters(model) for model in trained.models),
             "weights": names,
+            **({"pool": asdict(trained.pool)} if trained.pool else {}),
         },
     )
 
 
 def load_model(folder: Path, device: torch.device) -> TrainedModel:
-    """The model in `folder`, ready to predict.
+    """Return the model in `folder`, ready to predict.
 
     Raises:
         DataError: a file is missing, broken, or of another version's model.
@@ -112,8 +137,14 @@ def load_model(folder: Path, device: torch.device) -> TrainedModel:
         card = read_json(folder / "model.json", ModelCard)
         if card.candidate_columns not in ([], list(SPAN_COLUMNS)):
             raise ValueError("its columns of candidate spans are others")  # noqa: TRY301
+        recipes = [
+            one
+            for one in member_recipes(card.recipe)
+            for _ in range(card.recipe.ensemble.checkpoints)
+        ]
         models = tuple(
-            _load_one(folder, name, card.recipe, len(card.features)) for name in card.weights
+            _load_one(folder, name, recipes[i % len(recipes)], len(card.features))
+            for i, name in enumerate(card.weights)
         )
     except FileNotFoundError as err:
         raise DataError(
@@ -123,16 +154,28 @@ def load_model(folder: Path, device: torch.device) -> TrainedModel:
         reason = " ".join(str(err).split())[:200]
         raise DataError(f"{folder}: not a model that this version can use, {reason}") from err
     return TrainedModel(
-        tuple(model.to(device).eval() for model in models), card.recipe, card.decoder
+        tuple(model.to(device).eval() for model in models),
+        card.recipe,
+        card.decoder,
+        tuple(card.types),
+        card.bar_ns,
+        card.pool,
     )
 
 
-def _load_one(folder: Path, name: str, recipe: Recipe, num_features: int) -> JadeCompact:
+def _load_one(folder: Path, name: str, recipe: Recipe, num_features: int) -> Model:
     if Path(name).name != name:
         raise ValueError(f"weights: expected the name of a file, got {name!r}")
-    model = JadeCompact(num_features, recipe.model)
+    model = make_model(num_features, recipe.model)
     model.load_state_dict(load_file(folder / name))
     return model
+
+
+def feature_names(recipe: Recipe) -> list[str]:
+    """Return what the recipe's models see of each bar."""
+    if recipe.model.kind == "unet":
+        return list(VIEWS)
+    return [*COLUMNS, *([POSITION] if recipe.data.position else [])]
 
 
 def _file_names(trained: TrainedModel) -> list[str]:

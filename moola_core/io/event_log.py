@@ -14,7 +14,7 @@ class EventLog:
     """Appends events to one file; each line is there whole or not at all.
 
     Attributes:
-        had_epochs: whether it told of epochs when it was opened: a run that goes on in place.
+        had_epochs: whether it had epochs when it was opened: a run that is resumed in place.
     """
 
     def __init__(self, path: Path) -> None:

@@ -49,7 +49,7 @@ Model = TypeVar("Model", bound=Written)
 
 
 def read_json(path: Path, model: type[Model]) -> Model:
-    """The object in a file of at most `MAX_BYTES`.
+    """Return the object in a file of at most `MAX_BYTES`.
 
     Raises:
         OSError: it can't be read.

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from moola_core.config.sections import LossConfig
 from moola_core.features.tensors import WindowTensors
-from moola_core.losses import functional
+from moola_core.losses import functional, segment
 from moola_core.model.heads import Outputs
-from moola_core.model.jade import JadeCompact
+from moola_core.model.make import Model
+from moola_core.model.span_net import SpanNet
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Criterion:
         config: the losses' settings.
     """
 
-    def __init__(self, model: JadeCompact, tasks: tuple[str, ...], config: LossConfig) -> None:
+    def __init__(self, model: Model, tasks: tuple[str, ...], config: LossConfig) -> None:
         self.model = model
         self.tasks = tasks
         self.config = config
@@ -59,7 +60,7 @@ class Criterion:
         return Judged((weighted + log_sigma).sum(), raw, weighted)
 
     def sigma(self) -> dict[str, float]:
-        """The learnt noise of each task."""
+        """Return the learnt noise of each task."""
         return self._named(torch.exp(self.model.log_sigma))
 
     def precision(self) -> dict[str, float]:
@@ -67,11 +68,11 @@ class Criterion:
         return self._named(torch.exp(-2.0 * self.model.log_sigma))
 
     def share(self) -> dict[str, float]:
-        """Each task's precision over the sum of precisions."""
+        """Return each task's precision over the sum of precisions."""
         return self._named(torch.softmax(-2.0 * self.model.log_sigma, dim=0))
 
     def gradient_share(self, judged: Judged, outputs: Outputs) -> dict[str, float]:
-        """Each task's share of the pull on the encoder.
+        """Return each task's share of the pull on the encoder.
 
         The norm of its weighted loss's gradient at the encoder's states, over the sum of norms.
         Leaves the graph and every ``.grad`` as they are.
@@ -133,6 +134,14 @@ def _context_type(self: Criterion, outputs: Outputs, batch: WindowTensors) -> Te
     return loss + _ridge(self, "context_type_head")
 
 
+def _segment(self: Criterion, outputs: Outputs, batch: WindowTensors) -> Tensor:
+    if not isinstance(self.model, SpanNet):
+        raise TypeError("expected a SpanNet for the task segment")
+    scores, tags = outputs["segment_logits"], batch.tags
+    loss = segment.segment_loss(scores, tags, self.model.max_length, self.model.end_noise)
+    return loss + self.config.bar_share * segment.bar_loss(outputs["span_logits"], tags)
+
+
 def _ridge(self: Criterion, head: str) -> Tensor:
     """``()``: on a head's weights on columns; in its loss, so that no sigma moves the balance."""
     weight = self.model.span_heads[head].get_parameter("linear.weight")
@@ -153,4 +162,5 @@ LOSSES: dict[str, Callable[[Criterion, Outputs, WindowTensors], Tensor]] = {
     "edges": _edges,
     "choice": _choice,
     "context_type": _context_type,
+    "segment": _segment,
 }

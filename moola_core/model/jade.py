@@ -110,7 +110,7 @@ class JadeCompact(nn.Module):
         return torch.logit(inside, eps=1e-6)
 
     def column_parameters(self) -> list[nn.Parameter]:
-        """What looks at the columns of candidates."""
+        """Return the weights that read the columns of candidates."""
         parts = ("context_type_head.", "choice_head.linear.", "choice_head.mlp.")
         named = self.span_heads.named_parameters()
         return [parameter for name, parameter in named if name.startswith(parts)]
@@ -128,5 +128,5 @@ def make_encoder(num_features: int, config: ModelConfig) -> nn.LSTM:
 
 
 def count_parameters(model: nn.Module) -> int:
-    """How many numbers are trained."""
+    """Return how many numbers are trained."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -134,7 +134,7 @@ def _draw_models(
     label: str,
     **style: Any,
 ) -> None:
-    """A line a model over its own epochs; those of an ensemble thin, and named once."""
+    """Draw a line a model over its own epochs; those of an ensemble thin, and named once."""
     thin = {"linewidth": 0.7, "alpha": 0.6} if len(values) > 1 else {}
     for number, (history, line) in enumerate(zip(histories, values, strict=True)):
         epochs = [entry["epoch"] for entry in history]

@@ -58,7 +58,7 @@ def _draw_window(
     """One window; the lower fifth is the soft mask, from 0 to 1."""
     draw_candles(axes, bars)
     low, high = bars.min(), bars.max()
-    height = max(high - low, 1e-9)
+    height = (high - low) or 1.0
     axes.set(xlim=(-1, len(bars)), ylim=(low - 0.32 * height, high + 0.05 * height))
     axes.axvspan(true[0] - 0.5, true[1] - 0.5, color=BLUE, alpha=0.25, lw=0, label="labelled span")
     if found[1] > found[0]:

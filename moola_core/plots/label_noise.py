@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from moola_core.data.window_checks import LABELS
 from moola_core.data.windows import Windows
 from moola_core.evaluation.label_noise import Finding
 from moola_core.plots.gallery import draw_candles
@@ -15,7 +14,7 @@ from moola_core.plots.style import BLUE, VERMILLION, save_figure
 
 
 def draw_findings(path: Path, windows: Windows, findings: list[Finding]) -> None:
-    """A PNG: candlesticks a finding, of both windows, with the span that each labels."""
+    """Write a PNG: candlesticks a finding, of both windows, with the span that each labels."""
 
     def draw(axes: Any) -> None:
         panels = np.ravel(axes)
@@ -27,15 +26,15 @@ def draw_findings(path: Path, windows: Windows, findings: list[Finding]) -> None
 
 def _draw_finding(axes: Any, windows: Windows, finding: Finding) -> None:
     bars = windows.bars[finding.row]
-    told = [(finding.row, 0, BLUE)]
+    drawn = [(finding.row, 0, BLUE)]
     if finding.other >= 0:
         # What the second window shows beyond the first one.
         bars = np.concatenate([bars, windows.bars[finding.other, len(bars) - finding.shift :]])
-        told.append((finding.other, finding.shift, VERMILLION))
+        drawn.append((finding.other, finding.shift, VERMILLION))
     draw_candles(axes, bars)
-    for row, shift, color in told:
+    for row, shift, color in drawn:
         start, stop = windows.spans[row] + shift
-        label = f"{windows.window_id[row]}: [{start}, {stop}) {LABELS[windows.types[row]]}"
+        label = f"{windows.window_id[row]}: [{start}, {stop}) {windows.labels[windows.types[row]]}"
         axes.axvspan(start - 0.5, stop - 0.5, color=color, alpha=0.3, label=label)
         for edge in (shift, shift + windows.bars.shape[1]):
             axes.axvline(edge - 0.5, color=color, linestyle=":", linewidth=1)

@@ -1,6 +1,6 @@
 """How every picture looks and is written: PNG for screens, SVG for papers.
 
-Colours are those of Okabe & Ito (2008), which the colour-blind can tell apart. matplotlib is
+Colours are those of Okabe & Ito (2008), which the colour-blind can distinguish. matplotlib is
 imported when the first picture is drawn, and without pyplot: no window system, no global state.
 """
 
@@ -20,7 +20,7 @@ BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = (
 )
 CYCLE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 GREY = "#666666"
-DASHES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))  # told apart in grey, too
+DASHES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))  # distinct in grey, too
 PANEL = (2.4, 1.9)  # inches; three beside each other fill the 7 inches between a journal's margins
 STYLE: Any = {
     "font.size": 8,

@@ -38,7 +38,7 @@ def save_encoder(folder: Path, run: Pretraining) -> None:
 
 
 def find_encoder(folder: Path) -> Path:
-    """The weights that pre-training left in `folder`, a run's or its artifacts.
+    """Return the weights that pre-training left in `folder`, a run's or its artifacts.
 
     Raises:
         DataError: there are none.

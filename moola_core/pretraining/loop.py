@@ -117,7 +117,7 @@ def validation_losses(run: Pretraining, rule: str | None = None) -> Tensor:
 
 
 def scores(run: Pretraining) -> dict[str, Score]:
-    """The validation loss of the model and of both rules, each with its bootstrap interval."""
+    """Return the validation loss of the model and of both rules, each with a bootstrap interval."""
     named = {"model": None, "column_mean": "column_mean", "interpolation": "interpolation"}
     result = {}
     for name, rule in named.items():

@@ -1,7 +1,7 @@
 """Masked reconstruction: hide some bars' features, and give them back from what is left.
 
 About 15% of the bars of a window, in patches of 10, lose their features; the encoder's states have
-to tell them (after Devlin et al. 2019, BERT, and, with patches of a series, Nie et al. 2023,
+to predict them (after Devlin et al. 2019, BERT, and, with patches of a series, Nie et al. 2023,
 PatchTST).
 
 Windows are views into one long array of prices; the features of a batch are computed when it is
@@ -20,7 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from moola_core.config.sections import ModelConfig, PretrainConfig, Recipe
+from moola_core.config.pretrain_section import PretrainConfig
+from moola_core.config.sections import ModelConfig, Recipe
 from moola_core.data.series import read_bars
 from moola_core.errors import DataError
 from moola_core.features.bars import COLUMNS, reflect, window_features, window_views
@@ -55,7 +56,7 @@ class Series:
 
 
 def read_series(paths: list[Path], validation_share: float) -> Series:
-    """All series; the last bars of each validate.
+    """Return all series; the last bars of each validate.
 
     Raises:
         DataError: a file is missing or bad, or too short for a window on both sides.

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from moola_core.config.sections import PretrainConfig, Recipe
+from moola_core.config.pretrain_section import PretrainConfig
+from moola_core.config.sections import Recipe
 from moola_core.pretraining.reconstruction import (
     NUM_TARGETS,
     Reconstructor,

@@ -13,31 +13,31 @@ import numpy as np
 from moola_core.spans.intervals import BoolArray, FloatArray, IntArray
 
 MIN_LENGTH, MAX_LENGTH = 2, 25
-NUM_LENGTHS = MAX_LENGTH - MIN_LENGTH + 1
 
 
-@lru_cache(maxsize=4)
-def all_spans(num_bars: int) -> IntArray:
+@lru_cache(maxsize=8)
+def all_spans(num_bars: int, max_length: int = MAX_LENGTH) -> IntArray:
     """``(S, 2)``: every span of a window, ``[start, stop)``."""
-    start, k = np.divmod(np.arange(num_bars * NUM_LENGTHS), NUM_LENGTHS)
+    num_lengths = max_length - MIN_LENGTH + 1
+    start, k = np.divmod(np.arange(num_bars * num_lengths), num_lengths)
     spans = np.stack([start, start + MIN_LENGTH + k], axis=1)
     return _frozen(spans[spans[:, 1] <= num_bars])
 
 
-def span_index(spans: IntArray, num_bars: int) -> IntArray:
+def span_index(spans: IntArray, num_bars: int, max_length: int = MAX_LENGTH) -> IntArray:
     """``(...)``: where spans ``(..., 2)`` stand in `all_spans`; the nearest one for any other.
 
     A span that is too long loses its end; a too short one grows, to the right if it can.
     """
-    length = np.clip(spans[..., 1] - spans[..., 0], MIN_LENGTH, MAX_LENGTH)
+    length = np.clip(spans[..., 1] - spans[..., 0], MIN_LENGTH, max_length)
     start = np.minimum(spans[..., 0], num_bars - length)
-    return _places(num_bars)[start, start + length]
+    return places(num_bars, max_length)[start, start + length]
 
 
-@lru_cache(maxsize=4)
-def iou_table(num_bars: int) -> FloatArray:
+@lru_cache(maxsize=2)
+def iou_table(num_bars: int, max_length: int = MAX_LENGTH) -> FloatArray:
     """``(S, S)`` in 0..1: intersection over union of each two spans."""
-    start, stop = all_spans(num_bars).T
+    start, stop = all_spans(num_bars, max_length).T
     shared = np.minimum(stop[:, None], stop) - np.maximum(start[:, None], start)
     shared = np.maximum(shared, 0)
     length = stop - start
@@ -45,9 +45,9 @@ def iou_table(num_bars: int) -> FloatArray:
 
 
 @lru_cache(maxsize=4)
-def near_table(num_bars: int) -> BoolArray:
+def near_table(num_bars: int, max_length: int = MAX_LENGTH) -> BoolArray:
     """``(S, S)``: True where the IoU is at least 0.5, that is a hit."""
-    return _frozen(iou_table(num_bars) >= 0.5)
+    return _frozen(iou_table(num_bars, max_length) >= 0.5)
 
 
 @lru_cache(maxsize=4)
@@ -58,14 +58,14 @@ def noise_table(num_bars: int, end_noise: tuple[float, ...]) -> FloatArray:
     leave the window stays at its edge, and what is no span is shared by the others.
     """
     spans = all_spans(num_bars)
-    places = _places(num_bars)
+    table_of = places(num_bars)
     table = np.zeros((len(spans), len(spans)))
     reach = range(1 - len(end_noise), len(end_noise))
     for first in reach:
         start = np.clip(spans[:, 0] + first, 0, num_bars)
         for last in reach:
             stop = np.clip(spans[:, 1] + last, 0, num_bars)
-            place = places[start, np.maximum(stop, start)]
+            place = table_of[start, np.maximum(stop, start)]
             rows = np.flatnonzero(place >= 0)
             table[rows, place[rows]] += end_noise[abs(first)] * end_noise[abs(last)]
     return _frozen(table / table.sum(axis=1, keepdims=True))
@@ -89,17 +89,55 @@ def label_posterior(
 
 def coverage(posterior: FloatArray, num_bars: int) -> FloatArray:
     """``(B, T)``: the probability of each bar to be inside, from that of each span ``(B, S)``."""
-    start, stop = all_spans(num_bars).T
+    start, stop = all_spans(num_bars, longest_of(posterior.shape[1], num_bars)).T
     change = np.zeros((num_bars + 1, len(posterior)))
     np.add.at(change, start, posterior.T)
     np.subtract.at(change, stop, posterior.T)
     return np.clip(np.cumsum(change, axis=0)[:num_bars].T, 0.0, 1.0)
 
 
-@lru_cache(maxsize=4)
-def _places(num_bars: int) -> IntArray:
+@lru_cache(maxsize=8)
+def longest_of(num_spans: int, num_bars: int) -> int:
+    """Bars of the longest span where there are so many spans.
+
+    Raises:
+        ValueError: no longest length gives so many.
+    """
+    for max_length in range(MIN_LENGTH, num_bars + 1):
+        if len(all_spans(num_bars, max_length)) == num_spans:
+            return max_length
+    raise ValueError(f"expected the spans of {num_bars} bars, got {num_spans} of them")
+
+
+def blurred(posterior: FloatArray, num_bars: int, end_noise: tuple[float, ...]) -> FloatArray:
+    """``(B, S)``: how probable each label is, of how probable each run is.
+
+    As `label_posterior` but for the edges: what leaves the window or is no span goes to the others.
+    """
+    start, stop = all_spans(num_bars, longest_of(posterior.shape[1], num_bars)).T
+    reach = len(end_noise) - 1
+    size = num_bars + 1 + 2 * reach
+    plane = np.zeros((len(posterior), size, size))
+    plane[:, start + reach, stop + reach] = posterior
+    for axis in (1, 2):
+        shifts = range(-reach, reach + 1)
+        plane = np.sum([end_noise[abs(k)] * np.roll(plane, k, axis) for k in shifts], axis=0)
+    labels = plane[:, start + reach, stop + reach]
+    return labels / labels.sum(axis=1, keepdims=True)
+
+
+def widened(posterior: FloatArray, num_bars: int, max_length: int) -> FloatArray:
+    """``(B, S')``: the same on the spans of up to `max_length` bars; the new ones have 0."""
+    spans = all_spans(num_bars, longest_of(posterior.shape[1], num_bars))
+    wide = np.zeros((len(posterior), len(all_spans(num_bars, max_length))))
+    wide[:, span_index(spans, num_bars, max_length)] = posterior
+    return wide
+
+
+@lru_cache(maxsize=8)
+def places(num_bars: int, max_length: int = MAX_LENGTH) -> IntArray:
     """``(T + 1, T + 1)``: the place of ``[start, stop)`` in `all_spans`, -1 for what is none."""
-    spans = all_spans(num_bars)
+    spans = all_spans(num_bars, max_length)
     places = np.full((num_bars + 1, num_bars + 1), -1, dtype=np.int64)
     places[spans[:, 0], spans[:, 1]] = np.arange(len(spans))
     return _frozen(places)

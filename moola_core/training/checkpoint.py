@@ -5,7 +5,7 @@
         tensors.safetensors  state.json  SHA256SUMS
 
 It is written aside under a name with a dot, flushed to disk, then renamed. ``SHA256SUMS`` (in the
-form of ``sha256sum -c``) tells a torn one; the one before it is then used.
+form of ``sha256sum -c``) shows a torn one; the one before it is then used.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class State(Written):
 
 
 def checkpoint_name(epoch: int, batch: int = 0) -> str:
-    """The folder's name after `epoch` whole epochs and `batch` batches; names sort by time."""
+    """Return the folder's name after `epoch` epochs and `batch` batches; names sort by time."""
     return f"epoch-{epoch:04d}" + (f"-batch-{batch:04d}" if batch else "")
 
 
@@ -87,7 +87,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """The checkpoint in `path`.
+    """Return the checkpoint in `path`.
 
     Raises:
         CheckpointError: a file is missing, its SHA-256 differs, or it is not of its form.
@@ -110,7 +110,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 @contextlib.contextmanager
 def as_checkpoint_error(where: str) -> Iterator[None]:
-    """What goes wrong inside is the checkpoint's fault; it may come from anywhere."""
+    """Raise a CheckpointError for what goes wrong inside; a checkpoint may be anyone's."""
     try:
         yield
     except (SafetensorError, LookupError, TypeError, ValueError, RuntimeError) as err:
@@ -121,12 +121,12 @@ def as_checkpoint_error(where: str) -> Iterator[None]:
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether one was ever complete below `folder`; it may be torn now."""
+    """Return whether one was ever complete below `folder`; it may be torn now."""
     return any(_complete(folder))
 
 
 def load_latest(folder: Path) -> tuple[Checkpoint, list[str]]:
-    """The newest whole checkpoint of `folder`, and a line for each torn one that was passed over.
+    """Return the latest complete checkpoint of `folder`, and a line for each torn one skipped.
 
     `folder` may be a run's folder, its ``checkpoints``, or one checkpoint.
 

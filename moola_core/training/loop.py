@@ -16,6 +16,7 @@ from torch import Tensor
 from moola_core.decoding.decode import Predictions, decode
 from moola_core.errors import NonFiniteLossError
 from moola_core.evaluation.metrics import point_scores
+from moola_core.features.stretch import stretch
 from moola_core.features.tensors import WindowTensors
 from moola_core.inference.forward import EVALUATION_BATCH, forward_outputs, gather, merge_answers
 from moola_core.losses.criterion import Judged
@@ -85,6 +86,8 @@ def train_epoch(run: Run) -> None:
             write_checkpoint(run)
             raise Stopped
         batch = run.train.take(rows).mirror(chosen)
+        if training.stretch or training.jitter:
+            batch = stretch(batch, training.stretch, training.jitter)
         rate = learning_rate(training, progress.epoch, progress.batch, len(batches))
         set_rate(run.optimizer, rate)
         outputs = run.model(batch.features, batch.candidates)
@@ -98,7 +101,7 @@ def train_epoch(run: Run) -> None:
 
 
 def _whole_epoch(run: Run) -> None:
-    """Some steps of L-BFGS on all windows at once (Liu & Nocedal 1989), begun anew each epoch.
+    """Do steps of L-BFGS on all windows at once (Liu & Nocedal 1989), restarted each epoch.
 
     Tasks share no weight here, so that the log-sigmas have nothing to weigh and stay 0.
     """

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from moola_core.config.sections import TrainingConfig
-from moola_core.model.jade import JadeCompact
+from moola_core.model.make import Model
+from moola_core.model.span_net import SpanNet
 
 RISE, LOWEST = 0.3, 1 / 25
 
 
 def learning_rate(training: TrainingConfig, epoch: int, batch: int, num_batches: int) -> float:
-    """The rate of one step: constant, or falling to 0 over all epochs as a half cosine.
+    """Return the rate of one step: constant, or falling to 0 over all epochs as a half cosine.
 
     Loshchilov & Hutter (2017), SGDR, eq. 5, without restarts. ``one_cycle`` first rises from 1/25
     of the rate by another half cosine, over `RISE` of the steps (Smith & Topin 2019,
@@ -52,7 +53,7 @@ def descend(
 
 
 def below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Those whose name begins with `prefix`, without it."""
+    """Return those whose name begins with `prefix`, without it."""
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
@@ -89,7 +90,7 @@ def load_state_tensors(
     return tensors["generator.sampler"]
 
 
-def make_optimizer(model: JadeCompact, training: TrainingConfig) -> torch.optim.AdamW:
+def make_optimizer(model: Model, training: TrainingConfig) -> torch.optim.AdamW:
     """AdamW; what looks at candidates' columns has a rate and a decay of its own.
 
     A group's ``scale`` is its rate over ``training.learning_rate``, which the schedule moves.
@@ -108,4 +109,7 @@ def make_optimizer(model: JadeCompact, training: TrainingConfig) -> torch.optim.
             "scale": training.choice_learning_rate / training.learning_rate,
         },
     ]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=training.learning_rate)
+    # One pass over all weights; others keep the bits that they had without it.
+    fused = True if isinstance(model, SpanNet) else None
+    kept = [g for g in groups if g["params"]]
+    return torch.optim.AdamW(kept, lr=training.learning_rate, fused=fused)

@@ -15,7 +15,8 @@ from moola_core.config.sections import Recipe
 from moola_core.evaluation.metrics import Truth
 from moola_core.features.tensors import WindowTensors
 from moola_core.losses.criterion import Criterion
-from moola_core.model.jade import JadeCompact
+from moola_core.model.make import Model
+from moola_core.model.span_net import SpanNet
 from moola_core.training.checkpoint import (
     Checkpoint,
     as_checkpoint_error,
@@ -49,10 +50,11 @@ class Run:
         validation, truth: both None where all windows train.
         checkpoints: the folder, or None to keep none.
         identity: what a checkpoint must agree on to be this run's (recipe, data).
+        epochs_before, epochs_in_all: of the whole job, where this model is one of several.
     """
 
     recipe: Recipe
-    model: JadeCompact
+    model: Model
     train: WindowTensors
     validation: WindowTensors | None
     truth: Truth | None
@@ -61,12 +63,16 @@ class Run:
     is_stopping: Callable[[], bool] = field(default=_go_on)
     checkpoints: Path | None = None
     identity: dict[str, Any] = field(default_factory=dict)
+    epochs_before: int = 0
+    epochs_in_all: int = 0
 
     def __post_init__(self) -> None:
         training = self.recipe.training
         self.criterion = Criterion(self.model, self.recipe.model.tasks, self.recipe.loss)
         if self.model.standardise is not None and self.train.candidates is not None:
             self.model.standardise.fit(self.train.candidates.features)
+        if isinstance(self.model, SpanNet):
+            self.model.fit_lengths(self.train.tags.sum(dim=1))
         self.optimizer = make_optimizer(self.model, training)
         self.sampler = torch.Generator().manual_seed(training.seed)
         self.progress = Progress(best={k: v.clone() for k, v in self.model.state_dict().items()})

@@ -18,8 +18,11 @@ from moola_remote.agent.probe import complete
 from moola_remote.agent.processes import living_members
 from moola_remote.agent.start import discard, sweep
 from moola_remote.agent.state import settle
+from moola_remote.agent.unfinished import tidy
 
 KINDS = {"code": "code", "data": "data", "environment": "env", "checkpoints": "checkpoints"}
+# What came so lately and no run has named may be waiting for its start, by another client.
+START_S = 3600.0
 # Nobody went on with a transfer that was cut so long ago.
 STALE_S = 86400.0
 
@@ -27,8 +30,8 @@ STALE_S = 86400.0
 def clean(pod: Pod, asked: Json) -> Json:
     """Remove ended runs, and the code, data and environments that no run which stays has named.
 
-    The newest of each kind stays: the next deploy builds on it, or has just brought it. What is
-    left of a transfer that was cut goes after a day.
+    The newest of each kind stays: the next deploy builds on it. So does what came within the hour
+    and no run has named yet. What is left of a transfer that was cut goes after a day.
     """
     pod.make()
     for name in KINDS.values():
@@ -44,6 +47,7 @@ def clean(pod: Pod, asked: Json) -> Json:
             {"kind": path.parent.name, "name": path.name, "bytes": bytes_of(path)} for path in paths
         ]
         aside = [] if asked.get("dry_run") else [put_aside(path) for path in paths]
+        tidy(pod)
     for path in aside:
         discard(path)
     return {"removed": removed}
@@ -62,10 +66,14 @@ def require_rest(pod: Pod, run: Run) -> None:
 
 
 def unneeded(pod: Pod, kind: str, folder: Path, going: Set[str]) -> List[Path]:
-    staying = (path for path in pod.runs.glob("[!.]*/spec.json") if path.parent.name not in going)
-    needed = {str((read_json(path) or {}).get(kind)) for path in staying}
-    there = complete(folder)
-    idle = [folder / digest for digest in there[:-1] if digest not in needed]
+    specs = {path.parent.name: read_json(path) or {} for path in pod.runs.glob("[!.]*/spec.json")}
+    needed = {str(spec.get(kind)) for name, spec in specs.items() if name not in going}
+    named = {str(spec.get(kind)) for spec in specs.values()}
+    idle = [
+        folder / digest
+        for digest in complete(folder)[:-1]
+        if digest not in needed and (digest in named or age_of(folder / f"{digest}.json") > START_S)
+    ]
     cut = [path for path in folder.glob(".incoming-*") if age_of(path) > STALE_S]
     return [*idle, *cut]
 

@@ -11,6 +11,7 @@ from typing import Any, List, Optional
 from moola_remote.agent.constants import CANCEL_PATIENCE_S, Json
 from moola_remote.agent.errors import AgentError
 from moola_remote.agent.layout import Pod
+from moola_remote.agent.restart_guard import ensure_guard
 
 # Verb: module, function, and what the function takes; `object` is the JSON on stdin, `text` stdin
 # as it is, any other name than `pod` and `run` an option of the verb.
@@ -25,6 +26,7 @@ VERBS = {
     "show": ("state", "show", "pod run"),
     "checkpoints": ("manifest", "checkpoints", "run object"),
     "manifest": ("manifest", "manifest", "pod run"),
+    "manifests": ("manifest", "manifests", "pod object"),
     "clean": ("clean", "clean", "pod object"),
     "cancel": ("cancel", "cancel", "pod run grace patience"),
     "locate": ("log_positions", "locate", "run tail since"),
@@ -34,6 +36,7 @@ VERBS = {
         "pod run log_offset log_generation event_offset event_generation",
     ),
     "guard": ("watchdog", "guard", "pod object"),
+    "guard --watch": ("watchdog", "watch", "pod"),
     "idle": ("watchdog", "idleness_of_pod", "pod"),
     "supervise": ("supervisor", "supervise", "pod run"),
 }
@@ -45,7 +48,8 @@ def parse(argv: List[str]) -> argparse.Namespace:
     parser.add_argument("--root", type=Path, default=Path(sys.argv[0]).resolve().parents[1])
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("list").add_argument("--facts", action="store_true")
-    for name in ("probe", "start", "guard", "idle", "clean"):
+    verbs.add_parser("guard").add_argument("--watch", action="store_true")
+    for name in ("probe", "start", "idle", "clean", "manifests"):
         verbs.add_parser(name)
     followed = ("cancel", "locate", "follow")
     for name in ("state", "show", "checkpoints", "manifest", "supervise", *followed):
@@ -84,8 +88,11 @@ def read_object() -> Json:
 
 def answer(args: argparse.Namespace) -> Optional[Json]:
     """Run a verb; return what it prints, or None where it prints by itself."""
-    module, function, needs = VERBS[args.verb]
+    is_guard = getattr(args, "watch", False)
+    module, function, needs = VERBS["guard --watch" if is_guard else args.verb]
     pod = Pod(args.root.resolve())
+    if not is_guard:
+        ensure_guard(pod)
     values = [argument(name, args, pod) for name in needs.split()]
     found = __import__(f"moola_remote.agent.{module}", fromlist=[function])
     result: Optional[Json] = getattr(found, function)(*values)

@@ -2,21 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, Tuple
 
 Json = Dict[str, Any]
 SCHEMA = 1
 ENDED = ("SUCCEEDED", "FAILED", "CANCELLED", "PREEMPTED", "LOST")
 STATES = ("QUEUED", "PREPARING", "RUNNING", *ENDED)
-# Of what kind the keys of a state are that we reckon with, where they are not null.
-SHAPE = (
-    ((int, float), ("queued_at", "started_at", "ended_at", "heartbeat_at")),
-    ((int,), ("ticket", "killed", "gpu")),
-    ((dict,), ("supervisor", "job")),
-    ((list,), ("wants", "samples", "last_lines")),
-)
+# Of what kind the keys of a state are, where they are not null, and from where to where a number
+# may go: what we reckon with, and what the laptop expects (`protocol/state.RunState`).
+MOST = 2**63
+SHAPE: Dict[str, Tuple[type, float, float]] = {
+    "reason": (str, 0, 0),
+    "returncode": (int, -(2**31), 2**32 - 1),
+    "signal": (str, 0, 0),
+    "oom_killed": (bool, 0, 1),
+    "queued_at": (float, -MOST, MOST),
+    "started_at": (float, -MOST, MOST),
+    "ended_at": (float, -MOST, MOST),
+    "heartbeat_at": (float, -MOST, MOST),
+    "command": (str, 0, 0),
+    "gpu": (int, 0, MOST),
+    "supervisor": (dict, 0, 0),
+    "job": (dict, 0, 0),
+    "last_lines": (list, 0, 0),
+    "log_size": (int, 0, MOST),
+    "events_size": (int, 0, MOST),
+    "manifest_sha256": (str, 0, 0),
+    "ticket": (int, -MOST, MOST),
+    "wants": (list, 0, 0),
+    "gpus": (list, 0, 0),
+    "gpu_locks": (list, 0, 0),
+    "stopping": (str, 0, 0),
+    "killed": (int, 0, MOST),
+    "price_per_hour": (float, -MOST, MOST),
+    "idle_share": (float, 0, 1),
+    "samples": (list, 0, 0),
+    "on_finish": (int, -(2**31), 2**32 - 1),
+}
+NEVER_NULL = ("oom_killed", "log_size", "events_size")
 PREEMPTED_CODE = 143
 NO_GPU = -1
+MAX_GPUS = 64
+COMMAND_CHARS = 200
 TICK_S = 0.2
 HEARTBEAT_S = 5.0
 TELEMETRY_S = 10.0

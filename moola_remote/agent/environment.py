@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import re
-import sys
 import time
 from pathlib import Path
-from typing import List
 
 from moola_remote.agent.constants import SCHEMA, Json
+from moola_remote.agent.downloads import say
 from moola_remote.agent.errors import AgentError
 from moola_remote.agent.files import read_json, write_json
 from moola_remote.agent.gpus import gpu_rows
+from moola_remote.agent.install import install, run_quietly
 from moola_remote.agent.layout import Pod
-from moola_remote.agent.lazy import shutil, subprocess
+from moola_remote.agent.lazy import shutil
 from moola_remote.agent.locks import locked
 from moola_remote.agent.trees import check_digest
 
@@ -27,7 +25,8 @@ print(json.dumps({"python": os.path.realpath(sys.executable), "version": platfor
 """
 DESCRIBE_ENVIRONMENT = """
 import importlib.metadata as metadata, json
-packages = {d.metadata["Name"]: d.version for d in metadata.distributions() if d.metadata["Name"]}
+found = [d for d in metadata.distributions() if d.metadata["Name"]]
+packages = {d.metadata["Name"]: d.version for d in reversed(found)}  # the first is imported
 torch = None
 try:
     import torch as t
@@ -40,8 +39,16 @@ print(json.dumps({"packages": packages, "torch": torch}))
 """
 
 
-def environment(pod: Pod, digest: str, python: str, requirements: str) -> Json:
-    """A virtual environment over `python` that has the requirements; its marker is written last."""
+def environment(pod: Pod, digest: str, python: str, text: str) -> Json:
+    """Make a virtual environment over `python` where it is missing; its marker is written last.
+
+    Args:
+        pod: where it lies.
+        digest: its name.
+        python: of the pod; its packages are in sight.
+        text: what it has to have, a JSON object of docs/protocol.md; or requirements in pip's form.
+    """
+    asked = read_asked(text)
     check_digest(digest)
     pod.make()
     folder, marker = pod.root / "env" / digest, pod.root / "env" / f"{digest}.json"
@@ -57,15 +64,27 @@ def environment(pod: Pod, digest: str, python: str, requirements: str) -> Json:
                 marker.unlink()
             shutil.rmtree(folder, ignore_errors=True)
             make_environment(folder, python, base)
-            fill_environment(pod, folder, requirements)
-        say("looking at what is there")  # torch tells of the GPUs, and a volume may change its host
+            install(pod.root / "cache", folder, asked)
+        say("looking at what is there")  # torch reports the GPUs, and a volume may change its host
         answer = {
             "python": base["version"],
             **ask_python(str(folder / "bin" / "python"), DESCRIBE_ENVIRONMENT),
         }
-        stored = {"schema": SCHEMA, "digest": digest, "base": base, "requirements": requirements}
+        stored = {"schema": SCHEMA, "digest": digest, "base": base, **asked}
         write_json(marker, {**stored, "gpus": gpus, "made_at": time.time(), "answer": answer})
     return {**answer, "created": not is_there}
+
+
+def read_asked(text: str) -> Json:
+    """Read what an environment has to have."""
+    if not text.startswith("{"):
+        return {"requirements": text}
+    asked = None
+    with contextlib.suppress(ValueError):
+        asked = json.loads(text)
+    if not isinstance(asked, dict) or not isinstance(asked.get("requirements"), str):
+        raise AgentError("bad_request", "stdin: expected an object with requirements")
+    return asked
 
 
 def make_environment(folder: Path, python: str, base: Json) -> None:
@@ -77,81 +96,7 @@ def make_environment(folder: Path, python: str, base: Json) -> None:
     Path(packages, "_base.pth").write_text("\n".join(base["paths"]) + "\n", encoding="utf-8")
 
 
-def fill_environment(pod: Pod, folder: Path, requirements: str) -> None:
-    """Install what the base lacks; where it lacks nothing, nothing is asked of the network."""
-    python = str(folder / "bin" / "python")
-    listed = folder / "requirements.txt"
-    listed.write_text(requirements, encoding="utf-8")
-    os.environ.setdefault("PIP_CACHE_DIR", str(pod.root / "cache" / "pip"))
-    os.environ.setdefault("UV_CACHE_DIR", str(pod.root / "cache" / "uv"))
-    has_pip = subprocess.run([python, "-m", "pip", "--version"], capture_output=True, check=False)
-    if has_pip.returncode != 0:
-        run_quietly([python, "-m", "ensurepip"])
-    pip = [python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
-    satisfied = [*pip, "--quiet", "--no-index", "-r", str(listed)]
-    if subprocess.run(satisfied, capture_output=True, check=False).returncode == 0:
-        say("the pod's own packages satisfy the requirements")
-        return
-    say("installing what the pod lacks")
-    if fill_by_uv(folder, python, listed):
-        # It took what the base has as good: pip says whether it is.
-        if subprocess.run(satisfied, capture_output=True, check=False).returncode == 0:
-            return
-        say("uv has left something out; pip goes on")
-    run_loudly([*pip, "--progress-bar", "off", "-r", str(listed)])
-
-
-def fill_by_uv(folder: Path, python: str, listed: Path) -> bool:
-    """Install by uv what the base lacks; False where there is none, or it fails.
-
-    It sees no package outside its environment, so it is told never to need those of the base.
-    """
-    uv, pip = shutil.which("uv"), [python, "-m", "pip", "--disable-pip-version-check"]
-    # It would not look where pip has been told to look.
-    if uv is None or re.search(r"index|find-links", run_quietly([*pip, "config", "list"])):
-        return False
-    base = json.loads(run_quietly([*pip, "list", "--format=json"]))
-    never = folder / "never.txt"
-    never.write_text("".join(f"{one['name']} ; python_version < '0'\n" for one in base))
-    argv = [uv, "pip", "install", "--python", python, "-r", str(listed), "--override", str(never)]
-    try:
-        run_loudly(argv)
-    except AgentError as err:
-        say(str(err))
-        return False
-    return True
-
-
-def say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
 def ask_python(python: str, program: str) -> Json:
     answer = run_quietly([python, "-c", program])
     value: Json = json.loads(answer.splitlines()[-1])
     return value
-
-
-def run_quietly(argv: List[str]) -> str:
-    try:
-        done = subprocess.run(argv, capture_output=True, check=False, stdin=subprocess.DEVNULL)
-    except OSError as err:
-        raise AgentError("environment", f"{argv[0]}: {err.strerror}") from err
-    if done.returncode != 0:
-        lines = (done.stderr or done.stdout).decode("utf-8", "replace").strip().splitlines()
-        command = " ".join(argv[:4])
-        raise AgentError("environment", f"{command}: exit code {done.returncode}: {lines[-1:]}")
-    return done.stdout.decode("utf-8", "replace")
-
-
-def run_loudly(argv: List[str]) -> None:
-    """Its output is our progress; the last of it says why it failed."""
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as child:
-        assert child.stdout is not None
-        last = ""
-        for raw in child.stdout:
-            line = raw.decode("utf-8", "replace").rstrip()
-            say(line)
-            last = line if line.startswith("ERROR") or not last.startswith("ERROR") else last
-    if child.returncode != 0:
-        raise AgentError("environment", f"installing packages failed: {last}")

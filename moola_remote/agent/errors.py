@@ -6,7 +6,7 @@ from typing import Any
 
 
 class AgentError(Exception):
-    """What a caller is told: a code for programs, a line for people, perhaps more keys."""
+    """An error for the caller: a code for programs, a line for people, perhaps more keys."""
 
     def __init__(self, code: str, message: str, **more: Any) -> None:
         super().__init__(message)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import sys
@@ -11,6 +10,7 @@ from typing import Optional, Set, Tuple
 
 from moola_remote.agent.constants import BLOCK, FIRST_BLOCK
 from moola_remote.agent.files import open_file
+from moola_remote.agent.inotify import CREATE, MODIFY, MOVED_TO, add_watch, open_inotify
 from moola_remote.agent.layout import Run
 from moola_remote.agent.redaction import Mask
 
@@ -48,7 +48,7 @@ class FileTail:
         return sent
 
     def read(self, size: int) -> Tuple[bytes, bool]:
-        """The next bytes without secrets, and whether the file ends with them."""
+        """Return the next bytes without secrets, and whether the file ends with them."""
         assert self.fd is not None
         if self.mask is None:
             block = os.pread(self.fd, size, self.offset)
@@ -107,19 +107,15 @@ def send(*parts: bytes) -> None:
 class InotifyWatch:
     """Rings when a file in a folder changes: inotify, or a look every 50 ms where it is missing."""
 
-    CHANGES = 0x2 | 0x80 | 0x100  # IN_MODIFY, IN_MOVED_TO, IN_CREATE
+    CHANGES = MODIFY | MOVED_TO | CREATE
     EVENT_HEAD = 16  # wd, mask, cookie, length of the name, which is filled up with NUL
 
     def __init__(self, folder: Path) -> None:
         self.fd: Optional[int] = None
         self.changed: Set[bytes] = set()  # names, where they are known
-        with contextlib.suppress(ImportError, OSError, AttributeError):
-            import ctypes
-
-            libc = ctypes.CDLL(None, use_errno=True)
-            fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-            if fd >= 0 and libc.inotify_add_watch(fd, os.fsencode(folder), self.CHANGES) >= 0:
-                self.fd = fd
+        fd = open_inotify()
+        if fd is not None and add_watch(fd, folder, self.CHANGES) is not None:
+            self.fd = fd
 
     def wait(self, seconds: float) -> bool:
         """Until something changes, or the time is over; False when stdin has ended."""

@@ -8,10 +8,13 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import Any, List, Optional
+from typing import Any, Callable, List, Optional, TypeVar, Union
 
 from moola_remote.agent.constants import BLOCK, JSON_BYTES, LAST_LINES, Json
 from moola_remote.agent.lazy import hashlib
+
+PathLike = Union[bytes, str, Path]
+T = TypeVar("T")
 
 
 def write_json(path: Path, value: Any, *, sync: bool = True) -> bytes:
@@ -40,11 +43,27 @@ def open_file(path: Path, flags: int = os.O_RDONLY) -> int:
     Raises:
         FileNotFoundError: there is no regular file.
     """
-    fd = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    fd = readable(path, lambda path: os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o600))
     if stat.S_ISREG(os.fstat(fd).st_mode):
         return fd
     os.close(fd)
     raise FileNotFoundError(errno.ENOENT, "expected a regular file", str(path))
+
+
+def readable(path: PathLike, read: Callable[[PathLike], T]) -> T:
+    """Return ``read(path)``; what its owner may not read is made readable, where we are the owner.
+
+    Raises:
+        OSError: it can't be read all the same.
+    """
+    try:
+        return read(path)
+    except PermissionError:
+        mode = os.lstat(path).st_mode
+        if stat.S_ISLNK(mode):
+            raise
+        os.chmod(path, stat.S_IMODE(mode) | (0o700 if stat.S_ISDIR(mode) else 0o600))  # noqa: PTH101
+        return read(path)
 
 
 def append(path: Path, line: str) -> None:
@@ -65,7 +84,7 @@ def sync_folder(path: Path) -> None:
 
 
 def read_json(path: Path) -> Optional[Json]:
-    """The object in a file; None where there is none, or none that can be read."""
+    """Return the object in a file; None where there is none, or none that can be read."""
     try:
         with os.fdopen(open_file(path), "rb") as file:
             if os.fstat(file.fileno()).st_size > JSON_BYTES:
@@ -88,16 +107,18 @@ def size_of(path: Path) -> int:
         return 0
 
 
-def sha256_of(path: Path) -> str:
+def sha256_of(path: PathLike) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
+    with readable(path, lambda path: open(path, "rb", buffering=0)) as file:  # noqa: PTH123
+        # To make room for a megabyte costs more than to hash a file of source.
+        room = min(1 << 20, os.fstat(file.fileno()).st_size + 1)
+        for block in iter(lambda: file.read(room), b""):
             digest.update(block)
     return digest.hexdigest()
 
 
 def last_lines(path: Path) -> List[str]:
-    """The end of a log; a progress bar as a terminal would leave it."""
+    """Return the end of a log; a progress bar as a terminal would leave it."""
     try:
         with os.fdopen(open_file(path), "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - BLOCK // 4))
@@ -109,7 +130,7 @@ def last_lines(path: Path) -> List[str]:
 
 
 def bytes_of(top: Path) -> int:
-    """What removing a folder gives back: files that another snapshot shares don't count."""
+    """Return what removing a folder gives back: files that another snapshot shares don't count."""
     total = 0
     for folder, _, files in () if top.is_symlink() else os.walk(top):
         for name in files:

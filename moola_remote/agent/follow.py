@@ -81,7 +81,7 @@ class Follower:
         send(f"{kind} {len(payload)}\n".encode(), payload)
 
     def rest(self, sent: int) -> None:
-        """A short rest after what was sent, a sign of life where nothing was for long."""
+        """Rest briefly after sending; after a long silence send a sign of life."""
         now = time.monotonic()
         silence_s = now - self.sent_at
         if not sent and silence_s < HEARTBEAT_S:
@@ -100,7 +100,7 @@ def signature(run: Run) -> Tuple[int, int]:
 
 
 def public_state(state: Json) -> Json:
-    """A state without what changes with each heartbeat."""
+    """Return a state without what changes with each heartbeat."""
     restless = (
         *("heartbeat_at", "log_size", "events_size", "supervisor", "now"),
         *("samples", "idle_share"),

@@ -33,7 +33,7 @@ def count_gpus() -> int:
 
 
 def number(cell: str) -> Optional[float]:
-    """A cell of nvidia-smi; None for ``[N/A]``."""
+    """Return a cell of nvidia-smi; None for ``[N/A]``."""
     try:
         return float(cell)
     except ValueError:
@@ -45,9 +45,11 @@ def mebibytes(cell: str) -> Optional[int]:
     return None if value is None else int(value) << 20
 
 
-def idleness(sample: Json, gpu: Optional[int]) -> Optional[bool]:
-    """Whether the run's GPU does nothing, or where there is none, the CPU; None if nobody knows."""
-    ours = [one for one in sample["gpus"] if gpu in (None, one["index"])] or sample["gpus"]
+def idleness(sample: Json, gpu: Optional[int], gpus: Optional[List[int]] = None) -> Optional[bool]:
+    """Return whether the run's GPUs (without any, the CPU) are idle; None if unknown."""
+    held = gpus or ([] if gpu is None else [gpu])
+    ours = [one for one in sample["gpus"] if not held or one["index"] in held]
+    ours = ours or sample["gpus"]
     uses = [one["use_percent"] for one in ours] or [sample["cpu_percent"]]
     known = [use for use in uses if use is not None]
     return max(known) < IDLE_PERCENT if known else None

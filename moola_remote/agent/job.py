@@ -36,6 +36,7 @@ class JobProcess:
         self.live = live
         self.spec = spec
         self.reaped: Dict[int, int] = {}
+        self.keeper: Optional[int] = None
 
     def has_begun(self) -> bool:
         """Return whether a keeper lives, or a job was recorded."""
@@ -56,23 +57,26 @@ class JobProcess:
         """Start the keeper with its job; return the end if that failed.
 
         Args:
-            gpu_count: of the pod; with several, CUDA is shown the one that was taken.
+            gpu_count: of the pod; CUDA is shown those that were taken.
             lock_fd: the supervisor's lock, which the keeper must not hold.
         """
         with contextlib.suppress(OSError):
-            (self.run.path / ".reserve").write_bytes(bytes(RESERVE_BYTES))
+            (self.run.own / ".reserve").write_bytes(bytes(RESERVE_BYTES))
         try:
             launch = prepare(self.pod, self.run, self.spec)
         except AgentError as err:
             return {"error": str(err)}
-        if gpu_count > 1 and self.live.values["gpu"] is not None:
+        several = self.live.values.get("gpus")
+        if several or (gpu_count > 1 and self.live.values["gpu"] is not None):
             launch.env.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
-            launch.env["CUDA_VISIBLE_DEVICES"] = str(self.live.values["gpu"])
+            shown = several or [self.live.values["gpu"]]
+            launch.env["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, shown))
         job_fd = lock(self.run.job_lock, patience_s=5.0)
         if job_fd is None:
             return None  # a keeper lives after all; it is watched as any other
         read_end, write_end = os.pipe()
-        if os.fork() == 0:
+        self.keeper = os.fork()
+        if self.keeper == 0:
             self.become_keeper(launch, write_end, lock_fd)
         os.close(write_end)
         os.close(job_fd)
@@ -81,7 +85,7 @@ class JobProcess:
         if is_running:
             self.note_running()
             return None
-        if self.run.job() is None and read_json(self.run.path / ".exit.json") is None:
+        if self.run.job() is None and read_json(self.run.own / ".exit.json") is None:
             return {"error": "its keeper ended before it; see .supervisor.log"}
         return None
 
@@ -108,7 +112,7 @@ class JobProcess:
         job = self.run.job()
         lives = is_alive(job)
         self.reap()
-        record = read_json(self.run.path / ".exit.json")
+        record = read_json(self.run.own / ".exit.json")
         if record is not None or is_kept or lives:
             return record
         status = self.reaped.get(job["pid"]) if job else None
@@ -151,7 +155,8 @@ class JobProcess:
         sent: Set[Tuple[int, int, int]] = set()
         was_clear = False
         while True:
-            known.update(living_members(self.run.id, self.run.job()))
+            spared = frozenset(filter(None, (self.keeper, self.live.telemetry.pid)))
+            known.update(living_members(self.run.id, self.run.job(), os.getpid(), spared))
             left = [one for one in known.values() if still_lives(one)]
             now = time.monotonic()
             if (not left and was_clear) or now > kill_at + KILL_PATIENCE_S:

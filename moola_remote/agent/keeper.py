@@ -16,6 +16,7 @@ from moola_remote.agent.files import read_json
 from moola_remote.agent.layout import Pod, Run
 from moola_remote.agent.processes import identity, oom_kills
 from moola_remote.agent.redaction import Mask
+from moola_remote.agent.workdir import make_workdir
 
 
 class Launch(NamedTuple):
@@ -27,7 +28,7 @@ class Launch(NamedTuple):
 
 
 def prepare(pod: Pod, run: Run, spec: Json) -> Launch:
-    """What the spec means on this pod.
+    """Return what the spec means on this pod.
 
     Raises:
         AgentError: the code, the data or the environment is not here.
@@ -44,7 +45,7 @@ def prepare(pod: Pod, run: Run, spec: Json) -> Launch:
         if not key.startswith(("SSH_", "MOOLA_")) and key != "RUNPOD_API_KEY"
     }
     env.update(job_environment(pod, run), **(spec.get("env") or {}))
-    env.update(read_json(run.path / Mask.FILE) or {})
+    env.update(read_json(run.own / Mask.FILE) or {})
     if "data" in needs:
         env["MOOLA_DATA_DIR"] = str(needs["data"])
     if spec.get("parent"):
@@ -58,7 +59,13 @@ def prepare(pod: Pod, run: Run, spec: Json) -> Launch:
         env["PATH"] = f"{binaries}:{env.get('PATH', os.defpath)}"
     if argv[0] == "python":
         argv[0] = python
-    return Launch(argv, env, needs.get("code", run.path))
+    if "code" not in needs:
+        return Launch(argv, env, run.path)
+    try:
+        make_workdir(run, needs["code"])
+    except OSError as err:
+        raise AgentError("io", f"working copy of the code: {err}") from err
+    return Launch(argv, env, run.workdir)
 
 
 def job_environment(pod: Pod, run: Run) -> Dict[str, str]:
@@ -72,7 +79,7 @@ def job_environment(pod: Pod, run: Run) -> Dict[str, str]:
 
 
 def keep(run: Run, launch: Launch) -> int:
-    """The keeper's life: start the job, say so on stdout, wait, record the end."""
+    """Keep one job: start it, report that on stdout, wait, record its end."""
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     go_read, go_write = os.pipe()
@@ -101,7 +108,7 @@ def keep(run: Run, launch: Launch) -> int:
 
 
 def become_job(run: Run, launch: Launch, go: int, errors: int) -> None:
-    """The child's last steps before its program; never returns."""
+    """Do the child's last steps before its program; never returns."""
     try:
         os.setsid()
         log = os.open(run.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)

@@ -10,9 +10,16 @@ import time
 from pathlib import Path
 from typing import Any, Iterator, Optional, Tuple
 
-from moola_remote.agent.constants import SCHEMA, SHAPE, STATES, Json
+from moola_remote.agent.constants import MOST, NEVER_NULL, SCHEMA, SHAPE, STATES, Json
 from moola_remote.agent.errors import AgentError
-from moola_remote.agent.files import append, read_json, write_json
+from moola_remote.agent.files import append, read_json, readable, write_json
+
+# The agent's own files of a run, where no name of a job's can be mistaken for one.
+OWN = ".moola"
+# Runs that an older agent started have them beside the outputs.
+OLD_OWN = re.compile(
+    r"\.(lock|job\.lock|(job|exit|cancel|secrets)\.json|times|reserve|supervisor\.log)"
+)
 
 
 class Run:
@@ -23,10 +30,29 @@ class Run:
         self.id = path.name
         self.log = path / "log"
         self.events = path / "events.jsonl"
-        self.times = path / ".times"
-        self.lock = path / ".lock"
-        self.job_lock = path / ".job.lock"
         self.manifest = path / "manifest.json"
+        self.workdir = path / "workdir"
+
+    @property
+    def own(self) -> Path:
+        """The folder of the agent's own files."""
+        own = self.path / OWN
+        return own if own.is_dir() and not own.is_symlink() else self.path
+
+    @property
+    def times(self) -> Path:
+        """How long the log was, and when."""
+        return self.own / ".times"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the supervisor as long as it lives."""
+        return self.own / ".lock"
+
+    @property
+    def job_lock(self) -> Path:
+        """Held by the keeper as long as it lives."""
+        return self.own / ".job.lock"
 
     def state(self) -> Json:
         """As it is stored.
@@ -43,18 +69,19 @@ class Run:
         return read_json(self.path / "spec.json") or {}
 
     def job(self) -> Optional[Json]:
-        return read_json(self.path / ".job.json")
+        return read_json(self.own / ".job.json")
 
     def write(self, name: str, value: Any, *, sync: bool = True) -> bytes:
         """Replace a file of ours; a full disk costs the reserve first, but not for a heartbeat."""
+        path = (self.own if name.startswith(".") else self.path) / name
         try:
-            return write_json(self.path / name, value, sync=sync)
+            return readable(path.parent, lambda _: write_json(path, value, sync=sync))
         except OSError as err:
             if err.errno not in (errno.ENOSPC, errno.EDQUOT) or not sync:
                 raise
             with contextlib.suppress(FileNotFoundError):
-                (self.path / ".reserve").unlink()
-            return write_json(self.path / name, value, sync=sync)
+                (self.own / ".reserve").unlink()
+            return write_json(path, value, sync=sync)
 
     def add_event(self, kind: str, **keys: Any) -> None:
         """One line with one write; a full disk costs the line, never the job."""
@@ -64,15 +91,47 @@ class Run:
 
 
 def stored_state(folder: Path) -> Optional[Json]:
-    """A run's state as it is stored; None where it can't be read, or is none of this run's."""
+    """Return a run's state as stored; None where it can't be read, or is another run's."""
     state = read_json(folder / "state.json")
     if state is None or state.get("run_id") != folder.name or state.get("state") not in STATES:
         return None
-    for kinds, keys in SHAPE:
-        if not all(isinstance(state.get(key), (*kinds, type(None))) for key in keys):
-            return None
-    whom = [who for who in (state.get("supervisor"), state.get("job")) if who is not None]
-    return state if all(isinstance(who.get("pid"), int) for who in whom) else None
+    if any(name in state and state[name] is None for name in NEVER_NULL):
+        return None
+    is_good = all(is_of_kind(state.get(key), *shape) for key, shape in SHAPE.items())
+    return state if is_good and has_good_parts(state) else None
+
+
+def is_of_kind(value: Any, kind: type, least: float, most: float) -> bool:
+    """Return whether a value of a state is null, or of this kind and in its bounds."""
+    if value is None:
+        return True
+    if kind in (int, float):
+        is_number = isinstance(value, (int, kind)) and not isinstance(value, bool)
+        return is_number and least <= value <= most
+    return isinstance(value, kind) and (kind is not str or is_text(value))
+
+
+def is_text(value: Any) -> bool:
+    """Return whether it can be sent: half of a surrogate pair is no text."""
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:
+        return False
+
+
+def has_good_parts(state: Json) -> bool:
+    """Return whether the processes and lists of a state hold what they should."""
+    for who in (state.get("supervisor"), state.get("job")):
+        if who is None:
+            continue
+        pid, ticks = who.get("pid"), who.get("start_ticks")
+        is_good = is_of_kind(pid, int, 1, 2**31) and is_of_kind(ticks, int, 0, MOST)
+        if not is_good or None in (pid, ticks) or not is_text(who.get("boot")):
+            return False
+    numbers = [*(state.get("wants") or []), *(state.get("samples") or [])]
+    is_good = all(one is not None and is_of_kind(one, int, -1, MOST) for one in numbers)
+    has_two = len(state.get("samples") or [0, 0]) == 2
+    return is_good and has_two and all(map(is_text, state.get("last_lines") or []))
 
 
 class Pod:
@@ -92,7 +151,7 @@ class Pod:
         return self.root / f"gpu-{index}.lock"
 
     def run(self, run_id: str) -> Run:
-        """A run that is there.
+        """Return a run that is there.
 
         Raises:
             AgentError: it is not.
@@ -104,7 +163,7 @@ class Pod:
         return run
 
     def all_runs(self) -> Iterator[Tuple[Run, Json]]:
-        """Each run with its stored state, oldest first; unreadable ones are passed over."""
+        """Yield each run with its stored state, oldest first; unreadable ones are passed over."""
         found = []
         for path in self.runs.iterdir() if self.runs.is_dir() else ():
             state = stored_state(path) if not path.name.startswith(".") else None

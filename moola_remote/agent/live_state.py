@@ -7,12 +7,13 @@ import os
 import select
 import sys
 import time
-from typing import Any, Optional
+from typing import Any, Optional, Sequence
 
 from moola_remote.agent.constants import HEARTBEAT_S, TELEMETRY_S, TICK_S, TIMES_S, Json
 from moola_remote.agent.files import append, read_json, size_of
 from moola_remote.agent.gpus import idleness
 from moola_remote.agent.layout import Pod, Run
+from moola_remote.agent.restart_guard import ensure_guard
 from moola_remote.agent.telemetry import Telemetry
 
 
@@ -20,6 +21,7 @@ class LiveState:
     """The state that one supervisor writes, and the waits between which it is refreshed."""
 
     def __init__(self, pod: Pod, run: Run) -> None:
+        self.pod = pod
         self.run = run
         self.values = run.state()
         self.telemetry = Telemetry(pod.root)
@@ -44,11 +46,17 @@ class LiveState:
             self.is_saved = True
         self.next_beat = time.monotonic() + (HEARTBEAT_S if self.is_saved else 1.0)
 
-    def pause(self, seconds: float = TICK_S) -> None:
-        """Wait, at most until the keeper ends; send the heartbeat and sample telemetry when due."""
+    def pause(self, seconds: float = TICK_S, bells: Sequence[int] = ()) -> None:
+        """Wait, at most until the keeper ends; send the heartbeat and sample telemetry when due.
+
+        Args:
+            seconds: the longest wait; no longer than until the next heartbeat.
+            bells: descriptors that end it when they become readable.
+        """
         now = time.monotonic()
         if now >= self.next_beat:
             self.save(sync=False)
+            ensure_guard(self.pod)
         if self.values["state"] == "RUNNING":
             if now >= self.next_time:
                 self.note_size(now)
@@ -58,15 +66,15 @@ class LiveState:
             sample = self.telemetry.collect()
             if sample is not None:
                 self.take_sample(sample)
-        if self.keeper_pipe is None:
-            time.sleep(seconds)
-        elif select.select([self.keeper_pipe], [], [], seconds)[0]:
-            os.close(self.keeper_pipe)
+        seconds = max(0.0, min(seconds, self.next_beat - now))
+        pipes = [] if self.keeper_pipe is None else [self.keeper_pipe]
+        if self.keeper_pipe in select.select([*pipes, *bells], [], [], seconds)[0]:
+            os.close(pipes[0])
             self.keeper_pipe = None
 
     def take_sample(self, sample: Json) -> None:
         """Record a telemetry event, and count how often the run left its machine idle."""
-        is_idle = idleness(sample, self.values["gpu"])
+        is_idle = idleness(sample, self.values["gpu"], self.values.get("gpus"))
         self.run.add_event("telemetry", **sample, idle=is_idle)
         if is_idle is not None:
             idle, total = self.values.get("samples") or [0, 0]

@@ -42,7 +42,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a living process holds it; a shared lock disturbs nobody but for microseconds."""
+    """Return whether a living process holds it; a shared lock disturbs others for microseconds."""
     try:
         fd = os.open(path, os.O_RDONLY)
     except FileNotFoundError:

@@ -12,7 +12,7 @@ from moola_remote.agent.layout import Run
 
 
 def locate(run: Run, tail: Optional[int], since: Optional[float]) -> Json:
-    """Where the last `tail` lines begin, or what was written from the time `since` on.
+    """Return where the last `tail` lines begin, or what was written from the time `since` on.
 
     No line is left out; by time there may be some more, as the sizes are noted once a second.
     """
@@ -25,7 +25,7 @@ def locate(run: Run, tail: Optional[int], since: Optional[float]) -> Json:
 
 
 def size_at(run: Run, moment: float, size: int) -> int:
-    """How long the log was at a time, at least so long."""
+    """Return how long the log was at a time, at least so long."""
     before = 0
     with contextlib.suppress(OSError, ValueError), os.fdopen(open_file(run.times), "rb") as times:
         for line in times:
@@ -37,7 +37,7 @@ def size_at(run: Run, moment: float, size: int) -> int:
 
 
 def start_of_lines(log: BinaryIO, stop: int, count: int) -> int:
-    """Where the `count` lines before `stop` begin; with 0, the line that `stop` is in.
+    """Return where the `count` lines before `stop` begin; with 0, the line that `stop` is in.
 
     A last line without its end counts as one.
     """

@@ -2,74 +2,162 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
+import re
+import stat
 from pathlib import Path
-from typing import Callable, Iterator, List
+from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 from moola_remote.agent.constants import ENDED, SCHEMA, Json
 from moola_remote.agent.errors import AgentError
-from moola_remote.agent.files import sha256_of
-from moola_remote.agent.layout import Pod, Run
+from moola_remote.agent.files import head, read_json, sha256_of, size_of
+from moola_remote.agent.layout import OLD_OWN, OWN, Pod, Run
 from moola_remote.agent.lazy import hashlib
 from moola_remote.agent.locks import lock
 from moola_remote.agent.state import settle
+from moola_remote.agent.workdir import below, changed_paths, signature
+
+# Written by us beside the outputs; the second kind is what a killed write has left.
+BESIDE = re.compile(r"(state|manifest)\.json|\.(state|manifest)\.json\.\d+\.aside")
+CONTENT = 1 << 24  # bytes of all manifests of one answer together
+KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device"}
 
 
 def make_manifest(run: Run, between: Callable[[], None]) -> str:
-    """Write ``manifest.json``; its SHA-256."""
-    files: List[Json] = []
-    for path in files_below(run.path):
+    """Write ``manifest.json``; return its SHA-256.
+
+    Everything below the run's folder is in it but the agent's own files: regular files, links,
+    empty folders, and what can't be read with the reason. Of the working copy it is what the job
+    added or changed.
+    """
+    lists: Dict[str, List[Json]] = {"files": [], "links": [], "folders": [], "unreadable": []}
+    seen = hashlib.sha256()
+    for name, path in sorted(outputs(run)):
         between()
         with contextlib.suppress(FileNotFoundError):
-            files.append(manifest_entry(run, path))
-    files.sort(key=lambda file: os.fsencode(file["path"]))
-    content = run.write("manifest.json", {"schema": SCHEMA, "run_id": run.id, "files": files})
+            seen.update(name + repr(signature(path)).encode())
+            kind, entry = describe(path)
+            lists[kind].append({**named(name), **entry})
+    content = run.write("manifest.json", {"schema": SCHEMA, "run_id": run.id, **lists})
+    run.write(".seen.json", {"signature": seen.hexdigest()}, sync=False)
     return hashlib.sha256(content).hexdigest()
 
 
-def manifest_entry(run: Run, path: Path) -> Json:
-    """A file as a manifest has it.
+def outputs(run: Run) -> Iterator[Tuple[bytes, Path]]:
+    """Yield name and path of everything that a run has written, folders only where empty."""
+    has_copy = (run.own / "workdir.json").is_file()
+    for name, path in below(run.path):
+        top = os.fsdecode(name.partition(b"/")[0])
+        is_ours = (
+            top == OWN
+            or (top == "workdir" and has_copy)
+            or (b"/" not in name and BESIDE.fullmatch(top))
+            or (run.own == run.path and OLD_OWN.fullmatch(top))
+        )
+        if not is_ours:
+            yield name, path
+    if has_copy:
+        for name, path in changed_paths(run):
+            yield b"workdir/" + name, path
+
+
+def describe(path: Path) -> Tuple[str, Json]:
+    """Return the list of the manifest that an entry belongs to, and its keys but the name.
 
     Raises:
         FileNotFoundError: it has gone meanwhile.
     """
-    name = path.relative_to(run.path).as_posix()
-    return {"path": name, "size": path.stat().st_size, "sha256": sha256_of(path)}
+    mode = path.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        return "links", {"target": shown(os.fsencode(os.readlink(path)))}  # noqa: PTH115
+    try:
+        if stat.S_ISDIR(mode):
+            os.listdir(path)  # noqa: PTH208 - an empty one; this says whether it can be read
+            return "folders", {}
+        if stat.S_ISREG(mode):
+            return "files", {"size": path.stat().st_size, "sha256": sha256_of(path)}
+    except FileNotFoundError:
+        raise
+    except OSError as err:
+        return "unreadable", {"reason": err.strerror or str(err), "size": path.lstat().st_size}
+    return "unreadable", {"reason": KINDS.get(stat.S_IFMT(mode), "no regular file"), "size": 0}
 
 
-def files_below(top: Path) -> Iterator[Path]:
-    """Regular files that belong to a result: nothing with a dot in front, no links, no state."""
-    for folder, names, files in os.walk(top):
-        names[:] = [name for name in names if not name.startswith(".")]
-        for name in files:
-            path = Path(folder, name)
-            is_ours = path.parent == top and name in ("state.json", "manifest.json")
-            if (
-                not name.startswith(".")
-                and not is_ours
-                and not path.is_symlink()
-                and path.is_file()
-            ):
-                yield path
+def named(name: bytes) -> Json:
+    """Return the keys that name an entry: ``path``, and ``raw`` in base64 where it is no UTF-8."""
+    try:
+        return {"path": name.decode("utf-8")}
+    except UnicodeDecodeError:
+        return {"path": shown(name), "raw": base64.b64encode(name).decode("ascii")}
+
+
+def shown(name: bytes) -> str:
+    """Return bytes as text, with escapes for what is no UTF-8."""
+    return name.decode("utf-8", "backslashreplace")
 
 
 def manifest(pod: Pod, run: Run) -> Json:
+    """Answer ``manifest``: its SHA-256, after it was made anew if anything changed since."""
     state = settle(pod, run)
     if state["state"] not in ENDED:
         raise AgentError(
             "not_ended", f"run {run.id}: {state['state']}, a manifest is made at its end"
         )
-    if state.get("manifest_sha256") is None or not run.manifest.is_file():
-        fd = lock_ended(run)
+    if is_current(run, state):
+        return {"manifest_sha256": state["manifest_sha256"]}
+    fd = lock_ended(run)
+    try:
         state["manifest_sha256"] = make_manifest(run, lambda: None)
         run.write("state.json", state)
+    finally:
         os.close(fd)
     return {"manifest_sha256": state["manifest_sha256"]}
 
 
+def manifests(pod: Pod, asked: Json) -> Json:
+    """Answer ``manifests``: that of each run, or why there is none.
+
+    Its text goes with it where the asker has another one, as far as those come to no more than
+    `CONTENT` in all: `have` is the SHA-256 of what lies there by run, or anything else.
+    """
+    found = {str(run_id): try_manifest(pod, run_id) for run_id in asked["runs"]}
+    room, have = CONTENT, asked.get("have") or {}
+    for run_id, row in found.items():
+        run = Run(pod.runs / run_id)
+        is_there = run_id not in have or have[run_id] == row.get("manifest_sha256")
+        if not is_there and "error" not in row and size_of(run.manifest) <= room:
+            with contextlib.suppress(OSError):
+                row["content"] = head(run.manifest, room).decode("ascii", "replace")
+                room -= len(row["content"])
+    return {"manifests": found}
+
+
+def try_manifest(pod: Pod, run_id: Any) -> Json:
+    """Return the answer to ``manifest``, or its error."""
+    try:
+        return manifest(pod, pod.run(run_id))
+    except (AgentError, OSError) as err:
+        return {"error": str(err)}
+
+
+def is_current(run: Run, state: Json) -> bool:
+    """Return whether the manifest names what lies in the run's folder now; nothing is hashed."""
+    if state.get("manifest_sha256") is None or not run.manifest.is_file():
+        return False
+    known = (read_json(run.own / ".seen.json") or {}).get("signature")
+    if known is None:  # an older agent's: it was made of what was there, and nothing is known since
+        return run.own == run.path
+    seen = hashlib.sha256()
+    for name, path in sorted(outputs(run)):
+        with contextlib.suppress(FileNotFoundError):
+            seen.update(name + repr(signature(path)).encode())
+    return bool(seen.hexdigest() == known)
+
+
 def lock_ended(run: Run) -> int:
-    """The lock of a run that has ended.
+    """Return the lock of a run that has ended.
 
     Raises:
         AgentError: its supervisor still lives, for what comes after the end.
@@ -81,12 +169,17 @@ def lock_ended(run: Run) -> int:
 
 
 def checkpoints(run: Run, asked: Json) -> Json:
-    """The files of complete checkpoints that the asker doesn't know, also while the run goes on."""
+    """Answer ``checkpoints``: the files of complete ones that the asker doesn't know."""
     known = set(asked.get("known") or [])
     files: List[Json] = []
-    for path in files_below(run.path / "checkpoints"):
-        with contextlib.suppress(FileNotFoundError):
-            if path.relative_to(run.path).as_posix() not in known:
-                files.append(manifest_entry(run, path))
-    # The run keeps the latest few: one that was removed meanwhile is not told in part.
+    top = run.path / "checkpoints"
+    for name, path in below(top) if top.is_dir() else ():
+        text = f"checkpoints/{os.fsdecode(name)}"
+        # What begins with a dot is not finished.
+        if text not in known and not any(part.startswith(".") for part in text.split("/")):
+            with contextlib.suppress(FileNotFoundError):
+                kind, entry = describe(path)
+                if kind == "files":
+                    files.append({"path": text, **entry})
+    # The run keeps the latest few: one that was removed meanwhile is not sent in part.
     return {"files": [file for file in files if (run.path / file["path"]).parent.is_dir()]}

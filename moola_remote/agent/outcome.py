@@ -12,7 +12,7 @@ from moola_remote.agent.processes import boot
 
 
 def seconds_since(job: Json) -> float:
-    """How long ago a job was started, asleep or awake; the clock is the boot's."""
+    """Return how long ago a job was started, asleep or awake; the clock is the boot's."""
     is_of_this_boot = job["boot"] == boot()
     return time.clock_gettime(time.CLOCK_BOOTTIME) - job["since"] if is_of_this_boot else 0.0
 
@@ -30,37 +30,41 @@ def time_limit(spec: Json) -> Tuple[Optional[float], str]:
 
 
 def outcome(end: Json, stopping: Optional[str], job: Optional[Json]) -> Json:
-    """What is said of an end: the state, the reason, exit code or signal."""
-    told: Json = {"returncode": None, "signal": None, "oom_killed": False}
+    """Return what is said of an end: the state, the reason, exit code or signal."""
+    ended: Json = {"returncode": None, "signal": None, "oom_killed": False}
     if "cancelled" in end:
-        return {**told, "state": "CANCELLED", "reason": "cancelled before it started"}
+        return {**ended, "state": "CANCELLED", "reason": "cancelled before it started"}
     if "error" in end:
-        return {**told, "state": "FAILED", "reason": f"could not be started: {end['error']}"}
+        return {**ended, "state": "FAILED", "reason": f"could not be started: {end['error']}"}
     if "lost" in end:
         if stopping == "cancel":
-            return {**told, "state": "CANCELLED", "reason": "cancelled; its exit code is not known"}
-        return {**told, "state": "LOST", "reason": end["lost"]}
+            return {
+                **ended,
+                "state": "CANCELLED",
+                "reason": "cancelled; its exit code is not known",
+            }
+        return {**ended, "state": "LOST", "reason": end["lost"]}
     status = end["status"]
     if os.WIFSIGNALED(status):
-        told["signal"] = signal.Signals(os.WTERMSIG(status)).name
-        reason = f"killed by {told['signal']}"
+        ended["signal"] = signal.Signals(os.WTERMSIG(status)).name
+        reason = f"killed by {ended['signal']}"
     else:
-        told["returncode"] = os.WEXITSTATUS(status)
-        reason = f"exit code {told['returncode']}"
-    # 137 is how a shell tells that its child was killed by SIGKILL.
-    if (told["signal"] == "SIGKILL" or told["returncode"] == 137) and not stopping:
-        told["oom_killed"] = end.get("oom_kills", 0) > (job or end).get("oom_kills", 0)
-        reason += ": out of memory" if told["oom_killed"] else ""
-    return {**told, **verdict(told, reason, stopping)}
+        ended["returncode"] = os.WEXITSTATUS(status)
+        reason = f"exit code {ended['returncode']}"
+    # 137 is how a shell reports that its child was killed by SIGKILL.
+    if (ended["signal"] == "SIGKILL" or ended["returncode"] == 137) and not stopping:
+        ended["oom_killed"] = end.get("oom_kills", 0) > (job or end).get("oom_kills", 0)
+        reason += ": out of memory" if ended["oom_killed"] else ""
+    return {**ended, **verdict(ended, reason, stopping)}
 
 
-def verdict(told: Json, reason: str, stopping: Optional[str]) -> Json:
+def verdict(ended: Json, reason: str, stopping: Optional[str]) -> Json:
     if stopping == "cancel":
         return {"state": "CANCELLED", "reason": f"cancelled ({reason})"}
-    if told["returncode"] == 0:
+    if ended["returncode"] == 0:
         return {"state": "SUCCEEDED", "reason": None}
     if stopping:
         return {"state": "PREEMPTED", "reason": f"{stopping} ({reason})"}
-    if told["returncode"] == PREEMPTED_CODE:
+    if ended["returncode"] == PREEMPTED_CODE:
         return {"state": "PREEMPTED", "reason": f"it was asked to stop by SIGTERM ({reason})"}
     return {"state": "FAILED", "reason": reason}

@@ -44,7 +44,7 @@ def probe(pod: Pod) -> Json:
 
 
 def cuda_of_driver() -> Optional[str]:
-    """The newest CUDA that the driver knows; None without a driver."""
+    """Return the newest CUDA that the driver knows; None without a driver."""
     if shutil.which("nvidia-smi") is None:
         return None
     with contextlib.suppress(OSError, subprocess.SubprocessError):
@@ -61,7 +61,7 @@ def has_module(name: str) -> bool:
 
 
 def write_error(folder: Path, size: int) -> Optional[str]:
-    """Why so much can't be written: a quota shows in no number of the file system."""
+    """Return why so much can't be written: a quota shows in no number of the file system."""
     path = folder / f".room-{os.getpid()}"
     try:
         with path.open("wb") as file:

@@ -7,8 +7,9 @@ import errno
 import os
 import re
 import signal
+import sys
 from pathlib import Path
-from typing import Dict, NamedTuple, Optional
+from typing import Dict, FrozenSet, List, NamedTuple, Optional, Set
 
 from moola_remote.agent.constants import Json
 
@@ -18,6 +19,7 @@ class Process(NamedTuple):
 
     pid: int
     status: str
+    parent: int
     session: int
     start_ticks: int
 
@@ -34,14 +36,14 @@ def process(pid: int) -> Optional[Process]:
         return None
     # The name in brackets may hold anything, brackets and spaces too.
     fields = text[text.rindex(b")") + 2 :].split()
-    return Process(pid, fields[0].decode(), int(fields[3]), int(fields[19]))
+    return Process(pid, fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[19]))
 
 
 def boot() -> str:
-    """This life of this machine or container.
+    """Return an id of this life of the machine or container.
 
-    In a container the boot id is the host's: the start of pid 1 and the pid namespace tell two
-    lives of it apart. A file made at first use would, too, but whatever tidies it away (systemd's
+    In a container the boot id is the host's: the start of pid 1 and the pid namespace distinguish
+    two lives of it. A file made at first use would, too, but whatever tidies it away (systemd's
     RemoveIPC, tmpfiles) would make living jobs look lost.
     """
     first = process(1)
@@ -59,29 +61,49 @@ def identity(pid: int) -> Json:
 
 
 def is_alive(who: Optional[Json]) -> bool:
-    """Whether exactly this process lives: same number, same start, same boot."""
+    """Return whether exactly this process lives: same number, same start, same boot."""
     if not who or who.get("boot") != boot():
         return False
     found = process(who["pid"])
     return found is not None and found.is_alive and found.start_ticks == who["start_ticks"]
 
 
-def living_members(run_id: str, job: Optional[Json]) -> Dict[int, Process]:
-    """Every living process of a run: the job's session, and who has its mark in the environment.
+def living_members(
+    run_id: str, job: Optional[Json], parent: int = 0, spared: FrozenSet[int] = frozenset()
+) -> Dict[int, Process]:
+    """Return every living process of a run.
 
-    The session counts only while the job itself lives: afterwards its number may be another's.
+    Args:
+        run_id: processes with its mark in the environment are found wherever they are.
+        job: the processes of its session; they count only while the job itself lives, since
+            afterwards the number may be another's.
+        parent: a subreaper; its descendants are found without mark and session too.
+        spared: children of `parent` that are no part of the run.
     """
     mark = f"\0MOOLA_RUN_ID={run_id}\0".encode()
     session = job["pid"] if job and is_alive(job) else None
-    found = {}
-    for name in os.listdir("/proc"):  # noqa: PTH208 - thousands of names, not paths
-        if not name.isdigit():
-            continue
-        one = process(int(name))
-        if one is None or not one.is_alive:
-            continue
-        if one.session == session or mark in environment_of(one.pid):
-            found[one.pid] = one
+    numbers = (int(name) for name in os.listdir("/proc") if name.isdigit())  # noqa: PTH208 - many
+    table = {one.pid: one for one in map(process, numbers) if one is not None}
+    below = descendants(table, parent, spared) if parent else set()
+    return {
+        pid: one
+        for pid, one in table.items()
+        if one.is_alive and (one.session == session or pid in below or mark in environment_of(pid))
+    }
+
+
+def descendants(table: Dict[int, Process], parent: int, spared: FrozenSet[int]) -> Set[int]:
+    """Return the numbers of all processes below `parent`, but `spared` and what is below those."""
+    children: Dict[int, List[int]] = {}
+    for one in table.values():
+        children.setdefault(one.parent, []).append(one.pid)
+    found: Set[int] = set()
+    todo = [parent]
+    while todo:
+        for pid in children.get(todo.pop(), []):
+            if pid not in found and pid not in spared:
+                found.add(pid)
+                todo.append(pid)
     return found
 
 
@@ -114,12 +136,24 @@ def send_signal(target: Process, number: int) -> None:
             os.close(fd)
 
 
-def adopt_orphans() -> None:
-    """Become the parent of whoever below us loses his own (PR_SET_CHILD_SUBREAPER)."""
+def adopt_orphans(is_on: bool = True) -> None:
+    """Adopt orphaned descendants (PR_SET_CHILD_SUBREAPER), or stop doing so."""
     with contextlib.suppress(ImportError, OSError, AttributeError):
         import ctypes
 
-        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+        ctypes.CDLL(None).prctl(36, int(is_on), 0, 0, 0)
+
+
+def adopts_orphans() -> bool:
+    """Return whether `adopt_orphans` is in force (PR_GET_CHILD_SUBREAPER)."""
+    if "ctypes" not in sys.modules:  # nobody has called it
+        return False
+    with contextlib.suppress(ImportError, OSError, AttributeError):
+        import ctypes
+
+        answer = ctypes.c_int(0)
+        return ctypes.CDLL(None).prctl(37, ctypes.byref(answer), 0, 0, 0) == 0 and bool(answer)
+    return False
 
 
 def oom_kills() -> int:

@@ -37,14 +37,14 @@ class Mask:
 
     @classmethod
     def of(cls, run: Run) -> Optional[Mask]:
-        secrets = read_json(run.path / cls.FILE)
+        secrets = read_json(run.own / cls.FILE)
         return cls(list(secrets.values())) if secrets else None
 
     def strike(self, data: bytes) -> bytes:
         return self.pattern.sub(lambda found: b"*" * len(found.group()), data)
 
     def begun(self, data: bytes) -> int:
-        """How many bytes at the end may be a secret's beginning; one or two would tell nothing."""
+        """Return how many bytes at the end may begin a secret; one or two would mean nothing."""
         for length in range(min(self.reach, len(data)), 2, -1):
             end = data[-length:]
             if any(len(form) > length and form.startswith(end) for form in self.forms):
@@ -63,8 +63,8 @@ class Mask:
 
 
 @contextlib.contextmanager
-def told_of(what: str) -> Iterator[None]:
-    """An error of files costs no more than a line on stderr."""
+def report_errors(what: str) -> Iterator[None]:
+    """Report an error of files on stderr, and continue."""
     try:
         yield
     except OSError as err:
@@ -73,11 +73,11 @@ def told_of(what: str) -> Iterator[None]:
 
 def wipe_secrets(run: Run) -> None:
     """Strike a run's secrets out of its log and events, then overwrite and remove their values."""
-    mask, path = Mask.of(run), run.path / Mask.FILE
+    mask, path = Mask.of(run), run.own / Mask.FILE
     if mask is None:
         return
     for written in (run.log, run.events):
-        with told_of("secrets not struck out"):
+        with report_errors("secrets not struck out"):
             mask.strike_file(written)
     with contextlib.suppress(OSError), path.open("r+b") as file:
         file.write(bytes(size_of(path)))

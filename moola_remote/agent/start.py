@@ -7,18 +7,21 @@ import os
 import re
 import time
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict
 
-from moola_remote.agent.constants import ENDED, SCHEMA, Json
+from moola_remote.agent.constants import COMMAND_CHARS, ENDED, MAX_GPUS, SCHEMA, Json
 from moola_remote.agent.errors import AgentError
 from moola_remote.agent.files import put_aside, read_json, sync_folder, write_json
-from moola_remote.agent.layout import Pod, Run, check_run_id
+from moola_remote.agent.layout import OWN, Pod, Run, check_run_id
 from moola_remote.agent.lazy import shutil
 from moola_remote.agent.locks import locked
 from moola_remote.agent.processes import process
 from moola_remote.agent.redaction import Mask
 from moola_remote.agent.state import settle, view
 from moola_remote.agent.trees import check_digest
+from moola_remote.agent.unfinished import forget
+
+EMPTY = (".lock", ".job.lock", ".supervisor.log")
 
 
 def start(pod: Pod, spec: Json) -> Json:
@@ -42,15 +45,23 @@ def check_spec(spec: Json) -> None:
         raise AgentError("bad_request", "spec: argv: expected a list of strings, one at least")
     if not isinstance(env, dict) or not all(isinstance(value, str) for value in env.values()):
         raise AgentError("bad_request", "spec: env: expected an object of strings")
+    count = spec.get("gpus")
+    if count is not None and (not isinstance(count, int) or not 0 < count <= MAX_GPUS):
+        raise AgentError("bad_request", f"spec: gpus: expected 1 to {MAX_GPUS}")
+    if count is not None and spec.get("gpu") is not None:
+        raise AgentError("bad_request", "spec: gpu and gpus: expected one of them")
     for kind in ("code", "data", "environment", "checkpoints"):
         if spec.get(kind) is not None:
             check_digest(spec[kind])
     if spec.get("parent") is not None:
         check_run_id(spec["parent"])
+    if (spec.get("limits") or {}).get("max_cost_usd") and not spec.get("price_per_hour"):
+        message = "spec: limits.max_cost_usd: expected a price_per_hour to reckon with"
+        raise AgentError("bad_request", message)
 
 
 def take_secrets(spec: Json) -> Dict[str, str]:
-    """The values of a spec's secrets; in the spec, which is kept and fetched, stay their names."""
+    """Return a spec's secret values; the spec, which is kept and fetched, keeps their names."""
     secrets = spec.pop("secrets", None) or {}
     is_object = isinstance(secrets, dict)
     for name, value in secrets.items() if is_object else [("secrets", None)]:
@@ -62,7 +73,7 @@ def take_secrets(spec: Json) -> Dict[str, str]:
 
 
 def is_environment_text(value: Any) -> bool:
-    """Whether a job can be given it."""
+    """Return whether a job can be given it."""
     try:
         return isinstance(value, str) and b"\0" not in os.fsencode(value)
     except UnicodeEncodeError:
@@ -70,22 +81,25 @@ def is_environment_text(value: Any) -> bool:
 
 
 def make_run(pod: Pod, run: Run, spec: Json, secrets: Dict[str, str]) -> bool:
-    """Whether it was we who made the folder."""
+    """Return whether it was we who made the folder."""
     sweep(pod.runs)
     aside = pod.runs / f".new-{run.id}-{os.getpid()}"
     aside.mkdir(mode=0o700)
     try:
-        for name in ("log", "events.jsonl", ".lock", ".job.lock", ".supervisor.log"):
-            (aside / name).touch(mode=0o600)
+        own = aside / OWN
+        own.mkdir(mode=0o700)
+        for path in (aside / "log", aside / "events.jsonl", *(own / name for name in EMPTY)):
+            path.touch(mode=0o600)
         write_json(aside / "spec.json", spec)
         if secrets:
-            write_json(aside / Mask.FILE, secrets)
+            write_json(own / Mask.FILE, secrets)
         if spec.get("parent"):
             take_checkpoints(pod, spec, aside / "checkpoints")
         with locked(pod.queue_lock):
             if run.path.exists():
                 return False
-            state = new_state(run.id, next_ticket(pod), spec.get("price_per_hour"))
+            forget(pod, run.id)
+            state = new_state(run.id, next_ticket(pod), spec)
             write_json(aside / "state.json", state)
             aside.rename(run.path)
     finally:
@@ -114,7 +128,7 @@ def discard(path: Path) -> None:
 
 
 def take_checkpoints(pod: Pod, spec: Json, folder: Path) -> None:
-    """Give a run files of its own to go on from: its parent's here, or those that were sent.
+    """Give a run files of its own to resume from: its parent's here, or those that were sent.
 
     Raises:
         AgentError: there are none, or the parent still runs.
@@ -125,7 +139,7 @@ def take_checkpoints(pod: Pod, spec: Json, folder: Path) -> None:
         parent = pod.run(spec["parent"])
         state = settle(pod, parent)
         if state["state"] not in ENDED:
-            message = f"run {parent.id}: {state['state']}, it goes on by itself"
+            message = f"run {parent.id}: {state['state']}, it is still running"
             raise AgentError("not_ended", message)
         source = parent.path / "checkpoints"
     # What begins with a dot was never finished.
@@ -133,18 +147,19 @@ def take_checkpoints(pod: Pod, spec: Json, folder: Path) -> None:
         shutil.copytree(source, folder, symlinks=True, ignore=shutil.ignore_patterns(".*"))
     if not any(file.is_file() for file in folder.rglob("*")):
         raise AgentError(
-            "no_checkpoint", f"run {spec['parent']}: there is no checkpoint to go on from"
+            "no_checkpoint", f"run {spec['parent']}: there is no checkpoint to resume from"
         )
 
 
 def next_ticket(pod: Pod) -> int:
-    """A number that grows with each run: the order of the queue, whatever the clock says."""
+    """Return a number that grows with each run: the order of the queue, whatever the clock says."""
     ticket = ((read_json(pod.runs / ".tickets") or {}).get("last") or 0) + 1
     write_json(pod.runs / ".tickets", {"last": ticket})
     return int(ticket)
 
 
-def new_state(run_id: str, ticket: int, price_per_hour: Optional[float]) -> Json:
+def new_state(run_id: str, ticket: int, spec: Json) -> Json:
+    """Return the state of a run that waits; `command` is its argv, cut, for lists of runs."""
     now = time.time()
     return {
         "schema": SCHEMA,
@@ -158,6 +173,7 @@ def new_state(run_id: str, ticket: int, price_per_hour: Optional[float]) -> Json
         "started_at": None,
         "ended_at": None,
         "heartbeat_at": now,
+        "command": " ".join(spec["argv"])[:COMMAND_CHARS],
         "gpu": None,
         "supervisor": None,
         "job": None,
@@ -169,7 +185,7 @@ def new_state(run_id: str, ticket: int, price_per_hour: Optional[float]) -> Json
         "wants": None,
         "stopping": None,
         "killed": 0,
-        "price_per_hour": price_per_hour,
+        "price_per_hour": spec.get("price_per_hour"),
         "idle_share": None,
         "samples": [0, 0],
         "on_finish": None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import select
@@ -12,14 +13,16 @@ from pathlib import Path
 from typing import List, Optional
 
 from moola_remote.agent.constants import BLOCK, ENDED, FACTS, FRESH_S, Json
+from moola_remote.agent.errors import AgentError
 from moola_remote.agent.files import head, open_file, size_of
 from moola_remote.agent.layout import RUN_ID, Pod, Run, stored_state
 from moola_remote.agent.locks import is_locked
 from moola_remote.agent.processes import boot
+from moola_remote.agent.unfinished import unfinished
 
 
 def settle(pod: Pod, run: Run) -> Json:
-    """The state, after a run that nobody watches over was given a supervisor."""
+    """Return the state; restart the supervisor if it died."""
     state = run.state()
     if state["state"] not in ENDED and not is_locked(run.lock) and not is_elsewhere(state):
         spawn_supervisor(pod, run)
@@ -33,7 +36,7 @@ def current(pod: Pod, run: Run) -> Json:
 
 
 def is_elsewhere(state: Json) -> bool:
-    """Whether another machine that shares our volume seems to watch over this run."""
+    """Return whether another machine that shares our volume seems to watch over this run."""
     who = state.get("supervisor")
     age = abs(time.time() - (state.get("heartbeat_at") or 0))
     return who is not None and who.get("boot") != boot() and age < FRESH_S
@@ -46,14 +49,19 @@ def spawn_supervisor(pod: Pod, run: Run) -> None:
     files = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_DUP2, write_end, 1),
-        (os.POSIX_SPAWN_OPEN, 2, str(run.path / ".supervisor.log"), errors, 0o600),
+        (os.POSIX_SPAWN_OPEN, 2, str(run.own / ".supervisor.log"), errors, 0o600),
     ]
     # -S: a pod's site-packages are of no use to us, and may take long to look through.
     argv = [sys.executable, "-ISB", program(), "--root", str(pod.root), "supervise", run.id]
-    child = os.posix_spawn(sys.executable, argv, os.environ, file_actions=files, setsid=True)
-    os.close(write_end)
-    select.select([read_end], [], [], 5.0)
-    os.close(read_end)
+    try:
+        try:
+            spawn = functools.partial(os.posix_spawn, sys.executable, argv, os.environ)
+            child = spawn(file_actions=files, setsid=True)
+        finally:
+            os.close(write_end)  # also where there is no process number left
+        select.select([read_end], [], [], 5.0)
+    finally:
+        os.close(read_end)
     os.waitpid(child, 0)
 
 
@@ -63,11 +71,11 @@ def program() -> str:
 
 
 def view(pod: Pod, state: Json, others: Optional[List[Json]] = None) -> Json:
-    """A state as it is shown: with the place in the queue, the pod's clock, the sizes of now."""
+    """Return a state to show: with the place in the queue, the pod's clock, current sizes."""
     position = None
     if state["state"] == "QUEUED":
         if others is None:
-            others = [other for _, other in pod.all_runs()]
+            others = [other for _, other in unfinished(pod)]
         position = 1 + sum(is_before(other, state) for other in others)
     run = pod.run(state["run_id"])
     sizes = {"log_size": size_of(run.log), "events_size": size_of(run.events)}
@@ -75,7 +83,7 @@ def view(pod: Pod, state: Json, others: Optional[List[Json]] = None) -> Json:
 
 
 def is_before(other: Json, state: Json) -> bool:
-    """Whether `other` waits in front of `state` for a GPU that both could take."""
+    """Return whether `other` waits in front of `state` for a GPU that both could take."""
     if other["state"] != "QUEUED" or (other.get("ticket") or 0) >= (state.get("ticket") or 0):
         return False
     theirs, ours = other.get("wants"), state.get("wants")
@@ -83,7 +91,7 @@ def is_before(other: Json, state: Json) -> bool:
 
 
 def show(pod: Pod, run: Run) -> Json:
-    """What is on record of a run: its state, spec, configuration and last event ``run``."""
+    """Return what is on record of a run: its state, spec, configuration and last event ``run``."""
     config, begun = None, None
     with contextlib.suppress(OSError):
         config = head(run.path / "config.yaml", BLOCK).decode("utf-8", "replace")
@@ -98,17 +106,33 @@ def show(pod: Pod, run: Run) -> Json:
 
 
 def list_runs(pod: Pod, with_facts: bool) -> Json:
-    states = [settle(pod, run) for run, _ in pod.all_runs()]
-    told = [{**view(pod, state, states), "last_lines": []} for state in states]
+    found = [settled(pod, run, state) for run, state in pod.all_runs()]
+    states = [state for state in found if state is not None]
+    listed = [{**view(pod, state, states), "last_lines": []} for state in states]
     room = FACTS
-    for state in reversed(told) if with_facts else ():
+    for state in reversed(listed) if with_facts else ():
         state.update(facts(pod.run(state["run_id"]), min(room, BLOCK)))
         room -= len(state["config"] or "")
-    return {"runs": [*unreadable(pod, states), *told]}
+    return {"runs": [*unreadable(pod, states), *listed]}
+
+
+def settled(pod: Pod, run: Run, state: Json) -> Optional[Json]:
+    """Return the state of one run among many: a fault in it does not hide the others.
+
+    Returns:
+        The last known `state` where no supervisor can be started; None where it was damaged or
+        removed just now.
+    """
+    try:
+        return settle(pod, run)
+    except AgentError:
+        return None
+    except OSError:
+        return state
 
 
 def unreadable(pod: Pod, known: List[Json]) -> List[Json]:
-    """Runs whose state can't be read: nobody should think that there is nothing to lose."""
+    """Return runs whose state can't be read, so that they don't seem to hold nothing."""
     readable = {state["run_id"] for state in known}
     names = {path.name for path in pod.runs.glob("*") if path.is_dir()} - readable
     reason = "its state.json can't be read"
@@ -122,10 +146,14 @@ def unreadable(pod: Pod, known: List[Json]) -> List[Json]:
 
 
 def facts(run: Run, limit: int) -> Json:
-    """What runs are chosen and sorted by: the recipe as it was run, and what it scored."""
+    """Return what runs are filtered and sorted by: the recipe as run, scores, sweep."""
     config, scores = None, None
+    of_sweep: Json = {"sweep": None, "trial": None}
     with contextlib.suppress(OSError):
         config = head(run.path / "config.yaml", limit).decode("utf-8", "replace")
     with contextlib.suppress(OSError, ValueError, RecursionError, AttributeError):
         scores = json.loads(head(run.path / "result.json", BLOCK)).get("scores")
-    return {"config": config, "scores": scores}
+    with contextlib.suppress(OSError, ValueError, RecursionError, AttributeError, AgentError):
+        spec = run.spec()
+        of_sweep = {key: spec.get(key) for key in of_sweep}
+    return {"config": config, "scores": scores, **of_sweep}

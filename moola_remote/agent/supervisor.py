@@ -16,7 +16,7 @@ from moola_remote.agent.constants import (
     STRAGGLER_GRACE_S,
     Json,
 )
-from moola_remote.agent.files import last_lines, read_json
+from moola_remote.agent.files import last_lines, put_aside, read_json
 from moola_remote.agent.job import JobProcess
 from moola_remote.agent.layout import Pod, Run
 from moola_remote.agent.lazy import subprocess
@@ -26,13 +26,16 @@ from moola_remote.agent.manifest import make_manifest
 from moola_remote.agent.outcome import outcome, seconds_since, time_limit
 from moola_remote.agent.processes import adopt_orphans, identity
 from moola_remote.agent.queue import GpuQueue
-from moola_remote.agent.redaction import wipe_secrets
+from moola_remote.agent.redaction import report_errors, wipe_secrets
+from moola_remote.agent.start import discard
+from moola_remote.agent.workdir import spoiled
 
 
 class Supervisor:
     """Takes one run from where it stands to its end; holds ``.lock`` all the while."""
 
     def __init__(self, pod: Pod, run: Run, lock_fd: int) -> None:
+        self.pod = pod
         self.run = run
         self.lock_fd = lock_fd
         self.spec = run.spec()
@@ -55,7 +58,9 @@ class Supervisor:
             return
         acknowledge()
         if not self.job.has_begun():
-            may_start, end = self.queue.wait(self.spec.get("gpu"), lambda: self.is_pod_stopping)
+            may_start, end = self.queue.wait(
+                self.spec.get("gpu"), self.spec.get("gpus"), lambda: self.is_pod_stopping
+            )
             if may_start:
                 end = self.job.launch(self.queue.gpu_count or 0, self.lock_fd)
             if end is not None:
@@ -85,8 +90,8 @@ class Supervisor:
     def stop_request(self) -> Tuple[Optional[str], float]:
         """Return why the job should stop (None: it should not), and its grace in seconds."""
         grace_s = float(self.spec.get("grace_s") or GRACE_S)
-        if (self.run.path / ".cancel.json").exists():
-            cancel = read_json(self.run.path / ".cancel.json") or {}
+        if (self.run.own / ".cancel.json").exists():
+            cancel = read_json(self.run.own / ".cancel.json") or {}
             asked = cancel.get("grace_s")
             why = str(cancel.get("why") or "cancel")
             return why, grace_s if asked is None else float(asked)
@@ -109,16 +114,31 @@ class Supervisor:
         self.live.values.update(ended_at=end.get("ended_at") or time.time())
         wipe_secrets(self.run)
         self.live.values.update(last_lines=last_lines(self.run.log))
-        try:
+        self.check_code()
+        with report_errors("no manifest"):
             self.live.values["manifest_sha256"] = make_manifest(self.run, self.live.beat)
-        except OSError as err:
-            print(f"no manifest: {err}", file=sys.stderr, flush=True)
         self.live.save()
         while not self.live.is_saved and self.run.path.is_dir():
             time.sleep(1.0)
             self.live.save()
         acknowledge()
         self.finish()
+
+    def check_code(self) -> None:
+        """Report sealed code that was changed, and remove it; the next deploy sends it anew."""
+        code = self.spec.get("code")
+        if not code:
+            return
+        tree = self.pod.root / "code" / code
+        with report_errors("sealed code not checked"):
+            wrong = spoiled(tree, read_json(tree.with_name(f"{code}.json")) or {})
+            if wrong:
+                self.run.add_event(
+                    "note",
+                    text=f"the sealed code {code} was changed while this run lasted: {wrong[0]}"
+                    + (f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""),
+                )
+                discard(put_aside(tree))
 
     def finish(self) -> None:
         """Free the GPU, then run ``on_finish``."""
@@ -137,7 +157,10 @@ class Supervisor:
             check=False,
         )
         print(f"on_finish: exit code {done.returncode}", file=sys.stderr, flush=True)
-        self.live.save(on_finish=done.returncode)
+        changes: Json = {"on_finish": done.returncode}
+        with report_errors("no manifest of what on_finish wrote"):
+            changes["manifest_sha256"] = make_manifest(self.run, self.live.beat)
+        self.live.save(**changes)
 
 
 def acknowledge() -> None:

@@ -36,8 +36,13 @@ class Telemetry:
                 nowhere = subprocess.DEVNULL
                 self.query = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=nowhere)
 
+    @property
+    def pid(self) -> Optional[int]:
+        """The process that asks the GPUs, while it runs."""
+        return self.query.pid if self.query is not None else None
+
     def collect(self) -> Optional[Json]:
-        """A sample once it is complete; without the GPUs if they don't answer."""
+        """Return a sample once it is complete; without the GPUs if they don't answer."""
         if not self.is_due:
             return None
         gpus: List[Json] = []

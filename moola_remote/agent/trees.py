@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Set, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Set, Tuple
 
 from moola_remote.agent.constants import SCHEMA, Json
 from moola_remote.agent.errors import AgentError
@@ -14,6 +15,9 @@ from moola_remote.agent.files import sha256_of, write_json
 from moola_remote.agent.layout import Pod
 from moola_remote.agent.lazy import hashlib, shutil
 from moola_remote.agent.locks import locked
+
+# A thread is given so many at once: to hand over one costs more than to hash it.
+FILES_A_THREAD = 64
 
 
 def check_digest(digest: Any) -> None:
@@ -34,6 +38,7 @@ def seal(pod: Pod, kind: str, digest: str, wanted: Json) -> Json:
     files = check_list(digest, wanted)
     with locked(folder / ".lock"):
         if final.is_dir() and record.is_file():
+            os.utime(record)  # young again: the run that it was sent for is still to be started
             return {"sealed": False, "files": len(files)}
         # A seal that was cut off between its two last steps left the tree without its list.
         tree = final if final.is_dir() else incoming
@@ -50,7 +55,7 @@ def seal(pod: Pod, kind: str, digest: str, wanted: Json) -> Json:
 
 
 def check_list(digest: str, wanted: Json) -> Dict[str, Json]:
-    """The files by path, if the list is well-formed and is what the digest names."""
+    """Return the files by path, if the list is well-formed and is what the digest names."""
     files: Dict[str, Json] = {}
     records: Dict[bytes, bytes] = {}
     for file in wanted.get("files") or []:
@@ -70,39 +75,57 @@ def check_list(digest: str, wanted: Json) -> Dict[str, Json]:
 
 
 def compare(tree: Path, files: Dict[str, Json]) -> Tuple[List[str], List[str]]:
-    """What a tree lacks and what differs in it; whatever the list doesn't name is removed."""
+    """Return what a tree lacks and what differs in it; remove whatever the list doesn't name."""
     from concurrent.futures import ThreadPoolExecutor
 
     there = dict(entries(tree, set(files)))
     missing = sorted(set(files) - set(there))
+    paths = list(there)
+    parts = [
+        paths[start : start + FILES_A_THREAD] for start in range(0, len(paths), FILES_A_THREAD)
+    ]
+
+    def differing(part: List[str]) -> List[str]:
+        return [path for path in part if not is_as_listed(tree, there[path], files[path])]
+
     with ThreadPoolExecutor(4) as threads:  # hashing lets go of the interpreter's lock
-        equal = threads.map(lambda path: is_as_listed(tree, there[path], files[path]), there)
-        different = sorted(path for path, is_equal in zip(there, equal) if not is_equal)
+        different = sorted(path for found in threads.map(differing, parts) for path in found)
     return missing, different
 
 
-def entries(tree: Path, keep: Set[str]) -> Iterator[Tuple[str, Path]]:
-    """Listed files, links and empty folders below a tree; the rest, special files too, goes."""
-    folders = {parent for path in keep for parent in parents(path)}
-    for folder, names, files in os.walk(tree, topdown=True):
-        for name in list(names):
-            path = Path(folder, name)
-            relative = path.relative_to(tree).as_posix()
-            if path.is_symlink():
-                names.remove(name)
-                files.append(name)
-            elif relative in keep:
-                yield relative, path  # whatever is in it goes below
-            elif relative not in folders:
-                names.remove(name)
-                shutil.rmtree(path)
-        for name in files:
-            path = Path(folder, name)
-            relative = path.relative_to(tree).as_posix()
-            if relative in keep:
-                yield relative, path
-            else:
-                path.unlink()
+def entries(tree: Path, keep: Set[str]) -> Iterator[Tuple[str, str]]:
+    """Yield listed files, links and empty folders below a tree; remove the rest."""
+    folders = folders_of(keep)
+    todo = [("", os.fspath(tree))]
+    while todo:
+        prefix, folder = todo.pop()
+        try:
+            with os.scandir(folder) as found:
+                listed = list(found)
+        except OSError:  # what is in it is then missing
+            continue
+        for entry in listed:
+            name = prefix + entry.name
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if name in keep:
+                yield name, entry.path
+            if is_folder and (name in keep or name in folders):
+                todo.append((f"{name}/", entry.path))  # whatever nobody listed in it goes
+            elif is_folder:
+                shutil.rmtree(entry.path)
+            elif name not in keep:
+                os.unlink(entry.path)  # noqa: PTH108 - one of very many
+
+
+def folders_of(paths: Iterable[str]) -> Set[str]:
+    """Return every folder that one of the paths lies in."""
+    folders: Set[str] = set()
+    for path in paths:
+        for parent in parents(path):
+            if parent in folders:
+                break
+            folders.add(parent)
+    return folders
 
 
 def parents(path: str) -> Iterator[str]:
@@ -111,19 +134,21 @@ def parents(path: str) -> Iterator[str]:
         yield path
 
 
-def is_as_listed(tree: Path, path: Path, listed: Json) -> bool:
+def is_as_listed(tree: Path, path: str, listed: Json) -> bool:
+    """Return whether a file, link or empty folder of a tree is what its list says."""
     mode = str(listed["mode"])
-    found = path.lstat()
+    found = os.lstat(path)
     if mode == "040000":
-        return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
-    if path.is_symlink():
+        return stat.S_ISDIR(found.st_mode) and not os.listdir(path)  # noqa: PTH208 - a text
+    if stat.S_ISLNK(found.st_mode):
         target = os.readlink(os.fsencode(path))  # noqa: PTH115 - as bytes, as it was hashed
-        inside = os.path.normpath(os.path.join(os.fsencode(path.parent), target))  # noqa: PTH118
+        inside = os.path.normpath(os.path.join(os.path.dirname(os.fsencode(path)), target))  # noqa: PTH118, PTH120
         top = os.fsencode(tree)
         stays = not target.startswith(b"/") and (inside == top or inside.startswith(top + b"/"))
         is_same = hashlib.sha256(target).hexdigest() == listed["sha256"]
         return mode == "120000" and stays and is_same
     is_program = bool(found.st_mode & 0o100)
-    if not path.is_file() or mode == "120000" or is_program != mode.endswith("755"):
+    is_file = stat.S_ISREG(found.st_mode)
+    if not is_file or mode == "120000" or is_program != mode.endswith("755"):
         return False
     return bool(found.st_size == listed["size"]) and sha256_of(path) == listed["sha256"]

@@ -30,12 +30,12 @@ def read_progress(channel: Channel, say: Callable[[str], None], timeout_s: float
 
 
 def is_missing(returncode: int, stderr: bytes) -> bool:
-    """Whether Python says that there is no such program."""
+    """Return whether Python says that there is no such program."""
     return returncode == 2 and b"can't open file" in stderr
 
 
 def read_answer(stdout: bytes, returncode: int, stderr: bytes, *, what: str) -> dict[str, Any]:
-    """The JSON line that a verb printed.
+    """Return the JSON line that a verb printed.
 
     Raises:
         UnreachableError: it is none; a pod without our Python is one cause.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def probe(agent: Agent) -> PodInfo:
-    """What is on the pod.
+    """Return what is on the pod.
 
     Raises:
         MoolaError: it can't be asked, or answers with something else.
@@ -59,7 +59,7 @@ class Agent:
         self._path = self.folder.agent(self.digest)
 
     def argv(self, verb: str, *args: str) -> list[str]:
-        """The command line of a verb: isolated and without site, it needs no package of the pod."""
+        """Return the command line of a verb: isolated, without site, it needs no package."""
         return [self.python, "-ISB", str(self._path), "--root", self.root, verb, *args]
 
     def call(
@@ -92,7 +92,7 @@ class Agent:
         return done
 
     def _take_another_python(self) -> None:
-        """Go on with another Python of the pod: this one is missing or too old."""
+        """Continue with another Python of the pod: this one is missing or too old."""
         found = find_interpreter(self.transport, self.python)
         logger.warning(
             "pod: %s is missing or older than 3.8; using %s (Python %s)",
@@ -116,18 +116,18 @@ class Agent:
             said = last_words(done.stderr) or "it arrived in part"
             raise ConfigError(
                 f"pod: {safe(folder)} can't be written: {said}",
-                "mend `root` in the pod's file, or make room on the pod",
+                "fix `root` in the pod's file, or make room on the pod",
             )
         logger.info("agent %s: uploaded, %d bytes", self.digest, len(self._content))
 
     def open(self, verb: str, *args: str) -> Channel:
-        """A verb that is talked to while it runs; whether it is there at all is seen at its end."""
+        """Start a verb that is talked to while it runs; a missing agent shows at its end."""
         return self.transport.open(self.argv(verb, *args))
 
     def environment(
         self,
         digest: str,
-        requirements: str,
+        asked: Mapping[str, Any],
         *,
         say: Callable[[str], None],
         timeout_s: float = 600.0,
@@ -136,21 +136,21 @@ class Agent:
 
         Args:
             digest: its name.
-            requirements: in pip's form.
-            say: told each line of progress, made safe.
+            asked: ``requirements`` in pip's form, and the rest of docs/protocol.md.
+            say: called with each line of progress, made safe.
             timeout_s: of silence.
 
         Returns:
             The agent's answer: ``created``, ``python``, ``packages``, ``torch``.
         """
-        code, last = self._make_environment(digest, requirements, say, timeout_s)
+        code, last = self._make_environment(digest, asked, say, timeout_s)
         if is_missing(code, last):
             self.upload()
-            code, last = self._make_environment(digest, requirements, say, timeout_s)
+            code, last = self._make_environment(digest, asked, say, timeout_s)
         return read_answer(last, code, last, what="agent environment")
 
     def _make_environment(
-        self, digest: str, requirements: str, say: Callable[[str], None], timeout_s: float
+        self, digest: str, asked: Mapping[str, Any], say: Callable[[str], None], timeout_s: float
     ) -> tuple[int, bytes]:
         # One stream for progress and answer: the order is then the pod's.
         both = ["sh", "-c", 'exec "$@" 2>&1', "sh", *self.argv("environment", digest)]
@@ -158,7 +158,7 @@ class Agent:
         try:
             # Where there is no agent yet the command is over before it reads; its output says so.
             with contextlib.suppress(UnreachableError):
-                channel.write(requirements.encode())
+                channel.write(json.dumps(dict(asked)).encode())
                 channel.close_stdin()
             last = read_progress(channel, say, timeout_s)
             return channel.returncode(timeout_s), last

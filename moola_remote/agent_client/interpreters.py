@@ -62,7 +62,7 @@ class Interpreter:
 
 
 def is_unusable(done: Completed) -> bool:
-    """Whether an answer says that this Python is missing or too old for the agent."""
+    """Return whether an answer says that this Python is missing or too old for the agent."""
     is_python_2 = done.returncode == 2 and b"nknown option" in done.stderr
     return done.returncode == 127 or is_python_2 or b'"error": "old_python"' in done.stdout
 

@@ -23,11 +23,13 @@ MAX_RUNS = 10_000
 CANCEL_TIMEOUT_S = 600.0
 # A run that goes on gets copies of checkpoints.
 START_TIMEOUT_S = 600.0
+# What was written after the end is hashed again.
+MANIFESTS_S = 3600.0
 
 
 @dataclass(frozen=True)
 class Started:
-    """The answer to `submit`: `is_new` is False where the run was there already."""
+    """The answer to `submit`: `is_new` is False where the run already existed."""
 
     state: RunState
     is_new: bool
@@ -57,7 +59,7 @@ def submit(
 
 
 def get_state(agent: Agent, run_id: str) -> RunState:
-    """How a run stands.
+    """Return how a run stands.
 
     Raises:
         ConfigError: there is none of this id; the nearest ones are named.
@@ -73,13 +75,22 @@ def get_state(agent: Agent, run_id: str) -> RunState:
 
 
 def list_runs(agent: Agent) -> list[RunState]:
-    """Every run of the pod, newest last, without their last lines."""
+    """Return every run of the pod, newest last, without their last lines."""
     runs = agent.call("list").get("runs")
-    return [read_state(run) for run in runs[-MAX_RUNS:]] if isinstance(runs, list) else []
+    return [_state_or_lost(run) for run in runs[-MAX_RUNS:]] if isinstance(runs, list) else []
+
+
+def _state_or_lost(value: Any) -> RunState:
+    """Return a state; one that can't be read is LOST, and does not hide the others."""
+    try:
+        return read_state(value)
+    except TransferError as err:
+        run_id = value.get("run_id") if isinstance(value, dict) else None
+        return read_state({"run_id": run_id, "state": "LOST", "reason": err.message})
 
 
 def cancel(agent: Agent, run_id: str, *, grace_s: float | None = None) -> Cancelled:
-    """End a run; returns when the pod has verified that nothing of it lives.
+    """End a run; return when the pod has verified that all its processes ended.
 
     Args:
         agent: the pod's agent.
@@ -106,7 +117,7 @@ class Place:
 def locate(
     agent: Agent, run_id: str, *, tail: int | None = None, since: float | None = None
 ) -> Place:
-    """Where the last lines of a log begin, or what was written from a time on.
+    """Return where the last lines of a log begin, or what was written from a time on.
 
     Args:
         agent: the pod's agent.
@@ -124,13 +135,35 @@ def locate(
     return Place(offset, size)
 
 
+def make_manifests(agent: Agent, have: Mapping[str, str]) -> dict[str, tuple[str, bytes]]:
+    """Have the manifests of ended runs made or brought up to date, in one round trip.
+
+    Args:
+        agent: the pod's agent.
+        have: the runs, each with the SHA-256 of the manifest that lies here, or empty.
+
+    Returns:
+        The SHA-256 of each, and what it holds: empty where that lies here, or is large. Nobody has
+        compared the two. A run without a manifest is not in it.
+    """
+    asked = {"runs": list(have), "have": dict(have)}
+    found = agent.call("manifests", stdin=asked, timeout_s=MANIFESTS_S).get("manifests")
+    manifests = {}
+    for run_id, answer in found.items() if isinstance(found, dict) else ():
+        row = answer if isinstance(answer, dict) else {}
+        digest, text = row.get("manifest_sha256"), row.get("content")
+        if run_id in have and isinstance(digest, str):
+            manifests[run_id] = digest, (text.encode() if isinstance(text, str) else b"")
+    return manifests
+
+
 def make_manifest(agent: Agent, run_id: str, *, timeout_s: float = 3600.0) -> str:
-    """The SHA-256 of a run's ``manifest.json``, made now where it is missing."""
+    """Return the SHA-256 of a run's ``manifest.json``, made now where it is missing."""
     return str(agent.call("manifest", run_id, timeout_s=timeout_s).get("manifest_sha256"))
 
 
 def unknown_run(name: str, run_ids: Sequence[str]) -> ConfigError:
-    """The error for a run that isn't there, with the nearest that are."""
+    """Return the error for a run that isn't there, with the nearest that are."""
     near = difflib.get_close_matches(name, run_ids, n=3, cutoff=0.5) or run_ids[-3:]
     expected = f"expected for example {', '.join(near)}" if near else "the pod has no runs"
     return ConfigError(f"run {safe(name, 80)}: unknown, {expected}", CURES["unknown_run"])

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
-    """The program ``moola-remote``; whatever happens ends in an exit code of errors.py.
+    """Run the program ``moola-remote``; whatever happens ends in an exit code of errors.py.
 
     Args:
         args: the words after the program's name; None takes those it was called with.
@@ -20,6 +20,6 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         from moola_remote.cli.error_handler import run
 
         code = run(args)
-    except KeyboardInterrupt:  # while modules are imported; `run` tells every later one
+    except KeyboardInterrupt:  # while modules are imported; `run` reports every later one
         code = 130
     sys.exit(code)

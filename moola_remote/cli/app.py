@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +66,13 @@ class App:
     def laptop(self) -> LaptopPaths:
         """Where keys, pins and journals are kept."""
         return self.pod.laptop
+
+    @contextlib.contextmanager
+    def for_pod(self, name: str) -> Iterator[App]:
+        """Yield the same for another pod, whose connection ends with the block."""
+        one = App(pod_name=name, as_json=self.as_json, is_verbose=self.is_verbose)
+        with one.pod:
+            yield one
 
     def bring_up(self) -> None:
         """Make or start the pod after checks of this machine; report progress on stderr."""

@@ -28,7 +28,7 @@ KEEP_S = 30 * 86400.0
 def clean(app: App, names: tuple[str, ...], force: bool, yes: bool, dry_run: bool) -> None:
     """Remove ended runs from the pod, all or some, and code, data and environments nobody needs.
 
-    Refused while one of them goes on, or has anything without a verified copy here. What the runs
+    Refused while one of them is active, or has anything without a verified copy here. What the runs
     that stay stand on stays, and the newest of each kind. On this laptop, code that no run on
     record here was started with goes after 30 days.
 

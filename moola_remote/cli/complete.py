@@ -33,7 +33,7 @@ class Place:
 
     @classmethod
     def here(cls) -> Place:
-        """The project that the current folder lies in."""
+        """Return the project that the current folder lies in."""
         if sys.version_info >= (3, 11):
             import tomllib
         else:
@@ -41,37 +41,45 @@ class Place:
 
         folder = Path.cwd()
         for above in (folder, *folder.parents):
-            path = above / "pyproject.toml"
+            path, own = above / "pyproject.toml", above / "moola-remote.toml"
             if path.is_file():
                 tools = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {})
                 if "moola-remote" in tools:
                     return cls(above, tools["moola-remote"])
+            if own.is_file():
+                return cls(above, tomllib.loads(own.read_text(encoding="utf-8")))
         return cls(folder, {})
 
     def pods(self) -> list[str]:
-        """The pods' files."""
-        return sorted(path.stem for path in (self.folder / "configs" / "pods").glob("*.yaml"))
+        """Return the pods' files."""
+        files = (self.folder / "configs" / "pods").glob("*.yaml")
+        return sorted({"local", *(path.stem for path in files)})
 
     def recipes(self) -> list[str]:
-        """The recipes' files."""
+        """Return the recipes' files."""
         folder = self.folder / self.table.get("recipes", "configs/train")
         return sorted(path.stem for path in folder.glob("*.yaml"))
 
+    def sweeps(self) -> list[str]:
+        """Return the sweeps that are here, newest first."""
+        folder = self.folder / self.table.get("results", "results") / "sweeps"
+        return sorted((path.parent.name for path in folder.glob("*/sweep.json")), reverse=True)
+
     def fetched(self) -> list[str]:
-        """The runs that are here, with a result or without, newest first."""
+        """Return the runs that are here, with a result or without, newest first."""
         folder = self.folder / self.table.get("results", "results")
         files = (*folder.glob("*/result.json"), *folder.glob("*/spec.json"))
         return sorted({path.parent.name for path in files}, reverse=True)
 
     def known(self, pod: str | None) -> list[str]:
-        """The runs that this laptop has a journal or results of; a `pod` of ``*`` means all."""
+        """Return the runs with a journal or results on this laptop; a `pod` of ``*`` means all."""
         folder = LaptopPaths.of_user().journals
         followed = (path.name for path in folder.glob(f"{pod or self.table.get('pod', 'local')}/*"))
         return sorted({*followed, *self.fetched()}, reverse=True)
 
 
 def completing(names: Callable[[Place, click.Context], list[str]]) -> Complete:
-    """A click callback that completes to those of `names` that begin with what is typed."""
+    """Return a click callback that completes to those of `names` that begin with what is typed."""
 
     def complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
         from click.shell_completion import CompletionItem
@@ -80,20 +88,21 @@ def completing(names: Callable[[Place, click.Context], list[str]]) -> Complete:
         try:
             found = names(Place.here(), ctx)
         except (OSError, ValueError, TypeError, AttributeError):
-            return []  # a Tab has no room for an error; the command itself will tell it
+            return []  # a Tab has no room for an error; the command itself will report it
         begun = [name for name in found if name.startswith(typed) and PLAIN.fullmatch(name)]
         return [CompletionItem(name) for name in begun]
 
     return complete
 
 
-def _pod_of(ctx: click.Context) -> str | None:
+def pod_of(ctx: click.Context) -> str | None:
+    """Return the pod that a command line names, if it does."""
     pod: str | None = ctx.find_root().params.get("pod")
     return pod
 
 
 pod_names = completing(lambda place, _: place.pods())
 recipe_names = completing(lambda place, _: place.recipes())
-run_ids = completing(lambda place, ctx: place.known(_pod_of(ctx)))
+run_ids = completing(lambda place, ctx: place.known(pod_of(ctx)))
 any_run_ids = completing(lambda place, _: place.known("*"))
 fetched_ids = completing(lambda place, _: place.fetched())

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def _rented(app: App) -> RunpodProvider:
-    """The provider of this pod's file, or of the first file that rents at RunPod.
+    """Return the provider of this pod's file, or of the first file that rents at RunPod.
 
     Raises:
         ConfigError: no file does.
@@ -45,8 +45,8 @@ def _rented(app: App) -> RunpodProvider:
 def cost(app: App, days: int) -> None:
     """Print what the rented pods cost: by our meter, by RunPod's bill, and by run.
 
-    The runs are those that this laptop has started, followed, listed or fetched; a pod's price
-    also goes on between them.
+    The runs are those that this laptop has started, followed, listed or fetched; a pod
+    is billed between them, too.
 
     \b
     Example:
@@ -71,7 +71,7 @@ def cost(app: App, days: int) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def reap(app: App, yes: bool) -> None:
-    """Stop the rented pods that are past the end which their name tells; their volumes stay.
+    """Stop the rented pods that are past the deadline in their name; their volumes stay.
 
     It looks at every pod of this machine's user, also at those that another project rented.
 
@@ -108,7 +108,7 @@ COMMANDS = [cost, reap]
 
 
 def print_costs(pods: Sequence[PodCost], runs: Sequence[RunCost], days: int) -> None:
-    """A table of pods, one of runs, and the sums."""
+    """Print a table of pods, one of runs, and the sums."""
     from moola_remote.text.format import duration
     from moola_remote.ui.tables import Columns, show
 

@@ -57,6 +57,10 @@ def make_plan(app: App, data: Mapping[str, Path], *, is_all: bool) -> Plan:
             if is_all or leaving.rule not in ORDINARY:
                 size = f" ({amount(leaving.size)})" if leaving.size else ""
                 click.echo(f"not sent, {leaving}{size}", err=True)
+    if plan.missed and not is_all:  # all that git ignores is listed above
+        click.echo(f"not sent, {plan.missed}", err=True)
+    for note in plan.dependencies.notes:
+        click.echo(f"note: {note}", err=True)
     return plan
 
 
@@ -71,7 +75,7 @@ def show_deploy(app: App, plan: Plan) -> Deployed:
 
 
 def print_components(app: App, deployed: Deployed) -> None:
-    """The table that a deploy ends with."""
+    """Print the table that a deploy ends with."""
     from moola_remote.text.format import amount
     from moola_remote.ui.tables import component_table, show
 
@@ -84,11 +88,11 @@ def print_components(app: App, deployed: Deployed) -> None:
     if total or deployed.environment.created:
         click.echo(f"sent {amount(total)}")
     else:
-        click.echo("nothing to send: code, data and environment were there already")
+        click.echo("nothing to send: code, data and environment are already on the pod")
 
 
 def component_rows(app: App, deployed: Deployed) -> list[Row]:
-    """What is on the pod, a row a component."""
+    """Return what is on the pod, a row a component."""
     from moola_remote.rsync.process import local_version
     from moola_remote.rsync.version import known_holes
     from moola_remote.text.format import amount
@@ -109,7 +113,7 @@ def component_rows(app: App, deployed: Deployed) -> list[Row]:
         Row(
             "ok" if environment.created else "same",
             "dependencies",
-            f"{len(environment.packages)} packages, {deployed.trees['environment']}",
+            _dependency_words(deployed),
         ),
         *(
             Row("warn", f"rsync {where}", hole)
@@ -117,6 +121,12 @@ def component_rows(app: App, deployed: Deployed) -> list[Row]:
             if hole
         ),
     ]
+
+
+def _dependency_words(deployed: Deployed) -> str:
+    source = deployed.plan.dependencies.source
+    num_packages, digest = len(deployed.environment.packages), deployed.trees["environment"]
+    return f"{num_packages} packages, {f'{source}, ' if source else ''}{digest}"
 
 
 def _mark(sent: int) -> Mark:
@@ -149,17 +159,17 @@ def _data_row(deployed: Deployed) -> Row:
 
 
 def print_plan(app: App, plan: Plan, argv: Sequence[str] = ()) -> None:
-    """What would be sent and started."""
+    """Print what would be sent and started."""
     from moola_remote.text.format import amount
 
     trees = {"code": plan.code, "data": plan.data}
     sizes = {kind: tree for kind, tree in trees.items() if tree is not None}
     if app.as_json:
-        told = {
+        answer = {
             kind: {"files": len(tree.files), "bytes": tree.size, "digest": tree.digest}
             for kind, tree in sizes.items()
         }
-        app.answer({**told, "argv": list(argv)})
+        app.answer({**answer, "argv": list(argv)})
         return
     for kind, tree in sizes.items():
         # A tree without files is one that is replayed, and is on the pod.

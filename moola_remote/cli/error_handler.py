@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
 from moola_remote import __version__
-from moola_remote.errors import INTERRUPTED, MoolaError
+from moola_remote.errors import INTERRUPTED, MoolaError, missing_package
+from moola_remote.files.disk import full_disk, is_full, usual_places
 from moola_remote.text.redact import redact, strike
 
 
@@ -19,29 +21,46 @@ def run(args: Sequence[str] | None) -> int:
 
         code = program.main(args, prog_name="moola-remote", standalone_mode=False)
     except MoolaError as err:
-        tell(str(err))
+        print_error(str(err))
         return err.exit_code
     except click.UsageError as err:
         # click gives each choice of a missing argument a line of its own
         said = " ".join(err.format_message().split()).rstrip(".")
-        tell(f"{said}; see {_path(err)} --help")
+        print_error(f"{said}; see {_path(err)} --help")
         return err.exit_code
     except click.ClickException as err:
-        tell(err.format_message())
+        print_error(err.format_message())
         return err.exit_code
+    except OSError as err:
+        if not is_full(err):
+            print_error(_bug(err))
+            return 1
+        full = _full_disk(err)
+        print_error(str(full))
+        return full.exit_code
     except (click.Abort, KeyboardInterrupt):
-        tell("interrupted")
+        print_error("interrupted")
         return INTERRUPTED
+    except ModuleNotFoundError as err:
+        missing = missing_package(err)
+        print_error(str(missing) if missing else _bug(err))
+        return missing.exit_code if missing else 1
     except Exception as err:  # noqa: BLE001 - the outermost handler
-        tell(_bug(err))
+        print_error(_bug(err))
         return 1
     return code if isinstance(code, int) else 0
 
 
-def tell(message: str) -> None:
-    """One error on stderr."""
+def print_error(message: str) -> None:
+    """Print one error on stderr."""
     click.secho("error: ", fg="red", bold=True, nl=False, err=True)
     click.echo(strike(message), err=True)
+
+
+def _full_disk(err: OSError) -> MoolaError:
+    from moola_remote.config.paths import LaptopPaths
+
+    return full_disk(err, [LaptopPaths.of_user().state, Path("results"), *usual_places()])
 
 
 def _path(err: click.UsageError) -> str:
@@ -52,12 +71,12 @@ def _bug(err: Exception) -> str:
     """Keep the traceback where it can be sent from; returns the line that says so."""
     import traceback
 
-    from moola_remote.config.paths import LaptopPaths
-
     # It is there to be sent: no argv, since a command's words are the user's, no local variables.
     text = f"moola-remote {__version__}, Python {sys.version.split()[0]}, {sys.platform}\n"
     text = redact(text + "".join(traceback.format_exception(err)))
-    said = redact(f"a bug of ours, {type(err).__name__}: {' '.join(str(err).split())}")
+    said = redact(f"internal error, {type(err).__name__}: {' '.join(str(err).split())}")
+    from moola_remote.config.paths import LaptopPaths
+
     path = LaptopPaths.of_user().bug
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -25,7 +25,7 @@ from moola_remote.cli.complete import fetched_ids
     type=click.Choice(["epochs", "scores", "spans"]),
     default="epochs",
     show_default=True,
-    help="What a row of it is.",
+    help="What each row is.",
 )
 @click.option("--tensorboard", is_flag=True, help="Write results/tensorboard, a folder a run.")
 @click.pass_obj
@@ -65,7 +65,7 @@ def export(
         written.append(file)
     if tensorboard:
         written += [write_tensorboard(run, folder / "tensorboard") for run in runs]
-        click.echo(f"look: tensorboard --logdir {folder / 'tensorboard'}", err=True)
+        click.echo(f"open with: tensorboard --logdir {folder / 'tensorboard'}", err=True)
     if app.as_json:
         app.answer({"runs": [run.run_id for run in runs], "written": list(map(str, written))})
     else:

@@ -2,86 +2,227 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from moola_remote.cli.app import App
 from moola_remote.cli.browser import open_option, open_page
-from moola_remote.cli.options import run_argument
-from moola_remote.errors import ConfigError
+from moola_remote.cli.complete import completing, pod_of, run_ids
+from moola_remote.errors import ConfigError, LimitError, MoolaError, RunLostError, TransferError
 
 if TYPE_CHECKING:
+    from moola_remote.protocol.state import RunState
     from moola_remote.results.fetch import Fetched, What
+    from moola_remote.results.verify import Caps
+
+MAX_LISTED = 20
+
+
+KINDS = ["results", "logs", "checkpoints", "all"]
+WHAT = click.Argument(["what"], type=click.Choice(KINDS))
+# The first word is WHAT, the others are runs; their ids begin with a digit.
+any_word = completing(lambda place, ctx: [*KINDS, *place.known(pod_of(ctx))])
 
 
 @click.command()
-@click.argument("what", type=click.Choice(["results", "logs", "checkpoints", "all"]))
-@run_argument
+@click.argument("words", metavar="WHAT [RUN] ...", nargs=-1, shell_complete=any_word)
+@click.option(
+    "--run",
+    "more",
+    metavar="RUN",
+    multiple=True,
+    shell_complete=run_ids,
+    help="This run; once more for another. WHAT may then be left out: results.",
+)
+@click.option(
+    "--unfetched",
+    "is_unfetched",
+    is_flag=True,
+    help="Each ended run of the pod that has no verified copy here; WHAT may be left out: all.",
+)
 @click.option(
     "--watch",
     "is_watching",
     is_flag=True,
     help="Bring each checkpoint when it is complete, then WHAT when the run has ended.",
 )
+@click.option("--max-files", type=click.IntRange(1), help="Accept so many files; default 100000.")
+@click.option("--max-gb", type=click.FloatRange(0), help="Accept so many gigabytes; default 50.")
 @open_option
-@click.pass_obj
-def fetch(app: App, what: What, run_id: str | None, is_watching: bool, is_opening: bool) -> None:
-    """Fetch a run's files into results/RUN, verified against the pod's manifest.
+@click.pass_context
+def fetch(
+    ctx: click.Context,
+    words: tuple[str, ...],
+    more: tuple[str, ...],
+    is_unfetched: bool,
+    is_watching: bool,
+    max_files: int | None,
+    max_gb: float | None,
+    is_opening: bool,
+) -> None:
+    """Fetch runs' files into results/RUN, verified against the pod's manifest.
 
-    RUN is a run's id or the beginning of one; the latest by default. An interrupted fetch
-    goes on where it stopped. With the results comes report.html, a page to look at them.
+    WHAT is results, logs, checkpoints or all. RUN is a run's id or its beginning, or several;
+    the latest by default. An interrupted fetch continues where it stopped. What can't be
+    fetched is listed (exit code 15), and comes with the next fetch once it can. With the
+    results comes report.html, a page to look at them.
 
     \b
     Example:
       moola-remote fetch results
+      moola-remote fetch --run 20261122-1530 20261122-1612
     """
     from moola_remote.cli.watch import watch
-    from moola_remote.results.fetch import fetch_run
     from moola_remote.results.folder import make_folder
     from moola_remote.rsync.process import local_version
     from moola_remote.rsync.version import known_holes
-    from moola_remote.ui.progress import Progression
 
+    app: App = ctx.obj
+    what, names = _asked(ctx, words, more, is_unfetched=is_unfetched)
+    if is_watching and (is_unfetched or len(names) > 1):
+        raise click.UsageError("--watch follows one run: name one, and no --unfetched")
     folder = make_folder(app.project.results_folder)
-    chosen = app.find_run(run_id)
+    if is_unfetched:
+        runs = _unfetched(app)
+    else:
+        runs = [app.find_run(name) for name in names] or [app.find_run(None)]
     holes = known_holes(local_version())
     if holes:
         click.echo(f"note: {holes}", err=True)
-    if is_watching and not chosen.has_ended:
-        watch(app, chosen.run_id, folder)
+    caps = _caps(max_files, max_gb)
+    failed: list[MoolaError] = []
+    for run in runs:
+        try:
+            if is_watching and not run.has_ended:
+                watch(app, run.run_id, folder)
+            _fetch(app, run, what, folder, caps=caps, is_opening=is_opening)
+        except (TransferError, RunLostError, LimitError) as err:  # noqa: PERF203 - a fetch each
+            if len(runs) == 1:
+                raise
+            click.echo(f"not fetched, {err}", err=True)
+            failed.append(err)
+    if failed:
+        raise type(failed[0])(
+            f"{len(failed)} of {len(runs)} runs were not fetched, the first: {failed[0].message}",
+            failed[0].cure,
+        )
+
+
+def _asked(
+    ctx: click.Context, words: tuple[str, ...], more: tuple[str, ...], *, is_unfetched: bool
+) -> tuple[What, list[str]]:
+    """Return what of which runs, named; none named is the latest."""
+    first, *rest = words or ("",)
+    if first in KINDS:
+        what, names = first, rest
+    elif more or is_unfetched:
+        what, names = "all" if is_unfetched else "results", list(words)
+    elif not words:
+        raise click.MissingParameter(ctx=ctx, param=WHAT)
+    else:
+        WHAT.type.convert(first, WHAT, ctx)  # raises
+        raise AssertionError(first)
+    names = list(dict.fromkeys([*more, *names]))
+    if names and is_unfetched:
+        raise click.UsageError("--unfetched takes every run that is not here: name none")
+    return cast("What", what), names
+
+
+def _unfetched(app: App) -> list[RunState]:
+    """Return the ended runs of the pod that have something without a verified copy here."""
+    from moola_remote.agent_client.verbs import list_runs
+    from moola_remote.results.unfetched import find_unsaved
+    from moola_remote.ui.progress import Progression
+
+    states = [state for state in list_runs(app.pod.agent) if state.has_ended]
+    with Progression() as progression:
+        progression.step("comparing what is on the pod with what is here")
+        found = find_unsaved(
+            app.pod.transport,
+            app.pod.agent,
+            states,
+            app.project.results_folder,
+            cache=app.laptop.hash_cache,
+        )
+    names = {one.run_id for one in found}
+    if not names:
+        click.echo("nothing to fetch: each ended run has a verified copy here", err=True)
+    return [state for state in states if state.run_id in names]
+
+
+def _fetch(
+    app: App, run: RunState, what: What, folder: Path, *, caps: Caps, is_opening: bool
+) -> None:
+    """Bring one run home, and open its page if asked."""
+    from moola_remote.results.fetch import fetch_run
+    from moola_remote.ui.progress import Progression
+
     with Progression() as progression:
         fetched = fetch_run(
             app.pod.transport,
             app.pod.agent,
-            chosen.run_id,
+            run.run_id,
             folder,
             what=what,
+            caps=caps,
             progress=partial(progression.update, what),
         )
     page = print_fetched(app, fetched, has_page=what != "checkpoints")
     if is_opening and page:
         open_page(page)
+    require_whole(fetched)
 
 
 COMMANDS = [fetch]
 
 
+def _caps(max_files: int | None, max_gb: float | None) -> Caps:
+    from moola_remote.results.verify import DEFAULT_CAPS, Caps
+
+    max_bytes = DEFAULT_CAPS.max_bytes if max_gb is None else int(max_gb * 1e9)
+    return Caps(max_files or DEFAULT_CAPS.max_files, max_bytes)
+
+
+def require_whole(fetched: Fetched) -> None:
+    """List what is missing on stderr.
+
+    Raises:
+        TransferError: something is.
+    """
+    for one in fetched.missing[:MAX_LISTED]:
+        click.echo(f"not fetched, {one.path}: {one.why}", err=True)
+    if len(fetched.missing) > MAX_LISTED:
+        click.echo(f"not fetched, {len(fetched.missing) - MAX_LISTED} more", err=True)
+    if fetched.missing:
+        raise TransferError(
+            f"run {fetched.run_id}: {len(fetched.missing)} of its files are not here",
+            "fix what is listed above, then fetch again; what came is verified and stays",
+        )
+
+
 def print_fetched(app: App, fetched: Fetched, *, has_page: bool = True) -> Path | None:
-    """Where the files are, and the page that shows them, which is made now, and returned."""
+    """Print where the files are; make the page that shows them, and return it."""
     from moola_remote.text.format import amount
 
     page = _page(fetched.folder) if has_page else None
     if app.as_json:
-        told: dict[str, object] = {"run_id": fetched.run_id, "folder": str(fetched.folder)}
-        told |= {"files": fetched.files, "bytes": fetched.bytes}
-        told |= {"already_there": fetched.already_there, "report": str(page) if page else None}
-        app.answer(told)
+        answer: dict[str, object] = {"run_id": fetched.run_id, "folder": str(fetched.folder)}
+        answer |= {"files": fetched.files, "bytes": fetched.bytes}
+        answer |= {"already_there": fetched.already_there, "report": str(page) if page else None}
+        answer |= {"missing": [asdict(one) for one in fetched.missing]}
+        answer |= {"left": [file.shown for file in fetched.left]}
+        app.answer(answer)
         return page
     came = f"{fetched.files} files, {amount(fetched.bytes)}" if fetched.files else "nothing new"
-    click.echo(f"verified: {came}, {fetched.already_there} there already", err=True)
+    click.echo(f"verified: {came}, {fetched.already_there} already here", err=True)
+    for file in fetched.left:
+        click.echo(
+            f"left on the pod, {file.shown}: {amount(file.size)}; fetch all brings it", err=True
+        )
     click.echo(str(fetched.folder))
     if page:
         click.echo(str(page))
@@ -91,7 +232,7 @@ def print_fetched(app: App, fetched: Fetched, *, has_page: bool = True) -> Path 
 
 
 def _page(folder: Path) -> Path | None:
-    """The run's page, in the list of all, too; what came is complete without: a fault is told."""
+    """Write the run's page and the list of all; the fetch is complete without: print a fault."""
     from moola_remote.report.index_page import write_index
     from moola_remote.report.run_page import write_report
     from moola_remote.ui.progress import Progression

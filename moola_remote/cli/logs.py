@@ -53,7 +53,7 @@ class Printer:
         self._end_if_enough()
 
     def look(self, _: RunState) -> None:
-        """The first state comes after the events that were there."""
+        """Take a state: the first one comes after the events that were there."""
         self._is_current = True
         self._end_if_enough()
 
@@ -126,7 +126,7 @@ def _place(app: App, run: RunState, part: Part) -> Place:
 
 
 def _journal(app: App, run: RunState, place: Place) -> Journal:
-    """The run's journal, or one that begins at a place which it has not reached."""
+    """Return the run's journal, or one that begins at a place which it has not reached."""
     from moola_remote.follow.journal import LogEnd
 
     journal = app.journal(run.run_id)

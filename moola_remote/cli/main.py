@@ -17,9 +17,13 @@ from moola_remote.cli import (
     doctor,
     export,
     fetch,
+    forward,
+    init,
     pods,
+    predict,
     report,
     runs,
+    sweep,
     train,
 )
 from moola_remote.cli.app import App
@@ -94,6 +98,9 @@ def _log_to_stderr() -> None:
     ours.setLevel(logging.INFO)
 
 
-for module in (deploy, train, runs, fetch, report, export, pods, clean, cost, doctor, completion):
+for module in (
+    *(init, deploy, train, runs, fetch, report, export, pods, forward, clean, cost, doctor),
+    *(sweep, predict, completion),
+):
     for command in module.COMMANDS:
         program.add_command(command)

@@ -21,7 +21,7 @@ SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 def key_values(
     ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Each of `values` is ``KEY=VALUE``."""
+    """Check that each of `values` is ``KEY=VALUE``."""
     for value in values:
         if not value.partition("=")[0] or "=" not in value:
             raise click.BadParameter(f"expected {param.metavar}, got {value!r}", ctx, param)
@@ -34,7 +34,7 @@ def _paths(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
 
 
 def moment(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
-    """The Unix time that a person means by ``10m`` or ``2026-11-22T15:30``, by this clock."""
+    """Return the Unix time that ``10m`` or ``2026-11-22T15:30`` means, by this clock."""
     if value is None:
         return None
     ago = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", value)
@@ -54,7 +54,7 @@ def _secrets(ctx: click.Context, param: click.Parameter, names: tuple[str, ...])
 
 
 def _secret(ctx: click.Context, param: click.Parameter, name: str) -> str:
-    """The value of one, from the environment or whoever sits here; no error shows it."""
+    """Return a secret's value, from the environment or a prompt; no error shows it."""
     from moola_remote.text.redact import SHORTEST, remember
 
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
@@ -65,7 +65,9 @@ def _secret(ctx: click.Context, param: click.Parameter, name: str) -> str:
     if value is None and sys.stdin.isatty():
         value = str(click.prompt(f"Value of {name}", hide_input=True, err=True))
     if value is None:
-        raise click.BadParameter(f"{name} is not set, and nobody is there to be asked", ctx, param)
+        raise click.BadParameter(
+            f"{name} is not set, and there is no terminal to ask at", ctx, param
+        )
     if len(value) < SHORTEST:
         raise click.BadParameter(
             f"{name} is too short to be kept out of logs, expected {SHORTEST} characters",
@@ -83,6 +85,54 @@ secret_option = click.option(
     multiple=True,
     callback=_secrets,
     help="Give the job this variable of yours (asked for if unset); masked in its log, then wiped.",
+)
+
+
+def _name(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Return a word for a run's id."""
+    from moola_remote.protocol.label import slug
+
+    if value is not None and not slug(value):
+        raise click.BadParameter(f"expected letters or digits, got {value!r}", ctx, param)
+    return value if value is None else slug(value)
+
+
+name_option = click.option(
+    "--name",
+    metavar="NAME",
+    callback=_name,
+    help="The word in the run's id, such as warm-start; default: its script and options.",
+)
+
+
+def _variables(
+    ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    return {} if ctx.resilient_parsing else dict(_variable(ctx, param, one) for one in values)
+
+
+def _variable(ctx: click.Context, param: click.Parameter, text: str) -> tuple[str, str]:
+    """Return a name with its value: given, or this shell's."""
+    name, equals, value = text.partition("=")
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or "\0" in value:
+        raise click.BadParameter(f"expected NAME or NAME=VALUE, got {text!r}", ctx, param)
+    if name.startswith("MOOLA_"):
+        raise click.BadParameter(f"{name} is set by moola-remote, take another name", ctx, param)
+    if not equals:
+        found = os.environ.get(name)
+        if found is None:
+            raise click.BadParameter(f"{name} is not set here, give it as {name}=VALUE", ctx, param)
+        value = found
+    return name, value
+
+
+env_option = click.option(
+    "--env",
+    metavar="NAME[=VALUE]",
+    multiple=True,
+    callback=_variables,
+    help="Set a variable of the job, such as WANDB_MODE=offline; without =VALUE, to yours. It is "
+    "on record with the run: for a password there is --secret.",
 )
 
 
@@ -109,21 +159,30 @@ idle_stop_option = click.option(
     metavar="TIME",
     callback=_idle_stop,
     expose_value=False,
-    help="A rented pod stops after so long without work; default: its file's. Or: never.",
+    help="A rented pod stops after so long without work; default: the pod file's value, or "
+    "`never`.",
 )
 max_time_option = click.option(
     "--max-time",
     "max_time_s",
     metavar="TIME",
     callback=_seconds,
-    help="End the run after so long, such as 1h30m, with a last checkpoint; kept by the pod.",
+    help="End the run after so long, such as 1h30m, with a last checkpoint; enforced on the pod.",
 )
 max_cost_option = click.option(
     "--max-cost",
     "max_cost_usd",
     type=click.FloatRange(min=0, min_open=True),
     metavar="USD",
-    help="End the run when it has cost so much, with a last checkpoint; kept by the pod.",
+    help="End the run when it has cost so much, with a last checkpoint; enforced on the pod.",
+)
+retry_option = click.option(
+    "--retry",
+    type=click.IntRange(min=0, max=100),
+    default=0,
+    metavar="N",
+    help="Up to N times: when the pod was taken away or lost, resume from the last checkpoint, "
+    "or start from scratch where there is none.",
 )
 run_argument = click.argument("run_id", metavar="[RUN]", required=False, shell_complete=run_ids)
 data_option = click.option(
@@ -148,4 +207,10 @@ on_finish_pod_option = click.option(
 )
 gpu_option = click.option(
     "--gpu", type=click.IntRange(min=0), help="Which GPU; default: the first free one."
+)
+gpus_option = click.option(
+    "--gpus",
+    type=click.IntRange(min=1, max=64),
+    metavar="N",
+    help="Take N GPUs, all or none, or wait for N; CUDA_VISIBLE_DEVICES names them.",
 )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def up(app: App) -> None:
     """Make or start the pod, and say where it is; a rented one is then paid for.
 
-    What it costs and each candidate is told on stderr. A rented pod that isn't ready in time is
+    What it costs and each candidate is printed to stderr. A rented pod that isn't ready in time is
     removed again, or stopped where it had been stopped; Ctrl-C asks whether to keep it.
 
     \b
@@ -42,7 +42,7 @@ def up(app: App) -> None:
 @force_option
 @click.pass_obj
 def stop(app: App, force: bool) -> None:
-    """Stop the pod; refused while a run goes on, or while anything on it has no copy here.
+    """Stop the pod; refused while a run is active, or while anything on it has no copy here.
 
     \b
     Example:
@@ -52,7 +52,7 @@ def stop(app: App, force: bool) -> None:
         require_verified_copies(app, "stop")
     app.pod.close()
     app.pod.provider.stop()
-    _tell(app, "stopped", f"its files stay; {app.pod.command} up starts it again")
+    _print_state(app, "stopped", f"its files stay; {app.pod.command} up starts it again")
 
 
 @click.command()
@@ -62,7 +62,7 @@ def stop(app: App, force: bool) -> None:
 def down(app: App, yes: bool, force: bool) -> None:
     """Remove the pod and everything on it.
 
-    Refused while a run goes on, or while anything on it has no verified copy here.
+    Refused while a run is active, or while anything on it has no verified copy here.
 
     \b
     Example:
@@ -70,7 +70,7 @@ def down(app: App, yes: bool, force: bool) -> None:
     """
     state = app.pod.provider.status().state
     if state == "absent":
-        _tell(app, "absent", "there was nothing to remove")
+        _print_state(app, "absent", "there was nothing to remove")
         return
     if state == "stopped" and not force and app.pod.config.provider != "local":
         raise LimitError(
@@ -84,10 +84,10 @@ def down(app: App, yes: bool, force: bool) -> None:
             ask(f"Remove pod {app.pod.name} and everything on it?")
     app.pod.close()
     app.pod.provider.down(remove_data=True)
-    _tell(app, "removed", "with every run on it")
+    _print_state(app, "removed", "with every run on it")
 
 
-def _tell(app: App, state: str, words: str) -> None:
+def _print_state(app: App, state: str, words: str) -> None:
     if app.as_json:
         app.answer({"pod": app.pod.name, "state": state})
     else:
@@ -97,7 +97,7 @@ def _tell(app: App, state: str, words: str) -> None:
 @click.group(invoke_without_command=True)
 @click.pass_context
 def pods(ctx: click.Context) -> None:
-    """List the project's pods and what they cost; one whose file is wrong hides no other.
+    """List the project's pods and what they cost; an invalid file does not hide the others.
 
     \b
     Example:
@@ -106,8 +106,11 @@ def pods(ctx: click.Context) -> None:
     app: App = ctx.obj
     if ctx.invoked_subcommand is not None:
         return
-    for path in sorted(app.project.pods_folder.glob("*.yaml")):
-        fields = _look(app, path.stem)
+    files = sorted(path.stem for path in app.project.pods_folder.glob("*.yaml"))
+    for name in [*files, *_numbered(app)]:
+        fields = _look(app, name)
+        if name not in files and fields["state"] == "absent":
+            continue
         if app.as_json:
             app.answer(fields)
         else:
@@ -116,7 +119,7 @@ def pods(ctx: click.Context) -> None:
 
 @pods.command()
 @click.argument("address", metavar="'ssh USER@HOST -p PORT -i KEY'")
-@click.option("--name", metavar="NAME", help="Of the new pod; default: its host.")
+@click.option("--name", metavar="NAME", help="Name of the new pod; default: its host.")
 @click.pass_obj
 def add(app: App, address: str, name: str | None) -> None:
     """Write a pod's file from an ssh command line, such as a rental console shows.
@@ -141,6 +144,17 @@ def add(app: App, address: str, name: str | None) -> None:
         click.echo(f"next: moola-remote --pod {path.stem} doctor", err=True)
 
 
+def _numbered(app: App) -> list[str]:
+    """Return the second pods and more of a file that this laptop knows."""
+    from moola_remote.config.settings import LOCAL, base_of
+    from moola_remote.sweep.money import metered_pods
+
+    known = set(metered_pods(app.project.results_folder / "sweeps"))
+    folders = app.laptop.local_pod.parent.glob(f"{app.laptop.local_pod.name}.*")
+    known |= {f"{LOCAL}{path.suffix}" for path in folders}
+    return sorted(name for name in known if base_of(name) != name)
+
+
 def _look(app: App, name: str) -> dict[str, str]:
     from moola_remote.config.settings import load_pod
     from moola_remote.providers import provider_for
@@ -150,17 +164,17 @@ def _look(app: App, name: str) -> dict[str, str]:
         provider = provider_for(pod)
     except ConfigError as err:
         return {"pod": name, "provider": "-", "state": "wrong", "detail": str(err)}
-    told = {"pod": name, "provider": pod.provider}
+    fields = {"pod": name, "provider": pod.provider}
     try:
         status = provider.status()
     except MoolaError as err:
-        return {**told, "state": "unknown", "detail": str(err)}
+        return {**fields, "state": "unknown", "detail": str(err)}
     idle = f", {_idle_words(app, provider)}" if provider.is_paid and status.state == "up" else ""
-    return {**told, "state": status.state, "detail": status.detail + idle}
+    return {**fields, "state": status.state, "detail": status.detail + idle}
 
 
 def _idle_words(app: App, provider: Provider) -> str:
-    """What the pod's own guard says of it, over a connection of its own."""
+    """Return what the pod's own guard says of it, over a connection of its own."""
     from moola_remote.pods.watchdog import idle_words
 
     try:

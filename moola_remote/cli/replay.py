@@ -18,7 +18,7 @@ CHANGES = ("recipe", "epochs", "seed", "use_crf", "settings", "data")
 
 
 def refuse_changes(ctx: click.Context) -> None:
-    """A replay takes no option that makes it another run.
+    """Refuse the options that would make a replay another run.
 
     Raises:
         UsageError: one was given.
@@ -30,7 +30,7 @@ def refuse_changes(ctx: click.Context) -> None:
 
 
 def run_again(app: App, name: str, asked: RunRequest, *, detach: bool, dry_run: bool) -> None:
-    """Run a run once more, and tell what is not as it was.
+    """Run a run once more, and report every difference.
 
     Args:
         app: the project and its pod.
@@ -45,7 +45,7 @@ def run_again(app: App, name: str, asked: RunRequest, *, detach: bool, dry_run: 
     from moola_remote.cli.deploy import print_plan, show_deploy
     from moola_remote.cli.start import begin, check
     from moola_remote.deploy.source import Source
-    from moola_remote.protocol.spec import label_of
+    from moola_remote.protocol.label import label_of
     from moola_remote.runs.record import find_record
     from moola_remote.runs.replay import differences, make_plan
 
@@ -63,6 +63,7 @@ def run_again(app: App, name: str, asked: RunRequest, *, detach: bool, dry_run: 
         deployed = show_deploy(app, plan)
     for line in differences(spec, deployed, set(asked.secrets)):
         click.echo(f"not as it was for {spec.run_id}: {line}", err=True)
-    label = spec.recipe or label_of(spec.argv)
-    asked = replace(asked, label=label, recipe=spec.recipe, replay_of=spec.run_id)
+    label = asked.label or spec.recipe or label_of(spec.argv)
+    env = {**spec.env, **asked.env}
+    asked = replace(asked, label=label, recipe=spec.recipe, replay_of=spec.run_id, env=env)
     begin(app, spec.argv, asked, deployed, detach=detach)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def print_comparison(app: App, compared: Comparison) -> None:
-    """Runs beside each other."""
+    """Print runs beside each other."""
     from moola_remote.ui.comparison import ComparisonText, as_json
     from moola_remote.ui.tables import show
 

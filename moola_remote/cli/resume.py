@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def go_on(app: App, name: str | None, asked: RunRequest, *, detach: bool) -> None:
-    """Have what a run stood on on the pod, and go on with it as a new run.
+    """Send what a run was started with to the pod, and resume it as a new run.
 
     Args:
-        app: the project and the pod to go on.
+        app: the project and the pod to resume on.
         name: a run's id or its beginning; None is the latest.
         asked: what is asked otherwise than of that run.
         detach: print the id and return.
@@ -28,7 +28,7 @@ def go_on(app: App, name: str | None, asked: RunRequest, *, detach: bool) -> Non
     """
     from moola_remote.cli.deploy import show_deploy
     from moola_remote.cli.start import check, launch, report_early_end
-    from moola_remote.runs.launch import limits_of
+    from moola_remote.runs.launch import merged_limits
     from moola_remote.runs.parents import find_parent
     from moola_remote.runs.resume import make_spec, require_secrets
     from moola_remote.runs.resume_sources import Sources
@@ -39,7 +39,8 @@ def go_on(app: App, name: str | None, asked: RunRequest, *, detach: bool) -> Non
         app.bring_up()
     with find_parent(app.pod, name) as parent:
         require_secrets(parent, asked.secrets)
-        click.echo(f"going on with run {parent.run_id}, by the code it was begun with", err=True)
+        limits = merged_limits(app.pod, asked, parent.spec.limits)
+        click.echo(f"resuming run {parent.run_id}, with the code it was started with", err=True)
         with Progression() as progression:
             sources = Sources(app.pod, parent, asked.data, progression)
             plan = sources.plan()
@@ -49,8 +50,9 @@ def go_on(app: App, name: str | None, asked: RunRequest, *, detach: bool) -> Non
         with Progression() as progression:
             checkpoints = replace(sources, watcher=progression).send_checkpoints()
     report_early_end(app, asked)
-    spec = make_spec(app.pod, parent, deployed, checkpoints)
-    limits = {key: limit for key, limit in limits_of(app.pod, asked).items() if limit is not None}
-    gpu = spec.gpu if asked.gpu is None else asked.gpu
-    spec = spec.changed(gpu=gpu, limits={**(spec.limits or {}), **limits})
+    spec = make_spec(app.pod, parent, deployed, checkpoints, asked.label)
+    env = {**spec.env, **asked.env}
+    spec = spec.changed(limits=limits, env=env)
+    if asked.gpu is not None or asked.gpus is not None:
+        spec = spec.changed(gpu=asked.gpu, gpus=asked.gpus)
     launch(app, spec, asked, detach=detach, gpu=deployed.gpu)

@@ -19,7 +19,7 @@ MAX_AWAY = 4
 
 
 def print_chosen(app: App, chosen: Selection) -> None:
-    """The runs that were asked for, with the keys that were named."""
+    """Print the runs that were asked for, with the keys that were named."""
     from moola_remote.runs.filters import shown
     from moola_remote.ui.tables import runs_table
     from moola_remote.ui.tables import show as show_table
@@ -32,11 +32,11 @@ def print_chosen(app: App, chosen: Selection) -> None:
         columns = {key: [shown(value) for value in found] for key, found in chosen.columns.items()}
         show_table(runs_table(chosen.states, columns))
     else:
-        click.echo("no run is like that", err=True)
+        click.echo("no matching runs", err=True)
 
 
 def print_runs(app: App, states: Sequence[RunState]) -> None:
-    """A table of runs, or a JSON line a run."""
+    """Print a table of runs, or a JSON line a run."""
     from moola_remote.ui.tables import runs_table
     from moola_remote.ui.tables import show as show_table
 
@@ -49,16 +49,16 @@ def print_runs(app: App, states: Sequence[RunState]) -> None:
         click.echo("no runs on this pod yet; next: moola-remote train", err=True)
 
 
-def tell_away(app: App, states: Sequence[RunState]) -> None:
-    """A line a run that has changed since this laptop looked at it last, the newest four."""
+def print_away(app: App, states: Sequence[RunState]) -> None:
+    """Print a line for each run that changed since this laptop last looked, the newest four."""
     from moola_remote.follow.catch_up import catch_up
 
-    told = 0
+    shown = 0
     for state in reversed(states):
-        lines = catch_up(app.pod, state) if told < MAX_AWAY else []
+        lines = catch_up(app.pod, state) if shown < MAX_AWAY else []
         if lines:
             click.echo(f"{state.run_id}: {'; '.join(lines)}", err=True)
-            told += 1
+            shown += 1
 
 
 def _conditions(
@@ -86,10 +86,10 @@ def _conditions(
 )
 @click.pass_context
 def runs(ctx: click.Context, sort: str | None, conditions: tuple[Filter, ...]) -> None:
-    """List the pod's runs, newest last; `runs show` tells all about one.
+    """List the pod's runs, newest last; `runs show` prints all about one.
 
     A KEY is one of the recipe as it was run (model.hidden_size, or hidden_size), a score (f1,
-    validation.f1), or state.
+    validation.f1), state, or the sweep or trial that it is of.
 
     \b
     Example:
@@ -108,7 +108,7 @@ def runs(ctx: click.Context, sort: str | None, conditions: tuple[Filter, ...]) -
         return
     states = list_runs(app.pod.agent)
     if not app.as_json:
-        tell_away(app, states)
+        print_away(app, states)
     print_runs(app, states)
     app.finish(states)
 
@@ -138,7 +138,9 @@ def show(app: App, run_id: str | None, with_diff: bool) -> None:
 
 @click.command()
 @run_argument
-@click.option("-f", "--follow", "is_following", is_flag=True, help="Go on until the run ends.")
+@click.option(
+    "-f", "--follow", "is_following", is_flag=True, help="Keep printing until the run ends."
+)
 @click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
 @click.option(
     "--since",
@@ -204,7 +206,7 @@ def cancel(app: App, run_id: str | None, grace: float | None) -> None:
         state, num_killed = done.state, done.num_killed
         app.finish([state])
         notes_of(app.pod, state.run_id).see(LastSeen(time.time(), state.state))
-        said = f"nothing of it lives, processes ended: {num_killed}"
+        said = f"all processes have stopped; processes ended: {num_killed}"
     if app.as_json:
         app.answer({"run_id": state.run_id, "state": state.state, "killed": num_killed})
     else:

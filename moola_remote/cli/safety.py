@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from moola_remote.results.unfetched import UnfetchedRun
 MAX_LISTED = 20
 force_option = click.option(
-    "--force", is_flag=True, help="Even if that loses what has no copy here; nothing is looked at."
+    "--force", is_flag=True, help="Even if that loses what has no copy here; skips all checks."
 )
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
 def ask(question: str) -> None:
-    """Go on only if somebody says yes.
+    """Return only if the user answers yes.
 
     Raises:
-        UsageError: nobody is there.
+        UsageError: there is no terminal.
         Abort: it was no.
     """
     if not sys.stdin.isatty():
-        raise click.UsageError(f"{question} Nobody is there to answer, expected --yes")
+        raise click.UsageError(f"{question} No terminal to answer at, expected --yes")
     click.confirm(question, abort=True, err=True)
 
 
@@ -84,10 +84,10 @@ def _refusal(app: App, verb: str, found: Sequence[UnfetchedRun]) -> LimitError:
 
     size = amount(sum(one.bytes for one in found))
     if len(found) == 1:
-        told = f"run {found[0].run_id} has {size} without a verified copy here"
+        message = f"run {found[0].run_id} has {size} without a verified copy here"
     else:
-        told = f"{len(found)} runs have {size} without a verified copy here"
+        message = f"{len(found)} runs have {size} without a verified copy here"
     alive = [one.run_id for one in found if not one.has_ended]
-    mend = f"cancel {alive[-1]}" if alive else f"fetch all {found[-1].run_id}"
-    cure = f"{app.pod.command} {mend}, or {verb} --force"
-    return LimitError(f"pod {app.pod.name}: {told}", cure)
+    remedy = f"cancel {alive[-1]}" if alive else f"fetch all {found[-1].run_id}"
+    cure = f"{app.pod.command} {remedy}, or {verb} --force"
+    return LimitError(f"pod {app.pod.name}: {message}", cure)

@@ -20,7 +20,7 @@ MAX_COMMAND = 2000
 
 
 def print_record(app: App, record: Record) -> None:
-    """A line a fact, then the configuration; as JSON everything there is, the diff too."""
+    """Print a line a fact, then the configuration; as JSON everything there is, the diff too."""
     if app.as_json:
         app.answer({**record.model_dump(), "machine": record.machine.model_dump()})
         return
@@ -31,7 +31,7 @@ def print_record(app: App, record: Record) -> None:
 
 
 def print_diff(record: Record) -> None:
-    """The changes against the commit, in git's form."""
+    """Print the changes against the commit, in git's form."""
     source = record.spec.source
     if source is None or not source.diff:
         click.echo("no changes of tracked files on record", err=True)
@@ -47,10 +47,12 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
     if record.state is not None:
         yield from _times(record.state)
     yield "command", safe(shlex.join(spec.argv), MAX_COMMAND)
-    origins = {"replay of": spec.replay_of, "goes on from": spec.parent, "recipe": spec.recipe}
+    origins = {"replay of": spec.replay_of, "resumed from": spec.parent, "recipe": spec.recipe}
     for name, value in origins.items():
         if value:
             yield name, value
+    if spec.sweep:
+        yield "sweep", f"{spec.sweep}, trial {spec.trial}"
     if record.run is not None and record.run.seed is not None:
         yield "seed", str(record.run.seed)
     yield from _code(spec.source)

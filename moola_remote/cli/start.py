@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from moola_remote.cli.app import App
-from moola_remote.cli.watch_run import hints, watch
+from moola_remote.cli.then import finish
+from moola_remote.cli.watch_run import hints, is_of_the_pod, watch
+from moola_remote.errors import MoolaError
 
 if TYPE_CHECKING:
     from moola_remote.deploy.deploy import Deployed
@@ -37,10 +40,13 @@ def start(
     Raises:
         MoolaError: it can't be started, or did not succeed.
     """
+    from moola_remote.cli.assumed import check_script, report_assumed
     from moola_remote.cli.deploy import make_plan, print_plan, show_deploy
 
     check(asked, detach=detach)
+    check_script(app.project, argv, Path.cwd())
     plan = make_plan(app, asked.data, is_all=app.is_verbose or dry_run)
+    report_assumed(app, plan)
     if dry_run:
         print_plan(app, plan, argv)
         return
@@ -51,7 +57,11 @@ def start(
 
 
 def check(asked: RunRequest, *, detach: bool) -> None:
-    """Raises a UsageError where what is asked contradicts itself."""
+    """Raise a UsageError where options contradict each other."""
+    if detach and asked.retry:
+        raise click.UsageError("--retry watches the run from here, and --detach doesn't wait")
+    if asked.gpu is not None and asked.gpus is not None:
+        raise click.UsageError("--gpu names one GPU, --gpus a number of them: give one of the two")
     if detach and asked.then:
         raise click.UsageError(
             "--then is done here, when the run has ended, and --detach doesn't wait for it"
@@ -67,7 +77,7 @@ def begin(
         MoolaError: it can't be started, or did not succeed.
     """
     from moola_remote.protocol.spec import Spec, new_run_id
-    from moola_remote.runs.launch import keep_code, limits_of
+    from moola_remote.runs.launch import environment_of, keep_code, limits_of
 
     problem = keep_code(app.pod, deployed)
     if problem:
@@ -79,11 +89,14 @@ def begin(
         trees=deployed.trees,
         recipe=asked.recipe,
         gpu=asked.gpu,
+        gpus=asked.gpus,
         replay_of=asked.replay_of,
         source=deployed.plan.source,
         machine=deployed.machine,
         price_per_hour=app.pod.endpoint.price_per_hour,
         limits=limits_of(app.pod, asked),
+        env=environment_of(deployed, asked),
+        packages=deployed.environment.packages,
     )
     launch(app, spec, asked, detach=detach, gpu=deployed.gpu)
 
@@ -120,7 +133,15 @@ def launch(app: App, spec: Spec, asked: RunRequest, *, detach: bool, gpu: str = 
         _answer(app, state)
         return
     click.echo(f"run {state.run_id} started; Ctrl-C leaves it running", err=True)
-    watch(app, state.run_id, gpu=gpu, then=asked.then)
+    try:
+        watch(app, state.run_id, gpu=gpu)
+    except MoolaError as err:
+        err.run_id = state.run_id
+        if asked.then and not (asked.retry and is_of_the_pod(err)):
+            finish(app, state.run_id, asked.then)
+        raise
+    if asked.then:
+        finish(app, state.run_id, asked.then)
 
 
 def _answer(app: App, state: RunState) -> None:

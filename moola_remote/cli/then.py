@@ -20,10 +20,10 @@ def finish(app: App, run_id: str, verb: str) -> None:
     """Fetch a run that is over, and stop the pod or remove it; each step can be repeated.
 
     Raises:
-        LimitError: another run on the pod goes on, or has no verified copy here.
-        MoolaError: a step failed; the pod, and its price, go on.
+        LimitError: another run on the pod is active, or has no verified copy here.
+        MoolaError: a step failed; the pod is still running and still billed.
     """
-    from moola_remote.cli.fetch import print_fetched
+    from moola_remote.cli.fetch import print_fetched, require_whole
     from moola_remote.results.fetch import fetch_run
     from moola_remote.results.folder import make_folder
     from moola_remote.ui.progress import Progression
@@ -40,6 +40,7 @@ def finish(app: App, run_id: str, verb: str) -> None:
                 progress=partial(progression.update, "all"),
             )
         print_fetched(app, fetched)
+        require_whole(fetched)
         require_verified_copies(app, verb)
         app.pod.close()
         if verb == "stop":
@@ -48,7 +49,7 @@ def finish(app: App, run_id: str, verb: str) -> None:
             app.pod.provider.down(remove_data=True)
     except BaseException:
         click.echo(
-            f"pod {app.pod.name} goes on, and so does its price; "
+            f"pod {app.pod.name} is still running and still billed; "
             f"again: {app.pod.command} attach {run_id} --then {verb}",
             err=True,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import click
@@ -13,21 +14,26 @@ from moola_remote.cli.options import (
     data_option,
     detach_option,
     dry_run_option,
+    env_option,
     gpu_option,
+    gpus_option,
     idle_stop_option,
     key_values,
     max_cost_option,
     max_time_option,
+    name_option,
     on_finish_option,
     on_finish_pod_option,
+    retry_option,
     secret_option,
 )
 from moola_remote.cli.then import then_option
 
 # What may be asked of any job: the fields of `follow.RunRequest`, and the app's own.
 _JOB_OPTIONS = (
-    *(data_option, secret_option, gpu_option, max_time_option, max_cost_option, idle_stop_option),
-    *(then_option, on_finish_option, on_finish_pod_option),
+    *(name_option, data_option, env_option, secret_option, gpu_option, gpus_option),
+    *(max_time_option, max_cost_option, idle_stop_option),
+    *(retry_option, then_option, on_finish_option, on_finish_pod_option),
 )
 
 
@@ -44,14 +50,14 @@ def _job_options(command: Callable[..., None]) -> Callable[..., None]:
     shell_complete=recipe_names,
     help="A file of configs/train; default: the project's.",
 )
-@click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Overrides the recipe.")
 @click.option(
     "--replay",
     metavar="RUN",
     shell_complete=run_ids,
-    help="Run RUN again as it was; tells what isn't.",
+    help="Run RUN again as it was; reports every difference.",
 )
-@click.option("--seed", type=click.IntRange(min=0), help="Instead of the recipe's.")
+@click.option("--seed", type=click.IntRange(min=0), help="Overrides the recipe.")
 @click.option("--use-crf", is_flag=True, help="Decode the span with a linear-chain CRF.")
 @click.option(
     "--set",
@@ -82,7 +88,7 @@ def train(
 
     A rented pod that isn't there is rented first, one that was stopped is started.
 
-    Ctrl-C ends the following, never the run. The exit code says how the run ended: 0 done,
+    Ctrl-C stops watching; the run continues. The exit code says how the run ended: 0 done,
     20 failed, 21 cancelled, 22 lost.
 
     \b
@@ -90,19 +96,25 @@ def train(
       moola-remote train --recipe jade --epochs 40 --set training.learning_rate=0.002
     """
     from moola_remote.cli.replay import refuse_changes, run_again
+    from moola_remote.cli.retry import retrying
     from moola_remote.cli.start import start
-    from moola_remote.runs.launch import RunRequest, TrainOptions, train_argv
+    from moola_remote.runs.launch import RunRequest, TrainOptions, check_train, train_argv
 
     app: App = ctx.obj
     options = TrainOptions(epochs=epochs, seed=seed, use_crf=use_crf, settings=settings)
     name = recipe or app.project.recipe
-    argv = train_argv(app.project, name, options)
-    asked = RunRequest(label=name, recipe=name, **job)
+    given = job.pop("name")
     if replay is None:
-        start(app, argv, asked, detach=detach, dry_run=dry_run)
+        for note in check_train(app.project, name, settings):
+            click.echo(f"note: {note}", err=True)
+        argv = train_argv(app.project, name, options)
+        asked = RunRequest(label=given or name, recipe=name, **job)
+        begin = partial(start, app, argv, detach=detach, dry_run=dry_run)
     else:
         refuse_changes(ctx)
-        run_again(app, replay, asked, detach=detach, dry_run=dry_run)
+        asked = RunRequest(label=given or "", **job)
+        begin = partial(run_again, app, replay, detach=detach, dry_run=dry_run)
+    retrying(app, asked, begin)
 
 
 # The first word that is no option of ours begins the command, with or without `--`.
@@ -122,12 +134,13 @@ def run(app: App, /, detach: bool, dry_run: bool, command: tuple[str, ...], **jo
     Example:
       moola-remote run -- python -m jobs.review labelled/train_210.parquet
     """
+    from moola_remote.cli.retry import retrying
     from moola_remote.cli.start import start
-    from moola_remote.protocol.spec import label_of
+    from moola_remote.protocol.label import label_of
     from moola_remote.runs.launch import RunRequest
 
-    asked = RunRequest(label=label_of(command), **job)
-    start(app, list(command), asked, detach=detach, dry_run=dry_run)
+    asked = RunRequest(label=job.pop("name") or label_of(command), **job)
+    retrying(app, asked, partial(start, app, list(command), detach=detach, dry_run=dry_run))
 
 
 @click.command()
@@ -136,12 +149,12 @@ def run(app: App, /, detach: bool, dry_run: bool, command: tuple[str, ...], **jo
 @detach_option
 @click.pass_obj
 def resume(app: App, /, run_id: str | None, detach: bool, **job: Any) -> None:
-    """Go on with a run that ended too early, from its newest whole checkpoint, as a new run.
+    """Resume a run that ended too early, from its latest complete checkpoint, as a new run.
 
-    RUN is a run's id or the beginning of one; the latest by default. It goes on with the code, data
-    and settings that it was begun with, whatever was changed here since.
+    RUN is a run's id or the beginning of one; the latest by default. It resumes with the code, data
+    and settings that it was started with, whatever was changed here since.
 
-    With --pod OTHER it goes on there: code, data and checkpoints travel, from the old pod if it is
+    With --pod OTHER it resumes there: code, data and checkpoints travel, from the old pod if it is
     up, else from here.
 
     \b
@@ -149,9 +162,11 @@ def resume(app: App, /, run_id: str | None, detach: bool, **job: Any) -> None:
       moola-remote --pod runpod-4090 resume 20261122-1530
     """
     from moola_remote.cli.resume import go_on
+    from moola_remote.cli.retry import retrying
     from moola_remote.runs.launch import RunRequest
 
-    go_on(app, run_id, RunRequest(label="", **job), detach=detach)
+    asked = RunRequest(label=job.pop("name") or "", **job)
+    retrying(app, asked, partial(go_on, app, run_id, detach=detach))
 
 
 COMMANDS = [train, run, resume]

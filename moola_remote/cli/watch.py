@@ -32,7 +32,7 @@ def watch(app: App, run_id: str, results: Path) -> None:
         with contextlib.closing(mirror), app.journal(run_id) as journal:
             state = follow(Link(app.pod.agent, app.pod.reach), run_id, journal, listener)
     except KeyboardInterrupt:
-        click.echo(f"\nrun {run_id} goes on; what has come stays: watch it again at will", err=True)
+        click.echo(f"\nrun {run_id} keeps running; what has arrived stays here", err=True)
         raise
     click.echo(f"run {run_id}: {state.state}", err=True)
 

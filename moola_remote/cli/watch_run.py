@@ -14,6 +14,7 @@ from moola_remote.errors import (
     JobFailedError,
     MoolaError,
     PodGoneError,
+    PreemptedError,
     RunLostError,
     UnreachableError,
 )
@@ -67,15 +68,24 @@ def watch(app: App, run_id: str, *, gpu: str = "", then: str | None = None) -> N
 
 def _without_pod(app: App, run_id: str, err: PodGoneError) -> MoolaError:
     if err.is_removed:
-        told = f"run {run_id}: lost, {err.message} any more"
-        return RunLostError(told, f"begin it again with: {app.pod.command} train --replay {run_id}")
-    told = f"run {run_id}: how it ended is on the volume, {err.message}"
-    return UnreachableError(told, f"{app.pod.command} up; then: {app.pod.command} attach {run_id}")
+        message = f"run {run_id}: lost, {err.message} any more"
+        return RunLostError(
+            message, f"start it again with: {app.pod.command} train --replay {run_id}"
+        )
+    message = f"run {run_id}: how it ended is on the volume, {err.message}"
+    return UnreachableError(
+        message, f"{app.pod.command} up; then: {app.pod.command} attach {run_id}"
+    )
+
+
+def is_of_the_pod(err: MoolaError) -> bool:
+    """Return whether it was the pod that ended, and not the job."""
+    return isinstance(err, PreemptedError | RunLostError) or isinstance(err.__cause__, PodGoneError)
 
 
 def leave(app: App, run_id: str) -> None:
-    """After Ctrl-C: the run goes on, and this is how to return to it."""
-    click.echo(f"\nrun {run_id} goes on without you\n{hints(app, run_id)}", err=True)
+    """Say after Ctrl-C that the run keeps running, and how to return to it."""
+    click.echo(f"\nrun {run_id} keeps running on the pod\n{hints(app, run_id)}", err=True)
     click.get_current_context().exit(INTERRUPTED)
 
 
@@ -117,8 +127,8 @@ def _ending(app: App, state: RunState) -> MoolaError:
     if state.state == "CANCELLED":
         return JobCancelledError(f"{where}: {state.reason or 'cancelled'}")
     if state.state == "PREEMPTED":
-        cure = f"go on with: {app.pod.command} resume {state.run_id}"
-        return JobCancelledError(f"{where}: preempted, {state.reason}", cure)
+        cure = f"resume with: {app.pod.command} resume {state.run_id}"
+        return PreemptedError(f"{where}: preempted, {state.reason}", cure)
     logs = f"{app.pod.command} logs {state.run_id}"
     if state.state == "LOST":
         return RunLostError(f"{where}: lost, {state.reason}", logs)

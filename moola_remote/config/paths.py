@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -51,11 +52,11 @@ class PodPaths:
     root: PurePosixPath
 
     def agent(self, digest: str) -> PurePosixPath:
-        """The one program of ours on the pod, named by its content."""
+        """Return the one program of ours on the pod, named by its content."""
         return self.root / "agent" / f"{digest}.pyz"
 
     def tree(self, kind: str, digest: str) -> PurePosixPath:
-        """A complete, verified tree; `kind` is ``code`` or ``data``."""
+        """Return a complete, verified tree; `kind` is ``code`` or ``data``."""
         return self.root / kind / digest
 
     def incoming(self, kind: str, digest: str) -> PurePosixPath:
@@ -63,7 +64,7 @@ class PodPaths:
         return self.root / kind / f".incoming-{digest}"
 
     def run(self, run_id: str) -> RunPaths:
-        """The folder of one run."""
+        """Return the folder of one run."""
         return RunPaths(self.root / "runs" / run_id)
 
 
@@ -83,17 +84,21 @@ class LaptopPaths:
         """``local-pod``."""
         return self.state / "local-pod"
 
+    def numbered_local_pod(self, number: str) -> Path:
+        """``local-pod.2``: a second embedded pod and more."""
+        return self.state / f"local-pod.{number}"
+
     @property
     def journals(self) -> Path:
         """``journals``."""
         return self.state / "journals"
 
     def journal(self, pod: str, run_id: str) -> Path:
-        """What this laptop keeps of a run: log and events as they came, its spec, what it saw."""
+        """Return the folder for what this laptop keeps of a run: log, events, spec, last state."""
         return self.journals / pod / run_id
 
     def relay(self, digest: str) -> Path:
-        """Where a tree lies on its way from one pod to another."""
+        """Return where a tree lies on its way from one pod to another."""
         return self.state / "relay" / digest
 
     @property
@@ -122,6 +127,7 @@ class LaptopPaths:
         chosen = os.environ.get("MOOLA_STATE_DIR")
         if chosen:
             return cls(Path(chosen).expanduser().absolute())
-        from platformdirs import user_state_path
-
-        return cls(user_state_path("moola", appauthor=False))
+        if sys.platform == "darwin":
+            return cls(Path.home() / "Library" / "Application Support" / "moola")
+        xdg = os.environ.get("XDG_STATE_HOME", "").strip()
+        return cls((Path(xdg) if xdg else Path.home() / ".local" / "state") / "moola")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
+import os
+import re
 import reprlib
 import sys
 from pathlib import Path
@@ -17,6 +20,15 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+
+PYPROJECT = "pyproject.toml"
+OWN_FILE = "moola-remote.toml"
+TABLE = "[tool.moola-remote]"
+# The pod that needs no file: on this machine.
+LOCAL = "local"
+# Of a second pod and more of one file.
+NUMBER = r"[2-9]|[1-9]\d{1,2}"
 
 
 class Strict(BaseModel):
@@ -47,7 +59,7 @@ class RunpodConfig(Strict):
 
 
 class PodConfig(Strict):
-    """One file of ``configs/pods``; which keys a provider needs is told by the provider."""
+    """One file of ``configs/pods``; the provider knows which keys it needs."""
 
     name: str
     provider: Literal["local", "ssh", "runpod"]
@@ -64,6 +76,14 @@ class PodConfig(Strict):
     python: str = "python3"
     price_per_hour: float | None = Field(default=None, ge=0)
     runpod: RunpodConfig | None = None
+    project: Path | None = None
+
+    @property
+    def scope(self) -> str:
+        """A digest of the project's folder: the pods' files of two projects may have one name."""
+        if self.project is None:
+            return ""
+        return hashlib.sha256(os.fsencode(self.project.resolve())).hexdigest()[:12]
 
 
 class OnFinish(Strict):
@@ -74,15 +94,24 @@ class OnFinish(Strict):
 
 
 class Project(Strict):
-    """``[tool.moola-remote]`` of the project's pyproject.toml."""
+    """``[tool.moola-remote]`` of pyproject.toml, or the whole of moola-remote.toml.
+
+    `file` is None where there is neither: then everything is taken for granted.
+    """
 
     folder: Path
+    file: Path | None = None
     pod: str = "local"
     job: str = "jobs.train"
     recipe: str = "jade"
     recipes: Path = Path("configs/train")
+    recipe_schema: Path | None = None
     results: Path = Path("results")
-    requirements: Path = Path("jobs/requirements.txt")
+    requirements: Path | None = None
+    extras: list[str] = []
+    groups: list[str] = []
+    constraints: Path | None = None
+    torch: Literal["image", "project"] = "image"
     data: dict[str, list[Path]] = {}
     on_finish: OnFinish = OnFinish()
     journals_mb: int = Field(default=2000, ge=1)
@@ -99,49 +128,103 @@ class Project(Strict):
 
 
 def find_project(start: Path) -> Project:
-    """The project that `start` lies in: the nearest folder whose pyproject.toml has our table.
+    """Return the project that `start` lies in: the nearest folder with our table.
+
+    Without a table it is the nearest folder with a pyproject.toml or a ``.git``, else `start`.
 
     Raises:
-        ConfigError: there is none, or its table has an unknown key or a wrong value.
+        ConfigError: the table has an unknown key or a wrong value; or without one, the folder is
+            the user's home or the root of all files.
     """
     for folder in [start, *start.parents]:
-        path = folder / "pyproject.toml"
-        if not path.is_file():
-            continue
-        try:
-            tables = tomllib.loads(_read(path))
-        except (ValueError, RecursionError) as err:
-            raise ConfigError(f"{path}: not TOML, {_one_line(err)}", "mend that line") from err
-        tools = tables.get("tool")
-        if isinstance(tools, dict) and "moola-remote" in tools:
-            return _validate(Project, tools["moola-remote"], path, folder=folder)
-    raise ConfigError(
-        f"{start}: no project here or above, expected a pyproject.toml with [tool.moola-remote]",
-        "change to the project's folder",
-    )
+        found = [
+            (path, table) for path in _files(folder) if (table := _our_table(path)) is not None
+        ]
+        if len(found) > 1:
+            raise ConfigError(
+                f"{found[1][0]}: {TABLE} in pyproject.toml is there too, expected one of them",
+                "remove one",
+            )
+        for path, table in found:
+            return _validate(Project, table, path, folder=folder, file=path)
+    folder = _folder_without_table(start)
+    if folder in (Path.home(), Path(folder.anchor)):
+        raise ConfigError(
+            f"{folder}: no project here or above, and all of it would be sent; expected a folder "
+            f"with code, a git repository, or a pyproject.toml with {TABLE}",
+            "change to the project's folder",
+        )
+    return Project(folder=folder)
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for name in (PYPROJECT, OWN_FILE) if (path := folder / name).is_file()]
+
+
+def _our_table(path: Path) -> Any:
+    """Return what a file sets for us; None where it sets nothing."""
+    try:
+        tables = tomllib.loads(read_text(path))
+    except (ValueError, RecursionError) as err:
+        raise ConfigError(f"{path}: not TOML, {one_line(err)}", "fix that line") from err
+    if path.name == OWN_FILE:
+        return tables
+    tools = tables.get("tool")
+    return tools.get("moola-remote") if isinstance(tools, dict) else None
+
+
+def _folder_without_table(start: Path) -> Path:
+    for folder in [start, *start.parents]:
+        if (folder / PYPROJECT).is_file() or (folder / ".git").exists():
+            return folder
+    return start
+
+
+def pod_names(project: Project) -> list[str]:
+    """Return the pods that there are: a file each, and the local one."""
+    return sorted({LOCAL, *(file.stem for file in project.pods_folder.glob("*.yaml"))})
 
 
 def load_pod(project: Project, name: str) -> PodConfig:
-    """The pod `name` of the project.
+    """Return the pod `name` of the project; ``a.2`` is a second pod of the file ``a.yaml``.
 
     Raises:
         ConfigError: no such file, broken YAML, an unknown key or a wrong value.
     """
-    path = project.pods_folder / f"{name}.yaml"
-    known = sorted(file.stem for file in project.pods_folder.glob("*.yaml"))
-    if name not in known:
+    known = pod_names(project)
+    file = name if name in known else base_of(name)
+    path = project.pods_folder / f"{file}.yaml"
+    if file == LOCAL and not path.is_file():
+        return PodConfig(name=name, provider="local")
+    if file not in known:
         raise ConfigError(
-            f"pod {name!r}: unknown, expected one of {', '.join(known) or 'none'}",
-            f"choose with --pod, or write {path}",
+            f"pod {name!r}: unknown, expected one of {', '.join(known)}",
+            f"choose with --pod, or write {project.pods_folder / name}.yaml",
         )
     try:
-        table = yaml.safe_load(_read(path))
+        table = yaml.safe_load(read_text(path))
     except BROKEN_YAML as err:
-        raise ConfigError(f"{path}: not YAML, {_one_line(err)}", "mend that line") from err
-    return _validate(PodConfig, table, path, name=name)
+        raise ConfigError(f"{path}: not YAML, {one_line(err)}", "fix that line") from err
+    return _validate(PodConfig, table, path, name=name, project=project.folder)
 
 
-def _read(path: Path) -> str:
+def base_of(name: str) -> str:
+    """Return the file's name of a numbered pod: that of ``runpod-4090.2`` is ``runpod-4090``."""
+    base, _, number = name.rpartition(".")
+    return base if base and re.fullmatch(NUMBER, number) else name
+
+
+def numbered(name: str, count: int) -> list[str]:
+    """Return the names of `count` pods of one file: ``a``, ``a.2``, ``a.3``."""
+    return [name, *(f"{name}.{number}" for number in range(2, count + 1))]
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a settings file.
+
+    Raises:
+        ConfigError: it can't be read.
+    """
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as err:
@@ -160,7 +243,7 @@ _Model = TypeVar("_Model", bound=Strict)
 
 
 def _validate(model: type[_Model], table: Any, path: Path, **given: Any) -> _Model:
-    """The settings of a file's `table`; `given` are the fields that no file sets."""
+    """Return the settings of a file's `table`; `given` are the fields that no file sets."""
     if not isinstance(table, dict):
         raise ConfigError(f"{path}: expected keys and values, got {type(table).__name__}")
     known = [name for name in model.model_fields if name not in given]
@@ -169,23 +252,24 @@ def _validate(model: type[_Model], table: Any, path: Path, **given: Any) -> _Mod
             near = difflib.get_close_matches(str(key), known, n=1)
             cure = f"did you mean {near[0]}?" if near else "remove it"
             raise ConfigError(
-                f"{path}: unknown key {_shown(key)}, expected one of {', '.join(known)}", cure
+                f"{path}: unknown key {shown(key)}, expected one of {', '.join(known)}", cure
             )
     try:
         return model.model_validate({**table, **given})
     except ValidationError as err:
         first = err.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        got = f", got {_shown(first['input'])}" if first["type"] != "missing" else ""
+        got = f", got {shown(first['input'])}" if first["type"] != "missing" else ""
         raise ConfigError(f"{path}: {key}: {first['msg'].lower()}{got}", "correct it") from err
 
 
-def _shown(value: Any) -> str:
-    """A value in a few words: YAML's aliases can make one that is endless when written out."""
+def shown(value: Any) -> str:
+    """Return a short form of a value: one with YAML aliases can be endless when written out."""
     short = reprlib.Repr()
     short.maxlevel, short.maxstring, short.maxother = 2, 100, 100
     return short.repr(value)
 
 
-def _one_line(err: Exception) -> str:
+def one_line(err: Exception) -> str:
+    """Return an error of a library in one line, 500 characters at most."""
     return " ".join(str(err).split())[:500]

@@ -33,28 +33,22 @@ class Archive:
         self._files = folder / "files"
 
     def has(self, digest: str) -> bool:
-        """Whether a snapshot was kept."""
+        """Return whether a snapshot was kept."""
         return self._list(digest).is_file()
 
     def keep(self, tree: Tree) -> None:
-        """Keep a snapshot that lies here; what is kept already costs nothing.
+        """Keep a snapshot that lies here; of what is kept already, what was damaged is kept anew.
 
         Raises:
             ConfigError: a file can't be read, or is not any more as it was listed.
         """
-        if self.has(tree.digest):
-            self._list(tree.digest).touch()  # young again: its new run is not on record yet
-            return
         listed = {file.path: file for file in tree.files}
         self._files.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             for part in tree.parts:
                 for path in part.paths:
                     self._keep_file(part.folder / path, listed[part.prefix + path])
-            files = [asdict(file) for file in tree.files]
-            atomic.write(
-                self._list(tree.digest), json.dumps({"schema": 1, "files": files}).encode()
-            )
+            self._keep_list(tree)
         except OSError as err:
             raise ConfigError(f"{self.folder}: can't keep the code, {err.strerror}") from err
 
@@ -85,13 +79,25 @@ class Archive:
     def _list(self, digest: str) -> Path:
         return self.folder / f"{digest}.json"
 
+    def _keep_list(self, tree: Tree) -> None:
+        try:
+            for _ in self._read_list(tree.digest):
+                pass
+        except ConfigError:
+            files = [asdict(file) for file in tree.files]
+            content = json.dumps({"schema": 1, "files": files})
+            atomic.write(self._list(tree.digest), content)
+        else:
+            self._list(tree.digest).touch()  # young again: its new run is not on record yet
+
     def _keep_file(self, path: Path, file: File) -> None:
         kept = self._files / file.sha256
         if file.mode == FOLDER:
             return
-        if kept.is_file():
-            kept.touch()
-            return
+        with contextlib.suppress(OSError):
+            if sha256_of(kept) == (file.size, file.sha256):
+                kept.touch()
+                return
         target = file.mode == LINK and os.fsencode(os.readlink(path))  # noqa: PTH115 - untidied
         atomic.write(kept, target or path.read_bytes())
         if sha256_of(kept) != (file.size, file.sha256):
@@ -99,7 +105,7 @@ class Archive:
             raise ConfigError(f"{path}: changed while its run was started, so it is not kept")
 
     def restore(self, digest: str, folder: Path) -> Tree:
-        """The snapshot `digest` as a tree in `folder`, byte for byte.
+        """Return the snapshot `digest` as a tree in `folder`, byte for byte.
 
         Raises:
             ConfigError: it was not kept, or is damaged.

@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any, Protocol
 
 from moola_remote.agent_client.client import probe
 from moola_remote.config.settings import Project
 from moola_remote.deploy import snapshot, upload
+from moola_remote.deploy.declared import Dependencies
+from moola_remote.deploy.dependencies import read_dependencies, reader_of
+from moola_remote.deploy.git import list_ignored
+from moola_remote.deploy.ignored import described, worth_a_word
 from moola_remote.errors import ConfigError
 from moola_remote.pods.pod import Pod
 from moola_remote.pods.preflight import check_gpu, check_pod, check_room
@@ -19,16 +23,21 @@ from moola_remote.protocol.answers import Environment, PodInfo
 from moola_remote.protocol.types import read_answer_as
 from moola_remote.ssh.read_file import read_file
 
-MAX_REQUIREMENTS_BYTES = 1 << 20
+MAX_REQUIREMENTS_BYTES = 16 << 20  # a lock of a large project has a few
+MAX_NAMED = 5
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run needs on the pod, as it is on the laptop now."""
+    """What a run needs on the pod, as it is on the laptop now.
+
+    `missed` names what git ignores and the project's data don't list; empty where that is nothing.
+    """
 
     code: snapshot.Tree
     data: snapshot.Tree | None
-    requirements: str
+    dependencies: Dependencies
+    missed: str = ""
 
     @property
     def source(self) -> dict[str, Any] | None:
@@ -51,7 +60,7 @@ class Deployed:
         return {
             "code": self.plan.code.digest,
             "data": self.plan.data.digest if self.plan.data else None,
-            "environment": environment_digest(self.plan.requirements, self.facts),
+            "environment": self.plan.dependencies.digest(self.facts.python),
         }
 
     @property
@@ -73,33 +82,34 @@ class Deployed:
         return gpu_name(self.facts)
 
 
-def environment_digest(requirements: str, facts: PodInfo) -> str:
-    """The name of an environment: its requirements and the pod's Python."""
-    text = f"{facts.python}\0{requirements}"
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def requirements_on_pod(pod: Pod, code: str) -> str:
-    """The packages that a snapshot on the pod asks for.
+def dependencies_on_pod(pod: Pod, code: str) -> Dependencies:
+    """Return the packages that a snapshot on the pod asks for.
 
     Raises:
-        TransferError: its list can't be read.
+        ConfigError: it has no such list, or one that can't be understood.
+        TransferError: it can't be read.
     """
     folder = pod.agent.folder.tree("code", code)
-    path = folder / pod.project.requirements.as_posix()
-    content = read_file(pod.transport, path, MAX_REQUIREMENTS_BYTES)
-    return content.decode("utf-8", "replace")
+
+    def read(path: PurePosixPath) -> str | None:
+        there = pod.transport.run(["test", "-f", str(folder / path)])
+        if there.returncode != 0:
+            return None
+        content = read_file(pod.transport, folder / path, MAX_REQUIREMENTS_BYTES)
+        return content.decode("utf-8", "replace")
+
+    return read_dependencies(pod.project, read)
 
 
 def gpu_name(facts: PodInfo) -> str:
-    """The pod's first GPU in words: ``NVIDIA RTX 4090, 24 GiB``."""
+    """Return the pod's first GPU in words: ``NVIDIA RTX 4090, 24 GiB``."""
     return ", ".join(f"{gpu.name}, {gpu.memory_total / 2**30:.0f} GiB" for gpu in facts.gpus[:1])
 
 
 def data_paths(
     project: Project, chosen: Mapping[str, Path] = MappingProxyType({})
 ) -> dict[str, Path]:
-    """What is sent as each name of ``[tool.moola-remote.data]``: a folder, or one file.
+    """Return what is sent as each name of ``[tool.moola-remote.data]``: a folder, or one file.
 
     Args:
         project: lists the candidates; the first that exists is taken.
@@ -110,31 +120,30 @@ def data_paths(
             or none of a name's candidates exists.
     """
     for name in chosen:
-        if name not in project.data:
+        if name not in project.data and project.file is not None:
             known = ", ".join(project.data) or "none"
             raise ConfigError(
                 f"--data {name}: unknown name, expected one of {known}",
                 "add it to [tool.moola-remote.data] in pyproject.toml",
             )
+    given = {name: [Path.cwd() / path] for name, path in chosen.items()}
+    listed = {name: [project.folder / one for one in paths] for name, paths in project.data.items()}
     return {
-        name: _first_there(
-            name,
-            [Path.cwd() / chosen[name]]
-            if name in chosen
-            else [project.folder / path for path in candidates],
-        )
-        for name, candidates in project.data.items()
+        name: _first_there(name, candidates, project)
+        for name, candidates in {**listed, **given}.items()
     }
 
 
-def _first_there(name: str, candidates: Sequence[Path]) -> Path:
+def _first_there(name: str, candidates: Sequence[Path], project: Project) -> Path:
     for path in candidates:
         if path.exists():
             return path
     tried = ", ".join(map(str, candidates)) or "nothing"
+    makes_some = (project.folder / "jobs" / "synthesize.py").is_file()
+    cure = f"name another with --data {name}=PATH"
     raise ConfigError(
         f"data {name!r}: no such file or folder, tried {tried}",
-        f"make data writes a synthetic market; or name another with --data {name}=PATH",
+        f"make data writes a synthetic market; or {cure}" if makes_some else cure,
     )
 
 
@@ -150,42 +159,51 @@ def make_plan(pod: Pod, data: Mapping[str, Path] = MappingProxyType({})) -> Plan
         LimitError: the code is too large.
     """
     project = pod.project
-    requirements = read_requirements(project.folder / project.requirements)
+    dependencies = read_dependencies(project, reader_of(project.folder))
     paths = data_paths(project, data)
     return Plan(
         code=snapshot.code_tree(project.folder, results=project.results),
         data=snapshot.data_tree(paths, cache=pod.laptop.hash_cache) if paths else None,
-        requirements=requirements,
+        dependencies=dependencies,
+        missed=_missed(project, paths),
     )
 
 
-def read_requirements(path: Path) -> str:
-    """The packages that a job needs, in pip's form.
-
-    Raises:
-        ConfigError: the file can't be read.
-    """
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as err:
-        why = err.strerror if isinstance(err, OSError) else "not UTF-8"
-        raise ConfigError(
-            f"{path}: can't be read, {why}; expected the packages that a job needs, a line each",
-            "write it, empty where it needs none, or correct `requirements` in pyproject.toml",
-        ) from err
+def _missed(project: Project, data: Mapping[str, Path]) -> str:
+    """Return a note on what git ignores: it is not sent, and may be missing on the pod."""
+    folder = project.folder.resolve()
+    named = [
+        path.absolute().relative_to(project.folder).as_posix()
+        for path in data.values()
+        if path.absolute().is_relative_to(project.folder)
+    ]
+    named += [
+        path.resolve().relative_to(folder).as_posix()
+        for path in data.values()
+        if path.resolve().is_relative_to(folder)
+    ]
+    found = worth_a_word(list_ignored(folder), data=named, results=project.results.as_posix())
+    if not found:
+        return ""
+    some = ", ".join(described(folder, found[:MAX_NAMED]))
+    more = f", and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
+    return (
+        f"ignored by git and not named as data: {some}{more}; name what the job reads in "
+        "[tool.moola-remote.data], or send it with --data NAME=PATH"
+    )
 
 
 class Watcher(Protocol):
-    """Who is told how a deploy goes."""
+    """Callbacks of a deploy's progress."""
 
     def update(self, name: str, done: int, total: int) -> None:
         """`done` of `total` bytes of the transfer `name` have gone."""
 
     def step(self, text: str) -> None:
-        """This is done now."""
+        """Show that this is done now."""
 
     def say(self, line: str) -> None:
-        """The pod says a line."""
+        """Show a line from the pod."""
 
 
 def deploy(pod: Pod, plan: Plan, watcher: Watcher) -> Deployed:
@@ -194,7 +212,7 @@ def deploy(pod: Pod, plan: Plan, watcher: Watcher) -> Deployed:
     Args:
         pod: the project and its pod.
         plan: what the run needs.
-        watcher: is told how it goes.
+        watcher: called with each step.
 
     Raises:
         MoolaError: of the connection, of the transfer, or of the environment.
@@ -215,7 +233,7 @@ def deploy(pod: Pod, plan: Plan, watcher: Watcher) -> Deployed:
             )
     watcher.step("preparing the environment")
     answer = pod.agent.environment(
-        environment_digest(plan.requirements, facts), plan.requirements, say=watcher.say
+        plan.dependencies.digest(facts.python), plan.dependencies.asked, say=watcher.say
     )
     environment = read_answer_as(Environment, answer, "environment")
     check_gpu(pod.name, facts, environment.torch)

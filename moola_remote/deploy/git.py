@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from moola_remote.deploy.checkout import SUBMODULE
 from moola_remote.deploy.left_out import SkipReport, size_of
 from moola_remote.errors import ConfigError
 from moola_remote.text.sanitize import safe
@@ -17,17 +19,18 @@ TOOL_FOLDERS = {
     *(".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", ".ipynb_checkpoints"),
 }
 
+DUBIOUS = "dubious ownership"
 # Of so many files that git ignores the sizes are looked at: a twentieth of a second.
 SIZED_FILES = 10_000
 
 
 def is_in_git(folder: Path) -> bool:
-    """Whether `folder` lies in a git work tree."""
+    """Return whether `folder` lies in a git work tree."""
     return any((parent / ".git").exists() for parent in [folder, *folder.parents])
 
 
 def git(folder: Path, *args: str, stdin: bytes = b"", fine: Collection[int] = (0,)) -> bytes:
-    """What git prints; `fine` are the exit codes that are no failure.
+    """Return what git prints; `fine` are the exit codes that are no failure.
 
     Raises:
         ConfigError: git is missing, or refuses.
@@ -46,27 +49,38 @@ def git(folder: Path, *args: str, stdin: bytes = b"", fine: Collection[int] = (0
         raise ConfigError("git: not found on this machine", "apt-get install git") from err
     if done.returncode not in fine:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["it says nothing"]
-        raise ConfigError(f"{folder}: git {args[0]} failed, {safe(said[0], 300)}")
+        cure = f"git config --global --add safe.directory {folder}" if DUBIOUS in said[0] else ""
+        raise ConfigError(f"{folder}: git {args[0]} failed, {safe(said[0], 300)}", cure)
     return done.stdout
 
 
-def git_list(folder: Path, prefix: bytes = b"") -> Iterator[bytes]:
+def git_list(folder: Path, leavings: SkipReport, prefix: bytes = b"") -> Iterator[bytes]:
     """Tracked and untracked files, not the ignored ones; those of repositories inside too.
 
     Git has no name for an empty folder: those that it would not ignore come with a slash behind.
     """
     yield from (prefix + name for name in _empty_in_git(folder))
     listed = git(folder, "ls-files", "-co", "--exclude-standard", "-z")
+    top = os.fsencode(folder) + b"/"
     for name in listed.split(b"\0"):
-        inner = folder / os.fsdecode(name)
         if not name:
             continue
-        if name.endswith(b"/") or (inner.is_dir() and not inner.is_symlink()):
+        if name.endswith(b"/") or _is_folder(top + name):
             # A repository inside this one. A submodule that is not there is an empty folder.
+            inner = folder / os.fsdecode(name)
             if (inner / ".git").exists():
-                yield from git_list(inner, prefix + name.rstrip(b"/") + b"/")
+                yield from git_list(inner, leavings, prefix + name.rstrip(b"/") + b"/")
+            elif not name.endswith(b"/"):
+                leavings.add(SUBMODULE, os.fsdecode(prefix + name), 0)
         else:
             yield prefix + name
+
+
+def _is_folder(path: bytes) -> bool:
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False
 
 
 def _empty_in_git(folder: Path) -> Iterator[bytes]:
@@ -93,15 +107,25 @@ def _empty_in_git(folder: Path) -> Iterator[bytes]:
 
 
 def _ignored(folder: Path) -> list[bytes]:
-    """What git ignores here; a folder as a whole is one name."""
+    """Return what git ignores here; a folder as a whole is one name."""
     ignored = git(folder, "ls-files", "-oi", "--exclude-standard", "--directory", "-z")
     return ignored.split(b"\0")[:-1]
 
 
-def tell_ignored(folder: Path, leavings: SkipReport) -> None:
-    """What git ignores, with its size unless it has very many files: a data set may lie there."""
+def list_ignored(folder: Path) -> list[str]:
+    """Return what git ignores in `folder`, without the folders of tools; folders end in a slash.
+
+    Nothing outside of git.
+    """
+    if not is_in_git(folder):
+        return []
     names = [name.decode("utf-8", "replace") for name in _ignored(folder)]
-    paths = [path for path in names if not TOOL_FOLDERS.intersection(path.split("/"))]
+    return [path for path in names if not TOOL_FOLDERS.intersection(path.split("/"))]
+
+
+def report_ignored(folder: Path, leavings: SkipReport) -> None:
+    """Report what git ignores, with sizes unless there are very many files: it may be data."""
+    paths = list_ignored(folder)
     budget = iter(range(SIZED_FILES))
     sizes = [size_of(folder / path, budget) for path in paths]
     is_known = next(budget, None) is not None

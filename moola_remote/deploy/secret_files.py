@@ -5,7 +5,6 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -28,30 +27,30 @@ PRIVATE_KEY = re.compile(rb"\s*-----BEGIN [A-Z ]*PRIVATE KEY")
 
 
 def is_secret(path: str) -> bool:
-    """Whether the name alone says that it should not leave this machine."""
+    """Return whether the name alone says that it should not leave this machine."""
     *folders, name = path.lower().split("/")
     if SECRET_FOLDERS.intersection(folders):
         return True
     return bool(SECRETS.match(name)) and not NO_SECRETS.match(name)
 
 
-def holds_private_key(path: Path, status: os.stat_result) -> bool:
+def holds_private_key(path: Path | str, status: os.stat_result) -> bool:
     """Return whether a small file begins as a private key does."""
     if status.st_size > 1 << 16:
         return False
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - one of very many
             return PRIVATE_KEY.match(file.read(64)) is not None
-    except OSError:  # told when it is hashed
+    except OSError:  # reported when it is hashed
         return False
 
 
-def is_in_environment(folder: Path, parts: Sequence[str], known: dict[str, bool]) -> bool:
+def is_in_environment(folder: Path, path: str, known: dict[str, bool]) -> bool:
     """Return whether a path lies in a virtual environment; `known` caches folders."""
-    for end in range(1, len(parts)):
-        parent = "/".join(parts[:end])
-        if parent not in known:
-            known[parent] = (folder / parent / "pyvenv.cfg").is_file()
-        if known[parent]:
-            return True
-    return False
+    parent = path.rpartition("/")[0]
+    if not parent:
+        return False
+    if parent not in known:
+        is_one = (folder / parent / "pyvenv.cfg").is_file()
+        known[parent] = is_one or is_in_environment(folder, parent, known)
+    return known[parent]

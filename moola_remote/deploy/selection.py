@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from moola_remote.deploy.git import TOOL_FOLDERS, decoded, git_list, is_in_git, tell_ignored
+from moola_remote.deploy.checkout import LFS_POINTER, is_lfs_pointer
+from moola_remote.deploy.git import TOOL_FOLDERS, decoded, git_list, is_in_git, report_ignored
 from moola_remote.deploy.left_out import Entry, SkipReport
 from moola_remote.deploy.secret_files import holds_private_key, is_in_environment, is_secret
 
@@ -27,11 +28,11 @@ ORDINARY = frozenset({"ignored by git", "results", "tools' folders and virtual e
 def list_tree(
     folder: Path, *, leavings: SkipReport, with_ignores: bool = True, exclude: Iterable[str] = ()
 ) -> list[Entry]:
-    """What of `folder` travels, sorted by path.
+    """Return what of `folder` travels, sorted by path.
 
     Args:
         folder: where it lies.
-        leavings: told what stays behind, and why.
+        leavings: records what stays behind, and why.
         with_ignores: git decides, or the ignore files outside of git; False takes all but secrets.
         exclude: paths below the folder that never travel, such as the results.
 
@@ -41,8 +42,8 @@ def list_tree(
     if not with_ignores:
         names: Iterable[bytes] = _walk(folder, ignore=False)
     elif is_in_git(folder):
-        names = _less(IGNORE_FILE, folder, git_list(folder))
-        tell_ignored(folder, leavings)
+        names = _less(IGNORE_FILE, folder, git_list(folder, leavings))
+        report_ignored(folder, leavings)
     else:
         names = _walk(folder, ignore=True)
     skipped = tuple(PurePosixPath(path).as_posix() for path in exclude)
@@ -51,8 +52,8 @@ def list_tree(
     for name in sorted(set(names)):
         path = decoded(folder, name).rstrip("/")
         try:
-            status = os.lstat(folder / path)
-        except FileNotFoundError:  # deleted, and git not told
+            status = os.lstat(f"{folder}/{path}")
+        except FileNotFoundError:  # deleted, and git still lists it
             continue
         rule = _why_not(folder, path, status, skipped, environments)
         if rule is None:
@@ -63,14 +64,19 @@ def list_tree(
 
 
 def _less(ignore_file: str, folder: Path, names: Iterable[bytes]) -> Iterator[bytes]:
-    spec = _spec(folder / ignore_file)
-    for name in names:
-        if spec is None or not spec.match_file(os.fsdecode(name)):
+    """Yield the names that no ignore file of ours takes; each counts below its folder."""
+    paths = {name: os.fsdecode(name) for name in names}
+    ends = [path for path in paths.values() if path.rpartition("/")[2] == ignore_file]
+    tops = sorted({"", *(path[: -len(ignore_file)] for path in ends)})
+    found = [(top, _spec(folder / top / ignore_file)) for top in tops]
+    specs = [(top, spec) for top, spec in found if spec is not None]
+    for name, path in paths.items():
+        if not _is_ignored([(top, spec) for top, spec in specs if path.startswith(top)], path):
             yield name
 
 
 def _walk(folder: Path, *, ignore: bool) -> Iterator[bytes]:
-    """Every file, link and empty folder below, less what the ignore files name.
+    """Yield every file, link and empty folder below, less what the ignore files name.
 
     An ignore file counts below its folder; an empty folder has a slash behind.
     """
@@ -96,7 +102,7 @@ def _walk(folder: Path, *, ignore: bool) -> Iterator[bytes]:
 
 
 def _is_ignored(specs: Sequence[tuple[str, GitIgnoreSpec]], path: str) -> bool:
-    """The last ignore file that has an opinion decides, as git does."""
+    """Return the verdict of the last ignore file that has one, as git does."""
     for top, spec in reversed(specs):
         verdict = spec.check_file(path[len(top) :]).include
         if verdict is not None:
@@ -123,7 +129,7 @@ def _why_not(
     parts = path.split("/")
     if any(path == top or path.startswith(f"{top}/") for top in excluded):
         return "results"
-    if TOOL_FOLDERS.intersection(parts) or is_in_environment(folder, parts, environments):
+    if TOOL_FOLDERS.intersection(parts) or is_in_environment(folder, path, environments):
         return "tools' folders and virtual environments"
     if stat.S_ISLNK(status.st_mode):
         return None if _stays_inside(folder, path) else "links that leave the tree"
@@ -131,7 +137,10 @@ def _why_not(
         return None
     if not stat.S_ISREG(status.st_mode):
         return "neither file nor link"
-    if is_secret(path) or holds_private_key(folder / path, status):
+    file = f"{folder}/{path}"  # many: a Path each costs more than what is done with it
+    if is_lfs_pointer(file, status):
+        return LFS_POINTER
+    if is_secret(path) or holds_private_key(file, status):
         return SECRET
     return None
 

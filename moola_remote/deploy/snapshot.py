@@ -5,6 +5,7 @@ The digest and the list are those of docs/protocol.md.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -59,7 +60,7 @@ class Tree:
     left_out: tuple[Skipped, ...]
     source: Source | None = None
 
-    @property
+    @functools.cached_property
     def size(self) -> int:
         """Bytes of all files."""
         return sum(file.size for file in self.files)
@@ -68,7 +69,7 @@ class Tree:
 def code_tree(
     folder: Path, *, results: Path = Path("results"), limit: int | None = CODE_LIMIT
 ) -> Tree:
-    """The code of a project.
+    """Return the code of a project.
 
     Args:
         folder: the project; in git its own list counts, elsewhere .gitignore and .moolaignore.
@@ -89,7 +90,7 @@ def code_tree(
 
 
 def data_tree(folders: Mapping[str, Path], *, cache: Path | None = None) -> Tree:
-    """The data sets of a job: each name with its folder, or its one file.
+    """Return the data sets of a job: each name with its folder, or its one file.
 
     Args:
         folders: what each name stands for; ignore files do not count.
@@ -111,7 +112,7 @@ def data_tree(folders: Mapping[str, Path], *, cache: Path | None = None) -> Tree
 
 
 def digest_of(files: Iterable[File]) -> str:
-    """The name of a tree with these files: 16 hex digits, after docs/protocol.md."""
+    """Return the name of a tree with these files: 16 hex digits, after docs/protocol.md."""
     records = hashlib.sha256()
     for file in sorted(files, key=lambda file: file.path.encode()):
         records.update(f"{file.mode} {file.sha256} {file.path}\0".encode())
@@ -146,7 +147,7 @@ def _hash(part: Part, entries: Iterable[Entry], hashes: HashCache) -> list[File]
 
 def file_of(folder: Path, entry: Entry, prefix: str, hashes: HashCache) -> File:
     """Return an entry as a file of a tree, with its hash."""
-    path = folder / entry.path
+    path = f"{folder}/{entry.path}"
     if entry.is_folder:
         return File(prefix + entry.path, 0, hashlib.sha256().hexdigest(), FOLDER)
     try:
@@ -157,7 +158,7 @@ def file_of(folder: Path, entry: Entry, prefix: str, hashes: HashCache) -> File:
         size, digest = hashes.sha256_of(path, entry.status)
     except OSError as err:
         raise ConfigError(
-            f"{path}: can't be read, {err.strerror or err}", "have it ignored, or mend its mode"
+            f"{path}: can't be read, {err.strerror or err}", "have it ignored, or fix its mode"
         ) from err
     mode = "100755" if entry.status.st_mode & 0o100 else "100644"
     return File(prefix + entry.path, size, digest, mode)
@@ -168,6 +169,9 @@ def _tree(
 ) -> Tree:
     if all(file.mode == FOLDER for file in files):
         where = ", ".join(str(part.folder) for part in parts)
-        raise ConfigError(f"{where}: nothing to send, expected at least one file")
+        raise ConfigError(
+            f"{where}: nothing to send, expected at least one file",
+            "write one, have it not ignored, or change to the project's folder",
+        )
     files.sort(key=lambda file: file.path.encode())
     return Tree(digest_of(files), tuple(files), tuple(parts), leavings.all(), source)

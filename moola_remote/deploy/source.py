@@ -29,7 +29,7 @@ class Source:
 
 
 def read_source(folder: Path, sent: Collection[str]) -> Source:
-    """Where the code in a git work tree comes from.
+    """Return where the code in a git work tree comes from.
 
     Args:
         folder: in the work tree.
@@ -55,7 +55,7 @@ def _diff(folder: Path, sent: Collection[str]) -> str:
     changed = [os.fsdecode(name) for name in named.split(b"\0") if name]
     stay = [path for path in changed if is_secret(path) or _stays(folder / path, path, sent)]
     hidden = [f":(exclude,literal){path}" for path in stay]
-    # What was deleted may have been a secret: of such a file the name is told and nothing else.
+    # What was deleted may have been a secret: of such a file the name is recorded and nothing else.
     options = ("--no-ext-diff", "--no-textconv", "--no-color", "--no-renames", "--submodule=short")
     diff = git(folder, "diff", "HEAD", *options, "--irreversible-delete", "--", ".", *hidden)
     text = diff[:DIFF_MAX].decode("utf-8", "replace")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 # The name of what is sent, bytes so far, bytes in all.
 Progress = Callable[[str, int, int], None]
 Kind = Literal["code", "data", "checkpoints"]
+# In so many trees on the pod, the newest first, rsync looks for a file before it is sent: another
+# project's deploy between costs nothing. rsync takes 20; each costs a stat a file that is new.
+LINKED_TREES = 8
 # How fast the slowest disk that we wait for is read when a tree is verified.
 SEAL_BYTES_PER_S = 20 * MEGABYTE
 
@@ -44,7 +47,7 @@ def send(
         tree: what to send.
         kind: what it is.
         facts: the agent's answer to ``probe``; a tree that it names is not sent again.
-        progress: told the bytes so far.
+        progress: called with the bytes so far.
 
     Returns:
         Bytes of file content that went over the line.
@@ -56,14 +59,14 @@ def send(
     known = {"code": facts.trees.code, "data": facts.trees.data}.get(kind, [])
     if tree.digest in known:
         return 0
-    latest = agent.folder.tree(kind, known[-1]) if known else None
+    latest = [agent.folder.tree(kind, digest) for digest in reversed(known[-LINKED_TREES:])]
     carrier = _Carrier(transport, tree, kind, agent.folder.incoming(kind, tree.digest), progress)
-    sent = carrier.push(link_dest=latest)
+    sent = carrier.push(link_dests=latest)
     try:
         _seal(agent, tree, kind)
     except TransferError:
         _look_for_changes(tree)
-        # Nothing changed here: what was there already had the right size and time, and other bytes.
+        # Nothing changed here: what already existed had the right size and time, and other bytes.
         logger.info("%s %s: not as listed, comparing the content of each file", kind, tree.digest)
         sent += carrier.push(compare_content=True)
         _seal(agent, tree, kind)
@@ -81,7 +84,9 @@ class _Carrier:
     incoming: PurePosixPath
     progress: Progress
 
-    def push(self, *, link_dest: PurePosixPath | None = None, compare_content: bool = False) -> int:
+    def push(
+        self, *, link_dests: Sequence[PurePosixPath] = (), compare_content: bool = False
+    ) -> int:
         sizes = {file.path: file.size for file in self.tree.files}
         sent = before = 0
         for part in self.tree.parts:
@@ -89,7 +94,7 @@ class _Carrier:
                 part.folder,
                 self.incoming / part.name,
                 files=part.paths,
-                link_dest=link_dest / part.name if link_dest else None,
+                link_dests=[tree / part.name for tree in link_dests],
                 compare_content=compare_content,
                 progress=functools.partial(self._tell, before),
             )
@@ -105,14 +110,14 @@ def _seal(agent: Agent, tree: Tree, kind: Kind) -> None:
         "schema": 1,
         "kind": kind,
         "digest": tree.digest,
-        "files": [asdict(file) for file in tree.files],
+        "files": [vars(file) for file in tree.files],
     }
     patience_s = 60.0 + tree.size / SEAL_BYTES_PER_S
     agent.call("seal", kind, tree.digest, stdin=listed, timeout_s=patience_s)
 
 
 def _look_for_changes(tree: Tree) -> None:
-    """Raises a TransferError that names what is not any more as it was when it was listed."""
+    """Raise a TransferError that names what has changed since it was listed."""
     listed = {file.path: file for file in tree.files}
     for part in tree.parts:
         for path in part.paths:

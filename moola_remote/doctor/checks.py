@@ -1,4 +1,4 @@
-"""The checks of `doctor`: each says what it found, or what is wrong and what mends it."""
+"""The checks of `doctor`: each reports what it found, or what is wrong and how to fix it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Check:
 
 
 def run_checks(pod: Pod) -> list[Finding]:
-    """Every check in turn; one that fails hides only those that need it."""
+    """Run every check in turn; one that fails hides only those that need it."""
     findings: dict[str, Finding] = {}
     for check in CHECKS:
         is_met = check.needs is None or (check.needs in findings and findings[check.needs].is_ok)
@@ -39,7 +39,7 @@ def run_checks(pod: Pod) -> list[Finding]:
 
 
 def check_before_renting(pod: Pod) -> None:
-    """What would only show when a pod is being paid for; the first fault is raised."""
+    """Check what would otherwise fail only once a pod is being paid for; raise the first fault."""
     for look in (_rsync, _project, _data, _api_key):
         look(pod)
 
@@ -96,7 +96,7 @@ def _is_rented(pod: Pod) -> bool:
 
 
 def _is_up(pod: Pod) -> bool:
-    """Whether there is somebody to connect to; one that costs nothing is started if need be."""
+    """Return whether it can be connected to; a free one is started if need be."""
     return not _is_rented(pod) or pod.provider.status().state == "up"
 
 

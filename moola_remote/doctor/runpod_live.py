@@ -105,7 +105,7 @@ class Live:
             endpoint = self.provider.up(say=self.say)
             found.append(endpoint)
             if endpoint.host_key is None:
-                raise UnreachableError("its container log tells no ED25519 fingerprint")
+                raise UnreachableError("its container log shows no ED25519 fingerprint")
             seconds = time.monotonic() - started
             return f"{seconds:.0f} s, {endpoint.host}:{endpoint.port}, {endpoint.host_key[:17]}..."
 

@@ -26,7 +26,7 @@ SPANS = (
 
 
 def epochs_table(runs: Iterable[RunFiles]) -> pa.Table:
-    """A row an epoch: its time, pace and learning rate, and ``train/span``, ``scores/f1`` ..."""
+    """Return a row an epoch: time, pace, learning rate, and ``train/span``, ``scores/f1`` ..."""
     rows = [row for run in runs for row in _epoch_rows(run)]
     names = dict.fromkeys(name for row in rows for name in row)
     kinds = {"run_id": pa.string(), "epoch": pa.int64()}
@@ -37,15 +37,15 @@ def epochs_table(runs: Iterable[RunFiles]) -> pa.Table:
 
 def _epoch_rows(run: RunFiles) -> Iterator[Row]:
     for event in run.view.epochs.values():
-        told = {"epoch": event.epoch, "t": event.t, "seconds": event.seconds}
-        told["learning_rate"] = event.learning_rate
+        row = {"epoch": event.epoch, "t": event.t, "seconds": event.seconds}
+        row["learning_rate"] = event.learning_rate
         for group in EPOCH_TABLES:
-            told |= {f"{group}/{name}": value for name, value in getattr(event, group).items()}
-        yield {"run_id": run.run_id, **told}
+            row |= {f"{group}/{name}": value for name, value in getattr(event, group).items()}
+        yield {"run_id": run.run_id, **row}
 
 
 def scores_table(runs: Iterable[RunFiles]) -> pa.Table:
-    """A row a score: of the run itself (`baseline` is null) and of each rule it was judged with."""
+    """Return a row a score: of the run itself (`baseline` is null) and of each rule."""
     rows = [row for run in runs for row in _score_rows(run)]
     texts = [(name, pa.string()) for name in ("run_id", "side", "baseline", "score")]
     numbers = [(name, pa.float64()) for name in ("value", "low", "high")]
@@ -60,12 +60,12 @@ def _score_rows(run: RunFiles) -> Iterator[Row]:
     rules = [(run.judged_side, name, board) for name, board in run.result.baselines.items()]
     for side, baseline, board in (*own, *rules):
         for name, one in board.items():
-            told = {"value": one.value, "low": one.low, "high": one.high}
-            yield {"run_id": run.run_id, "side": side, "baseline": baseline, "score": name, **told}
+            row = {"value": one.value, "low": one.low, "high": one.high}
+            yield {"run_id": run.run_id, "side": side, "baseline": baseline, "score": name, **row}
 
 
 def spans_table(runs: Iterable[RunFiles]) -> pa.Table:
-    """A row a judged window: the found span and the true one, half-open, in bars."""
+    """Return a row a judged window: the found span and the true one, half-open, in bars."""
     rows = [row for run in runs for row in _span_rows(run)]
     texts, numbers = {"run_id", "window_id", "side", "type", "true_type"}, {"confidence", "iou"}
     kinds = {name: pa.string() for name in texts} | {name: pa.float64() for name in numbers}
@@ -75,10 +75,10 @@ def spans_table(runs: Iterable[RunFiles]) -> pa.Table:
 
 def _span_rows(run: RunFiles) -> Iterator[Row]:
     for window in run.windows:
-        told = {name: getattr(window, name, None) for name in SPANS}
-        told["type"] = _type_name(run, window.said_type)
-        told["true_type"] = _type_name(run, window.true_type)
-        yield {**told, "run_id": run.run_id}
+        row = {name: getattr(window, name, None) for name in SPANS}
+        row["type"] = _type_name(run, window.said_type)
+        row["true_type"] = _type_name(run, window.true_type)
+        yield {**row, "run_id": run.run_id}
 
 
 def _type_name(run: RunFiles, index: int | None) -> str | None:
@@ -113,7 +113,7 @@ def write_table(table: pa.Table, path: Path) -> None:
 
 
 def _write_csv(table: pa.Table, path: Path) -> None:
-    """What a pod said and a spreadsheet would take for a formula gets an apostrophe in front."""
+    """Write CSV; a pod's text that looks like a spreadsheet formula gets a leading apostrophe."""
     from pyarrow import compute, csv
 
     texts = [name for name in table.column_names if table[name].type == pa.string()]

@@ -48,7 +48,7 @@ def write_tensorboard(run: RunFiles, folder: Path) -> Path:
 
 
 def _scalars(event: EpochEvent, side: str) -> Iterator[tuple[str, float]]:
-    """Tags and values; what belongs to neither side is told with train."""
+    """Tags and values; what belongs to neither side is logged with train."""
     yield from ((f"loss/{name}", value) for name, value in getattr(event, side).items())
     if side == "validation":
         yield from ((f"scores/{name}", value) for name, value in event.scores.items())

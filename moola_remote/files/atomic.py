@@ -14,8 +14,8 @@ from pathlib import Path
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a path beside `path`, a file or folder to be; rename it to `path` at the end.
 
-    Nothing is left of it where the block raises. Two processes or threads may write at once: the
-    last wins.
+    Nothing is left of it where the block raises. Several processes or threads may write at
+    once: the last wins.
 
     Raises:
         OSError: it can't be written or renamed.

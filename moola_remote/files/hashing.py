@@ -17,8 +17,8 @@ BLOCK = 1 << 20
 RACY_NS = 2_000_000_000
 
 
-def sha256_of(path: Path) -> tuple[int, str]:
-    """The size and the SHA-256 of a regular file; a link is not followed.
+def sha256_of(path: Path | str) -> tuple[int, str]:
+    """Return the size and the SHA-256 of a regular file; a link is not followed.
 
     Raises:
         OSError: it can't be read, or is no regular file.
@@ -26,10 +26,13 @@ def sha256_of(path: Path) -> tuple[int, str]:
     # O_NONBLOCK: a planted fifo must not hold us up.
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(fd, "rb", buffering=0) as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
             raise OSError(f"{path}: no regular file")
         digest, size = hashlib.sha256(), 0
-        while block := file.read(BLOCK):
+        # To make room for a megabyte costs more than to hash a file of source.
+        room = min(BLOCK, found.st_size + 1)
+        while block := file.read(room):
             digest.update(block)
             size += len(block)
     return size, digest.hexdigest()
@@ -51,7 +54,7 @@ class HashCache:
                 known = json.loads(path.read_bytes())
                 self._known = known if isinstance(known, dict) else {}
 
-    def sha256_of(self, path: Path, status: os.stat_result) -> tuple[int, str]:
+    def sha256_of(self, path: Path | str, status: os.stat_result) -> tuple[int, str]:
         """As `sha256_of`; `status` is the file's ``lstat``."""
         if self._path is None:
             return sha256_of(path)

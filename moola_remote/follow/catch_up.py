@@ -20,16 +20,16 @@ from moola_remote.text.format import duration
 
 # A shorter absence is none.
 AWAY_S = 60.0
-# How often it is noted that somebody is looking.
+# How often it is noted that the user is watching.
 NOTE_S = 10.0
 
 
 class CatchUp:
-    """Listens to a run, and sums up what came while nobody did: at first, and after an outage.
+    """Listens to a run, and sums up what came unwatched: at first, and after an outage.
 
     Args:
         notes: this laptop's notes on the run; brought up to date here.
-        show: told one to four lines, once everything up to now has come.
+        show: called with one to four lines, once everything up to now has come.
         clock: the laptop's Unix time.
     """
 
@@ -54,7 +54,7 @@ class CatchUp:
         self._texts: list[str] = []
 
     def beside(self, listener: Listener) -> Listener:
-        """A listener that tells both."""
+        """Return a listener that calls both."""
 
         def on_event(event: Event) -> None:
             self.on_event(event)
@@ -93,7 +93,7 @@ class CatchUp:
             self._best = score, event.epoch
 
     def on_state(self, state: RunState) -> None:
-        """Everything up to this state has come: sum up, if somebody was away."""
+        """Sum up after an absence: everything up to this state has come."""
         since, self._since = self._since, None
         if since is not None and self._clock() - since.at >= AWAY_S:
             lines = self._lines(since, state)
@@ -109,7 +109,7 @@ class CatchUp:
         self._note()
 
     def on_notice(self, notice: Notice) -> None:
-        """An outage begins, or is over: it counts as an absence, from its beginning."""
+        """Note an outage that begins or ends: it counts as an absence, from its beginning."""
         if notice.is_connected or self._state is None:
             return
         self._num_lost += 1
@@ -138,7 +138,7 @@ class CatchUp:
         if self._epochs and self._best is not None:
             lines.append(f"best f1 so far {self._best[0]:.3f}, at epoch {self._best[1]}")
         if self._bad_epochs:
-            lines.append(f"the loss is no number from epoch {self._bad_epochs[0]} on")
+            lines.append(f"loss is not finite since epoch {self._bad_epochs[0]}")
         if self._texts:
             more = f" (and {len(self._texts) - 1} more)" if len(self._texts) > 1 else ""
             lines.append(f"note: {self._texts[-1]}{more}")
@@ -153,7 +153,7 @@ class _EnoughError(Exception):
 
 
 def catch_up(pod: Pod, run: RunState) -> list[str]:
-    """What happened to a run since this laptop looked at it last; its log stays on the pod."""
+    """Return what happened to a run since this laptop last looked; its log stays on the pod."""
     notes = notes_of(pod, run.run_id)
     since = notes.seen
     if since is None or time.time() - since.at < AWAY_S:

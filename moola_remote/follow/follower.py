@@ -49,14 +49,14 @@ class Notice:
 
 @dataclass(frozen=True)
 class Listener:
-    """Who is told what arrives; each is called from the thread that follows.
+    """Callbacks for what arrives; each is called from the thread that follows.
 
     Attributes:
         on_log: bytes of the log, contiguous and in order.
         on_event: an event of ``events.jsonl``.
         on_state: the run's state, at the beginning and whenever it changed.
         on_notice: the connection was lost, or is back.
-        on_replayed: what the journal had was told; from here on it is news.
+        on_replayed: what the journal had was passed on; what follows is new.
     """
 
     on_log: Callable[[bytes], None] = lambda _: None
@@ -81,8 +81,8 @@ def follow(
         link: the pod.
         run_id: a whole run id.
         journal: what has arrived before; what arrives is added to it.
-        listener: who is told.
-        replay: tell the listener first what the journal has already.
+        listener: called with what arrives.
+        replay: pass the listener first what the journal already has.
         log_from: of the log, only from this offset on; not beyond what the journal has.
 
     Returns:
@@ -145,11 +145,11 @@ class Following:
         """Say that the connection is gone."""
         logger.info("stream lost at %s: %s", self._place, err)
         self._lost_at = time.monotonic()
-        text = f"{err.message}: the run goes on, connecting again"
+        text = f"{err.message}: the run keeps running, reconnecting"
         self.listener.on_notice(Notice(text, is_connected=False))
 
     def take_heard(self) -> bool:
-        """Whether anything was heard since this was last asked."""
+        """Return whether anything was heard since this was last asked."""
         heard, self.has_heard = self.has_heard, False
         return heard
 
@@ -170,7 +170,7 @@ class Following:
         raise MuteAgentError(f"agent follow: exit code {code}: {last_words(stderr) or 'no word'}")
 
     def _read(self, agent: Agent) -> tuple[RunState | None, int, bytes]:
-        """The last state, or the exit code and the errors of a stream that ended without it."""
+        """Return the last state, or the exit code and errors of a stream that ended without it."""
         channel = self._open(agent)
         parser = FrameParser()
         try:
@@ -222,12 +222,12 @@ class Following:
         # Shown first, kept whatever the listener raises; what a death in between keeps from the
         # journal is asked for again.
         try:
-            self._tell(frame)
+            self._pass_on(frame)
         finally:
             self.journal.write(frame.file, frame.offset, frame.data)
             self._place[frame.file] = place + len(frame.data)
 
-    def _tell(self, frame: Data) -> None:
+    def _pass_on(self, frame: Data) -> None:
         if frame.file == "log":
             self.listener.on_log(frame.data)
             return

@@ -53,11 +53,22 @@ class Journal:
         self.close()
 
     def size(self, file: FileName) -> int:
-        """How far the file has arrived."""
-        return os.fstat(self._fds[file]).st_size
+        """Return how far the file has arrived, but for NULs at its end.
+
+        A power cut may leave them in place of the last bytes; true ones arrive once more, at the
+        same place.
+        """
+        end = os.fstat(self._fds[file]).st_size
+        while end > 0:
+            start = max(0, end - BLOCK)
+            kept = os.pread(self._fds[file], end - start, start).rstrip(b"\0")
+            if kept:
+                return start + len(kept)
+            end = start
+        return 0
 
     def read(self, file: FileName, start: int, stop: int) -> Iterator[bytes]:
-        """The bytes [start, stop), in blocks."""
+        """Yield the bytes [start, stop), in blocks."""
         while start < stop:
             block = os.pread(self._fds[file], min(BLOCK, stop - start), start)
             if not block:
@@ -70,7 +81,7 @@ class Journal:
         if offset + len(data) > MAX_JOURNAL_BYTES:
             raise LimitError(
                 f"{self.paths[file]}: expected at most {MAX_JOURNAL_BYTES / 1e9:.0f} GB to follow",
-                "the run goes on; when it has ended: moola-remote fetch logs",
+                "the run keeps running; when it has ended: moola-remote fetch logs",
             )
         try:
             while data:
@@ -80,7 +91,7 @@ class Journal:
             raise _unwritable(self.folder, err) from err
 
     def generation(self, file: FileName) -> str | None:
-        """Which file on the pod this is, or None where nothing is known."""
+        """Return which file on the pod this is, or None where nothing is known."""
         try:
             known = json.loads(self._offsets.read_bytes()).get(file)
         except (OSError, ValueError, AttributeError):
@@ -116,7 +127,7 @@ class LogEnd(Journal):
         self._generation: str | None = None
 
     def size(self, file: FileName) -> int:
-        """Where to go on from."""
+        """Return where to resume from."""
         return self._offset if file == "log" else super().size(file)
 
     def write(self, file: FileName, offset: int, data: bytes) -> None:

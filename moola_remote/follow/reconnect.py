@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from moola_remote.agent_client.client import Agent
 from moola_remote.errors import PodGoneError, UnreachableError
@@ -19,11 +20,23 @@ class MuteAgentError(UnreachableError):
     """The agent ended without a word although the connection stands."""
 
 
+class Patience(Protocol):
+    """How long an outage is waited out, and how often the pod is tried; see `Link`."""
+
+    @property
+    def give_up_s(self) -> float | None:
+        """Seconds; None is for ever."""
+
+    @property
+    def backoff_s(self) -> Sequence[float]:
+        """Seconds between two attempts."""
+
+
 class Outage:
     """A time in which the pod is not reached."""
 
-    def __init__(self, link: Link) -> None:
-        self._link = link
+    def __init__(self, patience: Patience) -> None:
+        self._link = patience
         self._since = time.monotonic()
         self._num_hopeless = 0
         self.num_attempts = 0
@@ -42,7 +55,7 @@ class Outage:
             raise err
 
     def wait_s(self) -> float:
-        """How long to wait now; at random, so that many clients don't come at once."""
+        """Return how long to wait now; at random, so that many clients don't come at once."""
         waits = self._link.backoff_s
         return waits[min(self.num_attempts, len(waits)) - 1] * random.uniform(0.5, 1.0)
 

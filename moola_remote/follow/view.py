@@ -128,8 +128,8 @@ class RunView:
         if self.run and self.run.tasks:
             return self.run.tasks
         last = self.last_epoch
-        told = (last.validation or last.train) if last else ()
-        return [name for name in told if name != "total"]
+        losses = (last.validation or last.train) if last else ()
+        return [name for name in losses if name != "total"]
 
     def elapsed_s(self, now: float) -> float | None:
         """Seconds since the job started, on the pod's clock; to its end where it has ended."""
@@ -140,7 +140,7 @@ class RunView:
         return max(seconds, 0.0) if math.isfinite(seconds) else None
 
     def spent_usd(self, now: float) -> float | None:
-        """What the run has cost so far."""
+        """Return what the run has cost so far."""
         return self._cost(self.elapsed_s(now))
 
     def left_s(self, now: float) -> float | None:
@@ -157,7 +157,7 @@ class RunView:
         return max((self.num_epochs - last.epoch) * pace - min(max(since, 0.0), pace), 0.0)
 
     def left_usd(self, now: float) -> float | None:
-        """What the rest of the run will cost."""
+        """Return what the rest of the run will cost."""
         return self._cost(self.left_s(now))
 
     @property

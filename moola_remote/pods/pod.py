@@ -5,6 +5,7 @@ Connections are opened here alone (`Pod.connect`); a `with` of the pod closes it
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from functools import cached_property
@@ -30,7 +31,7 @@ class Pod:
     Args:
         name: a file of ``configs/pods``; None takes the project's default.
         may_start: a free pod may be started for this; otherwise one that isn't up is unreachable.
-        ask: returns the question about an unknown host key, or None where nobody can answer.
+        ask: returns the question about an unknown host key, or None if not interactive.
         ask_passphrase: returns the question for a key's passphrase, or None likewise.
     """
 
@@ -163,6 +164,12 @@ class Pod:
         """What to type for this pod, in hints: ``moola-remote``, with ``--pod`` where needed."""
         is_default = self.name == self.project.pod
         return "moola-remote" if is_default else f"moola-remote --pod {self.name}"
+
+    def forget(self) -> None:
+        """Drop the connection and where the pod was: the next use looks for the pod anew."""
+        with contextlib.suppress(UnreachableError, OSError):
+            self.close()
+        self.__dict__.pop("endpoint", None)
 
     def __enter__(self) -> Pod:
         return self

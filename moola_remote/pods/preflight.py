@@ -64,7 +64,7 @@ def check_pod(name: str, facts: PodInfo, to_send: int = 0) -> None:
 
 
 def check_room(name: str, agent: Agent, to_send: int) -> None:
-    """Whether the pod takes what is sent, by trying: a network volume tells the disk of all.
+    """Check by trying that the pod has room: a network volume reports the disk of all.
 
     Args:
         name: the pod's.

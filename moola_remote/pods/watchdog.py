@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Guarded:
-    """What the pod will do, in one line; `left_s` is None where it runs until somebody stops it."""
+    """What the pod will do, in one line; `left_s` is None where it runs until it is stopped."""
 
     line: str
     left_s: float | None
 
 
 def set_guard(agent: Agent, settings: Mapping[str, Any]) -> Guarded:
-    """Tell the pod when to stop itself, have it prove that it can.
+    """Send the pod when to stop itself, and have it prove that it can.
 
     Args:
         agent: on the pod.
         settings: `Endpoint.guard`: ``api``, ``idle_stop_s``, ``stop_at`` (Unix seconds).
 
     Raises:
-        MoolaError: the pod can't be told.
+        MoolaError: the pod can't be reached, or refused.
     """
     answer = read_answer_as(Proof, agent.call("guard", stdin=settings), "guard")
     if not answer.proved:
@@ -43,20 +43,20 @@ def set_guard(agent: Agent, settings: Mapping[str, Any]) -> Guarded:
     left_s = None if stop_at is None else max(0.0, stop_at - answer.now)
     when = [f"after {duration(idle_s)} without a run and with GPU under 5%"] if idle_s else []
     when += [] if left_s is None else [f"in {duration(left_s)} at the latest"]
-    told = ", and ".join(when) or "after the limit of a run"
-    return Guarded(f"the pod stops itself {told}", left_s)
+    stops = ", and ".join(when) or "after the limit of a run"
+    return Guarded(f"the pod stops itself {stops}", left_s)
 
 
 def idle_words(agent: Agent) -> str:
-    """How long a pod has had no run and an idle GPU, and when it stops itself, by its guard.
+    """Return how long a pod has had no run and an idle GPU, and when it stops itself, by its guard.
 
     Raises:
         MoolaError: the pod can't be asked.
     """
-    told = read_answer_as(Idleness, agent.call("idle"), "idle")
-    if told.idle_s is None:
-        return "idle for nobody knows how long, no guard is on watch: `up` sets one"
-    words = f"idle {duration(told.idle_s)}" if told.idle_s else "at work"
-    if told.stops_in_s is None:
+    answer = read_answer_as(Idleness, agent.call("idle"), "idle")
+    if answer.idle_s is None:
+        return "idle time unknown, no guard is on watch: `up` sets one"
+    words = f"idle {duration(answer.idle_s)}" if answer.idle_s else "at work"
+    if answer.stops_in_s is None:
         return f"{words}, does not stop itself"
-    return f"{words}, stops itself in {duration(told.stops_in_s)}"
+    return f"{words}, stops itself in {duration(answer.stops_in_s)}"

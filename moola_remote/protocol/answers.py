@@ -14,7 +14,7 @@ MAX_TREES = 10_000
 
 
 def _digests(names: Any) -> Any:
-    """Those that are digests: a pod may have, and say, anything else too."""
+    """Return those that are digests: a pod may have, and say, anything else too."""
     named = names[-MAX_TREES:] if isinstance(names, list) else []
     return [name for name in named if re.fullmatch(r"[0-9a-f]{16}", str(name))]
 
@@ -37,7 +37,7 @@ class Trees(Remote):
 
 
 class PodInfo(Remote):
-    """The answer to ``probe``; None is what the pod can't tell."""
+    """The answer to ``probe``; None is what the pod doesn't know."""
 
     python: Name
     gpus: list[PodGpu] = Field(default=[], max_length=MAX_ENTRIES)
@@ -94,7 +94,7 @@ class Proof(Remote):
 
 
 class Idleness(Remote):
-    """The answer to ``idle``: seconds without work, and to the pod's end; None: nobody knows."""
+    """The answer to ``idle``: seconds without work, and to the pod's end; None: unknown."""
 
     idle_s: Seconds | None
     stops_in_s: Seconds | None

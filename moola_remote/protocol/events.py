@@ -36,7 +36,7 @@ class Event(Remote):
     t: Number = math.nan
 
     def to_json_line(self) -> bytes:
-        """This event as a script may read it: strict JSON (NaN is null), on one line."""
+        """Return this event as a script may read it: strict JSON (NaN is null), on one line."""
         return to_json({"schema": 1, "kind": self.kind, **self.model_dump()}, inf_nan_mode="null")
 
 
@@ -55,7 +55,7 @@ class RunEvent(Event):
     versions: dict[Name, Name] = Field(default={}, max_length=MAX_ENTRIES)
 
 
-# What an epoch tells by name.
+# What an epoch reports by name.
 EPOCH_TABLES = ("train", "validation", "sigma", "share", "gradient_share", "scores")
 
 
@@ -89,7 +89,7 @@ class CheckpointEvent(Event):
 
 
 class Gpu(Remote):
-    """One GPU at one time: per cent, bytes, degrees, watts; NaN where the pod can't tell."""
+    """One GPU at one time: per cent, bytes, degrees, watts; NaN where the pod doesn't know."""
 
     index: Count = 0
     use_percent: Number = math.nan
@@ -156,7 +156,7 @@ class EventReader:
         self._is_skipping = False
 
     def feed(self, data: bytes) -> list[Event]:
-        """The events that `data` completed; unknown kinds are passed over."""
+        """Return the events that `data` completed; unknown kinds are passed over."""
         *lines, self._pending = (self._pending + data).split(b"\n")
         if lines and self._is_skipping:
             del lines[0]

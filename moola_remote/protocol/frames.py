@@ -72,7 +72,7 @@ class FrameParser:
         self._payload: tuple[bool, int] | None = None  # is_last, bytes to come
 
     def feed(self, piece: bytes) -> Iterator[Frame]:
-        """The frames, or parts of data, that `piece` completed.
+        """Yield the frames, or parts of data, that `piece` completed.
 
         Raises:
             TransferError: this is no frame.

@@ -9,6 +9,7 @@ from moola_remote.errors import (
     ConfigError,
     LimitError,
     MoolaError,
+    NoCheckpointError,
     RunLostError,
     TransferError,
     UnreachableError,
@@ -34,12 +35,12 @@ _ERRORS: dict[str, type[MoolaError]] = {
     "busy": LimitError,
     "disk_full": LimitError,
     "bad_run": RunLostError,
-    "no_checkpoint": ConfigError,
+    "no_checkpoint": NoCheckpointError,
 }
 
 
 def refusal(answer: Mapping[str, Any]) -> MoolaError:
-    """What the agent refuses, as an error of ours."""
+    """Return what the agent refuses, as an error of ours."""
     code = word_of(answer.get("error"))
     message = safe(word_of(answer.get("message")), MAX_LINE) or "refused by the pod without a word"
     names = [*_names(answer, "missing"), *_names(answer, "different")]
@@ -54,11 +55,11 @@ def _names(answer: Mapping[str, Any], key: str) -> list[str]:
 
 
 def word_of(value: Any) -> str:
-    """A string of the pod's; anything else, however deep, is only told to be none."""
+    """Return a string of the pod's; anything else, however deep, is only named as not a string."""
     return value if isinstance(value, str) else f"no text but {type(value).__name__}"
 
 
 def last_words(stderr: bytes) -> str:
-    """The last line of an error, safe to show."""
+    """Return the last line of an error, safe to show."""
     lines = stderr[-4096:].decode("utf-8", "replace").strip().splitlines()
     return safe(lines[-1], MAX_LINE) if lines else ""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 import secrets
 import socket
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
-from pathlib import PurePosixPath
 from typing import Annotated, Any
 
 from pydantic import (
@@ -23,6 +21,7 @@ from pydantic import (
 
 from moola_remote import __version__
 from moola_remote.errors import ConfigError
+from moola_remote.protocol.label import slug
 from moola_remote.protocol.types import Name, Remote, Text, fault_of
 from moola_remote.text.sanitize import safe, safe_lines
 
@@ -69,31 +68,14 @@ class Machine(Remote):
 
 
 def who_asks() -> dict[str, Any]:
-    """The part of a spec that says where it comes from."""
+    """Return the part of a spec that says where it comes from."""
     return {"client": {"version": __version__, "host": socket.gethostname()}}
 
 
 def new_run_id(label: str) -> str:
     """``20261122-153012-jade-3f2a``: UTC time, what it is, and four random hex digits."""
     now = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
-    return f"{now}-{label_of([label])}-{secrets.token_hex(2)}"
-
-
-def label_of(command: Sequence[str]) -> str:
-    """A word for a run id: the module of ``python -m``, else the program; ``[a-z0-9-]{1,24}``.
-
-    Args:
-        command: what is run; one word at least.
-
-    >>> label_of(["python", "-m", "jobs.review", "--x"])
-    'review'
-    >>> label_of(["/bin/Some Tool"])
-    'some-tool'
-    """
-    word = PurePosixPath(command[0]).name
-    if word.startswith("python") and "-m" in command[1:-1]:
-        word = command[command.index("-m") + 1].rpartition(".")[2]
-    return re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-")[:24].strip("-") or "run"
+    return f"{now}-{slug(label) or 'run'}-{secrets.token_hex(2)}"
 
 
 class Spec(Remote):
@@ -110,11 +92,16 @@ class Spec(Remote):
     environment: Digest | None = None
     recipe: Name | None = None
     gpu: int | None = None
+    gpus: Annotated[int, Field(ge=1, le=64)] | None = None
+    env: dict[Name, Word] = Field(default={}, max_length=1000)
+    packages: dict[Name, Name] = Field(default={}, max_length=10_000)
     source: Source | None = None
     machine: Machine = Machine()
     secret_names: list[Name] = Field(default=[], max_length=100)
     replay_of: Name | None = None
     parent: Name | None = None
+    sweep: Name | None = None
+    trial: Annotated[int, Field(ge=0)] | None = None
     price_per_hour: float | None = None
     on_finish: Word | None = Field(default=None, exclude=True)
     limits: dict[Name, float | None] | None = Field(default=None, exclude=True)

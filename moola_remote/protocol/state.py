@@ -24,7 +24,7 @@ def _ending(lines: Any) -> Any:
 
 
 class RunState(Remote):
-    """How a run stands, as the pod tells it; the times are the pod's clock, Unix seconds."""
+    """The state of a run, as the pod reports it; the times are the pod's clock, Unix seconds."""
 
     run_id: RunId
     state: State
@@ -46,6 +46,7 @@ class RunState(Remote):
     price_per_hour: float | None = None
     idle_share: Annotated[float, Field(ge=0, le=1)] | None = None
     on_finish: int | None = None
+    command: Text | None = None
     now: float | None = None
 
     @property
@@ -73,7 +74,7 @@ class RunState(Remote):
 
 
 def read_state(value: Any) -> RunState:
-    """A state as the agent sends it.
+    """Return a state as the agent sends it.
 
     Raises:
         TransferError: it is none.

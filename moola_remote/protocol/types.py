@@ -22,7 +22,7 @@ def _number(value: Any) -> Any:
 
 
 def _scalars(value: Any) -> Any:
-    """Settings of any depth: what is no plain value is left out."""
+    """Return settings of any depth without what is not a plain value."""
     if not isinstance(value, dict):
         return {}
     return {key: item for key, item in value.items() if isinstance(item, str | int | float)}
@@ -42,17 +42,19 @@ Settings: TypeAlias = Annotated[
 class Remote(BaseModel):
     """The base of what comes from a pod: frozen, and keys that we don't know are passed over."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="ignore", frozen=True, protected_namespaces=(), defer_build=True
+    )
 
 
 def fault_of(err: ValidationError) -> tuple[str, str]:
-    """The first key that is wrong (empty: the whole), and what is wrong with it; safe to show."""
+    """Return the first wrong key (empty: the whole) and what is wrong with it; safe to show."""
     first = err.errors(include_url=False, include_context=False)[0]
     return safe(".".join(map(str, first["loc"])), MAX_NAME), safe(first["msg"], 120).lower()
 
 
 def read_small(path: Path) -> bytes:
-    """The bytes of a fetched file that is no table.
+    """Return the bytes of a fetched file that is no table.
 
     Raises:
         ConfigError: it is missing or too large.
@@ -72,7 +74,7 @@ Answer = TypeVar("Answer", bound=Remote)
 
 
 def read_answer_as(model: type[Answer], answer: Any, verb: str) -> Answer:
-    """The agent's `answer` to `verb`, typed.
+    """Return the agent's `answer` to `verb`, typed.
 
     Raises:
         TransferError: a key is missing, or of another type or size.

@@ -12,7 +12,7 @@ __all__ = ["PodStatus", "Provider", "provider_for"]
 
 
 def provider_for(pod: PodConfig) -> Provider:
-    """The provider of a pod's file.
+    """Return the provider of a pod's file.
 
     Raises:
         ConfigError: a key that means nothing to this provider.

@@ -8,24 +8,24 @@ from typing import ClassVar, Literal, Protocol, TypeAlias
 
 from moola_remote.ssh.endpoint import Endpoint
 
-# Told each line of progress.
+# Called with each line of progress.
 Say: TypeAlias = Callable[[str], None]
-# Asked a question; False where nobody is there.
+# Asked a question; False where there is no terminal.
 Confirm: TypeAlias = Callable[[str], bool]
 
 
 def quiet(_: str) -> None:
-    """Nobody is told."""
+    """Discard the message."""
 
 
 def nobody(_: str) -> bool:
-    """Nobody is there to answer."""
+    """Answer no: not interactive."""
     return False
 
 
 @dataclass(frozen=True)
 class PodStatus:
-    """How a pod stands; ``foreign`` is one that is not ours to start or stop."""
+    """The state of a pod; ``foreign`` is an external one, which moola neither starts nor stops."""
 
     state: Literal["up", "stopped", "absent", "foreign"]
     detail: str
@@ -49,7 +49,7 @@ class Provider(Protocol):
         """Make or start the pod; when it is up already, only say where."""
 
     def endpoint(self) -> Endpoint:
-        """Where the pod is.
+        """Return where the pod is.
 
         Raises:
             UnreachableError: it is not up.
@@ -67,4 +67,4 @@ class Provider(Protocol):
         """
 
     def status(self) -> PodStatus:
-        """How it stands; asks nobody's leave and changes nothing."""
+        """Return the pod's state; changes nothing."""

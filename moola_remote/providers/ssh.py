@@ -25,11 +25,11 @@ class SshProvider:
     pod: PodConfig
 
     def up(self, *, say: Say = quiet, confirm: Confirm = nobody) -> Endpoint:  # noqa: ARG002
-        """The pod as its file has it."""
+        """Return the pod as its file has it."""
         return self.endpoint()
 
     def endpoint(self) -> Endpoint:
-        """The pod as its file has it; whether it answers is told by connecting.
+        """Return the pod as its file has it; only connecting shows whether it answers.
 
         Raises:
             ConfigError: no host, an identity file that is not there, or a configuration that
@@ -66,6 +66,7 @@ class SshProvider:
             python=pod.python,
             price_per_hour=pod.price_per_hour,
             host_config=config,
+            scope=pod.scope,
         )
 
     def stop(self) -> None:

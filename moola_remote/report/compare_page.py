@@ -30,7 +30,7 @@ def write_comparison(compared: Comparison, path: Path) -> None:
 
 
 def page(compared: Comparison) -> str:
-    """The page, as HTML."""
+    """Return the page, as HTML."""
     runs = [
         {"label": label, "id": run.run_id, "epochs": epochs_of(run)}
         for label, run in zip(compared.labels, compared.runs, strict=True)
@@ -82,7 +82,7 @@ def _flips(compared: Comparison, rival: Rival) -> list[dict[str, Any]]:
 
 
 def _board(compared: Comparison, split: Split) -> ScoreTable:
-    """Runs, then leads over the first; a lead whose interval leaves 0 out is marked."""
+    """Return the runs, then leads over the first; a lead whose interval excludes 0 is marked."""
     known = [name for name in WORDS if any(name in scores for scores in split.scores)]
     rivals = [rival for rival in split.rivals if rival.lead is not None]
     rows = []

@@ -105,7 +105,7 @@ def _split(runs: Sequence[RunFiles], labels: Sequence[str], side: str) -> Split:
 def _rules(
     runs: Sequence[RunFiles], labels: Sequence[str], side: str
 ) -> dict[str, Mapping[str, Mapping[str, Score]]]:
-    """The rules once for each set of windows, by the labels of the runs that were judged there."""
+    """Return the rules once for each set of windows, by the labels of the runs judged there."""
     found: dict[str, Mapping[str, Mapping[str, Score]]] = {}
     for run, label in zip(runs, labels, strict=True):
         if run.result is None or not run.result.baselines or run.judged_side != side:

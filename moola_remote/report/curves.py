@@ -45,7 +45,7 @@ def counts(windows: Sequence[Window]) -> tuple[list[int], list[int]]:
 
 
 def _binned(values: Sequence[float], num_bins: int) -> list[float]:
-    """Sums over equal bins; a probability of 1 belongs to the last."""
+    """Return sums over equal bins; a probability of 1 belongs to the last."""
     size = GRID // num_bins
     bins = [float(sum(values[i * size : (i + 1) * size])) for i in range(num_bins)]
     bins[-1] += values[GRID]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from moola_remote import __version__
-from moola_remote.errors import ConfigError
+from moola_remote.errors import ConfigError, missing_package
 from moola_remote.files import atomic
 
 FOLDER = Path(__file__).with_name("page")
@@ -25,8 +25,11 @@ _ESCAPES = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
 
 
 def render(template: str, data: Any, *, scripts: Sequence[str] = SCRIPTS, **names: Any) -> str:
-    """The page of a template of ours, with `data` for its `scripts`; what is no number is null."""
-    import jinja2
+    """Return a template's page, with `data` for its `scripts`; NaN and infinity become null."""
+    try:
+        import jinja2
+    except ModuleNotFoundError as err:
+        raise (missing_package(err) or err) from err
     from pydantic_core import to_json
 
     environment = jinja2.Environment(
@@ -37,12 +40,12 @@ def render(template: str, data: Any, *, scripts: Sequence[str] = SCRIPTS, **name
         lstrip_blocks=True,
     )
     style, texts = _asset("style.css"), [_asset(name) for name in scripts]
-    told = to_json(data, inf_nan_mode="null").decode()
+    encoded = to_json(data, inf_nan_mode="null").decode()
     return environment.get_template(template).render(
         policy=_policy(style, texts),
         style=style,
         scripts=texts,
-        data=told.translate(_ESCAPES),
+        data=encoded.translate(_ESCAPES),
         version=__version__,
         **names,
     )

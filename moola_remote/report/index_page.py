@@ -1,4 +1,4 @@
-"""``results/index.html``: every fetched run in one table, to sort and to go on from."""
+"""``results/index.html``: every fetched run in one table, to sort and to open."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from moola_remote.protocol.result import Scores
 from moola_remote.report import html
+from moola_remote.report.index_rows import Field, Row, RowMemory
 from moola_remote.report.metadata import instant
 from moola_remote.report.run_files import RunFiles, read_run
 from moola_remote.report.run_page import NAME as REPORT
@@ -19,6 +20,7 @@ from moola_remote.report.score_tables import cell_of
 from moola_remote.text.format import duration
 
 NAME = "index.html"
+MEMORY = ".index.json"
 # As many as fit on a desk; each run's page has all. A pre-training run has the last alone.
 SHOWN = ("f1", "iou50", "type_f1", "reconstruction")
 
@@ -32,19 +34,6 @@ class Head:
     is_down_first: bool = True
 
 
-@dataclass(frozen=True)
-class Field:
-    """One cell: what is read, what it is sorted by (empty where there is nothing), what is below.
-
-    `link` is where the run's page is, or empty.
-    """
-
-    text: str
-    order: float | str = ""
-    small: str = ""
-    link: str = ""
-
-
 def write_index(folder: Path) -> Path:
     """Write the page of all fetched runs of a folder, the newest first; returns where it is.
 
@@ -52,25 +41,33 @@ def write_index(folder: Path) -> Path:
         ConfigError: it can't be written, or what lies there is no page of ours.
     """
     specs = sorted(folder.glob("[!.]*/spec.json"), reverse=True)
-    runs = [read_run(path.parent, is_brief=True) for path in specs]
-    html.write(folder / NAME, index(runs))
+    memory = RowMemory(folder / MEMORY)
+    rows = [memory.row(path.parent, _row) for path in specs]
+    html.write(folder / NAME, index(rows))
+    memory.save({path.parent.name for path in specs})
     return folder / NAME
 
 
-def index(runs: Sequence[RunFiles]) -> str:
-    """The page, as HTML."""
-    judged = [_judged(run) for run in runs]
-    names = [name for name in SHOWN if any(name in scores for scores in judged)]
+def index(known: Sequence[Row]) -> str:
+    """Return the page, as HTML."""
+    names = [name for name in SHOWN if any(name in row.scores for row in known)]
     heads = [
         *(Head("run"), Head("state"), Head("recipe"), Head("on")),
         *(Head(SCORES[name], True, name not in LOW_IS_GOOD) for name in names),
         *(Head("took", True), Head("cost", True)),
     ]
     rows = [
-        [*_facts(run), *(_score(scores, name) for name in names), *_costs(run)]
-        for run, scores in zip(runs, judged, strict=True)
+        [*row.facts, *(row.scores.get(name, Field("")) for name in names), *row.costs]
+        for row in known
     ]
     return html.render("index.html", None, scripts=("index.js",), heads=heads, rows=rows)
+
+
+def _row(folder: Path) -> Row:
+    run = read_run(folder, is_brief=True)
+    judged = _judged(run)
+    scores = {name: _score(judged, name) for name in SHOWN if name in judged}
+    return Row(_facts(run), scores, _costs(run))
 
 
 def _judged(run: RunFiles) -> Scores:

@@ -15,14 +15,14 @@ LATEST = 2
 
 
 def fetched(folder: Path) -> list[Path]:
-    """The folders of fetched runs with a result, oldest first; a run's id begins with its time."""
+    """Return the folders of fetched runs with a result, oldest first; ids begin with the time."""
     return sorted(
         path.parent for path in folder.glob("*/result.json") if path.parent.name[0] != "."
     )
 
 
 def choose(folder: Path, names: Sequence[str]) -> list[Path]:
-    """The runs that a person means, by id or its beginning; else the latest two with a result.
+    """Return the runs that the user means, by id or its beginning; else the latest two results.
 
     Raises:
         ConfigError: none, or several, begin so.
@@ -36,7 +36,7 @@ def choose(folder: Path, names: Sequence[str]) -> list[Path]:
 
 
 def choose_folder(folder: Path, name: str | None) -> Path:
-    """The folder of the fetched run that a person means, with a result or without; else the latest.
+    """Return the folder of the fetched run the user means, with a result or not; else the latest.
 
     Raises:
         ConfigError: none, or several, begin so.
@@ -62,7 +62,7 @@ def _one(there: Sequence[Path], name: str) -> Path:
 
 
 def load(name: str | None = None, folder: Path | None = None) -> RunFiles:
-    """A fetched run as plain objects: its scores, its windows with their spans, its epochs.
+    """Return a fetched run as plain objects: its scores, its windows with their spans, its epochs.
 
     Args:
         name: a run's id or its beginning; None is the latest.

@@ -16,7 +16,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def facts(run: RunFiles) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Groups of name and value; what is not known is left out."""
+    """Return groups of name and value; what is not known is left out."""
     groups = [
         ("Run", _run_facts(run)),
         ("Time and money", _time_facts(run)),
@@ -47,7 +47,7 @@ def _run_facts(run: RunFiles) -> list[tuple[str, str]]:
 
 
 def state_words(run: RunFiles) -> str:
-    """How it ended, and why."""
+    """Return how it ended, and why."""
     if run.state is None:
         return ""
     word, reason = run.state.state.lower(), run.state.reason or ""
@@ -80,7 +80,7 @@ def _code_facts(run: RunFiles) -> list[tuple[str, str]]:
 
 
 def command_of(run: RunFiles) -> str:
-    """What was started, for showing."""
+    """Return what was started, for showing."""
     return safe(shlex.join(run.spec.argv), MAX_COMMAND) if run.spec else ""
 
 
@@ -99,7 +99,7 @@ def _environment_facts(run: RunFiles) -> list[tuple[str, str]]:
 
 
 def instant(seconds: float) -> str:
-    """A time in UTC, to the minute."""
+    """Return a time in UTC, to the minute."""
     try:
         return f"{EPOCH + timedelta(seconds=seconds):%Y-%m-%d %H:%M} UTC"
     except (OverflowError, ValueError):
@@ -109,7 +109,7 @@ def instant(seconds: float) -> str:
 def phases_of(run: RunFiles) -> list[tuple[str, float, float]]:
     """Queue, start-up, training and the judging at the end, as far as they are known.
 
-    A command that tells no events has a queue and a run.
+    A command that writes no events has a queue and a run.
     """
     state, last = run.state, run.view.last_epoch
     if state is None:
@@ -127,7 +127,7 @@ def phases_of(run: RunFiles) -> list[tuple[str, float, float]]:
 
 
 def decoder_words(run: RunFiles) -> str:
-    """The decoder by name, with its threshold if it has one; empty where a run has none."""
+    """Return the decoder by name, with its threshold if it has one; empty where a run has none."""
     if run.result is None or not (run.result.decoder or run.result.threshold is not None):
         return ""
     kind, threshold = str(run.result.decoder.get("kind", "threshold")), threshold_of(run)

@@ -20,7 +20,7 @@ from moola_remote.report.predictions import Window
 NUM_RESAMPLES = 2000
 NUM_BINS = 10
 HIT_BARS = 3
-MIN_GROUPS = 5  # fewer tell nothing of how groups vary
+MIN_GROUPS = 5  # fewer say nothing about how groups vary
 MAX_DRAWS = 1_000_000  # groups times resamples: beyond it there are fewer of these
 _PLAIN = ("one", "hit_bars", "said_bars", "true_bars", "iou", "iou50", "hit3", "found")
 _SPAN = (*_PLAIN, "center", "length", "in_sum", "out_sum", "in_bars", "out_bars")
@@ -40,12 +40,12 @@ class Lead:
 
 
 def scores_of(windows: Sequence[Window], num_types: int) -> dict[str, float]:
-    """Every score that is a ratio of sums."""
+    """Return every score that is a ratio of sums."""
     return _ratios(_added([_sums(window, num_types) for window in windows]), num_types)
 
 
 def pair(first: Sequence[Window], second: Sequence[Window]) -> list[tuple[Window, Window]]:
-    """The windows that both runs were judged on, with the same truth."""
+    """Return the windows that both runs were judged on, with the same truth."""
     others = {window.key: window for window in second}
     shared = ((window, others[window.key]) for window in first if window.key in others)
     return [
@@ -56,7 +56,7 @@ def pair(first: Sequence[Window], second: Sequence[Window]) -> list[tuple[Window
 
 
 def lead(pairs: Sequence[tuple[Window, Window]], num_types: int, *, seed: int = 0) -> Lead:
-    """How much better the second of each pair is."""
+    """Return how much better the second of each pair is."""
     by_group: dict[object, list[tuple[Window, Window]]] = {}
     for one, other in pairs:
         by_group.setdefault(one.key if one.group is None else one.group, []).append((one, other))
@@ -81,7 +81,7 @@ def lead(pairs: Sequence[tuple[Window, Window]], num_types: int, *, seed: int = 
 def _resampled(
     sides: Sequence[Sequence[Sequence[float]]], num_types: int, seed: int
 ) -> dict[str, list[float]]:
-    """The difference of each score on each resample; none where there are too few groups."""
+    """Return the difference of each score on each resample; none where there are too few groups."""
     num_groups = len(sides[0])
     if num_groups < MIN_GROUPS:
         return {}
@@ -117,7 +117,7 @@ def _added(rows: Sequence[Sequence[float]]) -> list[float]:
 
 
 def _sums(window: Window, num_types: int) -> list[float]:
-    """What a window adds: `_SPAN`, the gap of each bin of calibration, the table of types."""
+    """Return what a window adds: `_SPAN`, the gap of each calibration bin, the table of types."""
     true_bars = window.true_stop - window.true_start
     found = float(window.stop > window.start)
     edges = (abs(window.start - window.true_start), abs(window.stop - window.true_stop))
@@ -144,7 +144,7 @@ def _bin_gaps(window: Window) -> list[float]:
 
 
 def _type_table(window: Window, num_types: int) -> list[float]:
-    """``num_types ** 2`` cells, true by said."""
+    """``num_types ** 2`` cells, true by predicted."""
     cells = [0.0] * num_types**2
     said = window.said_type
     if (
@@ -181,7 +181,7 @@ def _over(part: float, whole: float, none: float = math.nan) -> float:
 
 
 def _macro_f1(cells: Sequence[float], num_types: int) -> float:
-    """The mean over the types that occur, in truth or answer."""
+    """Return the mean over the types that occur, in truth or answer."""
     each = []
     for kind in range(num_types):
         true = sum(cells[kind * num_types : (kind + 1) * num_types])

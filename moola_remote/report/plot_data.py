@@ -34,7 +34,7 @@ def plots(run: RunFiles) -> dict[str, Any]:
 
 
 def epochs_of(run: RunFiles) -> dict[str, Any]:
-    """A list a quantity, over epochs; the best is the one with the lowest validation total."""
+    """Return a list a quantity, over epochs; the best has the lowest validation total."""
     events = _thinned(list(run.view.epochs.values()))
     tables = {name: _by_name(events, name) for name in EPOCH_TABLES}
     numbers = [event.epoch for event in events]
@@ -73,7 +73,7 @@ def _weight(window: Window) -> int:
 
 
 def worst(windows: Sequence[Window], share: float = 1.0) -> list[Window]:
-    """The windows with the least IoU, then the surest of them, as far as there is room."""
+    """Return the windows with the least IoU, then the surest of them, as far as there is room."""
     ranked = sorted(windows, key=lambda window: (window.iou, -window.confidence))
     if share >= 1:
         return ranked
@@ -159,7 +159,7 @@ def _samples(events: Sequence[TelemetryEvent], began: float) -> dict[str, Any]:
 
 
 def _idle(events: Sequence[TelemetryEvent], began: float) -> list[list[float]] | None:
-    """Stretches from one sample to the next that were idle; None where no sample tells it."""
+    """Stretches from one sample to the next that were idle; None where no sample shows it."""
     if all(event.idle is None for event in events):
         return None
     stretches: list[list[float]] = []

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from moola_remote.errors import ConfigError
+from moola_remote.errors import ConfigError, missing_package
 from moola_remote.protocol.types import MAX_NAME
 from moola_remote.text.sanitize import safe
 
@@ -20,7 +20,7 @@ MAX_WINDOWS = 20_000
 MAX_BARS = 2_000  # of one window
 MAX_TYPES = 16
 MAX_FILE_BYTES = 256 * 2**20
-MAX_CONTENT_BYTES = 1 << 30  # as the footer tells it, before it is unpacked
+MAX_CONTENT_BYTES = 1 << 30  # as the footer has it, before it is unpacked
 HIT_IOU = 0.5
 
 
@@ -83,14 +83,16 @@ def overlap(start: int, stop: int, other_start: int, other_stop: int) -> int:
 
 
 def read_windows(path: Path) -> list[Window]:
-    """Every row of the file.
+    """Return every row of the file.
 
     Raises:
         ConfigError: it is no Parquet, too large, lacks a column, or a row can't be.
     """
-    import pyarrow as pa
-    from pyarrow import parquet
-
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ModuleNotFoundError as err:
+        raise (missing_package(err) or err) from err
     where = safe(str(path))
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
@@ -111,7 +113,7 @@ def read_windows(path: Path) -> list[Window]:
 
 
 def _columns(table: pa.Table, where: str) -> dict[str, list[Any]]:
-    """The columns that we know, as plain lists, each of its type."""
+    """Return the columns that we know, as plain lists, each of its type."""
     import pyarrow as pa
 
     columns: dict[str, list[Any]] = {}
@@ -158,7 +160,7 @@ def _window(row: dict[str, Any], index: int, where: str) -> Window:
 
 
 def _faults(row: dict[str, Any]) -> Iterator[str]:
-    """What can't be in a row, the cause before its consequences."""
+    """Yield what can't be in a row, the cause before its consequences."""
     for name, value in row.items():
         if value is None or (isinstance(value, list) and None in value):
             yield f"{name}: expected a value, got null"

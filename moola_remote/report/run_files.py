@@ -41,7 +41,7 @@ class RunFiles:
     """One fetched run.
 
     Attributes:
-        view: its events, told as the dashboard would.
+        view: its events, as the dashboard would show them.
         config: ``config.yaml``, a dotted key a value.
         notes: what of it could not be read.
     """
@@ -94,7 +94,7 @@ class RunFiles:
         return self.view.best_epoch if self.num_models == 1 else None
 
     def of_side(self, side: str) -> list[Window]:
-        """The windows of one split."""
+        """Return the windows of one split."""
         return [window for window in self.windows if window.side == side]
 
 
@@ -103,7 +103,8 @@ def read_run(folder: Path, *, is_brief: bool = False) -> RunFiles:
 
     Args:
         folder: its own.
-        is_brief: leave its windows and events out, for a list of many runs.
+        is_brief: leave its windows, events and types out, and its recipe where the result names
+            it, for a list of many runs.
 
     Raises:
         ConfigError: it holds nothing of a run.
@@ -118,18 +119,19 @@ def read_run(folder: Path, *, is_brief: bool = False) -> RunFiles:
     run.result = _read(run, names.result, load_result)
     run.spec = _read(run, names.spec, partial(load, model=Spec))
     run.state = _read(run, names.state, partial(load, model=RunState))
-    model = _read(run, names.artifacts / "model.json", partial(load, model=ModelFile))
-    run.types = model.types if model else []
-    run.config = _read(run, PurePosixPath("config.yaml"), _read_config) or {}
+    if not is_brief or run.result is None:
+        run.config = _read(run, PurePosixPath("config.yaml"), _read_config) or {}
     if is_brief:
         return run
+    model = _read(run, names.artifacts / "model.json", partial(load, model=ModelFile))
+    run.types = model.types if model else []
     run.windows = _read(run, names.artifacts / "predictions.parquet", read_windows) or []
     _read(run, names.events, lambda path: _read_events(run, path))
     return run
 
 
 def _read(run: RunFiles, name: PurePosixPath, read: Callable[[Path], _Value]) -> _Value | None:
-    """What `read` makes of a file of the run; None where it is missing, or broken, which is noted.
+    """Return what `read` makes of a file of the run; None if it is missing, or broken (noted).
 
     A link may lead anywhere, so it counts as missing.
     """

@@ -31,7 +31,7 @@ def write_report(folder: Path, path: Path | None = None) -> Path:
 
 
 def report(run: RunFiles) -> str:
-    """The page of one run, as HTML."""
+    """Return the page of one run, as HTML."""
     drawn = plots(run)
     epochs, sides = drawn["epochs"], drawn["sides"]
     measures = [name for name in drawn["time"]["samples"] if name != "t"]
@@ -75,7 +75,7 @@ def _summary(run: RunFiles) -> str:
 
 
 def _losses(epochs: dict[str, Any]) -> list[tuple[str, str]]:
-    """The losses that are drawn, each with a note; a lone task's that is the total is left out."""
+    """Return the losses to draw, each with a note; without a lone task's that is the total."""
     train, validation = epochs["train"], epochs["validation"]
     total = [table.get("total") for table in (train, validation)]
     names = [name for name in train if [train[name], validation.get(name)] != total]
@@ -84,7 +84,7 @@ def _losses(epochs: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _models(run: RunFiles) -> str:
-    """How the epochs of an ensemble are to be read."""
+    """Return how the epochs of an ensemble are to be read."""
     if run.num_models == 1:
         return ""
     each = run.view.num_epochs // run.num_models

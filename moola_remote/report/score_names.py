@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# The most telling first.
+# The most important first.
 SCORES = {
     "f1": "F1",
     "iou": "IoU",

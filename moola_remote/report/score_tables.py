@@ -58,7 +58,7 @@ class ScoreTable:
 
 
 def scoreboard(run: RunFiles) -> ScoreTable:
-    """Validation and test, and the rules on the windows that they were judged on."""
+    """Return validation and test scores, and the rules on the windows that they were judged on."""
     columns = {side: scores_of_side(run, side) for side in SIDES}
     columns = {side: scores for side, scores in columns.items() if scores}
     if run.result is not None:
@@ -77,7 +77,7 @@ def scoreboard(run: RunFiles) -> ScoreTable:
 
 
 def best_of(name: str, columns: Sequence[Mapping[str, Score]]) -> float:
-    """The best value of a score; NaN unless there are two to compare."""
+    """Return the best value of a score; NaN unless there are two to compare."""
     values = [column[name].value for column in columns if name in column]
     finite = [value for value in values if math.isfinite(value)]
     if len(finite) < 2:
@@ -86,7 +86,7 @@ def best_of(name: str, columns: Sequence[Mapping[str, Score]]) -> float:
 
 
 def cell_of(score: Score | None, best: float = math.nan, *, form: str = ".3f") -> Cell:
-    """A value and its interval."""
+    """Return a value and its interval."""
     if score is None or not math.isfinite(score.value):
         return Cell("-")
     has_interval = math.isfinite(score.low) and math.isfinite(score.high)
@@ -95,7 +95,7 @@ def cell_of(score: Score | None, best: float = math.nan, *, form: str = ".3f") -
 
 
 def headlines(run: RunFiles) -> list[Headline]:
-    """The first numbers of the page, each with the best rule."""
+    """Return the first numbers of the page, each with the best rule."""
     scores = scores_of_side(run, run.judged_side)
     return [
         Headline(WORDS[name], cell_of(scores[name]), _best_rule(run, name))
@@ -119,7 +119,7 @@ def _best_rule(run: RunFiles, name: str) -> str:
 
 @dataclass(frozen=True)
 class Confusion:
-    """Windows by true type (rows) and said type (columns); shades are 0 to 9 of a row's share."""
+    """Windows by true (rows) and predicted type (columns); shades are 0 to 9 of a row's share."""
 
     side: str
     types: list[str]
@@ -151,7 +151,7 @@ def _confusion(side: str, pairs: Sequence[tuple[int, int]], names: list[str]) ->
 
 
 def scores_of_side(run: RunFiles, side: str) -> Mapping[str, Score]:
-    """What ``result.json`` says of one split."""
+    """Return what ``result.json`` says of one split."""
     if run.result is None:
         return {}
     scores = run.result.scores

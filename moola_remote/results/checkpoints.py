@@ -1,4 +1,4 @@
-"""Brings the checkpoints of a run home while it goes on."""
+"""Brings the checkpoints of a run home while it runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Mirror:
         reach: makes a connection with its agent; called anew when one was lost.
         run_id: a whole run id.
         results: where fetched runs lie.
-        say: told each checkpoint that has come.
+        say: called with each checkpoint that has come.
     """
 
     def __init__(

@@ -1,12 +1,14 @@
-"""Brings a run's files home: staged, verified one by one against the manifest, then renamed.
+"""Bring a run's files home: staged, verified one by one against the manifest, then renamed.
 
-The pod is not trusted. Nothing is promoted unless everything that was asked for is as the manifest
-says; a fetch that was cut off goes on from its staging folder. A file that is there already with
-the same content is left alone; one with other content is never replaced: the fetch stops.
+The pod is not trusted. A file is promoted only if it is as the manifest says; one that is missing
+or differs is named, costs no other, and comes with the next fetch. A fetch that was cut off goes
+on from its staging folder. A file that already exists with the same content is left alone; one
+with other content is never replaced.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import time
@@ -17,14 +19,24 @@ from typing import TYPE_CHECKING, Literal
 
 from moola_remote.agent_client import client, verbs
 from moola_remote.config.paths import RunPaths
-from moola_remote.errors import TransferError
+from moola_remote.errors import PartialTransferError, TransferError
+from moola_remote.files import atomic
 from moola_remote.protocol import state
-from moola_remote.protocol.manifest import MANIFEST, STATE, ManifestFile, read_manifest
+from moola_remote.protocol.manifest import (
+    MANIFEST,
+    STATE,
+    Entry,
+    Manifest,
+    ManifestFile,
+    read_manifest,
+)
+from moola_remote.results.links import make_links_and_folders
 from moola_remote.results.manifest_file import manifest_content
 from moola_remote.results.staging import promote, staging_folder, sweep
 from moola_remote.results.verify import (
     DEFAULT_CAPS,
     Caps,
+    Missing,
     check_caps,
     check_space,
     is_there,
@@ -38,11 +50,19 @@ What = Literal["results", "logs", "checkpoints", "all"]
 # Bytes so far, bytes in all.
 Progress = Callable[[int, int], None]
 HASH_S = 600.0
+WORKDIR = "workdir/"
+# What `results` brings of the working folder, the smallest files first.
+WORKDIR_BYTES = 200 * 10**6
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What a fetch has done; `files` and `bytes` count what came now."""
+    """What a fetch has done; `files` and `bytes` count what came now.
+
+    Attributes:
+        missing: what was asked for and is not here, with the reason.
+        left: outputs in the working folder that ``results`` leaves on the pod for their size.
+    """
 
     run_id: str
     folder: Path
@@ -50,6 +70,8 @@ class Fetched:
     bytes: int
     already_there: int
     seconds: float
+    missing: tuple[Missing, ...] = ()
+    left: tuple[ManifestFile, ...] = ()
 
 
 def fetch_run(  # noqa: PLR0913 - each has its own source
@@ -71,21 +93,21 @@ def fetch_run(  # noqa: PLR0913 - each has its own source
         dest_root: where fetched runs lie; made if need be.
         what: `results` is all but checkpoints, `logs` the log and the events.
         caps: the most that may come.
-        progress: told the bytes so far.
+        progress: given the bytes so far.
 
     Raises:
-        TransferError: the run goes on, or a file is missing, differs, or is in the way here.
+        TransferError: the run is active, or what the pod sends is not what it was asked for.
         LimitError: a cap, or the space on this disk, is too small.
-        UnreachableError: the connection was lost; the next fetch goes on from here.
+        UnreachableError: the connection was lost; the next fetch resumes from here.
     """
     _check_run_id(run_id)
     state = verbs.get_state(agent, run_id)
     content = manifest_content(transport, agent, state)
-    files = _chosen(read_manifest(content, run_id).files, what)
-    far = agent.folder.run(run_id)
-    told = state.model_dump_json(exclude={"now", "queue_position"}).encode()
-    beside = {MANIFEST: content, STATE: told}
-    return _bring(_Way(transport, far, dest_root), files, beside, caps=caps, progress=progress)
+    manifest = read_manifest(content, run_id)
+    chosen, left = _chosen(manifest, what)
+    stored = state.model_dump_json(exclude={"now", "queue_position"}).encode()
+    way = _Way(transport, agent.folder.run(run_id), dest_root)
+    return _bring(way, chosen, {MANIFEST: content, STATE: stored}, left, caps, progress)
 
 
 def fetch_checkpoints(
@@ -97,7 +119,7 @@ def fetch_checkpoints(
     known: Collection[str] = (),
     caps: Caps = DEFAULT_CAPS,
 ) -> list[str]:
-    """Bring the checkpoints that a run which goes on has completed, verified by what the pod says.
+    """Bring the checkpoints that a running run has completed, verified by what the pod says.
 
     Args:
         transport: the connection.
@@ -113,15 +135,17 @@ def fetch_checkpoints(
     Raises:
         TransferError: a file differs, or is in the way here; or the run has removed it meanwhile.
         LimitError: a cap, or the space on this disk, is too small.
-        UnreachableError: the connection was lost; the next fetch goes on from here.
+        UnreachableError: the connection was lost; the next fetch resumes from here.
     """
     _check_run_id(run_id)
     answer = agent.call("checkpoints", run_id, stdin={"known": sorted(known)}, timeout_s=HASH_S)
     table = {"schema": 1, "run_id": run_id, "files": answer.get("files")}
-    files = _chosen(read_manifest(json.dumps(table).encode(), run_id).files, "checkpoints")
-    far = agent.folder.run(run_id)
-    _bring(_Way(transport, far, dest_root), files, {}, caps=caps, progress=None)
-    return [file.path for file in files]
+    manifest, _ = _chosen(read_manifest(json.dumps(table).encode(), run_id), "checkpoints")
+    way = _Way(transport, agent.folder.run(run_id), dest_root)
+    fetched = _bring(way, manifest, {}, (), caps, None)
+    if fetched.missing:
+        raise TransferError(f"run {run_id}: {fetched.missing[0].path}: {fetched.missing[0].why}")
+    return [file.path for file in manifest.files]
 
 
 def _check_run_id(run_id: str) -> None:
@@ -137,46 +161,112 @@ class _Way:
     far: RunPaths
     dest_root: Path
 
+    @property
+    def run_id(self) -> str:
+        return self.far.path.name
+
+    @property
+    def final(self) -> Path:
+        return self.dest_root / self.run_id
+
 
 def _bring(
     way: _Way,
-    files: Sequence[ManifestFile],
+    manifest: Manifest,
     beside: Mapping[str, bytes],
-    *,
+    left: Sequence[ManifestFile],
     caps: Caps,
     progress: Progress | None,
 ) -> Fetched:
-    """Bring what is not here of `files`, and write files of our own `beside` them, by name."""
+    """Bring what is not here of `manifest`, and write files of our own `beside` it, by name."""
     started = time.monotonic()
-    run_id = way.far.path.name
-    final = way.dest_root / run_id
-    wanted = [file for file in files if not is_there(final / file.path, file)]
-    check_caps(run_id, final, wanted, caps)
+    missing = [Missing(one.shown, safe(one.reason, 200), one.size) for one in manifest.unreadable]
+    wanted, in_the_way = _wanted(way.final, manifest.files)
+    check_caps(way.run_id, way.final, wanted, caps)
+    came: list[ManifestFile] = []
+    not_come: list[Missing] = []
     if wanted:
-        with staging_folder(way.dest_root, run_id) as staging:
-            sweep(staging, {file.path for file in wanted})
+        with staging_folder(way.dest_root, way.run_id) as staging:
+            sweep(staging, {file.name for file in wanted})
             check_space(staging, wanted)
-            _pull(way.transport, way.far, staging, wanted, progress)
-            verify(run_id, staging, wanted)
-            for name, content in beside.items():
-                (staging / name).write_bytes(content)
-            promote(staging, final, [*(file.path for file in wanted), *beside])
-    num_bytes = sum(file.size for file in wanted)
-    seconds = time.monotonic() - started
-    return Fetched(run_id, final, len(wanted), num_bytes, len(files) - len(wanted), seconds)
+            with contextlib.suppress(PartialTransferError):  # what is missing is seen below
+                _pull(way.transport, way.far, staging, wanted, progress)
+            not_come = verify(f"run {way.run_id}", staging, wanted)
+            lost = {one.path for one in not_come}
+            came = [file for file in wanted if file.shown not in lost]
+            if came:
+                promote(staging, way.final, [one.name for one in came], is_whole=not not_come)
+    if came or (not wanted and (beside or manifest.entries)):
+        way.final.mkdir(mode=0o700, parents=True, exist_ok=True)
+        missing += make_links_and_folders(way.final, manifest)
+        _write_beside(way, beside)
+    return Fetched(
+        way.run_id,
+        way.final,
+        files=len(came),
+        bytes=sum(file.size for file in came),
+        already_there=len(manifest.files) - len(wanted) - len(in_the_way),
+        seconds=time.monotonic() - started,
+        missing=(*in_the_way, *not_come, *missing),
+        left=tuple(left),
+    )
 
 
-def _chosen(files: Sequence[ManifestFile], what: What) -> list[ManifestFile]:
-    def is_wanted(path: str) -> bool:
-        is_checkpoint = path.startswith("checkpoints/")
+def _wanted(final: Path, files: Sequence[ManifestFile]) -> tuple[list[ManifestFile], list[Missing]]:
+    """Return the files that are not here, and those whose place is taken by something else."""
+    taken = {file.name: _why_taken(final, file) for file in files}
+    wanted = [file for file in files if taken[file.name] == ""]
+    in_the_way = [
+        Missing(file.shown, why, file.size) for file in files if (why := taken[file.name])
+    ]
+    return wanted, in_the_way
+
+
+def _why_taken(final: Path, file: ManifestFile) -> str | None:
+    """Return why a file can't come: None where it is here, empty where its place is free."""
+    try:
+        return None if is_there(final / file.name, file) else ""
+    except TransferError as err:
+        return str(err)
+
+
+def _write_beside(way: _Way, beside: Mapping[str, bytes]) -> None:
+    for name, content in beside.items():
+        path = way.final / name
+        if not path.is_file() or path.read_bytes() != content:
+            atomic.write(path, content)
+
+
+def _chosen(manifest: Manifest, what: What) -> tuple[Manifest, list[ManifestFile]]:
+    """Return what is asked for of a manifest, and what ``results`` leaves for its size."""
+
+    def is_wanted(entry: Entry) -> bool:
+        is_checkpoint = entry.path.startswith("checkpoints/")
         return {
             "results": not is_checkpoint,
-            "logs": path in ("log", "events.jsonl"),
+            "logs": entry.path in ("log", "events.jsonl"),
             "checkpoints": is_checkpoint,
             "all": True,
         }[what]
 
-    return [file for file in files if is_wanted(file.path)]
+    files = [file for file in manifest.files if is_wanted(file)]
+    left: list[ManifestFile] = []
+    if what == "results":
+        room = WORKDIR_BYTES
+        for file in sorted(files, key=lambda file: file.size):
+            if file.path.startswith(WORKDIR):
+                room -= file.size
+                if room < 0:
+                    left.append(file)
+        large = {file.name for file in left}
+        files = [file for file in files if file.name not in large]
+    lists = {
+        "files": files,
+        "links": [link for link in manifest.links if is_wanted(link)],
+        "folders": [folder for folder in manifest.folders if is_wanted(folder)],
+        "unreadable": [one for one in manifest.unreadable if is_wanted(one)],
+    }
+    return manifest.model_copy(update=lists), left
 
 
 def _pull(
@@ -190,7 +280,7 @@ def _pull(
     transport.pull(
         far.path,
         staging,
-        files=[file.path for file in wanted],
+        files=[file.name for file in wanted],
         max_file=largest,
         max_bytes=total + largest,  # rsync sends a file twice if its own check fails
         progress=(lambda done: progress(min(done, total), total)) if progress else None,

@@ -9,7 +9,7 @@ from moola_remote.errors import ConfigError
 
 
 def make_folder(folder: Path) -> Path:
-    """The folder where fetched runs go, made if need be.
+    """Return the folder where fetched runs go, made if need be.
 
     Raises:
         ConfigError: something else lies there, or it can't be written.

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def manifest_content(transport: Transport, agent: client.Agent, state: state.RunState) -> bytes:
-    """What a run's ``manifest.json`` holds, as its `state` names it.
+    """Return what a run's ``manifest.json`` holds, as its `state` names it.
 
     Raises:
-        TransferError: the run goes on, or the manifest is another one, or can't be read.
+        TransferError: the run is active, or the manifest is another one, or can't be read.
     """
     run_id = state.run_id
     if not state.has_ended:
@@ -28,7 +28,7 @@ def manifest_content(transport: Transport, agent: client.Agent, state: state.Run
             f"follow it with `moola-remote attach {run_id}`, then fetch again; "
             "`moola-remote cancel` ends it with a last checkpoint",
         )
-    expected = state.manifest_sha256 or verbs.make_manifest(agent, run_id)
+    expected = verbs.make_manifest(agent, run_id)
     far = agent.folder.run(run_id)
     content = read_file(transport, far.manifest, MAX_MANIFEST_BYTES)
     if hashlib.sha256(content).hexdigest() != expected:

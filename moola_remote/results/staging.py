@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
 import shutil
 import stat
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from moola_remote.errors import TransferError
+from moola_remote.files import atomic
 from moola_remote.rsync.argv import PARTIAL_DIR
+from moola_remote.text.sanitize import safe
 
 logger = logging.getLogger(__name__)
+SYNC_THREADS = 8
 
 
 @contextlib.contextmanager
 def staging_folder(dest_root: Path, run_id: str) -> Iterator[Path]:
-    """The folder where files arrive, ours alone; what an earlier fetch left is still in it."""
+    """Yield the folder where files arrive, locked; an earlier fetch may have left files there."""
     staging = dest_root / f".staging-{run_id}"
     dest_root.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
@@ -49,7 +54,7 @@ def sweep(staging: Path, wanted: set[str]) -> list[str]:
     """Remove all but wanted files, whole or in part; what that was."""
     removed = []
     for path, status in below(staging):
-        name = path.relative_to(staging).as_posix()
+        name = str(path.relative_to(staging))
         is_wanted = name.replace(f"{PARTIAL_DIR}/", "") in wanted
         if not stat.S_ISDIR(status.st_mode) and not (is_wanted and stat.S_ISREG(status.st_mode)):
             path.unlink()
@@ -68,27 +73,71 @@ def below(top: Path) -> Iterator[tuple[Path, os.stat_result]]:
                 folders.append(Path(entry.path))
 
 
-def promote(staging: Path, final: Path, paths: Sequence[str]) -> None:
-    """Rename what was verified into place, once the disk has it."""
-    for path in paths:
-        _sync(staging / path)
-    folders = [path for path, status in below(staging) if stat.S_ISDIR(status.st_mode)]
-    for folder in reversed(folders):  # the deepest first
-        if folder.name == PARTIAL_DIR:
-            shutil.rmtree(folder)
-        elif not any(folder.iterdir()):
-            folder.rmdir()
-    if not final.exists():
+def promote(staging: Path, final: Path, paths: Sequence[str], *, is_whole: bool) -> None:
+    """Rename what was verified into place, once the disk has it.
+
+    Args:
+        staging: what has arrived.
+        final: the run's folder; where there is none yet and all has come, it appears at once.
+        paths: of the files, below either.
+        is_whole: nothing is missing, so that nothing in `staging` is needed any more.
+
+    Raises:
+        TransferError: a link, or a file, lies where a folder is needed.
+    """
+    with ThreadPoolExecutor(SYNC_THREADS) as threads:  # the disk takes several at once in one go
+        for _ in threads.map(sync, (f"{staging}/{path}" for path in paths)):
+            pass
+    if is_whole and not final.exists():
+        folders = [path for path, status in below(staging) if stat.S_ISDIR(status.st_mode)]
+        for folder in reversed(folders):  # the deepest first
+            if folder.name == PARTIAL_DIR:
+                shutil.rmtree(folder)
+            elif not any(folder.iterdir()):
+                folder.rmdir()
         staging.rename(final)
     else:
+        final.mkdir(mode=0o700, exist_ok=True)
         for path in paths:
-            (final / path).parent.mkdir(parents=True, exist_ok=True)
-            (staging / path).rename(final / path)
-        shutil.rmtree(staging)
-    _sync(final.parent)
+            folder = real_folder(final, path.rpartition("/")[0])
+            move(staging / path, folder / path.rpartition("/")[2])
+        if is_whole:
+            shutil.rmtree(staging)
+        sync(final)
+    sync(final.parent)
 
 
-def _sync(path: Path) -> None:
+def move(source: Path, dest: Path) -> None:
+    """Rename a file, also to another disk: there it is copied aside first."""
+    try:
+        source.rename(dest)
+    except OSError as err:
+        if err.errno != errno.EXDEV:
+            raise
+        with atomic.replacing(dest) as aside:
+            shutil.copyfile(source, aside)
+            sync(aside)
+        source.unlink()
+
+
+def real_folder(top: Path, name: str) -> Path:
+    """Make a folder below `top`, and return it; no part of it may be a link.
+
+    Raises:
+        TransferError: a link, or a file, is in the way.
+    """
+    folder = top
+    for part in filter(None, name.split("/")):
+        folder = folder / part
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        if not stat.S_ISDIR(folder.lstat().st_mode):
+            raise TransferError(f"{safe(str(folder))}: expected a folder", "move it away")
+    return folder
+
+
+def sync(path: Path | str) -> None:
+    """Flush a file or folder to the disk."""
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
         os.fsync(fd)

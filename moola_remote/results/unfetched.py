@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from moola_remote.agent_client import client
+from moola_remote.agent_client import client, verbs
 from moola_remote.errors import RunLostError, TransferError
 from moola_remote.files.hashing import HashCache
-from moola_remote.protocol.manifest import MANIFEST, ManifestFile, read_manifest
+from moola_remote.protocol.manifest import MANIFEST, Manifest, ManifestFile, read_manifest
 from moola_remote.results.manifest_file import manifest_content
 
 if TYPE_CHECKING:
     from moola_remote.protocol.state import RunState
     from moola_remote.ssh.transport import Transport
+
+RUNS_A_CALL = 100
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class UnfetchedRun:
 
     Attributes:
         run_id: whose it is.
-        why: one line, safe: it goes on, or its files were not fetched, or can't be known.
+        why: one line, safe: it is active, or its files were not fetched, or can't be known.
         has_ended: whether it could be fetched.
         paths: of the declared outputs that have no copy here; empty where that can't be known yet.
         bytes: of those; of its log and events where it has not ended.
@@ -46,10 +48,11 @@ def find_unsaved(
     *,
     cache: Path | None = None,
 ) -> list[UnfetchedRun]:
-    """The runs that would lose something if they were removed from the pod now.
+    """Return the runs that would lose something if they were removed from the pod now.
 
-    A copy counts if its SHA-256 is the manifest's, and the manifest is the one that the run's state
-    names: each file here is read, unless `cache` knows it unchanged.
+    A copy counts if its SHA-256 is the manifest's, and the manifest is the run's own, which names
+    everything that lies in its folder now: each file here is read, unless `cache` knows it
+    unchanged.
 
     Args:
         transport: the connection.
@@ -58,41 +61,80 @@ def find_unsaved(
         results: the folder of fetched runs.
         cache: a file that remembers the hashes of files which have not changed.
     """
+    states = list(states)
+    ended = [state.run_id for state in states if state.has_ended]
+    here = {run_id: _manifest_here(results / run_id) for run_id in ended}
+    there: dict[str, tuple[str, bytes]] = {}
+    for start in range(0, len(ended), RUNS_A_CALL):
+        some = ended[start : start + RUNS_A_CALL]
+        have = {run_id: _sha256(here[run_id]) for run_id in some}
+        there |= verbs.make_manifests(agent, have)
     hashes = HashCache(cache)
-    found = [_look(transport, agent, state, results / state.run_id, hashes) for state in states]
+    found = []
+    for state in states:
+        digest, content = there.get(state.run_id, (None, b""))
+        now = state.model_copy(update={"manifest_sha256": digest})
+        known = [here.get(state.run_id, b""), content]
+        found.append(_look(transport, agent, now, results / state.run_id, known, hashes))
     hashes.save()
     return [one for one in found if one is not None]
 
 
+def _manifest_here(folder: Path) -> bytes:
+    try:
+        return (folder / MANIFEST).read_bytes()
+    except OSError:
+        return b""
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
 def _look(
-    transport: Transport, agent: client.Agent, state: RunState, folder: Path, hashes: HashCache
+    transport: Transport,
+    agent: client.Agent,
+    state: RunState,
+    folder: Path,
+    known: Sequence[bytes],
+    hashes: HashCache,
 ) -> UnfetchedRun | None:
     if not state.has_ended:
         size = state.log_size + state.events_size
         return UnfetchedRun(state.run_id, f"is {state.state}", False, (), size)
     try:
-        declared = list(_declared(transport, agent, state, folder))
+        manifest, is_here = _declared(transport, agent, state, known)
     except (TransferError, RunLostError) as err:
         return UnfetchedRun(state.run_id, err.message, True, (), state.log_size)
-    missing = [file for file in declared if not _is_saved(folder / file.path, file, hashes)]
+    files = [file for file in manifest.files if not _is_saved(folder / file.name, file, hashes)]
+    # Links and empty folders are saved with the manifest that names them.
+    others = [] if is_here else [*manifest.links, *manifest.folders]
+    unreadable = [one for one in manifest.unreadable if one.size]
+    missing = [entry.shown for entry in (*files, *others, *unreadable)]
     if not missing:
         return None
-    paths = tuple(file.path for file in missing)
-    why = f"{len(missing)} of {len(declared)} files are not here"
-    return UnfetchedRun(state.run_id, why, True, paths, sum(file.size for file in missing))
+    why = f"{len(missing)} of {len(manifest.entries)} files are not here"
+    if unreadable:
+        why += f", {len(unreadable)} can't be read on the pod"
+    size = sum(file.size for file in files) + sum(one.size for one in unreadable)
+    return UnfetchedRun(state.run_id, why, True, tuple(missing), size)
 
 
 def _declared(
-    transport: Transport, agent: client.Agent, state: RunState, folder: Path
-) -> Iterator[ManifestFile]:
-    """The files of the run's manifest; its copy here serves where it is the same."""
-    try:
-        content = (folder / MANIFEST).read_bytes()
-    except OSError:
-        content = b""
-    if hashlib.sha256(content).hexdigest() != state.manifest_sha256:
-        content = manifest_content(transport, agent, state)
-    yield from read_manifest(content, state.run_id).files
+    transport: Transport, agent: client.Agent, state: RunState, known: Sequence[bytes]
+) -> tuple[Manifest, bool]:
+    """Return the run's manifest, and whether the copy here is the same.
+
+    Args:
+        transport: the connection.
+        agent: on the pod.
+        state: of the run, with the SHA-256 of its manifest now.
+        known: the copy here, and what came with those of other runs; empty where there is none.
+    """
+    for content in known:
+        if _sha256(content) == state.manifest_sha256:
+            return read_manifest(content, state.run_id), content is known[0]
+    return read_manifest(manifest_content(transport, agent, state), state.run_id), False
 
 
 def _is_saved(path: Path, file: ManifestFile, hashes: HashCache) -> bool:

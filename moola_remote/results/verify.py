@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 from collections.abc import Sequence
@@ -19,15 +20,24 @@ from moola_remote.text.sanitize import safe
 class Caps:
     """The most of one run that may come to lie here, by however many fetches."""
 
-    max_files: int = 10_000
+    max_files: int = 100_000
     max_bytes: int = 50 * 10**9
 
 
 DEFAULT_CAPS = Caps()
 
 
+@dataclass(frozen=True)
+class Missing:
+    """Something that a run declares and that is not here; `path` and `why` are safe to show."""
+
+    path: str
+    why: str
+    size: int = 0
+
+
 def is_there(path: Path, file: ManifestFile) -> bool:
-    """Whether the file was fetched before.
+    """Return whether the file was fetched before.
 
     Raises:
         TransferError: something else lies there.
@@ -35,12 +45,13 @@ def is_there(path: Path, file: ManifestFile) -> bool:
     try:
         if sha256_of(path) == (file.size, file.sha256):
             return True
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as err:  # a link or a folder is in the way as well
         logger.info("%s: %s", path, err)
     raise TransferError(
-        f"{path}: differs from the pod's, and is not replaced", "move it away, then fetch again"
+        f"{safe(str(path))}: differs from the pod's, and is not replaced",
+        "move it away, then fetch again",
     )
 
 
@@ -49,9 +60,15 @@ def check_caps(run_id: str, final: Path, files: Sequence[ManifestFile], caps: Ca
     there = [status.st_size for _, status in below(final) if stat.S_ISREG(status.st_mode)]
     total, count = sum(there) + sum(file.size for file in files), len(there) + len(files)
     if count > caps.max_files:
-        raise LimitError(f"run {run_id}: {count} files, expected at most {caps.max_files}")
+        raise LimitError(
+            f"run {run_id}: {count} files, expected at most {caps.max_files}",
+            f"fetch it with --max-files {count}",
+        )
     if total > caps.max_bytes:
-        raise LimitError(f"run {run_id}: {total} bytes, expected at most {caps.max_bytes}")
+        raise LimitError(
+            f"run {run_id}: {total} bytes, expected at most {caps.max_bytes}",
+            f"fetch it with --max-gb {total // 10**9 + 1}",
+        )
 
 
 def check_space(staging: Path, files: Sequence[ManifestFile]) -> None:
@@ -66,26 +83,32 @@ def check_space(staging: Path, files: Sequence[ManifestFile]) -> None:
         )
 
 
-def verify(run_id: str, staging: Path, wanted: Sequence[ManifestFile]) -> None:
-    """Raises a TransferError unless each file is what the manifest says; what is not, goes."""
-    unasked = sweep(staging, {file.path for file in wanted})
+def verify(what: str, staging: Path, wanted: Sequence[ManifestFile]) -> list[Missing]:
+    """Return what has not come as the manifest says; what came otherwise is removed.
+
+    Args:
+        what: a run or a tree, as errors name it.
+        staging: where it came to.
+        wanted: all that was asked for.
+
+    Raises:
+        TransferError: something came that was not asked for.
+    """
+    unasked = sweep(staging, {file.name for file in wanted})
     if unasked:
-        raise TransferError(f"run {run_id}: nobody asked for what came: {safe(unasked[0], 80)}")
-    wrong = [file for file in wanted if not _is_as_declared(staging / file.path, file)]
-    if wrong:
-        named = ", ".join(file.path for file in wrong[:3]) + (", ..." if len(wrong) > 3 else "")
-        raise TransferError(
-            f"run {run_id}: {len(wrong)} of {len(wanted)} files are missing or not as the manifest "
-            f"says: {named}",
-            "fetch again; nothing was promoted",
-        )
+        raise TransferError(f"{what}: this was not asked for: {safe(unasked[0], 80)}")
+    return [
+        Missing(file.shown, "missing, or not as the manifest says", file.size)
+        for file in wanted
+        if not _is_as_declared(f"{staging}/{file.name}", file)
+    ]
 
 
-def _is_as_declared(path: Path, file: ManifestFile) -> bool:
+def _is_as_declared(path: str, file: ManifestFile) -> bool:
     try:
         if sha256_of(path) == (file.size, file.sha256):
             return True
-        path.unlink()  # the same size and time would keep rsync from sending it again
+        os.unlink(path)  # noqa: PTH108 - the same size and time would keep rsync from sending it again
     except OSError:
         return False
     return False

@@ -34,7 +34,7 @@ def push_argv(
     *,
     rsh: str,
     from_list: bool,
-    link_dest: PurePosixPath | None = None,
+    link_dests: Sequence[PurePosixPath] = (),
     compare_content: bool = False,
 ) -> list[str]:
     """Bring the content of `source` into the pod's `dest`, which is made.
@@ -44,7 +44,7 @@ def push_argv(
         dest: a folder on the pod, absolute.
         rsh: rsync's ``-e``.
         from_list: only the files that come on stdin, NUL after each; else everything.
-        link_dest: a folder on the pod whose equal files are linked rather than sent.
+        link_dests: folders on the pod whose equal files are linked rather than sent, 20 at most.
         compare_content: equal size and time are not enough to leave a file out.
     """
     return [
@@ -53,7 +53,7 @@ def push_argv(
         "--perms",
         "--chmod=D755,Fu=rwX,Fgo=rX",
         *(["--files-from=-", "--from0"] if from_list else ["--recursive"]),
-        *([f"--link-dest={link_dest}"] if link_dest else []),
+        *(f"--link-dest={folder}" for folder in link_dests),
         *(["--checksum"] if compare_content else []),
         f"--rsh={rsh}",
         f"--rsync-path=mkdir -p {quote(str(dest))} && rsync",
@@ -94,7 +94,7 @@ def pull_argv(source: PurePosixPath, dest: Path, *, rsh: str, max_file: int) -> 
 
 
 def rsh_option(argv: Sequence[str]) -> str:
-    """A command for ``-e``: rsync splits it at spaces itself, knows quotes and no backslashes."""
+    """Return a command for ``-e``: rsync splits it at spaces, knows quotes and no backslashes."""
     return " ".join(
         f"'{word}'" if " " in word or "'" in word else word for word in map(_doubled, argv)
     )

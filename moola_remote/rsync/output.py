@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import re
 
-from moola_remote.errors import MoolaError, TransferError, UnreachableError
+from moola_remote.errors import MoolaError, PartialTransferError, TransferError, UnreachableError
 from moola_remote.rsync.argv import STALL_S
 
 
 def parse_progress(line: bytes) -> int | None:
-    """The bytes of a line of ``--info=progress2``, or None if it is another line."""
+    """Return the bytes of a line of ``--info=progress2``, or None if it is another line."""
     match = re.match(rb"\s*(\d+)\s+\d+%\s", line)
     return int(match[1]) if match else None
 
 
 def parse_sent(line: bytes) -> int | None:
-    """The bytes of the line ``Literal data: N bytes``: file content that went over the line."""
+    """Return the bytes of the line ``Literal data: N bytes``: file content that was sent."""
     match = re.match(rb"Literal data: (\d+) bytes", line)
     return int(match[1]) if match else None
 
 
 def failure(where: str, code: int, stderr: bytes) -> MoolaError:
-    """What an exit code of rsync means; call it once the connection is known to be alive.
+    """Return what an exit code of rsync means; call it once the connection is known to be alive.
 
     Args:
         where: the pod and the folder, the beginning of the message.
@@ -45,13 +45,15 @@ def failure(where: str, code: int, stderr: bytes) -> MoolaError:
             "make the pod's shell silent at start (.bashrc), or compare the versions of rsync",
         )
     if code in (23, 24):
-        return TransferError(f"{where}: not everything could be sent, {said}", "run it again")
+        return PartialTransferError(
+            f"{where}: not everything could be sent, {said}", "run it again"
+        )
     return TransferError(f"{where}: rsync ended with {code}, {said or 'and said nothing'}")
 
 
 def _said(stderr: bytes) -> str:
-    """The first telling line, without control characters."""
+    """Return the first informative line, without control characters."""
     lines = [line.strip() for line in stderr.decode("utf-8", "replace").splitlines()]
     lines = [line for line in lines if line]
-    telling = [line for line in lines if not line.startswith("rsync error:")] or lines
-    return telling[0].encode("unicode_escape").decode("ascii")[:300] if telling else ""
+    informative = [line for line in lines if not line.startswith("rsync error:")] or lines
+    return informative[0].encode("unicode_escape").decode("ascii")[:300] if informative else ""

@@ -28,7 +28,7 @@ LAST_WORDS_S = 2.0
 
 @cache
 def local_version() -> tuple[int, ...] | None:
-    """The version of this machine's rsync; None if it is missing."""
+    """Return the version of this machine's rsync; None if it is missing."""
     if shutil.which("rsync") is None:
         return None
     shown = subprocess.run(["rsync", "--version"], capture_output=True, text=True, check=False)
@@ -41,7 +41,7 @@ class Rsync:
     Args:
         start: opens a channel on which a command runs.
         where: the pod and the folder, for messages.
-        progress: told the bytes so far.
+        progress: called with the bytes so far.
         max_bytes: above these the process is ended.
     """
 

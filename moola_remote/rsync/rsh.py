@@ -11,7 +11,7 @@ import sys
 
 
 def main() -> int:
-    """Returns the command's exit code; 255, as ssh does, when the connection is gone."""
+    """Run the command and return its exit code; 255, as ssh does, when the connection is lost."""
     command = " ".join(sys.argv[2:])  # the first word is rsync's host name, always "pod"
     with socket.socket(socket.AF_UNIX) as sock:
         sock.connect(os.environ["MOOLA_RSH"])

@@ -96,23 +96,23 @@ class RshTunnel:
             thread.start()
 
     def _serve(self, conn: socket.socket) -> None:
-        """One command: its streams are copied until it ends, then its exit code is told."""
+        """Serve one command: copy its streams until it ends, then send its exit code."""
         with conn:
             received = _receive(conn)
             if received is None:
                 return
             command, (stdin, stdout, stderr) = received
-            with _owned(stdout) as out, _owned(stderr) as told:
+            with _owned(stdout) as out, _owned(stderr) as err_out:
                 try:
                     channel = self._start(command)
                 except MoolaError as err:
                     os.close(stdin)
                     with contextlib.suppress(OSError):
-                        told.write(f"{err.message}\n".encode())
+                        err_out.write(f"{err.message}\n".encode())
                     return
                 self._spawn(self._feed, stdin, channel)
                 self._spawn(_close_with, conn, channel)
-                errors = self._spawn(self._copy, channel.recv_stderr, told)
+                errors = self._spawn(self._copy, channel.recv_stderr, err_out)
                 if not self._copy(self._counted(channel.recv), out):
                     _close(channel)  # rsync is gone: the far side must not write for nobody
                 errors.join()
@@ -155,7 +155,7 @@ class RshTunnel:
 
 
 def _owned(fd: int) -> io.FileIO:
-    """A file that rsync gave away: raw, blocking, closed with its block."""
+    """Return a file that rsync gave away: raw, blocking, closed with its block."""
     os.set_blocking(fd, True)
     return io.FileIO(fd, "r+")
 

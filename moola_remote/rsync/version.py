@@ -7,12 +7,12 @@ import re
 from moola_remote.errors import ConfigError
 
 OLDEST = (3, 1, 0)  # the first with --info=progress2
-# 3.4.0 mended CVE-2024-12084 to -12088 and -12747; a distribution may have mended an older one.
-MENDED = (3, 4, 0)
+# 3.4.0 fixed CVE-2024-12084 to -12088 and -12747; a distribution may have patched an older one.
+FIXED = (3, 4, 0)
 
 
 def parse_version(text: str) -> tuple[int, ...] | None:
-    """The version out of ``rsync --version``.
+    """Return the version out of ``rsync --version``.
 
     >>> parse_version("rsync  version 3.2.7  protocol version 31")
     (3, 2, 7)
@@ -38,10 +38,12 @@ def check_version(version: tuple[int, ...] | None) -> None:
 
 
 def known_holes(version: tuple[int, ...] | str | None) -> str | None:
-    """What to tell of an old rsync, this machine's or the pod's (as text), or None."""
+    """Return a warning about an old rsync, this machine's or the pod's (as text), or None."""
     if isinstance(version, str):
         version = tuple(int(part) for part in re.findall(r"\d{1,9}", version)[:3])
-    if not version or version >= MENDED:
+    if not version or version >= FIXED:
         return None
-    shown, mended = (".".join(map(str, one)) for one in (version, MENDED))
-    return f"rsync {shown}: known holes before {mended}, unless the distribution mended them"
+    shown, fixed = (".".join(map(str, one)) for one in (version, FIXED))
+    return (
+        f"rsync {shown}: known vulnerabilities before {fixed}, unless the distribution patched them"
+    )

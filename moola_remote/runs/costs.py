@@ -21,7 +21,7 @@ MAX_LINE_BYTES = 1 << 16
 
 @dataclass(frozen=True)
 class RunCost:
-    """Seconds of a run's job, and USD; None where nobody here has seen it at work.
+    """Seconds of a run's job, and USD; None where this laptop never saw it running.
 
     `is_over` is False where its end was not seen: then it has cost that much at least.
     """
@@ -33,7 +33,7 @@ class RunCost:
 
 
 def run_costs(results: Path, journals: Path) -> list[RunCost]:
-    """A line a run whose pod has a price, fetched or only followed, the oldest first.
+    """Return a line a run whose pod has a price, fetched or only followed, the oldest first.
 
     Args:
         results: the project's fetched runs.
@@ -47,7 +47,7 @@ def run_costs(results: Path, journals: Path) -> list[RunCost]:
 
 
 def _look(name: str, folders: list[Path]) -> RunCost | None:
-    """What is known of a run from all that lies here of it; None where its pod has no price."""
+    """Return what this laptop knows of a run's cost; None where its pod has no price."""
     states = [state for folder in folders if (state := _state(folder)) is not None]
     prices = [_read(folder / "spec.json").get("price_per_hour") for folder in reversed(folders)]
     price = next(filter(_is_price, [*prices, *(state.price_per_hour for state in states)]), None)
@@ -57,8 +57,8 @@ def _look(name: str, folders: list[Path]) -> RunCost | None:
     if over is not None:
         seconds = over.took_s if over.started_at is not None else 0.0
     else:
-        told = [state.took_s for state in states] + [_span(folder) for folder in folders]
-        seconds = max(filter(None, told), default=None)
+        known = [state.took_s for state in states] + [_span(folder) for folder in folders]
+        seconds = max(filter(None, known), default=None)
     usd = None if seconds is None else seconds * price / 3600
     return RunCost(safe(name, 80), seconds, usd, over is not None)
 

@@ -45,9 +45,14 @@ class Filter:
     value: str
 
     def holds(self, found: Fact | None) -> bool:
-        """Numbers are compared as numbers, all else as text; what is not known holds nowhere."""
+        """Numbers are compared as numbers, all else as text; what is not known holds nowhere.
+
+        A sweep may be named by its beginning or by its last part.
+        """
         if found is None:
             return False
+        if self.key == "sweep" and self.sign in ("=", "!="):
+            return is_named(str(found), self.value) == (self.sign == "=")
         numbers = _number(found), _number(self.value)
         sides: tuple[Any, Any] = (str(found), self.value) if None in numbers else numbers
         return _OPERATORS[self.sign](*sides)
@@ -69,6 +74,11 @@ class Selection:
     columns: dict[str, list[Fact | None]]
 
 
+def is_named(sweep_id: str, name: str) -> bool:
+    """Return whether `name` means a sweep: its id, the beginning of it, or its last part."""
+    return bool(name) and (sweep_id.startswith(name) or sweep_id.endswith(f"-{name}"))
+
+
 def read_condition(text: str) -> Filter:
     """``KEY=VALUE``, also with ``!= < <= > >=``.
 
@@ -82,7 +92,7 @@ def read_condition(text: str) -> Filter:
 
 
 def read_known(answer: Mapping[str, Any]) -> list[RunFacts]:
-    """The agent's answer to ``list --facts``; what can't be read of a run is not known of it."""
+    """Return the agent's answer to ``list --facts``; what can't be read of a run is unknown."""
     runs = answer.get("runs")
     return (
         [RunFacts(read_state(run), _facts(run)) for run in runs] if isinstance(runs, list) else []
@@ -90,7 +100,7 @@ def read_known(answer: Mapping[str, Any]) -> list[RunFacts]:
 
 
 def choose(known: Sequence[RunFacts], conditions: Sequence[Filter], sort: str | None) -> Selection:
-    """The runs of which all conditions hold; sorted, the largest value is last, as the newest is.
+    """Return the runs that match all conditions; sorted, the largest value comes last.
 
     Raises:
         ConfigError: a key is known of no run, or its last part means several.
@@ -113,7 +123,7 @@ def choose(known: Sequence[RunFacts], conditions: Sequence[Filter], sort: str | 
 
 
 def shown(fact: Fact | None) -> str:
-    """A setting as it stands, a score with three digits."""
+    """Return a setting as it stands, a score with three digits."""
     if fact is None:
         return "-"
     return f"{fact:.3f}" if isinstance(fact, float) else fact
@@ -123,6 +133,9 @@ def _facts(run: Any) -> dict[str, Fact]:
     state = read_state(run).state
     facts: dict[str, Fact] = {}
     config, scores = run.get("config"), run.get("scores")
+    for key in ("sweep", "trial"):
+        if isinstance(run.get(key), str | int):
+            facts[key] = safe(str(run[key]), 60)
     if isinstance(config, str):
         with contextlib.suppress(ValueError):
             facts |= flat_config(config)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from moola_remote.agent_client import verbs
-from moola_remote.config.settings import Project
+from moola_remote.config.recipe import check_recipe, recipe_path
+from moola_remote.config.settings import TABLE, Project
 from moola_remote.deploy.code_store import Archive
 from moola_remote.errors import ConfigError, UnreachableError
 from moola_remote.pods.pod import Pod
@@ -26,17 +27,21 @@ class RunRequest:
     """What is asked of a run beside its command.
 
     `label` is a word for its id; `on_finish` and `on_finish_pod` are commands for its end, here and
-    on the pod: None takes the project's.
+    on the pod: None takes the project's. `retry` is how often it is begun again where its pod
+    was lost.
     """
 
     label: str
     recipe: str | None = None
     gpu: int | None = None
+    gpus: int | None = None
     data: Mapping[str, Path] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    env: Mapping[str, str] = field(default_factory=dict)
     max_time_s: float | None = None
     max_cost_usd: float | None = None
     then: str | None = None
+    retry: int = 0
     replay_of: str | None = None
     on_finish: str | None = None
     on_finish_pod: str | None = None
@@ -54,6 +59,12 @@ def keep_code(pod: Pod, deployed: Deployed) -> str | None:
     except ConfigError as err:
         return str(err)
     return None
+
+
+def environment_of(deployed: Deployed, asked: RunRequest) -> dict[str, str]:
+    """Return the variables of a job: what was asked for, and where the project's packages lie."""
+    paths = ":".join(deployed.plan.dependencies.paths)
+    return {**({"PYTHONPATH": paths} if paths else {}), **asked.env}
 
 
 def submit(pod: Pod, spec: Spec, asked: RunRequest) -> RunState:
@@ -84,13 +95,37 @@ def limits_of(pod: Pod, asked: RunRequest) -> dict[str, float | None]:
     Raises:
         ConfigError: a cost limit, and the price of the pod isn't known.
     """
-    if asked.max_cost_usd is not None and not pod.endpoint.price_per_hour:
-        raise ConfigError(
-            f"--max-cost: the price of pod {pod.name} is not known",
-            f"write price_per_hour into configs/pods/{pod.name}.yaml",
-        )
+    if asked.max_cost_usd is not None:
+        require_price(pod, "--max-cost")
     limits = {"max_time_s": asked.max_time_s, "max_cost_usd": asked.max_cost_usd}
     return {**limits, "idle_stop_s": None}
+
+
+def merged_limits(pod: Pod, asked: RunRequest, earlier: Any) -> dict[str, Any]:
+    """Return the limits of a resumed run: what is asked now, else those of its parent.
+
+    Args:
+        pod: where it resumes.
+        asked: its limits.
+        earlier: ``limits`` of its parent's spec.
+
+    Raises:
+        ConfigError: a cost limit, asked or taken over, and the price of the pod isn't known.
+    """
+    now = {key: limit for key, limit in limits_of(pod, asked).items() if limit is not None}
+    limits = {**(earlier if isinstance(earlier, dict) else {}), **now}
+    if limits.get("max_cost_usd"):
+        require_price(pod, "its run was begun with --max-cost")
+    return limits
+
+
+def require_price(pod: Pod, limit: str) -> None:
+    """Raise a ConfigError where a cost limit would end nothing, as the pod has no known price."""
+    if not pod.endpoint.price_per_hour:
+        raise ConfigError(
+            f"{limit}: the price of pod {pod.name} is not known",
+            f"write price_per_hour into configs/pods/{pod.name}.yaml",
+        )
 
 
 def limits_past_the_end(pod: Pod, asked: RunRequest, left_s: float | None) -> list[str]:
@@ -117,19 +152,30 @@ class TrainOptions:
     settings: tuple[str, ...] = ()
 
 
+def check_train(project: Project, recipe: str, settings: Sequence[str]) -> list[str]:
+    """Check what `train` is asked for on this machine: before anything is sent, or paid for.
+
+    Returns:
+        What looks wrong and may be right.
+
+    Raises:
+        ConfigError: the project has nothing that `train` runs, or the job would refuse its recipe.
+    """
+    if project.file is None:
+        raise ConfigError(
+            f"{project.folder}: `train` runs the `job` of {TABLE} with a recipe, and there is none",
+            "a script runs with: moola-remote run -- python train.py; settings: moola-remote init",
+        )
+    return check_recipe(project, recipe, settings)
+
+
 def train_argv(project: Project, recipe: str, options: TrainOptions) -> list[str]:
-    """The command line of a training run, as the pod will see it.
+    """Return the command line of a training run, as the pod will see it.
 
     Raises:
         ConfigError: no such recipe.
     """
-    config = project.recipes / f"{recipe}.yaml"
-    known = sorted(file.stem for file in (project.folder / project.recipes).glob("*.yaml"))
-    if recipe not in known:
-        raise ConfigError(
-            f"recipe {recipe!r}: unknown, expected one of {', '.join(known) or 'none'}",
-            f"choose with --recipe, or write {config}",
-        )
+    config = project.recipes / recipe_path(project, recipe).name
     return [
         *("python", "-m", project.job, "--config", config.as_posix()),
         *(["--epochs", str(options.epochs)] if options.epochs is not None else []),

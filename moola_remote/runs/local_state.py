@@ -2,13 +2,16 @@
 
 spec.json       what was asked for
 seen.json       when it was looked at last, and how it stood
-state.json      how it stood then, as the pod told it; of a run that has a price
+state.json      how it stood then, as the pod reported it; of a run that has a price
 on_finish.json  a command to run here once it has ended; renamed before it is run
+on_finish.copy.json  the same once more, for the day when that is damaged
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +22,7 @@ from moola_remote.files import atomic
 from moola_remote.pods.pod import Pod
 from moola_remote.protocol.state import ENDED, RunState
 
+logger = logging.getLogger(__name__)
 BULK = ("log", "events.jsonl", "offsets")
 
 
@@ -78,6 +82,7 @@ class LocalRun:
 
     def keep_hook(self, hook: Hook) -> None:
         """Note a command for its end."""
+        self._write("on_finish.copy.json", asdict(hook))
         self._write("on_finish.json", asdict(hook))
 
     @property
@@ -86,13 +91,20 @@ class LocalRun:
         return (self.folder / "on_finish.json").exists()
 
     def take_hook(self) -> Hook | None:
-        """The command for its end, once: whoever renames the file has it."""
+        """Return the command for its end, once: whoever renames the file has it."""
+        taken = self.folder / "on_finish.taken.json"
         try:
-            (self.folder / "on_finish.json").rename(self.folder / "on_finish.taken.json")
-            table = self._read("on_finish.taken.json")
-            return Hook(str(table["command"]), str(table["folder"]))
-        except (OSError, KeyError):
+            (self.folder / "on_finish.json").rename(taken)
+        except OSError:
             return None
+        tables = [self._read(taken.name), self._read("on_finish.copy.json")]
+        with contextlib.suppress(OSError):
+            (self.folder / "on_finish.copy.json").unlink()
+        for table in tables:
+            if isinstance(table.get("command"), str) and isinstance(table.get("folder"), str):
+                return Hook(table["command"], table["folder"])
+        logger.warning("note: %s: damaged, the command for the end of the run is not run", taken)
+        return None
 
     def _read(self, name: str) -> dict[str, Any]:
         try:

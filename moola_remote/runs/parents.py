@@ -11,6 +11,7 @@ from moola_remote.agent_client.verbs import get_state, list_runs
 from moola_remote.errors import ConfigError, UnreachableError
 from moola_remote.pods.pod import Pod
 from moola_remote.protocol.spec import Spec
+from moola_remote.runs.record import keep_again
 from moola_remote.runs.select import choose
 from moola_remote.ssh.read_file import read_file
 from moola_remote.text.sanitize import safe
@@ -22,9 +23,9 @@ MAX_SPEC_BYTES = 4 * 2**20
 
 @dataclass(frozen=True)
 class Parent:
-    """A run to go on with: its id, its spec, and its pod, None where that is unreachable.
+    """A run to resume: its id, its spec, and its pod, None where that is unreachable.
 
-    `is_here` says that its pod is the one to go on.
+    `is_here` says that its pod is the one to resume on.
     """
 
     run_id: str
@@ -35,14 +36,14 @@ class Parent:
 
 @contextlib.contextmanager
 def find_parent(pod: Pod, name: str | None) -> Iterator[Parent]:
-    """The run that a person means: on this pod, or on another that this laptop knows it from.
+    """Find the run that the user means: on this pod, or on another that this laptop knows.
 
     Args:
-        pod: the pod to go on.
+        pod: the pod to resume on.
         name: a run id or its beginning; None is this pod's latest.
 
     Raises:
-        ConfigError: nobody knows it, or it needs no going on.
+        ConfigError: it is unknown, or needs no resuming.
     """
     here = list_runs(pod.agent)
     if name is None or any(run.run_id.startswith(name) for run in here):
@@ -52,7 +53,8 @@ def find_parent(pod: Pod, name: str | None) -> Iterator[Parent]:
         return
     run_id, pod_name = _look_on_laptop(pod, name)
     with contextlib.ExitStack() as stack:
-        far = _reach(pod, pod_name, run_id) if pod_name else None
+        # Where it was on this very pod, the pod is another one by now.
+        far = _reach(pod, pod_name, run_id) if pod_name and pod_name != pod.name else None
         if far:
             stack.enter_context(far)
         yield Parent(run_id, _spec_of(pod, run_id, far, pod_name), far, is_here=False)
@@ -60,13 +62,13 @@ def find_parent(pod: Pod, name: str | None) -> Iterator[Parent]:
 
 def _require_ended_early(run_id: str, state: str) -> None:
     if state == "SUCCEEDED":
-        raise ConfigError(f"run {run_id}: has succeeded, there is nothing to go on with")
+        raise ConfigError(f"run {run_id}: has succeeded, there is nothing to resume")
     if state in ("QUEUED", "PREPARING", "RUNNING"):
-        raise ConfigError(f"run {run_id}: {state}, it goes on by itself", "moola-remote attach")
+        raise ConfigError(f"run {run_id}: {state}, it is still running", "moola-remote attach")
 
 
 def _look_on_laptop(pod: Pod, name: str) -> tuple[str, str | None]:
-    """The id of a run of another pod, and that pod; None where only its results are here."""
+    """Return the id of a run of another pod, and that pod; None where only its results are here."""
     pods = {path.name: path.parent.name for path in pod.laptop.journals.glob(f"*/{name}*")}
     fetched = {path.name for path in pod.project.results_folder.glob(f"{name}*")}
     found = sorted({*pods, *fetched})
@@ -83,7 +85,7 @@ def _look_on_laptop(pod: Pod, name: str) -> tuple[str, str | None]:
 
 
 def _reach(pod: Pod, name: str, run_id: str) -> Pod | None:
-    """The parent's pod, if it is up; it is not started for this."""
+    """Return the parent's pod, if it is up; it is not started for this."""
     far = pod.other(name)
     try:
         _require_ended_early(run_id, get_state(far.agent, run_id).state)
@@ -95,15 +97,31 @@ def _reach(pod: Pod, name: str, run_id: str) -> Pod | None:
 
 
 def _spec_of(pod: Pod, run_id: str, far: Pod | None, pod_name: str | None = None) -> Spec:
-    """The parent's spec: this laptop's own, the fetched one, or what its pod says."""
+    """Return the parent's spec: this laptop's own, the fetched one, or what its pod says."""
     pod_name = pod_name or (far.name if far else "")
-    results = pod.project.results_folder / run_id
-    for path in (pod.laptop.journal(pod_name, run_id) / "spec.json", results / "spec.json"):
-        if path.is_file():
-            return Spec.read(path.read_bytes(), str(path))
+    noted = pod.laptop.journal(pod_name, run_id)
+    damaged: ConfigError | None = None
+    for folder in (noted, pod.project.results_folder / run_id):
+        path = folder / "spec.json"
+        try:
+            spec = Spec.read(path.read_bytes(), str(path))
+        except FileNotFoundError:
+            continue
+        except OSError as err:
+            damaged = damaged or ConfigError(f"{path}: can't be read, {err.strerror}")
+        except ConfigError as err:
+            damaged = damaged or err
+        else:
+            if damaged:
+                keep_again(noted, spec.whole, str(folder))
+            return spec
     if far is None:
-        raise ConfigError(
-            f"run {run_id}: its pod can't be reached, and nothing of it is on this laptop"
+        raise damaged or ConfigError(
+            f"run {run_id}: its pod can't be reached, and this laptop has no file of it"
         )
     path_there = far.agent.folder.run(run_id).spec
-    return Spec.read(read_file(far.transport, path_there, MAX_SPEC_BYTES), f"pod: {path_there}")
+    content = read_file(far.transport, path_there, MAX_SPEC_BYTES)
+    spec = Spec.read(content, f"pod: {path_there}")
+    if damaged and noted.is_dir():
+        keep_again(noted, spec.whole, f"pod {far.name}")
+    return spec

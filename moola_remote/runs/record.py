@@ -7,6 +7,8 @@ trusted: parsed, bounded and made safe before anybody sees it.
 from __future__ import annotations
 
 import contextlib
+import json
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from moola_remote.errors import ConfigError, TransferError
+from moola_remote.files import atomic
 from moola_remote.protocol.events import MAX_EVENT_BYTES, EventReader, RunEvent
 from moola_remote.protocol.manifest import STATE
 from moola_remote.protocol.spec import MAX_BLOCK, Block, Machine, Spec
@@ -23,6 +26,7 @@ from moola_remote.protocol.types import Remote, fault_of
 
 if TYPE_CHECKING:
     from moola_remote.pods.pod import Pod
+logger = logging.getLogger(__name__)
 MAX_SPEC_BYTES = 4 * 2**20
 
 
@@ -44,14 +48,14 @@ class Record(Remote):
         if self.run is None:
             return self.spec.machine
         said = {name: self.run.versions.get(name) for name in ("python", "torch", "cuda")}
-        told = {**said, "device": self.run.device or None}
+        known = {**said, "device": self.run.device or None}
         return self.spec.machine.model_copy(
-            update={name: value for name, value in told.items() if value}
+            update={name: value for name, value in known.items() if value}
         )
 
 
 def find_record(pod: Pod, name: str | None, find_run: Callable[[str | None], RunState]) -> Record:
-    """The record of the run that a person means: on the pod, else fetched, else noted here.
+    """Return the record of the run that the user means: on the pod, else fetched, else noted here.
 
     Its spec is the one that this laptop sent, where it did: a pod's word could be another command.
 
@@ -67,9 +71,12 @@ def find_record(pod: Pod, name: str | None, find_run: Callable[[str | None], Run
             raise
         run_id = folder.name
     noted = _one_folder(pod.laptop.journals.glob("*/[!.]*"), run_id)
-    own = {"spec": read_folder(noted).spec} if noted else {}
+    own = _own_spec(noted)
     if folder is None:
-        record = read_record({**pod.agent.call("show", run_id), **own}, f"run {run_id}")
+        answer = pod.agent.call("show", run_id)
+        record = read_record({**answer, **own}, f"run {run_id}")
+        if noted and not own:
+            keep_again(noted, answer["spec"], f"pod {pod.name}")
     else:
         record = read_folder(folder).model_copy(update=own)
     if record.spec.run_id != run_id:
@@ -77,8 +84,30 @@ def find_record(pod: Pod, name: str | None, find_run: Callable[[str | None], Run
     return record
 
 
+def _own_spec(noted: Path | None) -> dict[str, Spec]:
+    """Return the spec noted here as a part of a record; empty where it is missing or damaged."""
+    if noted is None:
+        return {}
+    with contextlib.suppress(TransferError):
+        return {"spec": read_folder(noted).spec}
+    return {}
+
+
+def keep_again(noted: Path, spec: Any, source: str) -> None:
+    """Replace a damaged spec among this laptop's notes, and say so.
+
+    Args:
+        noted: the folder of the notes on the run.
+        spec: the run's, as another has it.
+        source: who has it.
+    """
+    logger.warning("note: %s/spec.json: was damaged, the spec is that of %s", noted, source)
+    with contextlib.suppress(OSError):  # a full disk is no reason to refuse
+        atomic.write(noted / "spec.json", json.dumps(spec))
+
+
 def codes_on_record(pod: Pod) -> set[str]:
-    """The code of each run that was noted here or fetched to this project; what can't be read not.
+    """Return the code of each run noted here or fetched to this project; unreadable ones left out.
 
     The notes are of every project and every pod of this laptop.
     """
@@ -101,14 +130,14 @@ def _folder_here(pod: Pod, name: str | None) -> Path | None:
 
 
 def _one_folder(folders: Iterable[Path], name: str) -> Path | None:
-    """The only one with a spec whose name begins so."""
+    """Return the only one with a spec whose name begins so."""
     begin = [path for path in folders if path.name.startswith(name)]
     found = [path for path in begin if (path / "spec.json").is_file()]
     return found[0] if len(found) == 1 else None
 
 
 def read_record(answer: Mapping[str, Any], where: str) -> Record:
-    """The agent's answer to ``show``.
+    """Return the agent's answer to ``show``.
 
     Raises:
         TransferError: it is none.
@@ -117,7 +146,7 @@ def read_record(answer: Mapping[str, Any], where: str) -> Record:
 
 
 def read_folder(folder: Path) -> Record:
-    """The record of a run that was fetched, or noted when it was started.
+    """Return the record of a run that was fetched, or noted when it was started.
 
     Raises:
         TransferError: its files can't be read.
@@ -141,7 +170,7 @@ def _head(path: Path, limit: int) -> bytes:
 
 
 def _run_event(path: Path) -> RunEvent | None:
-    """The last one: a run that was resumed says it anew."""
+    """Return the last one: a run that was resumed says it anew."""
     found, reader = None, EventReader()
     with contextlib.suppress(OSError), path.open("rb") as file:
         while block := file.read(MAX_EVENT_BYTES):

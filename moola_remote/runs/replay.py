@@ -1,21 +1,22 @@
-"""A run once more: the same code, byte for byte, and what is not the same is told."""
+"""Replay of a run: the same code, byte for byte, and a report of what differs."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moola_remote.agent_client.client import probe
 from moola_remote.deploy import snapshot
 from moola_remote.deploy.code_store import Archive
+from moola_remote.deploy.declared import Dependencies
+from moola_remote.deploy.dependencies import read_dependencies, reader_of
 from moola_remote.deploy.deploy import (
     Deployed,
     Plan,
     data_paths,
-    read_requirements,
-    requirements_on_pod,
+    dependencies_on_pod,
 )
 from moola_remote.errors import ConfigError
 from moola_remote.protocol.answers import PodInfo
@@ -24,9 +25,12 @@ if TYPE_CHECKING:
     from moola_remote.pods.pod import Pod
     from moola_remote.protocol.spec import Spec
 
+# So many packages with another version are named.
+MAX_CHANGED = 8
+
 
 def make_plan(pod: Pod, spec: Spec, folder: Path) -> Plan:
-    """What the run of `spec` stood on.
+    """Return what the run of `spec` was started with.
 
     Its code is the laptop's copy, else the pod's, else the project's where that is still the same;
     its data are what the pod still has, else the project's as they are now.
@@ -40,23 +44,23 @@ def make_plan(pod: Pod, spec: Spec, folder: Path) -> Plan:
         ConfigError: its code can't be had any more.
     """
     facts = probe(pod.agent)
-    code, requirements = _code(pod, spec, facts, folder)
-    return Plan(code=code, data=_data(pod, spec, facts), requirements=requirements)
+    code, dependencies = _code(pod, spec, facts, folder)
+    return Plan(code=code, data=_data(pod, spec, facts), dependencies=dependencies)
 
 
-def _code(pod: Pod, spec: Spec, facts: PodInfo, folder: Path) -> tuple[snapshot.Tree, str]:
+def _code(pod: Pod, spec: Spec, facts: PodInfo, folder: Path) -> tuple[snapshot.Tree, Dependencies]:
     digest, project = spec.code, pod.project
     if digest is None:
         raise ConfigError(f"run {spec.run_id}: no code on record")
     if Archive(pod.laptop.snapshots).has(digest):
         with contextlib.suppress(ConfigError):  # damaged since
             tree = Archive(pod.laptop.snapshots).restore(digest, folder)
-            return tree, read_requirements(folder / project.requirements)
+            return tree, read_dependencies(project, reader_of(folder))
     if digest in facts.trees.code:
-        return snapshot.Tree(digest, (), (), ()), requirements_on_pod(pod, digest)
+        return snapshot.Tree(digest, (), (), ()), dependencies_on_pod(pod, digest)
     tree = snapshot.code_tree(project.folder, results=project.results)
     if tree.digest == digest:
-        return tree, read_requirements(project.folder / project.requirements)
+        return tree, read_dependencies(project, reader_of(project.folder))
     commit = spec.source and spec.source.commit
     raise ConfigError(
         f"run {spec.run_id}: its code {digest} is not on pod {pod.name}, was not kept on "
@@ -76,20 +80,34 @@ def _data(pod: Pod, spec: Spec, facts: PodInfo) -> snapshot.Tree | None:
 
 
 def differences(spec: Spec, deployed: Deployed, secret_names: set[str]) -> Iterator[str]:
-    """A line for each thing that is not as it was for the run of `spec`."""
+    """Yield a line for each thing that is not as it was for the run of `spec`."""
     if spec.machine.python is None:
         yield "its machine is not on record: Python, torch, CUDA and device may differ"
     else:
         for name, then in spec.machine:
             now = deployed.machine.get(name)
-            if now != then:
+            if now != then and not (name == "packages" and spec.packages):
                 yield f"{name} was {then or 'none'}, is {now or 'none'}"
+    if spec.packages:
+        yield from _changed_packages(spec.packages, deployed.environment.packages)
     trees = deployed.trees
     for name, then in (("data", spec.data), ("environment", spec.environment)):
         if trees[name] != then:
             yield f"{name} was {then or 'none'}, is {trees[name] or 'none'}"
     if spec.parent is not None:
-        yield f"it went on from the checkpoints of {spec.parent}; this begins anew"
+        yield f"it was resumed from the checkpoints of {spec.parent}; this starts from scratch"
     missing = sorted(set(spec.secret_names) - secret_names)
     if missing:
         yield f"it had the secrets {', '.join(missing)}; give them with --secret NAME"
+
+
+def _changed_packages(then: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    """Yield the packages that have another version, or are there on one side alone, in one line."""
+    changed = [
+        f"{name} was {then.get(name, 'none')}, is {now.get(name, 'none')}"
+        for name in sorted({*then, *now}, key=str.lower)
+        if then.get(name) != now.get(name)
+    ]
+    if changed:
+        more = f"; and {len(changed) - MAX_CHANGED} more" if len(changed) > MAX_CHANGED else ""
+        yield f"packages: {'; '.join(changed[:MAX_CHANGED])}{more}"

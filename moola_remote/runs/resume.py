@@ -1,7 +1,7 @@
-"""Go on with a run that ended too early: as a new run, on the same pod or on another.
+"""Resume a run that ended too early: as a new run, on the same pod or on another.
 
 What the parent stood on is found where it still is: on this pod, on this laptop, or on the parent's
-pod. Trees are named by their content, so that the run goes on with exactly the code and the data
+pod. Trees are named by their content, so that the run resumes with exactly the code and the data
 that it was begun with. The parent's spec is the laptop's own where it has one: what a pod says of
 it would be run on another.
 """
@@ -13,13 +13,14 @@ from collections.abc import Mapping
 from moola_remote.deploy import deploy
 from moola_remote.errors import ConfigError
 from moola_remote.pods.pod import Pod
-from moola_remote.protocol.spec import Spec, label_of, new_run_id, who_asks
+from moola_remote.protocol.label import label_of
+from moola_remote.protocol.spec import Spec, new_run_id, who_asks
 from moola_remote.runs.parents import Parent
 from moola_remote.text.sanitize import safe
 
 
 def require_secrets(parent: Parent, given: Mapping[str, str]) -> None:
-    """Raises a ConfigError unless each secret of the parent is given again: none was kept."""
+    """Raise a ConfigError unless each secret of the parent is given again: none was kept."""
     missing = [name for name in parent.spec.secret_names if name not in given]
     if missing:
         again = safe(" ".join(f"--secret {name}" for name in missing), 300)
@@ -28,16 +29,19 @@ def require_secrets(parent: Parent, given: Mapping[str, str]) -> None:
         )
 
 
-def make_spec(pod: Pod, parent: Parent, deployed: deploy.Deployed, checkpoints: str | None) -> Spec:
-    """The spec of the run that goes on: its parent's, but for what it now stands on.
+def make_spec(
+    pod: Pod, parent: Parent, deployed: deploy.Deployed, checkpoints: str | None, label: str = ""
+) -> Spec:
+    """Return the spec of the resumed run: its parent's, with the deployed trees.
 
     Args:
-        pod: the pod to go on.
+        pod: the pod to resume on.
         parent: the run.
         deployed: what is on that pod.
         checkpoints: the digest of those that were sent; None where the parent's lie there.
+        label: a word for its id; empty takes the recipe, or the command.
     """
-    label = parent.spec.recipe or label_of(parent.spec.argv)
+    label = label or parent.spec.recipe or label_of(parent.spec.argv)
     return parent.spec.changed(
         **deployed.trees,
         **who_asks(),
@@ -45,5 +49,6 @@ def make_spec(pod: Pod, parent: Parent, deployed: deploy.Deployed, checkpoints: 
         parent=parent.run_id,
         checkpoints=checkpoints,
         machine=deployed.machine,
+        packages=deployed.environment.packages,
         price_per_hour=pod.endpoint.price_per_hour,
     )

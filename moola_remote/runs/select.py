@@ -15,7 +15,7 @@ FULL_ID = re.compile(r"\d{8}-\d{6}-[a-z0-9-]+-[0-9a-f]{4}")
 
 
 def resolve(agent: Agent, name: str | None = None) -> RunState:
-    """The run that a person means.
+    """Return the run that the user means.
 
     Args:
         agent: the pod's agent.
@@ -30,7 +30,7 @@ def resolve(agent: Agent, name: str | None = None) -> RunState:
 
 
 def choose(runs: Sequence[RunState], name: str | None) -> RunState:
-    """The run of a list that a person means; see `resolve`."""
+    """Return the run of a list that the user means; see `resolve`."""
     if name is None:
         if not runs:
             raise ConfigError("runs: there are none on the pod", "moola-remote train")

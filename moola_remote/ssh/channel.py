@@ -16,7 +16,7 @@ BLOCK = 1 << 16
 STDERR_KEPT = 1 << 16
 
 
-class FabricChannel:
+class SSHChannel:
     """`Channel` over one channel of paramiko's."""
 
     def __init__(self, liveness: Liveness, channel: MarkedChannel) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moola_remote.errors import ConfigError
-from moola_remote.ssh.hostkeys import ssh_options
+from moola_remote.ssh.hostkeys import KnownHosts, ssh_options
 
 if TYPE_CHECKING:
     from moola_remote.config.settings import Project
@@ -196,7 +196,7 @@ def write_pod(project: Project, name: str, text: str) -> Path:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError as err:
-        raise ConfigError(f"{path}: is there already", "choose another with --name") from err
+        raise ConfigError(f"{path}: already exists", "choose another with --name") from err
     return path
 
 
@@ -207,6 +207,6 @@ def ssh_argv(endpoint: Endpoint, known_hosts: Path) -> list[str]:
         "ssh",
         *(config.arguments if config else ("-p", str(endpoint.port))),
         *(["-i", str(identity), "-o", "IdentitiesOnly=yes"] if identity else []),
-        *ssh_options(known_hosts, endpoint.name),
+        *ssh_options(known_hosts, KnownHosts(known_hosts).name_of(endpoint)),
         *(("--", config.host) if config else (f"{endpoint.user}@{endpoint.host}",)),
     ]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moola_remote.errors import HostKeyError, UnreachableError
+from moola_remote.ssh.connection import Connection
 from moola_remote.ssh.hostkeys import KnownHosts, Vouches, fingerprint
 from moola_remote.ssh.keys import AskPassphrase, KeyRing, KeySource
 from moola_remote.ssh.route import open_route, place
@@ -19,7 +20,6 @@ from moola_remote.ssh.transport import Transport
 from moola_remote.ssh.user_known_hosts import KnownKeys, principals, read_known_hosts
 
 if TYPE_CHECKING:
-    import fabric
     import paramiko
 
     from moola_remote.ssh.endpoint import Endpoint
@@ -52,7 +52,7 @@ class Dialler:
 
     def dial(
         self, endpoint: Endpoint, passed: tuple[str, ...] = ()
-    ) -> tuple[fabric.Connection, ReadAheadSocket]:
+    ) -> tuple[Connection, ReadAheadSocket]:
         """Connect and authenticate; where sshd lets this address wait, wait and say so.
 
         Args:
@@ -79,7 +79,7 @@ class Dialler:
 
     def _offer_keys(
         self, endpoint: Endpoint, passed: tuple[str, ...], ring: KeyRing
-    ) -> tuple[fabric.Connection, ReadAheadSocket]:
+    ) -> tuple[Connection, ReadAheadSocket]:
         from moola_remote.ssh.login import TooManyKeysError, too_many
 
         for _ in range(MAX_CONNECTIONS):
@@ -89,7 +89,7 @@ class Dialler:
 
     def _connect(
         self, endpoint: Endpoint, passed: tuple[str, ...], ring: KeyRing
-    ) -> tuple[fabric.Connection, ReadAheadSocket]:
+    ) -> tuple[Connection, ReadAheadSocket]:
         from moola_remote.ssh.login import one_line_errors
 
         known = read_known_hosts(endpoint.host_config) if endpoint.host_config else KnownKeys()
@@ -123,8 +123,7 @@ class Dialler:
 
     def _make_connection(
         self, endpoint: Endpoint, sock: ReadAheadSocket, known: KnownKeys, ring: KeyRing
-    ) -> fabric.Connection:
-        import fabric
+    ) -> Connection:
         import paramiko
 
         from moola_remote.ssh.login import KeyLogin
@@ -138,20 +137,17 @@ class Dialler:
             )
             return transport
 
-        return fabric.Connection(
+        return Connection(
             endpoint.host,
-            user=endpoint.user,
             port=endpoint.port,
-            config=fabric.Config(overrides={"load_ssh_configs": False}),
-            connect_timeout=self.timeout_s,
-            connect_kwargs={
-                "sock": sock,
-                "banner_timeout": self.timeout_s,
-                "auth_timeout": self.timeout_s,
-                "channel_timeout": self.timeout_s,
-                "transport_factory": make_transport,
-                "auth_strategy": KeyLogin(endpoint, ring),
-            },
+            user=endpoint.user,
+            timeout_s=self.timeout_s,
+            sock=sock,
+            banner_timeout=self.timeout_s,
+            auth_timeout=self.timeout_s,
+            channel_timeout=self.timeout_s,
+            transport_factory=make_transport,
+            auth_strategy=KeyLogin(endpoint, ring),
         )
 
 
@@ -199,16 +195,16 @@ def connect(
     Args:
         endpoint: where the pod is.
         known_hosts: the tool's own file of pins.
-        ask: whether a fingerprint never seen before is the right one; None if nobody is there.
-        ask_passphrase: of a key file; None if nobody is there.
+        ask: confirms a fingerprint never seen before; None if not interactive.
+        ask_passphrase: of a key file; None if not interactive.
         timeout_s: for the TCP connection, for the banner and for the authentication, each.
 
     Raises:
         UnreachableError: refused, unknown name, timeout, no SSH server, or the pod refuses our key.
-        HostKeyError: the key is unknown and nobody vouches for it, or it has changed.
+        HostKeyError: the key is unknown and not confirmed, or it has changed.
         ConfigError: the identity file is missing, readable by others, or no private key.
     """
-    from moola_remote.ssh.fabric import FabricTransport
+    from moola_remote.ssh.ssh_transport import SSHTransport
 
     # With no handler at all, logging would print paramiko's own tracebacks to stderr.
     logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -218,6 +214,6 @@ def connect(
     took_ms = 1000 * (time.monotonic() - started)
     logger.info("connected to %s in %.0f ms", place(endpoint), took_ms)
     alive = endpoint.host_config.alive if endpoint.host_config else None
-    return FabricTransport(
+    return SSHTransport(
         place(endpoint), connection, sock, alive=alive, dial=lambda: dialler.dial(endpoint)
     )

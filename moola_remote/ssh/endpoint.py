@@ -17,8 +17,9 @@ class Endpoint:
 
     `host_key` is the fingerprint that is known beforehand (``SHA256:...``), `known_key` the whole
     public key (``ssh-ed25519 AAAA...``); with neither, the first contact has to ask. `guard` is
-    what a rented pod is told, so that it stops by itself. `host_config` is what the user's SSH
-    configuration says of the host; None leaves the user's files unread.
+    what a rented pod gets sent, so that it stops by itself. `host_config` is what the user's SSH
+    configuration says of the host; None leaves the user's files unread. `scope` distinguishes pods
+    of one name where the name alone does not: the project's folder, as a digest.
     """
 
     name: str
@@ -33,3 +34,9 @@ class Endpoint:
     price_per_hour: float | None
     guard: dict[str, Any] | None = None
     host_config: HostConfig | None = None
+    scope: str = ""
+
+    @property
+    def pin(self) -> str:
+        """The name that its host key is kept under where another project has its plain one."""
+        return f"{self.name}-{self.scope}" if self.scope else self.name

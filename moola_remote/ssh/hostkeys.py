@@ -1,4 +1,4 @@
-"""Host keys, pinned by the pod's name rather than its address.
+"""Host keys, pinned by the pod's name rather than its address, and by the project's folder.
 
 The file is the tool's own, in OpenSSH's format: paramiko and OpenSSH's ssh check the same pins.
 """
@@ -9,6 +9,7 @@ import base64
 import contextlib
 import fcntl
 import hashlib
+import json
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,7 +33,7 @@ Vouches = Callable[[bytes, "bytes | None"], bool]
 
 
 def alias(pod: str) -> str:
-    """The name that a pod's key is kept under.
+    """Return the name that a pod's key is kept under.
 
     Raises:
         ConfigError: a name that known_hosts would read as a pattern or as several names.
@@ -55,7 +56,7 @@ def key_type(key: bytes) -> str:
 
 
 def ssh_options(known_hosts: Path, pod: str) -> list[str]:
-    """What makes OpenSSH's ssh check the same pin."""
+    """Return what makes OpenSSH's ssh check the same pin."""
     return [
         *("-o", f'UserKnownHostsFile="{known_hosts}"'),
         *("-o", "GlobalKnownHostsFile=/dev/null"),
@@ -74,9 +75,10 @@ class KnownHosts:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._projects = path.with_name(f"{path.name}.projects")
 
     def get(self, pod: str) -> bytes | None:
-        """The pinned public key of a pod, or None.
+        """Return the pinned public key of a pod, or None.
 
         Raises:
             ConfigError: a line of the file is not a pin.
@@ -126,13 +128,14 @@ class KnownHosts:
         Args:
             endpoint: the pod.
             key: the public key that it shows, in SSH's wire form.
-            ask: asked at first contact; None where nobody is there.
-            is_vouched: the user's own known_hosts know it: nobody is asked at first contact.
+            ask: asked at first contact; None if not interactive.
+            is_vouched: the user's own known_hosts know it: no question at first contact.
 
         Raises:
-            HostKeyError: it is not the expected or the pinned one, or nobody vouches for it.
+            HostKeyError: it is not the expected or the pinned one, or was not confirmed.
         """
-        pinned = self.get(endpoint.name)
+        name = self.name_of(endpoint)
+        pinned = self.get(name)
         expected = _expected(endpoint)
         if expected is not None:
             if fingerprint(key) != expected:
@@ -141,10 +144,23 @@ class KnownHosts:
             if not is_vouched:
                 _vouch(endpoint, key, ask)
         elif pinned != key:
-            raise self._changed_key(endpoint, pinned, key)
+            raise self._changed_key(endpoint, name, pinned, key)
         if pinned != key:
-            self.pin(endpoint.name, key)
+            self.pin(name, key)
             logger.info("pod %s: pinned host key %s", endpoint.name, fingerprint(key))
+        is_plain = bool(endpoint.scope) and name == endpoint.name
+        if is_plain and self._owners().get(name) != endpoint.scope:
+            self._own(endpoint)
+
+    def name_of(self, endpoint: Endpoint) -> str:
+        """Return the name that the pod's key is kept under: its own, unless another project's."""
+        if not endpoint.scope:
+            return endpoint.name
+        is_free = self.get(endpoint.name) is None or self._owners().get(endpoint.name) in (
+            None,  # pinned by an older version
+            endpoint.scope,
+        )
+        return endpoint.name if is_free and self.get(endpoint.pin) is None else endpoint.pin
 
     def known_type_first(
         self, endpoint: Endpoint, types: Iterable[str], vouched: Sequence[str] = ()
@@ -157,7 +173,7 @@ class KnownHosts:
             vouched: types of keys that the user's known_hosts have, for want of a pin;
                 ``-cert-v01@openssh.com`` asks for certificates.
         """
-        known = _known_key(endpoint) or self.get(endpoint.name)
+        known = _known_key(endpoint) or self.get(self.name_of(endpoint))
         wanted = [key_type(known)] if known else list(vouched)
         names = list(types)
         if CERTIFICATE in wanted:
@@ -167,12 +183,28 @@ class KnownHosts:
             sorted(names, key=lambda name: not (name in family or name.endswith(CERTIFICATE)))
         )
 
-    def _changed_key(self, endpoint: Endpoint, pinned: bytes, key: bytes) -> HostKeyError:
+    def _owners(self) -> dict[str, str]:
+        """Return the project, as a digest, that a pin under a pod's name alone is of."""
+        try:
+            owners = json.loads(self._projects.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return owners if isinstance(owners, dict) else {}
+
+    def _own(self, endpoint: Endpoint) -> None:
+        """Note whose the pin under the pod's name is."""
+        with self._lock():
+            owners = {**self._owners(), endpoint.name: endpoint.scope}
+            atomic.write(self._projects, json.dumps(owners))
+
+    def _changed_key(
+        self, endpoint: Endpoint, name: str, pinned: bytes, key: bytes
+    ) -> HostKeyError:
         expected, shown = fingerprint(pinned), fingerprint(key)
         return HostKeyError(
             f"pod {endpoint.name}: its host key has changed, expected {expected}, got {shown}",
             "was the pod made anew? Compare with its log, then "
-            f"`ssh-keygen -R {alias(endpoint.name)} -f '{self.path}'`; "
+            f"`ssh-keygen -R {alias(name)} -f '{self.path}'`; "
             "otherwise someone is in between: send nothing",
         )
 
@@ -235,7 +267,8 @@ def _vouch(endpoint: Endpoint, key: bytes, ask: Ask | None) -> None:
     shown = fingerprint(key)
     if ask is None:
         raise HostKeyError(
-            f"pod {endpoint.name}: its host key {shown} is unknown, and nobody is there to ask",
+            f"pod {endpoint.name}: its host key {shown} is unknown, "
+            "and there is no terminal to confirm it at",
             f"compare it with the pod's own, then write `host_key: {shown}` into the pod's file",
         )
     if not ask(shown):

@@ -201,7 +201,7 @@ class KeyRing:
 
 @contextlib.contextmanager
 def _agent_keys(path: str | None) -> Iterator[list[paramiko.AgentKey]]:
-    """The keys of the agent behind the socket `path`; none where it does not answer."""
+    """Yield the keys of the agent behind the socket `path`; none where it does not answer."""
     import paramiko
     from paramiko.agent import AgentSSH
 

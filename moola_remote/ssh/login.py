@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from moola_remote.errors import MoolaError, UnreachableError
+from moola_remote.files.disk import is_full
 from moola_remote.ssh.keys import cure_for
 from moola_remote.ssh.route import place
 from moola_remote.text.sanitize import safe
@@ -121,6 +122,8 @@ def one_line_errors(endpoint: Endpoint, sock: ReadAheadSocket) -> Iterator[None]
     except MoolaError:
         raise
     except (paramiko.SSHException, OSError, EOFError) as err:
+        if is_full(err):  # of this machine: the pin can't be written
+            raise
         if any(sock.greeting.startswith(words) for words in PENALTIES):
             raise PenaltyError from err
         by_command = sock.failure() if isinstance(sock, CommandSocket) else None

@@ -14,7 +14,7 @@ READ_TIMEOUT_S = 60.0
 
 
 def read_file(transport: Transport, path: PurePosixPath, limit: int) -> bytes:
-    """A small file of the pod.
+    """Return a small file of the pod.
 
     Raises:
         TransferError: it is not there, or has more than `limit` bytes.

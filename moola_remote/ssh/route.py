@@ -31,7 +31,7 @@ _JUMP = re.compile(
 
 
 def place(endpoint: Endpoint) -> str:
-    """How messages name a pod."""
+    """Return how messages name a pod."""
     host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
     return f"{endpoint.name} ({host}:{endpoint.port})"
 
@@ -141,7 +141,7 @@ def _refused_by_jump(endpoint: Endpoint, gateway: Endpoint, err: Exception) -> U
 
 
 def _by_command(endpoint: Endpoint, command: str) -> ReadAheadSocket:
-    """The stdin and stdout of a shell command, as OpenSSH runs a ProxyCommand.
+    """Return the stdin and stdout of a shell command, as OpenSSH runs a ProxyCommand.
 
     paramiko's own ProxyCommand splits the words itself instead, so pipes and ``2>`` are arguments.
     """

@@ -1,6 +1,6 @@
 """The seam between moola_remote and a pod: commands, channels and transfers over one connection.
 
-Fabric, sockets and rsync's process are behind it, in dial.py, connection.py and bridge.py. A
+paramiko, sockets and rsync's process are behind it (ssh_transport.py, rsync/tunnel.py). A
 connection that is lost, or a pod that stops answering, is always an `UnreachableError`: it says
 nothing of the job.
 """
@@ -8,6 +8,7 @@ nothing of the job.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -47,7 +48,7 @@ class Channel(Protocol):
         ...
 
     def close_stdin(self) -> None:
-        """The command reads the end of its stdin."""
+        """End the command's stdin."""
         ...
 
     def close(self) -> None:
@@ -55,15 +56,15 @@ class Channel(Protocol):
         ...
 
     def returncode(self, timeout_s: float | None = None) -> int:
-        """The exit code, once stdout has ended; -1 where a signal ended it. Waits for it.
+        """Return the exit code, once stdout has ended; -1 where a signal ended it. Waits for it.
 
         Raises:
-            UnreachableError: it was not told within `timeout_s`, or the connection was lost before.
+            UnreachableError: none came within `timeout_s`, or the connection was lost before.
         """
         ...
 
     def stderr(self) -> bytes:
-        """What came on stderr so far, its last 64 KiB."""
+        """Return what came on stderr so far, its last 64 KiB."""
         ...
 
 
@@ -89,7 +90,7 @@ class Transport(Protocol):
         dest: PurePosixPath,
         *,
         files: Sequence[str] | None = None,
-        link_dest: PurePosixPath | None = None,
+        link_dests: Sequence[PurePosixPath] = (),
         compare_content: bool = False,
         progress: Progress | None = None,
     ) -> int:
@@ -99,9 +100,9 @@ class Transport(Protocol):
             source: a folder here.
             dest: a folder on the pod.
             files: paths below `source`, POSIX; None sends everything.
-            link_dest: a folder on the pod whose equal files are linked rather than sent.
+            link_dests: folders on the pod; their equal files are linked, not sent; 20 at most.
             compare_content: read both sides; equal size and time may hide a change.
-            progress: told the bytes so far.
+            progress: called with the bytes so far.
 
         Returns:
             Bytes of file content that went over the line.
@@ -133,7 +134,7 @@ class Transport(Protocol):
             files: paths below `source`.
             max_file: no single file grows above these bytes here.
             max_bytes: the transfer is stopped above these bytes in all.
-            progress: told the bytes so far.
+            progress: called with the bytes so far.
 
         Returns:
             Bytes of file content that went over the line.
@@ -142,6 +143,25 @@ class Transport(Protocol):
             TransferError: a file is missing, a cap was reached, or rsync failed otherwise.
             UnreachableError: the connection was lost, or rsync is missing on the pod.
         """
+        ...
+
+    def forward(
+        self, target: tuple[str, int], *, port: int, say: Callable[[str], None]
+    ) -> AbstractContextManager[int]:
+        """Listen on this machine's loopback for as long as the context lasts; gives the port.
+
+        Args:
+            target: host and port as the pod sees them, where callers are connected to.
+            port: of this machine; 0 takes any that is free.
+            say: called with a line, once, when nothing answers at `target`.
+
+        Raises:
+            ConfigError: the port is taken, or this user may not listen on it.
+        """
+        ...
+
+    def check(self) -> None:
+        """Raise an UnreachableError if the connection is lost."""
         ...
 
     def close(self) -> None:

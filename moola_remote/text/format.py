@@ -38,7 +38,7 @@ def loss(value: float) -> str:
 
 
 def score(value: float) -> str:
-    """A score or a sigma in five characters; ``-`` where there is none."""
+    """Return a score or a sigma in five characters; ``-`` where there is none."""
     if not math.isfinite(value):
         return "-" if math.isnan(value) else str(value)
     size = abs(value)
@@ -48,7 +48,7 @@ def score(value: float) -> str:
 
 
 def percent(value: float) -> str:
-    """A share; ``-`` where there is none."""
+    """Return a share; ``-`` where there is none."""
     return f"{value:.0%}" if math.isfinite(value) else "-"
 
 

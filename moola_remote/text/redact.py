@@ -1,6 +1,6 @@
-"""Values that nobody may see are struck out of whatever is told, logged or kept for a report.
+"""Secret values are struck out of whatever is printed, logged or kept for a report.
 
-Known are the values of environment variables whose names tell it, and those that were `remember`ed:
+Known are the values of environment variables whose names say so, and those that were `remember`ed:
 keys from a keyring or a file, and a run's secrets.
 """
 
@@ -27,8 +27,8 @@ def remember(value: str) -> None:
 
 def strike(text: str) -> str:
     """`text` without secret values."""
-    told = {value for name, value in os.environ.items() if _NAMES.search(name)}
-    secrets = {value for value in told | _remembered if len(value) >= SHORTEST}
+    named = {value for name, value in os.environ.items() if _NAMES.search(name)}
+    secrets = {value for value in named | _remembered if len(value) >= SHORTEST}
     # A traceback quotes as Python does, an answer as JSON does.
     secrets |= {quoted(value)[1:-1] for value in secrets for quoted in (repr, json.dumps)}
     for value in sorted(secrets, key=len, reverse=True):  # one may hold another

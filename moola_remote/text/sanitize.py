@@ -77,7 +77,7 @@ class Screen:
         return self._take_plain(text) if is_plain else self._take(text)
 
     def close(self) -> list[str]:
-        """The last line, where the log doesn't end with a newline; nothing is fed after it."""
+        """Return the last line, if the log doesn't end with a newline; nothing is fed after it."""
         lines = self._take(self._decoder.decode(b"", final=True))
         return [*lines, self._end_line()] if self._line or self._num_cut else lines
 

@@ -39,7 +39,7 @@ class ComparisonText:
         return _Fitted(self)
 
     def tables(self, width: int) -> Iterator[Columns]:
-        """All tables, none wider than `width` where that can be."""
+        """Yield all tables, none wider than `width` where that can be."""
         compared = self.compared
         yield _legend(compared)
         yield from _differences(compared, width)
@@ -66,10 +66,10 @@ def _legend(compared: Comparison) -> Columns:
     rows = []
     for label, run in zip(compared.labels, compared.runs, strict=True):
         event = run.view.run
-        told = (
+        about = (
             [event.recipe, f"seed {event.seed}" if event.seed is not None else ""] if event else []
         )
-        words = ", ".join(word for word in told if word)
+        words = ", ".join(word for word in about if word)
         rows.append([Text(label, "bold"), Text(run.run_id), Text(words, "dim")])
     return Columns(["", "run", "recipe"], rows)
 
@@ -235,8 +235,8 @@ def _short(value: float, digits: int) -> str:
 def as_json(compared: Comparison) -> Iterator[Mapping[str, object]]:
     """One object a run, then one of what is between them."""
     for run in compared.runs:
-        told = run.result.model_dump(mode="json") if run.result else {}
-        yield {"run_id": run.run_id, **told}
+        scores = run.result.model_dump(mode="json") if run.result else {}
+        yield {"run_id": run.run_id, **scores}
     yield {
         "compared": [run.run_id for run in compared.runs],
         "differences": {one.name: one.values for one in compared.differences},

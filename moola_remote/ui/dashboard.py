@@ -81,13 +81,13 @@ class Dashboard:
         self._output.event(event)
 
     def on_state(self, state: RunState) -> None:
-        """How the run stands, as the pod tells it."""
+        """Take the run's state, as the pod reports it."""
         with self._lock:
             self.view.take_state(state, self._clock())
         self._output.state(state)
 
     def on_away(self, lines: list[str]) -> None:
-        """What happened while nobody looked."""
+        """Show what happened since this laptop last looked."""
         with self._lock:
             self.view.away = [safe(line, 300) for line in lines]
         self._output.away(self.view.away)

@@ -50,7 +50,7 @@ class Group:
         return sum(map(len, self.heads))
 
     def cells(self, event: EpochEvent) -> list[str]:
-        """The columns' values, each as wide as its column."""
+        """Return the columns' values, each as wide as its column."""
         values = self.get(event)
         return [
             f"{self.form(values[key]) if key in values else '-':>{len(head)}}"
@@ -59,7 +59,7 @@ class Group:
 
 
 def groups(view: RunView, width: int) -> list[Group]:
-    """The epoch table's columns: those told of that fit in `width`, the most telling first."""
+    """Return the epoch table's columns: those reported that fit in `width`, by importance."""
     last = view.last_epoch
     assert last is not None
     tasks = view.tasks[:MAX_TASKS]
@@ -84,7 +84,7 @@ def _totals(event: EpochEvent) -> dict[str, float]:
 
 
 def epochs_panel(view: RunView, *, width: int, num_rows: int) -> list[Text]:
-    """The last `num_rows` epochs; the best one is marked, and stays in sight as the first row."""
+    """Return the last `num_rows` epochs; the best one is marked and stays in view, first."""
     columns = groups(view, width)
     titles, at = {}, EPOCH_WIDTH
     for group in columns:

@@ -29,14 +29,14 @@ class Output(Protocol):
         """Show how the connection stands."""
 
     def away(self, lines: list[str]) -> None:
-        """Show what happened while nobody looked."""
+        """Show what happened since this laptop last looked."""
 
     def close(self) -> None:
         """Nothing more will come."""
 
 
 class PlainOutput:
-    """Log lines as they come, the talk on stderr; a job tells its epochs in its log."""
+    """Log lines as they come, messages on stderr; a job reports its epochs in its log."""
 
     def __init__(self, view: RunView, out: IO[str], talk: IO[str]) -> None:
         self._view, self._out, self._talk = view, out, talk
@@ -79,7 +79,7 @@ class JsonOutput:
         self._out, self._clock = out, clock
 
     def log(self, lines: list[str]) -> None:
-        """The log is no part of the events."""
+        """Do nothing: the log is not part of the events."""
 
     def event(self, event: Event) -> None:
         """Write it."""
@@ -91,10 +91,10 @@ class JsonOutput:
         write(self._out, to_json(line, inf_nan_mode="null").decode() + "\n")
 
     def link(self, text: str) -> None:
-        """The link is no event of the run."""
+        """Do nothing: the link is not an event of the run."""
 
     def away(self, lines: list[str]) -> None:
-        """The events are told as they are."""
+        """Do nothing: the events are printed as they are."""
 
     def close(self) -> None:
         """Nothing is left to write."""

@@ -37,7 +37,7 @@ FINAL_EPOCHS = 200
 
 
 def draw(view: RunView, *, width: int, height: int, now: float) -> Text:
-    """The screen of a running job, `height` lines at most."""
+    """Return the screen of a running job, `height` lines at most."""
     lines = header(view, width=width, now=now)
     room = height - len(lines)
     if not view.epochs:
@@ -53,12 +53,12 @@ def draw(view: RunView, *, width: int, height: int, now: float) -> Text:
 
 
 def final(view: RunView, *, width: int, now: float) -> Text:
-    """What stays on the terminal: how it stands or ended, and every epoch."""
+    """Return what stays on the terminal: how it stands or ended, and every epoch."""
     lines = header(view, width=width, now=now)
     if view.epochs:
         lines += tasks_panel(view, width=width)
         lines += epochs_panel(view, width=width, num_rows=FINAL_EPOCHS)
-    # A run that has ended told its scores last, or why it failed.
+    # A run that has ended reported its scores last, or why it failed.
     num_lines = 25 if view.state and view.state.has_ended else 6
     return _joined([*lines, *log_panel(view, width=width, num_lines=num_lines)], width)
 
@@ -196,7 +196,7 @@ def _add_share(line: Text, share: float, bar: int) -> None:
 
 
 def log_panel(view: RunView, *, width: int, num_lines: int) -> list[Text]:
-    """The log's last lines, and the one that is being written."""
+    """Return the log's last lines, and the one that is being written."""
     if num_lines < 1:
         return []
     unfinished = view.log.unfinished

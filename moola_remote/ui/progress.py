@@ -20,9 +20,9 @@ from rich.table import Column
 
 
 class Progression:
-    """What is going on, on stderr: bars of transfers over one line of talk; a context manager.
+    """What is being done, on stderr: bars of transfers over one line of talk; a context manager.
 
-    Without a terminal there are no bars, and only what the pod says is told.
+    Without a terminal there are no bars, and only the pod's lines are printed.
     """
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class Progression:
         self._said = self._talk.add_task(text, total=None)
 
     def say(self, line: str) -> None:
-        """Tell a line of the pod's."""
+        """Print a line of the pod's."""
         if self._is_live:
             self.step(f"pod: {line}")
         else:

@@ -9,7 +9,7 @@ SPARKS = "▁▂▃▄▅▆▇█"
 
 
 def sparkline(values: Sequence[float], size: int, low: float, high: float) -> str:
-    """A curve of `size` characters at most: means of neighbours, ``!`` where one isn't finite."""
+    """Return a curve of `size` characters at most: means of neighbours, ``!`` where not finite."""
     count = min(size, len(values))
     parts = [
         values[i * len(values) // count : (i + 1) * len(values) // count] for i in range(count)

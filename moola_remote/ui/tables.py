@@ -59,7 +59,7 @@ class Columns:
         title: what stands above, or empty.
         right: the columns of numbers.
         flexible: the column that gives way on a narrow terminal.
-        is_folding: whether that one goes on in the next line; otherwise it is cut.
+        is_folding: whether that one continues in the next line; otherwise it is cut.
         box: what is drawn around it.
     """
 
@@ -72,7 +72,7 @@ class Columns:
     box: Box = SIMPLE_HEAD
 
     def __rich__(self) -> Table:
-        """The table for a terminal."""
+        """Return the table for a terminal."""
         is_boxed = self.box is ROUNDED
         table = Table(
             box=self.box,
@@ -144,7 +144,7 @@ def show(table: Printable, file: IO[str] | None = None) -> None:
 
 
 def component_table(rows: Sequence[Row]) -> Columns:
-    """What is on a pod, after a deploy."""
+    """Return what is on a pod, after a deploy."""
     cells = [[Text(*MARKS[row.mark]), _text(row.name, "bold"), _text(row.details)] for row in rows]
     return Columns(["", "component", "details"], cells, flexible=2, is_folding=True, box=ROUNDED)
 
@@ -155,9 +155,9 @@ def runs_table(
     *,
     now: float | None = None,
 ) -> Columns:
-    """A pod's runs, in the order given, with `more` columns of texts.
+    """Return a pod's runs, in the order given, with `more` columns of texts.
 
-    `now` stands in for the pod's clock where it isn't told.
+    `now` stands in for the pod's clock where it isn't known.
     """
     now = time.time() if now is None else now
     rows = [_run_row(state, now if state.now is None else state.now) for state in states]
@@ -177,7 +177,7 @@ def runs_table(
 def _run_row(state: RunState, now: float) -> list[Text]:
     position = f" {state.queue_position}" if state.queue_position is not None else ""
     took = _between(state.started_at, now if state.ended_at is None else state.ended_at)
-    what = state.reason or (state.last_lines[-1] if state.last_lines else "")
+    what = state.reason or (state.last_lines[-1] if state.last_lines else state.command or "")
     if state.on_finish:
         what = f"{what}; on_finish: exit code {state.on_finish}".removeprefix("; ")
     return [

@@ -16,7 +16,7 @@ import pytest
 from moola_remote.ssh.endpoint import Endpoint
 from tests.support.projects import NOWHERE, PROGRAM, Project, pod_file
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.process]
 
 
 def test_a_pod_that_refuses_the_connection_or_the_key_is_told(
@@ -139,8 +139,10 @@ def test_what_lies_where_results_should_go_is_left_alone(local_project: Project)
     assert results.read_text() == "mine\n"
     results.unlink()
     mine = local_project.write(f"results/{run_id}/log", "mine\n")
-    line = local_project.refused(15, "fetch", "results")
-    assert "is not replaced; move it away, then fetch again" in line
+    done = local_project.run("fetch", "results")
+    assert done.returncode == 15
+    assert f"not fetched, log: {mine}: differs from the pod's, and is not replaced" in done.stderr
+    assert "1 of its files are not here; fix what is listed above" in done.stderr
     assert mine.read_text() == "mine\n"
     for name in ("nosuch", "20200101-000000-x-0000"):
         assert "unknown, expected for example" in local_project.refused(10, "logs", name)

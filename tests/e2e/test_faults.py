@@ -12,7 +12,7 @@ from tests.faults import client, network
 from tests.faults.__main__ import Fault, happen, table
 from tests.faults.scene import Findings, Scene, check_fetched, check_trees, scene
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.process]
 QUICK = [
     client.deploy_is_killed,
     client.train_is_killed,

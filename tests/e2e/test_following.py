@@ -13,7 +13,7 @@ import pytest
 from tests.support.pods import AgentPod
 from tests.support.projects import PROGRAM, Project, read_to_end
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.process]
 HANG = ("--set", "end=hang", "--epochs", "1")
 
 
@@ -42,7 +42,7 @@ def test_ctrl_c_leaves_the_run_going_and_says_how_to_return(project: Project) ->
         _, talk = following.communicate(timeout=30)
         assert time.monotonic() - left_at < 3  # 1 s is asked for; a loaded CI gets room
     assert following.returncode == 130
-    run_id = talk.partition(" goes on without you")[0].rpartition("run ")[2]
+    run_id = talk.partition(" keeps running on the pod")[0].rpartition("run ")[2]
     assert f"moola-remote attach {run_id}\n" in talk
     assert "Traceback" not in talk
     with project.running(PROGRAM, "attach", run_id) as again:

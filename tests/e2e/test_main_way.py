@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.projects import Project, make_project
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.process]
 
 
 def test_deploy_train_fetch_and_compare(project: Project) -> None:
@@ -22,7 +22,7 @@ def test_deploy_train_fetch_and_compare(project: Project) -> None:
     assert re.search(r"\nsent \d+\.\d kB$", first.rstrip())
 
     again = project.ok("deploy")
-    assert "nothing to send: code, data and environment were there already" in again
+    assert "nothing to send: code, data and environment are already on the pod" in again
 
     trained = project.run("train", "--epochs", "2")
     assert trained.returncode == 0, trained.stderr

@@ -19,7 +19,7 @@ from tests.support.lines import Line
 from tests.support.projects import PROGRAM, Project, make_project, pod_file, read_to_end
 from tests.support.servers import running_local_pod, running_openssh
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.process]
 
 
 @pytest.fixture(params=["openssh_server", "local_pod"])
@@ -101,7 +101,7 @@ def test_the_cure_that_is_told_forgets_the_pin_and_vouches_for_nobody(
     told = re.search(r"`(ssh-keygen -R [^`]+)`", project.refused(12, "runs"))
     assert told
     subprocess.run(["sh", "-c", told[1]], check=True, capture_output=True)
-    assert "is unknown, and nobody is there to ask" in project.refused(12, "runs")
+    assert "is unknown, and there is no terminal to confirm it at" in project.refused(12, "runs")
 
 
 @one_kind

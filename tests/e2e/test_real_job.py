@@ -12,7 +12,7 @@ import pytest
 from jobs.synthesize import synthesize
 from tests.support.projects import Project
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.process]
 ROOT = Path(__file__).parents[2]
 
 

@@ -11,7 +11,7 @@ from moola_remote.protocol.spec import Machine, Spec
 from moola_remote.runs.replay import differences
 from tests.support.projects import Project
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.process]
 
 
 def facts(shown: str) -> dict[str, str]:
@@ -152,6 +152,6 @@ def test_what_a_run_stood_on_and_what_is_there_are_compared() -> None:
         "torch was 2.1, is 2.9",
         "device was RTX 4090, is cpu",
         f"environment was {'1' * 16}, is {'2' * 16}",
-        "it went on from the checkpoints of 20260101-000000-x-abcd; this begins anew",
+        "it was resumed from the checkpoints of 20260101-000000-x-abcd; this starts from scratch",
         "it had the secrets B; give them with --secret NAME",
     ]

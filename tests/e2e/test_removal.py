@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.projects import Project
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.process]
 
 
 def test_a_pod_is_stopped_and_removed_once_everything_was_fetched(alone: Project) -> None:

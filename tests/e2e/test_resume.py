@@ -13,7 +13,7 @@ from tests.support.pods import AgentPod
 from tests.support.projects import Project, make_project
 from tests.support.servers import running_openssh
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.process]
 HANG = ("--set", "end=hang", "--epochs", "2", "--detach")
 
 
@@ -35,7 +35,7 @@ def test_the_latest_run_goes_on_where_it_was(project: Project) -> None:
     folder = Path(project.ok("fetch", "results").splitlines()[0])
     spec = json.loads((folder / "spec.json").read_text())
     assert spec["parent"] == run_id
-    assert "has succeeded, there is nothing to go on with" in project.refused(10, "resume")
+    assert "has succeeded, there is nothing to resume" in project.refused(10, "resume")
 
 
 @pytest.fixture
@@ -95,6 +95,6 @@ def test_a_run_whose_pod_is_gone_goes_on_from_what_was_fetched(
     (tmp_path / "snapshots").rename(two_pods.state / "snapshots")
     checkpoints = two_pods.folder / "results" / run_id / "checkpoints"
     checkpoints.rename(two_pods.folder / "results" / ".aside")
-    assert "no checkpoint to go on from" in two_pods.refused(10, "resume", run_id)
+    assert "no checkpoint to resume from" in two_pods.refused(10, "resume", run_id)
     (two_pods.folder / "results" / ".aside").rename(checkpoints)
     assert two_pods.ok("resume", run_id).endswith("going on after epoch 2\n")

@@ -12,7 +12,7 @@ from moola_remote.ssh.endpoint import Endpoint
 from tests.support.pods import AgentPod, wait_until
 from tests.support.projects import PROGRAM, Project, make_project
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.process]
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def pod(local_state: Path) -> AgentPod:
 def test_a_part_of_a_log_is_read_without_the_rest(local_project: Project, pod: AgentPod) -> None:
     run_id = local_project.ok("train", "--detach", "--epochs", "5", "--set", "end=late").strip()
     pod.wait_for_log(run_id, "epoch 5/5")
-    times = pod.folder(run_id) / ".times"
+    times = pod.folder(run_id) / ".moola" / ".times"
     wait_until(times.exists)
     kept = local_project.state / "journals" / "local" / run_id / "log"
     assert local_project.ok("logs", "--tail", "1") == "epoch 5/5\n"

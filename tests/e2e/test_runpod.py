@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from moola_remote.providers.local.pty import make_controlling
+from tests.support.pods import AgentPod
 from tests.support.projects import PROGRAM, Project, make_project
 from tests.support.runpod_double import (
     GPU,
@@ -30,6 +31,7 @@ from tests.support.runpod_double import (
 from tests.support.servers import SSHD, SshMachine
 
 pytestmark = [
+    pytest.mark.process,
     pytest.mark.e2e,
     pytest.mark.skipif(not SSHD.exists(), reason="no OpenSSH server here"),
 ]
@@ -63,14 +65,15 @@ def double(tmp_path: Path) -> Iterator[Double]:
 
 
 @pytest.fixture
-def rented(double: Double, tmp_path: Path) -> Project:
+def rented(double: Double, tmp_path: Path) -> Iterator[Project]:
     """A project whose default pod is a rented one, not rented yet."""
     project = make_project(tmp_path / "project", tmp_path / "state", pod="rented")
     (tmp_path / "volume").mkdir()
     text = POD.format(volume=tmp_path / "volume", python=sys.executable, gpu=GPU, image=IMAGE)
     project.write("configs/pods/rented.yaml", text)
     project.env.update(RUNPOD_API_KEY=KEY, MOOLA_RUNPOD_API=double.url)
-    return project
+    yield project
+    AgentPod(tmp_path / "volume" / "moola").clear()
 
 
 def test_one_command_from_nothing_to_results_and_nothing_billed(
@@ -114,7 +117,7 @@ def test_a_failed_run_is_fetched_and_its_pod_stopped(rented: Project, double: Do
 
 def test_what_is_not_rented_is_not_rented_by_looking(rented: Project, double: Double) -> None:
     line = rented.refused(11, "deploy")
-    assert line == "error: pod rented: there is none at RunPod; moola-remote --pod rented up"
+    assert line == "error: pod rented: does not exist at RunPod; moola-remote --pod rented up"
     assert "absent" in rented.ok("pods")
     assert double.pods == {}
     assert "POST /v2/pods" not in double.calls
@@ -186,8 +189,9 @@ def test_killed_in_every_step_it_goes_on_from_there(
     double.is_read_only = True
     refused = rented.run(*again)
     assert refused.returncode == 10, refused.stderr
-    assert f"pod rented goes on, and so does its price; again: moola-remote {' '.join(again)}" in (
-        refused.stderr
+    assert (
+        f"pod rented is still running and still billed; again: moola-remote {' '.join(again)}"
+        in (refused.stderr)
     )
     double.is_read_only = False
     assert pod.status == "RUNNING"
@@ -206,7 +210,7 @@ def test_killed_in_every_step_it_goes_on_from_there(
         (
             "terminate",
             22,
-            r"lost, pod rented: there is none at RunPod any more; begin it again with",
+            r"lost, pod rented: does not exist at RunPod any more; start it again with",
         ),
         ("stop", 11, r"how it ended is on the volume, pod rented: stopped \(EXITED\); .* up; then"),
     ],

@@ -13,7 +13,7 @@ import pytest
 from tests.support.pods import AgentPod
 from tests.support.projects import PROGRAM, Project
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.process]
 
 API_KEY = "rpa_4Zq8wertzuiopASDFGHJ"
 SECRET = 'hf_5Bn7yxcv"bnm\\QWERTZ'

@@ -10,7 +10,7 @@ from tests.e2e.test_following import pod_of
 from tests.support.pods import wait_until
 from tests.support.projects import PROGRAM, Project
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.process]
 
 # Completes a checkpoint by rename whenever it is told to, and keeps the latest alone.
 JOB = """

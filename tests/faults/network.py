@@ -21,7 +21,7 @@ def server_is_killed(scene: Scene, tries: int) -> Findings:
         with scene.client(*pod, "logs", "-f", run_id) as client:
             client.wait_for("line 0 ")
             scene.kill_server()
-            client.wait_for("connecting again")
+            client.wait_for("reconnecting")
             scene.revive_server()
             client.wait_for("connected again")
             scene.go(run_id)

@@ -230,7 +230,7 @@ def disk_is_full_for_the_state(scene: Scene, tries: int) -> Findings:
             with small.client("logs", "-f", run_id) as client:
                 client.wait_for("line 0 ")
                 if number % 2:
-                    (small.pod.folder(run_id) / ".reserve").unlink()
+                    (small.pod.folder(run_id) / ".moola" / ".reserve").unlink()
                 subprocess.run(fill, capture_output=True, check=False)
                 small.go(run_id)
                 wait_until(partial(is_gone, job))

@@ -17,6 +17,7 @@ from moola_core.spans.intervals import IntArray, span_mask
 RECIPES = Path(__file__).parents[2] / "configs" / "train"
 
 
+@pytest.mark.train
 @pytest.mark.parametrize("recipe", ["seed", "jade"])
 def test_a_recipe_is_scored_beside_the_rules_on_the_same_folds(
     recipe: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -14,6 +14,8 @@ from jobs.ensemble import main as join
 from jobs.evaluate import main as evaluate
 from jobs.train import main as train
 
+pytestmark = pytest.mark.train
+
 RECIPES = Path(__file__).parents[2] / "configs" / "train"
 JADE, LINEAR = RECIPES / "jade.yaml", RECIPES / "jade-ensemble.yaml"
 UNITS = "ensemble.units=[{bars: 20}, {kind: wilder, fee: 0.35}]"

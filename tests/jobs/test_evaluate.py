@@ -8,6 +8,8 @@ import pytest
 from jobs.evaluate import main as evaluate
 from jobs.train import main as train
 
+pytestmark = pytest.mark.train
+
 SEED = Path(__file__).parents[2] / "configs" / "train" / "seed.yaml"
 
 

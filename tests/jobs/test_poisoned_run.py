@@ -22,6 +22,8 @@ from jobs.predict import main as predict
 from jobs.train import main as train
 from jobs.tune import main as tune
 
+pytestmark = pytest.mark.train
+
 SEED = Path(__file__).parents[2] / "configs" / "train" / "seed.yaml"
 MARK = "moola-poisoned"  # a folder that the payload makes where it is loaded
 

@@ -11,6 +11,8 @@ from safetensors.numpy import load_file
 from jobs.pretrain import main
 from jobs.train import main as train
 
+pytestmark = pytest.mark.train
+
 SEED = Path(__file__).parents[2] / "configs" / "train" / "seed.yaml"
 SMALL = [
     *("--set", "pretrain.bars=[bars/synthetic_1m.parquet]", "--set", "pretrain.windows=64"),

@@ -30,4 +30,4 @@ def test_a_folder_that_is_there_is_left_alone(
     data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--out", str(data)]) == 10
-    assert "is there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err

@@ -19,6 +19,8 @@ import pytest
 from jobs.train import main
 from tests.support.pods import AgentPod, wait_until
 
+pytestmark = pytest.mark.train
+
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "configs" / "train"
 # Small and many epochs: there is time to be stopped in.
@@ -251,7 +253,7 @@ def test_another_recipes_checkpoint_is_refused(
     ("more", "expected"),
     [
         (["--epochs", "0"], "training.epochs: input should be greater than or equal to 1, got 0"),
-        (["--set", "model.size=3"], "unknown key model.size, expected one of hidden_size"),
+        (["--set", "model.size=3"], "unknown key model.size, expected one of kind, "),
         (["--set", "data.labelled=labelled/none.parquet"], "none.parquet: no such file"),
         (["--config", "none.yaml"], "none.yaml: no such recipe"),
         (["--data", "nowhere"], "data folder nowhere: no such folder; set --data"),

@@ -10,6 +10,8 @@ import yaml
 from jobs.evaluate import main as evaluate
 from jobs.tune import main
 
+pytestmark = pytest.mark.train
+
 DATA_FILE = "labelled/train_210.parquet"
 
 

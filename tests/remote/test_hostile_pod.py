@@ -18,6 +18,7 @@ import pytest
 
 from moola_remote.agent_client.client import Agent, probe
 from moola_remote.agent_client.verbs import get_state, list_runs
+from moola_remote.deploy.declared import Dependencies
 from moola_remote.deploy.deploy import Deployed, Plan
 from moola_remote.deploy.snapshot import Tree
 from moola_remote.errors import LimitError, MoolaError, TransferError, UnreachableError
@@ -30,7 +31,7 @@ from moola_remote.protocol.answers import Environment
 from moola_remote.protocol.types import read_answer_as
 from moola_remote.results.verify import Caps
 from moola_remote.rsync import argv, process
-from moola_remote.ssh import fabric
+from moola_remote.ssh import ssh_transport
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
@@ -39,6 +40,8 @@ from tests.support.fetching import FILES, RUN, Pod, content_of
 from tests.support.plain import is_one_line
 from tests.support.projects import Project, make_project
 from tests.support.servers import SSHD, running_openssh
+
+pytestmark = pytest.mark.process
 
 # The lies that harm nobody: what arrives is as declared, or is not there.
 HARMLESS = {"none", "set-uid"}
@@ -83,21 +86,26 @@ def _around(top: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("liar", sorted(set(lying_rsync.LIES) - HARMLESS), indirect=True)
-def test_an_rsync_that_lies_by_the_protocol_gets_nothing_promoted(
+def test_an_rsync_that_lies_by_the_protocol_gets_nothing_false_promoted(
     liar: Pod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(argv, "STALL_S", 5)
     monkeypatch.setattr(process, "LISTING_MAX", 2_000_000)
-    liar.refusal(MoolaError)
+    try:
+        assert liar.lacking()
+    except MoolaError:
+        assert not liar.final.exists()
     top = liar.results.parent
     staging = liar.staging.relative_to(top).as_posix()
     assert all(f"{name}/".startswith((f"{staging}/", "results/")) for name in _around(top))
     assert not Path("/tmp/moola-planted").exists()
+    came = content_of(liar.final) if liar.final.exists() else {}
+    assert all(FILES[name] == content for name, content in came.items())
     staged = [path for path in liar.results.rglob("*") if not path.is_dir()]
     assert not any(path.is_symlink() for path in staged)
     assert all(path.is_file() for path in staged)
     assert sum(path.stat().st_size for path in staged) < 4 * max(map(len, FILES.values()))
-    assert len(staged) <= 2 * len(FILES)
+    assert len(staged) <= 2 * len(FILES) + 2
 
 
 @pytest.mark.parametrize("liar", sorted(HARMLESS), indirect=True)
@@ -111,7 +119,7 @@ def test_the_same_rsync_without_a_lie_is_fetched_without_modes(liar: Pod) -> Non
 def test_after_a_lie_an_honest_rsync_is_fetched(
     liar: Pod, lying_server: tuple[Endpoint, Path]
 ) -> None:
-    liar.refusal()
+    assert liar.lacking()
     lying_server[1].unlink()
     liar.fetch()
     assert content_of(liar.final) == FILES
@@ -122,7 +130,7 @@ def test_a_manifest_of_a_hundred_thousand_files_is_refused_before_any_comes(
 ) -> None:
     pod = Pod(tmp_path, transport, endpoint.python)
     entry = {"size": 1, "sha256": "0" * 64}
-    many = [{"path": f"many/{number}", **entry} for number in range(100_000)]
+    many = [{"path": f"many/{number}", **entry} for number in range(Caps().max_files + 1)]
     pod.declare({"schema": 1, "run_id": RUN, "files": many})
     assert f"expected at most {Caps().max_files}" in pod.refusal(LimitError)
     assert not pod.staging.exists()
@@ -172,7 +180,7 @@ def _state(**changes: Any) -> dict[str, Any]:
 def test_an_agents_answer_that_is_none_is_one_line(
     liars: Callable[[str], Agent], script: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fabric, "MAX_OUTPUT", 1_000_000)
+    monkeypatch.setattr(ssh_transport, "MAX_OUTPUT", 1_000_000)
     with pytest.raises((TransferError, UnreachableError)) as caught:
         get_state(liars(script), RUN)
     assert is_one_line(str(caught.value))
@@ -228,11 +236,13 @@ def test_what_a_pod_says_of_itself_is_shown_safely(
     monkeypatch.chdir(project.folder)
     app = App(pod_name="host")
     tree = Tree("0" * 16, (), (), ())
-    deployed = Deployed(Plan(tree, None, ""), facts, environment, {"code": 0, "data": 0})
+    deployed = Deployed(
+        Plan(tree, None, Dependencies()), facts, environment, {"code": 0, "data": 0}
+    )
     shown = component_table(component_rows(app, deployed)).plain()
     assert is_one_line(shown.replace("\n", ""))
     assert len(shown) < 20_000
-    assert "rsync 3.2.7: known holes before 3.4.0" in shown
+    assert "rsync 3.2.7: known vulnerabilities before 3.4.0" in shown
 
 
 # ---- a stream that lies

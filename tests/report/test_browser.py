@@ -22,6 +22,8 @@ from moola_remote.report.run_page import write_report
 from tests.report.made import keep_epochs, make_run, write
 from tests.support.pods import wait_until
 
+pytestmark = pytest.mark.process
+
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"}
 PHONE: dict[str, Any] = {
     "viewport": {"width": 390, "height": 844},

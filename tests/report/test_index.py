@@ -6,14 +6,19 @@ import base64
 import hashlib
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from moola_remote.errors import ConfigError
+from moola_remote.report import index_page
 from moola_remote.report.index_page import write_index
+from moola_remote.report.run_files import RunFiles, read_run
 from tests.report.made import make_run
 from tests.support.projects import Project, make_project
+
+pytestmark = pytest.mark.process
 
 NAMES = ("20260101-120000-jade-aaaa", "20260103-120000-jade-cccc", "20260102-120000-jade-bbbb")
 
@@ -48,6 +53,47 @@ def test_a_run_that_is_broken_or_unfinished_is_listed_all_the_same(results: Path
     (results / NAMES[1] / "state.json").unlink()
     (results / NAMES[2] / "result.json").unlink()
     assert len(rows_of(results)) == 3
+
+
+def test_a_run_more_reads_no_other_again(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = rows_of(results)
+    read: list[str] = []
+
+    def noting(folder: Path, **options: bool) -> RunFiles:
+        read.append(folder.name)
+        return read_run(folder, **options)
+
+    monkeypatch.setattr(index_page, "read_run", noting)
+    assert rows_of(results) == first
+    assert read == []
+    make_run(results / "20260104-120000-jade-dddd", num_windows=2, skill=0.4)
+    assert rows_of(results)[1:] == first
+    assert read == ["20260104-120000-jade-dddd"]
+    # What has changed is read again, what is gone is forgotten.
+    path = results / NAMES[1] / "result.json"
+    path.write_text(path.read_text().replace('"recipe": "', '"recipe": "new-'))
+    shutil.rmtree(results / NAMES[2])
+    rows = rows_of(results)
+    assert read[1:] == [NAMES[1]]
+    assert len(rows) == 3
+    assert "new-" in rows[1]
+    assert NAMES[2] not in (results / ".index.json").read_text()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"format": "1 0.1.0", "rows": {"x": 1}}'])
+def test_a_broken_memory_counts_as_none(results: Path, content: str) -> None:
+    first = rows_of(results)
+    (results / ".index.json").write_text(content)
+    assert rows_of(results) == first
+
+
+def test_a_row_that_is_no_row_is_made_anew(results: Path) -> None:
+    first = rows_of(results)
+    memory = json.loads((results / ".index.json").read_text())
+    for row, damage in zip(memory["rows"].values(), ([1], None, {"text": 1}), strict=True):
+        row["facts"] = damage
+    (results / ".index.json").write_text(json.dumps(memory))
+    assert rows_of(results) == first
 
 
 def test_no_runs_make_an_empty_table(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ class ShellTransport:
         dest: PurePosixPath,
         *,
         files: Sequence[str] | None = None,
-        link_dest: PurePosixPath | None = None,
+        link_dests: Sequence[PurePosixPath] = (),
         compare_content: bool = False,
         progress: Progress | None = None,
     ) -> int:
@@ -64,6 +64,13 @@ class ShellTransport:
     def pull(self, source: PurePosixPath, dest: Path, **_: Any) -> int:
         """Nothing is fetched here."""
         raise NotImplementedError
+
+    def forward(self, target: tuple[str, int], **_: Any) -> Any:
+        """No port is forwarded here: it is this machine's."""
+        return contextlib.nullcontext(target[1])
+
+    def check(self) -> None:
+        """It is never lost."""
 
     def close(self) -> None:
         """See `Transport.close`."""

@@ -81,3 +81,13 @@ class Pod:
         assert not self.final.exists()
         assert is_one_line(str(caught.value))
         return str(caught.value)
+
+    def lacking(self, **options: Any) -> dict[str, str]:
+        """What a fetch lists as missing, with the reason; all else has come as it was declared."""
+        fetched = self.fetch(**options)
+        content = content_of(self.final) if self.final.exists() else {}
+        missing = {one.path: one.why for one in fetched.missing}
+        assert content == {path: data for path, data in FILES.items() if path not in missing}
+        assert not any(path.is_symlink() for path in self.results.rglob("*"))
+        assert all(is_one_line(why) for why in missing.values())
+        return missing

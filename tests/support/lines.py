@@ -34,6 +34,7 @@ class Line:
         self.num_resets = self.num_connections = self.num_moved = 0
         self._silent = threading.Event()
         self._gone = threading.Event()
+        self._dropping = threading.Event()
         self.port: int = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -45,6 +46,10 @@ class Line:
         """Carry on, with what has piled up meanwhile."""
         self._silent.clear()
 
+    def drop(self) -> None:
+        """Reset every connection that there is now."""
+        self._dropping.set()
+
     def cut(self) -> None:
         self._gone.set()
         self._thread.join()
@@ -55,6 +60,10 @@ class Line:
                 if self._silent.is_set():
                     self._gone.wait(TICK_S)
                     continue
+                if self._dropping.is_set():
+                    self._dropping.clear()
+                    self.num_resets += len(self._others) // 2
+                    self._reset(*self._others)
                 ready, _, _ = select.select([self._listener, *self._others], [], [], TICK_S)
                 for end in ready:
                     if end is self._listener:

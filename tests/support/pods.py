@@ -164,11 +164,13 @@ class AgentPod:
                     os.kill(int(path.name), signal.SIGKILL)
 
     def clear(self) -> None:
-        """End what still runs."""
-        self.end_guard()
-        for path in (self.root / "runs").glob("[a-z]*"):
+        """End what still runs; the guard last, since every verb brings it back while it is set."""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            (self.root / "guard.json").unlink()
+        for path in (self.root / "runs").glob("[0-9a-z]*"):
             with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
                 self.ask("cancel", path.name, "--grace", "0")
+        self.end_guard()
 
 
 def make_bare_python(folder: Path) -> Path:

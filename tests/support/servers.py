@@ -36,7 +36,7 @@ def running_local_pod(folder: Path) -> Iterator[Endpoint]:
         yield endpoint
     finally:
         provider.stop()
-        _end_marked(folder)
+        end_marked(folder)
 
 
 @contextmanager
@@ -93,11 +93,11 @@ def running_openssh(
         finally:
             server.terminate()
             server.wait(timeout=10)
-            _end_marked(folder)
+            end_marked(folder)
     raise RuntimeError(f"sshd did not start: {(folder / 'sshd.log').read_text()}")
 
 
-def _end_marked(folder: Path) -> None:
+def end_marked(folder: Path) -> None:
     """Kill what a server has started, to the last child; of what outlives its SSH server, too."""
     mark = f"{MARK}={folder}".encode()
     while marked := [pid for pid in _processes() if mark in _environment(pid)]:

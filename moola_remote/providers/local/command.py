@@ -41,7 +41,7 @@ class Account:
 
     @classmethod
     def of_process(cls) -> Account:
-        """The account of this process; in a container it may have no entry."""
+        """Return the account of this process; in a container it may have no entry."""
         home = os.environ.get("HOME")
         try:
             entry = pwd.getpwuid(os.getuid())
@@ -113,19 +113,19 @@ class Command:
         self._write()
 
     def feed_end(self) -> None:
-        """The client's stdin has ended; a terminal stays open, for it has no end."""
+        """Handle the end of the client's stdin; a terminal stays open, for it has no end."""
         self._input_ended = True
         if not self._unwritten and not self._terminal:
             self._close_input()
 
     def pause(self) -> None:
-        """The client can't take more: stop reading, so that the command waits."""
+        """Stop reading, so that the command waits: the client can't take more."""
         self._is_paused = True
         for output in self._outputs:
             self._loop.remove_reader(output)
 
     def resume(self) -> None:
-        """The client takes more."""
+        """Read again: the client takes more."""
         self._is_paused = False
         self._listen()
 
@@ -137,12 +137,12 @@ class Command:
                 os.killpg(self._process.pid, number)
 
     def resize(self, size: Size) -> None:
-        """The client's window has changed."""
+        """Pass on the new size of the client's window."""
         if self._terminal and self._input:
             set_size(self._input.fileno(), size)
 
     def hang_up(self) -> None:
-        """The client has gone: close our ends, kill nothing."""
+        """Close our ends and kill nothing: the client has gone."""
         self._close()
 
     def _spawn(self, line: str | None) -> subprocess.Popen[bytes]:
@@ -241,7 +241,7 @@ class Command:
         if self._outputs or self._returncode is None:
             return
         self._close()
-        # As OpenSSH does: by this a client tells the end of the output from a lost connection.
+        # As OpenSSH does: by this a client knows the end of the output from a lost connection.
         self._channel.write_eof()
         if self._returncode >= 0:
             self._channel.exit(self._returncode)

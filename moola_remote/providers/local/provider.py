@@ -9,12 +9,14 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import moola_remote
 from moola_remote.config.paths import LaptopPaths
-from moola_remote.errors import ConfigError, UnreachableError
+from moola_remote.config.settings import base_of
+from moola_remote.errors import ConfigError, UnreachableError, missing_package
 from moola_remote.providers.base import Confirm, PodStatus, Say, nobody, quiet
 from moola_remote.providers.local.state import VERSION, LocalPodFolder, PodRecord
 from moola_remote.ssh.endpoint import Endpoint
@@ -28,7 +30,7 @@ _OURS_TO_CHOOSE = {"host", "port", "user", "identity_file", "host_key", "root", 
 
 @dataclass(frozen=True)
 class LocalProvider:
-    """The pod of a file with ``provider: local``; there is one for each state folder."""
+    """The pod of a file with ``provider: local``; each number has one in a state folder."""
 
     is_paid: ClassVar[bool] = False
     name: str
@@ -37,7 +39,7 @@ class LocalProvider:
 
     @classmethod
     def of(cls, pod: PodConfig) -> LocalProvider:
-        """The provider of `pod`.
+        """Return the provider of `pod`.
 
         Raises:
             ConfigError: a key that the local pod chooses by itself.
@@ -49,7 +51,10 @@ class LocalProvider:
                 "expected no such key",
                 "remove the line, or write provider: ssh",
             )
-        return cls(pod.name, LocalPodFolder(LaptopPaths.of_user().local_pod), pod.price_per_hour)
+        laptop = LaptopPaths.of_user()
+        number = pod.name[len(base_of(pod.name)) + 1 :]
+        path = laptop.numbered_local_pod(number) if number else laptop.local_pod
+        return cls(pod.name, LocalPodFolder(path), pod.price_per_hour)
 
     def up(self, *, say: Say = quiet, confirm: Confirm = nobody) -> Endpoint:  # noqa: ARG002
         """Start the server, or find the one that runs; two at once start one.
@@ -64,7 +69,7 @@ class LocalProvider:
         return self._endpoint(record or self._start())
 
     def endpoint(self) -> Endpoint:
-        """Where the server is.
+        """Return where the server is.
 
         Raises:
             UnreachableError: it is not up.
@@ -104,7 +109,7 @@ class LocalProvider:
                 path.unlink()
 
     def status(self) -> PodStatus:
-        """Whether the server runs, and where."""
+        """Return whether the server runs, and where."""
         record = self.folder.running()
         if record:
             detail = f"{record.user}@127.0.0.1:{record.port}, process {record.pid}"
@@ -114,6 +119,9 @@ class LocalProvider:
         return PodStatus("absent", "made by up")
 
     def _start(self) -> PodRecord:
+        if find_spec("asyncssh") is None:
+            err = ModuleNotFoundError("asyncssh", name="asyncssh")
+            raise (missing_package(err) or err)
         # The program forks: we wait for its first half, which says how the start went.
         # The working folder makes -m find this very package.
         try:

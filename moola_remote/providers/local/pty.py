@@ -60,7 +60,7 @@ class Terminal:
 
 
 def set_size(fd: int, size: Size) -> None:
-    """Set the window size; the kernel tells the programs in it."""
+    """Set the window size; the kernel signals the programs in it."""
     columns, rows, width, height = (min(number, 0xFFFF) for number in size)
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, width, height))
 

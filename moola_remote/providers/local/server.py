@@ -85,7 +85,7 @@ def _record(host_key: asyncssh.SSHKey, port: int) -> PodRecord:
 
 
 def _key(path: Path) -> asyncssh.SSHKey:
-    """The private key at `path`, made on first use; its public half is beside it for people."""
+    """Return the private key at `path`, made on first use; its public half is beside it."""
     if not path.exists():
         made = asyncssh.generate_private_key("ssh-ed25519", comment="moola local pod")
         atomic.write(path.with_name(f"{path.name}.pub"), _public(made) + "\n")

@@ -87,7 +87,7 @@ def _detach(folder: LocalPodFolder) -> None:
 
 
 def _take_lock(folder: LocalPodFolder) -> bool:
-    """Whether we are this folder's one server; waits for another one to serve or to end."""
+    """Return whether we are this folder's one server; waits for another one to serve or to end."""
     lock = os.open(folder.lock, os.O_WRONLY | os.O_CREAT, 0o600)
     deadline = time.monotonic() + LOCK_LIMIT_S
     while True:

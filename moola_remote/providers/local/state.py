@@ -31,7 +31,7 @@ class PodRecord:
     schema: int = 1
 
     def is_alive(self) -> bool:
-        """Whether that very process runs; its number alone may be somebody else's by now."""
+        """Return whether that very process runs; its number alone may be somebody else's by now."""
         return identity_of(self.pid) == self.identity
 
 
@@ -72,7 +72,7 @@ class LocalPodFolder:
         return self.path / "client_key"
 
     def read_record(self) -> PodRecord | None:
-        """The record, whether or not its server still runs; None when there is none.
+        """Return the record, whether or not its server still runs; None when there is none.
 
         Raises:
             ConfigError: the file is not a record of ours.
@@ -91,13 +91,13 @@ class LocalPodFolder:
         atomic.write(self.record, json.dumps(asdict(record)) + "\n")
 
     def running(self) -> PodRecord | None:
-        """The record of a server that is alive now, or None."""
+        """Return the record of a server that is alive now, or None."""
         record = self.read_record()
         return record if record and record.is_alive() else None
 
 
 def identity_of(pid: int) -> str | None:
-    """What tells the process `pid` from any other that ever has its number; None if it ended."""
+    """Return an identity of process `pid` that survives reuse of its number; None if it ended."""
     if sys.platform != "linux":
         return _identity_by_ps(pid)
     try:

@@ -41,7 +41,7 @@ class PodCost:
 
 
 def ours(pods: Sequence[Pod], owner: str, file: str | None = None) -> list[Pod]:
-    """Those that bear our owner's name, and that of a pod's file where one is asked for."""
+    """Return those that bear our owner's name, and that of a pod's file where one is asked for."""
     named = ((PodName.parse(pod.name), pod) for pod in pods)
     return [
         pod
@@ -51,13 +51,13 @@ def ours(pods: Sequence[Pod], owner: str, file: str | None = None) -> list[Pod]:
 
 
 def overdue(pods: Sequence[Pod], now: datetime) -> list[Pod]:
-    """Those that cost a machine's price past their deadline; `now` is the API's."""
+    """Return those that cost a machine's price past their deadline; `now` is the API's."""
     found = ((deadline_of(pod), pod) for pod in pods if not is_stopped(pod))
     return [pod for deadline, pod in found if deadline is not None and deadline < now]
 
 
 def costs(client: RunpodClient, owner: str, *, days: int) -> list[PodCost]:
-    """A line a pod of ours, then one a pod that was billed and is no more."""
+    """Return a line a pod of ours, then one a pod that was billed and is no more."""
     billed: defaultdict[str, float] = defaultdict(float)
     for record in client.billing(days=days).records:
         billed[record.pod_id] += record.total_amount

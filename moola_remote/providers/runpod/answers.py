@@ -60,7 +60,7 @@ class RefusedError(ConfigError):
 
 
 def whole_answer(stream: httpx.Response) -> httpx.Response:
-    """An answer with its body, which must end below a size and within a time."""
+    """Return an answer with its body, which must end below a size and within a time."""
     give_up, body = time.monotonic() + ANSWER_LIMIT_S, bytearray()
     for part in stream.iter_bytes():
         body += part
@@ -86,7 +86,7 @@ def parse(model: type[ApiAnswer], response: httpx.Response) -> ApiAnswer:
 
 
 def failure(response: httpx.Response, what: str) -> MoolaError:
-    """What an answer that is no success means to us, in one line."""
+    """Return what an answer that is no success means to us, in one line."""
     status, said = response.status_code, _said(response)
     message = f"RunPod: {what}: {status} {said}"
     if status == httpx.codes.TOO_MANY_REQUESTS:
@@ -111,7 +111,7 @@ def _retry_after_s(headers: httpx.Headers) -> float | None:
 
 
 def parse_moment(date: str) -> datetime | None:
-    """The time that a header tells; None where it is none."""
+    """Return the time in a header; None where it is none."""
     try:
         moment = parsedate_to_datetime(date)
     except ValueError:
@@ -131,7 +131,7 @@ _CURES = {
 
 
 def _said(response: httpx.Response) -> str:
-    """What a body says, whether it is the API's JSON, a proxy's HTML, or plain text."""
+    """Return what a body says, whether it is the API's JSON, a proxy's HTML, or plain text."""
     text = response.text[: 64 * 1024]
     try:
         problem = json.loads(text)
@@ -149,7 +149,7 @@ def _said(response: httpx.Response) -> str:
 
 
 def log_line(line: bytes) -> list[str]:
-    """The text of a ``data:`` line; nothing of any other."""
+    """Return the text of a ``data:`` line; nothing of any other."""
     if not line.startswith(b"data:"):
         return []
     try:

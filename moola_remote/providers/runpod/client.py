@@ -49,7 +49,7 @@ MAX_WAIT_S = 60.0
 SILENCE_S = 1.5
 LOG_LIMIT_S = 10.0
 MAX_LINE_BYTES = 2**20
-# A header tells whole seconds, and comes late.
+# A header has whole seconds, and comes late.
 CLOCK_SLACK = timedelta(seconds=10)
 Cloud: TypeAlias = Literal["SECURE", "COMMUNITY"]
 Action: TypeAlias = Literal["start", "stop"]
@@ -64,7 +64,7 @@ class RunpodClient:
         key: the API key; it travels in a header, and is in no message.
         base_url: of the API, without ``/v2``.
         sleep: waits between two attempts.
-        silence_s: after which a log has told what it has.
+        silence_s: after which a log counts as read to its end.
         transport: instead of the network.
     """
 
@@ -98,7 +98,7 @@ class RunpodClient:
         self._http.close()
 
     def now(self) -> datetime:
-        """The time by the API's clock, as its last answer told it: a laptop's may be wrong."""
+        """Return the time by the API's clock, from its last answer: a laptop's may be wrong."""
         return datetime.now(timezone.utc) + self._ahead
 
     def pods(self) -> list[Pod]:
@@ -149,7 +149,7 @@ class RunpodClient:
                 raise
 
     def gpu_types(self) -> list[GpuType]:
-        """The catalog, without stock."""
+        """Return the catalog, without stock."""
         return self._read(GpuTypes, "/v2/catalog/gpus").gpus
 
     def gpu_type(self, gpu: str, cloud: Cloud, *, count: int, min_cuda: str) -> GpuType:
@@ -164,11 +164,11 @@ class RunpodClient:
         return self._read(GpuType, f"/v2/catalog/gpus/{quote(gpu, safe='')}", asked)
 
     def billing(self, *, days: int) -> Billing:
-        """What was billed, a record a pod and day."""
+        """Return what was billed, a record a pod and day."""
         return self._read(Billing, "/v2/billing/pods", {"bucketSize": "day", "lastN": str(days)})
 
     def log(self, pod_id: str, source: Source, *, tail: int = 1000) -> list[str]:
-        """The last lines of a log as it is now, oldest first.
+        """Return the last lines of a log as it is now, oldest first.
 
         The stream never ends, marks no end of what is old, and sends not even a header before its
         first line: silence is the only end, and a sign of life is silence too. The newest lines
@@ -247,9 +247,9 @@ class RunpodClient:
             was_sent = not isinstance(err, httpx.ConnectError | httpx.ConnectTimeout)
             said = safe(str(err)) or type(err).__name__
             raise UnansweredError(f"RunPod: {what}: {said}", was_sent=was_sent) from err
-        told_at = parse_moment(response.headers.get("date", ""))
-        if told_at is not None:
-            ahead = told_at - datetime.now(timezone.utc)
+        answered_at = parse_moment(response.headers.get("date", ""))
+        if answered_at is not None:
+            ahead = answered_at - datetime.now(timezone.utc)
             self._ahead = ahead if abs(ahead) > CLOCK_SLACK else timedelta()
         took_ms = 1000 * (time.monotonic() - started)
         request_id = safe(response.headers.get("x-request-id", "-"), 80)
@@ -264,9 +264,9 @@ def _collect(response: httpx.Response, lines: deque[str], started: float, silenc
     heard_at, pending = started, b""
     for part in response.iter_bytes():
         *whole, pending = (pending + part).split(b"\n")
-        told, now = [text for line in whole for text in log_line(line)], time.monotonic()
-        lines += told
-        heard_at = now if told else heard_at
+        found, now = [text for line in whole for text in log_line(line)], time.monotonic()
+        lines += found
+        heard_at = now if found else heard_at
         is_over = now > min(started + LOG_LIMIT_S, heard_at + silence_s)
         if is_over or len(pending) > MAX_LINE_BYTES:
             return

@@ -39,12 +39,12 @@ class ApiKey:
         remember(self._value)
 
     def reveal(self) -> str:
-        """The key itself, for the request that needs it."""
+        """Return the key itself, for the request that needs it."""
         return self._value
 
 
 def find_api_key() -> ApiKey:
-    """The first key of: the environment, the keyring, RunPod's own file.
+    """Return the first key of: the environment, the keyring, RunPod's own file.
 
     Raises:
         ConfigError: there is none, RunPod's file can't be read, or the key is no single word.
@@ -90,7 +90,7 @@ def _from_file(path: Path) -> str | None:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as err:
         # A parser's message may quote the line, and with it the key.
         why = err.strerror if isinstance(err, OSError) else "not TOML"
-        raise ConfigError(f"{path}: can't be read, {why}", f"mend it, or set {VARIABLE}") from None
+        raise ConfigError(f"{path}: can't be read, {why}", f"fix it, or set {VARIABLE}") from None
     return _key_of(table) or _key_of(table.get("default"))
 
 

@@ -1,4 +1,4 @@
-"""The keys of a rented pod: the laptop's key pair, and the host key that the pod's log tells."""
+"""The keys of a rented pod: the laptop's key pair, and the host key in the pod's log."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Identity:
         return chosen.expanduser() if chosen else self.laptop.runpod / "id_ed25519"
 
     def public_key(self) -> str:
-        """The line for the pod's authorized_keys; our own key pair is made at first use.
+        """Return the line for the pod's authorized_keys; our own key pair is made at first use.
 
         Raises:
             ConfigError: the file's key has no public half beside it.

@@ -26,7 +26,7 @@ _FATAL = (
 
 
 def host_key(lines: Sequence[str]) -> str | None:
-    """The fingerprint of the ED25519 key that a container log tells last; None where it tells none.
+    """Return the fingerprint of the last ED25519 key in a container log; None without one.
 
     Only a line right after start.sh's own heading counts: a job may print anything.
     """
@@ -39,7 +39,7 @@ def host_key(lines: Sequence[str]) -> str | None:
 
 
 def failure(lines: Sequence[str]) -> str | None:
-    """Why a start can't succeed, by a system log; None where nothing says so."""
+    """Return why a start can't succeed, by a system log; None where nothing says so."""
     for line in reversed(lines):
         for part, meaning in _FATAL:
             if part in line.lower():
@@ -48,7 +48,7 @@ def failure(lines: Sequence[str]) -> str | None:
 
 
 def progress(lines: Sequence[str]) -> str:
-    """How far a start is, in a word or two, by a system log."""
+    """Return how far a start is, in a word or two, by a system log."""
     pulled = sum(1 for line in lines if "Pull complete" in line)
     for line in reversed(lines):
         text = line.strip()

@@ -1,6 +1,6 @@
 """What a pod has cost and costs, by our own meter: its price and its clock.
 
-The bill itself counts from the machine's start, in seconds, and is told by the billing API.
+The bill itself counts from the machine's start, in seconds, and is read from the billing API.
 """
 
 from __future__ import annotations
@@ -20,15 +20,20 @@ HOURS_A_MONTH = 730
 
 
 def is_stopped(pod: Pod) -> bool:
-    """Whether only its volume is billed."""
+    """Return whether only its volume is billed."""
     return pod.status in ("EXITED", "ERROR")
 
 
 def deadline_of(pod: Pod) -> datetime | None:
-    """When a pod of ours should be over: the lifetime that its name tells, from its last start."""
+    """Return when a pod of ours should end: the lifetime in its name, from its last start.
+
+    Where the API doesn't say when it was made, the deadline in the name itself.
+    """
     name = PodName.parse(pod.name)
-    if name is None or pod.created_at is None:
+    if name is None:
         return None
+    if pod.created_at is None:
+        return name.deadline
     started_at = pod.started_at or pod.created_at
     return max(started_at, pod.created_at) + (name.deadline - pod.created_at)
 
@@ -52,7 +57,7 @@ def spent(pod: Pod, now: datetime) -> float:
 
 
 def describe(pod: Pod, now: datetime) -> str:
-    """A pod in one line: what it is, and what it costs; `now` is the API's."""
+    """Return a pod in one line: what it is, and what it costs; `now` is the API's."""
     gpu = pod.gpu.id.removeprefix("NVIDIA GeForce ") if pod.gpu else "no GPU"
     words = [f"{pod.id} {gpu}", " ".join(filter(None, [pod.cloud, pod.data_center_id]))]
     if is_stopped(pod):

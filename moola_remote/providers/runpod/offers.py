@@ -50,20 +50,20 @@ def find_offers(client: RunpodClient, wanted: RunpodConfig) -> Offers:
     for gpu in wanted.gpus:
         for cloud in wanted.clouds:
             try:
-                told = client.gpu_type(gpu, cloud, count=wanted.gpu_count, min_cuda=wanted.cuda)
+                listed = client.gpu_type(gpu, cloud, count=wanted.gpu_count, min_cuda=wanted.cuda)
             except RefusedError as err:
                 refusals.append(f"{gpu}, {cloud}: {err.message}")
                 continue
             prices[gpu] = (
-                f"{gpu}: SECURE ${told.price.secure:.2f}/h, "
-                f"COMMUNITY ${told.price.community:.2f}/h; max_price ${wanted.max_price:.2f}"
+                f"{gpu}: SECURE ${listed.price.secure:.2f}/h, "
+                f"COMMUNITY ${listed.price.community:.2f}/h; max_price ${wanted.max_price:.2f}"
             )
-            price = wanted.gpu_count * _of(told.price, cloud)
-            why = _refusal(told, cloud, price, wanted)
+            price = wanted.gpu_count * _of(listed.price, cloud)
+            why = _refusal(listed, cloud, price, wanted)
             if why:
                 refusals.append(f"{gpu}, {cloud}: {why}")
             else:
-                offers += [Offer(gpu, cloud, place, price) for place in _places(told, wanted)]
+                offers += [Offer(gpu, cloud, place, price) for place in _places(listed, wanted)]
     return Offers(offers, refusals, list(prices.values()))
 
 
@@ -71,21 +71,21 @@ def _of(pair: Any, cloud: Cloud) -> Any:
     return pair.secure if cloud == "SECURE" else pair.community
 
 
-def _refusal(told: GpuType, cloud: Cloud, price: float, wanted: RunpodConfig) -> str | None:
-    if not (told.secure if cloud == "SECURE" else told.community) or price == 0:
+def _refusal(listed: GpuType, cloud: Cloud, price: float, wanted: RunpodConfig) -> str | None:
+    if not (listed.secure if cloud == "SECURE" else listed.community) or price == 0:
         return "not on this cloud"
     if price > wanted.max_price:
         return f"${price:.2f}/h is above max_price ${wanted.max_price:.2f}"
-    most = _of(told.max_count, cloud)
+    most = _of(listed.max_count, cloud)
     if wanted.gpu_count > most:
         return f"a pod has {most} at most, gpu_count is {wanted.gpu_count}"
     return None
 
 
-def _places(told: GpuType, wanted: RunpodConfig) -> Iterator[str | None]:
-    """Data centres, the best stocked first; last of all any, where the file names none."""
+def _places(listed: GpuType, wanted: RunpodConfig) -> Iterator[str | None]:
+    """Yield data centres, the best stocked first; last of all any, if the file names none."""
     stocked = sorted(
-        (stock for stock in told.data_centers if stock.availability in _LEVELS),
+        (stock for stock in listed.data_centers if stock.availability in _LEVELS),
         key=lambda stock: (_LEVELS[stock.availability], stock.id),
     )
     names = [stock.id for stock in stocked]

@@ -31,12 +31,12 @@ class PodName:
 
     @classmethod
     def new(cls, owner: str, pod: str, deadline: datetime) -> PodName:
-        """A name that no pod has had."""
+        """Return a name that no pod has had."""
         return cls(owner, pod, deadline.replace(microsecond=0), secrets.token_hex(4))
 
     @classmethod
     def parse(cls, name: str) -> PodName | None:
-        """What a name says; None where it is none of ours."""
+        """Return what a name says; None where it is none of ours."""
         found = _NAME.fullmatch(name)
         if not found:
             return None
@@ -48,6 +48,6 @@ class PodName:
 
 
 def owner_of_this_machine() -> str:
-    """Who we are in the names of pods: user and host, ``[a-z0-9]``."""
+    """Return who we are in the names of pods: user and host, ``[a-z0-9]``."""
     word = re.sub(r"[^a-z0-9]", "", f"{getpass.getuser()}{socket.gethostname()}".lower())
     return word[:24] or "somebody"

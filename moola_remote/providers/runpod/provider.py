@@ -2,7 +2,7 @@
 
 The API's list of pods is the only record of what exists, so that a second laptop, or a client that
 was killed in the middle, sees the same pods. What is kept here is the key pair, and each pod's
-host key as its log told it.
+host key as its log showed it.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class RunpodProvider:
 
     @classmethod
     def of(cls, pod: PodConfig) -> RunpodProvider:
-        """The provider of `pod`.
+        """Return the provider of `pod`.
 
         Raises:
             ConfigError: no section ``runpod``, or a key that RunPod decides.
@@ -71,7 +71,8 @@ class RunpodProvider:
         chosen = {"host", "port", "user", "host_key", "price_per_hour"} & pod.model_fields_set
         if chosen:
             raise ConfigError(
-                f"{where}: {min(chosen)}: told by RunPod, expected no such key", "remove the line"
+                f"{where}: {min(chosen)}: comes from RunPod, expected no such key",
+                "remove the line",
             )
         if not pod.root.startswith(f"{pod.runpod.volume_path.rstrip('/')}/"):
             raise ConfigError(
@@ -108,11 +109,11 @@ class RunpodProvider:
         return self.wanted.owner or owner_of_this_machine()
 
     def find(self) -> Pod | None:
-        """The newest pod of this file."""
+        """Return the newest pod of this file."""
         return next(iter(self.find_all()), None)
 
     def find_all(self) -> list[Pod]:
-        """Every pod of this file, the newest first; more than one is a bill that nobody wants."""
+        """Return every pod of this file, the newest first; more than one is an unwanted bill."""
         pods = ours(self.client.pods(), self.owner, self.pod.name)
         there = [pod for pod in pods if pod.status != GONE]
         return sorted(there, key=lambda pod: (pod.created_at is None, pod.created_at), reverse=True)
@@ -140,7 +141,7 @@ class RunpodProvider:
         ).up()
 
     def endpoint(self) -> Endpoint:
-        """Where the pod is now: its port changes with each start.
+        """Return where the pod is now: its port changes with each start.
 
         Raises:
             PodGoneError: there is none, or it is stopped.
@@ -148,8 +149,8 @@ class RunpodProvider:
         """
         pod, up = self.find(), f"moola-remote --pod {self.pod.name} up"
         if pod is None:
-            told = f"pod {self.pod.name}: there is none at RunPod"
-            raise PodGoneError(told, up, is_removed=True)
+            missing = f"pod {self.pod.name}: does not exist at RunPod"
+            raise PodGoneError(missing, up, is_removed=True)
         if is_stopped(pod):
             raise PodGoneError(f"pod {self.pod.name}: stopped ({pod.status})", up, is_removed=False)
         found = self._endpoint(pod)
@@ -170,7 +171,7 @@ class RunpodProvider:
         self.identity.forget()
 
     def status(self) -> PodStatus:
-        """How it stands, by the API alone."""
+        """Return how it stands, by the API alone."""
         pods = self.find_all()
         if not pods:
             return PodStatus("absent", f"rented by up, ${self.wanted.max_price:.2f}/h at most")
@@ -212,7 +213,7 @@ class RunpodProvider:
         return self.identity.file
 
     def public_key(self) -> str:
-        """The line for the pod's authorized_keys; our own key pair is made at first use.
+        """Return the line for the pod's authorized_keys; our own key pair is made at first use.
 
         Raises:
             ConfigError: the file's key has no public half beside it.

@@ -1,4 +1,4 @@
-"""Wait until SSH answers on a pod, with the host key that the container's log tells.
+"""Wait until SSH answers on a pod, with the host key in the container's log.
 
 RUNNING is said long before. Until the time is over, whatever keeps us out is the old port, another
 customer's machine behind it, a server that is not there yet, or an API that is silent for a while.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from moola_remote.providers.runpod.models import Pod
 # The list and the state may lag behind a create or a start.
 SETTLE_S = 30.0
-# How long an image may take to tell its host key after its SSH server has an address.
+# How long an image may take to log its host key after its SSH server has an address.
 HOST_KEY_LIMIT_S = 60.0
 
 
@@ -33,7 +33,7 @@ class Waiting:
     """One wait for one pod.
 
     Attributes:
-        endpoint_of: where a pod is, with the host key that its log tells by now.
+        endpoint_of: where a pod is, with the host key that its log has by now.
         probe: connects, or raises what keeps it from connecting.
     """
 
@@ -49,11 +49,11 @@ class Waiting:
     _addressed: float | None = None
 
     def wait(self) -> Endpoint:
-        """The pod, once it answers.
+        """Return the pod, once it answers.
 
         Raises:
             UnreachableError: its start can't succeed, it is gone, or the time is over.
-            HostKeyError: its log tells no host key, and nobody vouches for the one that it shows.
+            HostKeyError: its log has no host key, and the user did not confirm the one it shows.
         """
         said = ""
         while True:
@@ -74,7 +74,7 @@ class Waiting:
             self.sleep(self.poll_s)
 
     def _look(self) -> Endpoint | str:
-        """The pod, or how far it is."""
+        """Return the pod, or how far it is."""
         pod = self.client.pod(self.pod_id)
         if pod is None or is_stopped(pod) or pod.status == GONE:
             status = pod.status if pod else "gone"
@@ -94,11 +94,11 @@ class Waiting:
         return self._probed(endpoint)
 
     def _step(self) -> str:
-        told = self.client.log(self.pod_id, "system", tail=200)
-        why = log_lines.failure(told)
+        lines = self.client.log(self.pod_id, "system", tail=200)
+        why = log_lines.failure(lines)
         if why:
             raise UnreachableError(f"pod {self.pod_id}: {why}", "try `up` again for another host")
-        return log_lines.progress(told)
+        return log_lines.progress(lines)
 
     def _probed(self, endpoint: Endpoint) -> Endpoint | str:
         try:
@@ -108,8 +108,8 @@ class Waiting:
         except HostKeyError as err:
             if endpoint.host_key is None:
                 raise HostKeyError(
-                    f"pod {self.pod_id}: its container log tells no host key, and nobody vouches "
-                    "for the one that it shows",
+                    f"pod {self.pod_id}: its container log has no host key, and the one that it "
+                    "shows was not confirmed",
                     "call `up` at a terminal, and compare with the pod's log in the console",
                 ) from err
             return f"waiting for SSH: {err.message}"

@@ -33,7 +33,7 @@ FORBIDDEN, NOT_FOUND, CONFLICT = 403, 404, 409
 
 
 def body_of(offer: Offer, wanted: RunpodConfig, name: str, public_key: str) -> dict[str, Any]:
-    """The request for one offer, in the document's words."""
+    """Return the request for one offer, in the document's words."""
     return {
         "name": name,
         "image": wanted.image,
@@ -94,7 +94,7 @@ class Renting:
         )
 
     def _try(self, offer: Offer) -> Pod | None:
-        """A pod, or None and one more refusal."""
+        """Return a pod, or None and one more refusal."""
         for _ in range(TRIES):
             try:
                 return self._create(offer)
@@ -124,7 +124,7 @@ class Renting:
         return [pod for pod in self.client.pods() if pod.name == str(self.name)]
 
     def _look(self) -> list[Pod]:
-        """The pods of our name, looked for more than once before there are none."""
+        """Return the pods of our name, looked for more than once before there are none."""
         for look in range(LOOKS):
             if look:
                 self.sleep(LOOK_EVERY_S)

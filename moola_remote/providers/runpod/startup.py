@@ -107,7 +107,7 @@ class Startup:
         return self._wait_for_one_that_stays(first)
 
     def _first_of_two(self, pod: Pod) -> Pod:
-        """The pod that all who called `up` at once agree on; ours is missing where a list lags."""
+        """Return the pod that concurrent calls of `up` agree on; ours is missing if a list lags."""
         running = [one for one in self.find_all() if not is_stopped(one)]
         return min(
             [pod, *running], key=lambda one: (one.created_at is None, one.created_at, one.id)
@@ -140,12 +140,14 @@ class Startup:
         undo: Callable[[RunpodClient, str, Sleep], None],
         undone: str,
     ) -> Iterator[None]:
-        """What was begun and never became ready costs nothing more; Ctrl-C asks first."""
+        """End what was started and never became ready: it costs nothing more; Ctrl-C asks."""
         try:
             yield
         except KeyboardInterrupt:
             if self.confirm(f"Keep pod {pod.id}? It costs ${pod.cost:.2f}/h"):
-                self.say(f"pod {pod.id} stays; go on with: moola-remote --pod {self.pod.name} up")
+                self.say(
+                    f"pod {pod.id} stays; continue with: moola-remote --pod {self.pod.name} up"
+                )
             else:
                 self.say(f"ending pod {pod.id}, so that it costs nothing more")
                 undo(self.client, pod.id, self.sleep)
@@ -167,7 +169,7 @@ class Startup:
     def _wait(self, pod: Pod) -> Endpoint:
         def vouch(fingerprint: str) -> bool:
             return self.confirm(
-                f"The log of {pod.id} tells no host key; it shows {fingerprint}. Right?"
+                f"The log of {pod.id} has no host key; the pod shows {fingerprint}. Is it right?"
             )
 
         return Waiting(
@@ -192,7 +194,7 @@ class Startup:
             raise
 
     def _known(self, pod: Pod) -> Endpoint | None:
-        """Where a running pod is, if it answers there at once with the key that is known."""
+        """Return where a running pod is, if it answers there at once with the key that is known."""
         endpoint = self.endpoint_of(pod, is_fresh=False)
         if endpoint is None or endpoint.host_key is None:
             return None

@@ -38,7 +38,8 @@ function readable(canvas, count, words, series) {
 }
 
 function columns(option) {
-  // Series of the same x are columns of one table.
+  // Series of the same x are columns of one table; a plot without such series brings its own.
+  if (option.table) return [option.table];
   const tables = new Map();
   for (const one of option.series.filter((series) => series.name && Array.isArray(series.data))) {
     const rows = one.data.map((point) => point.value || point);
@@ -52,15 +53,15 @@ function columns(option) {
 
 function words(option, i) {
   const table = columns(option)[0];
-  const name = option.xAxis.name || "";
+  const name = table.head || option.xAxis.name || "";
   return [`${name} ${number(table.x[i])}`, ...table.names.map((one, k) => `${one} ${number(table.values[k][i])}`)].join("\n");
 }
 
 function numbers(option) {
-  return columns(option).map(({ x, names, values }) => {
+  return columns(option).map(({ head: first, x, names, values }) => {
     const table = element("table", "points");
     const head = table.createTHead().insertRow();
-    for (const name of [option.xAxis.name, ...names]) {
+    for (const name of [first || option.xAxis.name, ...names]) {
       const cell = element("th", "", name);
       cell.scope = "col";
       head.append(cell);

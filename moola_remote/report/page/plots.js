@@ -102,7 +102,7 @@ const PLOTS = {
     const most = Math.max(...rows.map((row) => row[2]), 1);
     const points = line("bars inside", rows.map((row) => row[0]), rows.map((row) => row[1]), { showSymbol: true, symbol: "circle", color: t.accent });
     points.data = rows.map((row) => ({ value: [row[0], row[1]], symbolSize: 5 + 13 * Math.sqrt(row[2] / most) }));
-    const diagonal = line("as said", [0, 1], [0, 1], { color: t.quiet, lineStyle: { type: "dashed", width: 1 }, showSymbol: false });
+    const diagonal = line("calibrated", [0, 1], [0, 1], { color: t.quiet, lineStyle: { type: "dashed", width: 1 }, showSymbol: false });
     const option = base(t, { name: "mean probability", ...SHARE }, SHARE, [points, diagonal]);
     option.tooltip.trigger = "item";
     option.tooltip.formatter = (at) => `probability ${number(at.value[0])}\ninside ${number(at.value[1])}${rows[at.dataIndex] && at.seriesIndex === 0 ? `\nbars ${rows[at.dataIndex][2]}` : ""}`;

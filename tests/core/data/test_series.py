@@ -67,7 +67,7 @@ def test_times_with_and_without_a_zone_are_read(tmp_path: Path, stamp: str) -> N
         ("00:01,1,2,0.5", "00:01,1,2,1.2", "row 1, column low: expected at most open and close"),
         ("00:01,", "00:00,", "row 1, column timestamp: expected a time after"),
         ("2024-01-01T00:01", "noon", "row 1, column timestamp: expected a time like"),
-        ("00:01,1,2,0.5,1.5", "00:01,1", "not readable, CSV parse error"),
+        ("00:01,1,2,0.5,1.5", "00:01,1", "row 1: expected 5 values a row, got 2"),
         (GOOD[30:], "", "holds no bar"),
     ],
 )
@@ -99,7 +99,7 @@ def test_rows_are_counted_through_chunks(tmp_path: Path, monkeypatch: pytest.Mon
     ("name", "content", "expected"),
     [
         ("none.csv", None, "no such file"),
-        ("bars.txt", b"x", "expected a name that ends in .parquet or .csv"),
+        ("bars.txt", b"x", "no table of bars, expected a header"),
         ("bars.parquet", b"x", "not readable"),
     ],
 )

@@ -51,7 +51,7 @@ FAULTS: list[tuple[str, Callable[[Row], None], str]] = [
         _set("expansion_end", 0),
         "column expansion_end: expected at least expansion_start",
     ),
-    ("label", _set("label", "up"), "expected consolidation or retracement, got 'up'"),
+    ("label", _set("label", " "), "expected a word for what went before, got ' '"),
     ("share", _set("overlap_fraction", 1.5), "expected a share in (0, 1], got 1.5"),
     ("no id", _set("window_id", None), "column window_id: expected a value, got null"),
 ]
@@ -111,11 +111,11 @@ def test_a_repeated_id_is_a_fault(tmp_path: Path, labelled_file: Path, rows: lis
         read_windows(path)
 
 
-@pytest.mark.parametrize("name", ["features", "label", "overlap_fraction"])
+@pytest.mark.parametrize("name", ["features", "label", "expansion_end"])
 def test_a_missing_column_is_named(tmp_path: Path, labelled_file: Path, name: str) -> None:
     path = tmp_path / "bad.parquet"
     pq.write_table(pq.read_table(labelled_file).drop_columns([name]), path)
-    with pytest.raises(DataError, match=f"column {name} is missing, expected window_id"):
+    with pytest.raises(DataError, match=f"column {name} is missing, expected features, label"):
         read_windows(path)
 
 
@@ -145,7 +145,7 @@ def test_a_file_without_a_good_row_is_refused(
     with pytest.raises(DataError, match="no window left"):
         read_windows(path)
     for row in rows:
-        row["label"] = "up"
+        row["label"] = ""
     _write(path, rows, pq.read_schema(labelled_file))
     with pytest.raises(DataError, match="no window left, expected at least 1 good row of 6"):
         read_windows(path, skip_bad=True)
@@ -161,3 +161,111 @@ def test_groups_are_physical_spans_where_they_are_known(
     known = pa.table({"file": ["some"] * 6, "window_id": ids, "span_id": [7, 7, 7, 7, 9, 9]})
     pq.write_table(known, tmp_path / "span_ids.parquet")
     assert read_windows(path)[0].group.tolist() == [7, 7, 7, 7, 9, 9]
+
+
+@pytest.mark.parametrize(
+    "name", ["window_id", "base_window_id", "offset", "overlap_fraction", "source", "quality"]
+)
+def test_an_optional_column_may_lack(tmp_path: Path, labelled_file: Path, name: str) -> None:
+    path = tmp_path / "some.parquet"
+    table = pq.read_table(labelled_file)
+    pq.write_table(table.drop_columns([name]), path)
+    windows, faults = read_windows(path)
+    assert (len(windows), faults) == (60, [])
+    assert len(set(windows.window_id)) == 60
+
+
+def _fixed(table: pa.Table) -> pa.Array:
+    flat = pa.array(np.array(table["features"].to_pylist()).reshape(-1))
+    bars = pa.FixedSizeListArray.from_arrays(flat, 4)
+    return pa.FixedSizeListArray.from_arrays(bars, 105)
+
+
+CASTS: list[tuple[str, Callable[[pa.Table], pa.Array]]] = [
+    ("expansion_start", lambda table: table["expansion_start"].cast(pa.uint8())),
+    ("expansion_end", lambda table: table["expansion_end"].cast(pa.uint32())),
+    ("expansion_end", lambda table: table["expansion_end"].cast(pa.float32())),
+    ("offset", lambda table: pa.array([0] * len(table), pa.uint64())),
+    ("label", lambda table: table["label"].dictionary_encode()),
+    ("window_id", lambda table: table["window_id"].dictionary_encode()),
+    ("window_id", lambda table: pa.array(range(len(table)))),
+    ("overlap_fraction", lambda table: pa.array([1] * len(table))),
+    ("overlap_fraction", lambda table: pa.array([1.0] * len(table)).cast(pa.decimal128(3, 1))),
+    ("source", lambda table: pa.nulls(len(table))),
+    ("features", _fixed),
+]
+
+
+@pytest.mark.parametrize(("name", "make"), CASTS)
+def test_a_column_of_a_type_that_can_be_cast_is_read(
+    tmp_path: Path, labelled_file: Path, name: str, make: Callable[[pa.Table], pa.Array]
+) -> None:
+    table = pq.read_table(labelled_file)
+    path = tmp_path / "cast.parquet"
+    pq.write_table(table.set_column(table.column_names.index(name), name, make(table)), path)
+    windows, _ = read_windows(path)
+    expected, _ = read_windows(labelled_file)
+    np.testing.assert_array_equal(windows.bars, expected.bars)
+    np.testing.assert_array_equal(windows.spans, expected.spans)
+    np.testing.assert_array_equal(windows.types, expected.types)
+
+
+@pytest.mark.parametrize("kind", ["text", "milliseconds", "date"])
+def test_times_of_another_type_are_read(tmp_path: Path, labelled_file: Path, kind: str) -> None:
+    table = pq.read_table(labelled_file)
+    place, path = table.column_names.index("start_timestamp"), tmp_path / "cast.parquet"
+    utc = table["start_timestamp"].cast(pa.timestamp("ms", tz="UTC"))
+    day = 86_400_000
+    if kind == "text":
+        made = pa.array([str(one.as_py()) for one in utc])
+    elif kind == "milliseconds":
+        made = utc.cast(pa.int64())
+    else:
+        made = utc.cast(pa.date32())
+    pq.write_table(table.set_column(place, "start_timestamp", made), path)
+    expected = utc.cast(pa.int64()).to_numpy()
+    expected = expected // day * day if kind == "date" else expected
+    np.testing.assert_array_equal(read_windows(path)[0].start_time, expected * 10**6)
+
+
+def test_whole_numbers_and_truths_are_words_too(tmp_path: Path, labelled_file: Path) -> None:
+    table = pq.read_table(labelled_file)
+    path = tmp_path / "cast.parquet"
+    codes = pa.array([i % 3 for i in range(len(table))], pa.uint8())
+    table = table.set_column(table.column_names.index("label"), "label", codes)
+    truths = pa.array([True] * len(table))
+    pq.write_table(table.set_column(table.column_names.index("quality"), "quality", truths), path)
+    assert read_windows(path)[0].labels == ("0", "1", "2")
+
+
+def test_a_column_twice_and_a_half_bar_are_one_line(tmp_path: Path, labelled_file: Path) -> None:
+    table = pq.read_table(labelled_file)
+    path = tmp_path / "bad.parquet"
+    pq.write_table(table.append_column("label", table["label"]), path)
+    with pytest.raises(DataError, match="column label is there 2 times"):
+        read_windows(path)
+    half = pa.array([3.5] * len(table))
+    place = table.column_names.index("expansion_start")
+    pq.write_table(table.set_column(place, "expansion_start", half), path)
+    with pytest.raises(DataError, match="column expansion_start: expected integers, got double"):
+        read_windows(path)
+
+
+def test_any_words_are_types(tmp_path: Path, labelled_file: Path) -> None:
+    table = pq.read_table(labelled_file)
+    words = pa.array([("up", "down", "flat", "spike")[i % 4] for i in range(len(table))])
+    path = tmp_path / "words.parquet"
+    pq.write_table(table.set_column(table.column_names.index("label"), "label", words), path)
+    windows, _ = read_windows(path)
+    assert windows.labels == ("down", "flat", "spike", "up")
+    assert windows.types[:4].tolist() == [3, 0, 1, 2]
+    turned = windows.with_labels(("up", "down", "flat", "spike"), "f")
+    assert turned.types[:4].tolist() == [0, 1, 2, 3]
+    with pytest.raises(DataError, match="f: column label: expected up or down, got 'flat'"):
+        windows.with_labels(("up", "down"), "f")
+
+
+def test_the_length_of_a_bar_is_read(tmp_path: Path, labelled_file: Path) -> None:
+    table = pq.read_table(labelled_file).replace_schema_metadata({"moola.bar_ns": "300000000000"})
+    pq.write_table(table, tmp_path / "five.parquet")
+    assert read_windows(tmp_path / "five.parquet")[0].bar_ns == 300_000_000_000

@@ -25,7 +25,7 @@ def criterion(small_recipe: Recipe) -> Criterion:
 
 
 def test_each_head_has_a_loss_and_each_loss_a_head() -> None:
-    assert {*HEADS, *SPAN_HEADS} == set(LOSSES)
+    assert {*HEADS, *SPAN_HEADS, "segment"} == set(LOSSES)
 
 
 def test_the_total_is_that_of_kendall_gal_and_cipolla(
@@ -61,6 +61,7 @@ def test_shares_sum_to_one_and_follow_the_precisions(criterion: Criterion) -> No
         assert value == pytest.approx(criterion.sigma()[task] ** -2, rel=1e-5)
 
 
+@pytest.mark.train
 def test_gradient_shares_are_those_of_the_tasks_own_gradients(
     criterion: Criterion, batch: WindowTensors
 ) -> None:

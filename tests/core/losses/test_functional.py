@@ -124,6 +124,7 @@ def test_the_context_loss_has_the_gradient_of_differences() -> None:
     assert torch.autograd.gradcheck(lambda x: context_type_loss(x, likelihood, types), logits)
 
 
+@pytest.mark.train
 def test_a_label_that_no_candidate_explains_pulls_nowhere() -> None:
     logits = torch.randn(2, 5, requires_grad=True)
     likelihood = torch.tensor([[0.0] * 5, [0.0, 0.3, 0.0, 0.0, 0.1]])

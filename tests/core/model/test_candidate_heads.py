@@ -62,6 +62,7 @@ def test_a_score_is_what_columns_and_states_say_together() -> None:
             torch.testing.assert_close(scores[i, k], told[0] + 2.71828182846**0.7 * seen)
 
 
+@pytest.mark.train
 def test_the_type_is_told_by_what_went_before_and_nothing_else() -> None:
     head = ContextHead(CONFIG)
     torch.nn.init.normal_(head.linear.weight)

@@ -68,6 +68,7 @@ PICTURES: dict[str, Callable[[Path], None]] = {
 }
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("draw", PICTURES.values(), ids=PICTURES)
 def test_each_picture_is_a_png_and_an_svg(draw: Callable[[Path], None], tmp_path: Path) -> None:
     draw(tmp_path / "a.png")

@@ -18,6 +18,8 @@ from moola_core.training.checkpoint import load_latest
 from moola_core.training.seeding import seed_everything
 from moola_core.training.state import Stopped
 
+pytestmark = pytest.mark.train
+
 
 @pytest.fixture(scope="module")
 def data_dir(market: Market, tmp_path_factory: pytest.TempPathFactory) -> Path:

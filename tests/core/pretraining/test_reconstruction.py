@@ -7,7 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from moola_core.config.sections import ModelConfig, PretrainConfig, Recipe
+from moola_core.config.pretrain_section import PretrainConfig
+from moola_core.config.sections import ModelConfig, Recipe
 from moola_core.data.synthetic import Market, bars_table
 from moola_core.errors import DataError
 from moola_core.features.bars import reflect, window_features
@@ -81,6 +82,7 @@ def test_what_is_hidden_does_not_reach_the_output() -> None:
     assert model(features, mask).shape == (3, 105, 12)
 
 
+@pytest.mark.train
 def test_only_hidden_bars_have_a_gradient() -> None:
     output = torch.rand(2, 105, 12, requires_grad=True)
     mask = torch.zeros(2, 105, dtype=torch.bool)

@@ -9,12 +9,15 @@ import pytest
 
 from moola_core.spans.grid import (
     all_spans,
+    blurred,
     coverage,
     iou_table,
     label_posterior,
+    longest_of,
     near_table,
     noise_table,
     span_index,
+    widened,
 )
 from moola_core.spans.intervals import FloatArray, span_iou
 
@@ -105,3 +108,35 @@ def test_a_bar_is_covered_by_the_spans_that_hold_it(rng: np.random.Generator) ->
 def test_the_shared_tables_cannot_be_written_to() -> None:
     with pytest.raises(ValueError, match="read-only"):
         all_spans(105)[0, 0] = 1
+
+
+def test_longer_spans_have_a_grid_of_their_own() -> None:
+    spans = all_spans(NUM_BARS, 12)
+    assert len(spans) == sum(NUM_BARS - length + 1 for length in range(2, 13))
+    assert longest_of(len(spans), NUM_BARS) == 12
+    assert (span_index(spans, NUM_BARS, 12) == np.arange(len(spans))).all()
+
+
+def test_blurring_is_the_noise_of_both_ends_spread_by_hand() -> None:
+    noise = (0.4, 0.25, 0.05)
+    spans = all_spans(NUM_BARS, 12)
+    place = {tuple(span): i for i, span in enumerate(spans.tolist())}
+    posterior = np.random.default_rng(0).dirichlet(np.ones(len(spans)), size=2)
+    expected = np.zeros_like(posterior)
+    for row in range(2):
+        for (start, stop), i in place.items():
+            for first in range(-2, 3):
+                for last in range(-2, 3):
+                    label = place.get((start + first, stop + last))
+                    if label is not None:
+                        share = noise[abs(first)] * noise[abs(last)]
+                        expected[row, label] += share * posterior[row, i]
+    expected /= expected.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(blurred(posterior, NUM_BARS, noise), expected)
+
+
+def test_a_wider_grid_keeps_what_the_narrow_one_says() -> None:
+    posterior = np.random.default_rng(0).dirichlet(np.ones(len(all_spans(105))), size=2)
+    wide = widened(posterior, 105, 40)
+    np.testing.assert_allclose(wide.sum(axis=1), 1.0)
+    np.testing.assert_allclose(coverage(wide, 105), coverage(posterior, 105), atol=1e-12)

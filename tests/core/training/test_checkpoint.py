@@ -31,6 +31,7 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path) -> None:
     assert loaded.tensors["rng"].dtype == torch.uint8
 
 
+@pytest.mark.process
 def test_its_sums_are_those_of_sha256sum(tmp_path: Path) -> None:
     path = _save(tmp_path, 1)
     subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=path, check=True)

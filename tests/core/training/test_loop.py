@@ -15,12 +15,15 @@ from moola_core.errors import NonFiniteLossError
 from moola_core.evaluation.metrics import Truth
 from moola_core.features.tensors import make_tensors
 from moola_core.inference.forward import predict
-from moola_core.model.jade import JadeCompact
+from moola_core.inference.trained_model import feature_names
+from moola_core.model.make import make_model
 from moola_core.training.checkpoint import load_latest
 from moola_core.training.loop import fit
 from moola_core.training.optim import learning_rate
 from moola_core.training.seeding import seed_everything
 from moola_core.training.state import Run, Stopped, restore
+
+pytestmark = pytest.mark.train
 
 MakeRun = Callable[[], Run]
 
@@ -32,7 +35,7 @@ def make_run(recipe: Recipe, windows: Windows) -> Run:
     seed_everything(recipe.training)
     return Run(
         recipe=recipe,
-        model=JadeCompact(12, recipe.model),
+        model=make_model(len(feature_names(recipe)), recipe.model),
         train=make_tensors(train, recipe, cpu, reflection=recipe.training.reflection),
         validation=make_tensors(validation, recipe, cpu, reflection=recipe.model.symmetric),
         truth=Truth(validation.spans, validation.types, validation.group),
@@ -40,7 +43,7 @@ def make_run(recipe: Recipe, windows: Windows) -> Run:
     )
 
 
-@pytest.fixture(params=["heads", "crf", "choice", "checkpoints"])
+@pytest.fixture(params=["heads", "crf", "choice", "checkpoints", "spans"])
 def new_run(request: pytest.FixtureRequest, small_recipe: Recipe, windows: Windows) -> MakeRun:
     table = small_recipe.model_dump()
     if request.param == "crf":
@@ -53,6 +56,11 @@ def new_run(request: pytest.FixtureRequest, small_recipe: Recipe, windows: Windo
         table["model"] |= {"tasks": ["choice", "context_type", "edges"], "symmetric": True}
         table["training"]["schedule"] = "one_cycle"
         table["decoder"]["kind"] = "expected_iou"
+    if request.param == "spans":
+        table["model"] |= {"kind": "unet", "width": 4, "max_length": 30}
+        table["model"]["tasks"] = ["segment", "type"]
+        table["training"] |= {"schedule": "one_cycle", "stretch": 0.2, "jitter": 0.15}
+        table["decoder"] = {"kind": "expected_iou", "max_length": 30}
     return lambda: make_run(Recipe.model_validate(table), windows)
 
 

@@ -10,6 +10,8 @@ import pytest
 from jobs.common.paths import found, output, own_artifacts
 from jobs.tune import main as tune
 
+pytestmark = pytest.mark.train
+
 JOBS = [
     path.stem
     for path in sorted(Path("jobs").glob("*.py"))

@@ -13,6 +13,8 @@ from moola_remote.agent_client.interpreters import Interpreter, find_interpreter
 from moola_remote.errors import UnreachableError
 from tests.support.fakes import ShellTransport
 
+pytestmark = pytest.mark.process
+
 PYENV = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
 OLD = ["2.7", "3.6", "3.7"]
 GOOD = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14"]

@@ -6,6 +6,8 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from moola_remote.agent_client.client import Agent
 from moola_remote.agent_client.verbs import list_runs
 from moola_remote.protocol.frames import Data, Frame, FrameParser, StateFrame
@@ -13,6 +15,8 @@ from moola_remote.results.fetch import fetch_run
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
 from tests.support.pods import AgentPod, old_agent, wait_until
+
+pytestmark = pytest.mark.process
 
 RUN = "20260101-000000-x-abcd"
 WAITS = 'echo ready; while [ ! -e "$MOOLA_RUN_DIR/.go" ]; do sleep 0.02; done; echo done'

@@ -27,6 +27,8 @@ from moola_remote.runs.select import choose, resolve
 from tests.support.fakes import ShellTransport
 from tests.support.pods import AgentPod
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def transport(tmp_path: Path) -> ShellTransport:
@@ -138,11 +140,14 @@ def bare_agent(transport: ShellTransport, pod: AgentPod, bare_python: Path) -> A
 def test_the_environments_progress_is_said_line_by_line(bare_agent: Agent) -> None:
     agent = bare_agent
     said: list[str] = []
-    answer = agent.environment("0123456789abcdef", "", say=said.append)
+    answer = agent.environment("0123456789abcdef", {"requirements": ""}, say=said.append)
     assert answer["created"] is True
     assert said[0].startswith("making env/0123456789abcdef over Python 3.")
     again: list[str] = []
-    assert agent.environment("0123456789abcdef", "", say=again.append)["created"] is False
+    assert (
+        agent.environment("0123456789abcdef", {"requirements": ""}, say=again.append)["created"]
+        is False
+    )
     assert again == []
 
 
@@ -150,8 +155,9 @@ def test_an_environment_that_fails_says_why(
     bare_agent: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
+    asked = {"requirements": "no-such-package-of-ours"}
     with pytest.raises(ConfigError, match=r"installing packages failed: .*no-such-package-of-ours"):
-        bare_agent.environment("0123456789abcdef", "no-such-package-of-ours", say=lambda _: None)
+        bare_agent.environment("0123456789abcdef", asked, say=lambda _: None)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from moola_remote.cli.error_handler import run
 from moola_remote.cli.main import program
 from tests.support.projects import NOWHERE, PROGRAM, Project, make_project, pod_file
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
@@ -82,10 +84,10 @@ def test_a_wrong_word_is_one_line_and_starts_nothing(
         ("configs/pods/local.yaml", "provider: local\nport: 2\n", "chosen by the local pod"),
         ("pyproject.toml", "[tool.moola-remote\n", "pyproject.toml: not TOML, "),
         ("pyproject.toml", "[tool.moola-remote]\nrecipies = 'x'\n", "did you mean recipes?"),
-        ("pyproject.toml", "tool = 1\n", "no project here or above"),
+        ("pyproject.toml", "[tool.moola-remote]\npod = 'moon'\n", "expected one of host, local"),
+        ("moola-remote.toml", "pod = 'local'\n", "expected one of them"),
         ("requirements.txt", None, "requirements.txt: can't be read, No such file"),
         ("data", None, "data 'numbers': no such file or folder, tried"),
-        ("configs/pods", None, "pod 'local': unknown, expected one of none"),
     ],
 )
 def test_a_wrong_file_is_named_in_one_line(
@@ -99,6 +101,35 @@ def test_a_wrong_file_is_named_in_one_line(
         (here.folder / path).unlink()
     assert said in refused(10, "deploy")
     assert not (here.state / "local-pod").exists()
+
+
+@pytest.mark.parametrize("text", ["tool = 1\n", "[tool.other]\n"])
+def test_without_settings_it_is_said_what_is_assumed(
+    here: Project, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    here.write("pyproject.toml", text)
+    shutil.rmtree(here.folder / "configs")
+    assert run(["run", "--dry-run", "--", "python", "tiny/train.py"]) == 0
+    done = capsys.readouterr()
+    assert "command: python tiny/train.py" in done.out
+    for said in ("assumed", "that git lists", "requirements.txt", "local, on this machine"):
+        assert said in done.err, done.err
+
+
+def test_a_home_is_no_project(
+    here: Project, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.write("pyproject.toml", "")
+    monkeypatch.setenv("HOME", str(here.folder))
+    assert "no project here or above" in refused(10, "deploy")
+
+
+def test_a_script_is_named_as_the_pod_sees_it(
+    here: Project, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(here.folder / "tiny")
+    line = refused(10, "run python train.py")
+    assert line.endswith("name it as tiny/train.py")
 
 
 def test_an_identity_file_is_missed_only_when_it_is_needed(
@@ -165,7 +196,7 @@ def test_a_bug_is_one_line_and_its_traceback_is_kept_without_secrets(
     failing(ZeroDivisionError(f"no rpa_12345678 in\n{Path.home()}"))
     line = refused(1, "boom")
     kept = here.state / "bug.log"
-    assert line.startswith("error: a bug of ours, ZeroDivisionError: no *** in ~; please report")
+    assert line.startswith("error: internal error, ZeroDivisionError: no *** in ~; please report")
     assert str(kept) in line
     assert "in boom" in kept.read_text()
     assert "rpa_12345678" not in kept.read_text()

@@ -16,6 +16,8 @@ from tests.support.projects import PROGRAM, Project, make_project
 from tests.support.reference import tree
 from tests.support.terminal import on_terminal
 
+pytestmark = pytest.mark.process
+
 RUNS = ("20260101-000000-jade-aaaa", "20260102-000000-jade-bbbb")
 
 

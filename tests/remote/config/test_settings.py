@@ -10,6 +10,8 @@ from moola_remote.config.settings import find_project, load_pod
 from moola_remote.errors import ConfigError
 from tests.support.projects import Project, make_project
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def files(tmp_path: Path) -> Project:
@@ -27,6 +29,7 @@ def test_a_project_is_found_from_any_folder_below(files: Project) -> None:
 def test_our_own_project_trains_jade(files: Project) -> None:
     project = find_project(Path(__file__))
     assert (project.recipe, project.job, project.pod) == ("jade", "jobs.train", "local")
+    assert project.requirements is not None
     assert (project.folder / project.requirements).is_file()
 
 

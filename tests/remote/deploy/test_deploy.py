@@ -8,11 +8,14 @@ import pytest
 
 from moola_remote.config.settings import Project as Settings
 from moola_remote.config.settings import find_project
-from moola_remote.deploy.deploy import data_paths, environment_digest, gpu_name, make_plan
+from moola_remote.deploy.declared import Dependencies
+from moola_remote.deploy.deploy import data_paths, gpu_name, make_plan
 from moola_remote.errors import ConfigError
 from moola_remote.pods.pod import Pod
 from moola_remote.protocol.answers import PodGpu, PodInfo
 from tests.support.projects import Project, make_project
+
+pytestmark = pytest.mark.process
 
 
 @pytest.fixture
@@ -48,7 +51,8 @@ def test_a_plan_is_the_code_the_data_and_the_requirements(files: Project) -> Non
     plan = make_plan(Pod())
     assert plan.source is not None
     assert plan.source["dirty"] is False
-    assert plan.requirements == ""
+    assert plan.dependencies.requirements == ""
+    assert plan.dependencies.source == "requirements.txt"
     assert plan.data is not None
     assert [file.path for file in plan.data.files] == ["numbers/one.txt"]
     assert "data/numbers/one.txt" in {file.path for file in plan.code.files}
@@ -56,12 +60,26 @@ def test_a_plan_is_the_code_the_data_and_the_requirements(files: Project) -> Non
 
 def test_an_environment_is_named_by_requirements_and_python() -> None:
     names = {
-        environment_digest(requirements, PodInfo(python=python))
+        Dependencies(requirements=requirements).digest(python)
         for requirements in ("", "numpy\n")
         for python in ("3.10.1", "3.11.7")
     }
     assert len(names) == 4
     assert all(len(name) == 16 for name in names)
+
+
+def test_what_git_ignores_and_no_data_names_is_told(files: Project) -> None:
+    assert make_plan(Pod()).missed == ""
+    files.write(".gitignore", "results/\n*.tmp\nbuild/\nmore/\n.env\n*.ckpt\ndata/\n")
+    files.write("build/lib.txt", "junk\n")
+    files.write("results/old.txt", "results are known\n")
+    files.write("more/set.csv", "1,2\n" * 300_000)
+    files.write("start.ckpt", "weights\n")
+    missed = make_plan(Pod()).missed
+    assert missed.startswith("ignored by git and not named as data: more/ (1.2 MB), start.ckpt (")
+    assert "[tool.moola-remote.data]" in missed
+    files.write("pyproject.toml", '[tool.moola-remote.data]\nm = ["more"]\nd = ["data"]\n')
+    assert "more/" not in make_plan(Pod()).missed
 
 
 def test_a_gpu_is_told_with_its_memory() -> None:

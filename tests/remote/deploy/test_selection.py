@@ -16,6 +16,8 @@ from moola_remote.deploy.secret_files import is_secret
 from moola_remote.deploy.selection import list_tree
 from moola_remote.errors import ConfigError
 
+pytestmark = pytest.mark.process
+
 ODD_NAMES = [
     "a b",
     "it's",
@@ -248,3 +250,65 @@ def test_empty_folders_travel_unless_they_are_ignored(tmp_path: Path, is_in_git:
     listed, _ = _listed(tmp_path, exclude=["results"])
     folders = [path for path in listed if (tmp_path / path).is_dir()]
     assert folders == ["a b\nc", "deep/er", *(["inner/hollow"] if is_in_git else []), "out"]
+
+
+def test_an_ignore_file_of_ours_counts_below_its_folder_in_git_too(repository: Path) -> None:
+    _write(repository, "a/big.bin", "a/code.py", "b/big.bin", "a/deep/big.bin", "a/deep/keep.bin")
+    _write(repository, "a/.moolaignore", text="*.bin\n")
+    _write(repository, "a/deep/.moolaignore", text="!keep.bin\n")
+    paths, _ = _listed(repository)
+    assert [path for path in paths if not path.endswith("ignore")] == [
+        "a/code.py",
+        "a/deep/keep.bin",
+        "b/big.bin",
+    ]
+
+
+def test_a_pointer_of_git_lfs_is_not_sent_in_place_of_its_content(repository: Path) -> None:
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 9\n"
+    _write(repository, "weights.bin", "data/set.csv", text=pointer)
+    _write(repository, "code.py")
+    paths, left = _listed(repository)
+    assert paths == ["code.py"]
+    assert left == {
+        "Git LFS pointers, whose content is not here (git lfs pull)": (
+            "data/set.csv",
+            "weights.bin",
+        )
+    }
+    assert _listed(repository / "data", with_ignores=False)[0] == []
+
+
+def test_a_submodule_that_is_not_checked_out_is_named_with_its_cure(
+    repository: Path, tmp_path: Path
+) -> None:
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    _git(inner, "init", "-q")
+    _write(inner, "lib.py")
+    _git(inner, "add", ".")
+    _git(inner, "commit", "-qm", "one")
+    _git(repository, "submodule", "add", "-q", str(inner), "libs/inner")
+    _git(repository, "commit", "-qam", "one")
+    assert "libs/inner/lib.py" in _listed(repository)[0]
+    clone = tmp_path / "clone"
+    _git(tmp_path, "clone", "-q", str(repository), str(clone))
+    _, left = _listed(clone)
+    rule = "submodules that are not checked out (git submodule update --init)"
+    assert left == {rule: ("libs/inner",)}
+
+
+def test_a_worktree_is_as_good_as_a_repository(repository: Path, tmp_path: Path) -> None:
+    _write(repository, "code.py", ".gitignore", text="*.tmp\n")
+    _git(repository, "add", ".")
+    _git(repository, "commit", "-qm", "one")
+    other = tmp_path / "other"
+    _git(repository, "worktree", "add", "-q", str(other))
+    _write(other, "new.py", "old.tmp")
+    assert _listed(other)[0] == [".gitignore", "code.py", "new.py"]
+
+
+def test_a_worktree_whose_repository_is_gone_is_one_line(tmp_path: Path) -> None:
+    _write(tmp_path, ".git", text="gitdir: /no/such/repository/.git/worktrees/x\n")
+    with pytest.raises(ConfigError, match="not a git repository"):
+        _listed(tmp_path)

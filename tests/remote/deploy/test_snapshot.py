@@ -19,6 +19,8 @@ from moola_remote.protocol.answers import PodInfo
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
 
+pytestmark = pytest.mark.process
+
 
 def _git(folder: Path, *args: str) -> str:
     command = ["git", "-C", str(folder), "-c", "user.name=x", "-c", "user.email=x@x", *args]

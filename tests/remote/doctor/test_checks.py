@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from moola_remote.doctor.checks import Check, run_checks
+from moola_remote.doctor.checks import CHECKS, Check, run_checks
 from moola_remote.errors import UnreachableError
 from moola_remote.pods.pod import Pod
 from tests.support.projects import Project, make_project
+
+pytestmark = pytest.mark.process
 
 
 @pytest.fixture
@@ -51,9 +53,10 @@ def test_missing_data_hides_nothing_else(files: Project) -> None:
     assert findings["pod"].is_ok
 
 
-def test_outside_of_a_project_only_the_laptop_is_checked(
+def test_a_folder_without_settings_is_a_project_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    names = [finding.name for finding in run_checks(Pod())]
-    assert names == ["rsync here", "project"]
+    monkeypatch.setattr("moola_remote.doctor.checks.CHECKS", CHECKS[:4])
+    findings = {finding.name: finding.is_ok for finding in run_checks(Pod())}
+    assert findings == {"rsync here": True, "project": True, "data": True, "pod": True}

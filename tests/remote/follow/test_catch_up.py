@@ -59,7 +59,7 @@ def test_what_came_since_is_summed_up_and_what_was_known_counts_for_the_best(
     assert shown == [
         "while you were away (2h 05m): RUNNING → SUCCEEDED; 3 epochs, now 4/40",
         "best f1 so far 0.900, at epoch 1",
-        "the loss is no number from epoch 3 on",
+        "loss is not finite since epoch 3",
         "note: torn",
     ]
     assert notes.seen == LastSeen(clock.now, "SUCCEEDED")
@@ -124,6 +124,7 @@ def link(pod: AgentPod, tmp_path: Path) -> Link:
     return Link(agent, lambda: agent)
 
 
+@pytest.mark.process
 def test_a_logs_end_is_followed_without_what_is_before_and_events_are_kept(
     pod: AgentPod, link: Link, tmp_path: Path
 ) -> None:

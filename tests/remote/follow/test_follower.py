@@ -25,6 +25,8 @@ from moola_remote.protocol.state import RunState
 from tests.support.fakes import ShellTransport
 from tests.support.pods import AgentPod, is_alive, wait_until
 
+pytestmark = pytest.mark.process
+
 
 def test_a_journal_knows_how_far_it_is_and_which_file_that_was(tmp_path: Path) -> None:
     with Journal(tmp_path / "pod" / "run") as journal:
@@ -278,7 +280,7 @@ def test_one_notice_a_loss_however_many_attempts_it_takes(pod: AgentPod, laptop:
     watcher = Watcher()
     laptop.follow(run_id, watcher)
     assert [notice.is_connected for notice in watcher.notices] == [False, True]
-    assert "the run goes on" in watcher.notices[0].text
+    assert "the run keeps running" in watcher.notices[0].text
     assert "nothing is lost" in watcher.notices[1].text
 
 

@@ -51,6 +51,7 @@ def test_a_gpu_that_torch_can_not_use_is_told_before_training(torch: Torch, said
     check_gpu("x", facts, Torch(version="2.9.1", cuda="12.8", device="RTX 4090"))
 
 
+@pytest.mark.process
 def test_the_agent_tells_the_driver_and_that_nothing_can_be_written(
     pod: AgentPod, tmp_path: Any
 ) -> None:

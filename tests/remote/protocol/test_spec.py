@@ -10,7 +10,8 @@ import pytest
 
 from moola_remote.config.settings import find_project
 from moola_remote.errors import ConfigError
-from moola_remote.protocol.spec import Spec, label_of, new_run_id
+from moola_remote.protocol.label import label_of
+from moola_remote.protocol.spec import Spec, new_run_id
 from moola_remote.runs.launch import TrainOptions, train_argv
 from moola_remote.runs.select import FULL_ID
 

@@ -11,6 +11,8 @@ from moola_remote.config.settings import PodConfig
 from moola_remote.errors import ConfigError
 from moola_remote.providers import provider_for
 
+pytestmark = pytest.mark.process
+
 
 def test_up_is_the_endpoint_as_configured(tmp_path: Path) -> None:
     key = tmp_path / "key"

@@ -29,6 +29,8 @@ from tests.support.lines import Line
 from tests.support.pods import wait_until
 from tests.support.servers import SSHD, running_openssh
 
+pytestmark = pytest.mark.process
+
 JOB = """
 mkdir -p $MOOLA_RUN_DIR/artifacts $MOOLA_RUN_DIR/checkpoints/epoch-0001
 echo '{"schema": 1, "t": 1, "kind": "note", "text": "x"}' >$MOOLA_RUN_DIR/events.jsonl
@@ -86,6 +88,11 @@ def test_a_real_run_comes_home_verified(
     assert content["artifacts/a plot é.png"] == b"plot"
     assert content["checkpoints/epoch-0001/state.safetensors"] == b"state"
     assert "artifacts/link" not in content
+    (link,) = fetched.missing
+    assert (link.path, "leads out of the run, to /etc/passwd" in link.why) == (
+        "artifacts/link",
+        True,
+    )
     assert fetched.files == len(content)
 
 
@@ -128,9 +135,10 @@ def test_what_is_asked_for_comes(pod: Pod) -> None:
 def test_a_file_that_was_changed_here_is_never_replaced(pod: Pod) -> None:
     pod.fetch("logs")
     (pod.final / "log").write_text("notes of mine")
-    with pytest.raises(TransferError, match="differs from the pod's, and is not replaced"):
-        pod.fetch()
-    assert content_of(pod.final) == {"log": b"notes of mine"}
+    (missing,) = pod.fetch().missing
+    assert (missing.path, missing.size) == ("log", len(FILES["log"]))
+    assert "differs from the pod's, and is not replaced" in missing.why
+    assert content_of(pod.final) == {**FILES, "log": b"notes of mine"}
 
 
 def test_an_interrupted_fetch_goes_on(pod: Pod) -> None:
@@ -225,27 +233,38 @@ def _make_sparse(run: Path) -> None:
     os.truncate(run / "log", 10 * 2**40)
 
 
-SPOILS: list[Callable[[Path], object]] = [
-    _swap_file_for_link,
-    _swap_folder_for_link,
-    _swap_file_for_fifo,
-    _make_sparse,
-    lambda run: (run / "log").unlink(),
-    lambda run: (run / "log").write_bytes(b"other"),
-    lambda run: (run / "log").write_bytes(b"sai"),
-    lambda run: (run / "log").write_bytes(b"said\nand more"),
-    lambda run: (run / "manifest.json").write_bytes(b"{}"),
-    lambda run: (run / "manifest.json").unlink(),
+SPOILS: list[tuple[str, Callable[[Path], object]]] = [
+    ("log", _swap_file_for_link),
+    ("artifacts/model.safetensors artifacts/sub/metrics.json", _swap_folder_for_link),
+    ("log", _swap_file_for_fifo),
+    ("log", _make_sparse),
+    ("log", lambda run: (run / "log").unlink()),
+    ("log", lambda run: (run / "log").write_bytes(b"other")),
+    ("log", lambda run: (run / "log").write_bytes(b"sai")),
+    ("log", lambda run: (run / "log").write_bytes(b"said\nand more")),
 ]
 
 
-@pytest.mark.parametrize("spoil", SPOILS)
-def test_nothing_is_promoted_from_a_spoiled_run(spoil: Callable[[Path], object], pod: Pod) -> None:
+@pytest.mark.parametrize(("names", "spoil"), SPOILS)
+def test_what_is_spoiled_is_named_and_costs_no_other(
+    names: str, spoil: Callable[[Path], object], pod: Pod
+) -> None:
     spoil(pod.run)
-    pod.refusal()
-    staged = [path for path in pod.results.rglob("*") if not path.is_dir()]
-    assert not any(path.is_symlink() for path in staged)
+    missing = pod.lacking()
+    assert sorted(missing) == names.split()
+    assert set(missing.values()) == {"missing, or not as the manifest says"}
+    staged = [path for path in pod.staging.rglob("*") if not path.is_dir()]
     assert sum(path.stat().st_size for path in staged) < 1_000_000
+
+
+def test_nothing_is_promoted_by_a_manifest_that_is_none(pod: Pod) -> None:
+    (pod.run / "manifest.json").write_bytes(b"{}")
+    pod.refusal()
+
+
+def test_a_manifest_that_is_gone_is_made_again(pod: Pod) -> None:
+    (pod.run / "manifest.json").unlink()
+    assert pod.lacking() == {}
 
 
 def test_a_manifest_that_the_state_does_not_name_is_refused(pod: Pod) -> None:
@@ -257,25 +276,32 @@ def test_a_manifest_that_the_state_does_not_name_is_refused(pod: Pod) -> None:
 
 def test_a_manifest_of_a_gigabyte_is_not_read_to_its_end(pod: Pod) -> None:
     os.truncate(pod.run / "manifest.json", 10**9)
-    assert "manifest.json: larger than 16777216 bytes" in pod.refusal()
+    assert "manifest.json: larger than 67108864 bytes" in pod.refusal()
 
 
 def test_a_mended_run_is_fetched_after_all(pod: Pod) -> None:
     times = (pod.run / "log").stat()
     (pod.run / "log").write_bytes(b"SAID\n")
     os.utime(pod.run / "log", ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert "log" in pod.refusal()
+    assert set(pod.lacking()) == {"log"}
     (pod.run / "log").write_bytes(b"said\n")
     os.utime(pod.run / "log", ns=(times.st_atime_ns, times.st_mtime_ns))
     pod.fetch()
     assert content_of(pod.final) == FILES
 
 
-@pytest.mark.parametrize("path", ["../../x", "/etc/passwd", "a\x1b[2Jb", "artifacts"])
+@pytest.mark.parametrize("path", ["../../x", "/etc/passwd", "artifacts"])
 def test_a_manifest_that_names_what_it_may_not_is_refused_whole(path: str, pod: Pod) -> None:
     pod.declare_file(path=path)
     pod.refusal()
     assert not pod.staging.exists()
+
+
+def test_an_odd_name_is_shown_escaped(pod: Pod) -> None:
+    pod.declare_file(path="a\x1b[2Jb")
+    (missing,) = pod.fetch().missing
+    assert "\x1b" not in missing.path
+    assert "[2Jb" in missing.path
 
 
 def test_a_run_id_is_no_path(pod: Pod) -> None:
@@ -387,8 +413,6 @@ def _swap_for_folder(dest: Path) -> None:
 PLANTS: list[Callable[[Path], object]] = [
     _swap_for_link_with_the_right_content,
     _swap_folder_for_link_with_the_right_content,
-    _swap_for_folder,
-    lambda dest: (dest / "log").unlink(),
     lambda dest: (dest / "stray-link").symlink_to("/etc/passwd"),
     lambda dest: (dest / "manifest.json").symlink_to("/etc/hostname"),
     lambda dest: os.mkfifo(dest / "artifacts" / "fifo"),
@@ -402,6 +426,12 @@ def test_nothing_is_promoted_with_what_was_planted(
 ) -> None:
     pod = Pod(tmp_path, Planting(tmp_path, plant), sys.executable)
     pod.refusal()
+
+
+@pytest.mark.parametrize("take", [_swap_for_folder, lambda dest: (dest / "log").unlink()])
+def test_what_a_pull_lost_is_named(take: Callable[[Path], object], tmp_path: Path) -> None:
+    pod = Pod(tmp_path, Planting(tmp_path, take), sys.executable)
+    assert set(pod.lacking()) == {"log"}
 
 
 def test_the_same_pod_without_a_plant_is_fetched(tmp_path: Path) -> None:

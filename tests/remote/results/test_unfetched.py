@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from moola_remote.agent_client import verbs
 from moola_remote.agent_client.client import Agent
 from moola_remote.agent_client.verbs import list_runs
 from moola_remote.results.unfetched import UnfetchedRun, find_unsaved
 from tests.support.fakes import ShellTransport
+
+pytestmark = pytest.mark.process
 
 RUN = "20260101-000000-x-abcd"
 FILES = {"log": b"said\n", "artifacts/model": b"weights", "checkpoints/epoch-0001/state": b"12"}
@@ -58,9 +62,9 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
-def test_what_was_fetched_whole_is_safe_and_the_pod_is_not_asked_again(place: Place) -> None:
+def test_what_was_fetched_whole_is_safe_and_the_pod_is_asked_once(place: Place) -> None:
     assert place.look() == place.look() == []
-    assert place.transport.commands == []
+    assert [words[-1] for words in place.transport.commands] == ["manifests"]
 
 
 def test_a_missing_changed_or_linked_copy_counts_with_its_size(place: Place) -> None:
@@ -92,3 +96,34 @@ def test_a_run_that_can_not_be_judged_is_not_safe(place: Place) -> None:
     place.stand(manifest_sha256="0" * 64)
     (found,) = place.look()
     assert "is not the one that state.json names" in found.why
+
+
+def test_a_hundred_runs_cost_one_round_trip(place: Place) -> None:
+    for number in range(249):
+        name = f"20260102-{number:06d}-x-abcd"
+        copy = place.run.with_name(name)
+        shutil.copytree(place.run, copy)
+        content = (copy / "manifest.json").read_text().replace(RUN, name).encode()
+        (copy / "manifest.json").write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        state = {"run_id": name, "state": "SUCCEEDED", "manifest_sha256": digest}
+        (copy / "state.json").write_text(json.dumps(state))
+    found = place.look()
+    assert len(found) == 249  # the first was fetched
+    assert all(one.paths == tuple(FILES) for one in found)
+    assert len(place.transport.commands) == 3
+
+
+def test_a_manifest_that_came_with_others_is_compared_with_its_hash(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(place.results / RUN)
+    empty = json.dumps({"schema": 1, "run_id": RUN, "files": []}).encode()
+    make_manifests = verbs.make_manifests
+
+    def lying(agent: Agent, have: dict[str, str]) -> dict[str, tuple[str, bytes]]:
+        return {run_id: (one[0], empty) for run_id, one in make_manifests(agent, have).items()}
+
+    monkeypatch.setattr(verbs, "make_manifests", lying)
+    (found,) = place.look()
+    assert found.paths == tuple(FILES)

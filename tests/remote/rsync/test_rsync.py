@@ -7,7 +7,13 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from moola_remote.errors import ConfigError, MoolaError, TransferError, UnreachableError
+from moola_remote.errors import (
+    ConfigError,
+    MoolaError,
+    PartialTransferError,
+    TransferError,
+    UnreachableError,
+)
 from moola_remote.rsync import output
 from moola_remote.rsync.argv import pull_argv, push_argv, rsh_option
 from moola_remote.rsync.version import check_version, known_holes, parse_version
@@ -22,6 +28,7 @@ def test_a_pull_keeps_out_all_but_regular_files() -> None:
     assert not {"-a", "--archive", "-K", "--keep-dirlinks", "--delete"} & set(argv)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("from_list", [True, False])
 def test_a_push_makes_its_folder_and_deletes_nothing(from_list: bool) -> None:
     dest = PurePosixPath("/a'b; c")
@@ -39,6 +46,7 @@ def test_a_push_makes_its_folder_and_deletes_nothing(from_list: bool) -> None:
     assert not any(word.startswith("--delete") for word in argv)
 
 
+@pytest.mark.process
 def test_rsync_splits_the_rsh_option_as_we_quote_it(tmp_path: Path) -> None:
     program = tmp_path / "a 'quoted' program"
     program.write_text('#!/bin/sh\nprintf "%s|" "$@" >"$0.out"\nexit 1\n')
@@ -83,7 +91,7 @@ def test_the_version_is_read(shown: str, version: tuple[int, ...] | None) -> Non
 
 @pytest.mark.parametrize("version", [(3, 2, 7), "3.2.7", "3.1.3-8", (3, 3, 0)])
 def test_a_version_with_known_holes_is_told(version: tuple[int, ...] | str) -> None:
-    assert "known holes before 3.4.0" in (known_holes(version) or "")
+    assert "known vulnerabilities before 3.4.0" in (known_holes(version) or "")
 
 
 @pytest.mark.parametrize("version", [(3, 4, 0), "3.4.1", "3.5.0", "4", "", None, "x" * 99])
@@ -108,7 +116,7 @@ def test_too_old_versions_are_refused() -> None:
         (2, b"protocol version mismatch -- is your shell clean?", TransferError, "protocol"),
         (-25, b"", TransferError, "grew"),
         (11, b"rsync: [receiver] write: File too large (27)", TransferError, "grew"),
-        (23, b'rsync: link_stat "x" failed: No such file', TransferError, "link_stat"),
+        (23, b'rsync: link_stat "x" failed: No such file', PartialTransferError, "link_stat"),
         (5, b"", TransferError, "rsync ended with 5, and said nothing"),
         (5, b"evil \x1b[2J\x07\nrsync error: x", TransferError, r"evil \\x1b\[2J\\x07"),
     ],

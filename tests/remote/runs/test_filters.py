@@ -45,6 +45,24 @@ def test_conditions_choose_runs(conditions: list[str], found: str) -> None:
     assert names(*conditions) == found
 
 
+@pytest.mark.parametrize(
+    ("condition", "found"),
+    [
+        ("sweep=20261127-091200-jade-7c1e", "a"),
+        ("sweep=7c1e", "a"),
+        ("sweep=20261127-0913", "b"),
+        ("sweep!=7c1e", "b"),
+        ("sweep=7c", ""),
+        ("trial=2", "a"),
+        ("trial>2", "b"),
+    ],
+)
+def test_runs_of_a_sweep(condition: str, found: str) -> None:
+    sweeps = [("20261127-091200-jade-7c1e", 2), ("20261127-091300-jade-1c7e", 10)]
+    runs = [{**RUNS[i], "sweep": sweep, "trial": n} for i, (sweep, n) in enumerate(sweeps)]
+    assert names(condition, runs=[*runs, {**RUNS[2], "sweep": [1], "trial": None}]) == found
+
+
 def test_the_largest_is_last_and_what_has_no_value_first() -> None:
     assert names(sort="f1") == "bcad"
     assert names(sort="hidden_size") == "bacd"
@@ -107,6 +125,7 @@ def test_a_list_of_no_runs_is_refused() -> None:
         read_known({"runs": [3]})
 
 
+@pytest.mark.process
 def test_the_agent_tells_recipe_and_scores_where_they_can_be_read(pod: AgentPod) -> None:
     script = "echo 'a: 1' >$MOOLA_RUN_DIR/config.yaml; echo '%s' >$MOOLA_RUN_DIR/result.json"
     whole = pod.shell(script % json.dumps({"scores": {"validation": {"f1": {"value": 0.5}}}}))

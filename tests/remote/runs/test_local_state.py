@@ -19,6 +19,7 @@ def state(name: Any, run_id: str = "run") -> RunState:
     return RunState(run_id=run_id, state=name)
 
 
+@pytest.mark.process
 def test_a_command_for_the_end_runs_once_with_what_it_needs_to_know(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -46,6 +47,7 @@ def test_of_many_at_once_one_takes_the_command(tmp_path: Path) -> None:
     assert [hook for hook in taken if hook] == [Hook("true", str(tmp_path))]
 
 
+@pytest.mark.process
 def test_a_command_whose_folder_is_gone_runs_all_the_same(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

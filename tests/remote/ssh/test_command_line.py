@@ -120,7 +120,7 @@ def test_anything_else_is_one_line_with_an_example(words: str) -> None:
 def test_a_pod_that_is_there_is_not_replaced(tmp_path: Path) -> None:
     project = Project(folder=tmp_path)
     write_pod(project, "new", "provider: local\n")
-    with pytest.raises(ConfigError, match="is there already; choose another with --name"):
+    with pytest.raises(ConfigError, match="already exists; choose another with --name"):
         write_pod(project, "new", "")
     with pytest.raises(ConfigError, match="expected letters, digits"):
         write_pod(project, "../new", "")

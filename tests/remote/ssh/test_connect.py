@@ -17,6 +17,8 @@ from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.socket import ReadAheadSocket
 
+pytestmark = pytest.mark.process
+
 
 def _refusal(endpoint: Endpoint, folder: Path, timeout_s: float = 5.0) -> MoolaError:
     with pytest.raises(MoolaError) as caught:

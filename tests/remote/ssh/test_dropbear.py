@@ -12,6 +12,8 @@ from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from tests.support.dropbear import missing_for_dropbear, running_dropbear
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope="module")
 def dropbear(home: Path) -> Iterator[Endpoint]:

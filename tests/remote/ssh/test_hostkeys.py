@@ -17,6 +17,8 @@ from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.hostkeys import KnownHosts, alias, fingerprint, ssh_options
 from tests.support.servers import running_openssh
 
+pytestmark = pytest.mark.process
+
 KEYS = [b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes([number]) * 32 for number in range(9)]
 
 

@@ -17,6 +17,8 @@ from tests.remote.ssh.conftest import Through, add_key, keygen
 from tests.remote.ssh.hardware import HardwareAgent, hardware_key_file
 from tests.support.servers import SSHD, running_openssh
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def strict(home: Path, tmp_path: Path) -> Iterator[Endpoint]:

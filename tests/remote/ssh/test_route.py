@@ -17,6 +17,8 @@ from moola_remote.ssh.hostkeys import KnownHosts
 from tests.remote.ssh.conftest import Through, lines_of, vouch
 from tests.support.servers import running_openssh
 
+pytestmark = pytest.mark.process
+
 
 def _hello(endpoint: Endpoint, folder: Path) -> None:
     transport = connect(endpoint, known_hosts=folder / "pins")

@@ -14,11 +14,13 @@ import pytest
 
 from moola_remote.errors import UnreachableError
 from moola_remote.ssh import connect as connecting
-from moola_remote.ssh import fabric
+from moola_remote.ssh import ssh_transport
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
 from tests.support.servers import SSHD, running_openssh
+
+pytestmark = pytest.mark.process
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ def test_commands_side_by_side_get_connections_of_their_own(
 def test_beyond_the_spare_connections_it_is_one_line(
     single: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fabric, "MAX_SPARE", 1)
+    monkeypatch.setattr(ssh_transport, "MAX_SPARE", 1)
     busy = [single.open(["cat"]) for _ in range(2)]
     with pytest.raises(UnreachableError, match=r"no further command.*raise MaxSessions"):
         single.run(["true"])

@@ -17,6 +17,8 @@ from moola_remote.ssh.transport import Transport
 from tests.remote.ssh.test_transport import ODD_NAMES, ODD_WORDS
 from tests.support.servers import SSHD, running_openssh
 
+pytestmark = pytest.mark.process
+
 RC_FILES = {
     "bash": ".bashrc",
     "zsh": ".zshenv",

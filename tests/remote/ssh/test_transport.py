@@ -14,12 +14,14 @@ import pytest
 
 from moola_remote.errors import ConfigError, TransferError, UnreachableError
 from moola_remote.rsync import process
-from moola_remote.ssh import channel, fabric, liveness
+from moola_remote.ssh import channel, liveness, ssh_transport
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
 from tests.support.lines import Line
 from tests.support.pods import wait_until
+
+pytestmark = pytest.mark.process
 
 ODD_WORDS = ["a b", "it's", '"', "$HOME", "`id`", ";", "", "-n", "new\nline", "ä→😀", "*", "\\"]
 ODD_NAMES = [
@@ -77,7 +79,7 @@ def test_a_command_that_does_not_end_is_given_up_at_its_deadline(transport: Tran
 def test_a_command_that_prints_without_end_is_given_up_at_the_cap(
     transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fabric, "MAX_OUTPUT", 1_000_000)
+    monkeypatch.setattr(ssh_transport, "MAX_OUTPUT", 1_000_000)
     with pytest.raises(TransferError, match="yes printed more than 1000000 bytes"):
         transport.run(["yes"])
 
@@ -224,10 +226,13 @@ def test_nothing_is_sent_twice_and_equal_files_are_linked(
 ) -> None:
     here = tmp_path / "here"
     content = _fill(here)
+    (tmp_path / "empty").mkdir()
     first, second = (PurePosixPath(tmp_path / name) for name in ("first", "second"))
     assert transport.push(here, first) > 0
     assert transport.push(here, first) == 0
-    assert transport.push(here, second, files=[*content], link_dest=first) == 0
+    another = PurePosixPath(tmp_path / "another project's")
+    assert transport.push(tmp_path / "empty", another) == 0
+    assert transport.push(here, second, files=[*content], link_dests=[another, first]) == 0
     assert Path(second / "deep/er/file").stat().st_ino == Path(first / "deep/er/file").stat().st_ino
 
 

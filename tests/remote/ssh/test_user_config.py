@@ -14,6 +14,8 @@ from moola_remote.errors import ConfigError
 from moola_remote.ssh import user_config
 from moola_remote.ssh.user_config import resolve
 
+pytestmark = pytest.mark.process
+
 CONFIG = """\
 Include extra/*.conf
 Host box

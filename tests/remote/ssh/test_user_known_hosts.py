@@ -17,6 +17,8 @@ from moola_remote.ssh.user_known_hosts import matches
 from tests.remote.ssh.conftest import Through, keygen, vouch
 from tests.support.servers import running_openssh
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def stranger(through: Through) -> Endpoint:

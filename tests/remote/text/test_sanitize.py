@@ -196,6 +196,7 @@ def test_a_line_beyond_the_limit_is_cut_with_a_mark() -> None:
     assert shown(b"x" * (MAX_LINE + 7) + b"\r\x1b[Kshort\n") == ["short"]
 
 
+@pytest.mark.process
 def test_a_line_of_100_megabytes_fits_in_small_memory() -> None:
     code = """
 import resource

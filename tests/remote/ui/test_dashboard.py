@@ -296,6 +296,7 @@ def test_drawing_takes_a_twentieth_of_a_core_however_dear_a_redraw_is() -> None:
     assert 2 <= slow.num_frames <= 0.05 * seconds / cost_s + 2  # the first, and the summary
 
 
+@pytest.mark.process
 def test_a_real_terminal_is_given_back_with_the_table_on_it() -> None:
     with replayed(seconds=1) as terminal:
         pass
@@ -308,6 +309,7 @@ def test_a_real_terminal_is_given_back_with_the_table_on_it() -> None:
         assert forbidden not in terminal.written
 
 
+@pytest.mark.process
 def test_a_terminal_that_is_resized_is_filled_again() -> None:
     with replayed(seconds=4) as terminal:
         for width, height in ((160, 50), (100, 20)):

@@ -22,6 +22,8 @@ from moola_remote.providers.local.state import VERSION, LocalPodFolder, identity
 from tests.remote.providers.conftest import Client
 from tests.support.servers import changed_signals, ssh_options
 
+pytestmark = pytest.mark.process
+
 UP = """
 import sys
 from pathlib import Path

@@ -25,6 +25,8 @@ from moola_remote.providers.local.pty import set_size
 from tests.remote.providers.conftest import Client
 from tests.support.servers import changed_signals
 
+pytestmark = pytest.mark.process
+
 MANY = 30_000_000
 
 

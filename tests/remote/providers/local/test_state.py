@@ -6,8 +6,12 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from moola_remote.files import atomic
 from moola_remote.providers.local.state import identity_of
+
+pytestmark = pytest.mark.process
 
 
 def test_a_process_keeps_its_identity_and_no_two_share_one() -> None:

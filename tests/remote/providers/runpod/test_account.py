@@ -20,6 +20,8 @@ from moola_remote.runs.costs import RunCost, run_costs
 from tests.support.projects import Project, make_project
 from tests.support.runpod_double import GPU, IMAGE, KEY, Double, FakePod, serving
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def double() -> Iterator[Double]:

@@ -17,6 +17,8 @@ from moola_remote.providers.runpod.client import RunpodClient
 from moola_remote.providers.runpod.models import GpuType, Pod, PodList
 from tests.support.runpod_double import DOCUMENTS, GPU, IMAGE, KEY, Double, Fault, serving
 
+pytestmark = pytest.mark.process
+
 BODY = {
     "name": "moola-a-x-20261122t174100z-7f3abc",
     "image": IMAGE,

@@ -46,6 +46,7 @@ def make_keyring(entries: dict[tuple[str, str], str]) -> Any:
     return Memory()  # type: ignore[no-untyped-call,unused-ignore]
 
 
+@pytest.mark.process
 def test_the_environment_comes_first_then_the_keyring_then_the_file(
     machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,7 +39,10 @@ from tests.support.runpod_double import (
 )
 from tests.support.servers import SSHD, SshMachine
 
-pytestmark = pytest.mark.skipif(not SSHD.exists(), reason="no OpenSSH server here")
+pytestmark = [
+    pytest.mark.skipif(not SSHD.exists(), reason="no OpenSSH server here"),
+    pytest.mark.process,
+]
 
 
 @pytest.fixture
@@ -185,7 +188,9 @@ def test_without_a_key_in_the_log_somebody_has_to_vouch_and_is_asked_once(
 ) -> None:
     monkeypatch.setattr("moola_remote.providers.runpod.readiness.HOST_KEY_LIMIT_S", 0.1)
     double.prints_host_keys = False
-    with pytest.raises(HostKeyError, match=r"its container log tells no host key, and no"):
+    with pytest.raises(
+        HostKeyError, match=r"its container log has no host key, and the one that it shows was not"
+    ):
         provider.up()
     assert double.pods == {}
     questions: list[str] = []
@@ -354,7 +359,7 @@ def test_a_key_of_the_users_needs_its_public_half(provider: RunpodProvider, tmp_
     ("change", "said"),
     [
         ({"runpod": None}, "runpod: missing, expected a section"),
-        ({"host": "1.2.3.4"}, "host: told by RunPod, expected no such key"),
+        ({"host": "1.2.3.4"}, "host: comes from RunPod, expected no such key"),
         ({"root": "/root/moola"}, "root: /root/moola is not on the volume /workspace"),
     ],
 )

@@ -1,0 +1,52 @@
+"""How much networks and columns have to say, and which models that leaves to fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from jobs.common.fitting import Loaded, begin_run, draw, pool_split, prepare
+from moola_core.config.sections import EnsembleConfig, Recipe
+from moola_core.features.tensors import make_inputs
+from moola_core.inference.ensemble import (
+    columns_recipe,
+    mean_predictions,
+    member_recipes,
+    with_unit,
+)
+from moola_core.inference.forward import predict
+from moola_core.inference.pool import PoolWeights, fit_pool
+from moola_core.training.loop import fit
+
+
+def members(loaded: Loaded) -> Iterator[Recipe]:
+    """Yield the recipe of each model in turn; fit each before asking for the next.
+
+    Columns follow the networks only if they get a say, which is known once those are fitted.
+    """
+    ensemble = loaded.recipe.ensemble
+    for number, one in enumerate(member_recipes(loaded.recipe)):
+        if ensemble.columns and number == ensemble.num_networks:
+            loaded.pool = weigh(loaded)
+            if not loaded.pool.asks_columns:
+                return
+        yield one
+
+
+def weigh(loaded: Loaded) -> PoolWeights:
+    """Return the weights of fitted networks and of columns, fit on the fold that taught neither.
+
+    Columns learn from what the networks did, in one unit of price, which says enough about several.
+    """
+    recipe, split = loaded.recipe, pool_split(loaded)
+    ensemble, seed = recipe.ensemble, recipe.training.seed
+    alone = with_unit(columns_recipe(recipe), ensemble.columns[0])
+    alone = alone.model_copy(update={"ensemble": EnsembleConfig()})
+    taught, held_out = (loaded.train.take(rows) for rows in (split.train, split.validation))
+    taught = draw(taught, min(ensemble.columns_windows, len(taught)), seed)
+    held_out = draw(held_out, min(ensemble.pool_windows, len(held_out)), seed)
+    columns = begin_run(prepare(alone, taught, None, loaded.device, loaded.data_dir), alone)
+    fit(columns)
+    seen = make_inputs(held_out.bars, recipe, loaded.device, reflection=recipe.model.symmetric)
+    networks = mean_predictions([predict(run.model, seen) for run in loaded.runs])
+    others = predict(columns.model, make_inputs(held_out.bars, alone, loaded.device))
+    return fit_pool(networks, others, held_out.spans, held_out.types)

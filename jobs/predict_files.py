@@ -1,0 +1,98 @@
+"""Find expansions in many series, a file a task, in several processes.
+
+    python -m jobs.predict_files --run results/RUN --out spans --processes 4 a.parquet b.parquet
+
+Writes OUT/<name>.parquet for each series, the same bytes as `jobs.predict` alone, each whole or not
+at all, and OUT/failed.json with the reason for each that could not be read; the others are done all
+the same. A file is not cut: what is found depends on the whole series, so the longest bounds the
+time. Exit code 3 where one failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+from jobs import predict
+from jobs.common.entry import exit_code_of
+from jobs.common.paths import found, output
+from moola_core.errors import ConfigError, JobError
+from moola_core.io.json_file import write_json
+
+FAILED = 3
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the job; returns its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="jobs.predict_files",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("bars", type=found, nargs="+", help="the series, a file each")
+    parser.add_argument("--run", type=found, required=True, help="folder of a run, with artifacts/")
+    parser.add_argument("--out", type=output, required=True, help="folder for the spans")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="at once (CPUs)")
+    parser.add_argument("--stride", type=int, default=35, help="bars from window to window (35)")
+    parser.add_argument("--min-confidence", type=float, default=0.0, help="drop less sure ones (0)")
+    arguments = parser.parse_args(argv)
+    return exit_code_of(lambda: predict_files(arguments))
+
+
+def predict_files(arguments: argparse.Namespace) -> int:
+    """Predict each file, the largest first; report each."""
+    paths: list[Path] = arguments.bars
+    names = [path.stem for path in paths]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(f"bars: two files are named {twice[0]}, expected each name once")
+    if arguments.processes < 1:
+        raise ConfigError(f"--processes: expected 1 or more, got {arguments.processes}")
+    out: Path = arguments.out
+    out.mkdir(parents=True, exist_ok=True)
+    common = ["--run", str(arguments.run), "--stride", str(arguments.stride)]
+    common += ["--min-confidence", str(arguments.min_confidence)]
+    paths = sorted(paths, key=lambda path: -path.stat().st_size if path.is_file() else 0)
+    failed: dict[str, str] = {}
+    began = time.monotonic()
+    # Spawned: a fork would copy the threads' locks of torch.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(arguments.processes, len(paths)), mp_context=context) as pool:
+        tasks = {
+            pool.submit(predict_one, path, out / f"{path.stem}.parquet", common): path
+            for path in paths
+        }
+        for number, task in enumerate(as_completed(tasks), start=1):
+            path, why = tasks[task], task.result()
+            if why:
+                failed[path.stem] = why
+            took_s = time.monotonic() - began
+            print(f"{number}/{len(paths)} {path.name}: {why or 'done'}, {took_s:.0f} s", flush=True)
+    if failed:
+        write_json(out / "failed.json", {"failed": failed})
+        print(f"error: {len(failed)} of {len(paths)} series failed", file=sys.stderr)
+    return FAILED if failed else 0
+
+
+def predict_one(path: Path, out: Path, common: Sequence[str]) -> str:
+    """Predict one series in this process, which keeps what it has imported for the next.
+
+    Returns:
+        Why it can't be done; empty where it was.
+    """
+    arguments = predict.make_parser().parse_args([*common, "--bars", str(path), "--out", str(out)])
+    try:
+        predict.predict(arguments)
+    except (JobError, OSError) as err:
+        return " ".join(str(err).split())
+    return ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+r"""Make labelled windows of bars and a list of spans: the file that training takes.
+
+    python -m jobs.windows --bars bars.parquet --spans spans.csv --ends inclusive \
+        --out labelled/windows.parquet --shifts 52 -52 --seed 1
+
+In: bars as jobs.bars reads them; spans as a table (CSV, TSV, Parquet: start, end, label; times or
+bar numbers from 0), as rectangles of a chart (time1, time2, text), as Label Studio's JSON export of
+time series, or as a label track of Audacity. Times without a zone are in that of the bars. Prints
+how many spans were kept, and why others were not. docs/data.md has both formats whole.
+
+    python -m jobs.windows --windows labelled/train_210.parquet --corrections corrections.json \
+        --out labelled/train_corrected.parquet
+
+does what was decided on the page of jobs.review with windows that there are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jobs.common.bar_options import add_bar_options, open_named
+from jobs.common.entry import exit_code_of
+from jobs.common.paths import found, output
+from moola_core.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+MAX_NEGATIVES = 100_000
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the job; returns its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="jobs.windows",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--bars", type=found, help="the series")
+    parser.add_argument("--spans", type=found, help="the list of spans")
+    parser.add_argument("--windows", type=found, help="windows that there are, for --corrections")
+    parser.add_argument("--out", type=output, required=True, help="the windows, .parquet")
+    parser.add_argument(
+        "--ends", choices=("inclusive", "half-open"), help="is the bar at the end inside?"
+    )
+    parser.add_argument("--unit", choices=("seconds", "bars"), help="of a label track (seconds)")
+    parser.add_argument("--place", choices=("random", "centre"), default="random")
+    parser.add_argument("--margin", type=int, default=5, help="bars from span to edge (5)")
+    parser.add_argument(
+        "--shifts", type=int, nargs="*", default=[], help="copies moved by so many bars"
+    )
+    parser.add_argument(
+        "--negatives", type=int, default=0, help="add so many windows without a span (0)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the places (0)")
+    parser.add_argument("--corrections", type=found, help="a file saved by the page of jobs.review")
+    add_bar_options(parser)
+    arguments = parser.parse_args(argv)
+    if arguments.windows is None and (arguments.bars is None or arguments.spans is None):
+        parser.error("expected --bars FILE and --spans FILE, or --windows FILE")
+    if arguments.windows is not None and (arguments.bars or arguments.spans):
+        parser.error("--windows: expected no --bars and no --spans beside it")
+    if arguments.windows is not None and arguments.corrections is None:
+        parser.error("--windows: expected --corrections FILE, to be done with them")
+    return exit_code_of(lambda: make(arguments))
+
+
+def make(arguments: argparse.Namespace) -> None:
+    """Read, cut, write, report."""
+    import pyarrow.parquet
+
+    from moola_core.data.corrections import apply_corrections, read_corrections
+    from moola_core.data.windows import read_columns
+    from moola_core.io.atomic import replacing
+
+    out: Path = arguments.out
+    if out.suffix != ".parquet":
+        raise ConfigError(f"--out {out}: expected a name that ends in .parquet")
+    if not out.parent.is_dir():
+        raise ConfigError(f"--out {out}: no such folder, {out.parent}; make it first")
+    lines: list[str] = []
+    if arguments.windows is not None:
+        table = read_columns(arguments.windows)
+    else:
+        table, lines = _cut(arguments)
+    if arguments.corrections is not None:
+        corrections = read_corrections(arguments.corrections)
+        table, said = apply_corrections(table, corrections, str(arguments.corrections))
+        lines.append(said)
+    if not table.num_rows:
+        where = arguments.windows or arguments.spans
+        raise DataError(f"{where}: no window, expected at least 1; {'; '.join(lines)}")
+    with replacing(out) as aside:
+        pyarrow.parquet.write_table(table, aside)
+    print("\n".join([*lines, f"{out}: {table.num_rows:,} windows written"]))
+
+
+def _cut(arguments: argparse.Namespace) -> tuple[pa.Table, list[str]]:
+    """Return the windows around the marked spans, and what to report of them."""
+    import numpy as np
+
+    from moola_core.data.make_windows import Placement, make_windows, summarise
+    from moola_core.data.series import Bars
+    from moola_core.data.spans_file import read_spans
+    from moola_core.data.times import Clock
+
+    if not 0 <= arguments.margin <= 50:
+        raise ConfigError(f"--margin: expected 0..50 bars, got {arguments.margin}")
+    if not 0 <= arguments.negatives <= MAX_NEGATIVES:
+        raise ConfigError(
+            f"--negatives: expected 0..{MAX_NEGATIVES:,} windows, got {arguments.negatives}"
+        )
+    file = open_named(arguments.bars, arguments)
+    chunks = list(file.chunks())
+    times = [chunk.time for chunk in chunks if chunk.time is not None]
+    prices = np.concatenate([chunk.prices for chunk in chunks])
+    bars = Bars(prices, np.concatenate(times) if times else None)
+    # Bars of two offsets do not say which zone clocks show: -05:00 and -04:00 may be New York.
+    is_known = arguments.tz is not None or len(file.clock.named) < 2
+    zone = file.clock.output_zone if is_known else None
+    clock = Clock(str(arguments.spans), zone, None, arguments.fold, arguments.dates)
+    spans, faults = read_spans(arguments.spans, bars, clock, arguments.ends, arguments.unit)
+    if not is_known and clock.is_bare:
+        raise DataError(
+            f"{arguments.spans}: times without a zone, expected one, as the bars are of"
+            f" {' and '.join(file.clock.named)}; say which: --tz America/New_York or the like"
+        )
+    placement = Placement(
+        arguments.place,
+        arguments.margin,
+        tuple(arguments.shifts),
+        arguments.seed,
+        arguments.negatives,
+    )
+    table, report = make_windows(bars, spans, placement, arguments.spans.name)
+    for fault in faults:
+        report.leave_out(f"{fault.column}: expected {fault.expected}", fault.row)
+    return table, summarise(report, len(spans) + len(faults), table["label"].to_pylist())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,163 @@
+"""Tables of bars as files hold them: CSV of any kind, Parquet, Feather, Arrow IPC.
+
+What a file is shows in its first bytes, not in its name. `open_table` gives its head, by which a
+layout is chosen, and then the chosen columns piece by piece: of a text file as text, so that a
+wrong value can be reported with its row.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import lzma
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet as pq
+
+from moola_core.data.table_head import Head
+from moola_core.data.text_table import HEAD_ROWS, open_text
+from moola_core.errors import DataError
+
+EXTERNAL_FORMATS = (
+    (b"\x89HDF", "HDF5", "df.to_parquet()"),
+    (b"SQLite format 3", "a SQLite data base", "DuckDB's COPY ... TO 'bars.parquet'"),
+    (b"DBN", "Databento's DBN", "databento's DBNStore.to_parquet()"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel book", "Excel's Save as > CSV UTF-8"),
+    (b"Obj\x01", "Avro", "polars' DataFrame.write_parquet()"),
+    (b"[{", "JSON", "pandas' DataFrame.to_csv() or DuckDB's COPY ... TO 'bars.parquet'"),
+    (b'{"', "JSON", "pandas' DataFrame.to_csv() or DuckDB's COPY ... TO 'bars.parquet'"),
+    (b"\x80\x04", "a pickle", "df.to_parquet()"),
+    (b"\x80\x05", "a pickle", "df.to_parquet()"),
+)
+
+
+Read: TypeAlias = Callable[[list[int], int], Iterator[list[pa.ChunkedArray]]]
+
+
+@dataclass(frozen=True)
+class BarTable:
+    """A file of bars before its meaning is known.
+
+    Attributes:
+        head: what a layout is chosen by.
+        num_columns: how many columns the file has.
+        kind: what the file is, for the report.
+        delimiter: of a text; nothing of another file.
+        read: yields the columns at these places, so many rows at a time, at least one row each.
+    """
+
+    head: Head
+    num_columns: int
+    kind: str
+    read: Read
+    delimiter: str = ""
+
+
+def open_table(path: Path, symbol: str | None = None) -> BarTable:
+    """Find out what a file is, and read its head.
+
+    Raises:
+        DataError: it is missing, or nothing that can be read.
+    """
+    if path.is_dir():
+        raise DataError(
+            f"{path}: a folder, expected a file of bars; join several:"
+            " python -m jobs.bars FILES --out bars.parquet"
+        )
+    if not path.is_file():
+        raise DataError(
+            f"{path}: no such file, expected bars as CSV, Parquet, Feather or Arrow IPC"
+        )
+    with path.open("rb") as file:
+        start = file.read(16)
+    for magic, what, cure in EXTERNAL_FORMATS:
+        if start.startswith(magic):
+            raise DataError(
+                f"{path}: {what}, expected CSV, Parquet, Feather or Arrow IPC; write it with {cure}"
+            )
+    if start[:4] in (b"PAR1", b"PARE") or path.suffix == ".parquet":
+        return _open_parquet(path)
+    if start[:6] == b"ARROW1" or start[:4] in (b"FEA1", b"\xff\xff\xff\xff"):
+        return _open_arrow(path, start)
+    if path.suffix in (".feather", ".arrow", ".ipc"):
+        raise DataError(f"{path}: not readable, expected Arrow IPC, as the name says")
+    return _open_text(path, symbol)
+
+
+# What readers raise for a broken file; OSError has gzip's, ValueError has UnicodeDecodeError.
+BROKEN = (
+    *(pa.ArrowException, OSError, ValueError, EOFError, OverflowError, IndexError, KeyError),
+    *(zlib.error, lzma.LZMAError, zipfile.BadZipFile, csv.Error, NotImplementedError),
+)
+
+
+@contextlib.contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn whatever a broken file makes a reader raise into one line."""
+    try:
+        yield
+    except BROKEN as err:
+        raise DataError(f"{path}: not readable, {' '.join(str(err).split())[:300]}") from err
+
+
+def _open_parquet(path: Path) -> BarTable:
+    with readable(path), pq.ParquetFile(path) as file:
+        schema = file.schema_arrow
+        first = next(file.iter_batches(HEAD_ROWS), None)
+        if first is not None:
+            first.validate(full=True)
+        rows = schema.empty_table() if first is None else pa.Table.from_batches([first])
+        head = _head(path, rows)
+
+    def read(columns: list[int], chunk_rows: int) -> Iterator[list[pa.ChunkedArray]]:
+        names = [schema.names[i] for i in columns]
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(chunk_rows, columns=names):
+                batch.validate(full=True)
+                if len(batch):
+                    yield [pa.chunked_array([batch.column(name)]) for name in names]
+
+    return BarTable(head, len(schema), "Parquet", read)
+
+
+def _open_arrow(path: Path, start: bytes) -> BarTable:
+    with readable(path):
+        if start[:4] == b"FEA1":
+            table = pyarrow.feather.read_table(path)
+        else:
+            source = pa.memory_map(str(path))
+            is_file = start[:6] == b"ARROW1"
+            opened = pa.ipc.open_file(source) if is_file else pa.ipc.open_stream(source)
+            table = opened.read_all()
+        table.validate(full=True)
+        head = _head(path, table.slice(0, HEAD_ROWS))
+
+    def read(columns: list[int], chunk_rows: int) -> Iterator[list[pa.ChunkedArray]]:
+        for first in range(0, table.num_rows, chunk_rows):
+            part = table.slice(first, chunk_rows)
+            yield [pa.chunked_array(part.column(i).combine_chunks()) for i in columns]
+
+    return BarTable(head, table.num_columns, "Arrow IPC", read)
+
+
+def _open_text(path: Path, symbol: str | None) -> BarTable:
+    with readable(path):
+        text = open_text(path, symbol)
+    return BarTable(text.head, text.num_columns, text.kind, text.read, text.shape.delimiter)
+
+
+def _head(path: Path, rows: pa.Table) -> Head:
+    times = [
+        i
+        for i, column in enumerate(rows.schema)
+        if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)
+    ]
+    texts = [[str(value) for value in column.to_pylist()] for column in rows.columns]
+    return Head(str(path), rows.schema.names, list(zip(*texts, strict=True)), times)

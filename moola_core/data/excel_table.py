@@ -1,0 +1,61 @@
+"""The first sheet of an Excel book as a table, by openpyxl where it is installed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from moola_core.errors import DataError
+
+
+def is_excel(path: Path) -> bool:
+    """Return whether a file is a book of Excel 2007 or later."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return "[Content_Types].xml" in archive.namelist()
+
+
+def read_excel(path: Path) -> pa.Table:
+    """Return the first sheet: names from its first row that is not empty, values as text or times.
+
+    Raises:
+        DataError: openpyxl is not installed, or the sheet is empty.
+    """
+    try:
+        import openpyxl  # type: ignore[import-untyped, import-not-found, unused-ignore]
+    except ImportError as err:
+        raise DataError(
+            f"{path}: an Excel book needs the package openpyxl, expected it to be installed;"
+            " pip install openpyxl, or in Excel: Save as > CSV UTF-8"
+        ) from err
+    book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+    try:
+        sheet = book.worksheets[0]
+        rows = [list(row) for row in sheet.iter_rows(values_only=True)]
+    finally:
+        book.close()
+    rows = [row for row in rows if any(value is not None for value in row)]
+    if not rows:
+        raise DataError(f"{path}: the first sheet holds nothing, expected a table of spans")
+    names = ["" if name is None else str(name) for name in rows[0]]
+    columns = [_column([row[i] for row in rows[1:]]) for i in range(len(names))]
+    return pa.Table.from_arrays(columns, names=names)
+
+
+def _column(values: list[Any]) -> pa.Array:
+    if all(isinstance(value, dt.datetime | None) for value in values) and any(values):
+        return pa.array(values, pa.timestamp("us"))
+    return pa.array([_text(value) for value in values], pa.string())
+
+
+def _text(value: Any) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)

@@ -1,0 +1,133 @@
+"""Prices of bars from columns of any type: text, floats, integers, decimals, fixed point."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from moola_core.data.layout_choice import Columns
+from moola_core.data.layouts import PRICES
+from moola_core.data.table_head import Head, is_number
+from moola_core.data.window_checks import Fault
+from moola_core.errors import DataError
+from moola_core.spans.intervals import FloatArray, IntArray
+
+FIXED_POINT = 1e9
+LEAST_FIXED = 1e6  # 0.001 in units of 1e-9
+# With a comma for decimals and dots for thousands; or the other way round, or with no comma.
+_DECIMAL_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d*)?([eE][+-]?\d+)?")
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?|[^,]*")
+
+
+class PriceReader:
+    """How a file's prices become float64.
+
+    Attributes:
+        scale: what a whole number is divided by: 1e9 where the layout counts in units of 1e-9.
+    """
+
+    def __init__(
+        self, head: Head, columns: Columns, names: Sequence[str], delimiter: str = ","
+    ) -> None:
+        self.where = head.name
+        rows = head.rows
+        self.names = dict(zip(PRICES, (names[i] for i in columns.prices), strict=True))
+        shown = [row[i] for row in rows for i in columns.prices if i < len(row)]
+        is_whole = all(
+            re.fullmatch(r"-?\d+", value) for value in shown if value not in ("", "None")
+        )
+        is_large = any(abs(float(one)) >= LEAST_FIXED for one in shown if is_number(one))
+        is_fixed = columns.layout.fixed_point and is_whole and is_large
+        self.scale = FIXED_POINT if is_fixed else 1.0
+        self.has_comma = any("," in value for value in shown)
+        with_comma = [value for value in shown if "," in value]
+        # In Excel a comma is decimal where a semicolon is the delimiter: 1,100 is 1.1 there.
+        is_semicolon = delimiter == ";" and not any("." in value for value in shown)
+        self.is_decimal_comma = self.has_comma and (
+            is_semicolon or not all(_THOUSANDS.fullmatch(value) for value in with_comma)
+        )
+
+    def read(
+        self, columns: Sequence[pa.ChunkedArray], file_rows: IntArray, *, may_lack: bool = False
+    ) -> FloatArray:
+        """Return ``(T, 4)`` of the columns open, high, low, close.
+
+        Args:
+            columns: of the same length.
+            file_rows: ``(T,)``, their numbers in the file.
+            may_lack: a missing value is NaN.
+
+        Raises:
+            DataError: a value is missing or no number.
+        """
+        prices = [
+            self._read(column, name, file_rows, may_lack=may_lack)
+            for column, name in zip(columns, PRICES, strict=True)
+        ]
+        return np.stack(prices, axis=1)
+
+    def _read(
+        self, column: pa.ChunkedArray, price: str, file_rows: IntArray, *, may_lack: bool
+    ) -> FloatArray:
+        name = price if self.names[price].isdigit() else self.names[price]
+        is_null = np.asarray(pc.is_null(column).to_numpy(), dtype=bool)
+        if is_null.any() and not may_lack:
+            row = int(file_rows[np.argmax(is_null)])
+            fault = Fault(row, name, "nothing", "a number")
+            raise DataError(
+                f"{self.where}: {fault}; leave such bars out:"
+                " python -m jobs.bars FILE --mend --out FILE.parquet"
+            )
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        kind = column.type
+        if pa.types.is_string_view(kind):
+            column, kind = column.cast(pa.string()), pa.string()
+        is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+        is_number = (
+            pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+        )
+        if not (is_text or is_number):
+            raise DataError(f"{self.where}: column {name}: expected numbers, got {kind}; cast it")
+        if is_text:
+            column = self._plain_text(column, name, file_rows)
+        try:
+            values = column.cast(pa.float64(), safe=not pa.types.is_integer(kind)).to_numpy()
+        except pa.ArrowInvalid:
+            for row, value in enumerate(column.to_pylist()):
+                self._require_number(
+                    value, Fault(int(file_rows[row]), name, repr(value), "a number")
+                )
+            raise
+        return values / self.scale if self.scale != 1 else values
+
+    def _plain_text(
+        self, column: pa.ChunkedArray, name: str, file_rows: IntArray
+    ) -> pa.ChunkedArray:
+        column = pc.utf8_trim_whitespace(column)
+        if not self.has_comma:
+            return column
+        is_decimal = self.is_decimal_comma
+        kind = _DECIMAL_COMMA if is_decimal else _THOUSANDS
+        as_before = pc.match_substring_regex(column, f"^(?:{kind.pattern})$")
+        wrong = np.flatnonzero(~np.asarray(pc.fill_null(as_before, True).to_numpy(), dtype=bool))
+        if len(wrong):
+            row = int(wrong[0])
+            expected = f"a number with a comma for {'decimals' if is_decimal else 'thousands'}"
+            fault = Fault(
+                int(file_rows[row]), name, repr(column[row].as_py()), f"{expected}, as above"
+            )
+            raise DataError(f"{self.where}: {fault}; write prices with a decimal point")
+        if is_decimal:
+            return pc.replace_substring(pc.replace_substring(column, ".", ""), ",", ".")
+        return pc.replace_substring(column, ",", "")
+
+    def _require_number(self, text: str, fault: Fault) -> None:
+        try:
+            pa.scalar(text).cast(pa.float64())
+        except pa.ArrowInvalid as err:
+            raise DataError(f"{self.where}: {fault}; mend that row") from err

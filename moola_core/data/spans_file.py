@@ -1,0 +1,177 @@
+"""Spans that people marked: tables, Label Studio, chart rectangles, Audacity label tracks.
+
+A span is given by times or by bar numbers from 0, and comes out half-open in bars of the series.
+Whether a table's end is the last bar inside or the first one after it is for the user to say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+
+from moola_core.data.bar_tables import readable
+from moola_core.data.series import Bars
+from moola_core.data.span_tables import Ends, RawSpans, Unit, read_raw
+from moola_core.data.times import Clock
+from moola_core.data.window_checks import Fault
+from moola_core.errors import DataError
+from moola_core.spans.intervals import BoolArray, IntArray
+
+MAX_BAR = 10**8  # a larger number counts from 1970
+SECOND = 10**9
+
+
+@dataclass(frozen=True)
+class MarkedSpan:
+    """One span of a file.
+
+    Attributes:
+        row: of the file, from 0.
+        start, stop: bars of the series, half-open.
+        label: its word.
+    """
+
+    row: int
+    start: int
+    stop: int
+    label: str
+
+
+def read_spans(
+    path: Path, bars: Bars, clock: Clock, ends: Ends | None, unit: Unit | None = None
+) -> tuple[list[MarkedSpan], list[Fault]]:
+    """Read a file of spans, and place them in a series.
+
+    Args:
+        path: CSV, TSV, Parquet, Label Studio's JSON or JSON-MIN, or a label track of Audacity.
+        bars: the series.
+        clock: how its times, or times written like them, are read.
+        ends: whether the end is the last bar inside; None: not said, which only formats that
+            define it allow.
+        unit: what the numbers of a label track count: seconds from the first bar's open, or bars.
+
+    Returns:
+        The spans, and the fault of each row that is none in this series.
+
+    Raises:
+        DataError: the file is missing, of no known kind, lacks a column, or `ends` is not said.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file, expected spans as CSV, Parquet or JSON")
+    with readable(path):
+        raw = read_raw(path, unit)
+    ends = ends or raw.ends
+    if ends is None:
+        raise DataError(
+            f"{path}: column {raw.stop_name}: is the bar at the end inside its span? expected it"
+            " to be said: --ends inclusive or --ends half-open (docs/data.md has a picture)"
+        )
+    is_empty = _marks_none(path, raw)
+    first, is_time = _places(path, _filled(raw.starts, is_empty), raw.start_name, bars, clock, raw)
+    last, is_end_time = _places(path, _filled(raw.stops, is_empty), raw.stop_name, bars, clock, raw)
+    if is_time != is_end_time:
+        raise DataError(
+            f"{path}: columns {raw.start_name} and {raw.stop_name}: expected both as times or both"
+            f" as bar numbers, got {'times' if is_time else 'bar numbers'} in the first alone;"
+            " write both alike"
+        )
+    if raw.is_rectangle:  # drawn from right to left as well
+        first, last = np.minimum(first, last), np.maximum(first, last)
+    start, stop = (
+        _bars_of(first, last, bars, ends) if is_time else (first, last + (ends == "inclusive"))
+    )
+    return _sort_out(raw, is_empty, np.stack([start, stop], axis=1), len(bars))
+
+
+def _marks_none(path: Path, raw: RawSpans) -> BoolArray:
+    """Return which rows have neither a start nor an end."""
+    ends = zip(raw.starts.to_pylist(), raw.stops.to_pylist(), strict=True)
+    is_empty = np.array([set(pair) <= {None, ""} for pair in ends], dtype=bool)
+    if is_empty.all():
+        raise DataError(f"{path}: holds no span, expected at least 1 row with start and end")
+    return is_empty
+
+
+def _filled(column: pa.ChunkedArray, is_empty: BoolArray) -> pa.ChunkedArray:
+    """Return the same with the value above in empty rows, so that rows keep their numbers."""
+    first = int(np.argmin(is_empty))
+    above = np.maximum.accumulate(np.where(is_empty, first, np.arange(len(is_empty))))
+    return column.take(pa.array(above)) if is_empty.any() else column
+
+
+def _sort_out(
+    raw: RawSpans, is_empty: BoolArray, ends: IntArray, num_bars: int
+) -> tuple[list[MarkedSpan], list[Fault]]:
+    spans, faults = [], []
+    for row, ((a, b), word) in enumerate(zip(ends, raw.words, strict=True)):
+        if is_empty[row]:
+            faults.append(Fault(row, raw.start_name, "nothing", "a span, such a row marks none"))
+        elif not word.strip():
+            faults.append(Fault(row, "label", repr(word), "one word for the type"))
+        elif not 0 <= a < num_bars:
+            faults.append(Fault(row, raw.start_name, f"bar {a}", f"a bar in 0..{num_bars - 1}"))
+        elif b > num_bars:
+            faults.append(Fault(row, raw.stop_name, f"bar {b}", f"at most bar {num_bars}"))
+        elif b <= a:
+            expected = f"an end after its start (bar {a})"
+            faults.append(Fault(row, raw.stop_name, f"bar {b}", expected))
+        else:
+            spans.append(MarkedSpan(row, int(a), int(b), word.strip()))
+    return spans, faults
+
+
+def _places(
+    path: Path, column: pa.ChunkedArray, name: str, bars: Bars, clock: Clock, raw: RawSpans
+) -> tuple[IntArray, bool]:
+    """Bar numbers, or nanoseconds since 1970; and which it is."""
+    numbers = _numbers(path, column, name)
+    if numbers is not None and raw.unit == "seconds":
+        if bars.time is None:
+            raise DataError(f"{path}: seconds, but the bars have no times; expected --unit bars")
+        return bars.time[0] + np.rint(numbers * SECOND).astype(np.int64), True
+    if numbers is not None and not (np.abs(numbers) >= MAX_BAR).any():
+        wrong = np.flatnonzero(numbers != np.rint(numbers))
+        if len(wrong) and raw.unit == "bars":
+            row = int(wrong[0])
+            fault = Fault(row, name, str(numbers[row]), "a whole bar number")
+            raise DataError(f"{path}: {fault}; mend that row")
+        return numbers.astype(np.int64), False
+    if bars.time is None:
+        raise DataError(f"{path}: column {name}: times, but the bars have none; give bar numbers")
+    return clock.read([column], name, np.arange(len(column))), True
+
+
+def _numbers(path: Path, column: pa.ChunkedArray, name: str) -> np.ndarray | None:
+    kind = column.type
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return None
+    values = column.to_pylist()
+    for row, value in enumerate(values):
+        if value is None or value == "":
+            fault = Fault(row, name, "nothing", "a bar number or a time")
+            raise DataError(f"{path}: {fault}; mend that row, or empty its other end too")
+    try:
+        return np.array([float(value) for value in values])
+    except ValueError:
+        return None
+
+
+def _bars_of(first: IntArray, last: IntArray, bars: Bars, ends: Ends) -> tuple[IntArray, IntArray]:
+    """Return the bars between two times: those that `first` and `last` are in, or lie between.
+
+    A time in a gap stands for the next bar if it begins a span, for the one before if it ends it.
+    """
+    assert bars.time is not None
+    time = bars.time
+    step = int(np.median(np.diff(time))) if len(time) > 1 else 1
+    start = np.searchsorted(time, first, side="right") - 1
+    in_gap = (start >= 0) & (first >= time[np.maximum(start, 0)] + step)
+    start = start + in_gap
+    side: Literal["left", "right"] = "right" if ends == "inclusive" else "left"
+    stop = np.searchsorted(time, last, side=side)
+    beyond = last > time[-1] + step  # behind the series
+    return start.astype(np.int64), np.where(beyond, len(time) + 1, stop).astype(np.int64)

@@ -1,0 +1,76 @@
+"""What is seen of a table before its layout is known, and the kinds that a value may be of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
+
+
+@dataclass(frozen=True)
+class Head:
+    """What is seen of a file before a layout is chosen.
+
+    Attributes:
+        name: of the file, with its folder, for messages.
+        names: of the columns; None without a header.
+        rows: the first rows as text, at least one.
+        times: positions of columns that hold times by their type.
+        tickers: whether a second header row names tickers (yfinance).
+    """
+
+    name: str
+    names: Sequence[str] | None
+    rows: Sequence[Sequence[str]]
+    times: Sequence[int] = ()
+    tickers: bool = False
+
+
+def normalise(name: str) -> str:
+    """Return a column's name as the tables have it: ``<OPEN>`` and ``1. open`` are open.
+
+    Of the names ``('Close', 'AAPL')`` that pandas writes for two-storeyed columns the first counts.
+    """
+    storeys = re.fullmatch(r"\('([^']*)', '[^']*'\)", name)
+    name = storeys[1] if storeys else name
+    name = re.sub(r"^\d+\.\s*", "", name.strip().strip("\ufeff").strip("<>").strip())
+    return re.sub(r"[\s_]+", "_", name.lower())
+
+
+_CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?|\d{6}|\d{4}")
+_DATE = re.compile(
+    r"\d{4}[-./]\d{1,2}[-./]\d{1,2}.*|\d{1,2}[-./]\d{1,2}[-./]\d{4}.*|(19|20)\d{6}([ T]\s*\d.*)?"
+    rf"|\d{{1,2}}[- ]({MONTHS})[a-z]*\.?[- ]\d{{4}}.*|({MONTHS})[a-z]*\.? \d{{1,2}},? \d{{4}}.*",
+    re.IGNORECASE,
+)
+
+
+def is_number(text: str) -> bool:
+    """Return whether `text` is a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_clock(text: str) -> bool:
+    """Return whether `text` is a time of day alone: 14:30, 14:30:00, 143000."""
+    return _CLOCK.fullmatch(text.strip()) is not None
+
+
+def is_epoch(text: str) -> bool:
+    """Return whether `text` counts seconds, or parts of one, since 1970, as from 1973 on."""
+    return is_number(text) and abs(float(text)) >= 1e8
+
+
+def looks_like_date(text: str) -> bool:
+    """Return whether `text` is a date, with or without a time of day."""
+    return _DATE.fullmatch(text.strip()) is not None
+
+
+def looks_like_time(text: str) -> bool:
+    """Return whether `text` is a date, with or without a time of day, or counts from 1970."""
+    return looks_like_date(text) or is_epoch(text)

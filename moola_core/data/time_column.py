@@ -1,0 +1,122 @@
+"""Which column of a table of bars is the time: by its name, else by its type and values."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from moola_core.data.layouts import END_NAMES, INDEX_NAMES, PRICE_NAMES, TIME_NAMES, Layout, Stamp
+from moola_core.data.table_head import (
+    Head,
+    is_clock,
+    is_epoch,
+    looks_like_date,
+    looks_like_time,
+    normalise,
+)
+from moola_core.errors import DataError
+
+_PRICE_WORDS = frozenset(name for names in PRICE_NAMES.values() for name in names)
+
+
+def find_time(
+    head: Head, names: list[str], layout: Layout, time_column: str | None
+) -> tuple[tuple[int, ...], Stamp]:
+    """Return where the time is, or a day and a clock, or nothing; and which end its name says.
+
+    Raises:
+        DataError: `time_column` is not there, a column is there twice, or two may be the time.
+    """
+    given = list(head.names or [])
+    if time_column is not None:
+        wanted = [i for i, name in enumerate(given) if name.strip() == time_column]
+        wanted = wanted or [i for i, name in enumerate(names) if name == normalise(time_column)]
+        if not wanted:
+            raise DataError(
+                f"{head.name}: --time-column {time_column}: no such column,"
+                f" expected one of {', '.join(given)}"
+            )
+        return (wanted[0],), "open"
+    if layout.needs and layout.time:
+        return tuple(_only(head, names, name) for name in layout.time), "open"
+    if "date" in names and "time" in names and is_clock(_first(head, names.index("time"))):
+        return (_only(head, names, "date"), _only(head, names, "time")), "open"
+    for wanted_names, stamp in ((TIME_NAMES, "open"), (END_NAMES, "close")):
+        for name in wanted_names:
+            if name in names:
+                return (_only(head, names, name),), "close" if stamp == "close" else "open"
+    for i, name in enumerate(names):
+        if name in INDEX_NAMES and (i in head.times or looks_like_time(_first(head, i))):
+            return (i,), "open"
+    return _by_value(head, names), "open"
+
+
+def _by_value(head: Head, names: list[str]) -> tuple[int, ...]:
+    """Return the one column that can be the time by its type or values; empty if none can."""
+    others = [i for i in range(len(names)) if names[i] not in _PRICE_WORDS]
+    texts = [i for i in others if all(looks_like_date(one) for one in _values(head, i))]
+    counts = [i for i in others if _counts_time(names[i], _values(head, i))]
+    for some in (list(head.times), texts, counts):
+        # A day of delivery and the like is the same in each row.
+        changing = [i for i in some if len(set(_values(head, i))) == len(head.rows)]
+        found = changing or some
+        if len(found) == 1:
+            return (found[0],)
+        if found:
+            given = [(head.names or [])[i] or f"the {i + 1}th" for i in found]
+            raise DataError(
+                f"{head.name}: columns {', '.join(given)} may be the time, expected one of a known"
+                f" name; say which: --time-column {given[0]}"
+            )
+    return ()
+
+
+def _counts_time(name: str, values: list[str]) -> bool:
+    """Return whether whole numbers count from 1970: by the name, or since they rise as bars do."""
+    if not values or not all(is_epoch(value) for value in values):
+        return False
+    if re.search(r"time|date|stamp|start|begin|epoch|unix", name):
+        return True
+    numbers = [float(value) for value in values]
+    steps = [abs(b - a) for a, b in pairwise(numbers)]
+    return len(steps) >= 2 and min(steps) > 0 and all(step % min(steps) == 0 for step in steps)
+
+
+def _only(head: Head, names: list[str], name: str) -> int:
+    at = [i for i, one in enumerate(names) if one == name]
+    if len(at) > 1:
+        raise DataError(
+            f"{head.name}: column {(head.names or [])[at[0]]} is there {len(at)} times,"
+            " expected it once; drop or rename the others"
+        )
+    return at[0]
+
+
+def _first(head: Head, column: int) -> str:
+    return head.rows[0][column] if head.rows and column < len(head.rows[0]) else ""
+
+
+def _values(head: Head, column: int) -> list[str]:
+    return [row[column] for row in head.rows if column < len(row)]
+
+
+def zone_in_name(where: str, name: str) -> str | None:
+    """Return the zone that a column's name has in brackets: ``Time (EST)``, ``Date (Asia/Tokyo)``.
+
+    ``(ms)``, ``(s)`` and words are none.
+
+    Raises:
+        DataError: it names no one zone, as CST does not.
+    """
+    found = re.search(r"[(\[]([A-Za-z]{3,4}|[A-Za-z]+/[A-Za-z_/]+)[)\]]\s*$", name)
+    word = found[1] if found else ""
+    if not ("/" in word or word.isupper()):
+        return None
+    try:
+        return str(ZoneInfo("UTC" if word == "GMT" else word))
+    except (ZoneInfoNotFoundError, ValueError, OSError) as err:
+        raise DataError(
+            f"{where}: column {name}: {word} is the name of no one zone, expected one like"
+            " America/Chicago; say which: --tz"
+        ) from err

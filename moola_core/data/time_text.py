@@ -1,0 +1,85 @@
+"""Times as text: taken apart, and counted in nanoseconds."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from moola_core.data.table_head import MONTHS
+from moola_core.spans.intervals import BoolArray, IntArray
+
+SECOND = 10**9
+MONTH_NAME = re.compile(rf"\b({MONTHS})[a-z]*\b", re.IGNORECASE)
+_CLOCK = (
+    r"(?:[T,\s]+(?P<h>\d{1,2}):?(?P<mi>\d{2})(?::?(?P<s>\d{2})(?:[.,](?P<f>\d{1,9})\d*)?)?"
+    r"(?:\s*(?P<p>[ap])\.?m\.?)?)?"
+    r"\s*(?P<z>Z|UTC|GMT|(?:GMT|UTC)?[+-]\d{1,2}:?(?:\d{2})?|[A-Za-z_]+/[A-Za-z_/]+)?$"
+)
+_YEAR_FIRST = r"^(?P<y>\d{4})[-./]?(?P<a>\d{1,2})[-./]?(?P<b>\d{1,2})" + _CLOCK
+_YEAR_LAST = r"^(?P<a>\d{1,2})[-./](?P<b>\d{1,2})[-./](?P<y>\d{4})" + _CLOCK
+
+
+def split_times(column: pa.ChunkedArray) -> tuple[pa.StructArray, bool]:
+    """Take times apart: y, a, b (the rest of the day), h, mi, s, f, p (of am, pm), z.
+
+    Returns:
+        A struct of strings, null where a value is no time; whether the year stands last, so that
+        `a` is the day or the month.
+    """
+    first = column[0].as_py()
+    if MONTH_NAME.search(first):
+        column = _with_numbers(column)
+        first = column[0].as_py()
+    if re.search(r"[AaPp]\.?[Mm]\.?$", first):
+        column = pc.replace_substring_regex(column, r"A(\.?)M(\.?)$", r"a\1m\2")
+        column = pc.replace_substring_regex(column, r"P(\.?)M(\.?)$", r"p\1m\2")
+    is_year_last = re.match(r"\d{1,2}[-./]\d{1,2}[-./]\d{4}", first) is not None
+    parts = pc.extract_regex(column, _YEAR_LAST if is_year_last else _YEAR_FIRST)
+    return parts.combine_chunks() if isinstance(parts, pa.ChunkedArray) else parts, is_year_last
+
+
+def _with_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return it with months as numbers: ``Tue, 02 Jan 2024``, ``Jan 2, 2024`` are 02-01-2024."""
+    day = r"(?i)^(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+"
+    column = pc.replace_substring_regex(column, day, "")
+    for number, month in enumerate(MONTHS.split("|"), 1):
+        name = rf"(?i)\b{month}[a-z]*\.?"
+        day_first, year = rf"^(\d{{1,2}})[-\s]+{name}", r"[-,\s]+(\d{4})"
+        column = pc.replace_substring_regex(column, day_first + year, rf"\1-{number:02}-\2")
+        name_first = rf"^{name}\s+(\d{{1,2}})"
+        column = pc.replace_substring_regex(column, name_first + year, rf"\1-{number:02}-\2")
+    return column
+
+
+def whole(parts: pa.StructArray, name: str) -> IntArray:
+    """Return one part of times as whole numbers; what is not there is 0."""
+    text = parts.field(name)
+    text = pc.if_else(pc.equal(text, ""), "0", text)
+    return text.cast(pa.int64()).to_numpy(zero_copy_only=False)
+
+
+def count_ns(parts: pa.StructArray, month: IntArray, day: IntArray) -> tuple[IntArray, BoolArray]:
+    """Nanoseconds since 1970 of the local clock, and which rows are a time."""
+    year, hour, minute, second = (whole(parts, name) for name in ("y", "h", "mi", "s"))
+    half = parts.field("p")
+    is_late, is_early = (
+        np.asarray(pc.equal(half, letter).to_numpy(zero_copy_only=False), dtype=bool)
+        for letter in ("p", "a")
+    )
+    is_twelve = is_late | is_early
+    is_clock = ~is_twelve | ((hour >= 1) & (hour <= 12))
+    hour = np.where(is_twelve, hour % 12 + 12 * is_late, hour)
+    fraction = (
+        pc.utf8_rpad(parts.field("f"), 9, "0").cast(pa.int64()).to_numpy(zero_copy_only=False)
+    )
+    safe = np.clip(month, 1, 12)
+    months = ((year - 1970) * 12 + safe - 1).astype("datetime64[M]")
+    last = ((months + 1).astype("datetime64[D]") - months.astype("datetime64[D]")).astype(np.int64)
+    is_time = (month == safe) & (day >= 1) & (day <= last) & (year >= 1678) & (year <= 2261)
+    is_time &= is_clock & (hour < 24) & (minute < 60) & (second < 60)
+    days = months.astype("datetime64[D]").astype(np.int64) + day - 1
+    seconds = days * 86_400 + hour * 3600 + minute * 60 + second
+    return np.where(is_time, seconds, 0) * SECOND + fraction, is_time

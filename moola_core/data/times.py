@@ -1,0 +1,273 @@
+"""Times of bars as people write them: columns of any type to nanoseconds since 1970 UTC."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from moola_core.data.table_head import is_epoch
+from moola_core.data.time_text import MONTH_NAME, count_ns, split_times, whole
+from moola_core.data.window_checks import Fault
+from moola_core.data.zones import Fold, offset_name, offset_ns, resolve_fold
+from moola_core.errors import ConfigError, DataError
+from moola_core.spans.intervals import BoolArray, IntArray
+
+Dates = Literal["dmy", "mdy"]
+UNITS = ((1e17, "nanoseconds", 1), (1e14, "microseconds", 10**3), (1e11, "milliseconds", 10**6))
+SECOND = 10**9
+NO_ZONE = "no zone in the file, taken as UTC"
+EXPECTED = "a time like 2024-01-31 09:30:00 (or -05:00 behind it, or a Unix time)"
+
+# Digits in a row, a day and a clock: Interactive Brokers, NinjaTrader and databases write them.
+_DIGITS = re.compile(r"(19|20)\d{6}(\d{4}|\d{6})?")
+
+
+@dataclass
+class Clock:
+    """How a file's times are read; what was seen of them is noted for the report.
+
+    Attributes:
+        where: the file, for messages.
+        tz: the zone that the user named; of times that have none of their own.
+        zone: the zone of the layout, where `tz` is None.
+        fold: which of two equal local hours is meant when clocks go back; order: the first time
+            round the earlier one.
+        dates: the order of day and month in ``01/02/2024``.
+        units, zones: what was seen.
+    """
+
+    where: str
+    tz: str | None = None
+    zone: str | None = None
+    fold: Fold | None = None
+    dates: Dates | None = None
+    units: set[str] = field(default_factory=set)
+    zones: set[str] = field(default_factory=set)
+
+    def read(self, columns: list[pa.ChunkedArray], name: str, file_rows: IntArray) -> IntArray:
+        """Return ``(T,)`` nanoseconds since 1970 UTC of a column, or of a day and a time of day.
+
+        Args:
+            columns: one, or a day and a time of day.
+            name: of the column, for messages.
+            file_rows: ``(T,)``, the rows' numbers in the file, for messages.
+
+        Raises:
+            DataError: a value is missing or is no time; a local time is none or two.
+            ConfigError: there is no such zone.
+        """
+        for column in columns:
+            empty = np.asarray(pc.is_null(column).to_numpy(), dtype=bool)
+            self._refuse(empty, column, name, file_rows, EXPECTED)
+        column = _plain(columns[0])
+        if len(columns) == 2:
+            column = pc.binary_join_element_wise(_as_text(column), _clock(columns[1]), " ")
+        kind = column.type
+        if pa.types.is_date(kind):
+            column = column.cast(pa.timestamp("s"))
+            kind = column.type
+        if pa.types.is_timestamp(kind):
+            return self._typed(column, name, file_rows)
+        if pa.types.is_decimal(kind):
+            column = column.cast(pa.float64())
+        if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+            return self._counted(column, name, file_rows)
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            return self._text(pc.utf8_trim_whitespace(column.cast(pa.string())), name, file_rows)
+        raise DataError(f"{self.where}: column {name}: expected times, got {kind}; cast it")
+
+    def describe(self) -> str:
+        """Return units and zone in words."""
+        units = " and ".join(sorted(self.units))
+        zones = " and ".join(sorted(self.zones)[:3])
+        return f"{units}, {zones}"
+
+    @property
+    def output_zone(self) -> str:
+        """The zone in which times go out again: the file's own where it has one."""
+        if self.tz is not None:
+            return self.tz
+        return self.named[0] if len(self.named) == 1 else "UTC"
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether there were times without a zone, and none was named."""
+        return NO_ZONE in self.zones
+
+    @property
+    def named(self) -> list[str]:
+        """The zones and offsets that the file itself has, sorted."""
+        return sorted(zone for zone in self.zones if zone != NO_ZONE)
+
+    def _typed(self, column: pa.ChunkedArray, name: str, file_rows: IntArray) -> IntArray:
+        kind = column.type
+        try:
+            count = column.cast(pa.timestamp("ns", tz=kind.tz)).cast(pa.int64()).to_numpy()
+        except pa.ArrowInvalid as err:
+            reason = " ".join(str(err).split())
+            raise DataError(
+                f"{self.where}: column {name}: expected times of nanoseconds, {reason}; cast it"
+            ) from err
+        self.units.add(f"times of {kind.unit}")
+        if kind.tz is None:
+            return self._localise(count, name, file_rows)
+        self.zones.add(kind.tz)
+        return count
+
+    def _counted(self, column: pa.ChunkedArray, name: str, file_rows: IntArray) -> IntArray:
+        """Unix times; each value by its own size, since Binance changed from ms to µs."""
+        text = column[0].as_py()
+        if isinstance(text, int) and _DIGITS.fullmatch(str(text)):
+            return self._text(column.cast(pa.string()), name, file_rows)
+        values = column.to_numpy()
+        size = np.abs(values.astype(np.float64))
+        self._refuse(~(size >= 1e8) | (size > 9.2e18), column, name, file_rows, EXPECTED)
+        scale = np.full(len(values), SECOND, dtype=np.int64)
+        unit = np.zeros(len(values), dtype=np.int64)
+        for i, (least, _, factor) in reversed(list(enumerate(UNITS, 1))):
+            scale[size >= least], unit[size >= least] = factor, i
+        self.units |= {UNITS[i - 1][1] if i else "seconds" for i in np.unique(unit)}
+        self.zones.add("UTC")
+        if np.issubdtype(values.dtype, np.integer):
+            return values.astype(np.int64) * scale
+        whole = np.floor(values)
+        part = np.rint((values - whole) * scale).astype(np.int64)
+        return whole.astype(np.int64) * scale + part
+
+    def _text(self, column: pa.ChunkedArray, name: str, file_rows: IntArray) -> IntArray:
+        first = column[0].as_py()
+        if is_epoch(first) and not _DIGITS.fullmatch(first):
+            numbers = _numbers(column)
+            if numbers is not None:
+                return self._counted(numbers, name, file_rows)
+        if _DIGITS.fullmatch(first) and len(first) > 8:
+            column = pc.replace_substring_regex(column, r"^(\d{8})(\d+)$", r"\1 \2")
+        parts, is_year_last = split_times(column)
+        bad = np.asarray(pc.is_null(parts).to_numpy(zero_copy_only=False), dtype=bool)
+        self._refuse(bad, column, name, file_rows, EXPECTED)
+        a, b = whole(parts, "a"), whole(parts, "b")
+        is_swapped = is_year_last and self._day_first(first, a, b, name)
+        month, day = (b, a) if is_swapped else (a, b)
+        count, is_time = count_ns(parts, month, day)
+        self._refuse(~is_time, column, name, file_rows, EXPECTED)
+        self.units.add("text")
+        return self._zoned(count, parts.field("z"), column, name, file_rows)
+
+    def _day_first(self, first: str, a: IntArray, b: IntArray, name: str) -> bool:
+        if self.dates is None and ("/" not in first or MONTH_NAME.search(first)):
+            self.dates = "dmy"
+        if self.dates is None and (a > 12).any() != (b > 12).any():
+            self.dates = "dmy" if (a > 12).any() else "mdy"
+        if self.dates is None:
+            raise DataError(
+                f"{self.where}: column {name}: {first!r} may be day or month first, expected dates"
+                " that can be read in one way only; say which: --dates dmy or --dates mdy"
+            )
+        return self.dates == "dmy"
+
+    def _zoned(
+        self,
+        count: IntArray,
+        zones: pa.Array,
+        column: pa.ChunkedArray,
+        name: str,
+        file_rows: IntArray,
+    ) -> IntArray:
+        is_bare = np.asarray(pc.equal(zones, "").to_numpy(zero_copy_only=False), dtype=bool)
+        if is_bare.any() and not is_bare.all():
+            self._refuse(is_bare, column, name, file_rows, "a zone behind it, as other rows have")
+        coded = zones.dictionary_encode()
+        code = coded.indices.to_numpy(zero_copy_only=False)
+        out = np.empty(len(count), dtype=np.int64)
+        for i, zone in enumerate(coded.dictionary.to_pylist()):
+            rows = np.flatnonzero(code == i)
+            offset = offset_ns(zone)
+            if zone == "":
+                out[rows] = self._localise(count[rows], name, file_rows[rows])
+            elif offset is None:
+                out[rows] = self._localise(count[rows], name, file_rows[rows], zone)
+            else:
+                out[rows] = count[rows] - offset
+                self.zones.add(offset_name(offset))
+        return out
+
+    def _localise(
+        self, count: IntArray, name: str, file_rows: IntArray, own: str | None = None
+    ) -> IntArray:
+        """Local times of a zone to UTC; clock changes by `fold`."""
+        zone = own or self.tz or self.zone
+        if zone is None or zone == "UTC":
+            self.zones.add(zone or NO_ZONE)
+            return count
+        local = pa.array(count, pa.timestamp("ns"))
+        try:
+            early, late = (
+                pc.assume_timezone(local, zone, ambiguous=which, nonexistent=which)
+                for which in ("earliest", "latest")
+            )
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as err:
+            raise ConfigError(
+                f"--tz {zone}: no such zone, expected a name like America/New_York or UTC"
+            ) from err
+        back = pc.local_timestamp(early).cast(pa.int64()).to_numpy()
+        jumped = f"a time that clocks in {zone} show (they jump over it in spring)"
+        self._refuse(back != count, local, name, file_rows, jumped, "say another zone: --tz")
+        first, second = (one.cast(pa.int64()).to_numpy() for one in (early, late))
+        self.zones.add(zone)
+        chosen, open_rows = resolve_fold(count, first, second, self.fold)
+        twice = f"a time that clocks in {zone} show once (they go back in autumn)"
+        cure = (
+            "say which hour is meant: --fold 0 (the first), --fold 1 (the second) or --fold order"
+            " (as rows follow)"
+        )
+        self._refuse(open_rows, local, name, file_rows, twice, cure)
+        return chosen
+
+    def _refuse(
+        self,
+        bad: BoolArray,
+        column: pa.ChunkedArray | pa.Array,
+        name: str,
+        file_rows: IntArray,
+        expected: str,
+        cure: str = "mend that row",
+    ) -> None:
+        if bad.any():
+            row = int(np.argmax(bad))
+            value = column[row].as_py()
+            got = "nothing" if value is None else repr(str(value))
+            fault = Fault(int(file_rows[row]), name, got, expected)
+            raise DataError(f"{self.where}: {fault}; {cure}")
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_string_view(column.type):
+        column = column.cast(pa.string())
+    return column
+
+
+def _numbers(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    with contextlib.suppress(pa.ArrowInvalid):
+        return column.cast(pa.int64())
+    with contextlib.suppress(pa.ArrowInvalid):
+        return column.cast(pa.float64())
+    return None
+
+
+def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.utf8_trim_whitespace(_plain(column).cast(pa.string()))
+
+
+def _clock(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a time of day as text; whole numbers have lost their zeros: 93000 is 09:30."""
+    is_whole = pa.types.is_integer(column.type)
+    text = _as_text(column)
+    return pc.utf8_lpad(text, 6, "0") if is_whole else text

@@ -1,0 +1,57 @@
+"""Training windows as they would be at another speed. Letters: B windows, T bars, F features."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from moola_core.features.tensors import WindowTensors
+
+CENTRE_REACH = 3.0  # bars
+
+
+def stretch(batch: WindowTensors, amount: float, jitter: float) -> WindowTensors:
+    """`batch` played faster or slower by up to exp(`amount`), about its span, with noise added.
+
+    Draws from torch's own generator, which a checkpoint holds. Features, tags and the mask are made
+    anew; the targets of other tasks than `segment` and `type` are not.
+
+    Args:
+        batch: windows that hold a span each.
+        amount: of the logarithm of the speed, uniform in +-amount.
+        jitter: deviation of the normal noise on features.
+    """
+    num_windows, num_bars, _ = batch.features.shape
+    device = batch.features.device
+    start, stop = ends(batch.tags)
+    draw = torch.rand(3, num_windows, 1).to(device)
+    speed = torch.exp((2 * draw[0] - 1) * amount)
+    # the shape is now (B, 1) each, in bars
+    first, last = start[:, None].float(), stop[:, None].float()
+    centre = (first + last) / 2 + (2 * draw[1] - 1) * CENTRE_REACH
+    bars = torch.arange(num_bars, device=device).float()
+    source = (centre + (bars - centre) * speed).clamp(0, num_bars - 1)
+    low = source.floor().long()
+    high = (low + 1).clamp_max(num_bars - 1)
+    part = (source - low)[..., None]
+    features = _at(batch.features, low) * (1 - part) + _at(batch.features, high) * part
+    if jitter > 0:
+        features = features + jitter * torch.randn(features.shape).to(device)
+    # bar t shows [t, t + 1) of the window, its middle is t + 0.5
+    new = [centre + 0.5 + (end - 0.5 - centre) / speed for end in (first, last)]
+    begin = new[0].round().clamp(0, num_bars - 2)
+    end = torch.maximum(new[1].round(), begin + 2).clamp_max(num_bars)
+    tags = (bars >= begin) & (bars < end)
+    return replace(batch, features=features, tags=tags.long(), span=tags.float())
+
+
+def ends(tags: Tensor) -> tuple[Tensor, Tensor]:
+    """First bar inside and first bar after, ``(B,)`` int64 each, of masks ``(B, T)`` of one run."""
+    start = tags.argmax(dim=1)
+    return start, start + tags.sum(dim=1)
+
+
+def _at(features: Tensor, bars: Tensor) -> Tensor:
+    return features.gather(1, bars[..., None].expand(-1, -1, features.shape[2]))

@@ -1,0 +1,61 @@
+"""The likelihood of a label under a softmax over all spans of a window."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from moola_core.features.stretch import ends
+from moola_core.losses.functional import TINY
+from moola_core.spans.grid import places
+
+POS_WEIGHT = 2.0  # of bars inside, in the cross-entropy bar by bar
+
+
+def segment_loss(
+    scores: Tensor, tags: Tensor, max_length: int, end_noise: tuple[float, ...]
+) -> Tensor:
+    """``-log sum_s p(s) p(label | s)``: the run is hidden, the label its noisy copy.
+
+    Args:
+        scores: ``(B, S)`` float, of the spans of `moola_core.spans.grid` up to `max_length`.
+        tags: ``(B, T)``, 1 inside the label.
+        max_length: bars.
+        end_noise: the probability that an end is off by 0, 1, ... bars to one side.
+
+    Returns:
+        ``(B,)`` float, nats.
+    """
+    num_bars = tags.shape[1]
+    start, stop = ends(tags)
+    table = _place_table(num_bars, max_length).to(scores.device)
+    reach = len(end_noise) - 1
+    runs, shares = [], []
+    for first in range(-reach, reach + 1):
+        for last in range(-reach, reach + 1):
+            begin, end = start + first, stop + last
+            is_inside = (begin >= 0) & (end <= num_bars) & (end >= begin)
+            place = table[begin.clamp(0, num_bars), end.clamp(0, num_bars)]
+            share = end_noise[abs(first)] * end_noise[abs(last)]
+            runs.append(place.clamp_min(0))
+            shares.append(share * (is_inside & (place >= 0)).to(scores.dtype))
+    likelihood = torch.stack(shares, dim=1)
+    near = scores.gather(1, torch.stack(runs, dim=1)) + torch.log(likelihood + TINY)
+    return torch.logsumexp(scores, dim=1) - torch.logsumexp(near, dim=1)
+
+
+def bar_loss(inside: Tensor, tags: Tensor) -> Tensor:
+    """Cross-entropy of bars' log-odds ``(B, T)`` to be inside: ``(B,)``, mean over bars."""
+    weight = inside.new_tensor(POS_WEIGHT)
+    each = F.binary_cross_entropy_with_logits(
+        inside, tags.to(inside.dtype), pos_weight=weight, reduction="none"
+    )
+    return each.mean(dim=1)
+
+
+@lru_cache(maxsize=8)
+def _place_table(num_bars: int, max_length: int) -> Tensor:
+    return torch.from_numpy(places(num_bars, max_length).copy())

@@ -1,0 +1,158 @@
+"""A small U-Net that gives every span of a window its probability.
+
+Ronneberger, Fischer & Brox (2015), U-Net; on one axis as Zhu & Beroza (2019), PhaseNet. The scores
+of spans: a segment of a semi-Markov model (Sarawagi & Cohen 2004), one a window.
+
+Letters: B windows, T bars, F features a bar, C channels, S spans of `moola_core.spans.grid`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from moola_core.config.sections import ModelConfig
+from moola_core.features.candidates import Candidates
+from moola_core.model.heads import Outputs
+from moola_core.spans.grid import MAX_LENGTH, all_spans
+from moola_core.spans.intervals import WINDOW_BARS
+
+DEPTH = 3
+KERNEL = 7
+SCALES = (1, 2, 4, 8)  # channels of each level, times the width
+
+
+class ConvBlock(nn.Sequential):
+    """Two convolutions over bars, each normalised by batch and rectified."""
+
+    def __init__(self, num_in: int, num_out: int) -> None:
+        layers: list[nn.Module] = []
+        for size in (num_in, num_out):
+            layers += [
+                nn.Conv1d(size, num_out, KERNEL, padding=KERNEL // 2, bias=False),
+                nn.BatchNorm1d(num_out),
+                nn.ReLU(),
+            ]
+        super().__init__(*layers)
+
+
+class UNet(nn.Module):
+    """``(B, C, T)`` from ``(B, F, T)``: down by halves `DEPTH` times, and up again."""
+
+    def __init__(self, num_features: int, width: int) -> None:
+        super().__init__()
+        sizes = [width * scale for scale in SCALES]
+        self.down = nn.ModuleList(
+            ConvBlock(num_features if i == 0 else sizes[i - 1], sizes[i]) for i in range(DEPTH)
+        )
+        self.middle = ConvBlock(sizes[DEPTH - 1], sizes[DEPTH])
+        self.up = nn.ModuleList(
+            ConvBlock(sizes[i + 1] + sizes[i], sizes[i]) for i in reversed(range(DEPTH))
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """States of bars; the last bar is repeated up to a multiple of 8."""
+        num_bars = x.shape[2]
+        x = F.pad(x, (0, -num_bars % 2**DEPTH), mode="replicate")
+        seen = []
+        for block in self.down:
+            x = block(x)
+            seen.append(x)
+            x = F.max_pool1d(x, 2)
+        x = self.middle(x)
+        for block in self.up:
+            beside = seen.pop()
+            x = block(torch.cat([F.interpolate(x, size=beside.shape[2]), beside], dim=1))
+        return x[..., :num_bars]
+
+
+class SpanNet(nn.Module):
+    """Scores of all spans: what bars say inside, at the start and at the stop, and the length.
+
+    The score of ``[a, b)`` is the sum of the inside scores over it, the start score at a, the stop
+    score at b - 1 and a prior of its length: a log-normal of the training labels (`fit_lengths`)
+    with a twentieth spread over all, corrected by two learnt weights.
+
+    Args:
+        num_features: F.
+        config: width, longest span, types and tasks.
+    """
+
+    standardise: None
+    crf: None
+    length_prior: Tensor
+    length_z: Tensor
+    first: Tensor
+    last: Tensor
+    length: Tensor
+
+    def __init__(self, num_features: int, config: ModelConfig) -> None:
+        super().__init__()
+        self.symmetric, self.end_noise = config.symmetric, config.end_noise
+        self.standardise = self.crf = None
+        self.max_length = config.max_length or MAX_LENGTH
+        self.span_heads = nn.ModuleDict()
+        self.net = UNet(num_features, config.width)
+        self.bar_scores = nn.Conv1d(config.width, 3, 1)
+        self.log_gain = nn.Parameter(torch.zeros(3))
+        self.length_weight = nn.Parameter(torch.zeros(2))
+        self.type_head = nn.Linear(2 * config.width, config.num_types)
+        spans = torch.from_numpy(all_spans(WINDOW_BARS, self.max_length).copy())
+        self.register_buffer("first", spans[:, 0], persistent=False)
+        self.register_buffer("last", spans[:, 1] - 1, persistent=False)
+        self.register_buffer("length", spans[:, 1] - spans[:, 0], persistent=False)
+        self.register_buffer("length_prior", torch.zeros(self.max_length + 1))
+        self.register_buffer("length_z", torch.zeros(self.max_length + 1))
+        self.log_sigma = nn.Parameter(torch.zeros(len(config.tasks)))
+
+    def fit_lengths(self, lengths: Tensor) -> None:
+        """Take the prior from training labels' lengths ``(B,)`` in bars."""
+        logs = torch.log(lengths.double().clamp_min(1))
+        mean, deviation = logs.mean(), logs.std(unbiased=False) + 0.05
+        log_length = torch.log(torch.arange(self.max_length + 1).double().clamp_min(1)).to(mean)
+        z = (log_length - mean) / deviation
+        known = -0.5 * z**2 - torch.log(deviation) - log_length + torch.log(torch.tensor(0.95))
+        spread = torch.full_like(known, 0.05 / self.max_length).log()
+        self.length_prior.copy_(torch.logaddexp(known, spread))
+        self.length_z.copy_(z)
+
+    def forward(self, features: Tensor, candidates: Candidates | None = None) -> Outputs:
+        """Scores from features ``(B, T, F)``.
+
+        Returns:
+            ``segment_logits (B, S)``, ``span_logits (B, T)``, ``type_logits (B, K)`` and ``states
+            (B, T, C)``.
+        """
+        del candidates
+        kept = self.net(features.transpose(1, 2)).transpose(1, 2)
+        # Everything below comes from what is kept, so that its gradient shows each task's pull.
+        states = kept.transpose(1, 2)
+        scores = self.bar_scores(states) * torch.exp(self.log_gain)[:, None]
+        inside = scores[:, 0]
+        # What is inside, against the whole window: its type.
+        share = torch.softmax(inside.detach(), dim=1)[:, None]
+        pooled = torch.cat([(states * share).sum(dim=2), states.mean(dim=2)], dim=1)
+        prior = self.length_prior + self.length_weight[0] * self.length_z
+        prior = prior + self.length_weight[1] * self.length_z**2
+        return {
+            "states": kept,
+            "span_logits": inside,
+            "type_logits": self.type_head(pooled),
+            "segment_logits": self.span_scores(scores) + prior[self.length],
+        }
+
+    def span_scores(self, scores: Tensor) -> Tensor:
+        """``(B, S)`` from the scores of bars ``(B, 3, T)``: inside, start, stop."""
+        inside, start, stop = scores.unbind(dim=1)
+        total = inside.cumsum(dim=1)
+        begin, end = start - (total - inside), stop + total
+        return begin[:, self.first] + end[:, self.last]
+
+    def span_logits(self, outputs: Outputs) -> Tensor:
+        """``(B, T)``: log-odds of each bar to be inside."""
+        return outputs["span_logits"]
+
+    def column_parameters(self) -> list[nn.Parameter]:
+        """None: it looks at no candidates."""
+        return []

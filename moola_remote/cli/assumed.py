@@ -1,0 +1,66 @@
+"""What is taken for granted in a project without settings, said before anything is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from moola_remote.errors import ConfigError
+
+if TYPE_CHECKING:
+    from moola_remote.cli.app import App
+    from moola_remote.config.settings import Project
+    from moola_remote.deploy.deploy import Plan
+
+
+def report_assumed(app: App, plan: Plan) -> None:
+    """Say on stderr what stands for the settings that nobody wrote; nothing where there are any."""
+    project = app.project
+    if project.file is not None:
+        return
+    listed = "that git lists" if plan.code.source else "less those that .moolaignore names"
+    data = ", ".join(part.name for part in plan.data.parts) if plan.data else "none"
+    folder = project.folder
+    rows = {
+        "code": f"{len(plan.code.files)} files of {folder}, {listed}",
+        "dependencies": plan.dependencies.source or "none: no file declares any",
+        "data": data if plan.data else "none; --data NAME=PATH sends some",
+        "pod": f"{app.pod.name}, on this machine" if _is_local(app) else app.pod.name,
+        "results": f"{project.results_folder}, after: moola-remote fetch results",
+    }
+    click.echo("no [tool.moola-remote] here or above, so that these are assumed:", err=True)
+    for name, words in rows.items():
+        click.echo(f"  {name + ':':14}{words}", err=True)
+    click.echo("  moola-remote init writes them down, to be changed", err=True)
+
+
+def _is_local(app: App) -> bool:
+    return app.pod.config.provider == "local"
+
+
+def check_script(project: Project, argv: Sequence[str], here: Path) -> None:
+    """Whether a script is named as the pod will see it, which starts in the project's folder.
+
+    Args:
+        project: its folder is the one that travels.
+        argv: the command.
+        here: the folder that the command was typed in.
+
+    Raises:
+        ConfigError: a script is there below `here`, and is not below the project's folder.
+    """
+    if not here.is_relative_to(project.folder) or here == project.folder:
+        return
+    for word in argv[:3]:
+        if word.endswith((".py", ".sh")) and (here / word).is_file():
+            named = (here / word).resolve()
+            if (project.folder / word).is_file() or not named.is_relative_to(project.folder):
+                continue
+            path = named.relative_to(project.folder).as_posix()
+            raise ConfigError(
+                f"{word}: the run starts in {project.folder}, and there is no such file in it",
+                f"name it as {path}",
+            )

@@ -1,0 +1,159 @@
+"""``predict``: a model over many series of bars, on one pod or several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from moola_remote.cli.app import App
+from moola_remote.cli.complete import fetched_ids
+from moola_remote.errors import ConfigError, JobFailedError
+
+if TYPE_CHECKING:
+    from moola_remote.deploy.deploy import Deployed
+    from moola_remote.predict.tasks import Series
+
+
+@click.command()
+@click.option(
+    "--run",
+    "run_id",
+    metavar="RUN",
+    shell_complete=fetched_ids,
+    help="A fetched run with a model; default: the latest one.",
+)
+@click.option(
+    "--bars",
+    "patterns",
+    metavar="PATTERN",
+    multiple=True,
+    required=True,
+    help="Series, a file each.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    metavar="FOLDER",
+    help="For the spans, a file a series, and index.json.",
+)
+@click.option("--pods", metavar="N|NAME,NAME", help="So many pods of the pod's file, or these.")
+@click.option(
+    "--processes", type=click.IntRange(min=1), metavar="N", help="On a pod; default: its CPUs."
+)
+@click.option("--stride", type=click.IntRange(1, 80), help="Bars from window to window; 35.")
+@click.option("--min-confidence", type=click.FloatRange(0, 1), help="Leave less sure spans out.")
+@click.pass_obj
+def predict(
+    app: App,
+    run_id: str | None,
+    patterns: tuple[str, ...],
+    out: Path,
+    pods: str | None,
+    processes: int | None,
+    stride: int | None,
+    min_confidence: float | None,
+) -> None:
+    """Find spans in many series: a file is a task, spread over processes and pods.
+
+    What already exists, by the hashes of bars, model and result, is not done again; what was
+    lost is asked again. Typed again after a crash, it resumes the runs that were started.
+
+    \b
+    Example:
+      moola-remote predict --run 20261122-1530 --bars 'bars/*.parquet' --out spans --pods 2
+    """
+    from moola_remote.cli.sweep_plan import pods_of
+    from moola_remote.deploy.snapshot import data_tree
+    from moola_remote.predict.spread import Spread
+    from moola_remote.predict.tasks import Work, find_series, read_index, to_do
+
+    artifacts = _artifacts(app.project.results_folder, run_id)
+    job = app.project.folder / "jobs" / "predict_files.py"
+    if not job.is_file():
+        raise ConfigError(f"{job}: no such file; the project has no job that predicts")
+    options: list[str] = [] if stride is None else ["--stride", str(stride)]
+    options += [] if min_confidence is None else ["--min-confidence", f"{min_confidence:g}"]
+    work = Work(data_tree({"model": artifacts}).digest, tuple(options))
+    series = find_series(patterns, app.laptop.hash_cache)
+    out.mkdir(parents=True, exist_ok=True)
+    left = to_do(series, read_index(out), work, out)
+    click.echo(f"{len(series)} series, {len(series) - len(left)} already done", err=True)
+    names = pods_of(app, pods)
+    for name in names if left else ():
+        _bring_up(app, name)
+    spread = Spread(
+        series,
+        work,
+        out,
+        names,
+        lambda name, share: _deploy(app, name, artifacts, share),
+        lambda text: click.echo(text, err=True),
+        processes,
+    )
+    lost = spread.work_off() if left else []
+    failed = {one.name: read_index(out).failed.get(one.name, "lost") for one in lost}
+    if app.as_json:
+        app.answer({"out": str(out), "series": len(series), "failed": failed})
+    else:
+        click.echo(str(out))
+    for name, why in failed.items():
+        click.echo(f"not done, {name}: {why}", err=True)
+    if failed:
+        raise JobFailedError(
+            f"{len(failed)} of {len(series)} series are not done", "type it again: the others stay"
+        )
+
+
+def _artifacts(results: Path, run_id: str | None) -> Path:
+    """Return the folder of a fetched model; where none is named, of the latest, named on stderr.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    from moola_remote.report.library import choose_folder
+
+    if run_id is None:
+        models = sorted(results.glob("[!.]*/artifacts/model.json"))
+        if not models:
+            raise ConfigError(
+                f"{results}: no fetched run with a model", "moola-remote fetch results"
+            )
+        click.echo(f"latest model: {models[-1].parents[1].name}", err=True)
+        return models[-1].parent
+    artifacts = choose_folder(results, run_id) / "artifacts"
+    if not (artifacts / "model.json").is_file():
+        raise ConfigError(f"{artifacts}: no model, expected model.json", "name another --run")
+    return artifacts
+
+
+def _bring_up(app: App, name: str) -> None:
+    """Have a rented pod up; here, as Ctrl-C asks whether to keep it."""
+    with app.for_pod(name) as one:
+        if one.pod.provider.is_paid:
+            one.bring_up()
+
+
+def _deploy(app: App, name: str, artifacts: Path, share: Sequence[Series]) -> Deployed:
+    """Have the code, the model and these series on a pod."""
+    from moola_remote.deploy.dependencies import read_dependencies, reader_of
+    from moola_remote.deploy.deploy import Plan, deploy
+    from moola_remote.deploy.snapshot import code_tree, data_tree
+    from moola_remote.predict.spread import MODEL
+    from moola_remote.sweep.runner import Quiet
+
+    project = app.project
+    bars = {f"bars{number:04}": one.path for number, one in enumerate(share)}
+    plan = Plan(
+        code=code_tree(project.folder, results=project.results),
+        data=data_tree({MODEL: artifacts, **bars}, cache=app.laptop.hash_cache),
+        dependencies=read_dependencies(project, reader_of(project.folder)),
+    )
+    with app.for_pod(name) as one:
+        return deploy(one.pod, plan, Quiet())
+
+
+COMMANDS = [predict]

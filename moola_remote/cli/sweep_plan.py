@@ -1,0 +1,118 @@
+"""What a sweep is asked to do: its plan, checked on this machine, and its dry run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from moola_remote.cli.app import App
+from moola_remote.errors import MissingPackageError, missing_package
+
+if TYPE_CHECKING:
+    from moola_remote.sweep.plan import Plan
+
+DEFAULT_TRIALS = 16
+
+
+def make_sweep_plan(
+    app: App, command: Sequence[str], asked: Mapping[str, Any], secrets: Sequence[str]
+) -> Plan:
+    """Return the plan of what the user asked for, after every check that this machine can do.
+
+    Raises:
+        ConfigError: something is wrong with it.
+    """
+    from moola_remote.protocol.label import label_of
+    from moola_remote.protocol.spec import new_run_id
+    from moola_remote.sweep.checks import check_plan
+    from moola_remote.sweep.plan import Plan, read_goal
+    from moola_remote.sweep.space import read_seeds, read_space
+
+    require_optuna()
+    if command and (asked["recipe"] or asked["settings"]):
+        raise click.UsageError("a command has no recipe: no --recipe or --set with one")
+    recipe = None if command else asked["recipe"] or app.project.recipe
+    label = asked["name"] or recipe or label_of([word for word in command if "{" not in word])
+    for option in ("spaces", "grid"):
+        for text in asked[option]:
+            read_space(text, "--try" if option == "spaces" else "--grid")
+    data = {name: Path.cwd() / path for name, path in asked["data"].items()}
+    table: dict[str, Any] = {"data": data}
+    table |= {key: asked[key] for key in ("metric", "early", "env")}
+    table |= {key: asked[key] for key in ("folds", "repeats")}
+    table |= {key: list(asked[key]) for key in ("settings", "spaces", "grid")}
+    plan = Plan(
+        schema=1,
+        sweep_id=new_run_id(label),
+        label=label,
+        recipe=recipe,
+        command=list(command),
+        seeds=read_seeds(asked["seeds"]) if asked["seeds"] else [],
+        goal=read_goal(asked["goal"]),
+        trials=asked["trials"] or DEFAULT_TRIALS,
+        pods=pods_of(app, asked["pods"]),
+        secrets=list(secrets),
+        max_time_s=asked["max_time_s"],
+        max_cost_usd=asked["max_cost_usd"],
+        then=asked["then"],
+        **table,
+    )
+    for note in check_plan(app.project, plan):
+        click.echo(f"note: {note}", err=True)
+    if plan.is_static:
+        if asked["trials"]:
+            raise click.UsageError("--grid and --seeds are as many trials as they are: no --trials")
+        plan = plan.model_copy(update={"trials": len(plan.table())})
+    return plan
+
+
+def require_optuna() -> None:
+    """Raise before anything is done where the extra is not installed."""
+    from importlib.util import find_spec
+
+    if find_spec("optuna") is None:
+        err = missing_package(ModuleNotFoundError("optuna", name="optuna"))
+        raise err or MissingPackageError("a sweep needs optuna")
+
+
+def pods_of(app: App, text: str | None) -> list[str]:
+    """Return the pods that ``--pods`` means: a number, or names.
+
+    Raises:
+        ConfigError: one has no file.
+    """
+    from moola_remote.config.settings import load_pod, numbered
+
+    if text is None:
+        return [app.pod.name]
+    if text.isdigit() and 0 < int(text) < 1000:
+        return numbered(app.pod.name, int(text))
+    names = list(dict.fromkeys(filter(None, (name.strip() for name in text.split(",")))))
+    for name in names:
+        load_pod(app.project, name)
+    if not names:
+        raise click.BadParameter(f"expected a number or names, got {text!r}", param_hint="--pods")
+    return names
+
+
+def print_dry_run(app: App, plan: Plan) -> None:
+    """Print what would be tried, and where."""
+    from moola_remote.cli.deploy import make_plan, print_plan
+    from moola_remote.sweep.checks import describe
+    from moola_remote.sweep.command import trial_argv
+    from moola_remote.sweep.estimate import estimate, price_of
+
+    deploy_plan = make_plan(app, plan.data, is_all=True)
+    first = {space.key: space.examples()[0] for space in plan.tried}
+    if not app.as_json:
+        click.echo(f"{describe(plan)}, on {', '.join(plan.pods)}")
+        for space in plan.tried:
+            click.echo(f"  {space}")
+        found = estimate(app.project, plan)
+        price = price_of(app.pod.config)
+        unknown = "no earlier run says how long a trial takes"
+        click.echo(f"  {found.words(plan, price) if found else unknown}")
+    print_plan(app, deploy_plan, trial_argv(app.project, plan, first))

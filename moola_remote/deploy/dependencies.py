@@ -1,0 +1,105 @@
+"""What a project's code needs: read from the files in which it declares that already.
+
+Four kinds of file are understood: a list in pip's form, ``pyproject.toml`` with extras and groups,
+``uv.lock``, and a constraint file. All become one text in pip's form, whole in itself: what the pod
+installs does not depend on files that are not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from moola_remote.deploy.declared import LOCK, PYPROJECT, Dependencies, Reader
+from moola_remote.deploy.pyproject import declares, import_paths, read_pyproject
+from moola_remote.deploy.requirements import read_requirements
+from moola_remote.deploy.uv_lock import read_lock
+from moola_remote.errors import ConfigError
+
+if TYPE_CHECKING:
+    from moola_remote.config.settings import Project
+
+# Before the projects of others could be used, this was where the list was.
+FORMER = PurePosixPath("jobs/requirements.txt")
+REQUIREMENTS = PurePosixPath("requirements.txt")
+
+
+def read_dependencies(project: Project, read: Reader) -> Dependencies:
+    """Return the packages that a project declares.
+
+    Args:
+        project: names the file, or leaves it to us: ``jobs/requirements.txt``, ``uv.lock``,
+            ``pyproject.toml`` and ``requirements.txt`` are looked at in this order.
+        read: reads a file of the project, as it is here or in a snapshot.
+
+    Raises:
+        ConfigError: the file is missing, or can't be understood.
+    """
+    if project.requirements is None:
+        path = find_declaration(read)
+    else:
+        path = PurePosixPath(project.requirements.as_posix())
+    made = Dependencies() if path is None else _read(project, path, read)
+    constraints = ""
+    if project.constraints is not None:
+        where = PurePosixPath(project.constraints.as_posix())
+        constraints = read_requirements(where, read).requirements
+    return replace(
+        made,
+        constraints=made.constraints + constraints,
+        torch=project.torch,
+        paths=tuple(_import_paths(read)),
+    )
+
+
+def find_declaration(read: Reader) -> PurePosixPath | None:
+    """Return the file in which a project declares what it needs; None where it declares nothing."""
+    for path in (FORMER, LOCK):
+        if read(path) is not None:
+            return path
+    pyproject = read(PYPROJECT)
+    if pyproject is not None and declares(pyproject):
+        return PYPROJECT
+    return REQUIREMENTS if read(REQUIREMENTS) is not None else None
+
+
+def _read(project: Project, path: PurePosixPath, read: Reader) -> Dependencies:
+    if path.name == LOCK.name:
+        return read_lock(path, read, extras=project.extras, groups=project.groups)
+    if path.name == PYPROJECT.name:
+        return read_pyproject(path, read, extras=project.extras, groups=project.groups)
+    _refuse_choice(path, extras=project.extras, groups=project.groups)
+    return read_requirements(path, read)
+
+
+def _refuse_choice(path: PurePosixPath, **chosen: Sequence[str]) -> None:
+    for key, names in chosen.items():
+        if names:
+            raise ConfigError(
+                f"{key}: {', '.join(names)}: {path} has no {key}, expected a pyproject.toml or "
+                "uv.lock as `requirements`",
+                f"remove `{key}`, or name the other file",
+            )
+
+
+def _import_paths(read: Reader) -> list[str]:
+    """Where Python finds the project's own packages, which at home an installation provides."""
+    pyproject = read(PYPROJECT)
+    return [] if pyproject is None else import_paths(pyproject)
+
+
+def reader_of(folder: Path) -> Reader:
+    """Return a reader of files of a project in `folder`; it raises on one it can't read."""
+
+    def read(path: PurePosixPath) -> str | None:
+        try:
+            return (folder / path).read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, UnicodeDecodeError) as err:
+            why = err.strerror if isinstance(err, OSError) else "not UTF-8"
+            raise ConfigError(f"{folder / path}: can't be read, {why}") from err
+
+    return read

@@ -1,0 +1,104 @@
+"""``uv.lock``: the list that uv itself makes of it, frozen."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from moola_remote.deploy.declared import PYPROJECT, Dependencies, Reader
+from moola_remote.deploy.pyproject import check_choice
+from moola_remote.errors import ConfigError
+
+TIMEOUT_S = 120.0
+DEFAULT_INDEX = "--index-url https://pypi.org/simple"
+# What belongs to the image's torch, and goes with it.
+TORCH = ("torch", "torchvision", "torchaudio")
+
+
+def read_lock(
+    path: PurePosixPath, read: Reader, *, extras: Sequence[str] = (), groups: Sequence[str] = ()
+) -> Dependencies:
+    """Return the packages of a lock, each with version and hashes, as uv would install them.
+
+    The lock is not made anew, and the group ``dev`` is left out unless `groups` has it. Members of
+    a workspace are left out: their code travels as it is.
+
+    Raises:
+        ConfigError: there is no uv, or it refuses the lock.
+    """
+    uv = find_uv()
+    if uv is None:
+        raise ConfigError(
+            f"{path}: only uv can read it, and there is no uv on this machine",
+            "pip install uv; or name another list of packages as `requirements`",
+        )
+    check_choice(path.parent / PYPROJECT, read, extras=extras, groups=groups)
+    chosen = [word for name in extras for word in ("--extra", name)]
+    chosen += [word for name in groups for word in ("--group", name)]
+    chosen += [] if "dev" in groups else ["--no-dev"]
+    with tempfile.TemporaryDirectory(prefix="moola-") as name:
+        folder = Path(name)
+        for file in (path, path.parent / PYPROJECT):
+            text = read(file)
+            if text is None:
+                raise ConfigError(f"{file}: not there, expected it beside {path.name}", "uv lock")
+            (folder / file.name).write_text(text, encoding="utf-8")
+        whole = _export(uv, folder, path, chosen)
+        pruned = [word for package in TORCH for word in ("--prune", package)]
+        without = _export(uv, folder, path, [*chosen, *pruned])
+    words = [f"extra {name}" for name in extras] + [f"group {name}" for name in groups]
+    return Dependencies(
+        source=f"{path} ({', '.join(words)})" if words else str(path),
+        requirements=whole,
+        is_locked=True,
+        without_torch=without,
+    )
+
+
+def find_uv() -> str | None:
+    """Return the program, of the user or beside our own Python."""
+    beside = Path(sys.executable).with_name("uv")
+    return shutil.which("uv") or (str(beside) if beside.is_file() else None)
+
+
+def _export(uv: str, folder: Path, path: PurePosixPath, chosen: Sequence[str]) -> str:
+    """Return the lock in pip's form; with hashes only if all have them, as pip requires."""
+    options = ("--frozen", "--no-emit-workspace", "--no-header", "--no-annotate", "--offline")
+    places = ("--emit-index-url", "--emit-find-links")
+    argv = [uv, "export", *options, *places, "--format", "requirements-txt", *chosen]
+    text = _run(argv, folder, path)
+    entries = [line.strip() for line in text.replace("\\\n", " ").splitlines()]
+    if not all("--hash=" in entry for entry in entries if entry and not entry.startswith("--")):
+        text = _run([*argv, "--no-hashes"], folder, path)
+    # Where the project names no index, the pod's own counts.
+    return text.replace(f"{DEFAULT_INDEX}\n", "", 1).lstrip("\n")
+
+
+def _run(argv: Sequence[str], folder: Path, path: PurePosixPath) -> str:
+    environment = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
+    environment |= {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
+    # Members of a workspace are not beside the copy.
+    try:
+        done = subprocess.run(
+            argv,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as err:
+        raise ConfigError(f"{path}: uv gave no answer in {TIMEOUT_S:.0f} s") from err
+    if done.returncode != 0:
+        said = " ".join(done.stderr.replace("error: ", "").split())[:400] or "without a word"
+        raise ConfigError(
+            f"{path}: uv refuses it: {said}", "uv lock; or correct `extras`, `groups`"
+        )
+    return done.stdout

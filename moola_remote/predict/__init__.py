@@ -1,0 +1,1 @@
+"""Prediction over files: a task a series, spread over pods."""

@@ -1,0 +1,97 @@
+"""The rows of the list of runs, remembered, so that one run more does not read all others again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from moola_remote import __version__
+from moola_remote.files import atomic
+
+# A run's row is made of these, and of whether there is a page.
+FILES = ("spec.json", "state.json", "result.json", "config.yaml", "report.html")
+# Another number with each change of what a row says.
+FORMAT = f"1 {__version__}"
+
+
+@dataclass(frozen=True)
+class Field:
+    """One cell: what is read, what it is sorted by (empty where there is nothing), what is below.
+
+    `link` is where the run's page is, or empty.
+    """
+
+    text: str
+    order: float | str = ""
+    small: str = ""
+    link: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run: what it is, the scores that it has by name, and what it took."""
+
+    facts: list[Field]
+    scores: dict[str, Field]
+    costs: list[Field]
+
+
+class RowMemory:
+    """The rows of a folder's runs, each as long as its files stay as they are.
+
+    Args:
+        path: where they are kept; a broken one counts as empty.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, Any] = {}
+        self._is_changed = False
+        with contextlib.suppress(OSError, ValueError, RecursionError):
+            known = json.loads(path.read_bytes())
+            if isinstance(known, dict) and known.get("format") == FORMAT:
+                self._known = dict(known["rows"])
+
+    def row(self, folder: Path, make: Callable[[Path], Row]) -> Row:
+        """Return the row of the run in `folder`; call `make` if it is unknown or has changed."""
+        signature = [_signature(f"{folder}/{name}") for name in FILES]
+        with contextlib.suppress(LookupError, TypeError, AttributeError):
+            known = self._known[folder.name]
+            if known["signature"] == signature:
+                return _read(known)
+        row = make(folder)
+        self._known[folder.name] = {
+            "signature": signature,
+            "facts": [vars(field) for field in row.facts],
+            "scores": {name: vars(field) for name, field in row.scores.items()},
+            "costs": [vars(field) for field in row.costs],
+        }
+        self._is_changed = True
+        return row
+
+    def save(self, there: Collection[str]) -> None:
+        """Keep the rows of the runs that are `there`; a full disk costs the memory alone."""
+        kept = {name: row for name, row in self._known.items() if name in there}
+        if self._is_changed or len(kept) < len(self._known):
+            with contextlib.suppress(OSError):
+                atomic.write(self._path, json.dumps({"format": FORMAT, "rows": kept}), sync=False)
+
+
+def _signature(path: str) -> list[int]:
+    """Return what changes with a file; empty where there is none."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return []
+    return [found.st_mode, found.st_size, found.st_mtime_ns, found.st_ino]
+
+
+def _read(known: dict[str, Any]) -> Row:
+    """Return a row as it was kept; a TypeError or LookupError where it is none."""
+    facts, costs = ([Field(**field) for field in known[key]] for key in ("facts", "costs"))
+    return Row(facts, {name: Field(**field) for name, field in known["scores"].items()}, costs)

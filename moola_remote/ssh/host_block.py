@@ -1,0 +1,51 @@
+"""A pod in the words of ``~/.ssh/config``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from moola_remote.ssh.hostkeys import KnownHosts, ssh_options
+
+if TYPE_CHECKING:
+    from moola_remote.ssh.endpoint import Endpoint
+
+
+def host_block(endpoint: Endpoint, known_hosts: Path) -> str:
+    """Return the ``Host`` block of a pod, under its name: with its current port, key and pin.
+
+    What the user's configuration says of the way there is written out, so that the block stands
+    alone.
+    """
+    lines = [*_way(endpoint), *_keys(endpoint)]
+    options = [
+        word
+        for word in ssh_options(known_hosts, KnownHosts(known_hosts).name_of(endpoint))
+        if word != "-o"
+    ]
+    lines += [option.replace("=", " ", 1) for option in options]
+    return f"Host {endpoint.name}\n" + "".join(f"    {line}\n" for line in lines)
+
+
+def _way(endpoint: Endpoint) -> Iterator[str]:
+    config = endpoint.host_config
+    yield f"HostName {config.hostname if config else endpoint.host}"
+    yield f"Port {config.port if config else endpoint.port}"
+    yield f"User {config.user if config else endpoint.user}"
+    if config and config.jumps:
+        yield f"ProxyJump {','.join(config.jumps)}"
+    elif config and config.proxy_command:
+        yield f"ProxyCommand {config.proxy_command}"
+
+
+def _keys(endpoint: Endpoint) -> Iterator[str]:
+    config = endpoint.host_config
+    if endpoint.identity_file:
+        yield f'IdentityFile "{endpoint.identity_file}"'
+        yield "IdentitiesOnly yes"
+    elif config:
+        yield from (f'IdentityFile "{path}"' for path in config.identity_files)
+        yield from (f'CertificateFile "{path}"' for path in config.certificate_files)
+        if config.identities_only:
+            yield "IdentitiesOnly yes"

@@ -1,0 +1,232 @@
+"""`Transport` over one SSH connection: commands and transfers are channels on it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from moola_remote.errors import MoolaError, TransferError, UnreachableError
+from moola_remote.rsync import argv, output, process, tunnel
+from moola_remote.ssh.channel import BLOCK, SSHChannel
+from moola_remote.ssh.forward import forwarding
+from moola_remote.ssh.liveness import Liveness, SilenceError
+from moola_remote.ssh.marks import MarkedChannel, exec_line, make_mark, marked
+from moola_remote.ssh.transport import MAX_OUTPUT, Completed, Progress
+from moola_remote.text.sanitize import safe
+
+if TYPE_CHECKING:
+    import paramiko
+
+    from moola_remote.ssh.connection import Connection
+    from moola_remote.ssh.socket import ReadAheadSocket
+
+logger = logging.getLogger(__name__)
+Dial = Callable[[], "tuple[Connection, ReadAheadSocket]"]
+# A server of `MaxSessions 1` may not have noticed yet that the last command has ended.
+REFUSED_PAUSES_S = (0.0, 0.05, 0.2)
+# So many connections more for a server that allows one command at a time on each.
+MAX_SPARE = 4
+
+# A channel to a port of the pod: its server asks the port first.
+OPEN_TIMEOUT_S = 20.0
+
+
+class SSHTransport:
+    """`Transport` over one SSH connection, with a heartbeat: 15 s of silence end it.
+
+    Where the server allows fewer commands at a time on a connection (MaxSessions), others are made
+    for the rest.
+
+    Args:
+        where: the pod, as errors name it.
+        connection: open and authenticated.
+        sock: below it.
+        alive: of `Liveness`.
+        dial: makes another such connection; None makes none.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        connection: Connection,
+        sock: ReadAheadSocket,
+        *,
+        alive: tuple[float, int] | None = None,
+        dial: Dial | None = None,
+    ) -> None:
+        self._where = where
+        self._connection = connection
+        self._sock = sock
+        self._ssh: paramiko.Transport = connection.transport
+        self._alive = alive
+        self._liveness = Liveness(where, self._ssh, sock, alive)
+        self._dial = dial
+        self._spare: list[SSHTransport] = []
+        self._spare_lock = threading.Lock()
+        self._mark = make_mark()
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float = 60.0) -> Completed:
+        """See `Transport.run`."""
+        deadline = time.monotonic() + timeout_s
+        channel = self.open(argv)
+        feeder = threading.Thread(target=channel.feed, args=(stdin,), daemon=True)
+        feeder.start()
+        try:
+            stdout = bytearray()
+            while part := channel.read(BLOCK, _left(deadline)):
+                stdout += part
+                if len(stdout) > MAX_OUTPUT:
+                    raise TransferError(
+                        f"{self._where}: {argv[0]} printed more than {MAX_OUTPUT} bytes"
+                    )
+            code = channel.returncode(_left(deadline))
+            return Completed(code, bytes(stdout), channel.stderr())
+        except SilenceError as err:
+            raise UnreachableError(
+                f"{self._where}: {argv[0]} did not end within {timeout_s:.0f} s"
+            ) from err
+        finally:
+            channel.close()
+
+    def open(self, argv: Sequence[str]) -> SSHChannel:
+        """See `Transport.open`."""
+        return SSHChannel(*self._start(exec_line(argv)))
+
+    def start(self, command: str) -> MarkedChannel:
+        """Return a channel on which `command` runs."""
+        return self._start(command)[1]
+
+    def _start(self, command: str) -> tuple[Liveness, MarkedChannel]:
+        import paramiko
+
+        refusal = ""
+
+        for pause_s in REFUSED_PAUSES_S:
+            time.sleep(pause_s)
+            try:
+                return self._liveness, self._start_here(command)
+            except paramiko.ChannelException as err:
+                refusal = safe(err.text)
+            except (paramiko.SSHException, OSError, EOFError) as err:
+                raise self._failure(err) from err
+        try:
+            return self._start_elsewhere(command)
+        except (paramiko.ChannelException, MoolaError) as err:
+            raise UnreachableError(
+                f"{self._where}: the pod starts no further command on this connection "
+                f"({refusal}), nor on another: {safe(str(err), 200)}",
+                "raise MaxSessions in its sshd_config",
+            ) from err
+
+    def _start_here(self, command: str) -> MarkedChannel:
+        channel = self._ssh.open_session()
+        channel.exec_command(marked(command, self._mark))
+        return MarkedChannel(self._where, channel, self._mark)
+
+    def _start_elsewhere(self, command: str) -> tuple[Liveness, MarkedChannel]:
+        """Start it on one of the spare connections, or on a new one."""
+        import paramiko
+
+        with self._spare_lock:
+            for transport in self._spare:
+                with contextlib.suppress(paramiko.SSHException, OSError, EOFError):
+                    return transport._liveness, transport._start_here(command)
+            if self._dial is None or len(self._spare) >= MAX_SPARE:
+                raise UnreachableError(f"{len(self._spare) + 1} connections are at work already")
+            logger.info("%s: one command at a time on a connection; opening another", self._where)
+            transport = SSHTransport(self._where, *self._dial(), alive=self._alive)
+            self._spare.append(transport)
+            return transport._liveness, transport._start_here(command)
+
+    def _failure(self, err: Exception) -> UnreachableError:
+        if self._liveness.is_lost():
+            return self._liveness.lost()
+        return UnreachableError(f"{self._where}: the pod starts no command, {safe(str(err))}")
+
+    def push(
+        self,
+        source: Path,
+        dest: PurePosixPath,
+        *,
+        files: Sequence[str] | None = None,
+        link_dests: Sequence[PurePosixPath] = (),
+        compare_content: bool = False,
+        progress: Progress | None = None,
+    ) -> int:
+        """See `Transport.push`."""
+        words = argv.push_argv(
+            source,
+            dest,
+            rsh=tunnel.RSH,
+            from_list=files is not None,
+            link_dests=link_dests,
+            compare_content=compare_content,
+        )
+        return self._rsync(
+            words,
+            files or (),
+            process.Rsync(self.start, f"{self._where}:{dest}", progress=progress),
+        )
+
+    def pull(
+        self,
+        source: PurePosixPath,
+        dest: Path,
+        *,
+        files: Sequence[str],
+        max_file: int,
+        max_bytes: int,
+        progress: Progress | None = None,
+    ) -> int:
+        """See `Transport.pull`."""
+        words = argv.pull_argv(source, dest, rsh=tunnel.RSH, max_file=max_file)
+        job = process.Rsync(
+            self.start, f"{self._where}:{source}", progress=progress, max_bytes=max_bytes
+        )
+        return self._rsync(words, files, job)
+
+    def _rsync(self, argv: list[str], files: Sequence[str], job: process.Rsync) -> int:
+        started = time.monotonic()
+        # Without "./" rsync takes a name that begins with # or ; for a comment.
+        names = b"".join(b"./" + os.fsencode(name) + b"\0" for name in files)
+        code, sent, stderr = job.run(argv, names)
+        if code != 0:
+            if self._liveness.is_lost():
+                raise self._liveness.lost()
+            raise output.failure(job.where, code, stderr)
+        logger.info("%s: %d bytes in %.0f ms", job.where, sent, 1000 * (time.monotonic() - started))
+        return sent
+
+    def forward(
+        self, target: tuple[str, int], *, port: int, say: Callable[[str], None]
+    ) -> AbstractContextManager[int]:
+        """See `Transport.forward`."""
+
+        def open_channel(target: tuple[str, int], caller: tuple[str, int]) -> paramiko.Channel:
+            return self._ssh.open_channel("direct-tcpip", target, caller, timeout=OPEN_TIMEOUT_S)
+
+        return forwarding(open_channel, target, port=port, say=say)
+
+    def check(self) -> None:
+        """See `Transport.check`."""
+        if not self._ssh.is_active():
+            raise self._liveness.lost()
+
+    def close(self) -> None:
+        """See `Transport.close`."""
+        for transport in self._spare:
+            transport.close()
+        self._liveness.stop()
+        self._connection.close()
+        self._sock.close()
+
+
+def _left(deadline: float) -> float:
+    return max(deadline - time.monotonic(), 0.001)

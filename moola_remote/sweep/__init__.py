@@ -1,0 +1,1 @@
+"""Sweeps: an optimiser on the laptop decides, ordinary runs on pods execute."""

@@ -1,0 +1,76 @@
+"""What a trial runs: the recipe's job with its parameters, or the user's command."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from moola_remote.config.settings import Project
+from moola_remote.errors import ConfigError
+from moola_remote.runs.launch import TrainOptions, train_argv
+from moola_remote.sweep.plan import SEED, Plan
+from moola_remote.sweep.space import Value, text_of
+
+
+def trial_argv(project: Project, plan: Plan, params: Mapping[str, Value]) -> list[str]:
+    """Return the command of a trial.
+
+    Raises:
+        ConfigError: no such recipe.
+    """
+    if plan.recipe is None:
+        return fill(plan.command, params)
+    seed = params.get(SEED)
+    tried = [f"{key}={text_of(value)}" for key, value in params.items() if key != SEED]
+    options = TrainOptions(
+        seed=seed if isinstance(seed, int) else None, settings=(*plan.settings, *tried)
+    )
+    argv = train_argv(project, plan.recipe, options)
+    if plan.folds is None:
+        return argv
+    # The same words, judged on every window by models that saw no bar of it.
+    judge = ["--folds", str(plan.folds), "--repeats", str(plan.repeats), "--out", "result.json"]
+    return ["python", "-m", crossval_of(project), *argv[3:], *judge]
+
+
+def crossval_of(project: Project) -> str:
+    """Return the job that cross-validates, which lies beside the one that trains.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    package, dot, _ = project.job.rpartition(".")
+    path = project.folder.joinpath(*package.split("."), "crossval.py")
+    if not path.is_file():
+        raise ConfigError(
+            f"--folds: {path} is not there, no job cross-validates", "leave --folds out"
+        )
+    return f"{package}{dot}crossval"
+
+
+def fill(command: Sequence[str], params: Mapping[str, Value]) -> list[str]:
+    """Put each value where ``{key}`` stands; other braces stay as they are."""
+    if not params:
+        return list(command)
+    pattern = re.compile(r"\{(" + "|".join(map(re.escape, params)) + r")\}")
+    return [pattern.sub(lambda found: text_of(params[found[1]]), word) for word in command]
+
+
+def unused(command: Sequence[str], keys: Sequence[str]) -> list[str]:
+    """Return the keys that a command never uses."""
+    return [key for key in keys if not any(f"{{{key}}}" in word for word in command)]
+
+
+def require_used(command: Sequence[str], keys: Sequence[str]) -> None:
+    """Check that a command uses each key.
+
+    Raises:
+        ConfigError: it does not use one: every trial would be the same.
+    """
+    missing = unused(command, keys)
+    if missing:
+        key = missing[0]
+        raise ConfigError(
+            f"{key}: the command never uses it, so that it changes nothing",
+            f"write {{{key}}} where its value belongs, for example --{key} {{{key}}}",
+        )

@@ -1,0 +1,242 @@
+"""What a sweep is asked to do, and its folder; ``sweep.json`` is written before anything starts."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from moola_remote.config.settings import Project, Strict
+from moola_remote.errors import ConfigError, LimitError
+from moola_remote.files import atomic
+from moola_remote.protocol.types import fault_of
+from moola_remote.runs.filters import is_named
+from moola_remote.sweep.space import Space, Value, read_space, table_of
+
+SEED = "seed"
+Early = Literal["none", "median", "asha"]
+# Goals of which less is better, where nothing else is said.
+_LESS = re.compile(r"(loss|error|err|mae|mse|rmse|nll|perplexity|total)$", re.IGNORECASE)
+
+
+class Goal(Strict):
+    """The score that trials are judged by."""
+
+    name: str
+    direction: Literal["minimize", "maximize"]
+
+    def __str__(self) -> str:
+        """Return the goal as it is typed."""
+        return f"{self.name}:{self.direction[:3]}"
+
+    def is_better(self, value: float, other: float) -> bool:
+        """Return whether `value` is better than `other`."""
+        return value > other if self.direction == "maximize" else value < other
+
+
+def read_goal(text: str) -> Goal:
+    """Read ``f1``, ``loss:min`` or ``accuracy:max``; errors and losses are minimised unasked.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    name, _, word = text.partition(":")
+    directions = {"min": "minimize", "max": "maximize"}
+    if not re.fullmatch(r"[\w.\-/@ ]{1,60}", name) or (":" in text and word not in directions):
+        raise ConfigError(f"--goal {text}: expected NAME, NAME:min or NAME:max")
+    word = word or ("min" if _LESS.search(name) else "max")
+    return Goal.model_validate({"name": name, "direction": directions[word]})
+
+
+class Plan(Strict):
+    """``sweep.json``: what was asked for; nothing of it changes once the sweep has begun.
+
+    Attributes:
+        command: the words of the user's own program, with ``{key}`` in them; empty for a recipe.
+        settings: ``--set`` of every trial.
+        spaces: ``--try``, as typed; drawn by the optimiser.
+        grid: ``--grid``, as typed; every combination is a trial.
+        seeds: of a static plan, or empty.
+        folds: judge each trial by cross-validation over so many; None by its own validation.
+        repeats: of that, each with other folds.
+        metric: the pattern of a line of the log that has the goal, or None.
+        pods: their names.
+        secrets: names alone; the values are asked for again.
+        max_time_s: of one trial, kept by the pod.
+        max_cost_usd: of the whole sweep, all pods together.
+        then: what is done with a pod that has nothing left to do.
+    """
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    sweep_id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$")
+    label: str
+    recipe: str | None = None
+    command: list[str] = Field(default_factory=list)
+    settings: list[str] = Field(default_factory=list)
+    spaces: list[str] = Field(default_factory=list)
+    grid: list[str] = Field(default_factory=list)
+    seeds: list[int] = Field(default_factory=list)
+    goal: Goal
+    metric: str | None = None
+    trials: int = Field(ge=1)
+    folds: int | None = Field(default=None, ge=2)
+    repeats: int = Field(default=1, ge=1)
+    early: Early = "none"
+    pods: list[str] = Field(min_length=1)
+    data: dict[str, Path] = Field(default_factory=dict)
+    env: dict[str, str] = Field(default_factory=dict)
+    secrets: list[str] = Field(default_factory=list)
+    max_time_s: float | None = None
+    max_cost_usd: float | None = None
+    then: Literal["stop", "down"] | None = None
+    seed: int = 0
+
+    @property
+    def is_static(self) -> bool:
+        """Whether all trials are known beforehand: nothing has to be asked between two of them."""
+        return bool(self.grid or self.seeds)
+
+    @property
+    def score_key(self) -> str:
+        """Where a run's result has the goal."""
+        return f"recipe.{self.goal.name}" if self.folds else self.goal.name
+
+    @property
+    def tried(self) -> list[Space]:
+        """The spaces in the order in which they are drawn."""
+        static = [read_space(text, "--grid") for text in self.grid]
+        seeds = [Space(SEED, "choice", choices=tuple(self.seeds))] if self.seeds else []
+        return [*static, *seeds, *(read_space(text) for text in self.spaces)]
+
+    def table(self) -> list[dict[str, Value]]:
+        """Return the trials of a static plan."""
+        return table_of(self.tried) if self.is_static else []
+
+
+@dataclass(frozen=True)
+class SweepFolder:
+    """The files of one sweep, below ``results/sweeps``."""
+
+    path: Path
+
+    @property
+    def sweep_id(self) -> str:
+        """The name of the folder."""
+        return self.path.name
+
+    @property
+    def plan(self) -> Path:
+        """``sweep.json``."""
+        return self.path / "sweep.json"
+
+    @property
+    def journal(self) -> Path:
+        """``study.journal``: Optuna's own file, which `optuna.load_study` opens."""
+        return self.path / "study.journal"
+
+    @property
+    def money(self) -> Path:
+        """``money.json``: which pod was used when, at which price."""
+        return self.path / "money.json"
+
+    @property
+    def cancelled(self) -> Path:
+        """``cancelled``: no further trial is begun."""
+        return self.path / "cancelled"
+
+    def last_seen(self) -> float | None:
+        """Unix time at which this laptop wrote to the study last; None where it never did."""
+        try:
+            return self.journal.stat().st_mtime
+        except OSError:
+            return None
+
+    def write_plan(self, plan: Plan) -> None:
+        """Make the folder and write ``sweep.json``.
+
+        Raises:
+            LimitError: it can't be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            atomic.write(self.plan, plan.model_dump_json(by_alias=True, indent=1) + "\n")
+        except OSError as err:
+            raise LimitError(f"{self.plan}: can't be written, {err.strerror}") from err
+
+    def read_plan(self) -> Plan:
+        """Read ``sweep.json``.
+
+        Raises:
+            ConfigError: it can't be read, or is not a plan.
+        """
+        try:
+            return Plan.model_validate_json(self.plan.read_bytes())
+        except OSError as err:
+            raise ConfigError(f"{self.plan}: can't be read, {err.strerror}") from err
+        except ValidationError as err:
+            key, wrong = fault_of(err)
+            raise ConfigError(f"{self.plan}: {key or 'the file'}: {wrong}") from err
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the sweep: one process alone asks for trials and ends them. Ends with the process.
+
+        Raises:
+            ConfigError: another process holds it.
+        """
+        fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as err:
+            os.close(fd)
+            raise ConfigError(
+                f"sweep {self.sweep_id}: another moola-remote is at it",
+                "watch it with: moola-remote sweep show",
+            ) from err
+        try:
+            yield
+        finally:
+            os.close(fd)
+
+    def is_held(self) -> bool:
+        """Return whether a process is at this sweep now."""
+        try:
+            with self.held():
+                return False
+        except ConfigError:
+            return True
+
+
+def folder_of(project: Project, sweep_id: str) -> SweepFolder:
+    """Return the folder of a sweep."""
+    return SweepFolder(project.results_folder / "sweeps" / sweep_id)
+
+
+def find_sweep(project: Project, name: str | None) -> SweepFolder:
+    """Return the sweep that the user means: an id, its beginning or its last part.
+
+    Args:
+        project: where sweeps lie.
+        name: None is the latest.
+
+    Raises:
+        ConfigError: there is none, or several.
+    """
+    top = project.results_folder / "sweeps"
+    known = sorted(path.parent.name for path in top.glob("*/sweep.json"))
+    if not known:
+        raise ConfigError(f"{top}: no sweep here yet", "begin one with: moola-remote sweep")
+    found = known[-1:] if name is None else [one for one in known if is_named(one, name)]
+    if len(found) == 1:
+        return SweepFolder(top / found[0])
+    several = f"{len(found)} are named so" if found else "unknown"
+    raise ConfigError(
+        f"sweep {name}: {several}, expected one like {', '.join((found or known)[-3:])}"
+    )

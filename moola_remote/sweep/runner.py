@@ -1,0 +1,211 @@
+"""A worker: starts a trial's run on one pod, follows it to its end, fetches and reports.
+
+Each step can be repeated, and is, over any number of lost connections: a run is started once for
+each id, the stream goes on where it was cut, and what was fetched is not fetched twice.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from moola_remote.agent_client import verbs
+from moola_remote.deploy.deploy import deploy
+from moola_remote.errors import ConfigError, PodGoneError, UnreachableError
+from moola_remote.follow.follower import Listener
+from moola_remote.follow.whole_run import PATIENCE_S, WholeRun, fetched_state
+from moola_remote.pods.pod import Pod
+from moola_remote.protocol.events import EpochEvent, Event
+from moola_remote.protocol.spec import Spec
+from moola_remote.protocol.state import RunState
+from moola_remote.runs.launch import RunRequest, environment_of, limits_of
+from moola_remote.runs.local_state import notes_of
+from moola_remote.sweep.command import trial_argv
+from moola_remote.sweep.coordinator import Coordinator
+from moola_remote.sweep.objective import read_score, score_of_epoch
+from moola_remote.sweep.plan import Plan
+from moola_remote.sweep.trial import Job
+from moola_remote.sweep.verdict import judge
+from moola_remote.sweep.watcher import Watcher
+
+if TYPE_CHECKING:
+    from moola_remote.deploy.deploy import Deployed
+
+
+class Quiet:
+    """A deploy that is not shown."""
+
+    def step(self, text: str) -> None:
+        """Ignore it."""
+
+    def update(self, name: str, done: int, total: int) -> None:
+        """Ignore it."""
+
+    def say(self, line: str) -> None:
+        """Ignore it."""
+
+
+@dataclass
+class Station:
+    """What the workers of one pod share: what is on it, and the lock to send it again."""
+
+    name: str
+    deployed: Deployed
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def deploy_again(self, pod: Pod, seen: Deployed) -> None:
+        """Send code and data again after the pod lost them, unless another worker has."""
+        with self.lock:
+            if self.deployed is seen:
+                self.deployed = deploy(pod, seen.plan, Quiet())
+
+
+@dataclass
+class Runner:
+    """One worker, with a connection of its own.
+
+    Attributes:
+        pod: its connection is this worker's alone.
+        station: shared with the other workers of the pod.
+        plan: of the sweep.
+        coordinator: hands out trials.
+        watcher: called with notices.
+        secrets: values for the jobs.
+        patience_s: how long the pod may be out of reach.
+        left_usd: what a run may cost at most, kept by its pod; None is no limit.
+    """
+
+    pod: Pod
+    station: Station
+    plan: Plan
+    coordinator: Coordinator
+    watcher: Watcher
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    patience_s: float = PATIENCE_S
+    left_usd: Callable[[], float | None] = lambda: None
+
+    def work(self, *, share: int, is_spare: bool) -> None:
+        """Do trials until nothing is left for this pod; never raises.
+
+        Args:
+            share: of a static plan, handed to the pod's queue at once.
+            is_spare: see `Coordinator.take`.
+        """
+        coordinator, name = self.coordinator, self.station.name
+        try:
+            with self.pod:
+                for claimed in coordinator.claim(name, share):
+                    self._start(claimed)
+                    coordinator.release(claimed)
+                while (job := coordinator.take(name, is_spare=is_spare)) is not None:
+                    self._do(job)
+        except PodGoneError as err:
+            coordinator.lose_pod(name, err, is_gone=True)
+        except UnreachableError as err:
+            coordinator.lose_pod(name, err, is_gone=False)
+        except BaseException as err:  # noqa: BLE001 - raised again by the caller of `drive`
+            coordinator.fail(err)
+
+    def _do(self, job: Job) -> None:
+        """Bring one run to its end, and report it."""
+        run_id, name = job.attempt.run_id, self.station.name
+        folder = self.pod.project.results_folder / run_id
+        state = fetched_state(folder)
+        if state is None:
+            seen = self.station.deployed
+            try:
+                self._start(job)
+                state = self._follow(job)
+            except ConfigError as err:
+                if not self._run.is_unknown(run_id):
+                    raise
+                self.station.deploy_again(self.pod, seen)
+                self.coordinator.again(job, f"pod {name} does not know it any more: {err.message}")
+                return
+            self._fetch(state, job)
+        verdict = judge(state, len(job.trial.attempts))
+        if verdict.kind == "again":
+            self.coordinator.again(job, verdict.why)
+            return
+        seconds = state.took_s or 0.0
+        if verdict.kind == "succeeded":
+            self._judge_score(job, folder, seconds)
+        elif verdict.kind == "cancelled":
+            self.coordinator.cancelled(job, verdict.why, seconds)
+        else:
+            self.coordinator.failed(job, verdict.why, seconds)
+
+    def _fetch(self, state: RunState, job: Job) -> None:
+        """Fetch what a run left; what a pod that is to be stopped needs, of lost runs, too."""
+        is_wanted = judge(state, len(job.trial.attempts)).kind != "again" or self.plan.then
+        if is_wanted:
+            self._run.fetch(state, "all" if self.plan.then else "results", self.watcher.on_note)
+
+    def _judge_score(self, job: Job, folder: Path, seconds: float) -> None:
+        score = read_score(folder, self.plan.score_key, self.plan.metric)
+        if score is not None:
+            self.coordinator.complete(job, score, seconds)
+            return
+        where = "line of its log" if self.plan.metric else "result.json or event"
+        self.coordinator.failed(job, f"no {where} has a finite {self.plan.goal.name}", seconds)
+
+    @property
+    def _run(self) -> WholeRun:
+        return WholeRun(self.pod, self.patience_s, lambda: self.coordinator.is_stopped)
+
+    def _start(self, job: Job) -> None:
+        """Start the run, unless it was before: its id is started once."""
+        request = RunRequest(
+            label=self.plan.label,
+            recipe=self.plan.recipe,
+            secrets=self.secrets,
+            env=self.plan.env,
+            max_time_s=self.plan.max_time_s,
+            max_cost_usd=self.left_usd() or None,
+        )
+        self._run.start(lambda: self._spec(job, request), request)
+
+    def _spec(self, job: Job, request: RunRequest) -> Spec:
+        """Return the spec that was noted before the run was started first, else make it."""
+        run_id, deployed = job.attempt.run_id, self.station.deployed
+        if not job.is_new:
+            noted = notes_of(self.pod, run_id).spec
+            with suppress(OSError, ConfigError):
+                return Spec.read(noted.read_bytes(), str(noted))
+        return Spec.new(
+            run_id,
+            trial_argv(self.pod.project, self.plan, job.trial.params),
+            trees=deployed.trees,
+            recipe=request.recipe,
+            parent=job.earlier.run_id if job.earlier else None,
+            source=deployed.plan.source,
+            machine=deployed.machine,
+            price_per_hour=self.pod.endpoint.price_per_hour,
+            limits=limits_of(self.pod, request),
+            env=environment_of(deployed, request),
+            packages=deployed.environment.packages,
+            on_finish=self.pod.project.on_finish.pod,
+            sweep=self.plan.sweep_id,
+            trial=job.trial.number,
+        )
+
+    def _follow(self, job: Job) -> RunState:
+        """Follow the run to its end; report epochs, and cancel where the study prunes."""
+        run_id = job.attempt.run_id
+
+        def on_event(event: Event) -> None:
+            if not isinstance(event, EpochEvent):
+                return
+            value = score_of_epoch(event, self.plan.goal.name)
+            if value is not None and self.coordinator.report(job, event.epoch, value):
+                verbs.cancel(self.pod.agent, run_id)
+
+        def on_notice(text: str) -> None:
+            self.watcher.on_note(f"trial {job.trial.number}: {text}")
+
+        listener = Listener(on_event=on_event, on_notice=lambda notice: on_notice(notice.text))
+        return self._run.follow(run_id, listener)

@@ -1,0 +1,76 @@
+"""One trial of a sweep as everything but the optimiser sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from moola_remote.sweep.space import Value
+
+State: TypeAlias = Literal["waiting", "running", "complete", "pruned", "failed"]
+SETTLED: frozenset[State] = frozenset({"complete", "pruned", "failed"})
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A run that was begun for a trial, and its pod; noted before the run is started."""
+
+    run_id: str
+    pod: str
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a trial scored, with its interval where its result has one."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial as the study has it.
+
+    Attributes:
+        number: counts from 0.
+        state: every number ends in exactly one of `SETTLED`.
+        params: value by key of the space.
+        attempts: the runs that were begun for it, the newest last.
+        score: of one that is complete or pruned.
+        steps: the goal by epoch, as far as it was reported.
+        seconds: that its runs took.
+        why: it failed, was pruned, or is begun again.
+    """
+
+    number: int
+    state: State
+    params: Mapping[str, Value] = field(default_factory=dict)
+    attempts: tuple[Attempt, ...] = ()
+    score: Score | None = None
+    steps: Mapping[int, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    why: str = ""
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """The run that counts: the newest."""
+        return self.attempts[-1] if self.attempts else None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run that is to be started, or is going on, for a trial.
+
+    Attributes:
+        trial: with all its parameters.
+        attempt: the run and its pod; in the journal already.
+        earlier: the run before it on the same pod, whose checkpoints it may go on from.
+        is_new: the run can't have been started before.
+    """
+
+    trial: Trial
+    attempt: Attempt
+    earlier: Attempt | None
+    is_new: bool

@@ -1,0 +1,1 @@
+"""Random sequences of commands, jobs and faults against what DESIGN.md promises."""

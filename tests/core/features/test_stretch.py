@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from moola_core.config.sections import Recipe
+from moola_core.data.windows import Windows
+from moola_core.features.stretch import ends, stretch
+from moola_core.features.tensors import WindowTensors, make_tensors
+
+
+@pytest.fixture
+def batch(windows: Windows) -> WindowTensors:
+    recipe = Recipe.model_validate(
+        {
+            "name": "small",
+            "model": {"kind": "unet", "width": 4, "tasks": ["segment"]},
+            "decoder": {"kind": "expected_iou"},
+        }
+    )
+    return make_tensors(windows, recipe, torch.device("cpu"))
+
+
+def test_no_stretch_changes_nothing(batch: WindowTensors) -> None:
+    same = stretch(batch, 0.0, 0.0)
+    torch.testing.assert_close(same.features, batch.features, atol=1e-4, rtol=1e-4)
+    start, stop = ends(batch.tags)
+    whole = stop - start >= 2
+    assert torch.equal(same.tags[whole], batch.tags[whole])
+
+
+def test_the_label_goes_with_its_bars(batch: WindowTensors) -> None:
+    # the mask as a feature: after the stretch it is still where the label is
+    shown = batch.tags.float()[..., None].expand(-1, -1, batch.features.shape[2])
+    moved = stretch(type(batch)(**{**vars(batch), "features": shown}), 0.3, 0.0)
+    agreement = ((moved.features[..., 0] > 0.5) == (moved.tags > 0)).float().mean(dim=1)
+    assert float(agreement.min()) > 0.95
+    start, stop = ends(moved.tags)
+    before, after = ends(batch.tags)
+    ratio = (stop - start)[after - before >= 6] / (after - before)[after - before >= 6]
+    assert float(ratio.min()) > 0.6
+    assert float(ratio.max()) < 1.6
+    assert len(set(ratio.tolist())) > 3
+
+
+def test_draws_follow_torch_generator(batch: WindowTensors) -> None:
+    torch.manual_seed(3)
+    first = stretch(batch, 0.2, 0.1)
+    torch.manual_seed(3)
+    second = stretch(batch, 0.2, 0.1)
+    assert torch.equal(first.features, second.features)
+    assert torch.equal(first.tags, second.tags)

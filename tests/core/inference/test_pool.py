@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import numpy as np
+
+from moola_core.decoding.decode import Predictions
+from moola_core.inference.pool import PoolWeights, fit_weights, pool_predictions, pooled
+from moola_core.spans.grid import all_spans
+
+
+def drawn(rng: np.random.Generator, probs: np.ndarray) -> np.ndarray:
+    return np.array([rng.choice(len(row), p=row) for row in probs])
+
+
+def test_an_expert_that_knows_gets_the_say(rng: np.random.Generator) -> None:
+    good = rng.dirichlet(np.full(6, 0.3), size=3000)
+    noise = rng.dirichlet(np.full(6, 0.3), size=3000)
+    first, second = fit_weights([good, noise], drawn(rng, good))
+    assert abs(first - 1.0) < 0.15
+    assert second < 0.05
+    first, second = fit_weights([noise, good], drawn(rng, good))
+    assert second > 0.85
+
+
+def test_weights_are_those_of_a_search_by_hand(rng: np.random.Generator) -> None:
+    experts = [rng.dirichlet(np.full(5, 0.5), size=300) for _ in range(2)]
+    truth = drawn(rng, pooled(experts, [0.7, 0.5]))
+    found = fit_weights(experts, truth, prior=0.0)
+
+    def likelihood(weights: list[float]) -> float:
+        return float(np.log(pooled(experts, weights)[np.arange(300), truth]).sum())
+
+    grid = np.linspace(0, 1.5, 16)
+    best = max(likelihood([a, b]) for a in grid for b in grid)
+    assert likelihood(found) >= best - 1e-6
+
+
+def test_a_pool_sums_to_one_and_one_expert_stays(rng: np.random.Generator) -> None:
+    first, second = (rng.dirichlet(np.full(9, 0.5), size=4) for _ in range(2))
+    np.testing.assert_allclose(pooled([first, second], [0.8, 0.2]).sum(axis=1), 1.0)
+    np.testing.assert_allclose(pooled([first, second], [1.0, 0.0]), first, atol=2e-3)
+
+
+def test_networks_alone_are_asked_where_columns_have_no_say(rng: np.random.Generator) -> None:
+    spans = all_spans(20, 12)
+    said = Predictions(
+        span_logits=np.zeros((3, 20)),
+        start_logp=np.zeros((3, 20)),
+        stop_logp=np.zeros((3, 20)),
+        type_probs=rng.dirichlet(np.ones(2), size=3),
+        span_posterior=rng.dirichlet(np.ones(len(spans)), size=3),
+    )
+    weights = PoolWeights((0.7, 0.0), (1.2, 0.0))
+    assert not weights.asks_columns
+    alone, both = pool_predictions(said, None, weights), pool_predictions(said, said, weights)
+    first, second = alone.span_posterior, both.span_posterior
+    assert first is not None
+    assert second is not None
+    np.testing.assert_allclose(first, second)
+    assert alone.type_probs is not None
+    assert both.type_probs is not None
+    np.testing.assert_allclose(alone.type_probs, both.type_probs)

@@ -1,0 +1,74 @@
+"""Recipe `span` on a small file: networks, columns and their pool in one run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from jobs.evaluate import main as evaluate
+from jobs.train import main as train
+from moola_core.data.windows import read_windows
+from moola_core.inference.trained_model import load_model
+
+RECIPE = Path(__file__).parents[2] / "configs" / "train" / "span.yaml"
+SMALL = ["model.width=4", "data.windows=40", "candidates.number=40", "ensemble.seeds=2"]
+UNITS = "ensemble.columns=[{bars: 20}, {kind: wilder, fee: 0.35}]"
+
+
+def _train(run: Path, data: Path, *more: str) -> int:
+    argv = ["--config", str(RECIPE), "--run-dir", str(run), "--data", str(data), "--device", "cpu"]
+    sets = [part for one in (*SMALL, UNITS) for part in ("--set", one)]
+    return train([*argv, *sets, "--epochs", "2", *more])
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("span") / "run"
+    assert _train(folder, data) == 0
+    return folder
+
+
+def test_the_card_says_how_networks_and_columns_were_weighed(run: Path) -> None:
+    card = json.loads((run / "artifacts" / "model.json").read_text())
+    # columns without a say are not fitted
+    asked = card["pool"]["spans"][1] > 0 or card["pool"]["types"][1] > 0
+    assert len(card["weights"]) == (4 if asked else 2)
+    assert set(card["pool"]) == {"spans", "types"}
+    assert min(card["pool"]["spans"]) >= 0
+    assert max(card["pool"]["spans"]) > 0
+    assert card["recipe"]["model"]["max_length"] >= 25
+
+
+def test_a_loaded_model_answers_the_same_in_one_batch_and_window_by_window(
+    run: Path, data: Path
+) -> None:
+    trained = load_model(run / "artifacts", torch.device("cpu"))
+    windows, _ = read_windows(data / "labelled" / "train_210.parquet")
+    bars = windows.bars[:6]
+    together = trained.predict(bars).span_posterior
+    assert together is not None
+    np.testing.assert_allclose(together.sum(axis=1), 1.0)
+    for i in range(len(bars)):
+        alone = trained.predict(bars[i : i + 1]).span_posterior
+        assert alone is not None
+        np.testing.assert_allclose(alone, together[i : i + 1], rtol=1e-3, atol=1e-6)
+
+
+def test_a_run_of_one_seed_comes_out_the_same_twice(run: Path, data: Path, tmp_path: Path) -> None:
+    assert _train(tmp_path / "again", data) == 0
+    for path in sorted((run / "artifacts").glob("*.safetensors")):
+        assert path.read_bytes() == (tmp_path / "again" / "artifacts" / path.name).read_bytes()
+
+
+def test_it_is_scored_beside_the_rules_and_a_plain_unet(
+    run: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["--run", str(run), "--data", str(data), "--file", "labelled/test_1000.parquet"]
+    assert evaluate([*argv, "--device", "cpu", "--peers"]) == 0
+    printed = capsys.readouterr().out
+    assert "recipe - local_segment" in printed
+    assert "recipe - plain_unet" in printed

@@ -1,0 +1,87 @@
+"""A disk without any room: the job lives, its end is known, and nothing is told that isn't so."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from moola_remote.agent import constants, layout
+from tests.support.pods import AgentPod, wait_until
+
+pytestmark = pytest.mark.process
+
+FILLS_THE_DISK = 'cat /dev/zero >"$MOOLA_RUN_DIR/big" 2>/dev/null; '
+
+
+@pytest.fixture
+def small_pod(tmp_path: Path) -> Iterator[AgentPod]:
+    """A pod on a file system of one megabyte."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    argv = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", str(folder)]
+    if subprocess.run(argv, capture_output=True, check=False).returncode != 0:
+        pytest.skip("needs the right to mount a small file system")
+    pod = AgentPod(folder / "root")
+    yield pod
+    for big in folder.rglob("big"):
+        big.unlink()
+    pod.clear()
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_changes_nothing_of_how_the_end_is_told(small_pod: AgentPod) -> None:
+    run_id = small_pod.shell(FILLS_THE_DISK + "exit 7")
+    state = small_pod.wait(run_id)
+    assert (state["state"], state["returncode"]) == ("FAILED", 7)
+
+
+def test_without_even_the_reserve_the_end_is_told_once_there_is_room(small_pod: AgentPod) -> None:
+    waits = 'while [ ! -e "$MOOLA_RUN_DIR/.go" ]; do sleep 0.02; done; '
+    run_id = small_pod.shell(f"{waits}{FILLS_THE_DISK}exit 7")
+    small_pod.wait(run_id, "RUNNING")
+    job = small_pod.process(run_id, "job")
+    (small_pod.folder(run_id) / ".moola" / ".reserve").unlink()
+    (small_pod.folder(run_id) / ".go").touch()
+    wait_until(lambda: not Path(f"/proc/{job}").exists())
+    assert small_pod.stored(run_id)["state"] == "RUNNING"
+    (small_pod.folder(run_id) / "big").unlink()
+    state = small_pod.wait(run_id)
+    assert (state["state"], state["returncode"]) == ("FAILED", 7)
+
+
+def test_a_start_on_a_full_disk_is_refused_and_can_be_tried_again(small_pod: AgentPod) -> None:
+    (small_pod.root / "runs").mkdir(parents=True)
+    filler = small_pod.root / "big"
+    subprocess.run(["cp", "/dev/zero", str(filler)], capture_output=True, check=False)
+    spec = {"run_id": "test-full", "argv": ["true"]}
+    answer = small_pod.ask("start", stdin=spec)
+    assert (answer["ok"], answer["error"]) == (False, "disk_full")
+    assert not small_pod.folder("test-full").exists()
+    filler.unlink()
+    assert small_pod.ask("start", stdin=spec)["started"]
+    assert small_pod.wait("test-full")["state"] == "SUCCEEDED"
+
+
+def test_what_can_not_be_written_is_found_by_trying(small_pod: AgentPod) -> None:
+    full = "No space left on device"
+    assert small_pod.ask("probe")["write_error"] == full
+    assert small_pod.ask("room", str(2**21))["write_error"] == full
+    assert small_pod.ask("room", str(2**18))["write_error"] is None
+    assert list(small_pod.root.glob(".room*")) == []
+
+
+def test_a_heartbeat_does_not_cost_what_is_reserved_for_the_end(small_pod: AgentPod) -> None:
+    run = layout.Run(small_pod.root / "runs" / "test")
+    run.own.mkdir(parents=True)
+    reserve = run.own / ".reserve"
+    reserve.write_bytes(bytes(constants.RESERVE_BYTES))
+    subprocess.run(["cp", "/dev/zero", str(run.path / "big")], capture_output=True, check=False)
+    with pytest.raises(OSError, match="No space left"):
+        run.write("state.json", {"state": "RUNNING"}, sync=False)
+    assert reserve.exists()
+    run.write("state.json", {"run_id": "test", "state": "FAILED"})
+    assert not reserve.exists()
+    assert run.state()["state"] == "FAILED"

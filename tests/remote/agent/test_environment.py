@@ -1,0 +1,132 @@
+"""The environment: over the pod's own Python, made once, complete when its marker is there."""
+
+from __future__ import annotations
+
+import os
+import sys
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.support.pods import AgentPod
+
+pytestmark = pytest.mark.process
+
+DIGEST = "0123456789abcdef"
+
+
+def make(pod: AgentPod, bare_python: Path, requirements: str) -> dict[str, object]:
+    # An index that doesn't exist: whoever asks the network fails.
+    pod.env["PIP_INDEX_URL"] = "http://127.0.0.1:9/simple"
+    pod.env["PIP_RETRIES"] = "0"
+    return pod.ask("environment", DIGEST, "--python", str(bare_python), stdin=requirements)
+
+
+def test_what_the_base_has_is_used_and_nothing_is_downloaded(
+    pod: AgentPod, bare_python: Path
+) -> None:
+    answer = make(pod, bare_python, "candle>=2\n")
+    assert answer["ok"], answer
+    assert answer["created"] is True
+    packages = answer["packages"]
+    assert isinstance(packages, dict)
+    assert packages["wick"] == "2.5"
+    assert answer["torch"] is None
+    assert pod.ask("probe")["environments"] == [DIGEST]
+    program = "import sys, candle; print(candle.VALUE, sys.prefix, '/nowhere/at/all' in sys.path)"
+    state = pod.wait(pod.start("python", "-c", program, environment=DIGEST))
+    assert state["last_lines"] == [f"7 {pod.root}/env/{DIGEST} False"]
+    state = pod.wait(pod.shell("command -v python", environment=DIGEST))
+    assert state["last_lines"] == [f"{pod.root}/env/{DIGEST}/bin/python"]
+
+
+def test_it_is_made_once_also_by_two_at_once(pod: AgentPod, bare_python: Path) -> None:
+    with ThreadPoolExecutor(2) as threads:
+        answers = list(threads.map(lambda _: make(pod, bare_python, "candle"), range(2)))
+    assert sorted(answer["created"] is True for answer in answers) == [False, True]
+    assert answers[0]["packages"] == answers[1]["packages"]
+
+
+def test_one_that_was_not_finished_is_made_anew(pod: AgentPod, bare_python: Path) -> None:
+    torn = pod.root / "env" / DIGEST
+    (torn / "bin").mkdir(parents=True)
+    (torn / "rest").touch()
+    assert make(pod, bare_python, "candle")["created"] is True
+    assert not (torn / "rest").exists()
+
+
+def test_what_can_not_be_installed_is_one_line_and_leaves_no_marker(
+    pod: AgentPod, bare_python: Path
+) -> None:
+    answer = make(pod, bare_python, "candle>=3\n")
+    assert (answer["ok"], answer["error"]) == (False, "environment")
+    assert "candle>=3" in str(answer["message"])
+    assert pod.ask("probe")["environments"] == []
+
+
+@pytest.fixture
+def with_uv(pod: AgentPod, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AgentPod:
+    """The pod with uv, which finds `lamp` and a newer `candle` in a folder, and no network."""
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    make_wheel(tmp_path / "wheels", "lamp", "1.0", needs="wick>=2")
+    make_wheel(tmp_path / "wheels", "candle", "2.9")
+    settings = tmp_path / "uv.toml"
+    settings.write_text(f'[pip]\nno-index = true\nfind-links = ["{tmp_path}/wheels"]\n')
+    pod.env = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "UV_CONFIG_FILE": str(settings),
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_RETRIES": "0",
+        "https_proxy": "http://127.0.0.1:9",
+    }
+    return pod
+
+
+def make_wheel(
+    folder: Path, name: str, version: str, needs: str = "", code: str = "VALUE = 1\n"
+) -> None:
+    folder.mkdir(exist_ok=True)
+    info = f"{name}-{version}.dist-info"
+    head = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(f"{name}.py", code)
+        wheel.writestr(f"{info}/METADATA", head + (f"Requires-Dist: {needs}\n" if needs else ""))
+        wheel.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{info}/RECORD", "")
+
+
+def test_uv_adds_what_the_base_lacks_and_nothing_that_it_has(
+    with_uv: AgentPod, bare_python: Path
+) -> None:
+    words = ("environment", DIGEST, "--python", str(bare_python))
+    answer = with_uv.ask(*words, stdin="candle>=2\nlamp\n")
+    assert answer["ok"], answer
+    versions = {name: answer["packages"][name] for name in ("lamp", "candle", "wick")}
+    assert versions == {"lamp": "1.0", "candle": "2.5", "wick": "2.5"}
+    assert (with_uv.root / "cache" / "uv").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("requirements", "env"),
+    [
+        ("candle>=2.6\nlamp\n", {}),  # what the base has does not do
+        ("lamp\n", {"PIP_INDEX_URL": "http://127.0.0.1:9/simple"}),  # pip was told where to look
+    ],
+)
+def test_where_uv_would_not_do_pip_is_asked(
+    with_uv: AgentPod, bare_python: Path, requirements: str, env: dict[str, str]
+) -> None:
+    with_uv.env.update(env)
+    answer = with_uv.ask("environment", DIGEST, "--python", str(bare_python), stdin=requirements)
+    assert answer["message"].startswith("installing packages failed: ERROR: No matching")
+    assert with_uv.ask("probe")["environments"] == []
+
+
+def test_a_python_that_is_not_there_is_one_line(pod: AgentPod) -> None:
+    answer = make(pod, Path("/no/such/python"), "candle\n")
+    assert answer["message"] == "/no/such/python: No such file or directory"

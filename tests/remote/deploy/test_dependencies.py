@@ -1,0 +1,249 @@
+"""What a project declares: read from each of its files, whole in itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moola_remote.config.settings import Project
+from moola_remote.deploy.declared import Dependencies
+from moola_remote.deploy.dependencies import read_dependencies, reader_of
+from moola_remote.deploy.uv_lock import find_uv
+from moola_remote.errors import ConfigError
+
+PYPROJECT = """
+[project]
+name = "Two_Towers"
+version = "0"
+requires-python = ">=3.10"
+dependencies = ["numpy>=1"]
+[project.optional-dependencies]
+train = ["tqdm", "two-towers[plots]"]
+plots = ["matplotlib"]
+[dependency-groups]
+gpu = [{include-group = "speed"}, "triton"]
+speed = ["numba"]
+[build-system]
+requires = ["setuptools"]
+"""
+
+
+def declared(folder: Path, files: dict[str, str], **settings: Any) -> Dependencies:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    project = Project.model_validate({"folder": folder, **settings})
+    return read_dependencies(project, reader_of(folder))
+
+
+def refused(folder: Path, files: dict[str, str], **settings: Any) -> str:
+    with pytest.raises(ConfigError) as caught:
+        declared(folder, files, **settings)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_folder_without_a_declaration_needs_nothing(tmp_path: Path) -> None:
+    assert declared(tmp_path, {"train.py": ""}) == Dependencies()
+
+
+@pytest.mark.parametrize(
+    ("names", "taken"),
+    [
+        (["requirements.txt", "pyproject.toml", "jobs/requirements.txt"], "jobs/requirements.txt"),
+        (["requirements.txt", "pyproject.toml"], "pyproject.toml"),
+        (["requirements.txt"], "requirements.txt"),
+    ],
+)
+def test_the_most_telling_file_is_taken(tmp_path: Path, names: list[str], taken: str) -> None:
+    found = declared(tmp_path, {name: PYPROJECT if "toml" in name else "six\n" for name in names})
+    assert found.source == taken
+
+
+def test_a_pyproject_that_only_configures_tools_declares_nothing(tmp_path: Path) -> None:
+    files = {"pyproject.toml": "[tool.ruff]\nline-length = 100\n", "requirements.txt": "six\n"}
+    assert declared(tmp_path, files).source == "requirements.txt"
+
+
+def test_what_a_list_includes_is_read_into_it(tmp_path: Path) -> None:
+    found = declared(
+        tmp_path,
+        {
+            "requirements.txt": "-r more/base.txt\n-c bounds.txt\nsix  # small\n"
+            "-e .[train]\n./pkg/\n",
+            "more/base.txt": "--requirement=../last.txt\nnumpy\n",
+            "last.txt": "tqdm @ https://example.org/tqdm.whl\n",
+            "bounds.txt": "numpy<3\n",
+        },
+    )
+    assert found.requirements.splitlines() == [
+        "tqdm @ https://example.org/tqdm.whl",
+        "numpy",
+        "six  # small",
+    ]
+    assert found.constraints == "numpy<3\n"
+    assert [note.partition(": ")[2].partition(":")[0] for note in found.notes] == [
+        "-e .[train]",
+        "./pkg/",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"requirements.txt": "-r other.txt\n"}, "requirements.txt: other.txt: can't be read"),
+        ({"requirements.txt": "-r requirements.txt\n"}, "includes itself"),
+        ({"requirements.txt": "-r ../../etc/passwd\n"}, "outside of the project"),
+    ],
+)
+def test_an_include_that_leads_nowhere_is_one_line(
+    tmp_path: Path, files: dict[str, str], said: str
+) -> None:
+    assert said in refused(tmp_path, files)
+
+
+def test_extras_and_groups_are_taken_with_what_they_include(tmp_path: Path) -> None:
+    found = declared(tmp_path, {"pyproject.toml": PYPROJECT}, extras=["train"], groups=["gpu"])
+    assert found.requirements.split() == ["numpy>=1", "tqdm", "matplotlib", "numba", "triton"]
+    assert found.source == "pyproject.toml (extra train, group gpu)"
+    assert found.paths == ("src", ".")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"extras": ["trian"]}, "extra 'trian': unknown, expected one of train, plots; did you "),
+        ({"groups": ["dev"]}, "group 'dev': unknown, expected one of gpu, speed"),
+    ],
+)
+def test_an_unknown_extra_or_group_names_those_there_are(
+    tmp_path: Path, settings: dict[str, Any], said: str
+) -> None:
+    assert said in refused(tmp_path, {"pyproject.toml": PYPROJECT}, **settings)
+
+
+def test_extras_of_a_plain_list_are_refused(tmp_path: Path) -> None:
+    files = {"requirements.txt": "six\n"}
+    assert "requirements.txt has no extras" in refused(tmp_path, files, extras=["train"])
+
+
+def test_the_lists_that_setuptools_reads_are_read(tmp_path: Path) -> None:
+    text = """
+    [project]
+    name = "x"
+    dynamic = ["dependencies"]
+    [tool.setuptools.dynamic]
+    dependencies = { file = ["need.txt"] }
+    """
+    found = declared(tmp_path, {"pyproject.toml": text, "need.txt": "six\n"})
+    assert found.requirements == "six\n"
+
+
+def test_poetrys_own_table_names_the_way_out(tmp_path: Path) -> None:
+    text = '[tool.poetry.dependencies]\npython = "^3.10"\ntorch = "^2"\n'
+    assert "poetry export" in refused(tmp_path, {"pyproject.toml": text})
+
+
+def test_a_constraint_file_holds_for_all(tmp_path: Path) -> None:
+    files = {"requirements.txt": "six\n", "bounds.txt": "six<2\n"}
+    found = declared(tmp_path, files, constraints="bounds.txt")
+    assert found.constraints == "six<2\n"
+
+
+@pytest.mark.process
+def test_a_lock_is_what_uv_makes_of_it(tmp_path: Path) -> None:
+    found = declared(tmp_path, locked(tmp_path), extras=["fast"])
+    assert found.is_locked
+    lines = [line.split()[0] for line in found.requirements.splitlines() if line[0].isalpha()]
+    assert lines == ["iniconfig==2.0.0", "torch==2.4.0"]
+    assert found.without_torch is not None
+    assert "torch" not in found.without_torch
+    assert "iniconfig==2.0.0" in found.without_torch
+    assert found.source == "uv.lock (extra fast)"
+    plain = declared(tmp_path, {})
+    assert "torch" not in plain.requirements
+    assert plain.digest("3.11") != found.digest("3.11")
+
+
+def test_a_lock_with_an_unknown_extra_is_one_line(tmp_path: Path) -> None:
+    said = refused(tmp_path, locked(tmp_path), extras=["quick"])
+    assert "extra 'quick': unknown, expected one of fast" in said
+
+
+@pytest.mark.process
+def test_a_lock_that_uv_can_not_read_is_one_line(tmp_path: Path) -> None:
+    files = {**locked(tmp_path), "uv.lock": "version = 99\n"}
+    assert "uv refuses it: " in refused(tmp_path, files)
+
+
+def test_a_lock_without_uv_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("moola_remote.deploy.uv_lock.find_uv", lambda: None)
+    assert "pip install uv" in refused(tmp_path, locked(tmp_path))
+
+
+def test_the_digest_of_a_plain_list_is_the_one_it_always_had(tmp_path: Path) -> None:
+    found = declared(tmp_path, {"requirements.txt": "six\n"})
+    assert found.digest("3.11.7") == "d6ecd54fd8d5892b"
+    assert found.digest("3.11.7") != found.digest("3.12.0")
+
+
+def locked(folder: Path) -> dict[str, str]:
+    """A project whose lock was written by hand: no index is asked."""
+    if find_uv() is None:
+        pytest.skip("no uv here: pip install uv")
+    sha = f"sha256:{'0' * 64}"
+    lock = f"""
+version = 1
+requires-python = ">=3.10"
+
+[[package]]
+name = "iniconfig"
+version = "2.0.0"
+source = {{ registry = "https://example.org/simple" }}
+wheels = [
+    {{ url = "https://example.org/iniconfig-2.0.0-py3-none-any.whl", hash = "{sha}" }},
+]
+
+[[package]]
+name = "torch"
+version = "2.4.0"
+source = {{ registry = "https://example.org/simple" }}
+wheels = [
+    {{ url = "https://example.org/torch-2.4.0-py3-none-any.whl", hash = "{sha}" }},
+]
+
+[[package]]
+name = "two"
+version = "0"
+source = {{ virtual = "." }}
+dependencies = [
+    {{ name = "iniconfig" }},
+]
+
+[package.optional-dependencies]
+fast = [
+    {{ name = "torch" }},
+]
+
+[package.metadata]
+requires-dist = [
+    {{ name = "iniconfig" }},
+    {{ name = "torch", marker = "extra == 'fast'" }},
+]
+provides-extras = ["fast"]
+"""
+    pyproject = """
+[project]
+name = "two"
+version = "0"
+requires-python = ">=3.10"
+dependencies = ["iniconfig"]
+[project.optional-dependencies]
+fast = ["torch"]
+"""
+    return {"uv.lock": lock, "pyproject.toml": pyproject}

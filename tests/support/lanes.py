@@ -1,0 +1,45 @@
+"""The lanes of the tests: units, those that start processes or servers, and trainings.
+
+A test without a mark is a unit, and fails where it starts a process. Limits are by lane: they end
+what hangs, also on a machine with a load of 20, and say nothing of speed.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+
+LIMITS_S = {"unit": 120, "process": 600, "train": 1200}
+STARTS = frozenset(
+    ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "pty.spawn")
+)
+
+
+def lane_of(item: pytest.Item) -> str:
+    """Return the lane that a test is marked with; none is ``unit``."""
+    marked = [lane for lane in LIMITS_S if item.get_closest_marker(lane)]
+    return marked[-1] if marked else "unit"
+
+
+def assign(items: list[pytest.Item]) -> None:
+    """Mark each test with its lane, and give it the lane's limit unless it has its own."""
+    for item in items:
+        lane = lane_of(item)
+        if lane == "unit":
+            item.add_marker("unit")
+        if not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(LIMITS_S[lane]))
+
+
+class StartedProcesses:
+    """Counts the processes that this one starts; an audit hook can't be removed again."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        sys.addaudithook(self._on_event)
+
+    def _on_event(self, event: str, _: tuple[Any, ...]) -> None:
+        if event in STARTS:
+            self.number += 1

@@ -1,0 +1,102 @@
+"""A project whose sweeps run on embedded pods of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from moola_remote.providers.local.provider import LocalProvider
+from moola_remote.providers.local.state import LocalPodFolder
+from tests.support.pods import AgentPod
+from tests.support.projects import Project
+from tests.support.servers import MARK, end_marked
+
+# Says where it is in a file outside of every run: so that two at once, or one twice, are seen.
+JOB = """\
+import fcntl, json, os, sys, time
+from pathlib import Path
+x, seconds = float(sys.argv[1]), float(sys.argv[2])
+marks = Path(os.environ["MARKS"])
+trial = json.loads(Path(os.environ["MOOLA_RUN_DIR"], "spec.json").read_text())["trial"]
+mine = marks / f"{trial}-{os.environ['MOOLA_RUN_ID']}"
+mine.with_suffix(".begun").touch()
+lock = open(marks / f"{trial}.lock", "w")
+try:
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError:
+    mine.with_suffix(".twice").touch()
+print(f"x {x}", flush=True)
+time.sleep(seconds)
+Path("result.json").write_text(json.dumps({"loss": (x - 0.3) ** 2}))
+mine.with_suffix(".ended").touch()
+"""
+
+
+class SweepProject(Project):
+    """A project with a job of its own, and any number of embedded pods."""
+
+    @property
+    def marks(self) -> Path:
+        """Where jobs leave their marks."""
+        return self.state / "marks"
+
+    def pod(self, number: int) -> AgentPod:
+        """The folder of a pod, counted from 1, and its agent."""
+        name = "local-pod" if number == 1 else f"local-pod.{number}"
+        return AgentPod(self.state / name / "root")
+
+    def words(self, *more: str, seconds: float = 0.05) -> tuple[str, ...]:
+        """The command line of a sweep over x."""
+        command = ("--", "python", "job.py", "{x}", f"{seconds:g}")
+        env = ("--env", f"MARKS={self.marks}")
+        return ("sweep", "--goal", "loss:min", "--try", "x=0.0..1", *env, *more, *command)
+
+    def trials(self) -> list[dict[str, Any]]:
+        """What `sweep show` says of the latest sweep."""
+        return self.json("sweep", "show")
+
+    def begun(self, trial: int) -> list[str]:
+        """The runs of a trial whose job was begun."""
+        return sorted(path.name for path in self.marks.glob(f"{trial}-*.begun"))
+
+    def ended(self, trial: int) -> list[str]:
+        """The runs of a trial whose job reached its end."""
+        return sorted(path.name for path in self.marks.glob(f"{trial}-*.ended"))
+
+    def specs(self) -> list[Path]:
+        """The specs of all fetched runs."""
+        return sorted((self.folder / "results").glob("*/spec.json"))
+
+    def journal(self) -> Path:
+        """The study of the latest sweep."""
+        return max((self.folder / "results" / "sweeps").glob("*/study.journal"))
+
+
+@contextmanager
+def sweep_project(folder: Path) -> Iterator[SweepProject]:
+    """A project in `folder`; its pods, and all that they started, end with it."""
+    project = SweepProject(folder / "project", folder / "state")
+    project.folder.mkdir(parents=True)
+    project.marks.mkdir(parents=True)
+    project.env[MARK] = str(folder)
+    project.write("pyproject.toml", "[tool.moola-remote]\n")
+    project.write("job.py", JOB)
+    project.write(".gitignore", "results/\n")
+    project.git("init", "--quiet", "--initial-branch=main")
+    project.git("add", ".")
+    project.git("commit", "--quiet", "--message=all")
+    try:
+        yield project
+    finally:
+        for path in project.state.glob("local-pod*"):
+            LocalProvider("local", LocalPodFolder(path)).stop()
+        end_marked(folder)
+
+
+def states_of(pod: AgentPod) -> list[dict[str, Any]]:
+    """How every run of a pod stands, as stored: nobody is woken by that."""
+    paths = pod.root.glob("runs/[!.]*/state.json")
+    return [json.loads(path.read_bytes()) for path in sorted(paths)]
