@@ -25,6 +25,10 @@ NO_ZONE = "no zone in the file, taken as UTC"
 EXPECTED = "a time like 2024-01-31 09:30:00 (or -05:00 behind it, or a Unix time)"
 
 # Digits in a row, a day and a clock: Interactive Brokers, NinjaTrader and databases write them.
+FOLD_CURE = (
+    "say which hour is meant: --fold 0 (the first), --fold 1 (the second) or --fold order"
+    " (as rows follow)"
+)
 _DIGITS = re.compile(r"(19|20)\d{6}(\d{4}|\d{6})?")
 
 
@@ -64,7 +68,7 @@ class Clock:
         """
         for column in columns:
             empty = np.asarray(pc.is_null(column).to_numpy(), dtype=bool)
-            self._refuse(empty, column, name, file_rows, EXPECTED)
+            _refuse(self.where, empty, column, name, file_rows, EXPECTED)
         column = _plain(columns[0])
         if len(columns) == 2:
             column = pc.binary_join_element_wise(_as_text(column), _clock(columns[1]), " ")
@@ -127,7 +131,7 @@ class Clock:
             return self._text(column.cast(pa.string()), name, file_rows)
         values = column.to_numpy()
         size = np.abs(values.astype(np.float64))
-        self._refuse(~(size >= 1e8) | (size > 9.2e18), column, name, file_rows, EXPECTED)
+        _refuse(self.where, ~(size >= 1e8) | (size > 9.2e18), column, name, file_rows, EXPECTED)
         scale = np.full(len(values), SECOND, dtype=np.int64)
         unit = np.zeros(len(values), dtype=np.int64)
         for i, (least, _, factor) in reversed(list(enumerate(UNITS, 1))):
@@ -150,12 +154,12 @@ class Clock:
             column = pc.replace_substring_regex(column, r"^(\d{8})(\d+)$", r"\1 \2")
         parts, is_year_last = split_times(column)
         bad = np.asarray(pc.is_null(parts).to_numpy(zero_copy_only=False), dtype=bool)
-        self._refuse(bad, column, name, file_rows, EXPECTED)
+        _refuse(self.where, bad, column, name, file_rows, EXPECTED)
         a, b = whole(parts, "a"), whole(parts, "b")
         is_swapped = is_year_last and self._day_first(first, a, b, name)
         month, day = (b, a) if is_swapped else (a, b)
         count, is_time = count_ns(parts, month, day)
-        self._refuse(~is_time, column, name, file_rows, EXPECTED)
+        _refuse(self.where, ~is_time, column, name, file_rows, EXPECTED)
         self.units.add("text")
         return self._zoned(count, parts.field("z"), column, name, file_rows)
 
@@ -181,7 +185,9 @@ class Clock:
     ) -> IntArray:
         is_bare = np.asarray(pc.equal(zones, "").to_numpy(zero_copy_only=False), dtype=bool)
         if is_bare.any() and not is_bare.all():
-            self._refuse(is_bare, column, name, file_rows, "a zone behind it, as other rows have")
+            _refuse(
+                self.where, is_bare, column, name, file_rows, "a zone behind it, as other rows have"
+            )
         coded = zones.dictionary_encode()
         code = coded.indices.to_numpy(zero_copy_only=False)
         out = np.empty(len(count), dtype=np.int64)
@@ -217,33 +223,31 @@ class Clock:
             ) from err
         back = pc.local_timestamp(early).cast(pa.int64()).to_numpy()
         jumped = f"a time that clocks in {zone} show (they jump over it in spring)"
-        self._refuse(back != count, local, name, file_rows, jumped, "say another zone: --tz")
+        _refuse(self.where, back != count, local, name, file_rows, jumped, "say another zone: --tz")
         first, second = (one.cast(pa.int64()).to_numpy() for one in (early, late))
         self.zones.add(zone)
         chosen, open_rows = resolve_fold(count, first, second, self.fold)
         twice = f"a time that clocks in {zone} show once (they go back in autumn)"
-        cure = (
-            "say which hour is meant: --fold 0 (the first), --fold 1 (the second) or --fold order"
-            " (as rows follow)"
-        )
-        self._refuse(open_rows, local, name, file_rows, twice, cure)
+        _refuse(self.where, open_rows, local, name, file_rows, twice, FOLD_CURE)
         return chosen
 
-    def _refuse(
-        self,
-        bad: BoolArray,
-        column: pa.ChunkedArray | pa.Array,
-        name: str,
-        file_rows: IntArray,
-        expected: str,
-        cure: str = "mend that row",
-    ) -> None:
-        if bad.any():
-            row = int(np.argmax(bad))
-            value = column[row].as_py()
-            got = "nothing" if value is None else repr(str(value))
-            fault = Fault(int(file_rows[row]), name, got, expected)
-            raise DataError(f"{self.where}: {fault}; {cure}")
+
+def _refuse(  # noqa: PLR0913 - each part of the message has its own source
+    where: str,
+    bad: BoolArray,
+    column: pa.ChunkedArray | pa.Array,
+    name: str,
+    file_rows: IntArray,
+    expected: str,
+    cure: str = "mend that row",
+) -> None:
+    """Raise a DataError for the first of the bad rows, if there is any."""
+    if bad.any():
+        row = int(np.argmax(bad))
+        value = column[row].as_py()
+        got = "nothing" if value is None else repr(str(value))
+        fault = Fault(int(file_rows[row]), name, got, expected)
+        raise DataError(f"{where}: {fault}; {cure}")
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
