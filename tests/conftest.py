@@ -24,9 +24,10 @@ settings.register_profile(
 )
 settings.load_profile("short")
 
-# Started in the background of a shell, as a CI may, we inherit an ignored SIGINT, and so does
-# every program that a test interrupts.
+# Started in the background of a shell, as a CI may, we inherit an ignored SIGINT, with nohup an
+# ignored SIGHUP, and so does every program that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 STARTED = StartedProcesses()
 

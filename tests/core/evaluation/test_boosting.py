@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from moola_core.data.windows import Windows
 from moola_core.evaluation.boosting import boosted_bars, segments_through
 from moola_core.spans.intervals import span_iou
+
+# Libraries start programs at their first use: lscpu, fc-list.
+pytestmark = pytest.mark.process
 
 
 def test_trees_find_spans_they_were_not_shown(windows: Windows) -> None:

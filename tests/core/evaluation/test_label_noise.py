@@ -12,6 +12,9 @@ from moola_core.evaluation.label_noise import Finding, find_noise, findings_tabl
 from moola_core.plots.label_noise import draw_findings
 from moola_core.spans.intervals import IntArray
 
+# Libraries start programs at their first use: lscpu, fc-list.
+pytestmark = pytest.mark.process
+
 
 def _windows(market: Market, first: list[int], spans: list[list[int]], types: list[int]) -> Windows:
     """Windows of one series; spans are in bars of the series, cut at the window."""

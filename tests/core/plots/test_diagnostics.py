@@ -22,6 +22,9 @@ from moola_core.plots.diagnostics import (
 )
 from moola_core.plots.gallery import NUM_PANELS, draw_gallery
 
+# Libraries start programs at their first use: lscpu, fc-list.
+pytestmark = pytest.mark.process
+
 RNG = np.random.default_rng(0)
 PROBS = RNG.random((4, 105))
 INSIDE = RNG.random((4, 105)) < 0.07
@@ -68,7 +71,6 @@ PICTURES: dict[str, Callable[[Path], None]] = {
 }
 
 
-@pytest.mark.process
 @pytest.mark.parametrize("draw", PICTURES.values(), ids=PICTURES)
 def test_each_picture_is_a_png_and_an_svg(draw: Callable[[Path], None], tmp_path: Path) -> None:
     draw(tmp_path / "a.png")
