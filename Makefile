@@ -36,7 +36,7 @@ demo: install  ## deploy, train twice and fetch on the embedded local pod
 test: install browser check  ## everything that CI runs
 	@$(BIN)/python -m pytest -n 2 --dist loadfile tests
 
-unit: $(STAMP)  ## the tests that start no process, in under 30 s
+unit: $(STAMP)  ## the tests that start no process
 	@$(BIN)/python -m pytest -n 2 -q -m unit tests
 
 check: $(STAMP)  ## format, lint, strict types, import contracts, known vulnerabilities in packages

@@ -6,7 +6,9 @@ what hangs, also on a machine with a load of 20, and say nothing of speed.
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import PurePath
 from typing import Any
 
 import pytest
@@ -15,6 +17,9 @@ LIMITS_S = {"unit": 120, "process": 600, "train": 1200}
 STARTS = frozenset(
     ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "pty.spawn")
 )
+
+# What libraries start at their first use, to learn of processors, fonts and shared libraries.
+HELPERS = frozenset(("lscpu", "fc-list", "ldconfig", "gcc", "cc", "ld", "objdump", "uname"))
 
 
 def lane_of(item: pytest.Item) -> str:
@@ -40,6 +45,11 @@ class StartedProcesses:
         self.number = 0
         sys.addaudithook(self._on_event)
 
-    def _on_event(self, event: str, _: tuple[Any, ...]) -> None:
-        if event in STARTS:
+    def _on_event(self, event: str, args: tuple[Any, ...]) -> None:
+        if event in STARTS and not (event == "subprocess.Popen" and _is_helper(args)):
             self.number += 1
+
+
+def _is_helper(args: tuple[Any, ...]) -> bool:
+    """Return whether the audited arguments of subprocess.Popen are those of a helper."""
+    return PurePath(os.fsdecode(args[0])).name in HELPERS
