@@ -53,14 +53,14 @@ def index(tmp_path: Path) -> Iterator[str]:
         ("torch", "9.9", "lamp"),
         ("oil", "1.0", "torch>=1"),
     ):
-        (tmp_path / "simple").mkdir(exist_ok=True)
+        (tmp_path / "packages").mkdir(exist_ok=True)
         code = TORCH if name == "torch" else ""
-        make_wheel(tmp_path / "simple" / name, name, version, needs, code)
+        make_wheel(tmp_path / "packages" / name, name, version, needs, code)
     handler = functools.partial(Quiet, directory=str(tmp_path))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/simple"
+        yield f"http://127.0.0.1:{server.server_port}/packages"
         server.shutdown()
         thread.join()
 

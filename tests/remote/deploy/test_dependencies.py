@@ -204,7 +204,7 @@ requires-python = ">=3.10"
 [[package]]
 name = "iniconfig"
 version = "2.0.0"
-source = {{ registry = "https://example.org/simple" }}
+source = {{ registry = "https://example.org/packages" }}
 wheels = [
     {{ url = "https://example.org/iniconfig-2.0.0-py3-none-any.whl", hash = "{sha}" }},
 ]
@@ -212,7 +212,7 @@ wheels = [
 [[package]]
 name = "torch"
 version = "2.4.0"
-source = {{ registry = "https://example.org/simple" }}
+source = {{ registry = "https://example.org/packages" }}
 wheels = [
     {{ url = "https://example.org/torch-2.4.0-py3-none-any.whl", hash = "{sha}" }},
 ]
