@@ -135,20 +135,10 @@ def _asked(
 def _unfetched(app: App) -> list[RunState]:
     """Return the ended runs of the pod that have something without a verified copy here."""
     from moola_remote.agent_client.verbs import list_runs
-    from moola_remote.results.unfetched import find_unsaved
-    from moola_remote.ui.progress import Progression
+    from moola_remote.cli.safety import unsaved
 
     states = [state for state in list_runs(app.pod.agent) if state.has_ended]
-    with Progression() as progression:
-        progression.step("comparing what is on the pod with what is here")
-        found = find_unsaved(
-            app.pod.transport,
-            app.pod.agent,
-            states,
-            app.project.results_folder,
-            cache=app.laptop.hash_cache,
-        )
-    names = {one.run_id for one in found}
+    names = {one.run_id for one in unsaved(app, states)}
     if not names:
         click.echo("nothing to fetch: each ended run has a verified copy here", err=True)
     return [state for state in states if state.run_id in names]

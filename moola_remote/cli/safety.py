@@ -46,26 +46,32 @@ def require_verified_copies(app: App, verb: str, states: Sequence[RunState] | No
         UnreachableError: the pod can't be asked.
     """
     from moola_remote.agent_client.verbs import list_runs
-    from moola_remote.results.unfetched import find_unsaved
-    from moola_remote.ui.progress import Progression
 
     try:
         states = list_runs(app.pod.agent) if states is None else states
-        with Progression() as progression:
-            progression.step("comparing what is on the pod with what is here")
-            found = find_unsaved(
-                app.pod.transport,
-                app.pod.agent,
-                states,
-                app.project.results_folder,
-                cache=app.laptop.hash_cache,
-            )
+        found = unsaved(app, states)
     except UnreachableError as err:
         unseen = f"{app.pod.command} {verb} --force does it unseen"
         raise UnreachableError(f"{err.message}; so what would be lost isn't known", unseen) from err
     if found:
         _list(found)
         raise _refusal(app, verb, found)
+
+
+def unsaved(app: App, states: Sequence[RunState]) -> list[UnfetchedRun]:
+    """Return the runs with something that has no verified copy here, with progress."""
+    from moola_remote.results.unfetched import find_unsaved
+    from moola_remote.ui.progress import Progression
+
+    with Progression() as progression:
+        progression.step("comparing what is on the pod with what is here")
+        return find_unsaved(
+            app.pod.transport,
+            app.pod.agent,
+            states,
+            app.project.results_folder,
+            cache=app.laptop.hash_cache,
+        )
 
 
 def _list(found: Sequence[UnfetchedRun]) -> None:
