@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,6 +15,9 @@ from hypothesis import HealthCheck, settings
 from moola_remote.ssh.endpoint import Endpoint
 from tests.support.lanes import StartedProcesses, assign, lane_of
 from tests.support.servers import SSHD, running_local_pod, running_openssh
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # How long a case takes on a busy machine is no finding. `make test` tries the same ones each time.
 settings.register_profile("short", deadline=None, derandomize=True)
@@ -73,3 +78,18 @@ def openssh_server(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         pytest.skip("no OpenSSH server here: apt install openssh-server")
     with running_openssh(tmp_path_factory.mktemp("openssh") / "sshd") as endpoint:
         yield endpoint
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """The Chromium of the system; skipped where it isn't installed, but not in CI."""
+    from playwright.sync_api import sync_playwright
+
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        assert not os.environ.get("CI"), "CI needs a browser: apt install chromium"
+        pytest.skip("no Chromium here: apt install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path)
+        yield browser
+        browser.close()

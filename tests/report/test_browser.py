@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from moola_remote.report.compare_page import write_comparison
 from moola_remote.report.comparison import compare_runs
@@ -85,18 +83,6 @@ class Visit:
         """No console line, no error, no dialog, no request but the file itself."""
         assert self.messages == []
         assert self.requests == [url]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        assert not os.environ.get("CI"), "CI needs a browser: apt install chromium"
-        pytest.skip("no Chromium here: apt install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path)
-        yield browser
-        browser.close()
 
 
 Visiting = Callable[[Path, dict[str, Any]], Visit]
