@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from pathlib import Path
+
 import pytest
 
-from moola_remote.ssh.endpoint import Endpoint
 from tests.campaign.__main__ import conduct
+from tests.campaign.machine import Machine, can_be_had
+from tests.support.servers import SSHD
 
-pytestmark = pytest.mark.process
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(not can_be_had(), reason="no right to make namespaces and mount disks"),
+    pytest.mark.skipif(not SSHD.exists(), reason="no OpenSSH server here"),
+]
 
 
-def test_no_promise_is_broken_by_a_few_random_sequences(
-    local_pod: Endpoint, openssh_server: Endpoint
-) -> None:
-    counts, broken = conduct([local_pod, openssh_server], seeds=[1, 2], num_steps=8)
+def test_no_promise_is_broken_by_a_few_random_sequences(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        machines = [Machine(tmp_path / "1", "embedded"), Machine(tmp_path / "2", "OpenSSH")]
+        for machine in machines:
+            stack.callback(machine.close)
+        counts, broken = conduct(machines, seeds=[1, 2], num_steps=8)
     assert not broken, broken[0]
     assert counts["commands"] > 2

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Dict, List, NamedTuple
 
+from moola_remote.agent.bytecode import cache_of, drop_torn
 from moola_remote.agent.constants import Json
 from moola_remote.agent.errors import AgentError
 from moola_remote.agent.files import read_json
@@ -39,6 +40,7 @@ def prepare(pod: Pod, run: Run, spec: Json) -> Launch:
     for kind, path in needs.items():
         if not path.is_dir() or not (path.parent / f"{path.name}.json").is_file():
             raise AgentError("not_deployed", f"{kind} {path.name} is not on the pod; deploy it")
+    drop_torn(cache_of(pod.root))
     env = {
         key: value
         for key, value in os.environ.items()
@@ -73,7 +75,7 @@ def job_environment(pod: Pod, run: Run) -> Dict[str, str]:
         "MOOLA_RUN_ID": run.id,
         "MOOLA_RUN_DIR": str(run.path),
         "PYTHONUNBUFFERED": "1",
-        "PYTHONPYCACHEPREFIX": str(pod.root / "cache" / "pycache"),
+        "PYTHONPYCACHEPREFIX": str(cache_of(pod.root)),
         "NUMBA_CACHE_DIR": str(pod.root / "cache" / "numba"),
     }
 

@@ -18,30 +18,31 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from moola_remote.ssh.endpoint import Endpoint
+from tests.campaign.machine import Machine, can_be_had
+from tests.campaign.rules import RULES
 from tests.campaign.sequence import Sequence
-from tests.support.servers import SSHD, running_local_pod, running_openssh
+from tests.support.servers import SSHD
 
 say = partial(print, flush=True)
 
 
 def conduct(
-    endpoints: Several[Endpoint], seeds: Several[int], num_steps: int
+    machines: Several[Machine], seeds: Several[int], num_steps: int
 ) -> tuple[Counter[str], list[str]]:
-    """Try a sequence for each seed, at each server in turn.
+    """Try a sequence for each seed, at each machine in turn.
 
     Returns:
         Counts of what was done, and for each broken promise its steps and traceback.
     """
     counts: Counter[str] = Counter()
     broken = []
-    for seed, endpoint in zip(seeds, itertools.cycle(endpoints), strict=False):
-        sequence = Sequence(endpoint, seed)
+    for seed, machine in zip(seeds, itertools.cycle(machines), strict=False):
+        sequence = Sequence(machine, seed)
         try:
-            sequence.live(num_steps)
+            sequence.live(RULES, num_steps)
         except Exception:  # noqa: BLE001 - the others are still tried
             steps = "\n".join(f"    {step}" for step in sequence.steps)
-            broken.append(f"seed {seed} at {endpoint.name}:\n{steps}\n{traceback.format_exc()}")
+            broken.append(f"seed {seed} at {machine.kind}:\n{steps}\n{traceback.format_exc()}")
             say(broken[-1], file=sys.stderr)
         counts += Counter(sequences=1) + sequence.counts
     return counts, broken
@@ -55,13 +56,18 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the first; the others follow it")
     asked = parser.parse_args()
     began = time.monotonic()
+    if not can_be_had():
+        say("error: no right to make namespaces and mount disks here; run it as root on Linux")
+        return 2
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         os.environ["HOME"] = os.environ["MOOLA_STATE_DIR"] = folder
-        endpoints = [stack.enter_context(running_local_pod(Path(folder, "pod")))]
+        machines = [Machine(Path(folder, "embedded"), "embedded")]
         if SSHD.exists():
-            endpoints.append(stack.enter_context(running_openssh(Path(folder, "sshd"))))
+            machines.append(Machine(Path(folder, "openssh"), "OpenSSH"))
+        for machine in machines:
+            stack.callback(machine.close)
         seeds = range(asked.seed, asked.seed + asked.sequences)
-        counts, broken = conduct(endpoints, seeds, asked.steps)
+        counts, broken = conduct(machines, seeds, asked.steps)
     told = ", ".join(f"{number} {name}" for name, number in counts.items())
     say(f"{told}; {time.monotonic() - began:.0f} s; violations: {len(broken)}")
     return 1 if broken else 0

@@ -8,78 +8,64 @@ state machine, which needs that, gave up here.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import random
 import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from moola_remote.ssh.endpoint import Endpoint
+from tests.campaign.machine import Disk, Machine
 from tests.campaign.world import Done, Laptop, World, hashes
 from tests.support.pods import wait_until
 
-BEHAVIOURS = (
-    "plain", "workdir", "names", "links", "many", "large", "daemon", "wait", "fail",
-)  # fmt: skip
-# How a command may end that a fault was done to: killed, well, unreachable, its transfer refused.
-CUT = {None, 0, 11, 15}
-WRONG_STATES = (b"{", b"", b"[]", b'{"run_id": 3}')
-# What a laptop keeps below its state folder.
-KEPT = ("journals/*/*/log", "journals/*/*/*.json", "snapshots/**/*")
-
 
 class Sequence:
-    """One sequence at a server.
+    """One sequence at a machine.
 
     Args:
-        endpoint: the server.
+        machine: the pod.
         seed: decides every step.
 
     Attributes:
+        rng: every choice of a rule is its.
+        world: where it happens.
         steps: what was done, a line each.
         counts: of commands, runs and faults.
+        begun: runs that a command has reported as started.
+        stopped: runs that were cancelled, killed or damaged: their job need not have run.
+        damaged: runs whose files on the pod are not what the agent wrote.
     """
 
-    def __init__(self, endpoint: Endpoint, seed: int) -> None:
+    def __init__(self, machine: Machine, seed: int) -> None:
         self.rng = random.Random(seed)
         self.folder = Path(tempfile.mkdtemp(prefix="campaign-"))
-        self.world = World(self.folder / "w", endpoint)
+        self.world = World(self.folder / "w", machine)
         self.steps: list[str] = []
         self.counts: Counter[str] = Counter()
-        self._begun: set[str] = set()  # a command has printed it
-        self._stopped: set[str] = set()  # cancelled or damaged: its job need not have run
-        self._damaged: set[str] = set()
+        self.begun: set[str] = set()
+        self.stopped: set[str] = set()
+        self.damaged: set[str] = set()
+        self._full: str | None = None
 
-    def live(self, num_steps: int) -> None:
+    def live(self, rules: Mapping[Callable[[Sequence], None], int], num_steps: int) -> None:
         """Take so many steps.
+
+        Args:
+            rules: each with its weight.
+            num_steps: so many.
 
         Raises:
             AssertionError: a promise is broken.
         """
-        rules: dict[Callable[[], None], int] = {
-            self._start: 4,
-            self._start_and_be_killed: 1,
-            self._start_over_a_line_that_is_cut: 1,
-            self._fetch: 3,
-            self._fetch_and_be_stopped: 2,
-            self._clean: 2,
-            self._logs: 2,
-            self._list: 1,
-            self._cancel: 1,
-            self._let_go: 1,
-            self._kill_on_the_pod: 1,
-            self._damage_a_state: 1,
-            self._damage_a_laptop: 1,
-            self._restore_an_old_state: 1,
-        }
         try:
             for rule in self.rng.choices(list(rules), list(rules.values()), k=num_steps):
-                rule()
+                rule(self)
                 self._check()
             self._conclude()
         finally:
@@ -100,165 +86,107 @@ class Sequence:
 
     def _conclude(self) -> None:
         """Let all runs end: whatever a command said was started has run once."""
-        self._let_go()
+        self.let_go()
         for run_id in self.world.runs():
             wait_until(partial(self._has_ended, run_id), timeout_s=60)
         ran = self.world.executions()
-        for run_id in self._begun - self._stopped:
-            assert ran[run_id] == 1, f"{run_id} was started, and ran {ran[run_id]} times"
+        for run_id in self.begun - self.stopped:
+            assert ran[run_id] == 1, (
+                f"{run_id}: ran {ran[run_id]} times: {self.world.pod.stored(run_id)}"
+            )
 
     def _has_ended(self, run_id: str) -> bool:
-        if run_id in self.world.ended() or run_id in self._damaged:
+        if run_id in self.world.ended() or run_id in self.damaged:
             return True
         self.world.pod.ask("state", run_id)  # wakes what has lost its supervisor
         return False
 
-    def _check_saved(self, laptop: Laptop, run_id: str, outputs: dict[str, str]) -> None:
+    def check_saved(self, laptop: Laptop, run_id: str, outputs: dict[str, str]) -> None:
+        """Hold that each output of a run is here as it is on the pod."""
         here = dict(hashes(laptop.results / run_id))
         lost = [name for name, digest in outputs.items() if here.get(name) != digest]
         assert not lost, f"{run_id}: not here, or other than on the pod: {lost[:5]}"
 
-    # ---- commands
+    def expect(self, done: Done, *codes: int | None) -> bool:
+        """Hold how a command ended, unless a disk is full; return whether it ended so.
 
-    def _laptop(self) -> Laptop:
+        On a full disk it may be refused, in one line that names the disk.
+        """
+        if self._full is not None and done.code not in codes:
+            *_, last = done.err.splitlines() or [""]
+            words = ("space", "full", "room", "quota")
+            assert last.startswith("error: "), (self._full, done)
+            assert any(word in last for word in words), (self._full, done)
+            return False
+        assert done.code in codes, (done.code, done.err)
+        return True
+
+    # ---- what rules are made of
+
+    def laptop(self) -> Laptop:
+        """One of the two."""
         return self.rng.choice(self.world.laptops)
 
-    def _run(self, laptop: Laptop, *words: str) -> Done:
-        return self._noted(laptop.run(*words))
+    def run(self, laptop: Laptop, *words: str) -> Done:
+        """A command to its end."""
+        return self.noted(laptop.run(*words))
 
-    def _noted(self, done: Done) -> Done:
+    def noted(self, done: Done) -> Done:
+        """A command, written down; none ends with an internal error.
+
+        Raises:
+            AssertionError: one does.
+        """
         self.counts["commands"] += 1
         self.steps.append(f"{' '.join(done.words)} -> {done.code} {done.err.strip()[-300:]}")
         assert done.code != 1, f"an internal error of {done.words}: {done.err}"
         assert "Traceback" not in done.err, done.err
         return done
 
-    def _killed(self, *words: str) -> None:
+    def killed(self, *words: str) -> Done:
+        """A command that is killed at some moment, unless it has ended by then."""
         self.counts["faults"] += 1
-        self._noted(self._laptop().killed(self.rng.uniform(0.05, 1.5), *words))
+        return self.noted(self.laptop().killed(self.rng.uniform(0.05, 1.5), *words))
 
-    def _cut(self, *words: str) -> Done:
-        laptop = self._laptop()
+    def cut(self, *words: str) -> Done:
+        """A command whose line is reset at some moment, now and then by the pod's power."""
+        laptop = self.laptop()
         started = laptop.start(*words)
         time.sleep(self.rng.uniform(0.05, 1.5))
-        self.world.drop()
-        self.counts["faults"] += 1
-        return self._noted(laptop.end(started, words))
+        if self.rng.random() < 0.2:
+            self.reboot()
+        else:
+            self.world.drop()
+            self.fault("every connection is reset")
+        return self.noted(laptop.end(started, words))
 
-    def _job(self) -> tuple[str, ...]:
-        self.counts["runs"] += 1
-        job = ("python", "job.py", str(self.world.folder), self.rng.choice(BEHAVIOURS))
-        return ("run", "--detach", "--", *job)
+    def reboot(self) -> None:
+        """Cut the pod's power: what has not ended need not have run."""
+        unfinished = set(self.world.runs()) - set(self.world.ended())
+        self.world.reboot()
+        self.stopped |= unfinished | set(self.world.runs()) - set(self.world.ended())
+        self.fault("the pod is rebooted")
 
-    def _start(self) -> None:
-        done = self._run(self._laptop(), *self._job())
-        assert done.code == 0, done.err
-        self._begun.add(done.out.decode().split()[-1])
-
-    def _start_and_be_killed(self) -> None:
-        self._killed(*self._job())
-
-    def _start_over_a_line_that_is_cut(self) -> None:
-        done = self._cut(*self._job())
-        assert done.code in CUT, (done.code, done.err)
-        if done.code == 0:
-            self._begun.add(done.out.decode().split()[-1])
-
-    def _fetch(self) -> None:
-        if ended := self.world.ended():
-            run_id, laptop = self.rng.choice(ended), self._laptop()
-            done = self._run(laptop, "fetch", "all", run_id)
-            if run_id not in self._damaged:
-                assert done.code == (15 if "leads out" in done.err else 0), (done.code, done.err)
-                self._check_saved(laptop, run_id, self.world.outputs(run_id))
-
-    def _fetch_and_be_stopped(self) -> None:
-        if ended := self.world.ended():
-            words = ("fetch", "all", self.rng.choice(ended))
-            if self.rng.random() < 0.5:
-                self._killed(*words)
-                return
-            done = self._cut(*words)
-            assert done.code in CUT or words[-1] in self._damaged, (done.code, done.err)
-
-    def _clean(self) -> None:
-        runs, laptop = self.world.runs(), self._laptop()
-        before = {run_id: self.world.outputs(run_id) for run_id in runs}
-        some = [self.rng.choice(runs)] if runs and self.rng.random() < 0.5 else []
-        done = self._run(laptop, "clean", "--yes", *some)
-        assert done.code in (0, 10, 14), (done.code, done.err)
-        for run_id in set(before) - set(self.world.runs()):
-            self._check_saved(laptop, run_id, before[run_id])
-
-    def _logs(self) -> None:
-        if ended := self.world.ended():
-            run_id = self.rng.choice(ended)
-            done = self._run(self._laptop(), "logs", run_id)
-            if run_id not in self._damaged:
-                assert done.code in (0, 20, 21, 22), (done.code, done.err)
-                log = self.world.pod.folder(run_id) / "log"
-                content = log.read_bytes() if log.exists() else b""
-                assert done.out == content, f"{run_id}: the log here is another than the pod's"
-
-    def _list(self) -> None:
-        done = self._run(self._laptop(), "--json", "runs")
-        assert done.code == 0, done.err
-        listed = {json.loads(line)["run_id"] for line in done.out.splitlines()}
-        assert set(self.world.runs()) <= listed
-
-    def _cancel(self) -> None:
-        if runs := self.world.runs():
-            run_id = self.rng.choice(runs)
-            self._stopped.add(run_id)
-            done = self._run(self._laptop(), "cancel", run_id)
-            assert run_id in self._damaged or done.code in (0, 10, 21), (done.code, done.err)
-
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
+        """Let the jobs end that wait."""
         (self.world.folder / "go").touch()
 
-    # ---- faults
-
-    def _fault(self, what: str) -> None:
+    def fault(self, what: str, **counted: Any) -> None:
+        """Write a fault down."""
         self.counts["faults"] += 1
+        self.counts.update(counted)
         self.steps.append(what)
 
-    def _kill_on_the_pod(self) -> None:
-        running = [run_id for run_id in self.world.runs() if self.world.state(run_id) == "RUNNING"]
-        whom = self.rng.choice(("supervisor", "keeper", "job", "supervisor keeper"))
-        if running:
-            run_id = self.rng.choice(running)
-            # It may end meanwhile.
-            with contextlib.suppress(AssertionError, OSError, ValueError, KeyError, TypeError):
-                self.world.pod.kill(run_id, *whom.split())
-            self._fault(f"kill -9 of {whom} of {run_id}")
-
-    def _damage_a_state(self) -> None:
-        content = self.rng.choice(WRONG_STATES)
-        if ended := self.world.ended():
-            run_id = self.rng.choice(ended)
-            (self.world.pod.folder(run_id) / "state.json").write_bytes(content)
-            self._damaged.add(run_id)
-            self._stopped.add(run_id)
-            self._fault(f"state.json of {run_id} is {content!r}")
-
-    def _damage_a_laptop(self) -> None:
-        """Leave a power cut's zeros in what a laptop keeps."""
-        state, kind = self._laptop().state, self.rng.choice(KEPT)
-        if found := [path for path in sorted(state.glob(kind)) if path.is_file()]:
-            path = self.rng.choice(found)
-            content = path.read_bytes()
-            zeros = bytes(min(200, len(content)))
-            is_log = path.name == "log"
-            path.write_bytes(content[: len(content) - len(zeros)] + zeros if is_log else b"")
-            self._fault(f"zeros in {path.relative_to(state)}")
-
-    def _restore_an_old_state(self) -> None:
-        """Put a laptop's state folder back to what it was when this was called before."""
-        state = self._laptop().state
-        kept = state.with_name("state.kept")
-        if kept.exists():
-            shutil.rmtree(state, ignore_errors=True)
-            kept.rename(state)
-            self._fault("an old state folder is restored")
-        elif state.exists():
-            shutil.copytree(state, kept, symlinks=True)
+    @contextmanager
+    def full(self, disk: Disk, name: str) -> Iterator[None]:
+        """Let a disk be full, or nearly so."""
+        room = self.rng.choice((0, 0, 4096, 40_000))
+        disk.fill(room)
+        self._full = name
+        self.fault(f"the disk of {name} has {room} bytes left")
+        try:
+            yield
+        finally:
+            disk.free()
+            self._full = None
+            self.steps.append(f"the disk of {name} has room again")

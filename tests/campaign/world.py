@@ -21,10 +21,12 @@ from typing import NoReturn
 
 from moola_remote.agent.constants import ENDED
 from moola_remote.ssh.endpoint import Endpoint
+from tests.campaign.machine import Disk, Machine
 from tests.support.pods import AgentPod
 from tests.support.projects import pod_file
 
 PATIENCE_S = 60.0
+LAPTOP_MB = 64
 JOB = Path(__file__).with_name("job.py")
 # What an agent of ours keeps in a run's folder beside the job's outputs.
 OURS = {".moola", "workdir", "state.json", "manifest.json"}
@@ -34,6 +36,7 @@ from tests.support.lines import Line
 line = Line(int(sys.argv[1]))
 print(line.port, flush=True)
 for word in sys.stdin:
+    line.target = int(word)
     line.drop()
 line.cut()
 """
@@ -59,10 +62,13 @@ class HangError(AssertionError):
 
 
 class Laptop:
-    """A project and the state folder of its user."""
+    """A project and the state folder of its user, on a disk of their own."""
 
     def __init__(self, folder: Path, endpoint: Endpoint) -> None:
+        self.disk = Disk(folder, LAPTOP_MB)
         self.project, self.state = folder / "project", folder / "state"
+        self._logs = folder.with_name(f"{folder.name}.logs")
+        self._logs.mkdir()
         self.results = self.project / "results"
         (self.project / "configs" / "pods").mkdir(parents=True)
         (self.project / "pyproject.toml").write_text(PYPROJECT)
@@ -74,7 +80,7 @@ class Laptop:
 
     def start(self, *words: str) -> tuple[int, Path]:
         """Fork a ``moola-remote WORDS``: a process of its own without the price of its imports."""
-        log = self.state.with_name(f"command-{next(_numbers)}")
+        log = self._logs / f"command-{next(_numbers)}"
         pid = os.fork()
         if pid == 0:
             self._become(words, log)
@@ -140,38 +146,64 @@ def _text(log: Path, suffix: str) -> str:
 
 
 class World:
-    """A pod's root of its own on a server that is there, and two laptops."""
+    """A pod, two laptops, and a line between them.
 
-    def __init__(self, folder: Path, endpoint: Endpoint) -> None:
+    Args:
+        folder: for what belongs to it; made here.
+        machine: the pod. Of what was on it only its environments and agents stay.
+    """
+
+    def __init__(self, folder: Path, machine: Machine) -> None:
         folder.mkdir(parents=True)
-        self.folder = folder
-        self.endpoint = replace(endpoint, root=str(folder / "root"))
-        self.pod = AgentPod(folder / "root")
+        self.folder, self.machine = folder, machine
+        self.pod = AgentPod(machine.root)
+        if machine.root.exists():
+            for path in machine.root.iterdir():
+                if path.name not in {"env", "agent"}:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+        self.pod.enter = machine.enter
         self._line = subprocess.Popen(
-            [sys.executable, "-c", SERVE_LINE, str(endpoint.port)],
+            [sys.executable, "-c", SERVE_LINE, str(machine.endpoint.port)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=Path(__file__).parents[2],
         )
         assert self._line.stdout is not None
-        near = replace(self.endpoint, port=int(self._line.stdout.readline()), name="host")
+        near = replace(machine.endpoint, port=int(self._line.stdout.readline()), name="host")
         self.laptops = [Laptop(folder / name, near) for name in ("ann", "bob")]
 
     def drop(self) -> None:
         """Reset every connection that there is now."""
         assert self._line.stdin is not None
-        self._line.stdin.write(b"drop\n")
+        self._line.stdin.write(b"%d\n" % self.machine.endpoint.port)
         self._line.stdin.flush()
+
+    def reboot(self) -> None:
+        """Cut the pod's power, and boot it again."""
+        self.machine.reboot()
+        self.pod.enter = self.machine.enter
+        self.drop()
+
+    def kill(self, run_id: str, *whom: str) -> None:
+        """``kill -9`` some of a run's ``supervisor``, ``keeper`` and ``job``, all found first."""
+        state = self.pod.stored(run_id)
+        job = int(state["job"]["pid"])
+        pids = {"supervisor": int(state["supervisor"]["pid"]), "job": job}
+        if "keeper" in whom:
+            pids["keeper"] = self.machine.parent(job)
+        for who in whom:
+            self.machine.kill(pids[who])
 
     def close(self) -> None:
         """End everything that this world has started."""
-        (self.folder / "go").touch()
-        self.pod.clear()
+        self.reboot()
         assert self._line.stdin is not None
         self._line.stdin.close()
         self._line.wait(10)
         assert self._line.stdout is not None
         self._line.stdout.close()
+        for laptop in self.laptops:
+            laptop.disk.close()
         shutil.rmtree(self.folder)
 
     def executions(self) -> Counter[str]:

@@ -67,10 +67,12 @@ class AgentPod:
         self.python = python
         self.agent = AGENT
         self.env: dict[str, str] = {}
+        self.enter: list[str] = []  # words before each command line
 
     def argv(self, *words: str) -> list[str]:
         """An agent's command line."""
-        return [self.python, "-ISB", str(self.agent), "--root", str(self.root), *words]
+        agent = [self.python, "-ISB", str(self.agent), "--root", str(self.root)]
+        return [*self.enter, *agent, *words]
 
     def ask(self, *words: str, stdin: Any = None) -> dict[str, Any]:
         """A verb's answer; `stdin` is text, or is sent as JSON."""

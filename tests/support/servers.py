@@ -40,7 +40,7 @@ def running_local_pod(folder: Path) -> Iterator[Endpoint]:
 
 
 @contextmanager
-def running_openssh(
+def running_openssh(  # noqa: PLR0913 - each caller names one or two
     folder: Path,
     *,
     public_key: str = "",
@@ -48,17 +48,22 @@ def running_openssh(
     address: str = "127.0.0.1",
     settings: str = "",
     certify: Sequence[str] = (),
+    inside: Sequence[str] = (),
 ) -> Iterator[Endpoint]:
     """OpenSSH's sshd as the current user; its keys, its HOME and its settings in `folder`.
 
+    A folder that is there keeps its keys: the same machine, started again.
+
     It lets in a key of its own, and `public_key`; `env` is what its commands see, `settings` are
     further lines of sshd_config, which come first and win; `certify` is an authority and options of
-    ssh-keygen for a certificate of its host key. Whatever it has started ends with it.
+    ssh-keygen for a certificate of its host key; `inside` are words before its command line.
+    Whatever it has started ends with it.
     """
-    folder.mkdir(mode=0o700)
-    (folder / "home").mkdir()
-    for name in ("host_key", "client_key"):
-        _keygen(folder / name)
+    if not folder.exists():
+        folder.mkdir(mode=0o700)
+        (folder / "home").mkdir()
+        for name in ("host_key", "client_key"):
+            _keygen(folder / name)
     if certify:
         command = ["ssh-keygen", "-q", "-I", "host", "-h", "-s", *certify]
         subprocess.run([*command, str(folder / "host_key.pub")], check=True)
@@ -70,7 +75,7 @@ def running_openssh(
     user = pwd.getpwuid(os.getuid()).pw_name
     for _ in range(5):  # sshd can't choose its port, and another may take ours first
         port = _free_port()
-        argv = [str(SSHD), "-D", "-E", str(folder / "sshd.log")]
+        argv = [*inside, str(SSHD), "-D", "-E", str(folder / "sshd.log")]
         config = _write_config(folder, port, env)
         text = config.read_text().replace("ListenAddress 127.0.0.1", f"ListenAddress {address}")
         config.write_text(f"{settings}\n{text}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,3 +86,26 @@ def test_a_heartbeat_does_not_cost_what_is_reserved_for_the_end(small_pod: Agent
     run.write("state.json", {"run_id": "test", "state": "FAILED"})
     assert not reserve.exists()
     assert run.state()["state"] == "FAILED"
+
+
+def test_bytecode_that_a_full_disk_has_cut_ends_no_later_job(pod: AgentPod) -> None:
+    job = ["env", "-u", "PYTHONDONTWRITEBYTECODE", sys.executable, "-c", "import argparse"]
+    assert pod.wait(pod.start(*job))["state"] == "SUCCEEDED"
+    written, *_ = (pod.root / "cache" / "pycache").rglob("argparse.*.pyc")
+    whole = written.read_bytes()
+    for size in (0, 4096, len(whole) // 4096 * 4096):
+        # importlib keeps what it could write of it, under its name.
+        cut = written.with_suffix(".cut")
+        cut.write_bytes(whole[:size])
+        cut.replace(written)
+        assert pod.wait(pod.start(*job))["state"] == "SUCCEEDED"
+        assert written.stat().st_size == len(whole)
+
+
+def test_bytecode_of_a_common_size_is_kept(pod: AgentPod) -> None:
+    cache = pod.root / "cache" / "pycache"
+    cache.mkdir(parents=True)
+    for name, size in {"a.pyc": 4095, "b.pyc": 4096, "c.nbi": 4096}.items():
+        (cache / name).write_bytes(bytes(size))
+    pod.wait(pod.start("true"))
+    assert sorted(path.name for path in cache.iterdir()) == [".checked", "a.pyc", "c.nbi"]
