@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable
 
-from tests.campaign.sequence import Sequence
+from tests.campaign.sequence import Rules, Sequence
 
 BEHAVIOURS = (
     "plain", "workdir", "names", "links", "many", "large", "daemon", "wait", "fail",
@@ -61,7 +60,8 @@ def fetch_and_be_stopped(sequence: Sequence) -> None:
             sequence.killed(*words)
             return
         done = sequence.cut(*words)
-        assert words[-1] in sequence.damaged or sequence.expect(done, *CUT)
+        if words[-1] not in sequence.damaged:
+            sequence.expect(done, *CUT)
 
 
 def clean(sequence: Sequence) -> None:
@@ -95,7 +95,8 @@ def cancel(sequence: Sequence) -> None:
         run_id = sequence.rng.choice(runs)
         sequence.stopped.add(run_id)
         done = sequence.run(sequence.laptop(), "cancel", run_id)
-        assert run_id in sequence.damaged or sequence.expect(done, 0, 10, 21)
+        if run_id not in sequence.damaged:
+            sequence.expect(done, 0, 10, 21)
 
 
 def let_go(sequence: Sequence) -> None:
@@ -186,7 +187,7 @@ def restore_an_old_state(sequence: Sequence) -> None:
         shutil.copytree(state, kept, symlinks=True)
 
 
-RULES: dict[Callable[[Sequence], None], int] = {
+RULES: Rules = {
     start: 8,
     start_and_be_killed: 2,
     start_over_a_line_that_is_cut: 2,

@@ -18,11 +18,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from tests.campaign.machine import Disk, Machine
 from tests.campaign.world import Done, Laptop, World, hashes
 from tests.support.pods import wait_until
+
+Rules: TypeAlias = "Mapping[Callable[[Sequence], None], int]"
 
 
 class Sequence:
@@ -31,6 +33,7 @@ class Sequence:
     Args:
         machine: the pod.
         seed: decides every step.
+        rules: each with its weight.
 
     Attributes:
         rng: every choice of a rule is its.
@@ -42,7 +45,7 @@ class Sequence:
         damaged: runs whose files on the pod are not what the agent wrote.
     """
 
-    def __init__(self, machine: Machine, seed: int) -> None:
+    def __init__(self, machine: Machine, seed: int, rules: Rules) -> None:
         self.rng = random.Random(seed)
         self.folder = Path(tempfile.mkdtemp(prefix="campaign-"))
         self.world = World(self.folder / "w", machine)
@@ -52,19 +55,18 @@ class Sequence:
         self.stopped: set[str] = set()
         self.damaged: set[str] = set()
         self._full: str | None = None
+        self._rules = rules
 
-    def live(self, rules: Mapping[Callable[[Sequence], None], int], num_steps: int) -> None:
+    def live(self, num_steps: int) -> None:
         """Take so many steps.
-
-        Args:
-            rules: each with its weight.
-            num_steps: so many.
 
         Raises:
             AssertionError: a promise is broken.
         """
         try:
-            for rule in self.rng.choices(list(rules), list(rules.values()), k=num_steps):
+            for rule in self.rng.choices(
+                list(self._rules), list(self._rules.values()), k=num_steps
+            ):
                 rule(self)
                 self._check()
             self._conclude()
