@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import select
 import sys
@@ -16,15 +17,19 @@ from moola_remote.agent.redaction import Mask
 
 
 class FileTail:
-    """One file, sent from an offset on."""
+    """One file, sent from an offset on.
 
-    def __init__(self, run: Run, name: str, offset: int, generation: Optional[str]) -> None:
+    What the reader has of it is known by its generation, the file's identity, and after a slash by
+    ``LENGTH:SHA256`` of its last bytes: a power cut there may have left others in their place.
+    """
+
+    def __init__(self, run: Run, name: str, offset: int, known: Optional[str]) -> None:
         self.name = name
         self.path = {"log": run.log, "events": run.events}[name]
         self.mask = Mask.of(run)
         self.is_over = False
         self.offset = offset
-        self.generation = generation
+        self.generation, _, self.tail = (known or "").partition("/")
         self.fd: Optional[int] = None
         self.is_at_end = True
 
@@ -67,13 +72,25 @@ class FileTail:
             return False
         found = os.fstat(self.fd)
         generation = f"{found.st_dev:x}-{found.st_ino:x}"
-        if self.generation not in (None, generation):
+        if self.generation not in ("", generation):
             self.restart("replaced")
         elif self.offset > found.st_size:
             self.restart("truncated")
-        self.generation = generation
+        elif self.tail and not self.has_sent(self.tail):
+            self.restart("different")
+        self.generation, self.tail = generation, ""
         send(f"S {self.name} {generation} {found.st_size}\n".encode())
         return True
+
+    def has_sent(self, tail: str) -> bool:
+        """Return whether what ends at the offset is ``LENGTH:SHA256``."""
+        length, _, digest = tail.partition(":")
+        stop = self.offset
+        self.offset = max(0, stop - int(length))
+        block, _ = self.read(stop - self.offset)
+        self.offset = stop
+        # Less can be shown of what may be the beginning of a secret.
+        return len(block) < int(length) or hashlib.sha256(block).hexdigest() == digest
 
     def look_for_change(self) -> int:
         """At the end of what is there: is it still the same file?"""

@@ -204,13 +204,14 @@ def cancel(app: App, run_id: str | None, grace: float | None) -> None:
     else:
         done = cancel_run(app.pod.agent, found.run_id, grace_s=grace)
         state, num_killed = done.state, done.num_killed
-        app.finish([state])
-        notes_of(app.pod, state.run_id).see(LastSeen(time.time(), state.state))
         said = f"all processes have stopped; processes ended: {num_killed}"
     if app.as_json:
         app.answer({"run_id": state.run_id, "state": state.state, "killed": num_killed})
     else:
         click.echo(f"run {state.run_id}: {state.state}, {said}")
+    if not found.has_ended:  # reported first: a full disk here changes nothing of it
+        app.finish([state])
+        notes_of(app.pod, state.run_id).see(LastSeen(time.time(), state.state))
 
 
 COMMANDS = [runs, logs, attach, cancel]

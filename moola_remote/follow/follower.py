@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from moola_remote.agent_client.answers import is_missing
@@ -125,24 +126,33 @@ class Following:
         self.listener = listener
         self.has_heard = False
         self._place: dict[FileName, int] = {}
+        self._replay: Callable[[], None] = lambda: None
         self._events = EventReader()
         self._lost_at: float | None = None
 
     def begin(self, *, replay: bool, log_from: int = 0) -> None:
         """Take the place where the journal ends."""
         self._place = {file: self.journal.size(file) for file in FILES}
-        if replay:
-            for block in self.journal.read("log", log_from, self._place["log"]):
-                self.listener.on_log(block)
+        self._replay = partial(self._replay_log, log_from) if replay else self.listener.on_replayed
         # Always read: the last line may be half there, and the reader needs its beginning.
         for block in self.journal.read("events", 0, self._place["events"]):
             for event in self._events.feed(block):
                 if replay:
                     self.listener.on_event(event)
+
+    def _replay_log(self, log_from: int) -> None:
+        for block in self.journal.read("log", log_from, self._place["log"]):
+            self.listener.on_log(block)
         self.listener.on_replayed()
+
+    def _replay_once(self) -> None:
+        """Pass on what the journal has, once the pod has said that it is right, or can't say."""
+        replay, self._replay = self._replay, lambda: None
+        replay()
 
     def lose(self, err: UnreachableError) -> None:
         """Say that the connection is gone."""
+        self._replay_once()
         logger.info("stream lost at %s: %s", self._place, err)
         self._lost_at = time.monotonic()
         text = f"{err.message}: the run keeps running, reconnecting"
@@ -178,6 +188,7 @@ class Following:
                 for frame in parser.feed(piece):
                     self._hear()
                     if isinstance(frame, StateFrame) and frame.is_last:
+                        self._replay_once()
                         return self._stand(frame), 0, b""
                     self._take(frame)
             return None, channel.returncode(5.0), channel.stderr()
@@ -190,7 +201,8 @@ class Following:
             places += [f"--{word}-offset", str(self._place[file])]
             generation = self.journal.generation(file)
             if generation is not None and self._place[file]:
-                places += [f"--{word}-generation={generation}"]
+                tail = self.journal.tail(file, self._place[file])
+                places += [f"--{word}-generation={generation}{tail}"]
         return agent.open("follow", self.run_id, *places)
 
     def _hear(self) -> None:
@@ -204,6 +216,8 @@ class Following:
             self.listener.on_notice(Notice(text, is_connected=True))
 
     def _take(self, frame: Frame) -> None:
+        if not isinstance(frame, Restarted):
+            self._replay_once()
         if isinstance(frame, Data):
             self._keep(frame)
         elif isinstance(frame, Opened):
@@ -239,7 +253,8 @@ class Following:
         self._place[frame.file] = 0
         if frame.file == "events":
             self._events = EventReader()
-        text = f"{frame.file} was {frame.why} on the pod: from its beginning again"
+        where = "from the pod's" if frame.why == "different" else "on the pod"
+        text = f"{frame.file} was {frame.why} {where}: from its beginning again"
         self.listener.on_notice(Notice(text, is_connected=True))
 
     def _stand(self, frame: StateFrame) -> RunState:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from moola_remote.files import atomic
 from moola_remote.protocol.frames import FILES, FileName
 
 BLOCK = 1 << 16
+# A power cut may spoil what the file system had not written yet; a page at least of it is compared.
+TAIL_BYTES = 1 << 14
 
 # A pod must not fill the laptop's disk by talking.
 MAX_JOURNAL_BYTES = 10 * 10**9
@@ -76,6 +79,12 @@ class Journal:
             yield block
             start += len(block)
 
+    def tail(self, file: FileName, stop: int) -> str:
+        """Return ``/LENGTH:SHA256`` of the last bytes before `stop`, for the pod to compare."""
+        start = max(0, stop - TAIL_BYTES)
+        found = os.pread(self._fds[file], stop - start, start)
+        return f"/{len(found)}:{hashlib.sha256(found).hexdigest()}"
+
     def write(self, file: FileName, offset: int, data: bytes) -> None:
         """Put bytes where they belong; another follower may have put the same ones there."""
         if offset + len(data) > MAX_JOURNAL_BYTES:
@@ -129,6 +138,10 @@ class LogEnd(Journal):
     def size(self, file: FileName) -> int:
         """Return where to resume from."""
         return self._offset if file == "log" else super().size(file)
+
+    def tail(self, file: FileName, stop: int) -> str:
+        """Return nothing for the log, of which nothing is kept."""
+        return "" if file == "log" else super().tail(file, stop)
 
     def write(self, file: FileName, offset: int, data: bytes) -> None:
         """Keep events alone."""

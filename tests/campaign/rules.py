@@ -164,15 +164,16 @@ def damage_a_state(sequence: Sequence) -> None:
 
 
 def damage_a_laptop(sequence: Sequence) -> None:
-    """Leave a power cut's zeros in what a laptop keeps."""
+    """Leave what a power cut leaves in what a laptop keeps: zeros, old bytes, nothing."""
     state, kind = sequence.laptop().state, sequence.rng.choice(KEPT)
     if found := [path for path in sorted(state.glob(kind)) if path.is_file()]:
         path = sequence.rng.choice(found)
         content = path.read_bytes()
-        zeros = bytes(min(200, len(content)))
+        size = min(200, len(content))
+        spoilt = sequence.rng.choice((bytes(size), sequence.rng.randbytes(size)))
         is_log = path.name == "log"
-        path.write_bytes(content[: len(content) - len(zeros)] + zeros if is_log else b"")
-        sequence.fault(f"zeros in {path.relative_to(state)}")
+        path.write_bytes(content[: len(content) - size] + spoilt if is_log else b"")
+        sequence.fault(f"the end of {path.relative_to(state)} is spoilt")
 
 
 def restore_an_old_state(sequence: Sequence) -> None:

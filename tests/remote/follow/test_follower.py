@@ -242,6 +242,39 @@ def test_a_journal_of_another_file_is_not_added_to(pod: AgentPod, laptop: Laptop
     assert (laptop.folder / run_id / "log").read_bytes() == watcher.log
 
 
+@pytest.mark.parametrize("spoilt", [b"\0\0\0\0", b"????", b"log\n"])
+@pytest.mark.parametrize("replay", [True, False])
+def test_an_end_that_a_power_cut_has_spoilt_is_never_shown_and_comes_again(
+    pod: AgentPod, laptop: Laptop, spoilt: bytes, replay: bool
+) -> None:
+    run_id = pod.shell("seq 3000; echo end of it")
+    pod.wait(run_id)
+    laptop.follow(run_id, Watcher())
+    kept, log = laptop.folder / run_id / "log", (pod.folder(run_id) / "log").read_bytes()
+    assert kept.read_bytes() == log
+    kept.write_bytes(log[: -len(spoilt)] + spoilt)
+    watcher = Watcher()
+    laptop.follow(run_id, watcher, replay=replay)
+    assert kept.read_bytes() == log
+    assert watcher.log == log if replay else log.endswith(watcher.log)
+    assert [notice.text for notice in watcher.notices] == (
+        []
+        if spoilt == b"\0\0\0\0"
+        else ["log was different from the pod's: from its beginning again"]
+    )
+
+
+def test_a_journal_with_secrets_struck_out_is_the_same_as_the_pods(
+    pod: AgentPod, laptop: Laptop
+) -> None:
+    run_id = pod.shell('echo "$TOKEN and more"; echo "$TOKEN"', secrets={"TOKEN": "s3cr3t-value"})
+    pod.wait(run_id)
+    laptop.follow(run_id, Watcher())
+    watcher = Watcher()
+    laptop.follow(run_id, watcher)
+    assert watcher.notices == []
+
+
 def test_the_end_is_known_though_the_supervisor_is_killed_meanwhile(
     pod: AgentPod, laptop: Laptop
 ) -> None:
