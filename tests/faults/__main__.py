@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from moola_remote.text.sanitize import safe
-from tests.faults import client, network, pod
+from tests.faults import client, damage, network, pod
 from tests.faults.scene import Findings, Scene, ServerKind, scene
 from tests.support.servers import SSHD
 
@@ -42,6 +42,12 @@ FAULTS = (
     Fault("disk full: log", pod.disk_is_full_for_the_log, 1),
     Fault("disk full: state", pod.disk_is_full_for_the_state, 2),
     Fault("disk full: checkpoint", pod.disk_is_full_for_a_checkpoint, 1),
+    Fault("disk full: laptop's results", damage.disk_is_full_for_a_fetch, 1),
+    Fault("disk full: bytecode", damage.bytecode_is_cut, 1),
+    Fault("journal's end spoilt", damage.end_of_a_journal_is_spoilt, 2),
+    Fault("laptop's notes empty", damage.notes_are_empty, 1),
+    Fault("state.json damaged", damage.state_is_damaged, 3),
+    Fault("outputs beside the code", damage.outputs_are_in_the_working_folder, 1),
     Fault("clock jumps", pod.clock_jumps, 2),
     Fault("agent upgraded under a job", pod.agent_is_upgraded, 2),
 )
