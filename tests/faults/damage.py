@@ -112,8 +112,7 @@ def disk_is_full_for_a_fetch(scene: Scene, tries: int) -> Findings:
         with _small_folder(results, found) as is_there:
             if not is_there:
                 return found
-            script = 'mkdir -p "$MOOLA_RUN_DIR/a"; head -c 8000000 /dev/urandom >"$MOOLA_RUN_DIR/a/big"'
-            run_id = scene.begin("sh", "-c", script)
+            run_id = scene.begin("sh", "-c", 'head -c 8000000 /dev/urandom >"$MOOLA_RUN_DIR/big"')
             scene.pod.wait(run_id)
             refused = scene.project.run("fetch", "all", run_id)
             found.expect(refused.returncode in (14, 15), f"fetch: {refused.stderr}")
