@@ -60,7 +60,7 @@ bench: install  ## benchmarks as ratios in one run (without ablation and limits,
 	@for script in $(filter-out benchmarks/ablation.py benchmarks/limits.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 campaign: install  ## SEQUENCES (1000) random sequences of commands, jobs and faults; fails if a promise is broken
-	@$(BIN)/python -m tests.campaign --sequences $(or $(SEQUENCES),1000) $(if $(SEED),--seed $(SEED))
+	@unshare --mount --pid --fork --mount-proc --kill-child $(BIN)/python -m tests.campaign --sequences $(or $(SEQUENCES),1000) $(if $(SEED),--seed $(SEED))
 
 faults: install  ## the fault table of docs/results.md; fails if anything is lost
 	@$(BIN)/python -m tests.faults

@@ -21,7 +21,7 @@ VERBS = {
     "seal": ("trees", "seal", "pod kind digest object"),
     "environment": ("environment", "environment", "pod digest python text"),
     "start": ("start", "start", "pod object"),
-    "list": ("state", "list_runs", "pod facts"),
+    "list": ("state", "list_runs", "pod facts last prefix"),
     "state": ("state", "current", "pod run"),
     "show": ("state", "show", "pod run"),
     "checkpoints": ("manifest", "checkpoints", "run object"),
@@ -47,7 +47,10 @@ def parse(argv: List[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="agent", description="moola's program on the pod")
     parser.add_argument("--root", type=Path, default=Path(sys.argv[0]).resolve().parents[1])
     verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("list").add_argument("--facts", action="store_true")
+    listing = verbs.add_parser("list")
+    listing.add_argument("--facts", action="store_true")
+    listing.add_argument("--last", type=int)
+    listing.add_argument("--prefix", default="")
     verbs.add_parser("guard").add_argument("--watch", action="store_true")
     for name in ("probe", "start", "idle", "clean", "manifests"):
         verbs.add_parser(name)

@@ -10,7 +10,7 @@ import select
 import sys
 import time
 from pathlib import Path
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
 from moola_remote.agent.constants import BLOCK, ENDED, FACTS, FRESH_S, Json
 from moola_remote.agent.errors import AgentError
@@ -18,7 +18,7 @@ from moola_remote.agent.files import head, open_file, size_of
 from moola_remote.agent.layout import RUN_ID, Pod, Run, stored_state
 from moola_remote.agent.locks import is_locked
 from moola_remote.agent.processes import boot
-from moola_remote.agent.unfinished import unfinished
+from moola_remote.agent.unfinished import survey, unfinished
 
 
 def settle(pod: Pod, run: Run) -> Json:
@@ -105,15 +105,33 @@ def show(pod: Pod, run: Run) -> Json:
     return {"state": state, "spec": run.spec(), "config": config, "run": begun}
 
 
-def list_runs(pod: Pod, with_facts: bool) -> Json:
-    found = [settled(pod, run, state) for run, state in pod.all_runs()]
+def list_runs(pod: Pod, with_facts: bool, last: Optional[int], prefix: str) -> Json:
+    """Return the runs whose id begins with `prefix`: all that have not ended, the `last` others.
+
+    The state of a run that is left out is not read.
+    """
+    known = survey(pod)
+    ended = sorted((at, name) for name, at in known.ended.items() if name.startswith(prefix))
+    num_older = max(0, len(ended) - last) if last is not None else 0
+    stored = [(pod.run(name), stored_state(pod.runs / name)) for _, name in ended[num_older:]]
+    live = [one for one in known.unfinished if one[0].id.startswith(prefix)]
+    chosen = [(run, state) for run, state in [*stored, *live] if state is not None]
+    found = [settled(pod, run, state) for run, state in sorted(chosen, key=by_ticket)]
     states = [state for state in found if state is not None]
-    listed = [{**view(pod, state, states), "last_lines": []} for state in states]
+    queue = [state for _, state in known.unfinished]
+    listed = [{**view(pod, state, queue), "last_lines": []} for state in states]
     room = FACTS
     for state in reversed(listed) if with_facts else ():
         state.update(facts(pod.run(state["run_id"]), min(room, BLOCK)))
         room -= len(state["config"] or "")
-    return {"runs": [*unreadable(pod, states), *listed]}
+    damaged = [run.id for run, state in stored if state is None]
+    damaged += [name for name in known.unreadable if name.startswith(prefix)]
+    return {"runs": [*unreadable(pod, damaged), *listed], "older": num_older}
+
+
+def by_ticket(one: Tuple[Run, Json]) -> Tuple[int, str]:
+    """Return what runs are sorted by: as they were started."""
+    return one[1].get("ticket") or 0, one[0].id
 
 
 def settled(pod: Pod, run: Run, state: Json) -> Optional[Json]:
@@ -131,16 +149,16 @@ def settled(pod: Pod, run: Run, state: Json) -> Optional[Json]:
         return state
 
 
-def unreadable(pod: Pod, known: List[Json]) -> List[Json]:
+def unreadable(pod: Pod, names: List[str]) -> List[Json]:
     """Return runs whose state can't be read, so that they don't seem to hold nothing."""
-    readable = {state["run_id"] for state in known}
-    names = {path.name for path in pod.runs.glob("*") if path.is_dir()} - readable
     reason = "its state.json can't be read"
     # One that has come or gone meanwhile is none.
     there = [
         name
         for name in sorted(names)
-        if RUN_ID.fullmatch(name) and stored_state(pod.runs / name) is None
+        if RUN_ID.fullmatch(name)
+        and (pod.runs / name).is_dir()
+        and stored_state(pod.runs / name) is None
     ]
     return [{"run_id": name, "state": "LOST", "reason": reason} for name in there]
 

@@ -68,7 +68,8 @@ def get_state(agent: Agent, run_id: str) -> RunState:
     try:
         state = read_state(agent.call("state", run_id).get("state"))
     except ConfigError as err:
-        raise unknown_run(run_id, [state.run_id for state in list_runs(agent)]) from err
+        near = list_page(agent, last=50).states
+        raise unknown_run(run_id, [state.run_id for state in near]) from err
     if state.run_id != run_id:
         raise TransferError(f"run {safe(run_id, 80)}: the agent answers of {state.run_id}")
     return state
@@ -76,8 +77,30 @@ def get_state(agent: Agent, run_id: str) -> RunState:
 
 def list_runs(agent: Agent) -> list[RunState]:
     """Return every run of the pod, newest last, without their last lines."""
-    runs = agent.call("list").get("runs")
-    return [_state_or_lost(run) for run in runs[-MAX_RUNS:]] if isinstance(runs, list) else []
+    return list_page(agent).states
+
+
+@dataclass(frozen=True)
+class Page:
+    """Runs of a pod, newest last, without their last lines; and how many ended ones are older."""
+
+    states: list[RunState]
+    num_older: int
+
+
+def list_page(agent: Agent, *, last: int | None = None, prefix: str = "") -> Page:
+    """Return the runs that have not ended, and the newest of those that have.
+
+    Args:
+        agent: the pod's agent.
+        last: how many that have ended; None is all. The others cost the pod nothing.
+        prefix: of the id; whatever else it holds than an id may hold fits no run.
+    """
+    words = [] if last is None else [f"--last={last}"]
+    answer = agent.call("list", *words, *([f"--prefix={prefix}"] if prefix else []))
+    runs, older = answer.get("runs"), answer.get("older")
+    found = [_state_or_lost(run) for run in runs[-MAX_RUNS:]] if isinstance(runs, list) else []
+    return Page(found, older if isinstance(older, int) and 0 < older < 10**9 else 0)
 
 
 def _state_or_lost(value: Any) -> RunState:

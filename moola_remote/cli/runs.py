@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -11,11 +12,14 @@ import click
 from moola_remote.cli.app import App
 from moola_remote.cli.options import moment, run_argument
 from moola_remote.cli.then import then_option
+from moola_remote.errors import ConfigError
 
 if TYPE_CHECKING:
+    from moola_remote.agent_client.verbs import Page
     from moola_remote.protocol.state import RunState
     from moola_remote.runs.filters import Filter, Selection
 MAX_AWAY = 4
+PAGE = 50
 
 
 def print_chosen(app: App, chosen: Selection) -> None:
@@ -35,11 +39,12 @@ def print_chosen(app: App, chosen: Selection) -> None:
         click.echo("no matching runs", err=True)
 
 
-def print_runs(app: App, states: Sequence[RunState]) -> None:
+def print_runs(app: App, page: Page) -> None:
     """Print a table of runs, or a JSON line a run."""
     from moola_remote.ui.tables import runs_table
     from moola_remote.ui.tables import show as show_table
 
+    states, num_older = page.states, page.num_older
     if app.as_json:
         for state in states:
             app.answer(state.model_dump(mode="json"))
@@ -47,6 +52,21 @@ def print_runs(app: App, states: Sequence[RunState]) -> None:
         show_table(runs_table(states))
     else:
         click.echo("no runs on this pod yet; next: moola-remote train", err=True)
+    if num_older:
+        more = f"moola-remote runs --last {len(states) + num_older}"
+        click.echo(f"{num_older} older runs are not listed: {more}", err=True)
+
+
+def finish_others(app: App, states: Sequence[RunState]) -> None:
+    """Run the local commands that wait for the end of runs that are not listed."""
+    from moola_remote.agent_client.verbs import get_state
+    from moola_remote.runs.local_state import waiting_for
+
+    listed = {state.run_id for state in states}
+    for run_id in waiting_for(app.laptop.journals / app.pod.name):
+        if run_id not in listed:
+            with contextlib.suppress(ConfigError):  # it is not on the pod any more
+                app.finish([get_state(app.pod.agent, run_id)])
 
 
 def print_away(app: App, states: Sequence[RunState]) -> None:
@@ -75,6 +95,12 @@ def _conditions(
 
 
 @click.group(invoke_without_command=True)
+@click.option(
+    "--last",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="The newest N, and all that have not ended.  [default: 50; all with --json]",
+)
 @click.option("--sort", metavar="KEY", help="The largest last: a key of the recipe, or a score.")
 @click.option(
     "--where",
@@ -85,7 +111,9 @@ def _conditions(
     help="Only runs of which this is true; also != < <= > >=.",
 )
 @click.pass_context
-def runs(ctx: click.Context, sort: str | None, conditions: tuple[Filter, ...]) -> None:
+def runs(
+    ctx: click.Context, last: int | None, sort: str | None, conditions: tuple[Filter, ...]
+) -> None:
     """List the pod's runs, newest last; `runs show` prints all about one.
 
     A KEY is one of the recipe as it was run (model.hidden_size, or hidden_size), a score (f1,
@@ -97,7 +125,7 @@ def runs(ctx: click.Context, sort: str | None, conditions: tuple[Filter, ...]) -
     """
     if ctx.invoked_subcommand is not None:
         return
-    from moola_remote.agent_client.verbs import list_runs
+    from moola_remote.agent_client.verbs import list_page
 
     app: App = ctx.obj
     if sort is not None or conditions:
@@ -106,11 +134,14 @@ def runs(ctx: click.Context, sort: str | None, conditions: tuple[Filter, ...]) -
         known = read_known(app.pod.agent.call("list", "--facts"))
         print_chosen(app, choose(known, conditions, sort))
         return
-    states = list_runs(app.pod.agent)
+    is_page = last is None and not app.as_json
+    page = list_page(app.pod.agent, last=PAGE if is_page else last)
     if not app.as_json:
-        print_away(app, states)
-    print_runs(app, states)
-    app.finish(states)
+        print_away(app, page.states)
+    print_runs(app, page)
+    app.finish(page.states)
+    if page.num_older:
+        finish_others(app, page.states)
 
 
 @runs.command()

@@ -135,6 +135,11 @@ class LocalRun:
         return (self.folder / name for name in BULK if (self.folder / name).is_file())
 
 
+def waiting_for(journals: Path) -> list[str]:
+    """Return the runs of a pod, by its folder of journals, for whose end a command waits here."""
+    return sorted(path.parent.name for path in journals.glob("*/on_finish.json"))
+
+
 def thin_out(journals: Path, limit: int, keep: Path) -> list[LocalRun]:
     """Drop journals of ended runs, the oldest first, until all together are below a limit.
 

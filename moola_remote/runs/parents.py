@@ -7,12 +7,12 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from moola_remote.agent_client.verbs import get_state, list_runs
+from moola_remote.agent_client.verbs import get_state, list_page
 from moola_remote.errors import ConfigError, UnreachableError
 from moola_remote.pods.pod import Pod
 from moola_remote.protocol.spec import Spec
 from moola_remote.runs.record import keep_again
-from moola_remote.runs.select import choose
+from moola_remote.runs.select import resolve
 from moola_remote.ssh.read_file import read_file
 from moola_remote.text.sanitize import safe
 
@@ -45,9 +45,8 @@ def find_parent(pod: Pod, name: str | None) -> Iterator[Parent]:
     Raises:
         ConfigError: it is unknown, or needs no resuming.
     """
-    here = list_runs(pod.agent)
-    if name is None or any(run.run_id.startswith(name) for run in here):
-        state = choose(here, name)
+    if name is None or list_page(pod.agent, last=1, prefix=name).states:
+        state = resolve(pod.agent, name)
         _require_ended_early(state.run_id, state.state)
         yield Parent(state.run_id, _spec_of(pod, state.run_id, pod), pod, is_here=True)
         return

@@ -12,7 +12,14 @@ import pytest
 
 from moola_remote.agent_client.answers import read_answer
 from moola_remote.agent_client.client import Agent
-from moola_remote.agent_client.verbs import cancel, get_state, list_runs, make_manifest, submit
+from moola_remote.agent_client.verbs import (
+    cancel,
+    get_state,
+    list_page,
+    list_runs,
+    make_manifest,
+    submit,
+)
 from moola_remote.errors import (
     ConfigError,
     LimitError,
@@ -25,7 +32,7 @@ from moola_remote.protocol.refusal import refusal
 from moola_remote.protocol.state import RunState, read_state
 from moola_remote.runs.select import choose, resolve
 from tests.support.fakes import ShellTransport
-from tests.support.pods import AgentPod
+from tests.support.pods import AgentPod, wait_until
 
 pytestmark = pytest.mark.process
 
@@ -116,9 +123,33 @@ def test_a_run_is_found_by_its_id_its_beginning_or_as_the_latest(agent: Agent) -
         resolve(agent, runs[0][:-1] + ("0" if runs[0][-1] != "0" else "1"))
 
 
-def test_without_runs_there_is_no_latest() -> None:
+def test_without_runs_there_is_no_latest(agent: Agent) -> None:
     with pytest.raises(ConfigError, match="there are none on the pod; moola-remote train"):
-        choose([], None)
+        resolve(agent)
+
+
+def test_a_page_has_what_has_not_ended_and_the_newest_of_what_has(agent: Agent) -> None:
+    started = [spec(*argv) for argv in (("sleep", "60"), *[("true",)] * 4)]
+    for asked in started:
+        submit(agent, {**asked, "gpu": -1})
+    ids = [str(asked["run_id"]) for asked in started]
+    wait_until(lambda: sum(run.has_ended for run in list_runs(agent)) == 4)
+    pages = {last: list_page(agent, last=last) for last in (0, 1, 3, 4, 9)}
+    assert {last: page.num_older for last, page in pages.items()} == {0: 4, 1: 3, 3: 1, 4: 0, 9: 0}
+    assert [run.run_id for run in pages[1].states] == [ids[0], ids[4]]
+    assert (
+        [run.run_id for run in pages[9].states] == ids == [run.run_id for run in list_runs(agent)]
+    )
+    assert [run.run_id for run in list_page(agent, prefix=ids[2]).states] == [ids[2]]
+    assert list_page(agent, prefix="no-such").states == []
+    cancel(agent, ids[0], grace_s=0)
+
+
+def test_of_many_that_begin_alike_all_are_counted(agent: Agent) -> None:
+    runs = [spec("true")["run_id"] for _ in range(3)]
+    states = [read_state({"run_id": str(run_id), "state": "SUCCEEDED"}) for run_id in runs]
+    with pytest.raises(ConfigError, match="63 begin so"):
+        choose(states, "2", 60)
 
 
 def test_a_pod_without_our_python_is_said_to_have_none(transport: ShellTransport) -> None:
