@@ -12,10 +12,15 @@ import argparse
 import os
 import sys
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from jobs.common.entry import exit_code_of
 from jobs.common.paths import found, output
 from moola_core.io.json_file import write_json
+
+if TYPE_CHECKING:
+    from moola_core.data.windows import Windows
+    from moola_core.inference.trained_model import TrainedModel
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -71,7 +76,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         trained = replace(trained, decoder=load_decoder(arguments.decoder))
     windows, entry = read_file(data_dir, arguments.file, skip_bad=arguments.skip_bad)
     windows = windows.with_labels(trained.labels, arguments.file)
-    _require_length(arguments, windows.bar_ns, trained.bar_ns)
+    _require_lengths(arguments, windows, trained)
     labelled = trained.recipe.data.labelled.as_posix()
     train, _ = read_file(data_dir, labelled, skip_bad=arguments.skip_bad)
     print(f"asking the model about {len(windows):,} windows", file=sys.stderr, flush=True)
@@ -95,11 +100,15 @@ def evaluate(arguments: argparse.Namespace) -> None:
         write_json(arguments.out, {**about, "decoder": decoder, **found})
 
 
-def _require_length(arguments: argparse.Namespace, bar_ns: int, trained_ns: int) -> None:
-    from moola_core.data.series_checks import require_length
+def _require_lengths(
+    arguments: argparse.Namespace, windows: Windows, trained: TrainedModel
+) -> None:
+    from moola_core.data.series_checks import require_length, require_window
 
+    known = f"{arguments.run} was trained on"
+    require_window(arguments.file, windows.num_bars, trained.window_bars, known)
     if not arguments.any_bar_length:
-        require_length(arguments.file, bar_ns, trained_ns, f"{arguments.run} was trained on")
+        require_length(arguments.file, windows.bar_ns, trained.bar_ns, known)
 
 
 if __name__ == "__main__":

@@ -53,6 +53,11 @@ def require_same_bars(path: Path, windows: Windows, others: Windows) -> None:
             f"{path}: bars of {in_words(windows.bar_ns)}, expected {in_words(others.bar_ns)},"
             " as the windows to train on have; leave it out: --set data.test=null"
         )
+    if windows.num_bars != others.num_bars:
+        raise DataError(
+            f"{path}: windows of {windows.num_bars} bars, expected {others.num_bars}, as those to"
+            " train on have; leave it out: --set data.test=null"
+        )
 
 
 def find_device(name: str) -> torch.device:

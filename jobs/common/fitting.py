@@ -31,6 +31,7 @@ from moola_core.model.jade import JadeCompact
 from moola_core.model.make import Model, make_model
 from moola_core.pretraining.encoder_file import find_encoder, load_encoder
 from moola_core.spans.grid import MAX_LENGTH
+from moola_core.spans.intervals import WINDOW_BARS
 from moola_core.training.seeding import seed_everything
 from moola_core.training.state import Run
 
@@ -208,8 +209,11 @@ def judge(loaded: Loaded) -> tuple[TrainedModel, Predictions | None]:
         said = [predict(model, tensors) for model, tensors in seen]
         predictions = joined(said, loaded.recipe, loaded.pool)
         decoder = choose_decoder(predictions, loaded.validation.spans, decoder)
-    labels, bar_ns = loaded.train.labels, loaded.train.bar_ns
-    return TrainedModel(models, loaded.recipe, decoder, labels, bar_ns, loaded.pool), predictions
+    train = loaded.train
+    trained = TrainedModel(
+        models, loaded.recipe, decoder, train.labels, train.bar_ns, loaded.pool, train.num_bars
+    )
+    return trained, predictions
 
 
 def _answering(run: Run) -> list[Model]:
@@ -268,8 +272,15 @@ def with_types_of(recipe: Recipe, windows: Windows) -> Recipe:
     """Return the recipe with an output for every type of `windows`; never fewer than it asks for.
 
     Raises:
-        DataError: there are more types than a model may have.
+        DataError: there are more types than a model may have, or windows of a length that the
+            recipe's model does not know.
     """
+    if recipe.model.kind != "unet" and windows.num_bars != WINDOW_BARS:
+        raise DataError(
+            f"{recipe.data.labelled}: windows of {windows.num_bars} bars, recipe {recipe.name}"
+            f" expected {WINDOW_BARS}; train with --config configs/train/span.yaml, or make"
+            f" windows anew: jobs.windows --length {WINDOW_BARS}"
+        )
     if len(windows.labels) <= recipe.model.num_types:
         return recipe
     if len(windows.labels) > MAX_TYPES:

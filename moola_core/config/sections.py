@@ -75,7 +75,7 @@ class ModelConfig(Strict):
     kind: Literal["jade", "unet"] = "jade"  # unet: SpanNet, tasks segment and type
     width: int = Field(default=16, ge=1, le=256)  # channels of SpanNet's first level
     # Bars of the longest span of SpanNet; null: from the training labels, never under 25.
-    max_length: int | None = Field(default=None, ge=2, le=105)
+    max_length: int | None = Field(default=None, ge=2, le=2000)
 
     # 0: no encoder, see tasks choice, context_type
     hidden_size: int = Field(default=96, ge=0, le=1024)
@@ -188,7 +188,7 @@ class DecoderConfig(Strict):
     min_bars: int = Field(default=1, ge=1)
     bias: float = 0.0
     min_length: int = Field(default=2, ge=1)
-    max_length: int = Field(default=25, ge=1, le=105)
+    max_length: int = Field(default=25, ge=1, le=2000)
     floor: float = Field(default=0.0, ge=0, le=1)
 
     @model_validator(mode="after")

@@ -1,6 +1,6 @@
 """Labelled windows: read from Parquet, checked to the last bar, refused with one line.
 
-Letters: B windows, T = 105 bars a window. Columns on disk: docs/data.md.
+Letters: B windows, T bars a window, the same in all of a file. Columns on disk: docs/data.md.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from moola_core.data.window_checks import (
     marks_none,
     row_faults,
     to_bars,
+    window_bars,
 )
 from moola_core.data.window_columns import BAR_NS, cast_columns
 from moola_core.errors import DataError
@@ -58,6 +59,11 @@ class Windows:
 
     def __len__(self) -> int:
         return len(self.window_id)
+
+    @property
+    def num_bars(self) -> int:
+        """T."""
+        return int(self.bars.shape[1])
 
     def take(self, rows: IntArray | BoolArray) -> Windows:
         """Return the windows at `rows`, in that order."""
@@ -157,6 +163,7 @@ Text = TypeVar("Text", bound=str)
 
 def _to_windows(table: pa.Table, group: IntArray) -> Windows:
     first, last = table["expansion_start"].to_numpy(), table["expansion_end"].to_numpy()
+    num_bars = window_bars(table["features"])
     start_time = np.full(table.num_rows, -1, dtype=np.int64)
     if "start_timestamp" in table.column_names:
         start_time = table["start_timestamp"].cast(_utc(table)).cast(pa.int64()).to_numpy()
@@ -165,7 +172,7 @@ def _to_windows(table: pa.Table, group: IntArray) -> Windows:
     return Windows(
         window_id=np.array(table["window_id"].to_pylist(), dtype=object),
         group=group,
-        bars=to_bars(table["features"].combine_chunks()),
+        bars=to_bars(table["features"].combine_chunks(), num_bars),
         spans=from_inclusive(first.astype(np.int64), last.astype(np.int64)),
         types=np.array([labels.index(word) for word in words], dtype=np.int64),
         overlap_fraction=table["overlap_fraction"].to_numpy().astype(np.float64),
