@@ -73,11 +73,14 @@ def load(recipe: Recipe, data_dir: Path, device_name: str, *, skip_bad: bool) ->
         DataError: a file is missing or bad.
     """
     device = find_device(device_name)
-    windows, entry = read_file(data_dir, recipe.data.labelled.as_posix(), skip_bad=skip_bad)
+    with_none = recipe.model.may_have_none
+    name = recipe.data.labelled.as_posix()
+    windows, entry = read_file(data_dir, name, skip_bad=skip_bad, keep_none=with_none)
     recipe = with_types_of(recipe, windows)
     files, test = [entry], None
     if recipe.data.test is not None:
-        test, entry = read_file(data_dir, recipe.data.test.as_posix(), skip_bad=skip_bad)
+        name = recipe.data.test.as_posix()
+        test, entry = read_file(data_dir, name, skip_bad=skip_bad, keep_none=with_none)
         test = test.with_labels(windows.labels, str(data_dir / recipe.data.test))
         require_same_bars(data_dir / recipe.data.test, test, windows)
         files.append(entry)
@@ -169,8 +172,10 @@ def pool_split(loaded: Loaded) -> Split:
 
 
 def resolved(recipe: Recipe, train: Windows) -> Recipe:
-    """`recipe` with what it leaves to the training windows: the longest span and the epochs."""
+    """`recipe` with what it leaves to the training windows: longest span, no span, epochs."""
     model, training = recipe.model, recipe.training
+    if model.may_have_none and model.no_span is None:
+        model = model.model_copy(update={"no_span": not bool(train.has_span.all())})
     if model.kind == "unet" and model.max_length is None:
         longest = int((train.spans[:, 1] - train.spans[:, 0]).max())
         most = min(max(MAX_LENGTH, round(LONGER * longest)), train.bars.shape[1])
@@ -186,13 +191,14 @@ def resolved(recipe: Recipe, train: Windows) -> Recipe:
 
 def _tensors_of(loaded: Loaded, recipe: Recipe) -> tuple[WindowTensors, WindowTensors | None]:
     """Windows as a member of another kind than the recipe's sees them, not more than it needs."""
-    train = loaded.train
+    train = loaded.train.take(loaded.train.has_span)
     most = recipe.ensemble.columns_windows
     if len(train) > most:
         train = draw(train, most, loaded.recipe.training.seed)
     validation = None
     if loaded.validation is not None:
-        validation = make_tensors(loaded.validation, recipe, loaded.device)
+        windows = loaded.validation
+        validation = make_tensors(windows, recipe, loaded.device)
     return make_tensors(train, recipe, loaded.device), validation
 
 

@@ -73,7 +73,8 @@ class SpanNet(nn.Module):
 
     The score of ``[a, b)`` is the sum of the inside scores over it, the start score at a, the stop
     score at b - 1 and a prior of its length: a log-normal of the training labels (`fit_lengths`)
-    with a twentieth spread over all, corrected by two learnt weights.
+    with a twentieth spread over all, corrected by two learnt weights. With `ModelConfig.no_span`
+    that there is none is one more outcome, scored by the strongest and the mean state.
 
     Args:
         num_features: F.
@@ -99,6 +100,8 @@ class SpanNet(nn.Module):
         self.register_buffer("length_prior", torch.zeros(self.max_length + 1))
         self.register_buffer("length_z", torch.zeros(self.max_length + 1))
         self.log_sigma = nn.Parameter(torch.zeros(len(config.tasks)))
+        # last, so that the weights of all else are drawn as without it
+        self.none_head = nn.Linear(2 * config.width, 1) if config.no_span else None
 
     def fit_lengths(self, lengths: Tensor) -> None:
         """Take the prior from training labels' lengths ``(B,)`` in bars."""
@@ -116,7 +119,7 @@ class SpanNet(nn.Module):
 
         Returns:
             ``segment_logits (B, S)``, ``span_logits (B, T)``, ``type_logits (B, K)`` and ``states
-            (B, T, C)``.
+            (B, T, C)``; with `no_span` also ``none_logits (B,)``.
         """
         del candidates
         kept = self.net(features.transpose(1, 2)).transpose(1, 2)
@@ -129,12 +132,16 @@ class SpanNet(nn.Module):
         pooled = torch.cat([(states * share).sum(dim=2), states.mean(dim=2)], dim=1)
         prior = self.length_prior + self.length_weight[0] * self.length_z
         prior = prior + self.length_weight[1] * self.length_z**2
-        return {
+        outputs = {
             "states": kept,
             "span_logits": inside,
             "type_logits": self.type_head(pooled),
             "segment_logits": self.span_scores(scores) + prior[self.grid(scores)[2]],
         }
+        if self.none_head is not None:
+            seen = torch.cat([states.amax(dim=2), states.mean(dim=2)], dim=1)
+            outputs["none_logits"] = self.none_head(seen)[:, 0]
+        return outputs
 
     def span_scores(self, scores: Tensor) -> Tensor:
         """``(B, S)`` from the scores of bars ``(B, 3, T)``: inside, start, stop."""

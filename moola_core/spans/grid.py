@@ -15,6 +15,7 @@ from scipy.sparse import csr_array
 from moola_core.spans.intervals import WINDOW_BARS, BoolArray, FloatArray, IntArray
 
 MIN_LENGTH, MAX_LENGTH = 2, 25
+TINY = 1e-300
 
 
 @lru_cache(maxsize=8)
@@ -153,6 +154,7 @@ def blurred(posterior: FloatArray, num_bars: int, end_noise: tuple[float, ...]) 
     """``(B, S)``: how probable each label is, of how probable each run is.
 
     As `label_posterior` but for the edges: what leaves the window or is no span goes to the others.
+    A row may sum to less than 1, where there may be no run; the label's sums to the same.
     """
     start, stop = all_spans(num_bars, longest_of(posterior.shape[1], num_bars)).T
     reach = len(end_noise) - 1
@@ -163,7 +165,8 @@ def blurred(posterior: FloatArray, num_bars: int, end_noise: tuple[float, ...]) 
         shifts = range(-reach, reach + 1)
         plane = np.sum([end_noise[abs(k)] * np.roll(plane, k, axis) for k in shifts], axis=0)
     labels = plane[:, start + reach, stop + reach]
-    return labels / labels.sum(axis=1, keepdims=True)
+    mass = posterior.sum(axis=1, keepdims=True)
+    return labels * (mass / np.maximum(labels.sum(axis=1, keepdims=True), TINY))
 
 
 def widened(posterior: FloatArray, num_bars: int, max_length: int) -> FloatArray:
