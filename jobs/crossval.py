@@ -67,7 +67,12 @@ def crossval(arguments: argparse.Namespace) -> None:
     from jobs.common.fitting import with_types_of
 
     name = recipe.data.labelled.as_posix()
-    windows, entry = read_file(data_folder(arguments.data), name, skip_bad=arguments.skip_bad)
+    windows, entry = read_file(
+        data_folder(arguments.data),
+        name,
+        skip_bad=arguments.skip_bad,
+        keep_none=recipe.model.may_have_none,
+    )
     recipe = with_types_of(recipe, windows)
     began = time.monotonic()
     data_dir, device = data_folder(arguments.data), find_device(arguments.device)

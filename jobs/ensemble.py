@@ -12,14 +12,18 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobs.common.entry import exit_code_of
 from jobs.common.paths import found
 from moola_core.config.recipe import dump_recipe
 from moola_core.config.sections import Recipe
 from moola_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from moola_core.inference.trained_model import TrainedModel
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -41,14 +45,14 @@ def join(runs: list[Path], run_dir: str | None) -> None:
     """Load every model, write them as one, with the first one's recipe and decoder."""
     import torch
 
-    from moola_core.inference.trained_model import TrainedModel, load_model, save_model
+    from moola_core.inference.trained_model import load_model, save_model
 
     if not run_dir:
         raise ConfigError("run folder: not given, expected --run-dir or MOOLA_RUN_DIR")
     parts = [load_model(run / "artifacts", torch.device("cpu")) for run in runs]
     first = parts[0]
     for run, part in zip(runs, parts, strict=True):
-        if _seen(part.recipe) != _seen(first.recipe) or part.labels != first.labels:
+        if _seen(part.recipe) != _seen(first.recipe) or _known(part) != _known(first):
             raise ConfigError(f"{run}: its model sees other inputs than that of {runs[0]}")
     models = tuple(model for part in parts for model in part.models)
     of_a_seed = first.recipe.ensemble.num_answers // first.recipe.ensemble.seeds
@@ -56,9 +60,13 @@ def join(runs: list[Path], run_dir: str | None) -> None:
     recipe = first.recipe.model_copy(update={"ensemble": seeds})
     folder = Path(run_dir) / "artifacts"
     folder.mkdir(parents=True, exist_ok=True)
-    save_model(folder, TrainedModel(models, recipe, first.decoder, first.labels, first.bar_ns))
+    save_model(folder, replace(first, models=models, recipe=recipe, pool=None))
     (folder.parent / "config.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
     print(f"{folder}: {len(models)} models of {len(runs)} runs")
+
+
+def _known(trained: TrainedModel) -> tuple[Any, ...]:
+    return trained.labels, trained.bar_ns, trained.window_bars
 
 
 def _seen(recipe: Recipe) -> list[Any]:

@@ -12,10 +12,15 @@ import argparse
 import os
 import sys
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from jobs.common.entry import exit_code_of
 from jobs.common.paths import found, output
 from moola_core.io.json_file import write_json
+
+if TYPE_CHECKING:
+    from moola_core.data.windows import Windows
+    from moola_core.inference.trained_model import TrainedModel
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -51,10 +56,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
     import numpy as np
 
     from jobs.common.console import print_scores
-    from jobs.common.data import data_folder, find_device, read_file
+    from jobs.common.data import data_folder, read_file
     from jobs.common.fitting import taught_windows, truth_of
     from jobs.common.reporting import TREES, UNET, answers_of, as_json
-    from moola_core.config.recipe import load_decoder
     from moola_core.decoding.decode import decode
     from moola_core.evaluation.comparison import (
         compare,
@@ -62,18 +66,16 @@ def evaluate(arguments: argparse.Namespace) -> None:
         reliability_of,
         table_lines,
     )
-    from moola_core.evaluation.metrics import score
-    from moola_core.inference.trained_model import load_model
+    from moola_core.evaluation.metrics import chance_type_f1, score
 
     data_dir = data_folder(arguments.data)
-    trained = load_model(arguments.run / "artifacts", find_device(arguments.device))
-    if arguments.decoder:
-        trained = replace(trained, decoder=load_decoder(arguments.decoder))
-    windows, entry = read_file(data_dir, arguments.file, skip_bad=arguments.skip_bad)
+    trained = _load(arguments)
+    reads = {"skip_bad": arguments.skip_bad, "keep_none": trained.recipe.model.may_have_none}
+    windows, entry = read_file(data_dir, arguments.file, **reads)
     windows = windows.with_labels(trained.labels, arguments.file)
-    _require_length(arguments, windows.bar_ns, trained.bar_ns)
+    _require_lengths(arguments, windows, trained)
     labelled = trained.recipe.data.labelled.as_posix()
-    train, _ = read_file(data_dir, labelled, skip_bad=arguments.skip_bad)
+    train, _ = read_file(data_dir, labelled, **reads)
     print(f"asking the model about {len(windows):,} windows", file=sys.stderr, flush=True)
     predictions = trained.predict(windows.bars)
     print("scoring its answers", file=sys.stderr, flush=True)
@@ -87,19 +89,40 @@ def evaluate(arguments: argparse.Namespace) -> None:
     reliable = reliability_of(repeats, "recipe")
     print(f"recipe {trained.recipe.name}, {len(windows)} windows of {arguments.file}")
     print_scores(scores, {})
+    chance = chance_type_f1(predictions, truth_of(windows))
+    print(
+        f"type_f1 of the same answers by chance: {chance.value:.3f}"
+        f"  [{chance.low:.3f}, {chance.high:.3f}]"
+    )
     print("\n".join([*table_lines(table), *reliability_lines(reliable)]))
     found = {"scores": as_json(scores), "comparison": table, "reliability": reliable}
     if arguments.out is not None:
         about = {"recipe": trained.recipe.name, "run": arguments.run.resolve().name, "file": entry}
         decoder = trained.decoder.model_dump(mode="json")
-        write_json(arguments.out, {**about, "decoder": decoder, **found})
+        about |= {"decoder": decoder, "type_f1_chance": chance.to_dict()}
+        write_json(arguments.out, {**about, **found})
 
 
-def _require_length(arguments: argparse.Namespace, bar_ns: int, trained_ns: int) -> None:
-    from moola_core.data.series_checks import require_length
+def _load(arguments: argparse.Namespace) -> TrainedModel:
+    from jobs.common.data import find_device
+    from moola_core.config.recipe import load_decoder
+    from moola_core.inference.trained_model import load_model
 
+    trained = load_model(arguments.run / "artifacts", find_device(arguments.device))
+    if arguments.decoder:
+        trained = replace(trained, decoder=load_decoder(arguments.decoder))
+    return trained
+
+
+def _require_lengths(
+    arguments: argparse.Namespace, windows: Windows, trained: TrainedModel
+) -> None:
+    from moola_core.data.series_checks import require_length, require_window
+
+    known = f"{arguments.run} was trained on"
+    require_window(arguments.file, windows.num_bars, trained.window_bars, known)
     if not arguments.any_bar_length:
-        require_length(arguments.file, bar_ns, trained_ns, f"{arguments.run} was trained on")
+        require_length(arguments.file, windows.bar_ns, trained.bar_ns, known)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ Parquet or CSV, a row a span, none sharing a bar with another, times in the zone
     first_timestamp, last_timestamp  open of the first and of the last bar inside, where known
     confidence                       0..1, of the window that is surest of it
     type, type_confidence            what went before: consolidation or retracement
-    windows                          how many windows found it; each bar is in about 105 / stride
+    windows                          how many windows found it; each bar is in about three
 
 ``--format tradingview`` writes a CSV with what charts import: time and end_time (Unix seconds of
 the open of the first and last bar inside), label, confidence. A model refuses bars of another
@@ -67,7 +67,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--bars", type=found, required=True, help="the series")
     parser.add_argument("--out", type=output, required=True, help="the spans, .parquet or .csv")
     parser.add_argument(
-        "--stride", type=int, default=35, help="bars from window to window, 1..80 (35)"
+        "--stride", type=int, help="bars from window to window (a third of a window: 35 of 105)"
     )
     parser.add_argument("--min-confidence", type=float, default=0.0, help="drop less sure ones (0)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -112,6 +112,8 @@ def predict(arguments: argparse.Namespace) -> None:
         partial(answer, trained),
         stride=arguments.stride,
         floor=arguments.min_confidence,
+        window_bars=trained.window_bars,
+        longest=trained.longest,
     )
     seconds = time.monotonic() - began
     if len(file.clock.named) > 1 and file.clock.tz is None:

@@ -39,7 +39,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--run", type=found, required=True, help="folder of a run, with artifacts/")
     parser.add_argument("--out", type=output, required=True, help="folder for the spans")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="at once (CPUs)")
-    parser.add_argument("--stride", type=int, default=35, help="bars from window to window (35)")
+    parser.add_argument(
+        "--stride", type=int, help="bars from window to window (a third of a window)"
+    )
     parser.add_argument("--min-confidence", type=float, default=0.0, help="drop less sure ones (0)")
     arguments = parser.parse_args(argv)
     return exit_code_of(lambda: predict_files(arguments))
@@ -56,7 +58,8 @@ def predict_files(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"--processes: expected 1 or more, got {arguments.processes}")
     out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)
-    common = ["--run", str(arguments.run), "--stride", str(arguments.stride)]
+    common = ["--run", str(arguments.run)]
+    common += [] if arguments.stride is None else ["--stride", str(arguments.stride)]
     common += ["--min-confidence", str(arguments.min_confidence)]
     paths = sorted(paths, key=lambda path: -path.stat().st_size if path.is_file() else 0)
     failed: dict[str, str] = {}

@@ -99,7 +99,7 @@ def _write_page(arguments: argparse.Namespace, windows: Windows, findings: list[
 
 def _ask_model(arguments: argparse.Namespace, windows: Windows) -> list[Claim]:
     from jobs.common.data import find_device
-    from moola_core.data.series_checks import require_length
+    from moola_core.data.series_checks import require_length, require_window
     from moola_core.evaluation.disagreement import claim_of_model
     from moola_core.inference.sliding import answer
     from moola_core.inference.trained_model import load_model
@@ -109,6 +109,8 @@ def _ask_model(arguments: argparse.Namespace, windows: Windows) -> list[Claim]:
     if not arguments.any_bar_length:
         known = f"{arguments.run} was trained on"
         require_length(arguments.file, windows.bar_ns, trained.bar_ns, known)
+    where = f"{arguments.run} was trained on"
+    require_window(arguments.file, windows.num_bars, trained.window_bars, where)
     said = answer(trained, windows.bars)
     claims = []
     for row in range(len(windows)):

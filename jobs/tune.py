@@ -91,7 +91,12 @@ def _validation(trained: TrainedModel, arguments: argparse.Namespace) -> Windows
 
     recipe = trained.recipe
     name = recipe.data.labelled.as_posix()
-    windows, entry = read_file(data_folder(arguments.data), name, skip_bad=arguments.skip_bad)
+    windows, entry = read_file(
+        data_folder(arguments.data),
+        name,
+        skip_bad=arguments.skip_bad,
+        keep_none=recipe.model.may_have_none,
+    )
     try:
         files = read_json(arguments.run / "result.json", RunResult).data.files
     except (OSError, ValueError) as err:

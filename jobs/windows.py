@@ -25,6 +25,7 @@ from jobs.common.bar_options import add_bar_options, open_named
 from jobs.common.entry import exit_code_of
 from jobs.common.paths import found, output
 from moola_core.errors import ConfigError, DataError
+from moola_core.spans.intervals import MAX_WINDOW_BARS, MIN_WINDOW_BARS, WINDOW_BARS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,6 +49,12 @@ def main(argv: list[str] | None = None) -> int:
         "--ends", choices=("inclusive", "half-open"), help="is the bar at the end inside?"
     )
     parser.add_argument("--unit", choices=("seconds", "bars"), help="of a label track (seconds)")
+    parser.add_argument(
+        "--length",
+        type=int,
+        default=WINDOW_BARS,
+        help=f"bars a window ({WINDOW_BARS}; recipe span learns of any)",
+    )
     parser.add_argument("--place", choices=("random", "centre"), default="random")
     parser.add_argument("--margin", type=int, default=5, help="bars from span to edge (5)")
     parser.add_argument(
@@ -108,8 +115,16 @@ def _cut(arguments: argparse.Namespace) -> tuple[pa.Table, list[str]]:
     from moola_core.data.spans_file import read_spans
     from moola_core.data.times import Clock
 
-    if not 0 <= arguments.margin <= 50:
-        raise ConfigError(f"--margin: expected 0..50 bars, got {arguments.margin}")
+    least, most = MIN_WINDOW_BARS, MAX_WINDOW_BARS
+    if not least <= arguments.length <= most:
+        raise ConfigError(
+            f"--length: expected {least}..{most:,} bars a window, got {arguments.length}"
+        )
+    if not 0 <= arguments.margin < arguments.length // 2:
+        raise ConfigError(
+            f"--margin: expected 0..{arguments.length // 2 - 1} bars, less than half a window,"
+            f" got {arguments.margin}"
+        )
     if not 0 <= arguments.negatives <= MAX_NEGATIVES:
         raise ConfigError(
             f"--negatives: expected 0..{MAX_NEGATIVES:,} windows, got {arguments.negatives}"
@@ -135,6 +150,7 @@ def _cut(arguments: argparse.Namespace) -> tuple[pa.Table, list[str]]:
         tuple(arguments.shifts),
         arguments.seed,
         arguments.negatives,
+        arguments.length,
     )
     table, report = make_windows(bars, spans, placement, arguments.spans.name)
     for fault in faults:

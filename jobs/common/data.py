@@ -33,10 +33,15 @@ def data_folder(text: str | None) -> Path:
     return path
 
 
-def read_file(data_dir: Path, name: str, *, skip_bad: bool) -> tuple[Windows, dict[str, Any]]:
-    """Return the windows of a file below the data folder, and its entry for result.json."""
+def read_file(
+    data_dir: Path, name: str, *, skip_bad: bool, keep_none: bool = False
+) -> tuple[Windows, dict[str, Any]]:
+    """Return the windows of a file below the data folder, and its entry for result.json.
+
+    Those without a span are passed over, unless `keep_none`.
+    """
     path = data_dir / name
-    windows, faults = read_windows(path, skip_bad=skip_bad)
+    windows, faults = read_windows(path, skip_bad=skip_bad, keep_none=keep_none)
     if faults:
         print(f"note: {path}: {summarise_faults(faults)}")
     return windows, {"path": name, "sha256": file_sha256(path), "windows": len(windows)}
@@ -52,6 +57,11 @@ def require_same_bars(path: Path, windows: Windows, others: Windows) -> None:
         raise DataError(
             f"{path}: bars of {in_words(windows.bar_ns)}, expected {in_words(others.bar_ns)},"
             " as the windows to train on have; leave it out: --set data.test=null"
+        )
+    if windows.num_bars != others.num_bars:
+        raise DataError(
+            f"{path}: windows of {windows.num_bars} bars, expected {others.num_bars}, as those to"
+            " train on have; leave it out: --set data.test=null"
         )
 
 

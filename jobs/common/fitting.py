@@ -31,6 +31,7 @@ from moola_core.model.jade import JadeCompact
 from moola_core.model.make import Model, make_model
 from moola_core.pretraining.encoder_file import find_encoder, load_encoder
 from moola_core.spans.grid import MAX_LENGTH
+from moola_core.spans.intervals import WINDOW_BARS
 from moola_core.training.seeding import seed_everything
 from moola_core.training.state import Run
 
@@ -72,11 +73,14 @@ def load(recipe: Recipe, data_dir: Path, device_name: str, *, skip_bad: bool) ->
         DataError: a file is missing or bad.
     """
     device = find_device(device_name)
-    windows, entry = read_file(data_dir, recipe.data.labelled.as_posix(), skip_bad=skip_bad)
+    with_none = recipe.model.may_have_none
+    name = recipe.data.labelled.as_posix()
+    windows, entry = read_file(data_dir, name, skip_bad=skip_bad, keep_none=with_none)
     recipe = with_types_of(recipe, windows)
     files, test = [entry], None
     if recipe.data.test is not None:
-        test, entry = read_file(data_dir, recipe.data.test.as_posix(), skip_bad=skip_bad)
+        name = recipe.data.test.as_posix()
+        test, entry = read_file(data_dir, name, skip_bad=skip_bad, keep_none=with_none)
         test = test.with_labels(windows.labels, str(data_dir / recipe.data.test))
         require_same_bars(data_dir / recipe.data.test, test, windows)
         files.append(entry)
@@ -168,8 +172,10 @@ def pool_split(loaded: Loaded) -> Split:
 
 
 def resolved(recipe: Recipe, train: Windows) -> Recipe:
-    """`recipe` with what it leaves to the training windows: the longest span and the epochs."""
+    """`recipe` with what it leaves to the training windows: longest span, no span, epochs."""
     model, training = recipe.model, recipe.training
+    if model.may_have_none and model.no_span is None:
+        model = model.model_copy(update={"no_span": not bool(train.has_span.all())})
     if model.kind == "unet" and model.max_length is None:
         longest = int((train.spans[:, 1] - train.spans[:, 0]).max())
         most = min(max(MAX_LENGTH, round(LONGER * longest)), train.bars.shape[1])
@@ -185,13 +191,14 @@ def resolved(recipe: Recipe, train: Windows) -> Recipe:
 
 def _tensors_of(loaded: Loaded, recipe: Recipe) -> tuple[WindowTensors, WindowTensors | None]:
     """Windows as a member of another kind than the recipe's sees them, not more than it needs."""
-    train = loaded.train
+    train = loaded.train.take(loaded.train.has_span)
     most = recipe.ensemble.columns_windows
     if len(train) > most:
         train = draw(train, most, loaded.recipe.training.seed)
     validation = None
     if loaded.validation is not None:
-        validation = make_tensors(loaded.validation, recipe, loaded.device)
+        windows = loaded.validation
+        validation = make_tensors(windows, recipe, loaded.device)
     return make_tensors(train, recipe, loaded.device), validation
 
 
@@ -208,8 +215,11 @@ def judge(loaded: Loaded) -> tuple[TrainedModel, Predictions | None]:
         said = [predict(model, tensors) for model, tensors in seen]
         predictions = joined(said, loaded.recipe, loaded.pool)
         decoder = choose_decoder(predictions, loaded.validation.spans, decoder)
-    labels, bar_ns = loaded.train.labels, loaded.train.bar_ns
-    return TrainedModel(models, loaded.recipe, decoder, labels, bar_ns, loaded.pool), predictions
+    train = loaded.train
+    trained = TrainedModel(
+        models, loaded.recipe, decoder, train.labels, train.bar_ns, loaded.pool, train.num_bars
+    )
+    return trained, predictions
 
 
 def _answering(run: Run) -> list[Model]:
@@ -268,8 +278,15 @@ def with_types_of(recipe: Recipe, windows: Windows) -> Recipe:
     """Return the recipe with an output for every type of `windows`; never fewer than it asks for.
 
     Raises:
-        DataError: there are more types than a model may have.
+        DataError: there are more types than a model may have, or windows of a length that the
+            recipe's model does not know.
     """
+    if recipe.model.kind != "unet" and windows.num_bars != WINDOW_BARS:
+        raise DataError(
+            f"{recipe.data.labelled}: windows of {windows.num_bars} bars, recipe {recipe.name}"
+            f" expected {WINDOW_BARS}; train with --config configs/train/span.yaml, or make"
+            f" windows anew: jobs.windows --length {WINDOW_BARS}"
+        )
     if len(windows.labels) <= recipe.model.num_types:
         return recipe
     if len(windows.labels) > MAX_TYPES:

@@ -33,6 +33,8 @@ def predictions_table(parts: list[tuple[str, Windows, Predictions, Decoded]]) ->
             "bars": list(windows.bars.reshape(len(windows), -1).astype(np.float32)),
             "span_probs": list(predictions.span_probs.astype(np.float32)),
         }
+        if predictions.none_probs is not None:
+            columns["none_prob"] = predictions.none_probs
         if predictions.type_probs is not None:
             columns["type_probs"] = list(predictions.type_probs.astype(np.float32))
         tables.append(pa.table(columns))

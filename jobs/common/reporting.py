@@ -111,7 +111,8 @@ def rule_answers(
     from moola_core.evaluation.boosting import boosted_bars
     from moola_core.evaluation.plain_unet import plain_unet
 
-    fee = baselines.choose_fee(train.bars, train.spans)
+    marked = train.take(train.has_span)
+    fee = baselines.choose_fee(marked.bars, marked.spans)
     spans = {
         "largest_bar": baselines.largest_bar(windows.bars),
         "largest_move": baselines.largest_move(windows.bars),

@@ -41,7 +41,8 @@ def weigh(loaded: Loaded) -> PoolWeights:
     ensemble, seed = recipe.ensemble, recipe.training.seed
     alone = with_unit(columns_recipe(recipe), ensemble.columns[0])
     alone = alone.model_copy(update={"ensemble": EnsembleConfig()})
-    taught, held_out = (loaded.train.take(rows) for rows in (split.train, split.validation))
+    sides = (loaded.train.take(rows) for rows in (split.train, split.validation))
+    taught, held_out = (side.take(side.has_span) for side in sides)
     taught = draw(taught, min(ensemble.columns_windows, len(taught)), seed)
     held_out = draw(held_out, min(ensemble.pool_windows, len(held_out)), seed)
     columns = begin_run(prepare(alone, taught, None, loaded.device, loaded.data_dir), alone)

@@ -75,7 +75,11 @@ class ModelConfig(Strict):
     kind: Literal["jade", "unet"] = "jade"  # unet: SpanNet, tasks segment and type
     width: int = Field(default=16, ge=1, le=256)  # channels of SpanNet's first level
     # Bars of the longest span of SpanNet; null: from the training labels, never under 25.
-    max_length: int | None = Field(default=None, ge=2, le=105)
+    max_length: int | None = Field(default=None, ge=2, le=2000)
+
+    # Of SpanNet: that a window has no span is one more outcome; null: where training windows show
+    # such ones.
+    no_span: bool | None = None
 
     # 0: no encoder, see tasks choice, context_type
     hidden_size: int = Field(default=96, ge=0, le=1024)
@@ -110,6 +114,8 @@ class ModelConfig(Strict):
             raise ValueError("tasks: expected each once, span, choice or segment among them")
         if (self.kind == "unet") != ("segment" in self.tasks):
             raise ValueError("kind: expected unet with the task segment, and only with it")
+        if self.no_span and self.kind != "unet":
+            raise ValueError("no_span: expected true of kind unet alone")
         if self.kind == "unet" and set(self.tasks) - {"segment", "type"}:
             raise ValueError("tasks: expected segment, or segment and type, of kind unet")
         if "context_type" in self.tasks and ("choice" not in self.tasks or "type" in self.tasks):
@@ -127,6 +133,11 @@ class ModelConfig(Strict):
                 " expected no encoder and symmetric false"
             )
         return self
+
+    @property
+    def may_have_none(self) -> bool:
+        """Whether windows without a span are learnt from."""
+        return self.kind == "unet" and self.no_span is not False
 
     @property
     def has_candidates(self) -> bool:
@@ -188,7 +199,7 @@ class DecoderConfig(Strict):
     min_bars: int = Field(default=1, ge=1)
     bias: float = 0.0
     min_length: int = Field(default=2, ge=1)
-    max_length: int = Field(default=25, ge=1, le=105)
+    max_length: int = Field(default=25, ge=1, le=2000)
     floor: float = Field(default=0.0, ge=0, le=1)
 
     @model_validator(mode="after")

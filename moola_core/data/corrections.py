@@ -8,9 +8,10 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import Field, ValidationError
 
+from moola_core.data.window_checks import window_bars
 from moola_core.errors import DataError
 from moola_core.io.json_file import Written, read_json
-from moola_core.spans.intervals import WINDOW_BARS
+from moola_core.spans.intervals import MAX_WINDOW_BARS, WINDOW_BARS
 
 MAX_CORRECTIONS = 1_000_000
 VISIBLE = 1 / 3  # a shifted copy shows at least so much of its span, as the labelled files do
@@ -27,16 +28,15 @@ class Correction(Written):
 
     window_id: str
     action: Literal["keep", "drop", "change"]
-    start: int = Field(default=0, ge=0, lt=WINDOW_BARS)
-    stop: int = Field(default=WINDOW_BARS, gt=0, le=WINDOW_BARS)
+    start: int = Field(default=0, ge=0, lt=MAX_WINDOW_BARS)
+    stop: int = Field(default=MAX_WINDOW_BARS, gt=0, le=MAX_WINDOW_BARS)
     label: str = ""
     was_start: int | None = None
     was_stop: int | None = None
 
-    @property
-    def is_whole(self) -> bool:
+    def is_whole(self, num_bars: int) -> bool:
         """Whether a changed span ends inside of its window, so that it is known whole."""
-        return self.start > 0 and self.stop < WINDOW_BARS
+        return self.start > 0 and self.stop < num_bars
 
 
 class Corrections(Written):
@@ -92,20 +92,26 @@ def apply_corrections(
     by_id = {one.window_id: one for one in corrections}
     rows = {window_id: row for row, window_id in enumerate(table["window_id"].to_pylist())}
     columns = {name: table[name].to_pylist() for name in CHANGED}
+    num_bars = WINDOW_BARS
+    if "features" in table.column_names:
+        num_bars = window_bars(table["features"])
     _require_same(by_id, rows, columns, where)
+    _require_inside(corrections, num_bars, where)
     bases, offsets = table["base_window_id"].to_pylist(), table["offset"].to_pylist()
     leaders: dict[str, tuple[Correction, int]] = {}
     for window_id, said in by_id.items():
         row = rows[window_id]
-        if said.action == "drop" or (said.action == "change" and said.is_whole):
+        if said.action == "drop" or (said.action == "change" and said.is_whole(num_bars)):
             leaders.setdefault(bases[row], (said, offsets[row]))
     keep, changed = [], 0
     for window_id, row in rows.items():
         one = by_id.get(window_id)
-        share = 1.0 if one is not None and one.is_whole else columns["overlap_fraction"][row]
+        share = (
+            1.0 if one is not None and one.is_whole(num_bars) else columns["overlap_fraction"][row]
+        )
         if one is None and bases[row] in leaders:
             leader, offset = leaders[bases[row]]
-            one, share = _moved(leader, offset - offsets[row], window_id)
+            one, share = _moved(leader, offset - offsets[row], window_id, num_bars)
         keep.append(one is None or one.action != "drop")
         if one is not None and one.action == "change":
             values = (one.start, one.stop - 1, one.label.strip(), share)
@@ -121,16 +127,28 @@ def apply_corrections(
     return table.filter(pa.array(keep)), report
 
 
-def _moved(leader: Correction, shift: int, window_id: str) -> tuple[Correction, float]:
+def _moved(
+    leader: Correction, shift: int, window_id: str, num_bars: int
+) -> tuple[Correction, float]:
     """Return the same for a window that begins `shift` bars earlier, and the share it shows."""
     if leader.action == "drop":
         return Correction(window_id=window_id, action="drop"), 1.0
-    start, stop = max(leader.start + shift, 0), min(leader.stop + shift, WINDOW_BARS)
+    start, stop = max(leader.start + shift, 0), min(leader.stop + shift, num_bars)
     share = (stop - start) / (leader.stop - leader.start)
     if share < VISIBLE:
         return Correction(window_id=window_id, action="drop"), 1.0
     moved = {"start": start, "stop": stop, "window_id": window_id}
     return leader.model_copy(update=moved), share
+
+
+def _require_inside(corrections: list[Correction], num_bars: int, where: str) -> None:
+    for number, one in enumerate(corrections):
+        if one.action == "change" and one.stop > num_bars:
+            raise DataError(
+                f"{where}: correction {number}, window {one.window_id}: expected a stop of at most"
+                f" {num_bars}, the bars of a window, got {one.stop};"
+                " give the file that was reviewed"
+            )
 
 
 def _require_same(

@@ -1,4 +1,4 @@
-"""Labelled windows cut from a series around marked spans. Letters: T = 105 bars a window."""
+"""Labelled windows cut from a series around marked spans. Letters: T bars a window."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class Placement:
         shifts: bars by which copies of a window are moved.
         seed: of the draw.
         negatives: windows to add that show no bar of a marked span.
+        length: T.
     """
 
     place: str = "random"
@@ -34,6 +35,7 @@ class Placement:
     shifts: tuple[int, ...] = ()
     seed: int = 0
     negatives: int = 0
+    length: int = WINDOW_BARS
 
 
 @dataclass
@@ -82,50 +84,51 @@ def make_windows(
     rows: list[dict[str, Any]] = []
     kept: list[int] = []
     for i, span in enumerate(spans):
-        why = _reason(span, ends[kept], len(bars))
+        why = _reason(span, ends[kept], len(bars), placement.length)
         if why:
             report.leave_out(why, span.row)
             continue
         kept.append(i)
-        first, is_crowded = _first_bar(span, np.delete(ends, i, axis=0), bars, placement, rng)
+        first, is_crowded = _first_bar(span, np.delete(ends, i, axis=0), len(bars), placement, rng)
         report.kept += 1
         report.crowded += is_crowded
         for shift in (0, *placement.shifts):
-            row = _row(bars, span, first, shift, source)
+            row = _row(bars, span, first, shift, placement.length)
             if row is not None:
-                rows.append(row)
+                rows.append({**row, "source": source})
                 report.copies += shift != 0
                 report.clipped += row["overlap_fraction"] < 1
-    begins = _places_without(ends, len(bars), placement.negatives, rng)
+    begins = _places_without(ends, len(bars), placement, rng)
     report.negatives, report.negatives_asked = len(begins), placement.negatives
-    rows += [_negative(bars, begin, number, source) for number, begin in enumerate(begins)]
+    negatives = [_negative(bars, begin, k, placement.length) for k, begin in enumerate(begins)]
+    rows += [{**row, "source": source} for row in negatives]
     return _to_table(rows, bars), report
 
 
 def _places_without(
-    ends: IntArray, num_bars: int, number: int, rng: np.random.Generator
+    ends: IntArray, num_bars: int, placement: Placement, rng: np.random.Generator
 ) -> list[int]:
-    """First bars of `number` windows or fewer that share no bar with a span or each other."""
-    free = np.ones(max(num_bars - WINDOW_BARS + 1, 0), dtype=bool)
+    """First bars of the negatives, or fewer: they share no bar with a span or each other."""
+    length = placement.length
+    free = np.ones(max(num_bars - length + 1, 0), dtype=bool)
     for start, stop in ends:
-        free[max(start - WINDOW_BARS + 1, 0) : stop] = False
+        free[max(start - length + 1, 0) : stop] = False
     begins: list[int] = []
-    while len(begins) < number and free.any():
+    while len(begins) < placement.negatives and free.any():
         begin = int(rng.choice(np.flatnonzero(free)))
         begins.append(begin)
-        free[max(begin - WINDOW_BARS + 1, 0) : begin + WINDOW_BARS] = False
+        free[max(begin - length + 1, 0) : begin + length] = False
     return sorted(begins)
 
 
-def _negative(bars: Bars, begin: int, number: int, source: str) -> dict[str, Any]:
+def _negative(bars: Bars, begin: int, number: int, length: int) -> dict[str, Any]:
     name = f"none{number}"
     return {
         "window_id": name,
         "base_window_id": name,
         "offset": 0,
-        "source": source,
         "quality": "",
-        "features": bars.prices[begin : begin + WINDOW_BARS].tolist(),
+        "features": bars.prices[begin : begin + length].tolist(),
         "first": begin,
     }
 
@@ -150,12 +153,12 @@ def summarise(report: Report, num_spans: int, labels: Sequence[str | None]) -> l
     return lines
 
 
-def _reason(span: MarkedSpan, earlier: IntArray, num_bars: int) -> str:
+def _reason(span: MarkedSpan, earlier: IntArray, num_bars: int, length: int) -> str:
     """Return why a span gets no window; nothing if it does."""
-    if num_bars < WINDOW_BARS:
-        return f"the series has fewer than {WINDOW_BARS} bars"
-    if span.stop - span.start > WINDOW_BARS:
-        return f"longer than a window of {WINDOW_BARS} bars"
+    if num_bars < length:
+        return f"the series has fewer than {length} bars"
+    if span.stop - span.start > length:
+        return f"longer than a window of {length} bars"
     shares = (earlier[:, 0] < span.stop) & (earlier[:, 1] > span.start)
     if shares.any():
         same = (earlier[:, 0] == span.start) & (earlier[:, 1] == span.stop)
@@ -164,18 +167,23 @@ def _reason(span: MarkedSpan, earlier: IntArray, num_bars: int) -> str:
 
 
 def _first_bar(
-    span: MarkedSpan, others: IntArray, bars: Bars, placement: Placement, rng: np.random.Generator
+    span: MarkedSpan,
+    others: IntArray,
+    num_bars: int,
+    placement: Placement,
+    rng: np.random.Generator,
 ) -> tuple[int, bool]:
     """Return the first bar of the window, and whether it shows another span whole."""
-    free = WINDOW_BARS - (span.stop - span.start)
+    length = placement.length
+    free = length - (span.stop - span.start)
     margin = min(placement.margin, free // 2)
-    low, high = span.stop + margin - WINDOW_BARS, span.start - margin
-    low, high = max(low, 0), min(high, len(bars) - WINDOW_BARS)
+    low, high = span.stop + margin - length, span.start - margin
+    low, high = max(low, 0), min(high, num_bars - length)
     if high < low:  # at an end of the series
-        low = high = min(max(span.start - free // 2, 0), len(bars) - WINDOW_BARS)
+        low = high = min(max(span.start - free // 2, 0), num_bars - length)
     every = np.arange(low, high + 1)
-    near = others[(others[:, 0] < high + WINDOW_BARS) & (others[:, 1] > low)]
-    shown = (near[:, 0] >= every[:, None]) & (near[:, 1] <= every[:, None] + WINDOW_BARS)
+    near = others[(others[:, 0] < high + length) & (others[:, 1] > low)]
+    shown = (near[:, 0] >= every[:, None]) & (near[:, 1] <= every[:, None] + length)
     clear = every[~shown.any(axis=1)]
     places = clear if len(clear) else every
     if placement.place == "centre":
@@ -185,23 +193,22 @@ def _first_bar(
 
 
 def _row(
-    bars: Bars, span: MarkedSpan, first: int, shift: int, source: str
+    bars: Bars, span: MarkedSpan, first: int, shift: int, length: int
 ) -> dict[str, Any] | None:
     begin = first + shift
-    start, stop = max(span.start - begin, 0), min(span.stop - begin, WINDOW_BARS)
+    start, stop = max(span.start - begin, 0), min(span.stop - begin, length)
     fraction = (stop - start) / (span.stop - span.start)
-    if begin < 0 or begin + WINDOW_BARS > len(bars) or fraction < VISIBLE:
+    if begin < 0 or begin + length > len(bars) or fraction < VISIBLE:
         return None
     return {
         "window_id": f"span{span.row}_offset{shift:+d}" if shift else f"span{span.row}_offset0",
         "base_window_id": f"span{span.row}",
         "offset": shift,
-        "features": bars.prices[begin : begin + WINDOW_BARS].tolist(),
+        "features": bars.prices[begin : begin + length].tolist(),
         "label": span.label,
         "expansion_start": start,
         "expansion_end": stop - 1,
         "overlap_fraction": fraction,
-        "source": source,
         "quality": "",
         "first": begin,
     }

@@ -50,7 +50,7 @@ def recrop(
     count = np.concatenate([[0], np.cumsum(hidden)])
     rng = np.random.default_rng(seed)
     rows, shifts = [], []
-    for row in np.flatnonzero(windows.overlap_fraction == 1):
+    for row in np.flatnonzero((windows.overlap_fraction == 1) & windows.has_span):
         start, stop = windows.spans[row]
         low = max(-config.reach, int(stop) - num_bars, -int(place[row]))
         high = min(config.reach, int(start), len(series) - num_bars - int(place[row]))

@@ -228,6 +228,19 @@ def in_words(length_ns: int) -> str:
     return f"{length_ns / 1e9:g} s"
 
 
+def require_window(where: str, num_bars: int, expected: int, of: str) -> None:
+    """Refuse windows of another number of bars than those of `of`.
+
+    Raises:
+        DataError: they have another number.
+    """
+    if num_bars != expected:
+        raise DataError(
+            f"{where}: windows of {num_bars} bars, expected {expected}, as {of};"
+            f" make such windows: jobs.windows --length {expected}"
+        )
+
+
 def require_length(where: str, bar_ns: int | None, expected_ns: int, of: str) -> None:
     """Refuse bars of another length than those that `of` has; None is not known.
 

@@ -10,7 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from moola_core.spans.intervals import WINDOW_BARS, BoolArray, FloatArray, IntArray
+from moola_core.spans.intervals import (
+    MAX_WINDOW_BARS,
+    MIN_WINDOW_BARS,
+    WINDOW_BARS,
+    BoolArray,
+    FloatArray,
+    IntArray,
+)
 
 LABELS = ("consolidation", "retracement")
 OF_SPANS = ("expansion_start", "expansion_end", "label", "overlap_fraction")
@@ -45,6 +52,15 @@ def first_of_each_row(faults: Iterator[Fault]) -> list[Fault]:
     return [first[row] for row in sorted(first)]
 
 
+def window_bars(column: pa.ChunkedArray) -> int:
+    """Return how many bars the windows of a file have: as most of them, of what is allowed."""
+    count = pc.drop_null(pc.list_value_length(column)).to_numpy()
+    count = count[(count >= MIN_WINDOW_BARS) & (count <= MAX_WINDOW_BARS)]
+    if not len(count):
+        return WINDOW_BARS
+    return int(np.bincount(count).argmax())
+
+
 def marks_none(table: pa.Table) -> BoolArray:
     """``(B,)``: which windows have no span: neither a start nor an end nor a label."""
     empty = [_is_null(table[name]) for name in ("expansion_start", "expansion_end", "label")]
@@ -67,11 +83,12 @@ def _row_faults(table: pa.Table) -> Iterator[Fault]:
     for row, label in enumerate(table["label"].to_pylist()):
         if label is not None and not label.strip():
             yield Fault(row, "label", repr(label), "a word for what went before")
-    yield from _span_faults(table)
+    num_bars = window_bars(table["features"])
+    yield from _span_faults(table, num_bars)
     fraction = pc.cast(table["overlap_fraction"], pa.float64()).to_numpy()
     for wrong in np.flatnonzero(~((fraction > 0) & (fraction <= 1))):
         yield Fault(int(wrong), "overlap_fraction", f"{fraction[wrong]:g}", "a share in (0, 1]")
-    yield from _bar_faults(table["features"].combine_chunks())
+    yield from _bar_faults(table["features"].combine_chunks(), num_bars)
 
 
 def _is_null(column: pa.ChunkedArray) -> BoolArray:
@@ -86,10 +103,10 @@ def _repeated_ids(ids: list[str | None]) -> Iterator[Fault]:
         seen.add(window_id)
 
 
-def _span_faults(table: pa.Table) -> Iterator[Fault]:
+def _span_faults(table: pa.Table, num_bars: int) -> Iterator[Fault]:
     first = np.asarray(pc.fill_null(table["expansion_start"], -1).to_numpy())
     last = np.asarray(pc.fill_null(table["expansion_end"], -1).to_numpy())
-    end = WINDOW_BARS - 1
+    end = num_bars - 1
     for row in np.flatnonzero((first < 0) | (first > end)):
         yield Fault(int(row), "expansion_start", str(first[row]), f"a bar in 0..{end}")
     for row in np.flatnonzero((last < 0) | (last > end)):
@@ -99,25 +116,25 @@ def _span_faults(table: pa.Table) -> Iterator[Fault]:
         yield Fault(int(row), "expansion_end", str(last[row]), expected)
 
 
-def _bar_faults(column: pa.Array) -> Iterator[Fault]:
+def _bar_faults(column: pa.Array, num_bars: int) -> Iterator[Fault]:
     """Faults of the bars: first the rows of a wrong shape, then impossible values in the others."""
-    num_bars = np.asarray(
+    shown = np.asarray(
         pc.fill_null(pc.list_value_length(column), -1).to_numpy(zero_copy_only=False)
     )
-    right = num_bars == WINDOW_BARS
+    right = shown == num_bars
     for row in np.flatnonzero(~right):
-        yield Fault(int(row), "features", f"{num_bars[row]} bars", f"{WINDOW_BARS} bars")
+        yield Fault(int(row), "features", f"{shown[row]} bars", f"{num_bars} bars")
     rows = np.flatnonzero(right)
     bars = pc.list_flatten(column.take(pa.array(rows)))
     width = np.asarray(pc.fill_null(pc.list_value_length(bars), -1).to_numpy(zero_copy_only=False))
-    width = width.reshape(len(rows), WINDOW_BARS)
+    width = width.reshape(len(rows), num_bars)
     whole = (width == 4).all(axis=1)
     for index in np.flatnonzero(~whole):
         bar = int(np.argmax(width[index] != 4))
         got = f"{max(width[index, bar], 0)} values in bar {bar}"
         yield Fault(int(rows[index]), "features", got, "4 values a bar")
     rows = rows[whole]
-    yield from _price_faults(rows, to_bars(column.take(pa.array(rows))))
+    yield from _price_faults(rows, to_bars(column.take(pa.array(rows)), num_bars))
 
 
 def _price_faults(rows: IntArray, bars: FloatArray) -> Iterator[Fault]:
@@ -145,8 +162,8 @@ def _first_bad(bad: BoolArray) -> Iterator[tuple[int, int, int]]:
         yield int(index), int(bar), int(value)
 
 
-def to_bars(column: pa.Array) -> FloatArray:
+def to_bars(column: pa.Array, num_bars: int) -> FloatArray:
     """Return the column ``features`` as ``(B, T, 4)`` float64."""
     values = pc.list_flatten(pc.list_flatten(column))
     flat = np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
-    return flat.reshape(len(column), WINDOW_BARS, 4)
+    return flat.reshape(len(column), num_bars, 4)

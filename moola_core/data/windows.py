@@ -1,6 +1,6 @@
 """Labelled windows: read from Parquet, checked to the last bar, refused with one line.
 
-Letters: B windows, T = 105 bars a window. Columns on disk: docs/data.md.
+Letters: B windows, T bars a window, the same in all of a file. Columns on disk: docs/data.md.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from moola_core.data.window_checks import (
@@ -20,6 +21,7 @@ from moola_core.data.window_checks import (
     marks_none,
     row_faults,
     to_bars,
+    window_bars,
 )
 from moola_core.data.window_columns import BAR_NS, cast_columns
 from moola_core.errors import DataError
@@ -36,8 +38,8 @@ class Windows:
         window_id: ``(B,)`` str, each once.
         group: ``(B,)`` int, equal for windows of one physical span (or of one base window).
         bars: ``(B, T, 4)`` float64, open, high, low, close in price units.
-        spans: ``(B, 2)`` int, the expansion ``[start, stop)``.
-        types: ``(B,)`` int, an index into `labels`.
+        spans: ``(B, 2)`` int, the expansion ``[start, stop)``; ``[0, 0)`` where there is none.
+        types: ``(B,)`` int, an index into `labels`; -1 where there is no span.
         overlap_fraction: ``(B,)`` float64 in (0, 1].
         start_time: ``(B,)`` int, nanoseconds since 1970 UTC of the first bar; -1 where unknown.
         offset: ``(B,)`` int, bars by which the window is shifted from its base window.
@@ -59,6 +61,16 @@ class Windows:
     def __len__(self) -> int:
         return len(self.window_id)
 
+    @property
+    def num_bars(self) -> int:
+        """T."""
+        return int(self.bars.shape[1])
+
+    @property
+    def has_span(self) -> BoolArray:
+        """``(B,)``."""
+        return self.spans[:, 1] > self.spans[:, 0]
+
     def take(self, rows: IntArray | BoolArray) -> Windows:
         """Return the windows at `rows`, in that order."""
         return replace(self, **{name: getattr(self, name)[rows] for name in ROW_FIELDS})
@@ -72,36 +84,41 @@ class Windows:
         if labels == self.labels:
             return self
         unknown = [word for word in self.labels if word not in labels]
-        used = {self.labels[kind] for kind in np.unique(self.types)}
+        used = {self.labels[kind] for kind in np.unique(self.types[self.types >= 0])}
         wrong = [word for word in unknown if word in used]
         if wrong:
             raise DataError(
                 f"{where}: column label: expected {' or '.join(labels)}, got {wrong[0]!r}"
             )
         place = np.array([labels.index(w) if w in labels else -1 for w in self.labels])
-        return replace(self, types=place[self.types].astype(np.int64), labels=labels)
+        types = np.where(self.types < 0, -1, place[self.types]).astype(np.int64)
+        return replace(self, types=types, labels=labels)
 
 
 ROW_FIELDS = tuple(f.name for f in fields(Windows) if f.name not in ("labels", "bar_ns"))
 
 
-def read_windows(path: Path, *, skip_bad: bool = False) -> tuple[Windows, list[Fault]]:
+def read_windows(
+    path: Path, *, skip_bad: bool = False, keep_none: bool = False
+) -> tuple[Windows, list[Fault]]:
     """Read and check a file of labelled windows.
 
-    Windows without a span are passed over, and named as faults that refuse nothing.
+    Windows without a span are passed over, and named as faults that refuse nothing, unless they
+    are kept.
     Physical spans come from ``span_ids.parquet`` beside `path` if it lists every window; otherwise
     windows of one base window are one group.
 
     Args:
         path: the Parquet file.
         skip_bad: leave rows with a fault out instead of refusing the file.
+        keep_none: return windows without a span, too.
 
     Returns:
         The windows, and the first fault of each row that was left out.
 
     Raises:
         DataError: the file is missing or no Parquet, lacks a column, has a faulty row (unless
-            `skip_bad`), or no row is left.
+            `skip_bad`), or no row with a span is left.
     """
     table = read_columns(path)
     faults = first_of_each_row(row_faults(table))
@@ -113,10 +130,14 @@ def read_windows(path: Path, *, skip_bad: bool = False) -> tuple[Windows, list[F
     keep = np.ones(table.num_rows, dtype=bool)
     keep[[fault.row for fault in faults]] = False
     negatives = np.flatnonzero(marks_none(table) & keep)
+    if keep_none:
+        negatives = negatives[:0]
     keep[negatives] = False
-    if not keep.any():
-        raise DataError(f"{path}: no window left, expected at least 1 good row of {table.num_rows}")
     good = table.filter(pa.array(keep))
+    if marks_none(good).all():
+        raise DataError(
+            f"{path}: no window left, expected at least 1 good row of {table.num_rows} with a span"
+        )
     try:
         return _to_windows(good, _read_groups(path, good)), [*faults, *map(_negative, negatives)]
     except pa.ArrowInvalid as err:
@@ -156,19 +177,22 @@ Text = TypeVar("Text", bound=str)
 
 
 def _to_windows(table: pa.Table, group: IntArray) -> Windows:
-    first, last = table["expansion_start"].to_numpy(), table["expansion_end"].to_numpy()
+    # no span is [0, 0)
+    first = pc.fill_null(table["expansion_start"], 0).to_numpy()
+    last = pc.fill_null(table["expansion_end"], -1).to_numpy()
+    num_bars = window_bars(table["features"])
     start_time = np.full(table.num_rows, -1, dtype=np.int64)
     if "start_timestamp" in table.column_names:
         start_time = table["start_timestamp"].cast(_utc(table)).cast(pa.int64()).to_numpy()
     words = table["label"].to_pylist()
-    labels = labels_of(words)
+    labels = labels_of([word for word in words if word is not None])
     return Windows(
         window_id=np.array(table["window_id"].to_pylist(), dtype=object),
         group=group,
-        bars=to_bars(table["features"].combine_chunks()),
+        bars=to_bars(table["features"].combine_chunks(), num_bars),
         spans=from_inclusive(first.astype(np.int64), last.astype(np.int64)),
-        types=np.array([labels.index(word) for word in words], dtype=np.int64),
-        overlap_fraction=table["overlap_fraction"].to_numpy().astype(np.float64),
+        types=np.array([-1 if word is None else labels.index(word) for word in words], np.int64),
+        overlap_fraction=pc.fill_null(table["overlap_fraction"], 1.0).to_numpy().astype(np.float64),
         start_time=start_time,
         offset=table["offset"].to_numpy().astype(np.int64),
         labels=labels,

@@ -34,7 +34,9 @@ class Predictions:
         type_probs: ``(B, K)``, or None without a type head.
         viterbi: ``(B, T)`` bool, a CRF's best path, or None.
         span_posterior: ``(B, S)``, the probability of each span of `moola_core.spans.grid` to be
-            the label, or None without a choice head.
+            the label, or None without a choice head; sums to 1 less that of no span.
+        none_probs: ``(B,)``, the probability that there is no span; None: a model that always
+            finds one.
     """
 
     span_logits: FloatArray
@@ -43,6 +45,7 @@ class Predictions:
     type_probs: FloatArray | None = None
     viterbi: BoolArray | None = None
     span_posterior: FloatArray | None = None
+    none_probs: FloatArray | None = None
 
     @property
     def span_probs(self) -> FloatArray:
@@ -80,7 +83,8 @@ def decode(predictions: Predictions, config: DecoderConfig) -> Decoded:
         if predictions.span_posterior is None:
             raise ValueError("decoder expected_iou: expected a model with a choice head")
         num_bars = predictions.span_logits.shape[1]
-        return expected_iou(predictions.span_posterior, num_bars, config)
+        none = predictions.none_probs
+        return expected_iou(predictions.span_posterior, num_bars, config, none)
     if config.kind == "viterbi":
         if predictions.viterbi is None:
             raise ValueError("decoder viterbi: expected a model with a CRF")
@@ -159,17 +163,22 @@ def _mass_near(scores: FloatArray, spans: IntArray, min_length: int) -> FloatArr
     return (mass * near).sum(axis=(1, 2)) / mass.sum(axis=(1, 2))
 
 
-def expected_iou(posterior: FloatArray, num_bars: int, config: DecoderConfig) -> Decoded:
+def expected_iou(
+    posterior: FloatArray, num_bars: int, config: DecoderConfig, none: FloatArray | None = None
+) -> Decoded:
     """Return the span of the least expected loss under a posterior over all spans, in each window.
+
+    No span where none is more probable than all spans together.
 
     Minimum Bayes risk (Berger 1985, Statistical Decision Theory, 4.4): of all spans the one of the
     greatest expected IoU + [IoU >= 0.5] with the label; of equal ones the earliest, then shortest.
     Its confidence: the posterior mass of the spans whose IoU with it is at least 0.5.
 
     Args:
-        posterior: ``(B, S)``, sums to 1; S as in `moola_core.spans.grid`.
+        posterior: ``(B, S)``, sums to 1 with `none`; S as in `moola_core.spans.grid`.
         num_bars: T.
         config: lengths and floor.
+        none: ``(B,)``, the probability of no span; None: 0.
     """
     longest = longest_of(posterior.shape[1], num_bars)
     spans, near = all_spans(num_bars, longest), near_table(num_bars, longest)
@@ -179,6 +188,8 @@ def expected_iou(posterior: FloatArray, num_bars: int, config: DecoderConfig) ->
     best = expected.argmax(axis=1)
     confidence = (posterior * near[best]).sum(axis=1)
     keep = confidence >= config.floor
+    if none is not None:
+        keep &= none <= 0.5
     found = np.where(keep[:, None], spans[best], 0)
     return Decoded(found, np.where(keep, confidence, 0.0), span_mask(found, num_bars))
 

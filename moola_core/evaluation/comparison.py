@@ -14,7 +14,10 @@ import numpy as np
 from moola_core.evaluation.metrics import Ranked, group_resamples, ratios, reliability
 from moola_core.spans.intervals import BoolArray, FloatArray, IntArray
 
-SHOWN = ("f1", "iou50", "iou", "hit3", "average_precision", "type_f1", "ece")
+SHOWN = (
+    *("f1", "iou50", "iou", "hit3", "average_precision", "type_f1", "ece"),
+    *("span_f1", "false_alarms", "misses"),
+)
 NUM_RESAMPLES = 2000
 # By the answerer and the score: value, low and high.
 Table = dict[str, dict[str, dict[str, float]]]

@@ -4,6 +4,12 @@ Conventions. Bars are pooled over windows (micro). A window without a found span
 and as a miss; the errors of centre and length are over windows with one. `type_f1` is the mean over
 the types that occur in truth or answer. A score that nothing defines is NaN.
 
+Where windows without a span are judged, too, `f1`, `precision` and `ece` count their bars, and what
+needs a true span (IoU, hits, errors, types) is over the windows with one. For the others there are
+`false_alarms`, the share of them in which a span was found; `misses`, the share of the windows with
+a span in which none was; and `span_f1`: hits (IoU >= 0.5) over the mean number of spans that were
+found and that are true.
+
 Every score but the area is a ratio of sums over windows, so a resample is a matrix product: windows
 are resampled in groups (physical spans), since shifted copies of one are not independent.
 Letters: B windows, T bars, K types, R resamples, S sums.
@@ -38,6 +44,7 @@ SCORES = (
     "out_span",
     "gap",
 )
+NONE_SCORES = ("span_f1", "false_alarms", "misses")  # where some windows have no span
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,7 @@ def score(
         samples["average_precision"] = ranked.area(weights)
     return {
         name: Score(float(values[name]), *_interval(np.asarray(samples[name])))
-        for name in SCORES
+        for name in (*SCORES, *NONE_SCORES)
         if name in values
     }
 
@@ -86,6 +93,25 @@ def point_scores(decoded: Decoded, predictions: Predictions, truth: Truth) -> di
     sums = window_sums(decoded, predictions, truth)
     values = ratios({name: part.sum(axis=0) for name, part in sums.items()})
     return {name: float(value) for name, value in values.items()}
+
+
+def chance_type_f1(predictions: Predictions, truth: Truth, *, seed: int = 0) -> Score:
+    """Return `type_f1` of the same answers shuffled over the windows: mean and 95% interval.
+
+    What the answers' shares alone are worth (a permutation test: Good 2005, Permutation, Parametric
+    and Bootstrap Tests of Hypotheses, ch. 3). NaN without a type head.
+    """
+    if predictions.type_probs is None:
+        return Score(float("nan"), float("nan"), float("nan"))
+    num_types = predictions.type_probs.shape[1]
+    has_type = truth.types >= 0
+    said, true = predictions.type_probs.argmax(axis=1)[has_type], truth.types[has_type]
+    rng = np.random.default_rng(seed)
+    cells = np.array([true * num_types + rng.permutation(said) for _ in range(NUM_RESAMPLES)])
+    tables = [np.bincount(row, minlength=num_types**2) for row in cells]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values = _macro_f1(np.array(tables, dtype=np.float64).reshape(-1, num_types, num_types))
+    return Score(float(values.mean()), *_interval(values))
 
 
 def group_resamples(group: IntArray, num_resamples: int, seed: int) -> FloatArray:
@@ -102,13 +128,15 @@ def window_sums(
 ) -> dict[str, FloatArray]:
     """Return what each window adds to each score: ``(B,)`` each, or ``(B, ...)`` for tables."""
     inside = span_mask(truth.spans, decoded.mask.shape[1])
-    found = (decoded.spans[:, 1] > decoded.spans[:, 0]).astype(np.float64)
+    is_true = truth.spans[:, 1] > truth.spans[:, 0]
+    said = decoded.spans[:, 1] > decoded.spans[:, 0]
+    found = (said & is_true).astype(np.float64)
     iou = span_iou(decoded.spans, truth.spans)
     error = np.abs(decoded.spans - truth.spans)
     center = np.abs(decoded.spans.mean(axis=1) - truth.spans.mean(axis=1))
     length = np.abs(np.diff(decoded.spans)[:, 0] - np.diff(truth.spans)[:, 0])
     sums = {
-        "one": np.ones(len(inside)),
+        "one": is_true,
         "hit_bars": (decoded.mask & inside).sum(axis=1),
         "said_bars": decoded.mask.sum(axis=1),
         "true_bars": inside.sum(axis=1),
@@ -116,12 +144,19 @@ def window_sums(
         "iou50": iou >= 0.5,
         "hit3": (error <= HIT_BARS).all(axis=1) * found,
         "found": found,
+        "none": ~is_true,
+        "alarms": said & ~is_true,
+        "missed": is_true & ~said,
+        "said_spans": said,
         "center": center * found,
         "length": length * found,
     }
     if predictions is not None:
         sums |= _probability_sums(predictions, inside, truth)
-        sums |= _binned("confidence", decoded.confidence[:, None], (iou >= 0.5)[:, None])
+        binned = _binned("confidence", decoded.confidence[:, None], (iou >= 0.5)[:, None])
+        # that there is no span, rightly, is no answer of a confidence
+        is_answer = said | is_true
+        sums |= {name: part * is_answer[:, None] for name, part in binned.items()}
     return {name: part.astype(np.float64) for name, part in sums.items()}
 
 
@@ -140,7 +175,8 @@ def _probability_sums(
         num_types = predictions.type_probs.shape[1]
         said = np.eye(num_types)[predictions.type_probs.argmax(axis=1)]
         # the shape is now (B, K, K), true by said
-        sums["confusion"] = np.eye(num_types)[truth.types][:, :, None] * said[:, None, :]
+        true = np.eye(num_types)[truth.types] * (truth.types >= 0)[:, None]
+        sums["confusion"] = true[:, :, None] * said[:, None, :]
     return sums
 
 
@@ -195,6 +231,10 @@ def ratios(sums: dict[str, Any]) -> dict[str, Any]:
             "center_mae": sums["center"] / sums["found"],
             "length_mae": sums["length"] / sums["found"],
         }
+        if np.any(sums["none"]):
+            values["span_f1"] = _zero_if_none(2 * sums["iou50"], sums["said_spans"] + sums["one"])
+            values["false_alarms"] = sums["alarms"] / sums["none"]
+            values["misses"] = sums["missed"] / sums["one"]
         if "in_sum" in sums:
             in_span, out_span = sums["in_sum"] / sums["in_bars"], sums["out_sum"] / sums["out_bars"]
             bars = sums["in_bars"] + sums["out_bars"]

@@ -22,7 +22,7 @@ EPOCHS, BATCH, RATE = 20, 32, 3e-3
 WIDTH = 16
 POS_WEIGHT = 3.0
 GAIN = 3.0  # of steps and ranges, which are small
-LONGEST = 30  # bars
+LONGEST = 30  # bars, or as many as the longest label has
 
 
 def plain_unet(train: Windows, bars: FloatArray, *, epochs: int = EPOCHS) -> Decoded:
@@ -42,7 +42,8 @@ def plain_unet(train: Windows, bars: FloatArray, *, epochs: int = EPOCHS) -> Dec
         logits = torch.cat([net(part)[:, 0] for part in views(bars).split(512)])
     nothing = np.zeros(logits.shape)
     said = Predictions(logits.numpy().astype(np.float64), nothing, nothing)
-    return decode(said, DecoderConfig(kind="best_span", min_length=2, max_length=LONGEST))
+    longest = max(LONGEST, int((train.spans[:, 1] - train.spans[:, 0]).max()))
+    return decode(said, DecoderConfig(kind="best_span", min_length=2, max_length=longest))
 
 
 def views(bars: FloatArray) -> Tensor:

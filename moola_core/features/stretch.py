@@ -15,11 +15,13 @@ CENTRE_REACH = 3.0  # bars
 def stretch(batch: WindowTensors, amount: float, jitter: float) -> WindowTensors:
     """`batch` played faster or slower by up to exp(`amount`), about its span, with noise added.
 
+    A window without a span is played about its middle.
+
     Draws from torch's own generator, which a checkpoint holds. Features, tags and the mask are made
     anew; the targets of other tasks than `segment` and `type` are not.
 
     Args:
-        batch: windows that hold a span each.
+        batch: windows that hold a span each, or none.
         amount: of the logarithm of the speed, uniform in +-amount.
         jitter: deviation of the normal noise on features.
     """
@@ -30,7 +32,9 @@ def stretch(batch: WindowTensors, amount: float, jitter: float) -> WindowTensors
     speed = torch.exp((2 * draw[0] - 1) * amount)
     # the shape is now (B, 1) each, in bars
     first, last = start[:, None].float(), stop[:, None].float()
-    centre = (first + last) / 2 + (2 * draw[1] - 1) * CENTRE_REACH
+    has_span = last > first
+    middle = torch.where(has_span, (first + last) / 2, num_bars / 2)
+    centre = middle + (2 * draw[1] - 1) * CENTRE_REACH
     bars = torch.arange(num_bars, device=device).float()
     source = (centre + (bars - centre) * speed).clamp(0, num_bars - 1)
     low = source.floor().long()
@@ -43,12 +47,15 @@ def stretch(batch: WindowTensors, amount: float, jitter: float) -> WindowTensors
     new = [centre + 0.5 + (end - 0.5 - centre) / speed for end in (first, last)]
     begin = new[0].round().clamp(0, num_bars - 2)
     end = torch.maximum(new[1].round(), begin + 2).clamp_max(num_bars)
-    tags = (bars >= begin) & (bars < end)
+    tags = (bars >= begin) & (bars < end) & has_span
     return replace(batch, features=features, tags=tags.long(), span=tags.float())
 
 
 def ends(tags: Tensor) -> tuple[Tensor, Tensor]:
-    """First bar inside and first bar after, ``(B,)`` int64 each, of masks ``(B, T)`` of one run."""
+    """First bar inside and first bar after, ``(B,)`` int64 each, of masks ``(B, T)`` of one run.
+
+    Both are 0 where there is none.
+    """
     start = tags.argmax(dim=1)
     return start, start + tags.sum(dim=1)
 

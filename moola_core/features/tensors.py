@@ -20,7 +20,7 @@ from moola_core.features import targets
 from moola_core.features.bars import reflect, window_features
 from moola_core.features.candidates import Candidates, find_candidates
 from moola_core.features.views import price_views
-from moola_core.spans.grid import noise_table, span_index
+from moola_core.spans.grid import label_noise, span_index
 from moola_core.spans.intervals import FloatArray, span_mask
 
 
@@ -145,10 +145,10 @@ def _likelihood(candidates: Candidates | None, windows: Windows, recipe: Recipe)
     if candidates is None:
         return None
     num_bars = windows.bars.shape[1]
-    noise = noise_table(num_bars, recipe.model.end_noise)
     label = span_index(windows.spans, num_bars)
     chosen = span_index(candidates.spans.cpu().numpy(), num_bars)
-    return _float32(noise[chosen, label[:, None]], candidates.features.device)
+    noise = label_noise(chosen, label[:, None], num_bars, recipe.model.end_noise)
+    return _float32(noise, candidates.features.device)
 
 
 def _float32(array: FloatArray, device: torch.device) -> Tensor:

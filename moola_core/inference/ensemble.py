@@ -78,6 +78,7 @@ def mean_predictions(predictions: Sequence[Predictions]) -> Predictions:
         type_probs=_mean([one.type_probs for one in predictions]),
         viterbi=None if viterbi is None else viterbi > 0.5,
         span_posterior=_mean([one.span_posterior for one in predictions]),
+        none_probs=_mean([one.none_probs for one in predictions]),
     )
 
 

@@ -42,7 +42,13 @@ def merge_answers(model: Model, outputs: Outputs, inputs: Inputs) -> dict[str, T
     none = torch.zeros(inputs.features.shape[:2])
     answers = {"start_logp": none, "stop_logp": none}
     if "segment_logits" in outputs:
-        answers["segment_probs"] = torch.softmax(outputs["segment_logits"], dim=1)
+        scores = outputs["segment_logits"]
+        if "none_logits" in outputs:
+            scores = torch.cat([scores, outputs["none_logits"][:, None]], dim=1)
+        probs = torch.softmax(scores, dim=1)
+        answers["segment_probs"] = probs[:, : outputs["segment_logits"].shape[1]]
+        if "none_logits" in outputs:
+            answers["none_probs"] = probs[:, -1]
     elif "span_logits" in outputs or model.crf is not None:
         answers["span_logits"] = model.span_logits(outputs)
     if "start_logits" in outputs:

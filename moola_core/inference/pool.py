@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from moola_core.decoding.decode import Predictions, log_odds
-from moola_core.spans.grid import coverage, longest_of, span_index, widened
+from moola_core.spans.grid import TINY, coverage, longest_of, span_index, widened
 from moola_core.spans.intervals import FloatArray, IntArray
 
 DOUBT = 1e-3  # of every expert's answer is spread over all spans
@@ -104,31 +104,37 @@ def stacked(parts: Sequence[Predictions]) -> Predictions:
         arrays = [getattr(part, name) for part in parts]
         return None if any(one is None for one in arrays) else np.concatenate(arrays)
 
-    names = ("span_logits", "start_logp", "stop_logp", "type_probs", "span_posterior")
+    names = ("span_logits", "start_logp", "stop_logp", "type_probs", "span_posterior", "none_probs")
     return Predictions(**{name: join(name) for name in names})  # type: ignore[arg-type]
 
 
 def pool_predictions(
     networks: Predictions, columns: Predictions | None, weights: PoolWeights
 ) -> Predictions:
-    """One answer of both, or of networks alone where columns have no say."""
+    """One answer of both, or of networks alone where columns have no say.
+
+    Whether there is a span at all networks alone say.
+    """
     types = networks.type_probs
     if columns is None:
         if networks.span_posterior is None:
             raise ValueError("expected the probability of every span")
-        posterior = pooled([networks.span_posterior], weights.spans[:1])
+        posterior = pooled([_if_any(networks)], weights.spans[:1])
         types = None if types is None else pooled([types], weights.types[:1])
     else:
         posterior = pooled(_posteriors(networks, columns), weights.spans)
         if types is not None and columns.type_probs is not None:
             types = pooled([types, columns.type_probs], weights.types)
     num_bars = networks.span_logits.shape[1]
+    if networks.none_probs is not None:
+        posterior *= 1 - networks.none_probs[:, None]
     return Predictions(
         span_logits=log_odds(coverage(posterior, num_bars)),
         start_logp=networks.start_logp,
         stop_logp=networks.stop_logp,
         type_probs=types,
         span_posterior=posterior,
+        none_probs=networks.none_probs,
     )
 
 
@@ -137,4 +143,13 @@ def _posteriors(networks: Predictions, columns: Predictions) -> list[FloatArray]
         raise ValueError("expected the probability of every span, of both")
     num_bars = networks.span_logits.shape[1]
     longest = longest_of(networks.span_posterior.shape[1], num_bars)
-    return [networks.span_posterior, widened(columns.span_posterior, num_bars, longest)]
+    return [_if_any(networks), widened(columns.span_posterior, num_bars, longest)]
+
+
+def _if_any(networks: Predictions) -> FloatArray:
+    """``(B, S)``: the probability of each span if there is one; columns know of no other case."""
+    assert networks.span_posterior is not None
+    if networks.none_probs is None:
+        return networks.span_posterior
+    mass = networks.span_posterior.sum(axis=1, keepdims=True)
+    return networks.span_posterior / np.maximum(mass, TINY)

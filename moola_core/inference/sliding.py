@@ -27,9 +27,9 @@ from moola_core.errors import ConfigError, DataError
 from moola_core.features.bars import window_views
 from moola_core.spans.intervals import WINDOW_BARS, FloatArray, IntArray
 
-STRIDE = 35  # every bar is in three windows
-MAX_STRIDE = WINDOW_BARS - 25  # every span of 25 bars is whole in one
-BATCH = 256
+SHARE = 3  # windows that a bar is in, unless a stride is given
+LONGEST = 25  # bars of a span, unless a model knows longer ones
+BATCH_BARS = 256 * WINDOW_BARS
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,16 @@ class Predictor(Protocol):
     @property
     def decoder(self) -> DecoderConfig:
         """How its predictions become spans."""
+        ...
+
+    @property
+    def window_bars(self) -> int:
+        """T."""
+        ...
+
+    @property
+    def longest(self) -> int:
+        """Bars of the longest span that it looks for."""
         ...
 
     @property
@@ -108,7 +118,13 @@ def answer(trained: Predictor, bars: FloatArray) -> Answers:
 
 
 def find_spans(
-    chunks: Iterable[Bars], answerer: Answerer, *, stride: int = STRIDE, floor: float = 0.0
+    chunks: Iterable[Bars],
+    answerer: Answerer,
+    *,
+    stride: int | None = None,
+    floor: float = 0.0,
+    window_bars: int = WINDOW_BARS,
+    longest: int = LONGEST,
 ) -> Found:
     """Return every run of a series once.
 
@@ -119,23 +135,28 @@ def find_spans(
     Args:
         chunks: the series, piece by piece.
         answerer: what says where the span of each window is.
-        stride: bars from window to window, 1..80.
+        stride: bars from window to window, so many that the longest span is whole in one at most;
+            None: a third of a window, if it may be so many.
         floor: spans of less confidence are dropped.
+        window_bars: T, as `answerer` knows them.
+        longest: bars of the longest span that `answerer` may give.
 
     Raises:
         ConfigError: `stride` is out of range.
         DataError: the series is shorter than a window.
     """
-    if not 1 <= stride <= MAX_STRIDE:
-        raise ConfigError(f"stride: expected 1..{MAX_STRIDE} bars, got {stride}")
+    most = max(window_bars - longest, 1)
+    stride = min(max(window_bars // SHARE, 1), most) if stride is None else stride
+    if not 1 <= stride <= most:
+        raise ConfigError(f"stride: expected 1..{most} bars, got {stride}")
     num_bars, num_windows, parts = 0, 0, []
-    for first, windows, time in _slide(chunks, stride):
+    for first, windows, time in _slide(chunks, stride, window_bars):
         parts.append(_in_series(answerer(windows), first, time, floor))
-        num_bars, num_windows = int(first[-1]) + WINDOW_BARS, num_windows + len(first)
+        num_bars, num_windows = int(first[-1]) + window_bars, num_windows + len(first)
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     spans, first = columns["spans"], columns.pop("first")
     is_cut = ((spans[:, 0] == first) & (first > 0)) | (
-        (spans[:, 1] == first + WINDOW_BARS) & (spans[:, 1] < num_bars)
+        (spans[:, 1] == first + window_bars) & (spans[:, 1] < num_bars)
     )
     columns = {name: column[~is_cut] for name, column in columns.items()}
     kept, counts = suppress(columns["spans"], columns["confidence"], num_bars)
@@ -186,7 +207,7 @@ def _in_series(
 
 
 def _slide(
-    chunks: Iterable[Bars], stride: int
+    chunks: Iterable[Bars], stride: int, window_bars: int
 ) -> Iterator[tuple[IntArray, FloatArray, IntArray | None]]:
     """Batches of windows: first bars ``(B,)``, bars ``(B, T, 4)``, times ``(B, T)`` or None.
 
@@ -196,26 +217,27 @@ def _slide(
     for chunk in chunks:
         rest = chunk if rest is None else rest.then(chunk)
         num_bars += len(chunk)
-        last = (chunk if last is None else last.then(chunk)).after(-WINDOW_BARS)
-        count = max((len(rest) - WINDOW_BARS) // stride + 1, 0)
-        yield from _batches(rest, begin, count, stride)
+        last = (chunk if last is None else last.then(chunk)).after(-window_bars)
+        count = max((len(rest) - window_bars) // stride + 1, 0)
+        yield from _batches(rest, begin, count, stride, window_bars)
         rest, begin = rest.after(count * stride), begin + count * stride
-    if last is None or num_bars < WINDOW_BARS:
+    if last is None or num_bars < window_bars:
         raise DataError(
-            f"bars: expected at least {WINDOW_BARS}, the length of a window, got {num_bars}"
+            f"bars: expected at least {window_bars}, the length of a window, got {num_bars}"
         )
-    if begin - stride + WINDOW_BARS < num_bars:
-        yield from _batches(last, num_bars - WINDOW_BARS, 1, stride)
+    if begin - stride + window_bars < num_bars:
+        yield from _batches(last, num_bars - window_bars, 1, stride, window_bars)
 
 
 def _batches(
-    bars: Bars, begin: int, count: int, stride: int
+    bars: Bars, begin: int, count: int, stride: int, window_bars: int
 ) -> Iterator[tuple[IntArray, FloatArray, IntArray | None]]:
     if not count:
         return
-    windows = window_views(bars.prices, WINDOW_BARS, stride)
-    times = None if bars.time is None else window_views(bars.time[:, None], WINDOW_BARS, stride)
-    for low in range(0, count, BATCH):
-        chosen = slice(low, min(low + BATCH, count))
+    windows = window_views(bars.prices, window_bars, stride)
+    times = None if bars.time is None else window_views(bars.time[:, None], window_bars, stride)
+    size = max(BATCH_BARS // window_bars, 1)
+    for low in range(0, count, size):
+        chosen = slice(low, min(low + size, count))
         first = begin + stride * np.arange(chosen.start, chosen.stop)
         yield first, windows[chosen], None if times is None else times[chosen, :, 0]

@@ -30,7 +30,13 @@ from moola_core.inference.pool import PoolWeights, pool_predictions
 from moola_core.io.json_file import Written, read_json, write_json
 from moola_core.model.jade import count_parameters
 from moola_core.model.make import Model, make_model
-from moola_core.spans.intervals import FloatArray
+from moola_core.spans.grid import MAX_LENGTH
+from moola_core.spans.intervals import (
+    MAX_WINDOW_BARS,
+    MIN_WINDOW_BARS,
+    WINDOW_BARS,
+    FloatArray,
+)
 
 MAX_COLUMNS = 1000
 MAX_MODELS = 1000
@@ -43,6 +49,7 @@ class TrainedModel:
     Attributes:
         labels: the words for its types.
         bar_ns: nanoseconds from bar to bar of what it was trained on.
+        window_bars: bars of each window of that.
     """
 
     models: tuple[Model, ...]
@@ -51,6 +58,12 @@ class TrainedModel:
     labels: tuple[str, ...] = LABELS
     bar_ns: int = NANOSECONDS_A_BAR
     pool: PoolWeights | None = None
+    window_bars: int = WINDOW_BARS
+
+    @property
+    def longest(self) -> int:
+        """Bars of the longest span that it looks for."""
+        return self.recipe.model.max_length or MAX_LENGTH
 
     def predict(self, bars: FloatArray) -> Predictions:
         """Return the predictions for bars ``(B, T, 4)``: the mean of the models' probabilities."""
@@ -88,6 +101,7 @@ class ModelCard(Written):
     types: list[str] = Field(default=list(LABELS), min_length=1, max_length=MAX_COLUMNS)
     bar_ns: int = Field(default=NANOSECONDS_A_BAR, gt=0)
     pool: PoolWeights | None = None
+    window_bars: int = Field(default=WINDOW_BARS, ge=MIN_WINDOW_BARS, le=MAX_WINDOW_BARS)
 
 
 class DataFiles(Written):
@@ -120,6 +134,7 @@ def save_model(folder: Path, trained: TrainedModel) -> None:
             "candidate_columns": list(SPAN_COLUMNS) if has_candidates else [],
             "types": list(trained.labels),
             "bar_ns": trained.bar_ns,
+            "window_bars": trained.window_bars,
             "num_parameters": sum(count_parameters(model) for model in trained.models),
             "weights": names,
             **({"pool": asdict(trained.pool)} if trained.pool else {}),
@@ -160,6 +175,7 @@ def load_model(folder: Path, device: torch.device) -> TrainedModel:
         tuple(card.types),
         card.bar_ns,
         card.pool,
+        card.window_bars,
     )
 
 

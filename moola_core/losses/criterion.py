@@ -137,8 +137,8 @@ def _context_type(self: Criterion, outputs: Outputs, batch: WindowTensors) -> Te
 def _segment(self: Criterion, outputs: Outputs, batch: WindowTensors) -> Tensor:
     if not isinstance(self.model, SpanNet):
         raise TypeError("expected a SpanNet for the task segment")
-    scores, tags = outputs["segment_logits"], batch.tags
-    loss = segment.segment_loss(scores, tags, self.model.max_length, self.model.end_noise)
+    scores, tags, none = outputs["segment_logits"], batch.tags, outputs.get("none_logits")
+    loss = segment.segment_loss(scores, tags, self.model.max_length, self.model.end_noise, none)
     return loss + self.config.bar_share * segment.bar_loss(outputs["span_logits"], tags)
 
 

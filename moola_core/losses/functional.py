@@ -44,8 +44,11 @@ def probability_span_loss(logits: Tensor, target: Tensor, *, pos_weight: float =
 
 
 def type_loss(logits: Tensor, types: Tensor) -> Tensor:
-    """Cross-entropy of type logits ``(B, K)`` against types ``(B,)`` int64: ``(B,)`` nats."""
-    return F.cross_entropy(logits, types, reduction="none")
+    """Cross-entropy of type logits ``(B, K)`` against types ``(B,)`` int64: ``(B,)`` nats.
+
+    A window without a span has type -1 and costs nothing.
+    """
+    return F.cross_entropy(logits, types, ignore_index=-1, reduction="none")
 
 
 def pointer_loss(pointer: Tensor, target: Tensor, *, delta: float = 0.08) -> Tensor:

@@ -16,15 +16,22 @@ POS_WEIGHT = 2.0  # of bars inside, in the cross-entropy bar by bar
 
 
 def segment_loss(
-    scores: Tensor, tags: Tensor, max_length: int, end_noise: tuple[float, ...]
+    scores: Tensor,
+    tags: Tensor,
+    max_length: int,
+    end_noise: tuple[float, ...],
+    none: Tensor | None = None,
 ) -> Tensor:
     """``-log sum_s p(s) p(label | s)``: the run is hidden, the label its noisy copy.
 
+    That there is none is no noisy copy of anything: of such windows ``-log p(none)``.
+
     Args:
         scores: ``(B, S)`` float, of the spans of `moola_core.spans.grid` up to `max_length`.
-        tags: ``(B, T)``, 1 inside the label.
+        tags: ``(B, T)``, 1 inside the label; all 0 where there is none.
         max_length: bars.
         end_noise: the probability that an end is off by 0, 1, ... bars to one side.
+        none: ``(B,)`` float, the score of none; None: every window has a span.
 
     Returns:
         ``(B,)`` float, nats.
@@ -44,7 +51,11 @@ def segment_loss(
             shares.append(share * (is_inside & (place >= 0)).to(scores.dtype))
     likelihood = torch.stack(shares, dim=1)
     near = scores.gather(1, torch.stack(runs, dim=1)) + torch.log(likelihood + TINY)
-    return torch.logsumexp(scores, dim=1) - torch.logsumexp(near, dim=1)
+    said = torch.logsumexp(near, dim=1)
+    if none is None:
+        return torch.logsumexp(scores, dim=1) - said
+    said = torch.where(stop > start, said, none)
+    return torch.logsumexp(torch.cat([scores, none[:, None]], dim=1), dim=1) - said
 
 
 def bar_loss(inside: Tensor, tags: Tensor) -> Tensor:

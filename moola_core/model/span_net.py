@@ -8,6 +8,8 @@ Letters: B windows, T bars, F features a bar, C channels, S spans of `moola_core
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -16,7 +18,6 @@ from moola_core.config.sections import ModelConfig
 from moola_core.features.candidates import Candidates
 from moola_core.model.heads import Outputs
 from moola_core.spans.grid import MAX_LENGTH, all_spans
-from moola_core.spans.intervals import WINDOW_BARS
 
 DEPTH = 3
 KERNEL = 7
@@ -72,7 +73,8 @@ class SpanNet(nn.Module):
 
     The score of ``[a, b)`` is the sum of the inside scores over it, the start score at a, the stop
     score at b - 1 and a prior of its length: a log-normal of the training labels (`fit_lengths`)
-    with a twentieth spread over all, corrected by two learnt weights.
+    with a twentieth spread over all, corrected by two learnt weights. With `ModelConfig.no_span`
+    that there is none is one more outcome, scored by the strongest and the mean state.
 
     Args:
         num_features: F.
@@ -83,9 +85,6 @@ class SpanNet(nn.Module):
     crf: None
     length_prior: Tensor
     length_z: Tensor
-    first: Tensor
-    last: Tensor
-    length: Tensor
 
     def __init__(self, num_features: int, config: ModelConfig) -> None:
         super().__init__()
@@ -98,13 +97,11 @@ class SpanNet(nn.Module):
         self.log_gain = nn.Parameter(torch.zeros(3))
         self.length_weight = nn.Parameter(torch.zeros(2))
         self.type_head = nn.Linear(2 * config.width, config.num_types)
-        spans = torch.from_numpy(all_spans(WINDOW_BARS, self.max_length).copy())
-        self.register_buffer("first", spans[:, 0], persistent=False)
-        self.register_buffer("last", spans[:, 1] - 1, persistent=False)
-        self.register_buffer("length", spans[:, 1] - spans[:, 0], persistent=False)
         self.register_buffer("length_prior", torch.zeros(self.max_length + 1))
         self.register_buffer("length_z", torch.zeros(self.max_length + 1))
         self.log_sigma = nn.Parameter(torch.zeros(len(config.tasks)))
+        # last, so that the weights of all else are drawn as without it
+        self.none_head = nn.Linear(2 * config.width, 1) if config.no_span else None
 
     def fit_lengths(self, lengths: Tensor) -> None:
         """Take the prior from training labels' lengths ``(B,)`` in bars."""
@@ -122,7 +119,7 @@ class SpanNet(nn.Module):
 
         Returns:
             ``segment_logits (B, S)``, ``span_logits (B, T)``, ``type_logits (B, K)`` and ``states
-            (B, T, C)``.
+            (B, T, C)``; with `no_span` also ``none_logits (B,)``.
         """
         del candidates
         kept = self.net(features.transpose(1, 2)).transpose(1, 2)
@@ -135,19 +132,28 @@ class SpanNet(nn.Module):
         pooled = torch.cat([(states * share).sum(dim=2), states.mean(dim=2)], dim=1)
         prior = self.length_prior + self.length_weight[0] * self.length_z
         prior = prior + self.length_weight[1] * self.length_z**2
-        return {
+        outputs = {
             "states": kept,
             "span_logits": inside,
             "type_logits": self.type_head(pooled),
-            "segment_logits": self.span_scores(scores) + prior[self.length],
+            "segment_logits": self.span_scores(scores) + prior[self.grid(scores)[2]],
         }
+        if self.none_head is not None:
+            seen = torch.cat([states.amax(dim=2), states.mean(dim=2)], dim=1)
+            outputs["none_logits"] = self.none_head(seen)[:, 0]
+        return outputs
 
     def span_scores(self, scores: Tensor) -> Tensor:
         """``(B, S)`` from the scores of bars ``(B, 3, T)``: inside, start, stop."""
         inside, start, stop = scores.unbind(dim=1)
         total = inside.cumsum(dim=1)
         begin, end = start - (total - inside), stop + total
-        return begin[:, self.first] + end[:, self.last]
+        first, last, _ = self.grid(scores)
+        return begin[:, first] + end[:, last]
+
+    def grid(self, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """First bar, last bar and bars of each span, ``(S,)``, of windows ``(..., T)``."""
+        return _grid(scores.shape[-1], self.max_length, str(scores.device))
 
     def span_logits(self, outputs: Outputs) -> Tensor:
         """``(B, T)``: log-odds of each bar to be inside."""
@@ -156,3 +162,9 @@ class SpanNet(nn.Module):
     def column_parameters(self) -> list[nn.Parameter]:
         """None: it looks at no candidates."""
         return []
+
+
+@lru_cache(maxsize=8)
+def _grid(num_bars: int, max_length: int, device: str) -> tuple[Tensor, Tensor, Tensor]:
+    spans = torch.from_numpy(all_spans(num_bars, max_length).copy()).to(device)
+    return spans[:, 0], spans[:, 1] - 1, spans[:, 1] - spans[:, 0]

@@ -7,12 +7,15 @@ T = 105). The arrays are made once for each T and must not be written to.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array
 
-from moola_core.spans.intervals import BoolArray, FloatArray, IntArray
+from moola_core.spans.intervals import WINDOW_BARS, BoolArray, FloatArray, IntArray
 
 MIN_LENGTH, MAX_LENGTH = 2, 25
+TINY = 1e-300
 
 
 @lru_cache(maxsize=8)
@@ -29,7 +32,7 @@ def span_index(spans: IntArray, num_bars: int, max_length: int = MAX_LENGTH) -> 
 
     A span that is too long loses its end; a too short one grows, to the right if it can.
     """
-    length = np.clip(spans[..., 1] - spans[..., 0], MIN_LENGTH, max_length)
+    length = np.clip(spans[..., 1] - spans[..., 0], MIN_LENGTH, min(max_length, num_bars))
     start = np.minimum(spans[..., 0], num_bars - length)
     return places(num_bars, max_length)[start, start + length]
 
@@ -71,6 +74,42 @@ def noise_table(num_bars: int, end_noise: tuple[float, ...]) -> FloatArray:
     return _frozen(table / table.sum(axis=1, keepdims=True))
 
 
+def label_noise(
+    runs: IntArray, labels: IntArray, num_bars: int, end_noise: tuple[float, ...]
+) -> FloatArray:
+    """Entries of `noise_table` ``(B, K)``, at rows `runs` ``(B, K)`` and columns `labels`."""
+    labels = np.broadcast_to(labels, runs.shape)
+    table = _noise(num_bars, end_noise)
+    if isinstance(table, np.ndarray):
+        return np.asarray(table[runs, labels])
+    # of two flat lists the entries come as one; of two tables they would come as sparse
+    return np.asarray(table[runs.ravel(), labels.ravel()]).reshape(runs.shape)
+
+
+def _noise(num_bars: int, end_noise: tuple[float, ...]) -> Any:
+    """`noise_table`; of windows longer than usual as a sparse array."""
+    if num_bars <= WINDOW_BARS:
+        return noise_table(num_bars, end_noise)
+    return _sparse_noise(num_bars, end_noise)
+
+
+@lru_cache(maxsize=2)
+def _sparse_noise(num_bars: int, end_noise: tuple[float, ...]) -> csr_array:
+    spans = all_spans(num_bars)
+    table_of = places(num_bars)
+    reach = range(1 - len(end_noise), len(end_noise))
+    pairs = [(first, last) for first in reach for last in reach]
+    stops = [np.clip(spans[:, 1] + last, 0, num_bars) for _, last in pairs]
+    starts = [np.clip(spans[:, 0] + first, 0, num_bars) for first, _ in pairs]
+    # the shape is now (pairs, S)
+    place = table_of[np.stack(starts), np.maximum(np.stack(stops), np.stack(starts))]
+    share = np.array([end_noise[abs(first)] * end_noise[abs(last)] for first, last in pairs])
+    pair, run = np.nonzero(place >= 0)
+    total = np.bincount(run, share[pair], minlength=len(spans))
+    shape = (len(spans), len(spans))
+    return csr_array((share[pair] / total[run], (run, place[pair, run])), shape=shape)
+
+
 def label_posterior(
     probs: FloatArray, spans: IntArray, num_bars: int, end_noise: tuple[float, ...]
 ) -> FloatArray:
@@ -84,7 +123,7 @@ def label_posterior(
     """
     hidden = np.zeros((len(probs), len(all_spans(num_bars))))
     np.put_along_axis(hidden, span_index(spans, num_bars), probs, axis=1)
-    return hidden @ noise_table(num_bars, end_noise)
+    return np.asarray(hidden @ _noise(num_bars, end_noise))
 
 
 def coverage(posterior: FloatArray, num_bars: int) -> FloatArray:
@@ -103,8 +142,10 @@ def longest_of(num_spans: int, num_bars: int) -> int:
     Raises:
         ValueError: no longest length gives so many.
     """
+    seen = 0
     for max_length in range(MIN_LENGTH, num_bars + 1):
-        if len(all_spans(num_bars, max_length)) == num_spans:
+        seen += num_bars - max_length + 1
+        if seen == num_spans:
             return max_length
     raise ValueError(f"expected the spans of {num_bars} bars, got {num_spans} of them")
 
@@ -113,6 +154,7 @@ def blurred(posterior: FloatArray, num_bars: int, end_noise: tuple[float, ...]) 
     """``(B, S)``: how probable each label is, of how probable each run is.
 
     As `label_posterior` but for the edges: what leaves the window or is no span goes to the others.
+    A row may sum to less than 1, where there may be no run; the label's sums to the same.
     """
     start, stop = all_spans(num_bars, longest_of(posterior.shape[1], num_bars)).T
     reach = len(end_noise) - 1
@@ -123,7 +165,8 @@ def blurred(posterior: FloatArray, num_bars: int, end_noise: tuple[float, ...]) 
         shifts = range(-reach, reach + 1)
         plane = np.sum([end_noise[abs(k)] * np.roll(plane, k, axis) for k in shifts], axis=0)
     labels = plane[:, start + reach, stop + reach]
-    return labels / labels.sum(axis=1, keepdims=True)
+    mass = posterior.sum(axis=1, keepdims=True)
+    return labels * (mass / np.maximum(labels.sum(axis=1, keepdims=True), TINY))
 
 
 def widened(posterior: FloatArray, num_bars: int, max_length: int) -> FloatArray:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 BoolArray: TypeAlias = NDArray[np.bool_]
 IntArray: TypeAlias = NDArray[np.int64]
 FloatArray: TypeAlias = NDArray[np.float64]
-WINDOW_BARS = 105
+WINDOW_BARS = 105  # by default
+MIN_WINDOW_BARS, MAX_WINDOW_BARS = 16, 2000
 
 
 def from_inclusive(first: IntArray, last: IntArray) -> IntArray:

@@ -72,7 +72,8 @@ class Run:
         if self.model.standardise is not None and self.train.candidates is not None:
             self.model.standardise.fit(self.train.candidates.features)
         if isinstance(self.model, SpanNet):
-            self.model.fit_lengths(self.train.tags.sum(dim=1))
+            lengths = self.train.tags.sum(dim=1)
+            self.model.fit_lengths(lengths[lengths > 0])
         self.optimizer = make_optimizer(self.model, training)
         self.sampler = torch.Generator().manual_seed(training.seed)
         self.progress = Progress(best={k: v.clone() for k, v in self.model.state_dict().items()})

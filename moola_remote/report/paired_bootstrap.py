@@ -23,7 +23,10 @@ HIT_BARS = 3
 MIN_GROUPS = 5  # fewer say nothing about how groups vary
 MAX_DRAWS = 1_000_000  # groups times resamples: beyond it there are fewer of these
 _PLAIN = ("one", "hit_bars", "said_bars", "true_bars", "iou", "iou50", "hit3", "found")
-_SPAN = (*_PLAIN, "center", "length", "in_sum", "out_sum", "in_bars", "out_bars")
+_SPAN = (
+    *(*_PLAIN, "center", "length", "in_sum", "out_sum", "in_bars", "out_bars"),
+    *("none", "alarms", "missed", "said_spans"),
+)
 
 
 @dataclass(frozen=True)
@@ -119,17 +122,19 @@ def _added(rows: Sequence[Sequence[float]]) -> list[float]:
 def _sums(window: Window, num_types: int) -> list[float]:
     """Return what a window adds: `_SPAN`, the gap of each calibration bin, the table of types."""
     true_bars = window.true_stop - window.true_start
-    found = float(window.stop > window.start)
+    has_span, said = true_bars > 0, window.stop > window.start
+    found = float(has_span and said)
     edges = (abs(window.start - window.true_start), abs(window.stop - window.true_stop))
     in_sum = sum(window.span_probs[window.true_start : window.true_stop])
     total, num_bars = sum(window.span_probs), len(window.span_probs)
     middle = abs(window.start + window.stop - window.true_start - window.true_stop) / 2
     length = abs((window.stop - window.start) - true_bars)
     return [
-        *(1.0, float(window.hit_bars), float(window.said_bars), float(true_bars)),
+        *(float(has_span), float(window.hit_bars), float(window.said_bars), float(true_bars)),
         *(window.iou, float(window.is_hit), found * (max(edges) <= HIT_BARS), found),
         *(middle * found, length * found),
         *(in_sum, total - in_sum, float(true_bars), float(num_bars - true_bars)),
+        *map(float, (not has_span, said and not has_span, has_span and not said, said)),
         *_bin_gaps(window),
         *_type_table(window, num_types),
     ]
@@ -173,6 +178,10 @@ def _ratios(sums: Sequence[float], num_types: int) -> dict[str, float]:
         "out_span": out_span,
         "gap": in_span - out_span,
     }
+    if of["none"]:
+        scores["span_f1"] = _over(2 * of["iou50"], of["said_spans"] + of["one"], none=0.0)
+        scores["false_alarms"] = of["alarms"] / of["none"]
+        scores["misses"] = _over(of["missed"], of["one"])
     return scores | ({"type_f1": _macro_f1(cells, num_types)} if sum(cells) else {})
 
 

@@ -33,6 +33,7 @@ class Window:
         start_time: of the first bar, nanoseconds since 1970 UTC; -1 where unknown.
         start, stop: the found span; equal where none was found.
         said_bars, hit_bars: how many bars the decoder called inside, and how many of them are.
+        true_type: None also where the window has no span, as both true ends say.
         bars: open, high, low, close of each bar, flat.
         span_probs: of each bar, in 0..1.
     """
@@ -156,6 +157,8 @@ def _window(row: dict[str, Any], index: int, where: str) -> Window:
     row.setdefault("hit_bars", shared)
     for name in ("window_id", "side"):
         row[name] = safe(row[name], MAX_NAME)
+    if row.get("true_type") == -1:
+        row["true_type"] = None
     return Window(**row)
 
 
@@ -173,7 +176,7 @@ def _faults(row: dict[str, Any]) -> Iterator[str]:
             yield f"{start}, {stop}: expected a span in {num_bars} bars"
     if not all(0 <= value <= 1 for value in [*row["span_probs"], *row.get("type_probs", [])]):
         yield "span_probs, type_probs: expected values in 0..1"
-    if not (0 < num_types <= MAX_TYPES and 0 <= row.get("true_type", 0) < MAX_TYPES):
+    if not (0 < num_types <= MAX_TYPES and -1 <= row.get("true_type", 0) < MAX_TYPES):
         yield f"true_type, type_probs: expected 1 to {MAX_TYPES} types"
     if len(row.get("bars", ())) not in (0, 4 * num_bars):
         yield f"bars: expected 4 values a bar, got {len(row['bars'])} for {num_bars} bars"

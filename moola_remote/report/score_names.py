@@ -18,6 +18,11 @@ SCORES = {
     "length_mae": "length",
     "ece": "ECE",
     "gap": "gap",
+    "span_f1": "span F1",
+    "false_alarms": "alarms",
+    "misses": "missed",
     "reconstruction": "hidden",
 }
-LOW_IS_GOOD = frozenset({"center_mae", "length_mae", "ece", "out_span", "reconstruction"})
+LOW_IS_GOOD = frozenset(
+    {"center_mae", "length_mae", "ece", "out_span", "reconstruction", "false_alarms", "misses"}
+)

@@ -30,7 +30,7 @@ def of_the_core(windows: list[Window]) -> dict[str, float]:
     types = np.array([window.type_probs for window in windows])
     nothing = np.zeros_like(probs)
     predictions = Predictions(log_odds(probs), nothing, nothing, types)
-    kinds = np.array([window.true_type for window in windows])
+    kinds = np.array([-1 if one.true_type is None else one.true_type for one in windows])
     truth = Truth(true, kinds, np.arange(len(windows)))
     decoded = Decoded(found, np.ones(len(windows)), span_mask(found))
     sums = window_sums(decoded, predictions, truth)
@@ -43,6 +43,20 @@ def test_every_score_is_that_of_the_job(windows: list[Window]) -> None:
     assert set(ours) == set(theirs)
     # Logits on the core's side hold a probability to within 1e-6 of 0 and 1.
     assert ours == pytest.approx(theirs, abs=1e-7)
+
+
+def test_so_it_is_where_some_windows_have_no_span(windows: list[Window]) -> None:
+    none = {"true_start": 0, "true_stop": 0, "true_type": None, "hit_bars": 0}
+    silent = {"start": 0, "stop": 0, "said_bars": 0, "hit_bars": 0}
+    some = [
+        Window(**{**vars(one), **(none if i % 3 else {}), **(silent if i % 5 == 0 else {})})
+        for i, one in enumerate(windows)
+    ]
+    ours, theirs = scores_of(some, 2), of_the_core(some)
+    assert set(ours) == set(theirs)
+    assert ours == pytest.approx(theirs, abs=1e-7)
+    assert 0 < ours["false_alarms"] < 1
+    assert 0 < ours["misses"] < 1
 
 
 def test_windows_that_were_not_found_are_misses(windows: list[Window]) -> None:

@@ -86,7 +86,7 @@ def test_corrections_of_other_windows_are_refused(one: dict[str, Any], expected:
             "correction 0: expected start < stop and a label, got 9, 9, ''",
         ),
         (
-            {"corrections": [{"window_id": "a", "action": "change", "start": 9, "stop": 106}]},
+            {"corrections": [{"window_id": "a", "action": "change", "start": 9, "stop": 2001}]},
             "corrections.0.stop",
         ),
         (

@@ -207,3 +207,24 @@ def test_a_certain_posterior_is_decoded_as_it_is_and_a_vague_one_not_at_all() ->
 def test_expected_iou_needs_a_model_that_chooses() -> None:
     with pytest.raises(ValueError, match="expected a model with a choice head"):
         decode(_predictions(2, 10, seed=0), DecoderConfig(kind="expected_iou"))
+
+
+@given(st.integers(5, 20), st.integers(0, 999))
+@settings(deadline=None, max_examples=25)
+def test_no_span_is_found_where_none_is_likelier_than_all(num_bars: int, seed: int) -> None:
+    config = DecoderConfig(kind="expected_iou", max_length=25)
+    spans = all_spans(num_bars)
+    rng = np.random.default_rng(seed)
+    some = rng.dirichlet(np.full(len(spans), 0.1), size=8)
+    none = rng.random(8)
+    decoded = expected_iou(some * (1 - none[:, None]), num_bars, config, none)
+    for row in range(8):
+        outcomes = {"none": none[row], "some": float((some[row] * (1 - none[row])).sum())}
+        is_none = max(outcomes, key=outcomes.__getitem__) == "none"
+        assert (decoded.spans[row, 1] == 0) == is_none
+        assert decoded.mask[row].any() != is_none
+    answered = decoded.spans[:, 1] > 0
+    certain = expected_iou(some, num_bars, config)
+    assert (decoded.spans[answered] == certain.spans[answered]).all()
+    confidence = certain.confidence * (1 - none)
+    np.testing.assert_allclose(decoded.confidence[answered], confidence[answered])

@@ -15,6 +15,7 @@ from moola_core.decoding.decode import Decoded, Predictions, strongest_run
 from moola_core.evaluation.metrics import (
     SCORES,
     Truth,
+    chance_type_f1,
     group_resamples,
     point_scores,
     reliability,
@@ -146,3 +147,39 @@ def test_reliability_equals_plain_loops() -> None:
             assert row["said"] == of_bin.sum()
             assert row["mean"] == pytest.approx(probs[of_bin].mean())
             assert row["true"] == pytest.approx(came_true[of_bin].mean())
+
+
+def test_alarms_and_misses_are_counted_as_by_hand() -> None:
+    true = np.array([[10, 20], [10, 20], [0, 0], [0, 0], [0, 0]])
+    said = np.array([[12, 20], [0, 0], [40, 50], [0, 0], [0, 0]])
+    decoded = Decoded(said, np.array([0.9, 0.0, 0.7, 0.0, 0.0]), span_mask(said, 60))
+    probs = np.full((5, 60), 0.1)
+    logits = np.log(probs / (1 - probs))
+    types = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5], [0.5, 0.5], [0.5, 0.5]])
+    predictions = Predictions(logits, probs, probs, type_probs=types)
+    truth = Truth(true, np.array([0, 0, -1, -1, -1]), np.arange(5))
+    scores = {name: one.value for name, one in score(decoded, predictions, truth).items()}
+    assert scores["false_alarms"] == pytest.approx(1 / 3)
+    assert scores["misses"] == pytest.approx(1 / 2)
+    assert scores["span_f1"] == pytest.approx(2 * 1 / (2 + 2))  # a hit; two said, two true
+    assert scores["iou"] == pytest.approx((0.8 + 0) / 2)  # over the windows with a span
+    assert scores["f1"] == pytest.approx(2 * 8 / (18 + 20))  # the alarm's bars count
+    assert scores["center_mae"] == pytest.approx(1.0)
+    assert scores["type_f1"] == pytest.approx(f1_score([0, 0], [0, 1], average="macro"))
+    rows = reliability(
+        {k: v.sum(axis=0) for k, v in window_sums(decoded, predictions, truth).items()},
+        "confidence",
+    )
+    # two answers and a miss; that nothing was found in two empty windows is no answer
+    assert sum(row["said"] for row in rows) == 3
+
+
+def test_types_by_chance_are_those_of_answers_drawn_again() -> None:
+    rng = np.random.default_rng(0)
+    types = rng.integers(0, 2, 400)
+    probs = np.eye(2)[rng.integers(0, 2, 400)]
+    zeros = np.zeros((400, 5))
+    truth = Truth(np.tile([1, 3], (400, 1)), types, np.arange(400))
+    chance = chance_type_f1(Predictions(zeros, zeros, zeros, type_probs=probs), truth)
+    assert chance.value == pytest.approx(0.5, abs=0.01)
+    assert chance.low < chance.value < chance.high

@@ -50,3 +50,9 @@ def test_draws_follow_torch_generator(batch: WindowTensors) -> None:
     second = stretch(batch, 0.2, 0.1)
     assert torch.equal(first.features, second.features)
     assert torch.equal(first.tags, second.tags)
+
+
+def test_a_window_without_a_span_stays_without(batch: WindowTensors) -> None:
+    empty = type(batch)(**{**vars(batch), "tags": torch.zeros_like(batch.tags)})
+    assert not bool(stretch(empty, 0.3, 0.1).tags.any())
+    assert not bool(stretch(empty, 0.3, 0.1).span.any())

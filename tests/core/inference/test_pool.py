@@ -59,3 +59,23 @@ def test_networks_alone_are_asked_where_columns_have_no_say(rng: np.random.Gener
     assert alone.type_probs is not None
     assert both.type_probs is not None
     np.testing.assert_allclose(alone.type_probs, both.type_probs)
+
+
+def test_whether_there_is_a_span_networks_alone_say(rng: np.random.Generator) -> None:
+    spans = all_spans(20, 12)
+    some = rng.dirichlet(np.ones(len(spans)), size=3)
+    none = np.array([0.0, 0.3, 0.9])
+    zeros = np.zeros((3, 20))
+    networks = Predictions(
+        zeros, zeros, zeros, span_posterior=some * (1 - none[:, None]), none_probs=none
+    )
+    sure = Predictions(zeros, zeros, zeros, span_posterior=some)
+    for columns in (None, sure):
+        weights = PoolWeights((1.0, 0.4), (1.0, 0.0))
+        pool = pool_predictions(networks, columns, weights)
+        without = pool_predictions(sure, columns, weights).span_posterior
+        assert pool.span_posterior is not None
+        assert without is not None
+        np.testing.assert_allclose(pool.span_posterior, without * (1 - none[:, None]))
+        np.testing.assert_allclose(pool.span_posterior.sum(axis=1), 1 - none)
+        assert pool.none_probs is none

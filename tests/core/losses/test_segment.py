@@ -47,3 +47,34 @@ def test_gradient_agrees_with_differences() -> None:
     scores = torch.randn(2, number, dtype=torch.float64, requires_grad=True)
     tags = torch.tensor([[0, 1, 1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 1, 1, 1, 1]])
     assert torch.autograd.gradcheck(lambda s: segment_loss(s, tags, 5, NOISE), (scores,))
+
+
+def test_no_span_is_one_more_outcome_of_the_softmax() -> None:
+    torch.manual_seed(2)
+    number = len(all_spans(NUM_BARS, LONGEST))
+    labels = [(3, 9), (0, 0), (12, 14), (0, 0), (0, 2)]
+    scores = torch.randn(len(labels), number, dtype=torch.float64, requires_grad=True)
+    none = torch.randn(len(labels), dtype=torch.float64, requires_grad=True)
+    tags = torch.stack([mask_of(*label) for label in labels])
+    loss = segment_loss(scores, tags, LONGEST, NOISE, none)
+    expected = []
+    for i, (start, stop) in enumerate(labels):
+        spans = torch.exp(scores[i]).sum()
+        total = spans + torch.exp(none[i])
+        if stop > start:
+            expected.append(enumerated(scores[i], start, stop) + torch.log(total / spans))
+        else:
+            expected.append(torch.log(total) - none[i])
+    torch.testing.assert_close(loss, torch.stack(expected))
+    slopes = torch.autograd.grad(loss.sum(), (scores, none), retain_graph=True)
+    by_hand = torch.autograd.grad(torch.stack(expected).sum(), (scores, none))
+    for slope, wanted in zip(slopes, by_hand, strict=True):
+        torch.testing.assert_close(slope, wanted)
+
+
+def test_its_gradient_agrees_with_differences() -> None:
+    torch.manual_seed(3)
+    scores = torch.randn(2, len(all_spans(8, 5)), dtype=torch.float64, requires_grad=True)
+    none = torch.randn(2, dtype=torch.float64, requires_grad=True)
+    tags = torch.tensor([[0, 1, 1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 0]])
+    assert torch.autograd.gradcheck(lambda s, n: segment_loss(s, tags, 5, NOISE, n), (scores, none))

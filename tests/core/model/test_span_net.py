@@ -116,7 +116,7 @@ def test_the_softmax_over_spans_and_its_gradient_are_those_of_enumeration(net: S
     net = net.double()
     scores = torch.randn(1, 3, 105, dtype=torch.float64, requires_grad=True)
     prior = torch.randn(41, dtype=torch.float64)
-    found = net.span_scores(scores) + prior[net.length]
+    found = net.span_scores(scores) + prior[net.grid(scores)[2]]
     by_hand = torch.stack(
         [
             scores[0, 0, a:b].sum() + scores[0, 1, a] + scores[0, 2, b - 1] + prior[b - a]
