@@ -15,6 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs.common.entry import exit_code_of
+from jobs.common.processes import (
+    check_shareable,
+    is_one_of_several,
+    own_log,
+    processes_of,
+    run_several,
+)
 from jobs.common.signals import STOPPED, StopRequest
 from moola_core.config.recipe import dump_recipe, load_recipe
 from moola_core.config.sections import Recipe
@@ -30,14 +37,26 @@ if TYPE_CHECKING:
 def main(argv: list[str] | None = None) -> int:
     """Run the job; returns its exit code."""
     stop = StopRequest()
-    arguments = _parser().parse_args(argv)
-    return exit_code_of(lambda: train(arguments, stop))
+    words = sys.argv[1:] if argv is None else argv
+    arguments = _parser().parse_args(words)
+    return exit_code_of(lambda: shared(words, arguments, stop))
+
+
+def shared(words: list[str], arguments: argparse.Namespace, stop: StopRequest) -> int:
+    """Train here, or in several processes that each come here again."""
+    number = processes_of(arguments.processes)
+    if number == 1 or is_one_of_several():
+        return train(arguments, stop)
+    recipe = _recipe(arguments)
+    check_shareable(recipe, number)
+    return run_several("jobs.train", words, number, threads=recipe.training.threads)
 
 
 def train(arguments: argparse.Namespace, stop: StopRequest) -> int:
     """Load, train, judge, write."""
     began = time.monotonic()
     recipe = _recipe(arguments)
+    own_log(Path(arguments.run_dir))
     # What is imported from here on takes seconds; a typing error was reported before.
     print(f"recipe {recipe.name}: reading code and data", flush=True)
     if recipe.pretrain is not None:
@@ -157,6 +176,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     parser.add_argument("--use-crf", action="store_true", help="span head into a linear-chain CRF")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument(
+        "--processes",
+        metavar="N",
+        default=os.environ.get("MOOLA_GPUS"),
+        help="share the training among so many, one a GPU; default: $MOOLA_GPUS, or 1",
+    )
     parser.add_argument("--skip-bad", action="store_true", help="leave faulty windows out")
     parser.add_argument(
         "--resume",

@@ -4,7 +4,8 @@ JobError
  ├── ConfigError           10  a recipe, a setting or an argument is wrong
  ├── DataError             10  a data file is missing, or what is in it can't be
  ├── CheckpointError       10  a checkpoint is missing, torn, or of another run
- └── NonFiniteLossError    20  a loss became NaN or infinite
+ ├── NonFiniteLossError    20  a loss became NaN or infinite
+ └── ProcessesError        20  one of the processes that shared a training was ended
 
 0 is done, 1 an internal error, 2 wrong usage (argparse's), 143 ended by SIGTERM after a checkpoint.
 A message is one line: ``where: what is wrong, expected X, got Y; cure``.
@@ -48,5 +49,11 @@ class CheckpointError(JobError):
 
 class NonFiniteLossError(JobError):
     """A loss became NaN or infinite; training on would only spread it."""
+
+    exit_code = 20
+
+
+class ProcessesError(JobError):
+    """One of the processes that shared a training was ended."""
 
     exit_code = 20

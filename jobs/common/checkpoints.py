@@ -23,7 +23,9 @@ def identity_of(recipe: Recipe, files: list[dict[str, Any]]) -> dict[str, Any]:
     return {"recipe": table, "data": files}
 
 
-def newest_checkpoint(source: Path, identity: dict[str, Any], events: EventLog) -> Checkpoint:
+def newest_checkpoint(
+    source: Path, identity: dict[str, Any], events: EventLog | None
+) -> Checkpoint:
     """Return the latest complete checkpoint of the run in `source`; report torn ones.
 
     Raises:
@@ -37,5 +39,6 @@ def newest_checkpoint(source: Path, identity: dict[str, Any], events: EventLog) 
             )
     for line in torn:
         print(f"note: {line}; using the one before")
-        events.write("note", text=line)
+        if events is not None:
+            events.write("note", text=line)
     return checkpoint

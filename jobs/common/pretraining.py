@@ -13,56 +13,98 @@ from moola_core.io.event_log import EventLog
 from moola_core.io.json_file import write_json
 
 if TYPE_CHECKING:
+    import torch
+
     from jobs.common.signals import StopRequest
     from moola_core.pretraining.state import Pretraining
+    from moola_core.training.team import Team
 
 
 def pretrain(recipe: Recipe, arguments: argparse.Namespace, stop: StopRequest) -> int:
     """Load, train, judge, write; `arguments` and `stop` are those of jobs.train."""
     began = time.monotonic()
-    from jobs.common.checkpoints import identity_of
     from jobs.common.data import data_folder, find_device
+    from jobs.common.processes import check_shareable, joined
+
+    data_dir = data_folder(arguments.data)
+    files = _files(recipe, data_dir)
+    with joined(find_device(arguments.device)) as (team, device):
+        if team.size > 1:
+            check_shareable(recipe, team.size)
+        run = _begin(recipe, data_dir, device, team, files)
+        return _train(run, files, arguments, stop, began)
+
+
+def _train(
+    run: Pretraining,
+    files: list[dict[str, Any]],
+    arguments: argparse.Namespace,
+    stop: StopRequest,
+    began: float,
+) -> int:
+    """Train to the end or to where it is stopped; the first of a team reports and judges."""
     from jobs.common.signals import STOPPED
     from moola_core.pretraining.loop import fit
-    from moola_core.pretraining.state import make_pretraining
-    from moola_core.training.seeding import seed_everything
     from moola_core.training.state import Stopped
 
-    run_dir, data_dir = Path(arguments.run_dir), data_folder(arguments.data)
-    seed_everything(recipe.training)
-    files = _files(recipe, data_dir)
-    run = make_pretraining(recipe, data_dir, find_device(arguments.device))
-    run.identity = identity_of(recipe, files)
-    (run_dir / "artifacts").mkdir(parents=True, exist_ok=True)
-    (run_dir / "config.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
-    events = EventLog(run_dir / "events.jsonl")
-    run.checkpoints = run_dir / "checkpoints"
-    run.is_stopping = lambda: stop.is_requested
-    run.report = lambda kind, keys: _report(events, kind, keys)
+    run_dir, team = Path(arguments.run_dir), run.team
     event = _run_event(run)
-    events.write("run", **event)
-    print(
-        f"recipe {recipe.name} | {event['device']} | seed {event['seed']}"
-        f" | {event['num_parameters']:,} parameters | {event['num_features']} features"
-        f" | {len(run.series.prices):,} bars, {event['windows']['train']:,} windows an epoch"
-    )
-    print(f"{'epoch':>7} {'train':>9} {'val':>9} {'s':>6}", flush=True)
+    run.is_stopping = lambda: team.any(stop.is_requested)
+    run.checkpoints = run_dir / "checkpoints"
+    events = _report_to(run, event, run_dir) if team.is_first else None
     if arguments.resume:
         _resume(run, run_dir if arguments.resume == "here" else Path(arguments.resume), events)
-        for entry in [] if events.had_epochs else run.history:
-            events.write("epoch", **entry)
+        if events is not None and not events.had_epochs:
+            for entry in run.history:
+                events.write("epoch", **entry)
     stop.is_training = True
     try:
-        if not stop.is_requested:
+        if not run.is_stopping():
             fit(run)
     except Stopped:
         print(f"stopped after epoch {run.epoch}, batch {run.batch}; checkpoint written")
         return STOPPED
     stop.is_training = False
-    if stop.is_requested:
+    if run.is_stopping():
         return STOPPED
-    _finish(run, run_dir, event, files, time.monotonic() - began)
+    if team.is_first:
+        _finish(run, run_dir, event, files, time.monotonic() - began)
     return 0
+
+
+def _begin(
+    recipe: Recipe, data_dir: Path, device: torch.device, team: Team, files: list[dict[str, Any]]
+) -> Pretraining:
+    """Return a new run, the same in each process of a team but for its draws of dropout."""
+    import torch
+
+    from jobs.common.checkpoints import identity_of
+    from moola_core.pretraining.state import make_pretraining
+    from moola_core.training.seeding import seed_everything
+
+    seed_everything(recipe.training)
+    run = make_pretraining(recipe, data_dir, device)
+    run.identity, run.team = identity_of(recipe, files), team
+    if not team.is_first:
+        torch.manual_seed(recipe.training.seed + team.rank)
+    return run
+
+
+def _report_to(run: Pretraining, event: dict[str, Any], run_dir: Path) -> EventLog:
+    """Begin the run's folder, its events and its table."""
+    (run_dir / "artifacts").mkdir(parents=True, exist_ok=True)
+    (run_dir / "config.yaml").write_text(dump_recipe(run.recipe), encoding="utf-8")
+    events = EventLog(run_dir / "events.jsonl")
+    run.report = lambda kind, keys: _report(events, kind, keys)
+    events.write("run", **event)
+    shared = f" | {run.team.size} processes" if run.team.size > 1 else ""
+    print(
+        f"recipe {run.recipe.name} | {event['device']}{shared} | seed {event['seed']}"
+        f" | {event['num_parameters']:,} parameters | {event['num_features']} features"
+        f" | {len(run.series.prices):,} bars, {event['windows']['train']:,} windows an epoch"
+    )
+    print(f"{'epoch':>7} {'train':>9} {'val':>9} {'s':>6}", flush=True)
+    return events
 
 
 def _files(recipe: Recipe, data_dir: Path) -> list[dict[str, Any]]:
@@ -83,12 +125,22 @@ def _files(recipe: Recipe, data_dir: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def _resume(run: Pretraining, source: Path, events: EventLog) -> None:
+def _resume(run: Pretraining, source: Path, events: EventLog | None) -> None:
     from jobs.common.checkpoints import newest_checkpoint
     from moola_core.pretraining.state import restore
 
-    restore(run, newest_checkpoint(source, run.identity, events))
+    checkpoint = newest_checkpoint(source, run.identity, events)
+    restore(run, checkpoint)
     print(f"resuming after epoch {run.epoch}, batch {run.batch}")
+    before = checkpoint.state.get("processes", 1)
+    if before != run.team.size:
+        text = (
+            f"the checkpoint is of {before} processes, these are {run.team.size}: sums have another"
+            " order, so that the last bits differ from those of a run that was not stopped"
+        )
+        print(f"note: {text}")
+        if events is not None:
+            events.write("note", text=text)
 
 
 def _run_event(run: Pretraining) -> dict[str, Any]:

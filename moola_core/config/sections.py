@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from moola_core.config.pretrain_section import PretrainConfig
 from moola_core.config.strict import Strict
@@ -243,6 +243,9 @@ class EnsembleConfig(Strict):
 
 class Recipe(Strict):
     """Everything that decides a run but the data's content."""
+
+    # For who starts runs: with one of these sections several GPUs can share a training.
+    model_config = ConfigDict(json_schema_extra={"x-shared-with": ["pretrain"]})
 
     name: str = Field(pattern=r"^[a-z0-9-]+$")
     data: DataConfig = DataConfig()

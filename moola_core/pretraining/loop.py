@@ -20,6 +20,7 @@ from moola_core.pretraining.reconstruction import draw_mask, interpolate, recons
 from moola_core.pretraining.state import Pretraining, write_checkpoint
 from moola_core.training.optim import descend, learning_rate, set_rate
 from moola_core.training.state import Stopped
+from moola_core.training.team import ALONE, Team
 
 TASK = "reconstruction"
 
@@ -35,7 +36,7 @@ def fit(run: Pretraining) -> None:
     while run.epoch < training.epochs:
         began = time.monotonic()
         _train_epoch(run)
-        loss = validation_losses(run).mean()
+        loss = validation_losses(run, team=run.team).mean()
         run.epoch, run.batch = run.epoch + 1, 0
         run.epoch_start = run.sampler.get_state()
         entry = {
@@ -53,14 +54,14 @@ def fit(run: Pretraining) -> None:
         run.history.append(entry)
         run.report("epoch", entry)
         is_due = run.epoch % training.checkpoint_epochs == 0
-        is_late = time.monotonic() - saved_at > 60 * training.checkpoint_minutes
+        is_late = run.team.any(time.monotonic() - saved_at > 60 * training.checkpoint_minutes)
         if is_due or is_late or run.epoch == training.epochs:
             write_checkpoint(run)
             saved_at = time.monotonic()
 
 
 def _train_epoch(run: Pretraining) -> None:
-    training, starts = run.recipe.training, run.series.train
+    training, starts, team = run.recipe.training, run.series.train, run.team
     run.model.train()
     run.sampler.set_state(run.epoch_start)
     # Drawn for the whole epoch, so that one that was stopped in its middle goes on as it was.
@@ -75,34 +76,43 @@ def _train_epoch(run: Pretraining) -> None:
         if run.is_stopping():
             write_checkpoint(run)
             raise Stopped
-        first, flip = starts[place.numpy()], chosen.numpy() if training.reflection else None
+        mine = team.rows(len(place))
+        first = starts[place[mine].numpy()]
+        flip = chosen[mine].numpy() if training.reflection else None
         features = run.series.features(first, run.recipe, flip).to(run.device)
-        hidden = mask.to(run.device)
+        hidden = mask[mine].to(run.device)
         set_rate(run.optimizer, learning_rate(training, run.epoch, run.batch, len(batches)))
         target = run.model.targets(features)
         loss = reconstruction_loss(run.model(features, hidden), target, hidden, run.config.delta)
-        value = float(loss.detach())
+        if team.size > 1:  # the mean over the hidden bars of the batch, as its parts have some each
+            loss = loss * (hidden.sum() / mask.sum().clamp_min(1))
+        value = float(team.sum(loss.detach()))
         if not math.isfinite(value):
             raise NonFiniteLossError(
                 f"epoch {run.epoch + 1}, batch {run.batch + 1}: the loss of {TASK} is {value},"
                 " expected a finite number; lower training.learning_rate or set training.clip_norm"
             )
-        descend(run.optimizer, run.model, loss, training.clip_norm)
+        descend(run.optimizer, run.model, loss, training.clip_norm, team)
         run.total += value * len(place) / run.config.windows
         run.batch += 1
 
 
 @torch.no_grad()
-def validation_losses(run: Pretraining, rule: str | None = None) -> Tensor:
+def validation_losses(run: Pretraining, rule: str | None = None, team: Team = ALONE) -> Tensor:
     """``(B,)``: the loss of each validation window with a hidden bar, by the model or a rule.
 
     Rules that the model has to beat: ``column_mean``, and ``interpolation`` on a line between the
-    bars on both sides of a patch.
+    bars on both sides of a patch. Processes of a `team` take turns at chunks of windows, so that
+    each value has the bits that one process would give it.
     """
     run.model.eval()
     losses = []
     pairs = zip(run.validation.split(256), run.validation_mask.split(256), strict=True)
-    for features, mask in pairs:
+    for index, (features, mask) in enumerate(pairs):
+        shown = mask.any(dim=1)
+        if index % team.size != team.rank:
+            losses.append(torch.zeros(int(shown.sum()), device=run.device))
+            continue
         target = run.model.targets(features)
         if rule is None:
             output = run.model(features, mask)
@@ -111,9 +121,8 @@ def validation_losses(run: Pretraining, rule: str | None = None) -> Tensor:
         else:
             output = interpolate(target, mask)
         loss = F.huber_loss(output, target, reduction="none", delta=run.config.delta).mean(dim=2)
-        shown = mask.any(dim=1)
         losses.append(((loss * mask).sum(dim=1) / mask.sum(dim=1).clamp_min(1))[shown])
-    return torch.cat(losses)
+    return team.sum(torch.cat(losses))
 
 
 def scores(run: Pretraining) -> dict[str, Score]:

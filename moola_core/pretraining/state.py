@@ -27,8 +27,10 @@ from moola_core.training.checkpoint import (
 )
 from moola_core.training.optim import load_state_tensors, state_tensors
 from moola_core.training.state import Report
+from moola_core.training.team import ALONE, Team
 
 NUM_VALIDATION = 1024
+GENERATORS = ("generator.dropout", "generator.cuda")  # of each process its own
 
 
 @dataclass
@@ -37,6 +39,7 @@ class Pretraining:
 
     Attributes:
         report, is_stopping, checkpoints, identity: as of `moola_core.training.state.Run`.
+        team: the processes that share it; the first of them reports and writes.
     """
 
     recipe: Recipe
@@ -48,6 +51,7 @@ class Pretraining:
     is_stopping: Callable[[], bool] = field(default=lambda: False)
     checkpoints: Path | None = None
     identity: dict[str, Any] = field(default_factory=dict)
+    team: Team = ALONE
     epoch: int = 0
     batch: int = 0
     total: float = 0.0
@@ -88,15 +92,22 @@ def make_pretraining(recipe: Recipe, data_dir: Path, device: torch.device) -> Pr
 
 
 def write_checkpoint(run: Pretraining) -> None:
-    """Save everything that `restore` needs, and report it."""
+    """Save everything that `restore` needs, and report it; in a team the first one does."""
     if run.checkpoints is None:
         return
     tensors = state_tensors(run.model, run.optimizer, run.epoch_start, run.device)
     state = {key: getattr(run, key) for key in ("epoch", "batch", "total", "history", "identity")}
-    name = checkpoint_name(run.epoch, run.batch)
-    path = save_checkpoint(run.checkpoints, Checkpoint(name, tensors, state))
-    relative = f"{run.checkpoints.name}/{path.name}"
-    run.report("checkpoint", {"epoch": run.epoch, "path": relative, "best": run.batch == 0})
+    if run.team.size > 1:
+        state["processes"] = run.team.size
+        for key in [key for key in GENERATORS if key in tensors]:
+            others = enumerate(run.team.gather(tensors[key]))
+            tensors |= {f"{key}.{rank}": one for rank, one in others if rank > 0}
+    if run.team.is_first:
+        name = checkpoint_name(run.epoch, run.batch)
+        path = save_checkpoint(run.checkpoints, Checkpoint(name, tensors, state))
+        relative = f"{run.checkpoints.name}/{path.name}"
+        run.report("checkpoint", {"epoch": run.epoch, "path": relative, "best": run.batch == 0})
+    run.team.wait()
 
 
 def restore(run: Pretraining, checkpoint: Checkpoint) -> None:
@@ -110,7 +121,12 @@ def restore(run: Pretraining, checkpoint: Checkpoint) -> None:
 
 
 def _restore(run: Pretraining, checkpoint: Checkpoint) -> None:
-    tensors, state = checkpoint.tensors, checkpoint.state
+    tensors, state = dict(checkpoint.tensors), checkpoint.state
+    if not run.team.is_first:
+        # One that is new, as the run had fewer processes, goes on with the generators it has.
+        now = state_tensors(run.model, run.optimizer, run.epoch_start, run.device)
+        own = {key: tensors.get(f"{key}.{run.team.rank}", now.get(key)) for key in GENERATORS}
+        tensors |= {key: value for key, value in own.items() if value is not None}
     run.epoch_start = load_state_tensors(tensors, run.model, run.optimizer, run.device)
     run.epoch, run.batch, run.total = state["epoch"], state["batch"], state["total"]
     run.history = state["history"]

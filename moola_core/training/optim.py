@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from moola_core.config.sections import TrainingConfig
 from moola_core.model.make import Model
 from moola_core.model.span_net import SpanNet
+from moola_core.training.team import ALONE, Team
 
 RISE, LOWEST = 0.3, 1 / 25
 
@@ -42,11 +43,19 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 
 def descend(
-    optimizer: torch.optim.Optimizer, model: nn.Module, loss: Tensor, clip_norm: float | None
+    optimizer: torch.optim.Optimizer,
+    model: nn.Module,
+    loss: Tensor,
+    clip_norm: float | None,
+    team: Team = ALONE,
 ) -> None:
-    """One step down the gradient of `loss` ``()``, of at most the norm `clip_norm`."""
+    """One step down the gradient of `loss` ``()``, of at most the norm `clip_norm`.
+
+    In a team `loss` is this process's part of it: they add up to the loss of the batch.
+    """
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    team.sum_gradients(model)
     if clip_norm is not None:
         nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
     optimizer.step()

@@ -71,6 +71,8 @@ class JobProcess:
             launch.env.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
             shown = several or [self.live.values["gpu"]]
             launch.env["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, shown))
+        if several:
+            launch.env["MOOLA_GPUS"] = str(len(several))
         job_fd = lock(self.run.job_lock, patience_s=5.0)
         if job_fd is None:
             return None  # a keeper lives after all; it is watched as any other

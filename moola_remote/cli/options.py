@@ -212,5 +212,6 @@ gpus_option = click.option(
     "--gpus",
     type=click.IntRange(min=1, max=64),
     metavar="N",
-    help="Take N GPUs, all or none, or wait for N; CUDA_VISIBLE_DEVICES names them.",
+    help="Take N GPUs, all or none, or wait for N; CUDA_VISIBLE_DEVICES names them. `train` shares "
+    "a pre-training among them.",
 )

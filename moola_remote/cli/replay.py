@@ -49,7 +49,7 @@ def run_again(app: App, name: str, asked: RunRequest, *, detach: bool, dry_run: 
     from moola_remote.runs.record import find_record
     from moola_remote.runs.replay import differences, make_plan
 
-    check(asked, detach=detach)
+    check(app, asked, detach=detach)
     if app.pod.provider.is_paid and not dry_run:
         app.bring_up()
     spec = find_record(app.pod, name, app.find_run).spec
@@ -65,5 +65,8 @@ def run_again(app: App, name: str, asked: RunRequest, *, detach: bool, dry_run: 
         click.echo(f"not as it was for {spec.run_id}: {line}", err=True)
     label = asked.label or spec.recipe or label_of(spec.argv)
     env = {**spec.env, **asked.env}
-    asked = replace(asked, label=label, recipe=spec.recipe, replay_of=spec.run_id, env=env)
+    gpus = spec.gpus if asked.gpu is None and asked.gpus is None else asked.gpus
+    asked = replace(
+        asked, label=label, recipe=spec.recipe, replay_of=spec.run_id, env=env, gpus=gpus
+    )
     begin(app, spec.argv, asked, deployed, detach=detach)

@@ -34,7 +34,7 @@ def go_on(app: App, name: str | None, asked: RunRequest, *, detach: bool) -> Non
     from moola_remote.runs.resume_sources import Sources
     from moola_remote.ui.progress import Progression
 
-    check(asked, detach=detach)
+    check(app, asked, detach=detach)
     if app.pod.provider.is_paid:
         app.bring_up()
     with find_parent(app.pod, name) as parent:

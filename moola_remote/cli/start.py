@@ -43,7 +43,7 @@ def start(
     from moola_remote.cli.assumed import check_script, report_assumed
     from moola_remote.cli.deploy import make_plan, print_plan, show_deploy
 
-    check(asked, detach=detach)
+    check(app, asked, detach=detach)
     check_script(app.project, argv, Path.cwd())
     plan = make_plan(app, asked.data, is_all=app.is_verbose or dry_run)
     report_assumed(app, plan)
@@ -56,8 +56,15 @@ def start(
     begin(app, argv, asked, deployed, detach=detach)
 
 
-def check(asked: RunRequest, *, detach: bool) -> None:
-    """Raise a UsageError where options contradict each other."""
+def check(app: App, asked: RunRequest, *, detach: bool) -> None:
+    """Check what is asked before anything is sent or rented.
+
+    Raises:
+        UsageError: options contradict each other.
+        ConfigError: the pod that would be rented has fewer GPUs than are asked for.
+    """
+    from moola_remote.runs.launch import check_gpus
+
     if detach and asked.retry:
         raise click.UsageError("--retry watches the run from here, and --detach doesn't wait")
     if asked.gpu is not None and asked.gpus is not None:
@@ -66,6 +73,7 @@ def check(asked: RunRequest, *, detach: bool) -> None:
         raise click.UsageError(
             "--then is done here, when the run has ended, and --detach doesn't wait for it"
         )
+    check_gpus(app.pod.config, asked.gpus)
 
 
 def begin(

@@ -105,7 +105,7 @@ def train(
     name = recipe or app.project.recipe
     given = job.pop("name")
     if replay is None:
-        for note in check_train(app.project, name, settings):
+        for note in check_train(app.project, name, settings, job["gpus"]):
             click.echo(f"note: {note}", err=True)
         argv = train_argv(app.project, name, options)
         asked = RunRequest(label=given or name, recipe=name, **job)

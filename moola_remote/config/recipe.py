@@ -17,6 +17,7 @@ from moola_remote.config.settings import BROKEN_YAML, Project, one_line, read_te
 from moola_remote.errors import ConfigError
 
 SCHEMA = "schema.json"
+SHARED = "x-shared-with"  # its sections with which several GPUs can share a training
 
 
 def check_recipe(project: Project, recipe: str, settings: Sequence[str] = ()) -> list[str]:
@@ -45,6 +46,35 @@ def check_recipe(project: Project, recipe: str, settings: Sequence[str] = ()) ->
         table = _set(table, text)
         _validate(schema, table, f"--set {_flat(text)}")
     return []
+
+
+def check_shared(
+    project: Project, recipe: str, gpus: int | None, settings: Sequence[str] = ()
+) -> None:
+    """Check that several GPUs have something to share, where the schema says which recipes have.
+
+    Args:
+        project: where recipes and their schema lie.
+        recipe: a file of them, checked.
+        gpus: how many were asked for.
+        settings: what is changed in it.
+
+    Raises:
+        ConfigError: the recipe has nothing for the second GPU to do.
+    """
+    sections = (_schema_of(project) or {}).get(SHARED)
+    if gpus is None or gpus == 1 or not isinstance(sections, list):
+        return
+    table: Mapping[str, Any] = _table(recipe_path(project, recipe))
+    for text in settings:
+        table = _set(table, text)
+    if not any(table.get(section) is not None for section in sections):
+        named = " or ".join(map(str, sections))
+        raise ConfigError(
+            f"--gpus {gpus}: recipe {recipe} has nothing that several GPUs could share, expected"
+            f" one with the section {named}",
+            "leave --gpus out; several runs use several GPUs: moola-remote sweep --seeds 0..3",
+        )
 
 
 def recipe_path(project: Project, recipe: str) -> Path:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moola_remote.agent_client import verbs
-from moola_remote.config.recipe import check_recipe, recipe_path
-from moola_remote.config.settings import TABLE, Project
+from moola_remote.config.recipe import check_recipe, check_shared, recipe_path
+from moola_remote.config.settings import TABLE, PodConfig, Project, base_of
 from moola_remote.deploy.code_store import Archive
 from moola_remote.errors import ConfigError, UnreachableError
 from moola_remote.pods.pod import Pod
@@ -152,21 +152,40 @@ class TrainOptions:
     settings: tuple[str, ...] = ()
 
 
-def check_train(project: Project, recipe: str, settings: Sequence[str]) -> list[str]:
+def check_train(
+    project: Project, recipe: str, settings: Sequence[str], gpus: int | None = None
+) -> list[str]:
     """Check what `train` is asked for on this machine: before anything is sent, or paid for.
 
     Returns:
         What looks wrong and may be right.
 
     Raises:
-        ConfigError: the project has nothing that `train` runs, or the job would refuse its recipe.
+        ConfigError: the project has nothing that `train` runs, or the job would refuse its recipe,
+            or its recipe has nothing for several GPUs.
     """
     if project.file is None:
         raise ConfigError(
             f"{project.folder}: `train` runs the `job` of {TABLE} with a recipe, and there is none",
             "a script runs with: moola-remote run -- python train.py; settings: moola-remote init",
         )
-    return check_recipe(project, recipe, settings)
+    notes = check_recipe(project, recipe, settings)
+    check_shared(project, recipe, gpus, settings)
+    return notes
+
+
+def check_gpus(config: PodConfig, gpus: int | None) -> None:
+    """Check that a pod which would be rented for it has so many GPUs.
+
+    Raises:
+        ConfigError: it has fewer.
+    """
+    rented = config.runpod.gpu_count if config.runpod else None
+    if rented is not None and gpus is not None and gpus > rented:
+        raise ConfigError(
+            f"--gpus {gpus}: pod {config.name} is rented with gpu_count {rented}",
+            f"write gpu_count: {gpus} into configs/pods/{base_of(config.name)}.yaml",
+        )
 
 
 def train_argv(project: Project, recipe: str, options: TrainOptions) -> list[str]:

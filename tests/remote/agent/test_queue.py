@@ -194,11 +194,11 @@ def test_a_gpu_that_the_pod_has_not_is_refused(pod: AgentPod) -> None:
 
 def test_several_gpus_are_taken_all_or_none_and_in_order(pod: AgentPod, tmp_path: Path) -> None:
     give_gpus(pod, tmp_path / "bin", 3)
-    shows = f"echo gpus $CUDA_VISIBLE_DEVICES; {WAITS}"
+    shows = f"echo gpus $CUDA_VISIBLE_DEVICES number ${{MOOLA_GPUS-none}}; {WAITS}"
     one = pod.shell(shows)
-    pod.wait(one, "RUNNING")
+    pod.wait_for_log(one, "gpus 0 number none")
     two = pod.shell(shows, gpus=2)
-    pod.wait_for_log(two, "gpus 1,2")
+    pod.wait_for_log(two, "gpus 1,2 number 2")
     assert pod.stored(two)["gpus"] == [1, 2]
     three = pod.shell(shows, gpus=3)
     last = pod.shell(shows, gpus=1)

@@ -73,6 +73,17 @@ def test_a_wrong_word_is_one_line_and_starts_nothing(
     assert not (here.state / "local-pod").exists()
 
 
+def test_a_training_that_gpus_can_not_share_is_refused_before_anything_starts(
+    here: Project, refused: Refused
+) -> None:
+    schema = '{"type": "object", "x-shared-with": ["pretrain"]}'
+    here.write("recipes/schema.json", schema)
+    line = refused(10, "train --recipe calm --gpus 2")
+    assert "recipe calm has nothing that several GPUs could share" in line
+    assert "sweep --seeds" in line
+    assert not (here.state / "local-pod").exists()
+
+
 @pytest.mark.parametrize(
     ("path", "text", "said"),
     [

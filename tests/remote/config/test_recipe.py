@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from moola_core.config.recipe import load_recipe
-from moola_remote.config.recipe import check_recipe
+from moola_remote.config.recipe import check_recipe, check_shared
 from moola_remote.config.settings import Project, find_project
 from moola_remote.errors import ConfigError
 from tests.recipe_schema import recipe_schema
@@ -77,11 +77,26 @@ def test_a_recipe_that_is_not_there_names_the_nearest() -> None:
         check_recipe(HERE, "jade-ensembel")
 
 
+def test_several_gpus_are_for_a_recipe_that_can_share() -> None:
+    for gpus in (None, 1):
+        check_shared(HERE, "jade", gpus)
+    check_shared(HERE, "pretrain", 4)
+    with pytest.raises(ConfigError) as caught:
+        check_shared(HERE, "jade", 4)
+    assert "recipe jade has nothing that several GPUs could share" in str(caught.value)
+    assert "sweep --seeds" in str(caught.value)
+    check_shared(HERE, "jade", 4, ["pretrain.windows=64"])
+
+
 def other(folder: Path, **files: str) -> Project:
     (folder / "recipes").mkdir()
     for name, text in files.items():
         (folder / "recipes" / name.replace("_", ".")).write_text(text, encoding="utf-8")
     return Project(folder=folder, recipes=Path("recipes"))
+
+
+def test_what_another_project_s_job_can_share_is_its_own_business(tmp_path: Path) -> None:
+    check_shared(other(tmp_path, calm_yaml="a: 1", schema_json="{}"), "calm", 8)
 
 
 def test_without_a_schema_a_key_that_the_recipe_has_not_is_only_noted(tmp_path: Path) -> None:
