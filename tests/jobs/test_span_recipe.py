@@ -14,13 +14,12 @@ from jobs.train import main as train
 from moola_core.data.windows import read_windows
 from moola_core.inference.trained_model import load_model
 
-RECIPE = Path(__file__).parents[2] / "configs" / "train" / "span.yaml"
 SMALL = ["model.width=4", "data.windows=40", "candidates.number=40", "ensemble.seeds=2"]
 UNITS = "ensemble.columns=[{bars: 20}, {kind: wilder, fee: 0.35}]"
 
 
 def _train(run: Path, data: Path, *more: str) -> int:
-    argv = ["--config", str(RECIPE), "--run-dir", str(run), "--data", str(data), "--device", "cpu"]
+    argv = ["--run-dir", str(run), "--data", str(data), "--device", "cpu"]  # the default recipe
     sets = [part for one in (*SMALL, UNITS) for part in ("--set", one)]
     return train([*argv, *sets, "--epochs", "2", *more])
 
@@ -34,6 +33,7 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_card_says_how_networks_and_columns_were_weighed(run: Path) -> None:
     card = json.loads((run / "artifacts" / "model.json").read_text())
+    assert card["recipe"]["name"] == "span"
     # columns without a say are not fitted
     asked = card["pool"]["spans"][1] > 0 or card["pool"]["types"][1] > 0
     assert len(card["weights"]) == (4 if asked else 2)
