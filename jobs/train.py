@@ -1,5 +1,6 @@
-"""Train JadeCompact by a recipe.
+"""Train a model by a recipe, `span` unless another is named.
 
+    python -m jobs.train --run-dir DIR --data DIR
     python -m jobs.train --config configs/train/seed.yaml --run-dir DIR --data DIR
 
 Writes what docs/protocol.md lists under "A run's folder". Needs nothing of moola-remote.
@@ -32,6 +33,8 @@ from moola_core.io.json_file import write_json
 if TYPE_CHECKING:
     from jobs.common.fitting import Loaded
     from moola_core.training.state import Report, Run
+
+DEFAULT = Path(__file__).parents[1] / "configs" / "train" / "span.yaml"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -164,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--config", type=Path, required=True, help="recipe, a YAML file")
+    parser.add_argument("--config", type=Path, default=DEFAULT, help="recipe, a YAML file; span")
     parser.add_argument(
         "--run-dir", default=os.environ.get("MOOLA_RUN_DIR"), help="default: $MOOLA_RUN_DIR"
     )

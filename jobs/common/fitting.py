@@ -49,6 +49,8 @@ class Loaded:
         files: as in result.json.
         pool: how much networks and columns have to say; None before the networks are fitted, or
             without columns.
+        left_out: the windows that it was fit on and the answers to them, of models that were not
+            taught by them; None as `pool`.
         data_dir: what the path of a pre-trained encoder is relative to.
     """
 
@@ -63,6 +65,14 @@ class Loaded:
     runs: list[Run] = field(default_factory=list)
     data_dir: Path = Path()
     pool: PoolWeights | None = None
+    left_out: tuple[Windows, Predictions] | None = None
+
+    @property
+    def judged(self) -> Windows | None:
+        """The windows that a run is scored on: of validation, or else those left out to weigh."""
+        if self.validation is not None or self.left_out is None:
+            return self.validation
+        return self.left_out[0]
 
 
 def load(recipe: Recipe, data_dir: Path, device_name: str, *, skip_bad: bool) -> Loaded:
@@ -136,7 +146,8 @@ def begin_run(loaded: Loaded, recipe: Recipe) -> Run:
     train, validation = loaded.train_tensors, loaded.validation_tensors
     if recipe.model != loaded.recipe.model:
         train, validation = _tensors_of(loaded, recipe)
-    elif recipe.ensemble.columns:
+    elif recipe.ensemble.columns and not loaded.runs:
+        # the first leaves a fold out, on which it is weighed; the others learn from all
         train = train.take(torch.from_numpy(pool_split(loaded).train).to(loaded.device))
     elif recipe.candidates != loaded.recipe.candidates:
         train = in_unit_of(train, loaded.train, recipe)

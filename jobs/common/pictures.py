@@ -17,13 +17,13 @@ from moola_core.spans.intervals import span_mask
 def draw_pictures(
     loaded: Loaded, folder: Path, trained: TrainedModel, predictions: Predictions | None
 ) -> None:
-    """Each picture as PNG and SVG; `predictions` are those of validation."""
+    """Each picture as PNG and SVG; `predictions` are those of ``loaded.judged``."""
     # those of one kind, as their tasks are one table: of networks with columns the networks
     kind = loaded.runs[0].recipe.model
     histories = [run.progress.history for run in loaded.runs if run.recipe.model == kind]
     diagnostics.draw_losses(folder / "loss_curves.png", histories)
     diagnostics.draw_sigmas(folder / "sigma_curves.png", histories)
-    windows = loaded.validation
+    windows = loaded.judged
     if windows is None or predictions is None:
         return
     probs, decoder = predictions.span_probs, trained.decoder

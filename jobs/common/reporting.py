@@ -41,9 +41,11 @@ def finish(loaded: Loaded, run_dir: Path, *, seconds: float) -> dict[str, Any]:
     """Judge the trained model, write the artifacts, print the end; returns result.json's keys."""
     recipe = loaded.recipe
     trained, predictions = judge(loaded)
+    if predictions is None and loaded.left_out is not None:
+        predictions = loaded.left_out[1]
     answered = []
-    if loaded.validation is not None and predictions is not None:
-        answered.append(("validation", loaded.validation, predictions))
+    if loaded.judged is not None and predictions is not None:
+        answered.append(("validation", loaded.judged, predictions))
     if loaded.test is not None:
         answered.append(("test", loaded.test, trained.predict(loaded.test.bars)))
     parts = [(*part, decode(part[2], trained.decoder)) for part in answered]
@@ -51,7 +53,7 @@ def finish(loaded: Loaded, run_dir: Path, *, seconds: float) -> dict[str, Any]:
         side: score(decoded, said, truth_of(windows)) for side, windows, said, decoded in parts
     }
     last = [run.progress.history[-1] for run in loaded.runs]
-    scored = loaded.test or loaded.validation
+    scored = loaded.test or loaded.judged
     rules = baseline_scores(scored, loaded.train) if scored else {}
     result = {
         "recipe": recipe.name,
@@ -83,6 +85,8 @@ def finish(loaded: Loaded, run_dir: Path, *, seconds: float) -> dict[str, Any]:
         return result
     side = parts[-1][0]
     print(f"\nscores on {side}, decoder {decoder_text(trained.decoder)}")
+    if loaded.validation is None and side == "validation":
+        print("of the windows left out to weigh networks and columns, by models not taught by them")
     print_scores(scores[side], rules)
     return result
 

@@ -9,12 +9,11 @@ from moola_core.config.sections import EnsembleConfig, Recipe
 from moola_core.features.tensors import make_inputs
 from moola_core.inference.ensemble import (
     columns_recipe,
-    mean_predictions,
     member_recipes,
     with_unit,
 )
 from moola_core.inference.forward import predict
-from moola_core.inference.pool import PoolWeights, fit_pool
+from moola_core.inference.pool import PoolWeights, fit_pool, pool_predictions
 from moola_core.training.loop import fit
 
 
@@ -33,9 +32,10 @@ def members(loaded: Loaded) -> Iterator[Recipe]:
 
 
 def weigh(loaded: Loaded) -> PoolWeights:
-    """Return the weights of fitted networks and of columns, fit on the fold that taught neither.
+    """Return the weights of networks and of columns, fit on the fold that taught neither.
 
-    Columns learn from what the networks did, in one unit of price, which says enough about several.
+    Of the networks the first speaks for all, since the others know the fold. Columns learn from
+    what it did, in one unit of price, which says enough about several.
     """
     recipe, split = loaded.recipe, pool_split(loaded)
     ensemble, seed = recipe.ensemble, recipe.training.seed
@@ -48,6 +48,8 @@ def weigh(loaded: Loaded) -> PoolWeights:
     columns = begin_run(prepare(alone, taught, None, loaded.device, loaded.data_dir), alone)
     fit(columns)
     seen = make_inputs(held_out.bars, recipe, loaded.device, reflection=recipe.model.symmetric)
-    networks = mean_predictions([predict(run.model, seen) for run in loaded.runs])
+    networks = predict(loaded.runs[0].model, seen)
     others = predict(columns.model, make_inputs(held_out.bars, alone, loaded.device))
-    return fit_pool(networks, others, held_out.spans, held_out.types)
+    weights = fit_pool(networks, others, held_out.spans, held_out.types)
+    loaded.left_out = held_out, pool_predictions(networks, others, weights)
+    return weights

@@ -220,8 +220,8 @@ class EnsembleConfig(Strict):
     columns: tuple[UnitConfig, ...] = ()
     columns_windows: int = Field(default=210, ge=1)  # at most so many teach them
     columns_ridge: float = Field(default=0.02, ge=0)
-    # With columns: networks leave one of so many folds of the training windows out, on which their
-    # say and the columns' is weighed.
+    # With columns: the first network leaves one of so many folds of the training windows out, on
+    # which the say of networks and columns is weighed.
     pool_folds: int = Field(default=5, ge=2, le=20)
     pool_windows: int = Field(default=420, ge=20)  # at most so many
 

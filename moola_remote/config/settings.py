@@ -103,7 +103,7 @@ class Project(Strict):
     file: Path | None = None
     pod: str = "local"
     job: str = "jobs.train"
-    recipe: str = "jade"
+    recipe: str = "span"
     recipes: Path = Path("configs/train")
     recipe_schema: Path | None = None
     results: Path = Path("results")

@@ -6,21 +6,23 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 
+from jobs.common.fitting import load, pool_split
 from jobs.evaluate import main as evaluate
 from jobs.train import main as train
+from moola_core.config.recipe import load_recipe
 from moola_core.data.windows import read_windows
 from moola_core.inference.trained_model import load_model
 
-RECIPE = Path(__file__).parents[2] / "configs" / "train" / "span.yaml"
 SMALL = ["model.width=4", "data.windows=40", "candidates.number=40", "ensemble.seeds=2"]
 UNITS = "ensemble.columns=[{bars: 20}, {kind: wilder, fee: 0.35}]"
 
 
 def _train(run: Path, data: Path, *more: str) -> int:
-    argv = ["--config", str(RECIPE), "--run-dir", str(run), "--data", str(data), "--device", "cpu"]
+    argv = ["--run-dir", str(run), "--data", str(data), "--device", "cpu"]  # the default recipe
     sets = [part for one in (*SMALL, UNITS) for part in ("--set", one)]
     return train([*argv, *sets, "--epochs", "2", *more])
 
@@ -34,6 +36,7 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_card_says_how_networks_and_columns_were_weighed(run: Path) -> None:
     card = json.loads((run / "artifacts" / "model.json").read_text())
+    assert card["recipe"]["name"] == "span"
     # columns without a say are not fitted
     asked = card["pool"]["spans"][1] > 0 or card["pool"]["types"][1] > 0
     assert len(card["weights"]) == (4 if asked else 2)
@@ -41,6 +44,22 @@ def test_the_card_says_how_networks_and_columns_were_weighed(run: Path) -> None:
     assert min(card["pool"]["spans"]) >= 0
     assert max(card["pool"]["spans"]) > 0
     assert card["recipe"]["model"]["max_length"] >= 25
+
+
+def test_it_is_scored_on_windows_that_taught_neither_networks_nor_columns(
+    run: Path, data: Path
+) -> None:
+    recipe = load_recipe(run / "config.yaml", [])
+    loaded = load(recipe, data, "cpu", skip_bad=False)
+    split = pool_split(loaded)
+    judged = pq.read_table(run / "artifacts" / "predictions.parquet")
+    assert set(judged["side"].to_pylist()) == {"validation"}
+    left_out = loaded.train.window_id[split.validation].tolist()
+    assert sorted(judged["window_id"].to_pylist()) == sorted(left_out)
+    assert not set(left_out) & set(loaded.train.window_id[split.train].tolist())
+    scores = json.loads((run / "result.json").read_text())["scores"]["validation"]
+    assert 0 <= scores["f1"]["value"] <= 1
+    assert scores["f1"]["low"] <= scores["f1"]["value"] <= scores["f1"]["high"]
 
 
 def test_a_loaded_model_answers_the_same_in_one_batch_and_window_by_window(

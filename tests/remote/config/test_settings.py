@@ -26,9 +26,9 @@ def test_a_project_is_found_from_any_folder_below(files: Project) -> None:
     assert project.data == {"numbers": [Path("no/such/folder"), Path("data/numbers")]}
 
 
-def test_our_own_project_trains_jade(files: Project) -> None:
+def test_our_own_project_trains_span(files: Project) -> None:
     project = find_project(Path(__file__))
-    assert (project.recipe, project.job, project.pod) == ("jade", "jobs.train", "local")
+    assert (project.recipe, project.job, project.pod) == ("span", "jobs.train", "local")
     assert project.requirements is not None
     assert (project.folder / project.requirements).is_file()
 
