@@ -1,4 +1,4 @@
-"""``--gpus``: refused on the laptop where the second GPU would have nothing to do, or is not there."""
+"""``--gpus``: refused on the laptop where the second GPU would have nothing to do or is missing."""
 
 from __future__ import annotations
 
