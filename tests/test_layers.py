@@ -44,3 +44,20 @@ print(sorted(heavy & set(sys.modules)))
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.process
+def test_a_connection_does_without_invoke_which_a_match_exec_still_finds() -> None:
+    code = """
+import sys
+from moola_remote.ssh.connect import import_paramiko
+import_paramiko()
+import paramiko
+print("invoke" in sys.modules, hasattr(paramiko, "Transport"))
+import invoke
+print(invoke.__name__)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.split() == ["False", "True", "invoke"]

@@ -15,22 +15,12 @@ from moola_remote.agent_client.interpreters import find_interpreter, is_unusable
 from moola_remote.agent_client.program import agent_program
 from moola_remote.config.paths import PodPaths
 from moola_remote.errors import ConfigError, UnreachableError
-from moola_remote.protocol.answers import PodInfo
 from moola_remote.protocol.refusal import last_words
-from moola_remote.protocol.types import read_answer_as
 from moola_remote.text.sanitize import safe
 
 if TYPE_CHECKING:
+    from moola_remote.protocol.answers import PodInfo
     from moola_remote.ssh.transport import Channel, Completed, Transport
-
-
-def probe(agent: Agent) -> PodInfo:
-    """Return what is on the pod.
-
-    Raises:
-        MoolaError: it can't be asked, or answers with something else.
-    """
-    return read_answer_as(PodInfo, agent.call("probe"), "probe")
 
 
 logger = logging.getLogger(__name__)
@@ -164,3 +154,15 @@ class Agent:
             return channel.returncode(timeout_s), last
         finally:
             channel.close()
+
+
+def probe(agent: Agent) -> PodInfo:
+    """Return what is on the pod.
+
+    Raises:
+        MoolaError: it can't be asked, or answers with something else.
+    """
+    from moola_remote.protocol.answers import PodInfo
+    from moola_remote.protocol.types import read_answer_as
+
+    return read_answer_as(PodInfo, agent.call("probe"), "probe")

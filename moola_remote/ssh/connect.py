@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,6 +42,21 @@ PENALTY_PATIENCE_S = 60.0
 PENALTY_PAUSE_S = 5.0
 
 
+def import_paramiko() -> None:
+    """Import paramiko without invoke, a fifth of the start of a command.
+
+    It needs invoke for a `Match exec` alone, and only as the reader of the user's configuration:
+    then it was imported before, whole.
+    """
+    if "paramiko" in sys.modules or "invoke" in sys.modules:
+        return
+    sys.modules["invoke"] = None  # type: ignore[assignment]  # raises ImportError, which it takes
+    try:
+        import paramiko  # noqa: F401
+    finally:
+        del sys.modules["invoke"]
+
+
 @dataclass(frozen=True)
 class Dialler:
     """What connecting needs beside the endpoint; the arguments of `connect`."""
@@ -59,6 +75,7 @@ class Dialler:
             endpoint: a pod or a jump host.
             passed: the hosts that wait for this one.
         """
+        import_paramiko()
         from moola_remote.ssh.login import PenaltyError
 
         ring = KeyRing(KeySource.of(endpoint), self.ask_passphrase)
