@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from moola_core.config.sections import DecoderConfig
-from moola_core.spans.grid import all_spans, iou_table, longest_of, near_table
+from moola_core.decoding.expected import best_spans
 from moola_core.spans.intervals import (
     BoolArray,
     FloatArray,
@@ -180,17 +180,11 @@ def expected_iou(
         config: lengths and floor.
         none: ``(B,)``, the probability of no span; None: 0.
     """
-    longest = longest_of(posterior.shape[1], num_bars)
-    spans, near = all_spans(num_bars, longest), near_table(num_bars, longest)
-    expected = posterior @ (iou_table(num_bars, longest) + near)
-    length = spans[:, 1] - spans[:, 0]
-    expected[:, (length < config.min_length) | (length > config.max_length)] = -np.inf
-    best = expected.argmax(axis=1)
-    confidence = (posterior * near[best]).sum(axis=1)
+    best, confidence = best_spans(posterior, num_bars, config.min_length, config.max_length)
     keep = confidence >= config.floor
     if none is not None:
         keep &= none <= 0.5
-    found = np.where(keep[:, None], spans[best], 0)
+    found = np.where(keep[:, None], best, 0)
     return Decoded(found, np.where(keep, confidence, 0.0), span_mask(found, num_bars))
 
 

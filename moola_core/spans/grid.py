@@ -13,6 +13,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from moola_core.spans.intervals import WINDOW_BARS, BoolArray, FloatArray, IntArray
+from moola_core.spans.kernels import blur, covered
 
 MIN_LENGTH, MAX_LENGTH = 2, 25
 TINY = 1e-300
@@ -128,11 +129,15 @@ def label_posterior(
 
 def coverage(posterior: FloatArray, num_bars: int) -> FloatArray:
     """``(B, T)``: the probability of each bar to be inside, from that of each span ``(B, S)``."""
-    start, stop = all_spans(num_bars, longest_of(posterior.shape[1], num_bars)).T
-    change = np.zeros((num_bars + 1, len(posterior)))
-    np.add.at(change, start, posterior.T)
-    np.subtract.at(change, stop, posterior.T)
-    return np.clip(np.cumsum(change, axis=0)[:num_bars].T, 0.0, 1.0)
+    longest = longest_of(posterior.shape[1], num_bars)
+    return covered(posterior, first_places(num_bars, longest), MIN_LENGTH)
+
+
+@lru_cache(maxsize=8)
+def first_places(num_bars: int, max_length: int) -> IntArray:
+    """``(T + 1,)``: where the spans that begin at each bar stand in `all_spans`, and its end."""
+    starts = all_spans(num_bars, max_length)[:, 0]
+    return _frozen(np.searchsorted(starts, np.arange(num_bars + 1)).astype(np.int64))
 
 
 @lru_cache(maxsize=8)
@@ -156,17 +161,9 @@ def blurred(posterior: FloatArray, num_bars: int, end_noise: tuple[float, ...]) 
     As `label_posterior` but for the edges: what leaves the window or is no span goes to the others.
     A row may sum to less than 1, where there may be no run; the label's sums to the same.
     """
-    start, stop = all_spans(num_bars, longest_of(posterior.shape[1], num_bars)).T
-    reach = len(end_noise) - 1
-    size = num_bars + 1 + 2 * reach
-    plane = np.zeros((len(posterior), size, size))
-    plane[:, start + reach, stop + reach] = posterior
-    for axis in (1, 2):
-        shifts = range(-reach, reach + 1)
-        plane = np.sum([end_noise[abs(k)] * np.roll(plane, k, axis) for k in shifts], axis=0)
-    labels = plane[:, start + reach, stop + reach]
-    mass = posterior.sum(axis=1, keepdims=True)
-    return labels * (mass / np.maximum(labels.sum(axis=1, keepdims=True), TINY))
+    longest = longest_of(posterior.shape[1], num_bars)
+    first = first_places(num_bars, longest)
+    return blur(posterior, first, MIN_LENGTH, longest, np.array(end_noise, dtype=np.float64))
 
 
 def widened(posterior: FloatArray, num_bars: int, max_length: int) -> FloatArray:

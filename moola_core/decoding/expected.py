@@ -1,0 +1,213 @@
+"""The span of the greatest expected IoU + [IoU >= 0.5], without a table of each two spans.
+
+For a span q and all spans p that begin at one bar, what p adds to q's gain depends on where p stops
+in one of two ways: inside q or beyond it. So sums over the stops are prefix sums but for one. And
+few spans can be the best: the IoU is at most the shared bars over the bars of q, or of p, whose
+means are prefix sums, too; it is below 0.5 where p is no hit. A span that can't reach what another
+one gains is not looked at (branch and bound, Land & Doig 1960). Compiled, in float64.
+
+Letters: B windows, T bars, L bars of the longest span, S spans of `moola_core.spans.grid`; p begins
+at bar c, q is [a, b).
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from moola_core.spans.grid import MIN_LENGTH, first_places, longest_of
+from moola_core.spans.intervals import FloatArray, IntArray
+
+SLACK = 1e-12  # of rounding, in a bound
+
+
+def best_spans(
+    posterior: FloatArray, num_bars: int, min_length: int, max_length: int
+) -> tuple[IntArray, FloatArray]:
+    """Return the spans ``(B, 2)`` of the greatest gain, and the mass near them ``(B,)``.
+
+    Of equal ones the earliest, then the shortest. Near is an IoU of at least 0.5.
+
+    Args:
+        posterior: ``(B, S)``.
+        num_bars: T.
+        min_length: bars of the shortest span that may be chosen.
+        max_length: of the longest.
+    """
+    longest = longest_of(posterior.shape[1], num_bars)
+    first = first_places(num_bars, longest)
+    lengths = max(min_length, MIN_LENGTH), min(max_length, longest)
+    return _best(np.ascontiguousarray(posterior), first, longest, lengths)
+
+
+def gains(posterior: FloatArray, num_bars: int) -> FloatArray:
+    """``(B, S)``: the expected IoU + [IoU >= 0.5] of each span with one drawn from `posterior`."""
+    longest = longest_of(posterior.shape[1], num_bars)
+    return _all_gains(np.ascontiguousarray(posterior), first_places(num_bars, longest), longest)
+
+
+@numba.njit(cache=True)
+def _best(
+    posterior: FloatArray, first: IntArray, longest: int, lengths: tuple[int, int]
+) -> tuple[IntArray, FloatArray]:
+    num_bars = len(first) - 1
+    spans = np.zeros((len(posterior), 2), dtype=np.int64)
+    near = np.zeros(len(posterior))
+    mass, bars = np.zeros((2, num_bars, longest + 1))
+    inverse = _inverse(2 * longest + 1)
+    ends, shared = np.empty((2, num_bars + 1)), np.empty((2, num_bars + 1))
+    for row in range(len(posterior)):
+        _sum_rows(posterior[row], first, mass, bars)
+        _sum_ends(posterior[row], first, ends, shared)
+        best = _gain_of_likeliest(posterior[row], first, lengths, (mass, bars, inverse)) - SLACK
+        for a in range(num_bars):
+            for b in range(a + lengths[0], min(a + lengths[1], num_bars) + 1):
+                # what shares a bar with [a, b): neither stops before it nor begins after it
+                shares = ends[0, num_bars] - ends[0, a] - ends[1, b]
+                iou = min((shared[0, b] - shared[0, a]) / (b - a), shared[1, b] - shared[1, a])
+                if iou + min(shares, 2.0 * iou) + SLACK < best:
+                    continue
+                hits = _hits(mass, a, b)
+                if min(iou, hits + 0.5 * (shares - hits)) + hits + SLACK < best:
+                    continue
+                gain = hits + _expected_iou(posterior[row], first, (mass, bars, inverse), a, b)
+                if gain > best:
+                    best, near[row] = gain, hits
+                    spans[row, 0], spans[row, 1] = a, b
+    return spans, near
+
+
+@numba.njit(cache=True)
+def _all_gains(posterior: FloatArray, first: IntArray, longest: int) -> FloatArray:
+    num_bars = len(first) - 1
+    out = np.empty(posterior.shape)
+    mass, bars = np.zeros((2, num_bars, longest + 1))
+    inverse = _inverse(2 * longest + 1)
+    for row in range(len(posterior)):
+        _sum_rows(posterior[row], first, mass, bars)
+        for a in range(num_bars):
+            for i in range(first[a], first[a + 1]):
+                b = a + MIN_LENGTH + i - first[a]
+                iou = _expected_iou(posterior[row], first, (mass, bars, inverse), a, b)
+                out[row, i] = iou + _hits(mass, a, b)
+    return out
+
+
+@numba.njit(cache=True)
+def _inverse(most: int) -> FloatArray:
+    """``1 / n`` at n, and 0 at 0."""
+    out = np.zeros(most + 1)
+    for n in range(1, most + 1):
+        out[n] = 1.0 / n
+    return out
+
+
+@numba.njit(cache=True)
+def _sum_rows(row: FloatArray, first: IntArray, mass: FloatArray, bars: FloatArray) -> None:
+    """Fill in ``(T, L + 1)``: of what begins at a bar, up to each length: mass, mass x length."""
+    longest = mass.shape[1] - 1
+    for c in range(len(mass)):
+        total, weighed = 0.0, 0.0
+        for n in range(MIN_LENGTH, longest + 1):
+            i = first[c] + n - MIN_LENGTH
+            if i < first[c + 1]:
+                total += row[i]
+                weighed += row[i] * n
+            mass[c, n], bars[c, n] = total, weighed
+
+
+@numba.njit(cache=True)
+def _sum_ends(row: FloatArray, first: IntArray, ends: FloatArray, shared: FloatArray) -> None:
+    """Fill in what is known of every stretch of bars.
+
+    Args:
+        row: ``(S,)``, the mass of each span.
+        first: ``(T + 1,)``.
+        ends: ``(2, T + 1)``: the mass that stops at each bar or before; that begins there or later.
+        shared: ``(2, T + 1)``: the bars before each bar that a span is expected to hold; the same
+            as a share of its bars.
+    """
+    num_bars = len(first) - 1
+    ends[:], shared[:] = 0.0, 0.0
+    for c in range(num_bars):
+        for i in range(first[c], first[c + 1]):
+            n = MIN_LENGTH + i - first[c]
+            ends[0, c + n] += row[i]
+            ends[1, c] += row[i]
+            shared[1, c] += row[i] / n
+            shared[1, c + n] -= row[i] / n
+    inside, share = 0.0, 0.0  # of the mass that holds a bar
+    for c in range(num_bars):
+        inside, share = inside + ends[1, c] - ends[0, c], share + shared[1, c]
+        shared[0, c + 1], shared[1, c] = shared[0, c] + inside, share
+    before = 0.0
+    for c in range(num_bars):
+        shared[1, c], before = before, before + shared[1, c]
+        ends[0, c + 1] += ends[0, c]
+    shared[1, num_bars] = before
+    for c in range(num_bars - 1, -1, -1):
+        ends[1, c] += ends[1, c + 1]
+
+
+@numba.njit(cache=True)
+def _gain_of_likeliest(
+    row: FloatArray,
+    first: IntArray,
+    lengths: tuple[int, int],
+    sums: tuple[FloatArray, FloatArray, FloatArray],
+) -> float:
+    top, start, stop = -1.0, 0, 0
+    for a in range(len(first) - 1):
+        for length in range(lengths[0], lengths[1] + 1):
+            i = first[a] + length - MIN_LENGTH
+            if i < first[a + 1] and row[i] > top:
+                top, start, stop = row[i], a, a + length
+    if stop == 0:
+        return 0.0
+    return _hits(sums[0], start, stop) + _expected_iou(row, first, sums, start, stop)
+
+
+@numba.njit(cache=True)
+def _hits(mass: FloatArray, a: int, b: int) -> float:
+    """Return the mass of the spans whose IoU with ``[a, b)`` is at least 0.5."""
+    longest, n, total = mass.shape[1] - 1, b - a, 0.0
+    # shared bars are at least a third of both lengths together; so it begins within half of q
+    for c in range(max(a - n, a - longest, 0), a + n // 2 + 1):
+        if c >= len(mass):
+            break
+        early = max(a - c, 0)  # bars before q
+        late = max(c - a, 0)  # bars of q before it
+        low = early + (n + early + 1) // 2 if late == 0 else (n + 1) // 2
+        high = 2 * n if late == 0 else 2 * (n - late) - late
+        low, high = max(low, MIN_LENGTH), min(high, longest)
+        if low <= high:
+            total += mass[c, high] - mass[c, low - 1]
+    return total
+
+
+@numba.njit(cache=True, fastmath={"contract", "reassoc"})
+def _expected_iou(
+    row: FloatArray,
+    first: IntArray,
+    sums: tuple[FloatArray, FloatArray, FloatArray],
+    a: int,
+    b: int,
+) -> float:
+    """Return the sum over spans of their mass and their IoU with ``[a, b)``."""
+    mass, bars, inverse = sums
+    longest, n, total = mass.shape[1] - 1, b - a, 0.0
+    for c in range(max(a - longest + 1, 0), a):
+        early, inner = a - c, min(b - c, longest)
+        # stops inside q: (l - early) / (b - c); beyond it: n / l
+        inside = bars[c, inner] - bars[c, early]
+        inside -= early * (mass[c, inner] - mass[c, early])
+        total += inside * (1.0 / (b - c))
+        for i in range(first[c] + max(b - c + 1 - MIN_LENGTH, 0), first[c + 1]):
+            total += n * row[i] * inverse[i - first[c] + MIN_LENGTH]
+    for c in range(a, b):
+        m, late = b - c, c - a
+        # stops inside q: l / n; beyond it: m / (l + late)
+        total += bars[c, min(m, longest)] * inverse[n]
+        for i in range(first[c] + max(m + 1 - MIN_LENGTH, 0), first[c + 1]):
+            total += m * row[i] * inverse[i - first[c] + MIN_LENGTH + late]
+    return total

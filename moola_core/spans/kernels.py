@@ -1,0 +1,74 @@
+"""What is summed over all spans of a window, compiled. Linear in the bars of a window.
+
+Letters: B windows, T bars, L bars of the longest span, S spans by start, then by length, as in
+`moola_core.spans.grid`; ``first[a]`` is the place of the shortest span that begins at bar a.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from moola_core.spans.intervals import FloatArray, IntArray
+
+
+@numba.njit(cache=True)
+def covered(posterior: NDArray[Any], first: IntArray, shortest: int) -> FloatArray:
+    """``(B, T)``: the sum over the spans that hold each bar, of ``(B, S)``; first ``(T + 1,)``."""
+    num_bars = len(first) - 1
+    out = np.empty((len(posterior), num_bars))
+    change = np.empty(num_bars + 1)
+    for row in range(len(posterior)):
+        change[:] = 0.0
+        for a in range(num_bars):
+            for i in range(first[a], first[a + 1]):
+                change[a] += posterior[row, i]
+        for a in range(num_bars):
+            for i in range(first[a], first[a + 1]):
+                change[a + shortest + i - first[a]] -= posterior[row, i]
+        total = 0.0
+        for t in range(num_bars):
+            total += change[t]
+            out[row, t] = min(max(total, 0.0), 1.0)
+    return out
+
+
+@numba.njit(cache=True)
+def blur(
+    posterior: NDArray[Any], first: IntArray, shortest: int, longest: int, noise: FloatArray
+) -> FloatArray:
+    """``(B, S)``: each span spread over those whose ends are off by up to ``len(noise) - 1`` bars.
+
+    Ends err one after the other: what the first step moves out of the grid, the second may move
+    back. A row sums to what it did.
+    """
+    num_bars, reach = len(first) - 1, len(noise) - 1
+    out = np.zeros((len(posterior), posterior.shape[1]))
+    # row a + reach holds what begins at a, by its length + reach; its stop has erred already
+    moved = np.zeros((num_bars + 2 * reach, longest + 1 + 2 * reach))
+    for row in range(len(posterior)):
+        moved[:] = 0.0
+        for a in range(num_bars):
+            runs = posterior[row, first[a] : first[a + 1]]
+            for k in range(-reach, reach + 1):
+                at = shortest + reach + k
+                _add(moved[a + reach, at : at + len(runs)], runs, noise[abs(k)])
+        for a in range(num_bars):
+            labels = out[row, first[a] : first[a + 1]]
+            for k in range(-reach, reach + 1):
+                # begins k bars earlier and stops at the same bar, so it is k bars longer
+                at = shortest + reach + k
+                _add(labels, moved[a - k + reach, at : at + len(labels)], noise[abs(k)])
+        total = out[row].sum()
+        if total > 0.0:
+            out[row] *= posterior[row].sum() / total
+    return out
+
+
+@numba.njit(cache=True)
+def _add(to: NDArray[Any], what: NDArray[Any], share: float) -> None:
+    for i in range(len(to)):
+        to[i] += share * what[i]
