@@ -135,9 +135,11 @@ def main(argv=None):
 if __name__ == "__main__":
     sys.exit(main())
 """
-PACKED = ("jobs/__init__.py", "jobs/many.py", "jobs/common/__init__.py", "jobs/common/entry.py")
-PACKED += ("jobs/common/signals.py", "moola_core/__init__.py", "moola_core/errors.py")
-PACKED += tuple(f"moola_core/io/{name}.py" for name in ("__init__", "atomic", "json_file"))
+PACKED = (
+    *("jobs/__init__.py", "jobs/many.py", "jobs/common/__init__.py", "jobs/common/entry.py"),
+    *("jobs/common/signals.py", "moola_core/__init__.py", "moola_core/errors.py"),
+    *(f"moola_core/io/{name}.py" for name in ("__init__", "atomic", "json_file")),
+)
 
 
 def make_recipe_project(project: SweepProject) -> None:
