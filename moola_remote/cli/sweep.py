@@ -82,6 +82,13 @@ _OPTIONS = (
         "--repeats", type=click.IntRange(min=1), default=1, help="Of --folds, each with others."
     ),
     click.option(
+        "--pack",
+        type=click.IntRange(min=1, max=256),
+        default=1,
+        metavar="K",
+        help="Up to K trials a run, one after another in one warm process: for short trials.",
+    ),
+    click.option(
         "--metric",
         metavar="PATTERN",
         help="The goal is in the last line of the log that this matches, in its first group.",

@@ -42,7 +42,7 @@ def make_sweep_plan(
     data = {name: Path.cwd() / path for name, path in asked["data"].items()}
     table: dict[str, Any] = {"data": data}
     table |= {key: asked[key] for key in ("metric", "early", "env")}
-    table |= {key: asked[key] for key in ("folds", "repeats")}
+    table |= {key: asked[key] for key in ("folds", "repeats", "pack")}
     table |= {key: list(asked[key]) for key in ("settings", "spaces", "grid")}
     plan = Plan(
         schema=1,

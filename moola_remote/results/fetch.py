@@ -51,6 +51,8 @@ What = Literal["results", "logs", "checkpoints", "all"]
 Progress = Callable[[int, int], None]
 HASH_S = 600.0
 WORKDIR = "workdir/"
+# Of the run, or of one of the trials that it did.
+_CHECKPOINT = re.compile(r"(trials/\d+/)?checkpoints/")
 # What `results` brings of the working folder, the smallest files first.
 WORKDIR_BYTES = 200 * 10**6
 
@@ -241,7 +243,7 @@ def _chosen(manifest: Manifest, what: What) -> tuple[Manifest, list[ManifestFile
     """Return what is asked for of a manifest, and what ``results`` leaves for its size."""
 
     def is_wanted(entry: Entry) -> bool:
-        is_checkpoint = entry.path.startswith("checkpoints/")
+        is_checkpoint = _CHECKPOINT.match(entry.path) is not None
         return {
             "results": not is_checkpoint,
             "logs": entry.path in ("log", "events.jsonl"),

@@ -12,7 +12,7 @@ from moola_remote.config.recipe import check_recipe, recipe_path
 from moola_remote.config.settings import PodConfig, Project, base_of, load_pod
 from moola_remote.errors import ConfigError
 from moola_remote.runs.launch import check_train
-from moola_remote.sweep.command import crossval_of, require_used
+from moola_remote.sweep.command import crossval_of, many_of, require_used
 from moola_remote.sweep.estimate import price_of
 from moola_remote.sweep.objective import read_metric
 from moola_remote.sweep.plan import SEED, Plan
@@ -36,6 +36,8 @@ def check_plan(project: Project, plan: Plan) -> list[str]:
             require_price(load_pod(project, name))
     if plan.folds:
         _check_folds(project, plan)
+    if plan.pack > 1:
+        _check_pack(project, plan)
     if plan.recipe is None:
         require_used(plan.command, [space.key for space in plan.tried])
         return []
@@ -58,6 +60,24 @@ def _check_folds(project: Project, plan: Plan) -> None:
         raise ConfigError(
             f"--folds: each fold has a seed of its own and reports no epochs, so not with {option}",
             "try other folds with --repeats" if plan.seeds else "leave --early out",
+        )
+
+
+def _check_pack(project: Project, plan: Plan) -> None:
+    if plan.recipe is None:
+        raise ConfigError(
+            "--pack: a command is a process of its own each time, expected a recipe",
+            "leave --pack out",
+        )
+    many_of(project)
+    if plan.early != "none":
+        raise ConfigError(
+            "--early: cancels runs, and with --pack a run is several trials", "leave one out"
+        )
+    if any(space.key == "training.threads" for space in plan.tried):
+        raise ConfigError(
+            "training.threads: is fixed when a process begins, and with --pack trials share one",
+            "leave --pack out",
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 
@@ -33,19 +34,43 @@ def trial_argv(project: Project, plan: Plan, params: Mapping[str, Value]) -> lis
     return ["python", "-m", crossval_of(project), *argv[3:], *judge]
 
 
+def pack_argv(project: Project, plan: Plan, trials: Mapping[int, Mapping[str, Value]]) -> list[str]:
+    """Return the command of a run of several trials, each with its own number and parameters.
+
+    Raises:
+        ConfigError: no such recipe, or no job that does several.
+    """
+    commands = {number: trial_argv(project, plan, params) for number, params in trials.items()}
+    module = next(iter(commands.values()))[2]
+    words = json.dumps([[number, argv[3:]] for number, argv in commands.items()])
+    return ["python", "-m", many_of(project), module, words]
+
+
+def many_of(project: Project) -> str:
+    """Return the job that does several trials in one process, beside the one that trains.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    return _beside(project, "many", "--pack", "does several trials in one process")
+
+
 def crossval_of(project: Project) -> str:
     """Return the job that cross-validates, which lies beside the one that trains.
 
     Raises:
         ConfigError: there is none.
     """
+    return _beside(project, "crossval", "--folds", "cross-validates")
+
+
+def _beside(project: Project, name: str, option: str, does: str) -> str:
+    """Return the module of this name in the package of the project's job."""
     package, dot, _ = project.job.rpartition(".")
-    path = project.folder.joinpath(*package.split("."), "crossval.py")
+    path = project.folder.joinpath(*package.split("."), f"{name}.py")
     if not path.is_file():
-        raise ConfigError(
-            f"--folds: {path} is not there, no job cross-validates", "leave --folds out"
-        )
-    return f"{package}{dot}crossval"
+        raise ConfigError(f"{option}: {path} is not there, no job {does}", f"leave {option} out")
+    return f"{package}{dot}{name}"
 
 
 def fill(command: Sequence[str], params: Mapping[str, Value]) -> list[str]:

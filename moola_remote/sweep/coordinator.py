@@ -85,16 +85,56 @@ class Coordinator:
                 self._watched.add(job.trial.number)
             return job
 
-    def claim(self, pod: str, count: int) -> list[Job]:
-        """Begin up to `count` trials of a static plan for a pod; `release` each once started."""
+    def take_pack(self, pod: str, slots: int, *, is_spare: bool = False) -> list[Job]:
+        """Return what `take` does with the other trials of the same run; empty at the end.
+
+        Args:
+            pod: its name.
+            slots: among which the trials that are left are shared out: GPUs of all pods.
+            is_spare: see `take`.
+        """
         with self._changed:
-            jobs: list[Job] = []
-            while len(jobs) < count and self._left() > 0 and not self.is_stopped:
-                if self._refusal() is not None:
+            first = self.take(pod, is_spare=is_spare)
+            jobs = [first] if first is not None else []
+            if first is None or self._plan.pack == 1:
+                return jobs
+            run_id, fair = first.attempt.run_id, -(-(self._left() + 1) // slots)
+            while first.is_new and len(jobs) < min(self._plan.pack, fair):
+                job = self._to_begin(pod, is_spare=is_spare, run_id=run_id)
+                if job is None:
                     break
-                jobs.append(self._begin(self._study.ask(), pod))
-                self._watched.add(jobs[-1].trial.number)
+                self._watched.add(job.trial.number)
+                jobs.append(job)
+            if not first.is_new:
+                jobs += self._going_on_in(run_id)
             return jobs
+
+    def claim(self, pod: str, count: int, most: int = 1) -> list[list[Job]]:
+        """Begin up to `count` trials of a static plan for a pod, up to `most` a run.
+
+        `release` each once its run is started.
+        """
+        with self._changed:
+            packs: list[list[Job]] = []
+            for number in range(count):
+                if self._left() <= 0 or self.is_stopped or self._refusal() is not None:
+                    break
+                pack = [] if number % most == 0 else packs[-1]
+                run_id = pack[0].attempt.run_id if pack else None
+                pack.append(self._begin(self._study.ask(), pod, run_id))
+                self._watched.add(pack[-1].trial.number)
+                packs += [pack] if len(pack) == 1 else []
+            return packs
+
+    def _going_on_in(self, run_id: str) -> list[Job]:
+        """Return the other trials of a packed run that goes on; they are watched from now on."""
+        jobs = []
+        for trial in self._running():
+            attempt = trial.attempt
+            if attempt and attempt.run_id == run_id and trial.number not in self._again:
+                self._watched.add(trial.number)
+                jobs.append(Job(trial, attempt, None, is_new=False))
+        return jobs
 
     def _going_on(self, pod: str) -> Job | None:
         """Return an unwatched run of this pod: of before a crash, or of a static plan."""
@@ -104,22 +144,22 @@ class Coordinator:
                 return Job(trial, attempt, _earlier(trial.attempts, pod), is_new=False)
         return None
 
-    def _to_begin(self, pod: str, *, is_spare: bool) -> Job | None:
+    def _to_begin(self, pod: str, *, is_spare: bool, run_id: str | None = None) -> Job | None:
         if self._error is not None:
             return None
         for number in list(self._again):
             trial = self._study.trial(number)
             del self._again[number]
-            return self._begin(trial, pod)
+            return self._begin(trial, pod, run_id)
         for trial in self._running():
             if trial.attempt is None:  # its asking was cut off
-                return self._begin(self._study.complete_params(trial.number), pod)
+                return self._begin(self._study.complete_params(trial.number), pod, run_id)
         if self._left() <= (len(self._pods) if is_spare else 0):
             return None
         refusal = self._refusal()
         if refusal is not None:
             return None
-        return self._begin(self._study.ask(), pod)
+        return self._begin(self._study.ask(), pod, run_id)
 
     def _refusal(self) -> MoolaError | None:
         refusal = self._may_ask()
@@ -129,9 +169,10 @@ class Coordinator:
             self._changed.notify_all()
         return refusal
 
-    def _begin(self, trial: Trial, pod: str) -> Job:
+    def _begin(self, trial: Trial, pod: str, run_id: str | None = None) -> Job:
         """Note the run that is about to be started: only then it may be."""
-        attempt = Attempt(new_run_id(f"{self._plan.label}-t{trial.number}"), pod)
+        run_id = run_id or new_run_id(f"{self._plan.label}-t{trial.number}")
+        attempt = Attempt(run_id, pod, is_packed=self._plan.pack > 1)
         earlier = _earlier((*trial.attempts, attempt), pod)
         self._study.note_attempt(trial.number, attempt)
         trial = self._study.trial(trial.number)

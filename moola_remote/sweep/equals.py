@@ -63,10 +63,10 @@ def differences(results: Path, trials: Sequence[Trial], best: Trial, goal: str) 
 
 
 def _read(results: Path, trial: Trial) -> RunFiles | None:
-    attempt = trial.attempt
-    if attempt is None or trial.state != "complete":
+    folder = trial.folder(results)
+    if folder is None or trial.state != "complete":
         return None
     with suppress(MoolaError):
-        run = read_run(results / attempt.run_id)
+        run = read_run(folder)
         return run if run.windows else None
     return None

@@ -66,6 +66,7 @@ class Plan(Strict):
         seeds: of a static plan, or empty.
         folds: judge each trial by cross-validation over so many; None by its own validation.
         repeats: of that, each with other folds.
+        pack: so many trials are done by one run, one after another in one warm process.
         metric: the pattern of a line of the log that has the goal, or None.
         pods: their names.
         secrets: names alone; the values are asked for again.
@@ -88,6 +89,7 @@ class Plan(Strict):
     trials: int = Field(ge=1)
     folds: int | None = Field(default=None, ge=2)
     repeats: int = Field(default=1, ge=1)
+    pack: int = Field(default=1, ge=1, le=256)
     early: Early = "none"
     pods: list[str] = Field(min_length=1)
     data: dict[str, Path] = Field(default_factory=dict)

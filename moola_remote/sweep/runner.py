@@ -24,9 +24,10 @@ from moola_remote.protocol.spec import Spec
 from moola_remote.protocol.state import RunState
 from moola_remote.runs.launch import RunRequest, environment_of, limits_of
 from moola_remote.runs.local_state import notes_of
-from moola_remote.sweep.command import trial_argv
+from moola_remote.sweep.command import pack_argv, trial_argv
 from moola_remote.sweep.coordinator import Coordinator
 from moola_remote.sweep.objective import read_score, score_of_epoch
+from moola_remote.sweep.packed import judge_trial
 from moola_remote.sweep.plan import Plan
 from moola_remote.sweep.trial import Job
 from moola_remote.sweep.verdict import judge
@@ -98,11 +99,15 @@ class Runner:
         coordinator, name = self.coordinator, self.station.name
         try:
             with self.pod:
-                for claimed in coordinator.claim(name, share):
+                gpus = max(1, len(self.station.deployed.facts.gpus))
+                most = min(self.plan.pack, -(-share // gpus))
+                for claimed in coordinator.claim(name, share, most):
                     self._start(claimed)
-                    coordinator.release(claimed)
-                while (job := coordinator.take(name, is_spare=is_spare)) is not None:
-                    self._do(job)
+                    for job in claimed:
+                        coordinator.release(job)
+                slots = gpus * len(self.plan.pods)
+                while jobs := coordinator.take_pack(name, slots, is_spare=is_spare):
+                    self._do(jobs)
         except PodGoneError as err:
             coordinator.lose_pod(name, err, is_gone=True)
         except UnreachableError as err:
@@ -110,28 +115,39 @@ class Runner:
         except BaseException as err:  # noqa: BLE001 - raised again by the caller of `drive`
             coordinator.fail(err)
 
-    def _do(self, job: Job) -> None:
-        """Bring one run to its end, and report it."""
-        run_id, name = job.attempt.run_id, self.station.name
+    def _do(self, jobs: list[Job]) -> None:
+        """Bring one run to its end, and report the trials that it does."""
+        run_id, name = jobs[0].attempt.run_id, self.station.name
         folder = self.pod.project.results_folder / run_id
         state = fetched_state(folder)
         if state is None:
             seen = self.station.deployed
             try:
-                self._start(job)
-                state = self._follow(job)
+                self._start(jobs)
+                state = self._follow(jobs)
             except ConfigError as err:
                 if not self._run.is_unknown(run_id):
                     raise
                 self.station.deploy_again(self.pod, seen)
-                self.coordinator.again(job, f"pod {name} does not know it any more: {err.message}")
+                for job in jobs:
+                    why = f"pod {name} does not know it any more: {err.message}"
+                    self.coordinator.again(job, why)
                 return
-            self._fetch(state, job)
-        verdict = judge(state, len(job.trial.attempts))
+            self._fetch(state, jobs)
+        for job in jobs:
+            self._report(job, state)
+
+    def _report(self, job: Job, state: RunState) -> None:
+        """Report what the end of its run means for a trial."""
+        folder = job.trial.folder(self.pod.project.results_folder)
+        assert folder is not None
+        if job.attempt.is_packed:
+            verdict, seconds = judge_trial(state, folder, len(job.trial.attempts))
+        else:
+            verdict, seconds = judge(state, len(job.trial.attempts)), state.took_s or 0.0
         if verdict.kind == "again":
             self.coordinator.again(job, verdict.why)
             return
-        seconds = state.took_s or 0.0
         if verdict.kind == "succeeded":
             self._judge_score(job, folder, seconds)
         elif verdict.kind == "cancelled":
@@ -139,10 +155,10 @@ class Runner:
         else:
             self.coordinator.failed(job, verdict.why, seconds)
 
-    def _fetch(self, state: RunState, job: Job) -> None:
+    def _fetch(self, state: RunState, jobs: list[Job]) -> None:
         """Fetch what a run left; what a pod that is to be stopped needs, of lost runs, too."""
-        is_wanted = judge(state, len(job.trial.attempts)).kind != "again" or self.plan.then
-        if is_wanted:
+        is_lost = all(judge(state, len(job.trial.attempts)).kind == "again" for job in jobs)
+        if not is_lost or jobs[0].attempt.is_packed or self.plan.then:
             self._run.fetch(state, "all" if self.plan.then else "results", self.watcher.on_note)
 
     def _judge_score(self, job: Job, folder: Path, seconds: float) -> None:
@@ -157,31 +173,32 @@ class Runner:
     def _run(self) -> WholeRun:
         return WholeRun(self.pod, self.patience_s, lambda: self.coordinator.is_stopped)
 
-    def _start(self, job: Job) -> None:
+    def _start(self, jobs: list[Job]) -> None:
         """Start the run, unless it was before: its id is started once."""
         request = RunRequest(
             label=self.plan.label,
             recipe=self.plan.recipe,
             secrets=self.secrets,
             env=self.plan.env,
-            max_time_s=self.plan.max_time_s,
+            max_time_s=self.plan.max_time_s and self.plan.max_time_s * len(jobs),
             max_cost_usd=self.left_usd() or None,
         )
-        self._run.start(lambda: self._spec(job, request), request)
+        self._run.start(lambda: self._spec(jobs, request), request)
 
-    def _spec(self, job: Job, request: RunRequest) -> Spec:
+    def _spec(self, jobs: list[Job], request: RunRequest) -> Spec:
         """Return the spec that was noted before the run was started first, else make it."""
-        run_id, deployed = job.attempt.run_id, self.station.deployed
+        job, deployed = jobs[0], self.station.deployed
+        run_id, is_packed = job.attempt.run_id, job.attempt.is_packed
         if not job.is_new:
             noted = notes_of(self.pod, run_id).spec
             with suppress(OSError, ConfigError):
                 return Spec.read(noted.read_bytes(), str(noted))
         return Spec.new(
             run_id,
-            trial_argv(self.pod.project, self.plan, job.trial.params),
+            self._argv(jobs),
             trees=deployed.trees,
             recipe=request.recipe,
-            parent=job.earlier.run_id if job.earlier else None,
+            parent=job.earlier.run_id if job.earlier and not is_packed else None,
             source=deployed.plan.source,
             machine=deployed.machine,
             price_per_hour=self.pod.endpoint.price_per_hour,
@@ -190,15 +207,23 @@ class Runner:
             packages=deployed.environment.packages,
             on_finish=self.pod.project.on_finish.pod,
             sweep=self.plan.sweep_id,
-            trial=job.trial.number,
+            trial=None if is_packed else job.trial.number,
         )
 
-    def _follow(self, job: Job) -> RunState:
+    def _argv(self, jobs: list[Job]) -> list[str]:
+        """Return the command of the run."""
+        project, plan = self.pod.project, self.plan
+        if jobs[0].attempt.is_packed:
+            return pack_argv(project, plan, {job.trial.number: job.trial.params for job in jobs})
+        return trial_argv(project, plan, jobs[0].trial.params)
+
+    def _follow(self, jobs: list[Job]) -> RunState:
         """Follow the run to its end; report epochs, and cancel where the study prunes."""
+        job = jobs[0]
         run_id = job.attempt.run_id
 
         def on_event(event: Event) -> None:
-            if not isinstance(event, EpochEvent):
+            if not isinstance(event, EpochEvent) or job.attempt.is_packed:
                 return
             value = score_of_epoch(event, self.plan.goal.name)
             if value is not None and self.coordinator.report(job, event.epoch, value):

@@ -140,7 +140,7 @@ class Study:
     def note_attempt(self, number: int, attempt: Attempt) -> None:
         """Write down which run is about to be started for a trial."""
         attempts = [*self.trial(number).attempts, attempt]
-        pairs = [[one.run_id, one.pod] for one in attempts]
+        pairs = [[one.run_id, one.pod, *([True] if one.is_packed else [])] for one in attempts]
         self._open(number).set_user_attr("runs", pairs)
 
     def note(self, number: int, key: str, value: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 from moola_remote.sweep.space import Value
@@ -14,10 +15,15 @@ SETTLED: frozenset[State] = frozenset({"complete", "pruned", "failed"})
 
 @dataclass(frozen=True)
 class Attempt:
-    """A run that was begun for a trial, and its pod; noted before the run is started."""
+    """A run that was begun for a trial, and its pod; noted before the run is started.
+
+    Attributes:
+        is_packed: the run does other trials, too, each in a folder of its own.
+    """
 
     run_id: str
     pod: str
+    is_packed: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,13 @@ class Trial:
     def attempt(self) -> Attempt | None:
         """The run that counts: the newest."""
         return self.attempts[-1] if self.attempts else None
+
+    def folder(self, results: Path) -> Path | None:
+        """Return where what the newest run left of this trial lies once it is fetched."""
+        if self.attempt is None:
+            return None
+        run = results / self.attempt.run_id
+        return run / "trials" / str(self.number) if self.attempt.is_packed else run
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,11 @@ class Verdict:
     why: str = ""
 
 
+def is_own_time_limit(state: RunState) -> bool:
+    """Return whether a run ended by the longest time that it was given."""
+    return state.state != "SUCCEEDED" and (state.reason or "").startswith(_OWN_LIMITS[0])
+
+
 def judge(state: RunState, num_attempts: int) -> Verdict:
     """Return what an ended run means.
 

@@ -14,6 +14,8 @@ from tests.support.pods import AgentPod
 from tests.support.projects import Project
 from tests.support.servers import MARK, end_marked
 
+ROOT = Path(__file__).parents[2]
+
 # Says where it is in a file outside of every run: so that two at once, or one twice, are seen.
 JOB = """\
 import fcntl, json, os, sys, time
@@ -100,3 +102,52 @@ def states_of(pod: AgentPod) -> list[dict[str, Any]]:
     """How every run of a pod stands, as stored: nobody is woken by that."""
     paths = pod.root.glob("runs/[!.]*/state.json")
     return [json.loads(path.read_bytes()) for path in sorted(paths)]
+
+
+# A training that takes no time, beside the job that does several of them.
+TRAIN = """\
+import argparse, json, os, signal, sys, time
+from pathlib import Path
+
+def main(argv=None):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--config")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--set", action="append", default=[])
+    asked = parser.parse_args(argv)
+    given = dict(word.split("=") for word in asked.set)
+    run_dir, marks = Path(os.environ["MOOLA_RUN_DIR"]), Path(os.environ["MARKS"])
+    number, run_id = run_dir.name, os.environ["MOOLA_RUN_ID"]
+    (marks / f"{number}-{run_id}.begun").touch()
+    x = float(given.get("job.x", 0))
+    print(f"x {x}", flush=True)
+    time.sleep(float(given.get("job.seconds", 0)))
+    if x == 0.5 and not list(marks.glob("killed-*")):
+        (marks / f"killed-{number}").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    if x == 0.7:
+        raise ValueError("x is 0.7")
+    scores = {"validation": {"f1": {"value": 1 - (x - 0.3) ** 2, "low": 0.1, "high": 1.0}}}
+    (run_dir / "result.json").write_text(json.dumps({"scores": scores, "pid": os.getpid()}))
+    (marks / f"{number}-{run_id}.ended").touch()
+    return 0
+
+if __name__ == "__main__":
+    sys.exit(main())
+"""
+PACKED = (
+    *("jobs/__init__.py", "jobs/many.py", "jobs/common/__init__.py", "jobs/common/entry.py"),
+    *("jobs/common/signals.py", "moola_core/__init__.py", "moola_core/errors.py"),
+    *(f"moola_core/io/{name}.py" for name in ("__init__", "atomic", "json_file")),
+)
+
+
+def make_recipe_project(project: SweepProject) -> None:
+    """Give it a recipe, whose training takes no time, and the job that does several trials."""
+    for name in PACKED:
+        project.write(name, (ROOT / name).read_text(encoding="utf-8"))
+    project.write("jobs/train.py", TRAIN)
+    project.write("configs/train/quick.yaml", "job:\n  x: 0\n  seconds: 0\n")
+    project.write("pyproject.toml", '[tool.moola-remote]\njob = "jobs.train"\nrecipe = "quick"\n')
+    project.git("add", ".")
+    project.git("commit", "--quiet", "--message=recipe")

@@ -1,4 +1,4 @@
-"""``--gpus``: refused on the laptop where the second GPU would have nothing to do or is missing."""
+"""``--gpus`` is refused on the laptop where the GPUs are not there, or have nothing to share."""
 
 from __future__ import annotations
 

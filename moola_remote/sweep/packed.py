@@ -1,0 +1,66 @@
+"""What a run of several trials left of each: ``trials/NUMBER/end.json`` beside its results."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from moola_remote.protocol.state import RunState
+from moola_remote.protocol.types import Name, Remote
+from moola_remote.sweep.verdict import Verdict, is_own_time_limit, judge
+from moola_remote.text.sanitize import safe
+
+MAX_END_BYTES = 1 << 16
+LINE_BYTES = 1000
+
+
+class End(Remote):
+    """How a trial ended; `seconds` is not known of one that took its process with it."""
+
+    exit_code: Annotated[int, Field(ge=-(2**31), lt=2**32)] | None = None
+    signal: Name | None = None
+    seconds: Annotated[float, Field(ge=0)] = 0.0
+
+
+def read_end(folder: Path) -> End | None:
+    """Return how a trial ended; None where it did not, or what says so can't be read."""
+    with suppress(OSError, ValidationError), (folder / "end.json").open("rb") as file:
+        return End.model_validate_json(file.read(MAX_END_BYTES))
+    return None
+
+
+def judge_trial(state: RunState, folder: Path, num_attempts: int) -> tuple[Verdict, float]:
+    """Return what the end of a run means for one of its trials, and the seconds that it took.
+
+    Args:
+        state: of the run, which has ended.
+        folder: of the trial, as fetched.
+        num_attempts: runs of this trial so far, with this one.
+    """
+    end = read_end(folder)
+    if end is not None and end.exit_code == 0:
+        return Verdict("succeeded"), end.seconds
+    if end is not None:
+        why = f"killed by {end.signal}" if end.signal else f"exit code {end.exit_code}"
+        last = _last_line(folder / "log")
+        told = {"state": "FAILED", "signal": end.signal, "returncode": end.exit_code}
+        told["reason"] = f"{why}, {last}" if last else why
+        return judge(state.model_copy(update=told), num_attempts), end.seconds
+    verdict = judge(state, num_attempts)
+    if verdict.kind == "succeeded":
+        return Verdict("failed", "its run ended without it"), 0.0
+    if is_own_time_limit(state) and not (folder / "log").exists():
+        return Verdict("again", verdict.why), 0.0  # the others took its time
+    return verdict, 0.0
+
+
+def _last_line(path: Path) -> str:
+    """Return the last line of a trial's log, safe to show."""
+    with suppress(OSError), path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - LINE_BYTES))
+        lines = file.read(LINE_BYTES).decode("utf-8", "replace").splitlines()
+        return safe(lines[-1], 300) if lines else ""
+    return ""
