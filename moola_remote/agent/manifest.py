@@ -17,7 +17,7 @@ from moola_remote.agent.layout import OLD_OWN, OWN, Pod, Run
 from moola_remote.agent.lazy import hashlib
 from moola_remote.agent.locks import lock
 from moola_remote.agent.state import settle
-from moola_remote.agent.workdir import below, changed_paths, signature
+from moola_remote.agent.workdir import below, changed_paths, list_folder, seen
 
 # Written by us beside the outputs; the second kind is what a killed write has left.
 BESIDE = re.compile(r"(state|manifest)\.json|\.(state|manifest)\.json\.\d+\.aside")
@@ -33,15 +33,15 @@ def make_manifest(run: Run, between: Callable[[], None]) -> str:
     added or changed.
     """
     lists: Dict[str, List[Json]] = {"files": [], "links": [], "folders": [], "unreadable": []}
-    seen = hashlib.sha256()
+    known = hashlib.sha256()
     for name, path in sorted(outputs(run)):
         between()
         with contextlib.suppress(FileNotFoundError):
-            seen.update(name + repr(signature(path)).encode())
+            known.update(name + repr(seen(path)).encode())
             kind, entry = describe(path)
             lists[kind].append({**named(name), **entry})
     content = run.write("manifest.json", {"schema": SCHEMA, "run_id": run.id, **lists})
-    run.write(".seen.json", {"signature": seen.hexdigest()}, sync=False)
+    run.write(".seen.json", {"signature": known.hexdigest()}, sync=False)
     return hashlib.sha256(content).hexdigest()
 
 
@@ -69,12 +69,17 @@ def describe(path: Path) -> Tuple[str, Json]:
     Raises:
         FileNotFoundError: it has gone meanwhile.
     """
-    mode = path.lstat().st_mode
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        raise
+    except OSError as err:  # a path that is too long for the system; its size counts as some
+        return "unreadable", {"reason": err.strerror or str(err), "size": 1}
     if stat.S_ISLNK(mode):
         return "links", {"target": shown(os.fsencode(os.readlink(path)))}  # noqa: PTH115
     try:
         if stat.S_ISDIR(mode):
-            os.listdir(path)  # noqa: PTH208 - an empty one; this says whether it can be read
+            list_folder(path)  # an empty one; this says whether it can be read
             return "folders", {}
         if stat.S_ISREG(mode):
             return "files", {"size": path.stat().st_size, "sha256": sha256_of(path)}
@@ -149,11 +154,11 @@ def is_current(run: Run, state: Json) -> bool:
     known = (read_json(run.own / ".seen.json") or {}).get("signature")
     if known is None:  # an older agent's: it was made of what was there, and nothing is known since
         return run.own == run.path
-    seen = hashlib.sha256()
+    now = hashlib.sha256()
     for name, path in sorted(outputs(run)):
         with contextlib.suppress(FileNotFoundError):
-            seen.update(name + repr(signature(path)).encode())
-    return bool(seen.hexdigest() == known)
+            now.update(name + repr(seen(path)).encode())
+    return bool(now.hexdigest() == known)
 
 
 def lock_ended(run: Run) -> int:
@@ -171,15 +176,16 @@ def lock_ended(run: Run) -> int:
 def checkpoints(run: Run, asked: Json) -> Json:
     """Answer ``checkpoints``: the files of complete ones that the asker doesn't know."""
     known = set(asked.get("known") or [])
-    files: List[Json] = []
+    found: List[Tuple[Path, Json]] = []
     top = run.path / "checkpoints"
     for name, path in below(top) if top.is_dir() else ():
-        text = f"checkpoints/{os.fsdecode(name)}"
+        keys = named(b"checkpoints/" + name)
         # What begins with a dot is not finished.
-        if text not in known and not any(part.startswith(".") for part in text.split("/")):
+        is_whole = not any(part.startswith(b".") for part in name.split(b"/"))
+        if is_whole and keys["path"] not in known:
             with contextlib.suppress(FileNotFoundError):
                 kind, entry = describe(path)
                 if kind == "files":
-                    files.append({"path": text, **entry})
+                    found.append((path, {**keys, **entry}))
     # The run keeps the latest few: one that was removed meanwhile is not sent in part.
-    return {"files": [file for file in files if (run.path / file["path"]).parent.is_dir()]}
+    return {"files": [file for path, file in found if path.parent.is_dir()]}

@@ -13,7 +13,7 @@ from moola_remote.agent.constants import COMMAND_CHARS, ENDED, MAX_GPUS, SCHEMA,
 from moola_remote.agent.errors import AgentError
 from moola_remote.agent.files import put_aside, read_json, sync_folder, write_json
 from moola_remote.agent.layout import OWN, Pod, Run, check_run_id
-from moola_remote.agent.lazy import shutil
+from moola_remote.agent.lazy import shutil, subprocess
 from moola_remote.agent.locks import locked
 from moola_remote.agent.processes import process
 from moola_remote.agent.redaction import Mask
@@ -120,11 +120,28 @@ def sweep(folder: Path) -> None:
 
 
 def discard(path: Path) -> None:
-    """Remove a folder; of a link in its place the link alone."""
+    """Remove a folder of any depth and modes; of a link in its place the link alone."""
     if path.is_symlink():
         path.unlink()
-    else:
-        shutil.rmtree(path, ignore_errors=True)
+        return
+    for can_open in (True, False):
+        try:
+            shutil.rmtree(path, ignore_errors=True)
+        except RecursionError:  # before Python 3.13, below some 900 folders
+            subprocess.run(["rm", "-rf", "--", str(path)], capture_output=True, check=False)
+        if can_open and path.exists():
+            open_folders(path)
+
+
+def open_folders(top: Path) -> None:
+    """Let the owner change every folder below `top`, as far as that can be."""
+    todo = [os.fspath(top)]
+    while todo:
+        folder = todo.pop()
+        with contextlib.suppress(OSError):
+            os.chmod(folder, 0o700)  # noqa: PTH101 - many
+            with os.scandir(folder) as entries:
+                todo += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
 
 
 def take_checkpoints(pod: Pod, spec: Json, folder: Path) -> None:

@@ -74,7 +74,7 @@ def changed_paths(run: Run) -> Iterator[Tuple[bytes, Path]]:
     before: Dict[str, List[int]] = (read_json(run.own / "workdir.json") or {}).get("entries") or {}
     for name, path in below(run.workdir):
         with contextlib.suppress(FileNotFoundError):
-            if before.get(os.fsdecode(name)) != signature(path):
+            if before.get(os.fsdecode(name)) != seen(path):
                 yield name, path
 
 
@@ -101,9 +101,21 @@ def below(top: Path) -> Iterator[Tuple[bytes, Path]]:
 
 
 def list_folder(path: PathLike) -> "List[os.DirEntry[bytes]]":
-    """Return the entries of a folder, their names as bytes."""
+    """Return the entries of a folder, their names as bytes.
+
+    Raises:
+        PermissionError: they can't be listed, or only that, as in a folder with mode 444.
+    """
     with os.scandir(os.fsencode(path)) as entries:
-        return list(entries)
+        listed = list(entries)
+    if listed:
+        try:
+            os.lstat(listed[0].path)
+        except PermissionError:
+            raise
+        except OSError:  # gone, or a path that is too long: of the entry, not of the folder
+            pass
+    return listed
 
 
 def signature(path: Path) -> List[int]:
@@ -115,6 +127,20 @@ def signature(path: Path) -> List[int]:
     if stat.S_ISDIR(found.st_mode):
         return [found.st_mode]
     return [found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+
+
+def seen(path: Path) -> List[int]:
+    """Return the signature; an empty one where the system gives none, as of a path too long for it.
+
+    Raises:
+        FileNotFoundError: it has gone meanwhile.
+    """
+    try:
+        return signature(path)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        return []
 
 
 def spoiled(tree: Path, listed: Json) -> List[str]:

@@ -2,13 +2,14 @@
 
 The pod wrote it, and is not trusted: a name that could leave the folder, or lies below a file or a
 link, is refused, and the whole manifest with it. A name that is odd but harmless is kept as it is
-on disk, and shown escaped.
+on disk, and shown escaped; one that can't be made here counts as unreadable, and costs no other.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import itertools
 import os
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -24,10 +25,13 @@ MAX_MANIFEST_BYTES = 64 * 2**20
 MAX_ENTRIES = 200_000
 MAX_PATH = 4096
 MAX_NAME_BYTES = 255
-MAX_DEPTH = 128
+MAX_DEPTH = 512
+# What the agent writes for a byte that is no UTF-8: four characters.
+MAX_SHOWN = 4 * MAX_PATH
 # Written here, not fetched; and the folder in which rsync keeps what was cut off.
 RESERVED = {"manifest.json", "state.json"}
 PARTIAL = ".rsync-partial"
+NO_UTF8 = "surrogateescape"
 
 
 def check_path(path: str) -> str:
@@ -36,20 +40,28 @@ def check_path(path: str) -> str:
     Raises:
         ValueError: it does not.
     """
-    parts = path.split("/")
-    if path in RESERVED or PARTIAL in parts:
+    path.encode("utf-8", NO_UTF8)
+    if path in RESERVED:
         raise ValueError("a name that is not the run's to declare")
-    if len(parts) > MAX_DEPTH or any(
-        len(part.encode("utf-8", "surrogateescape")) > MAX_NAME_BYTES for part in parts
-    ):
-        raise ValueError("too long or too deep")
-    if "\0" in path or {"", ".", ".."} & set(parts):
+    if "\0" in path or {"", ".", ".."} & set(path.split("/")):
         raise ValueError("expected a relative path without '.', '..' or empty parts")
     return path
 
 
+def why_left(name: str) -> str:
+    """Return why a harmless `name` can't be made here; empty where it can."""
+    parts = name.split("/")
+    if PARTIAL in parts:
+        return f"below a folder named {PARTIAL}, which rsync keeps for itself; rename it there"
+    if len(parts) > MAX_DEPTH or len(name.encode("utf-8", NO_UTF8)) > MAX_PATH:
+        return f"deeper than {MAX_DEPTH} folders, or longer than {MAX_PATH} bytes; pack it there"
+    if any(len(part.encode("utf-8", NO_UTF8)) > MAX_NAME_BYTES for part in parts):
+        return f"a name of more than {MAX_NAME_BYTES} bytes; rename it there"
+    return ""
+
+
 Path: TypeAlias = Annotated[
-    str, Field(min_length=1, max_length=MAX_PATH), AfterValidator(check_path)
+    str, Field(min_length=1, max_length=MAX_SHOWN), AfterValidator(check_path)
 ]
 Size: TypeAlias = Annotated[int, Field(ge=0, le=2**63)]
 
@@ -134,7 +146,25 @@ def read_manifest(content: bytes, run_id: str) -> Manifest:
     if manifest.run_id != run_id:
         raise TransferError(f"run {run_id}: manifest.json is that of {safe(manifest.run_id, 80)}")
     _check_together([entry.name for entry in manifest.entries], run_id)
-    return manifest
+    return _without_left(manifest)
+
+
+def _without_left(manifest: Manifest) -> Manifest:
+    """Return a manifest that counts as unreadable what can't be made here."""
+    left: dict[str, Unreadable] = {}
+    for entry in manifest.entries:
+        reason = why_left(entry.name)
+        if reason:
+            size = getattr(entry, "size", 0)
+            left[entry.name] = Unreadable(path=entry.path, raw=entry.raw, reason=reason, size=size)
+    if not left:
+        return manifest
+    lists = {
+        kind: [entry for entry in getattr(manifest, kind) if entry.name not in left]
+        for kind in ("files", "links", "folders", "unreadable")
+    }
+    lists["unreadable"] += left.values()
+    return manifest.model_copy(update=lists)
 
 
 def stays_inside(link: Link) -> bool:
@@ -161,14 +191,9 @@ def _first(err: ValidationError) -> str:
 
 def _check_together(paths: list[str], run_id: str) -> None:
     """No path may stand twice, nor below one that is a file or a link."""
-    seen = set(paths)
-    if len(seen) < len(paths):
-        twice = next(path for path in paths if paths.count(path) > 1)
-        raise TransferError(f"run {run_id}: manifest.json: {safe(twice, 200)!r} is there twice")
-    for path in paths:
-        end = path.find("/")
-        while end != -1:
-            if path[:end] in seen:
-                shown = safe(path, 200)
-                raise TransferError(f"run {run_id}: manifest.json: {shown!r} lies below a file")
-            end = path.find("/", end + 1)
+    # In this order whatever lies below a path comes right behind it.
+    in_order = sorted(paths, key=lambda path: path.replace("/", "\0"))
+    for path, after in itertools.pairwise(in_order):
+        if path == after or after.startswith(f"{path}/"):
+            wrong = "is there twice" if path == after else "lies below a file"
+            raise TransferError(f"run {run_id}: manifest.json: {safe(after, 200)!r} {wrong}")

@@ -104,6 +104,46 @@ def test_names_of_any_bytes_are_listed_exactly(pod: AgentPod, code: str) -> None
     assert [entry["path"] for entry in found if "raw" in entry] == ["workdir/names/latin-\\xe9"]
 
 
+def test_a_tree_deeper_than_a_path_can_name_costs_no_other_file(pod: AgentPod, code: str) -> None:
+    level = "y" * 100
+    script = (
+        f"echo kept >kept; for i in $(seq 60); do mkdir {level}; cd -P {level}; done; echo x >x"
+    )
+    run_id = pod.shell(script, code=code)
+    assert pod.wait(run_id)["state"] == "SUCCEEDED"
+    assert "workdir/kept" in _paths(pod, run_id)
+    assert _paths(pod, run_id, "folders") == set()
+    (deep,) = _manifest(pod, run_id)["unreadable"]
+    assert deep["reason"] == "File name too long"
+    assert deep["size"] > 0  # so that nothing removes it unasked
+    assert pod.ask("manifest", run_id)["manifest_sha256"] == pod.stored(run_id)["manifest_sha256"]
+    removed = pod.ask("clean", stdin={"runs": [run_id]})["removed"]
+    assert run_id in [one["name"] for one in removed]
+    assert not list((pod.root / "runs").glob(".removed-*"))
+
+
+def test_a_folder_whose_entries_can_not_be_looked_at_is_opened(pod: AgentPod, code: str) -> None:
+    """Mode 444 lists the names alone; only root reads on."""
+    if os.getuid() == 0:
+        pod.enter = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--"]
+    script = "mkdir shut closed; echo x >shut/x; echo y >closed/y; chmod 444 shut; chmod 0 closed"
+    run_id = pod.shell(script, code=code)
+    pod.wait(run_id)
+    assert {"workdir/shut/x", "workdir/closed/y"} <= _paths(pod, run_id)
+
+
+def test_a_run_whose_folders_are_closed_is_removed_whole(pod: AgentPod, code: str) -> None:
+    if os.getuid() == 0:
+        pod.enter = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--"]
+    run_id = pod.shell("mkdir -p a/b; echo x >a/b/x", code=code)
+    pod.wait(run_id)
+    shut = pod.folder(run_id) / "workdir" / "a"
+    for folder in (shut / "b", shut):
+        folder.chmod(0)
+    pod.ask("clean", stdin={"runs": [run_id]})
+    assert list((pod.root / "runs").glob(".removed-*")) == []
+
+
 def test_what_on_finish_writes_is_in_the_manifest(pod: AgentPod, code: str) -> None:
     run_id = pod.shell("echo hi", code=code, on_finish="echo s >summary.txt; echo end >>log")
     pod.wait(run_id)

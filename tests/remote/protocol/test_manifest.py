@@ -41,8 +41,7 @@ def test_a_manifest_is_read() -> None:
     "path",
     [
         *("/etc/passwd", "../x", "a/../../x", "a/..", ".", "./a", "a//b", "a/", "", "//"),
-        *(".rsync-partial/x", "a/.rsync-partial/x", "..", "a/.", "a\0b", "\ud800"),
-        *("x" * 256, "é" * 128, "a/" * 200 + "b", "x/" * 2500),
+        *("..", "a/.", "a\0b", "\ud800", "x" * 20_000),
         *("manifest.json", "state.json", 3, None, ["a"]),
     ],
 )
@@ -63,6 +62,35 @@ def test_an_odd_name_is_kept_and_shown_escaped(path: str) -> None:
     manifest = read_manifest(_manifest(_file(path)), RUN)
     assert manifest.files[0].name == path
     assert is_one_line(manifest.files[0].shown)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(".rsync-partial/x", "a/.rsync-partial/x", "x" * 256, "é" * 128),
+        *("a/" * 600 + "b", ("y" * 200 + "/") * 30 + "x"),
+    ],
+)
+def test_a_name_that_can_not_be_made_here_costs_no_other(path: str) -> None:
+    manifest = read_manifest(_manifest(_file("log"), _file(path, size=7)), RUN)
+    assert [file.path for file in manifest.files] == ["log"]
+    (left,) = manifest.unreadable
+    assert (left.path, left.size) == (path, 7)
+    assert left.reason.endswith("there")
+    links = read_manifest(_manifest(links=[{"path": path, "target": "x"}]), RUN)
+    assert (links.links, [one.path for one in links.unreadable]) == ([], [path])
+
+
+@pytest.mark.parametrize("path", ["a/" * 200 + "b", "x" * 255, "é" * 127, ("y" * 200 + "/") * 15])
+def test_a_deep_or_long_name_that_can_be_made_is_a_file(path: str) -> None:
+    assert read_manifest(_manifest(_file(path.rstrip("/"))), RUN).files
+
+
+def test_a_long_name_that_is_no_utf8_counts_by_its_bytes() -> None:
+    """Shown, it is four times as long."""
+    raw = base64.b64encode(b"\xff" * 255).decode()
+    manifest = read_manifest(_manifest(_file("\\xff" * 255, raw=raw)), RUN)
+    assert [os.fsencode(file.name) for file in manifest.files] == [b"\xff" * 255]
 
 
 def test_a_name_that_is_no_utf8_is_kept_by_its_bytes() -> None:

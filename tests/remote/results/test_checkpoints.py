@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,16 @@ def test_what_is_complete_comes_and_nothing_else_of_a_run_that_goes_on(pod: Pod)
     assert (pod.final / STATE).read_bytes() == (pod.run / STATE).read_bytes()
     assert [path.name for path in pod.final.iterdir()] == ["checkpoints"]
     assert bring(pod, known=[STATE]) == []
+
+
+def test_a_checkpoint_whose_name_is_no_utf8_comes_once(pod: Pod) -> None:
+    name = os.fsdecode(b"epoch-\xe9")
+    (pod.run / "checkpoints" / name).mkdir()
+    (pod.run / "checkpoints" / name / "state").write_text("odd")
+    paths = bring(pod)
+    assert paths == [STATE, "checkpoints/epoch-\\xe9/state"]
+    assert (pod.final / "checkpoints" / name / "state").read_text() == "odd"
+    assert bring(pod, known=paths) == []
 
 
 class Lying:

@@ -96,6 +96,27 @@ def test_a_real_run_comes_home_verified(
     assert fetched.files == len(content)
 
 
+def test_a_deep_tree_and_names_of_rsyncs_own_cost_no_other_file(
+    transport: Transport, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    agent = Agent(transport, root=str(tmp_path / "root"), python=endpoint.python)
+    job = (
+        "cd $MOOLA_RUN_DIR; mkdir .rsync-partial; echo p >.rsync-partial/x; "
+        "(for i in $(seq 200); do mkdir d; cd -P d; done; echo leaf >leaf); "
+        "(cd d; for i in $(seq 400); do mkdir e; cd -P e; done; echo low >low); "
+        """printf l >"$(printf '%0100d' 0 | tr 0 '\\377')" """
+    )
+    submit(agent, _spec(job))
+    wait_until(lambda: get_state(agent, RUN).has_ended)
+    fetched = fetch_run(transport, agent, RUN, tmp_path / "results", what="all")
+    content = content_of(fetched.folder)
+    assert content["d/" * 200 + "leaf"] == b"leaf\n"
+    assert content[os.fsdecode(b"\xff" * 100)] == b"l"
+    assert content["log"] == b""
+    assert [one.path for one in fetched.missing] == [".rsync-partial/x"]
+    assert content["d/" + "e/" * 400 + "low"] == b"low\n"
+
+
 def test_a_run_that_goes_on_is_not_fetched(
     transport: Transport, endpoint: Endpoint, tmp_path: Path
 ) -> None:
