@@ -12,7 +12,7 @@ MoolaError
  └── RunLostError            22  the run's end can't be known
 
 0 is done, 1 an internal error or a fault that doctor found, 2 wrong usage (click's),
-130 interrupted, 141 nobody reads stdout.
+130 interrupted, 141 stdout was closed.
 A message is one line: ``where: what is wrong, expected X, got Y``; `cure` is how to fix it.
 """
 

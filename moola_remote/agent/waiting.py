@@ -36,7 +36,7 @@ class Waiting:
         self.watch(live.run.own, MOVED_TO)
         for gpu in gpus:
             lock = pod.gpu_lock(gpu)
-            os.close(os.open(lock, os.O_RDONLY | os.O_CREAT, 0o600))  # wakes nobody
+            os.close(os.open(lock, os.O_RDONLY | os.O_CREAT, 0o600))  # wakes no process
             self.watch(lock, CLOSE_WRITE)
         # A signal ends the wait too, as it would end a sleep.
         self.signal_end, self.write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)

@@ -179,7 +179,7 @@ class Guard:
                 self.worker = worker
 
     def work(self) -> None:
-        """Read the settings, see what goes on, end the runs and write the log."""
+        """Read the settings, look at the runs, end them when it is time, and write the log."""
         next_look = 0.0
         while not self.is_over:
             if self.ending is not None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def report_assumed(app: App, plan: Plan) -> None:
-    """Say on stderr what stands for the settings that nobody wrote; nothing where there are any."""
+    """Print on stderr what was assumed where there are no settings; nothing where there are any."""
     project = app.project
     if project.file is not None:
         return

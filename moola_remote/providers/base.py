@@ -18,7 +18,7 @@ def quiet(_: str) -> None:
     """Discard the message."""
 
 
-def nobody(_: str) -> bool:
+def decline(_: str) -> bool:
     """Answer no: not interactive."""
     return False
 
@@ -45,7 +45,7 @@ class Provider(Protocol):
 
     is_paid: ClassVar[bool]
 
-    def up(self, *, say: Say = quiet, confirm: Confirm = nobody) -> Endpoint:
+    def up(self, *, say: Say = quiet, confirm: Confirm = decline) -> Endpoint:
         """Make or start the pod; when it is up already, only say where."""
 
     def endpoint(self) -> Endpoint:

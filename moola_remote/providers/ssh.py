@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from moola_remote.errors import ConfigError
-from moola_remote.providers.base import Confirm, PodStatus, Say, nobody, quiet
+from moola_remote.providers.base import Confirm, PodStatus, Say, decline, quiet
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.user_config import config_argument, resolve
 
@@ -24,7 +24,7 @@ class SshProvider:
     is_paid: ClassVar[bool] = False
     pod: PodConfig
 
-    def up(self, *, say: Say = quiet, confirm: Confirm = nobody) -> Endpoint:  # noqa: ARG002
+    def up(self, *, say: Say = quiet, confirm: Confirm = decline) -> Endpoint:  # noqa: ARG002
         """Return the pod as its file has it."""
         return self.endpoint()
 

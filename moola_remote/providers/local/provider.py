@@ -17,7 +17,7 @@ import moola_remote
 from moola_remote.config.paths import LaptopPaths
 from moola_remote.config.settings import base_of
 from moola_remote.errors import ConfigError, UnreachableError, missing_package
-from moola_remote.providers.base import Confirm, PodStatus, Say, nobody, quiet
+from moola_remote.providers.base import Confirm, PodStatus, Say, decline, quiet
 from moola_remote.providers.local.state import VERSION, LocalPodFolder, PodRecord
 from moola_remote.ssh.endpoint import Endpoint
 
@@ -56,7 +56,7 @@ class LocalProvider:
         path = laptop.numbered_local_pod(number) if number else laptop.local_pod
         return cls(pod.name, LocalPodFolder(path), pod.price_per_hour)
 
-    def up(self, *, say: Say = quiet, confirm: Confirm = nobody) -> Endpoint:  # noqa: ARG002
+    def up(self, *, say: Say = quiet, confirm: Confirm = decline) -> Endpoint:  # noqa: ARG002
         """Start the server, or find the one that runs; two at once start one.
 
         Raises:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from moola_remote.config.paths import LaptopPaths
 from moola_remote.errors import ConfigError, PodGoneError, UnreachableError
-from moola_remote.providers.base import Confirm, PodStatus, Say, nobody, quiet
+from moola_remote.providers.base import Confirm, PodStatus, Say, decline, quiet
 from moola_remote.providers.runpod.account import ours
 from moola_remote.providers.runpod.client import RunpodClient, Sleep
 from moola_remote.providers.runpod.identity import Identity
@@ -118,7 +118,7 @@ class RunpodProvider:
         there = [pod for pod in pods if pod.status != GONE]
         return sorted(there, key=lambda pod: (pod.created_at is None, pod.created_at), reverse=True)
 
-    def up(self, *, say: Say = quiet, confirm: Confirm = nobody) -> Endpoint:
+    def up(self, *, say: Say = quiet, confirm: Confirm = decline) -> Endpoint:
         """Find, start or rent the pod, and wait until SSH answers with the host key of its log.
 
         Raises:

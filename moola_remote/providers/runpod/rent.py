@@ -1,7 +1,7 @@
 """Make exactly one pod, and leave none behind: the API has no key against a create done twice.
 
 After a create without an answer the list of pods is the only witness. Every create of one `rent`
-has the same name, which nobody else has; whatever bears it at the end, and is not the pod that is
+has the same name, which is unique; whatever bears it at the end, and is not the pod that is
 returned, is removed.
 """
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from moola_remote.config.paths import LaptopPaths
 from moola_remote.errors import HostKeyError, MoolaError, NoCapacityError, UnreachableError
-from moola_remote.providers.base import Confirm, Say, nobody
+from moola_remote.providers.base import Confirm, Say, decline
 from moola_remote.providers.runpod.answers import RefusedError, UnansweredError
 from moola_remote.providers.runpod.client import RunpodClient, Sleep
 from moola_remote.providers.runpod.metering import is_stopped, storage_cost
@@ -199,7 +199,7 @@ class Startup:
         if endpoint is None or endpoint.host_key is None:
             return None
         try:
-            self.probe(endpoint, nobody)
+            self.probe(endpoint, decline)
         except (UnreachableError, HostKeyError):
             return None
         return endpoint
