@@ -106,7 +106,7 @@ class Command:
         self._listen()
 
     def feed(self, data: bytes) -> None:
-        """Give the command's stdin what the client sent; once the command has closed it, the rest is dropped."""
+        """Give the command's stdin what the client sent, as long as the command reads it."""
         if self._input is None:
             return
         self._unwritten += data
