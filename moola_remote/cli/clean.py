@@ -26,13 +26,11 @@ KEEP_S = 30 * 86400.0
 @dry_run_option
 @click.pass_obj
 def clean(app: App, names: tuple[str, ...], force: bool, yes: bool, dry_run: bool) -> None:
-    """Remove ended runs from the pod, all or some, and what no other run needs.
+    """Remove ended runs from the pod, all or some, and the code and data that only they used.
 
-    That is code, data and environments.
-
-    Refused while one of them is active, or has anything without a verified copy here. What the runs
-    that stay stand on stays, and the newest of each kind. On this laptop, code that no run on
-    record here was started with goes after 30 days.
+    Environments too; the newest of each kind is kept. Refused while one of the runs is active, or
+    has anything without a verified copy here. On this laptop, code that no run on record was
+    started from is removed after 30 days.
 
     \b
     Example:
