@@ -15,7 +15,7 @@ SHELLS = ("bash", "zsh", "fish")
 def completion(app: App, shell: str) -> None:
     """Print the script that completes moola-remote in a shell.
 
-    Put the example's line into ~/.bashrc (or the like in ~/.zshrc); for fish, write the script to
+    Put the example's line into ~/.bashrc (for zsh, into ~/.zshrc); for fish, write the script to
     ~/.config/fish/completions/moola-remote.fish.
 
     \b

@@ -73,7 +73,7 @@ def cost(app: App, days: int) -> None:
 def reap(app: App, yes: bool) -> None:
     """Stop the rented pods that are past the deadline in their name; their volumes stay.
 
-    It looks at every pod of this machine's user, also at those that another project rented.
+    It checks every pod of this machine's user, also those of other projects.
 
     \b
     Example:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @dry_run_option
 @click.pass_obj
 def deploy(app: App, data: dict[str, Path], dry_run: bool) -> None:
-    """Send code and data, make the environment, and say what is on the pod.
+    """Send code and data, make the environment, and report what is on the pod.
 
     Only what the pod does not have is sent. Code is git's own list of files; secrets and
     results stay here.

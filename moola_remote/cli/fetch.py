@@ -36,7 +36,7 @@ any_word = completing(lambda place, ctx: [*KINDS, *place.known(pod_of(ctx))])
     metavar="RUN",
     multiple=True,
     shell_complete=run_ids,
-    help="This run; once more for another. WHAT may then be left out: results.",
+    help="A run; may be repeated. WHAT may then be left out: results.",
 )
 @click.option(
     "--unfetched",
@@ -50,8 +50,8 @@ any_word = completing(lambda place, ctx: [*KINDS, *place.known(pod_of(ctx))])
     is_flag=True,
     help="Bring each checkpoint when it is complete, then WHAT when the run has ended.",
 )
-@click.option("--max-files", type=click.IntRange(1), help="Accept so many files; default 100000.")
-@click.option("--max-gb", type=click.FloatRange(0), help="Accept so many gigabytes; default 50.")
+@click.option("--max-files", type=click.IntRange(1), help="Limit of files; default 100000.")
+@click.option("--max-gb", type=click.FloatRange(0), help="Limit of gigabytes; default 50.")
 @open_option
 @click.pass_context
 def fetch(

@@ -21,7 +21,7 @@ def init(app: App) -> None:
     """Write a commented [tool.moola-remote] for this project; what is there stays.
 
     It goes into pyproject.toml, or into moola-remote.toml where there is none. Which file declares
-    the packages and which folders are data is guessed, and said.
+    the packages and which folders are data is guessed and reported.
 
     \b
     Example:

@@ -59,7 +59,7 @@ class Program(click.Group):
 )
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON lines on stdout.")
 @click.option(
-    "-v", "--verbose", is_flag=True, help="Say on stderr what is done and how long it takes."
+    "-v", "--verbose", is_flag=True, help="Log each step, and how long it takes, to stderr."
 )
 @click.version_option(__version__, prog_name="moola-remote")
 @click.pass_context

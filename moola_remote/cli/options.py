@@ -159,22 +159,22 @@ idle_stop_option = click.option(
     metavar="TIME",
     callback=_idle_stop,
     expose_value=False,
-    help="A rented pod stops after so long without work; default: the pod file's value, or "
-    "`never`.",
+    help="How long a rented pod may be without work before it stops itself; default: the pod "
+    "file's value, or `never`.",
 )
 max_time_option = click.option(
     "--max-time",
     "max_time_s",
     metavar="TIME",
     callback=_seconds,
-    help="End the run after so long, such as 1h30m, with a last checkpoint; enforced on the pod.",
+    help="Limit of time, such as 1h30m: the run ends with a last checkpoint; enforced on the pod.",
 )
 max_cost_option = click.option(
     "--max-cost",
     "max_cost_usd",
     type=click.FloatRange(min=0, min_open=True),
     metavar="USD",
-    help="End the run when it has cost so much, with a last checkpoint; enforced on the pod.",
+    help="Limit of cost: the run ends with a last checkpoint; enforced on the pod.",
 )
 retry_option = click.option(
     "--retry",
@@ -193,17 +193,17 @@ data_option = click.option(
     help="Send PATH as the data NAME, instead of the project's.",
 )
 dry_run_option = click.option(
-    "--dry-run", is_flag=True, help="Show what would be sent and started, and do nothing."
+    "--dry-run", is_flag=True, help="Show what would be done, and do nothing."
 )
 detach_option = click.option("--detach", is_flag=True, help="Start it, print its id, and return.")
 on_finish_option = click.option(
     "--on-finish",
     metavar="COMMAND",
-    help="Run here once it has ended, with MOOLA_RUN_ID and MOOLA_STATE; also if you come back "
-    "later.",
+    help="Run on this machine once the run has ended, with MOOLA_RUN_ID and MOOLA_STATE; also if "
+    "you come back later.",
 )
 on_finish_pod_option = click.option(
-    "--on-finish-pod", metavar="COMMAND", help="Run on the pod once it has ended."
+    "--on-finish-pod", metavar="COMMAND", help="Run on the pod once the run has ended."
 )
 gpu_option = click.option(
     "--gpu", type=click.IntRange(min=0), help="Which GPU; default: the first free one."

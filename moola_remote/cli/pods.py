@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @idle_stop_option
 @click.pass_obj
 def up(app: App) -> None:
-    """Make or start the pod, and say where it is; a rented one is then paid for.
+    """Create or start the pod and print its address; a rented one is billed from then on.
 
     What it costs and each candidate is printed to stderr. A rented pod that isn't ready in time is
     removed again, or stopped where it had been stopped; Ctrl-C asks whether to keep it.

@@ -40,12 +40,14 @@ if TYPE_CHECKING:
     metavar="FOLDER",
     help="For the spans, a file a series, and index.json.",
 )
-@click.option("--pods", metavar="N|NAME,NAME", help="So many pods of the pod's file, or these.")
+@click.option("--pods", metavar="N|NAME,NAME", help="N pods of the pod's file, or these by name.")
 @click.option(
     "--processes", type=click.IntRange(min=1), metavar="N", help="On a pod; default: its CPUs."
 )
 @click.option("--stride", type=click.IntRange(1, 80), help="Bars from window to window; 35.")
-@click.option("--min-confidence", type=click.FloatRange(0, 1), help="Leave less sure spans out.")
+@click.option(
+    "--min-confidence", type=click.FloatRange(0, 1), help="Leave out spans with a lower confidence."
+)
 @click.pass_obj
 def predict(
     app: App,

@@ -64,7 +64,7 @@ def report(app: App, run_id: str | None, out: Path | None, is_opening: bool) -> 
 
 @click.command()
 @click.argument("run_ids", metavar="[RUN ...]", nargs=-1, shell_complete=fetched_ids)
-@click.option("--html", "out", type=_file, metavar="FILE", help="Write a page too, to look at.")
+@click.option("--html", "out", type=_file, metavar="FILE", help="Write a web page as well.")
 @open_option
 @click.pass_obj
 def compare(app: App, run_ids: tuple[str, ...], out: Path | None, is_opening: bool) -> None:
@@ -72,7 +72,7 @@ def compare(app: App, run_ids: tuple[str, ...], out: Path | None, is_opening: bo
 
     What differs in config, code, data and machine; the scores, and each run's lead over the first
     one on the windows that both were judged on, with the interval of a paired bootstrap; how they
-    learnt; and the windows that flipped.
+    learned; and the windows that only one of them got right.
 
     \b
     Example:

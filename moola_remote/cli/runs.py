@@ -216,11 +216,14 @@ def attach(app: App, run_id: str | None, then: str | None) -> None:
 @click.command()
 @run_argument
 @click.option(
-    "--grace", type=click.FloatRange(min=0), metavar="SECONDS", help="Between TERM and KILL."
+    "--grace",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Seconds between SIGTERM and SIGKILL; default: the run's own.",
 )
 @click.pass_obj
 def cancel(app: App, run_id: str | None, grace: float | None) -> None:
-    """End a run and all its processes, and say what was verified.
+    """Cancel a run; confirms that all its processes ended.
 
     \b
     Example:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from moola_remote.results.unfetched import UnfetchedRun
 MAX_LISTED = 20
 force_option = click.option(
-    "--force", is_flag=True, help="Even if that loses what has no copy here; skips all checks."
+    "--force", is_flag=True, help="Skip all checks, even if results without a copy here are lost."
 )
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 

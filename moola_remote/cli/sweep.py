@@ -62,7 +62,7 @@ _OPTIONS = (
         "Draw KEY from a..b, log:a..b or x,y,z; whole numbers where both ends are.",
     ),
     _repeated("--grid", "grid", "KEY=x,y,z", "Try every combination of these instead."),
-    click.option("--seeds", metavar="0..9", help="Try every one of these seeds instead."),
+    click.option("--seeds", metavar="0..9", help="Try each of these seeds instead."),
     click.option(
         "--trials", type=click.IntRange(min=1, max=10_000), help="How many to draw; default: 16."
     ),
@@ -79,7 +79,10 @@ _OPTIONS = (
         help="Judge each trial by cross-validation: every window, by a model that did not see it.",
     ),
     click.option(
-        "--repeats", type=click.IntRange(min=1), default=1, help="Of --folds, each with others."
+        "--repeats",
+        type=click.IntRange(min=1),
+        default=1,
+        help="Repeat --folds so many times, with other folds each time.",
     ),
     click.option(
         "--pack",
@@ -102,7 +105,7 @@ _OPTIONS = (
     click.option(
         "--pods",
         metavar="N|NAME,NAME",
-        help="So many pods of the pod's file, or these; default: one.",
+        help="N pods of the pod's file, or these by name; default: one.",
     ),
     click.option(
         "--set",
@@ -117,7 +120,7 @@ _OPTIONS = (
         "max_cost_usd",
         type=click.FloatRange(min=0, min_open=True),
         metavar="USD",
-        help="Begin no trial that would cost more than is left, all pods together; a rented pod "
+        help="Start no trial that would cost more than is left, all pods together; a rented pod "
         "stops itself when its share is spent.",
     ),
     click.option(
@@ -143,7 +146,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 def sweep(ctx: click.Context, /, dry_run: bool, command: tuple[str, ...], **asked: Any) -> None:
     """Try many settings of a recipe, or of a command, on one pod or several; each is a run.
 
-    Optuna draws what --try leaves open; --grid and --seeds try all there is. A command has {KEY}
+    Optuna draws values for --try; --grid and --seeds try every combination. A command has {KEY}
     where a value belongs. Ctrl-C leaves the started runs running; `sweep resume` continues.
 
     Exit codes: 0 all trials ended, 14 a limit ended it, 20 most failed, 11 no pod was left.
@@ -189,9 +192,9 @@ def show(app: App, sweep_id: str | None) -> None:
 @secret_option
 @click.pass_obj
 def resume(app: App, sweep_id: str | None, secrets: dict[str, str]) -> None:
-    """Go on with a sweep, after Ctrl-C, a crash or a pod that was away.
+    """Resume a sweep after Ctrl-C, a crash or an unreachable pod.
 
-    How each trial stands is asked of its run: an active one is followed, one that ended is
+    The state of each trial is that of its run: an active one is followed, one that ended is
     fetched, one that was never started is started. Nothing is done twice.
 
     \b

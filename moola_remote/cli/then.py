@@ -12,7 +12,7 @@ from moola_remote.cli.safety import require_verified_copies
 then_option = click.option(
     "--then",
     type=click.Choice(["stop", "down"]),
-    help="When it has ended, however it did: fetch, verify, and stop or remove the pod.",
+    help="When the run has ended, however it ended: fetch, verify, then stop or remove the pod.",
 )
 
 

@@ -86,7 +86,7 @@ def train(
 ) -> None:
     """Deploy what changed, start a training run, follow it to its end.
 
-    A rented pod that isn't there is rented first, one that was stopped is started.
+    A pod that does not exist yet is rented first; a stopped one is started.
 
     Ctrl-C stops watching; the run continues. The exit code says how the run ended: 0 done,
     20 failed, 21 cancelled, 22 lost.
