@@ -20,6 +20,17 @@ from tests.support.servers import running_openssh
 ServerKind = Literal["embedded", "OpenSSH"]
 # Process 1 of a machine: it reaps what is left to it, and does nothing else.
 INIT = "echo up; while :; do sleep 1000 & wait; done"
+# A line that is a process: the commands are forks of this one, which has no thread.
+SERVE_LINE = """
+import sys
+from tests.support.lines import Line
+line = Line(0)
+print(line.port, flush=True)
+for word in sys.stdin:
+    line.target = int(word)
+    line.drop()
+line.cut()
+"""
 UNSHARE = ("unshare", "--pid", "--mount", "--fork", "--mount-proc", "--kill-child")
 
 
@@ -69,14 +80,14 @@ class Disk:
 
 
 class Machine:
-    """An SSH server in a PID namespace of its own, and the disk of its root.
+    """An SSH server in a PID namespace of its own, a line to it, and the disk of its root.
 
     Args:
         folder: for what belongs to it; made here.
         kind: of its server.
 
     Attributes:
-        endpoint: where its server is now; another port after each boot.
+        endpoint: the line's near end; it stays where it is.
     """
 
     def __init__(self, folder: Path, kind: ServerKind) -> None:
@@ -85,7 +96,15 @@ class Machine:
         self.disk = Disk(folder / "disk", 640)  # a deploy asks for half a gigabyte of room
         self.root = self.disk.path / "moola"
         self._power = ExitStack()
-        self.endpoint = self._boot()
+        self._line = subprocess.Popen(
+            [sys.executable, "-c", SERVE_LINE],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=Path(__file__).parents[2],
+        )
+        assert self._line.stdout is not None
+        port = int(self._line.stdout.readline())
+        self.endpoint = replace(self._boot(), port=port, name="host")
 
     @property
     def enter(self) -> list[str]:
@@ -95,7 +114,21 @@ class Machine:
     def reboot(self) -> None:
         """Cut the power, and boot again: no process of before lives, each file is as it was."""
         self._power.close()
-        self.endpoint = self._boot()
+        self._boot()
+
+    def drop(self) -> None:
+        """Reset every connection that there is now."""
+        assert self._line.stdin is not None
+        self._line.stdin.write(b"%d\n" % self._port)
+        self._line.stdin.flush()
+
+    def end_all(self) -> None:
+        """``kill -9`` everything that runs there but its server."""
+        while others := self._processes() - self._own:
+            for pid in others:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            wait_until(lambda: all(map(is_gone, others)))
 
     def kill(self, pid: int) -> None:
         """``kill -9`` a process by its number there, and wait until it is gone."""
@@ -112,6 +145,7 @@ class Machine:
         """End everything that runs on it; its files are gone."""
         self._power.close()
         self.disk.close()
+        self._line.communicate()
 
     def _boot(self) -> Endpoint:
         outer = subprocess.Popen([*UNSHARE, "sh", "-c", INIT], stdout=subprocess.PIPE)
@@ -120,7 +154,11 @@ class Machine:
         assert outer.stdout.readline() == b"up\n"
         children = Path(f"/proc/{outer.pid}/task/{outer.pid}/children")
         self._init = int(children.read_text(encoding="ascii"))
-        return replace(self._serve(), root=str(self.root))
+        endpoint = replace(self._serve(), root=str(self.root))
+        self._own = self._processes()
+        self._port = endpoint.port
+        self.drop()
+        return endpoint
 
     @staticmethod
     def _cut(outer: subprocess.Popen[bytes]) -> None:
@@ -156,12 +194,20 @@ class Machine:
 
     def _pid_here(self, pid: int) -> int:
         """This machine's number of a process that has the number `pid` there."""
+        for one in self._processes():
+            with suppress(OSError):
+                status = Path(f"/proc/{one}/status").read_text(encoding="utf-8", errors="replace")
+                (line,) = [line for line in status.splitlines() if line.startswith("NSpid:")]
+                if int(line.split()[-1]) == pid:
+                    return one
+        raise ProcessLookupError(pid)
+
+    def _processes(self) -> set[int]:
+        """This machine's numbers of all processes there."""
         there = Path(f"/proc/{self._init}/ns/pid").readlink()
+        found = set()
         for path in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
                 if (path / "ns" / "pid").readlink() == there:
-                    status = (path / "status").read_text(encoding="utf-8", errors="replace")
-                    (line,) = [one for one in status.splitlines() if one.startswith("NSpid:")]
-                    if int(line.split()[-1]) == pid:
-                        return int(path.name)
-        raise ProcessLookupError(pid)
+                    found.add(int(path.name))
+        return found

@@ -158,7 +158,7 @@ class Sequence:
         if self.rng.random() < 0.2:
             self.reboot()
         else:
-            self.world.drop()
+            self.world.machine.drop()
             self.fault("every connection is reset")
         return self.noted(laptop.end(started, words))
 

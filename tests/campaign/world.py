@@ -15,7 +15,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -30,16 +30,6 @@ LAPTOP_MB = 64
 JOB = Path(__file__).with_name("job.py")
 # What an agent of ours keeps in a run's folder beside the job's outputs.
 OURS = {".moola", "workdir", "state.json", "manifest.json"}
-SERVE_LINE = """
-import sys
-from tests.support.lines import Line
-line = Line(int(sys.argv[1]))
-print(line.port, flush=True)
-for word in sys.stdin:
-    line.target = int(word)
-    line.drop()
-line.cut()
-"""
 PYPROJECT = """\
 [tool.moola-remote]
 pod = "host"
@@ -146,7 +136,7 @@ def _text(log: Path, suffix: str) -> str:
 
 
 class World:
-    """A pod, two laptops, and a line between them.
+    """A pod and two laptops.
 
     Args:
         folder: for what belongs to it; made here.
@@ -162,27 +152,12 @@ class World:
                 if path.name not in {"env", "agent"}:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
         self.pod.enter = machine.enter
-        self._line = subprocess.Popen(
-            [sys.executable, "-c", SERVE_LINE, str(machine.endpoint.port)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=Path(__file__).parents[2],
-        )
-        assert self._line.stdout is not None
-        near = replace(machine.endpoint, port=int(self._line.stdout.readline()), name="host")
-        self.laptops = [Laptop(folder / name, near) for name in ("ann", "bob")]
-
-    def drop(self) -> None:
-        """Reset every connection that there is now."""
-        assert self._line.stdin is not None
-        self._line.stdin.write(b"%d\n" % self.machine.endpoint.port)
-        self._line.stdin.flush()
+        self.laptops = [Laptop(folder / name, machine.endpoint) for name in ("ann", "bob")]
 
     def reboot(self) -> None:
         """Cut the pod's power, and boot it again."""
         self.machine.reboot()
         self.pod.enter = self.machine.enter
-        self.drop()
 
     def kill(self, run_id: str, *whom: str) -> None:
         """``kill -9`` some of a run's ``supervisor``, ``keeper`` and ``job``, all found first."""
@@ -196,12 +171,7 @@ class World:
 
     def close(self) -> None:
         """End everything that this world has started."""
-        self.reboot()
-        assert self._line.stdin is not None
-        self._line.stdin.close()
-        self._line.wait(10)
-        assert self._line.stdout is not None
-        self._line.stdout.close()
+        self.machine.end_all()
         for laptop in self.laptops:
             laptop.disk.close()
         shutil.rmtree(self.folder)
