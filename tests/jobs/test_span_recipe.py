@@ -17,6 +17,8 @@ from moola_core.config.recipe import load_recipe
 from moola_core.data.windows import read_windows
 from moola_core.inference.trained_model import load_model
 
+pytestmark = pytest.mark.train  # each needs a run
+
 SMALL = ["model.width=4", "data.windows=40", "candidates.number=40", "ensemble.seeds=2"]
 UNITS = "ensemble.columns=[{bars: 20}, {kind: wilder, fee: 0.35}]"
 
