@@ -18,9 +18,7 @@ from moola_core.spans.grid import TINY, coverage, longest_of, span_index, widene
 from moola_core.spans.intervals import FloatArray, IntArray
 
 DOUBT = 1e-3  # of every expert's answer is spread over all spans
-# A normal pull of the weights of networks and columns. Set by hand after two held-out folds of
-# train_2000, where (0.2, 1) was best; on a third fold columns alone were.
-USUAL, PULL = (0.25, 0.9), 30.0
+PULL = 30.0  # the precision with which weights are pulled to the better expert by itself
 SMALL = 0.1  # a weight below is 0: the expert is not asked
 
 
@@ -70,6 +68,14 @@ def fit_weights(
     return [0.0 if weight < SMALL else float(weight) for weight in found.x]
 
 
+def better_alone(experts: Sequence[FloatArray], truth: IntArray) -> list[float]:
+    """Return the power 1 for the expert under which `truth` is likeliest, 0 for the others."""
+    rows = np.arange(len(truth))
+    likelihood = [float(np.log(doubted(one))[rows, truth].sum()) for one in experts]
+    best = int(np.argmax(likelihood))
+    return [float(number == best) for number in range(len(experts))]
+
+
 def pooled(experts: Sequence[FloatArray], weights: Sequence[float]) -> FloatArray:
     """``(B, S)`` from the same of each expert; one expert of power 1 stays as it is."""
     logs = [w * np.log(doubted(one)) for w, one in zip(weights, experts, strict=True)]
@@ -90,7 +96,8 @@ def fit_pool(
     said = _posteriors(networks, columns)
     num_bars = networks.span_logits.shape[1]
     longest = longest_of(said[0].shape[1], num_bars)
-    by_span = fit_weights(said, span_index(spans, num_bars, longest), PULL, USUAL)
+    place = span_index(spans, num_bars, longest)
+    by_span = fit_weights(said, place, PULL, better_alone(said, place))
     by_type = [1.0, 0.0]
     if networks.type_probs is not None and columns.type_probs is not None:
         by_type = fit_weights([networks.type_probs, columns.type_probs], types)

@@ -3,7 +3,13 @@ from __future__ import annotations
 import numpy as np
 
 from moola_core.decoding.decode import Predictions
-from moola_core.inference.pool import PoolWeights, fit_weights, pool_predictions, pooled
+from moola_core.inference.pool import (
+    PoolWeights,
+    better_alone,
+    fit_weights,
+    pool_predictions,
+    pooled,
+)
 from moola_core.spans.grid import all_spans
 
 
@@ -19,6 +25,17 @@ def test_an_expert_that_knows_gets_the_say(rng: np.random.Generator) -> None:
     assert second < 0.05
     first, second = fit_weights([noise, good], drawn(rng, good))
     assert second > 0.85
+
+
+def test_few_windows_leave_the_better_expert_nearly_alone(rng: np.random.Generator) -> None:
+    good = rng.dirichlet(np.full(6, 0.3), size=20)
+    noise = rng.dirichlet(np.full(6, 0.3), size=20)
+    truth = drawn(rng, good)
+    assert better_alone([noise, good], truth) == [0.0, 1.0]
+    assert better_alone([good, noise], truth) == [1.0, 0.0]
+    first, second = fit_weights([noise, good], truth, 30.0, better_alone([noise, good], truth))
+    assert first < 0.15
+    assert 0.7 < second < 1.3
 
 
 def test_weights_are_those_of_a_search_by_hand(rng: np.random.Generator) -> None:
