@@ -54,7 +54,7 @@ def look(arguments: argparse.Namespace) -> None:
 
     out: Path | None = arguments.out
     if out is not None and out.suffix != ".parquet":
-        raise ConfigError(f"--out {out}: expected a name that ends in .parquet")
+        raise ConfigError(f"--out {out}: expected a name that ends in .parquet; rename it")
     bars = _joined(arguments)
     name = _name(arguments.files)
     checks = check_series(bars, arguments.calendar)
@@ -136,7 +136,7 @@ def _mend(bars: Bars) -> Bars:
     keep = ~impossible(bars)
     prices, time = bars.prices[keep], bars.time
     if not len(prices):
-        raise DataError("bars: none is left, expected at least 1 that can be")
+        raise DataError("bars: none is left, expected at least 1 that can be; look at --check")
     if time is None:
         return Bars(prices, None)
     time = time[keep]

@@ -55,7 +55,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     print("reading code and data", file=sys.stderr, flush=True)
     import numpy as np
 
-    from jobs.common.console import print_scores
+    from jobs.common.console import print_beside, print_scores
     from jobs.common.data import data_folder, read_file
     from jobs.common.fitting import taught_windows, truth_of
     from jobs.common.reporting import TREES, UNET, answers_of, as_json
@@ -74,33 +74,29 @@ def evaluate(arguments: argparse.Namespace) -> None:
     windows, entry = read_file(data_dir, arguments.file, **reads)
     windows = windows.with_labels(trained.labels, arguments.file)
     _require_lengths(arguments, windows, trained)
-    labelled = trained.recipe.data.labelled.as_posix()
-    train, _ = read_file(data_dir, labelled, **reads)
+    train, _ = read_file(data_dir, trained.recipe.data.labelled.as_posix(), **reads)
     print(f"asking the model about {len(windows):,} windows", file=sys.stderr, flush=True)
     predictions = trained.predict(windows.bars)
     print("scoring its answers", file=sys.stderr, flush=True)
-    scores = score(decode(predictions, trained.decoder), predictions, truth_of(windows))
-    rows, said = np.arange(len(windows)), (predictions, trained.decoder)
+    decoded = decode(predictions, trained.decoder)
+    scores = score(decoded, predictions, truth_of(windows))
     if trained.recipe.data.windows is not None:  # peers learn from no more than the run did
         train = taught_windows(train, trained.recipe)
     peers = [*([TREES] if arguments.trees else []), *([UNET] if arguments.peers else [])]
-    repeats = [[answers_of(windows, rows, train, *said, peers)]]
+    rows = np.arange(len(windows))
+    repeats = [[answers_of(windows, rows, train, predictions, trained.decoder, peers)]]
     table = compare(repeats, windows.group, "recipe")
     reliable = reliability_of(repeats, "recipe")
     print(f"recipe {trained.recipe.name}, {len(windows)} windows of {arguments.file}")
     print_scores(scores, {})
     chance = chance_type_f1(predictions, truth_of(windows))
-    print(
-        f"type_f1 of the same answers by chance: {chance.value:.3f}"
-        f"  [{chance.low:.3f}, {chance.high:.3f}]"
-    )
+    print_beside(chance, predictions, decoded.spans)
     print("\n".join([*table_lines(table), *reliability_lines(reliable)]))
     found = {"scores": as_json(scores), "comparison": table, "reliability": reliable}
     if arguments.out is not None:
         about = {"recipe": trained.recipe.name, "run": arguments.run.resolve().name, "file": entry}
-        decoder = trained.decoder.model_dump(mode="json")
-        about |= {"decoder": decoder, "type_f1_chance": chance.to_dict()}
-        write_json(arguments.out, {**about, **found})
+        about |= {"decoder": trained.decoder.model_dump(mode="json")}
+        write_json(arguments.out, {**about, "type_f1_chance": chance.to_dict(), **found})
 
 
 def _load(arguments: argparse.Namespace) -> TrainedModel:

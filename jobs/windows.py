@@ -86,7 +86,7 @@ def make(arguments: argparse.Namespace) -> None:
 
     out: Path = arguments.out
     if out.suffix != ".parquet":
-        raise ConfigError(f"--out {out}: expected a name that ends in .parquet")
+        raise ConfigError(f"--out {out}: expected a name that ends in .parquet; rename it")
     if not out.parent.is_dir():
         raise ConfigError(f"--out {out}: no such folder, {out.parent}; make it first")
     lines: list[str] = []
@@ -100,7 +100,10 @@ def make(arguments: argparse.Namespace) -> None:
         lines.append(said)
     if not table.num_rows:
         where = arguments.windows or arguments.spans
-        raise DataError(f"{where}: no window, expected at least 1; {'; '.join(lines)}")
+        raise DataError(
+            f"{where}: no window, expected at least 1: {'; '.join(lines)};"
+            " mend the spans that were left out, or choose a shorter --length"
+        )
     with replacing(out) as aside:
         pyarrow.parquet.write_table(table, aside)
     print("\n".join([*lines, f"{out}: {table.num_rows:,} windows written"]))
@@ -118,16 +121,18 @@ def _cut(arguments: argparse.Namespace) -> tuple[pa.Table, list[str]]:
     least, most = MIN_WINDOW_BARS, MAX_WINDOW_BARS
     if not least <= arguments.length <= most:
         raise ConfigError(
-            f"--length: expected {least}..{most:,} bars a window, got {arguments.length}"
+            f"--length: expected {least}..{most:,} bars a window, got {arguments.length};"
+            " choose one of them"
         )
     if not 0 <= arguments.margin < arguments.length // 2:
         raise ConfigError(
             f"--margin: expected 0..{arguments.length // 2 - 1} bars, less than half a window,"
-            f" got {arguments.margin}"
+            f" got {arguments.margin}; choose one of them"
         )
     if not 0 <= arguments.negatives <= MAX_NEGATIVES:
         raise ConfigError(
-            f"--negatives: expected 0..{MAX_NEGATIVES:,} windows, got {arguments.negatives}"
+            f"--negatives: expected 0..{MAX_NEGATIVES:,} windows, got {arguments.negatives};"
+            " choose one of them"
         )
     file = open_named(arguments.bars, arguments)
     chunks = list(file.chunks())

@@ -5,10 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from jobs.common.fitting import Loaded
 from jobs.common.run_event import run_event
 from moola_core.config.sections import DecoderConfig
+from moola_core.decoding.decode import Predictions
 from moola_core.evaluation.metrics import Score
+from moola_core.inference.pool import evidence_of
+from moola_core.spans.intervals import IntArray
 
 
 def print_header(loaded: Loaded) -> None:
@@ -66,6 +71,23 @@ def decoder_text(decoder: DecoderConfig) -> str:
         "expected_iou": "",
     }
     return decoder.kind + chosen[decoder.kind]
+
+
+def print_beside(chance: Score, predictions: Predictions, spans: IntArray) -> None:
+    """Print what types score by chance, and which evidence carried the found spans, if known."""
+    if not math.isnan(chance.value):
+        interval = f"[{chance.low:.3f}, {chance.high:.3f}]"
+        print(f"type_f1 of the same answers by chance: {chance.value:.3f}  {interval}")
+    evidence = evidence_of(predictions, spans)
+    if evidence is None:
+        return
+    known = evidence[np.isfinite(evidence).all(axis=1)]
+    carried = int((known[:, 1] > known[:, 0]).sum())
+    networks, columns = known.mean(axis=0) if len(known) else (0.0, 0.0)
+    print(
+        f"evidence for the found spans: columns carried {carried} of {len(known)}"
+        f" ({columns:.1f} nats a window), networks the others ({networks:.1f} nats)"
+    )
 
 
 def print_scores(scores: dict[str, Score], rules: dict[str, dict[str, Score]]) -> None:

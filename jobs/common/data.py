@@ -24,7 +24,7 @@ def data_folder(text: str | None) -> Path:
         ConfigError: it is not given, or not there.
     """
     if not text:
-        raise ConfigError("data folder: not given, expected --data or MOOLA_DATA_DIR")
+        raise ConfigError("data folder: not given, expected --data or MOOLA_DATA_DIR; set one")
     path = Path(text)
     if not path.is_dir():
         raise ConfigError(
@@ -73,7 +73,9 @@ def find_device(name: str) -> torch.device:
     """
     has_cuda = torch.cuda.is_available()
     if name == "cuda" and not has_cuda:
-        raise ConfigError("--device cuda: this machine has no usable GPU; use --device cpu or auto")
+        raise ConfigError(
+            "--device cuda: this machine has no usable GPU, expected one; use --device cpu or auto"
+        )
     if name == "cpu" or not has_cuda:
         return torch.device("cpu")
     # cuBLAS is deterministic only with a workspace of fixed size, chosen before its first call.

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from moola_core.data.windows import Windows
 from moola_core.decoding.decode import Decoded, Predictions
+from moola_core.inference.pool import evidence_of
 from moola_core.spans.intervals import span_mask
 
 
@@ -33,6 +34,10 @@ def predictions_table(parts: list[tuple[str, Windows, Predictions, Decoded]]) ->
             "bars": list(windows.bars.reshape(len(windows), -1).astype(np.float32)),
             "span_probs": list(predictions.span_probs.astype(np.float32)),
         }
+        evidence = evidence_of(predictions, decoded.spans)
+        if evidence is not None:
+            known = np.nan_to_num(evidence)
+            columns["evidence_networks"], columns["evidence_columns"] = known.T
         if predictions.none_probs is not None:
             columns["none_prob"] = predictions.none_probs
         if predictions.type_probs is not None:

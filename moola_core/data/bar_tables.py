@@ -73,7 +73,8 @@ def open_table(path: Path, symbol: str | None = None) -> BarTable:
         )
     if not path.is_file():
         raise DataError(
-            f"{path}: no such file, expected bars as CSV, Parquet, Feather or Arrow IPC"
+            f"{path}: no such file, expected bars as CSV, Parquet, Feather or Arrow IPC;"
+            " look at the path"
         )
     with path.open("rb") as file:
         start = file.read(16)
@@ -87,7 +88,9 @@ def open_table(path: Path, symbol: str | None = None) -> BarTable:
     if start[:6] == b"ARROW1" or start[:4] in (b"FEA1", b"\xff\xff\xff\xff"):
         return _open_arrow(path, start)
     if path.suffix in (".feather", ".arrow", ".ipc"):
-        raise DataError(f"{path}: not readable, expected Arrow IPC, as the name says")
+        raise DataError(
+            f"{path}: not readable, expected Arrow IPC, as the name says; rename or write it anew"
+        )
     return _open_text(path, symbol)
 
 
@@ -104,7 +107,10 @@ def readable(path: Path) -> Iterator[None]:
     try:
         yield
     except BROKEN as err:
-        raise DataError(f"{path}: not readable, {' '.join(str(err).split())[:300]}") from err
+        reason = " ".join(str(err).split())[:300]
+        raise DataError(
+            f"{path}: not readable, {reason}, expected a whole file; write or download it anew"
+        ) from err
 
 
 def _open_parquet(path: Path) -> BarTable:

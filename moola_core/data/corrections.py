@@ -54,26 +54,33 @@ def read_corrections(path: Path) -> list[Correction]:
     try:
         found = read_json(path, Corrections).corrections
     except FileNotFoundError as err:
-        raise DataError(f"{path}: no such file, expected corrections of jobs.review") from err
+        raise DataError(
+            f"{path}: no such file, expected corrections of jobs.review; save them there with W"
+        ) from err
     except ValidationError as err:
         first = err.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise DataError(
-            f"{path}: {place}: {first['msg']}, expected a file saved by the page of jobs.review"
+            f"{path}: {place}: {first['msg']}, expected a file saved by the page of jobs.review;"
+            " save it anew there with W"
         ) from err
     except (OSError, ValueError) as err:
-        raise DataError(f"{path}: not readable, {' '.join(str(err).split())[:200]}") from err
+        reason = " ".join(str(err).split())[:200]
+        raise DataError(
+            f"{path}: not readable, {reason}, expected corrections of jobs.review; save them anew"
+        ) from err
     seen: set[str] = set()
     for row, one in enumerate(found):
         if one.window_id in seen:
             raise DataError(
-                f"{path}: correction {row}: expected each window once, got {one.window_id!r} again"
+                f"{path}: correction {row}: expected each window once,"
+                f" got {one.window_id!r} again; take one of them out"
             )
         seen.add(one.window_id)
         if one.action == "change" and (one.stop <= one.start or not one.label.strip()):
             raise DataError(
                 f"{path}: correction {row}: expected start < stop and a label,"
-                f" got {one.start}, {one.stop}, {one.label!r}"
+                f" got {one.start}, {one.stop}, {one.label!r}; mend it on the page"
             )
     return found
 

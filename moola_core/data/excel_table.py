@@ -41,7 +41,9 @@ def read_excel(path: Path) -> pa.Table:
         book.close()
     rows = [row for row in rows if any(value is not None for value in row)]
     if not rows:
-        raise DataError(f"{path}: the first sheet holds nothing, expected a table of spans")
+        raise DataError(
+            f"{path}: the first sheet holds nothing, expected a table of spans; put it first"
+        )
     names = ["" if name is None else str(name) for name in rows[0]]
     columns = [_column([row[i] for row in rows[1:]]) for i in range(len(names))]
     return pa.Table.from_arrays(columns, names=names)

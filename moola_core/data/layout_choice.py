@@ -58,7 +58,9 @@ def choose(head: Head, layout: str | None = None, time_column: str | None = None
         DataError: a column is missing or there twice, or two layouts fit.
     """
     if layout is not None and layout not in NAMES:
-        raise ConfigError(f"--layout {layout}: no such layout, expected {', '.join(NAMES)}")
+        raise ConfigError(
+            f"--layout {layout}: no such layout, expected {', '.join(NAMES)}; or leave it out"
+        )
     if head.names is None:
         return _choose_bare(head, layout)
     names = [normalise(name) for name in head.names]
@@ -125,7 +127,7 @@ def _choose_bare(head: Head, layout: str | None) -> Columns:
     ]
     if layout is not None and not fitting:
         raise DataError(
-            f"{head.name}: row 0: not of the layout {layout}, got {width} values,"
+            f"{head.name}: row 0: expected the layout {layout}, got {width} values,"
             f" the first {row[0]!r}; leave --layout out"
         )
     if layout is None and len(fitting) > 1:

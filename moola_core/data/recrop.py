@@ -43,7 +43,8 @@ def recrop(
         missing = windows.window_id[np.argmax(place < 0)]
         raise DataError(
             f"data.crops: window {missing} is not in the series,"
-            " expected data.crops.bars to hold the bars that windows were cut from"
+            " expected data.crops.bars to hold the bars that windows were cut from;"
+            " name that series, or leave it out: --set data.crops=null"
         )
     hidden = _shown_bars(unseen, series)
     # Bars before each bar that no crop may show: a stretch is free where the count stands still.
@@ -73,7 +74,10 @@ def locate(windows: Windows, series: Bars) -> IntArray:
         DataError: windows or series have no times.
     """
     if series.time is None or (windows.start_time < 0).any():
-        raise DataError("data.crops: expected windows with start_timestamp and bars with timestamp")
+        raise DataError(
+            "data.crops: expected windows with start_timestamp and bars with timestamp;"
+            " add them, or leave it out: --set data.crops=null"
+        )
     num_bars = windows.bars.shape[1]
     place = np.searchsorted(series.time, windows.start_time)
     place = np.minimum(place, max(len(series) - num_bars, 0))

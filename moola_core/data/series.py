@@ -137,7 +137,7 @@ class BarFile:
                 num_bars += len(bars)
                 last_time = None if bars.time is None else int(bars.time[-1])
         if num_bars == 0:
-            raise DataError(f"{self.path}: holds no bar, expected at least 1 row")
+            raise DataError(f"{self.path}: holds no bar, expected at least 1 row; export it anew")
 
     def _read(self, *, may_lack: bool) -> Iterator[tuple[IntArray, Bars]]:
         pieces = _pieces(self.path, self._table, self.columns, self._options.symbol)
@@ -179,7 +179,7 @@ def open_bars(path: Path, options: ReadOptions | None = None) -> BarFile:
     table = open_table(path, options.symbol)
     if not table.head.rows:
         choose(table.head, options.layout, options.time_column)
-        raise DataError(f"{path}: holds no bar, expected at least 1 row")
+        raise DataError(f"{path}: holds no bar, expected at least 1 row; export it anew")
     columns = choose(table.head, options.layout, options.time_column)
     if options.stamp is not None:
         columns = replace(columns, stamp=options.stamp)
@@ -230,7 +230,8 @@ def _with_step(file: BarFile) -> BarFile:
     bar_ns = step_ns(time)
     if file.columns.stamp == "close" and bar_ns is None:
         raise DataError(
-            f"{file.path}: one bar, stamped at its close, expected 2 or more to know their length"
+            f"{file.path}: one bar, stamped at its close, expected 2 or more to know their length;"
+            " give more bars, or --stamp open"
         )
     return replace(file, bar_ns=bar_ns, newest_first=len(time) > 1 and bool(time[0] > time[-1]))
 
@@ -263,7 +264,9 @@ def _pieces(
             yield rows, parts
     if symbol is not None and columns.symbol is not None and symbol not in seen:
         some = ", ".join(sorted(map(str, seen))[:5])
-        raise DataError(f"{path}: --symbol {symbol}: no bar of it, expected one of {some}")
+        raise DataError(
+            f"{path}: --symbol {symbol}: no bar of it, expected one of {some}; name one"
+        )
 
 
 def _check(path: Path, bars: Bars, rows: IntArray, last_time: int | None) -> None:

@@ -141,7 +141,8 @@ def _missing_of(name: str, time: IntArray, bar_ns: int) -> Check:
             schedule = calendar.schedule
     except (ValueError, KeyError, exchange_calendars.errors.CalendarError) as err:
         raise ConfigError(
-            f"--calendar {name}: {' '.join(str(err).split())[:150]}, expected a name like XNYS"
+            f"--calendar {name}: {' '.join(str(err).split())[:150]}, expected a name like XNYS;"
+            " name another, or leave it out"
         ) from err
     spans = zip(schedule["open"], schedule["close"], strict=True)
     due = np.concatenate([np.arange(a.value, b.value, bar_ns) for a, b in spans])

@@ -73,7 +73,7 @@ def read_raw(path: Path, unit: Unit | None) -> RawSpans:
         return _of_regions(path, regions_of_tasks(json.loads(text)))
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("\\")]
     if not lines:
-        raise DataError(f"{path}: holds no span, expected at least 1 row")
+        raise DataError(f"{path}: holds no span, expected at least 1 row; mark some")
     delimiter = max(",;\t|", key=lines[0].count)
     first = lines[0].split(delimiter)[:2]
     if delimiter == "\t" and len(first) == 2 and all(is_number(one) for one in first):
@@ -148,7 +148,7 @@ def _of_regions(path: Path, regions: list[dict[str, Any]]) -> RawSpans:
     if not regions:
         raise DataError(
             f"{path}: no region of a time series, expected Label Studio's export (JSON, JSON-MIN,"
-            " CSV, TSV) with timeserieslabels"
+            " CSV, TSV) with timeserieslabels; export it anew"
         )
     starts, stops = ([str(one.get(key, "")) for one in regions] for key in ("start", "end"))
     return RawSpans(

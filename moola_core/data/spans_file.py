@@ -61,7 +61,9 @@ def read_spans(
         DataError: the file is missing, of no known kind, lacks a column, or `ends` is not said.
     """
     if not path.is_file():
-        raise DataError(f"{path}: no such file, expected spans as CSV, Parquet or JSON")
+        raise DataError(
+            f"{path}: no such file, expected spans as CSV, Parquet or JSON; look at the path"
+        )
     with readable(path):
         raw = read_raw(path, unit)
     ends = ends or raw.ends
@@ -92,7 +94,9 @@ def _marks_none(path: Path, raw: RawSpans) -> BoolArray:
     ends = zip(raw.starts.to_pylist(), raw.stops.to_pylist(), strict=True)
     is_empty = np.array([set(pair) <= {None, ""} for pair in ends], dtype=bool)
     if is_empty.all():
-        raise DataError(f"{path}: holds no span, expected at least 1 row with start and end")
+        raise DataError(
+            f"{path}: holds no span, expected at least 1 row with start and end; mark some"
+        )
     return is_empty
 
 
@@ -131,7 +135,10 @@ def _places(
     numbers = _numbers(path, column, name)
     if numbers is not None and raw.unit == "seconds":
         if bars.time is None:
-            raise DataError(f"{path}: seconds, but the bars have no times; expected --unit bars")
+            raise DataError(
+                f"{path}: seconds, but the bars have no times, expected bar numbers:"
+                " --unit bars; or name the bars' times: --time-column"
+            )
         return bars.time[0] + np.rint(numbers * SECOND).astype(np.int64), True
     if numbers is not None and not (np.abs(numbers) >= MAX_BAR).any():
         wrong = np.flatnonzero(numbers != np.rint(numbers))
@@ -141,7 +148,10 @@ def _places(
             raise DataError(f"{path}: {fault}; mend that row")
         return numbers.astype(np.int64), False
     if bars.time is None:
-        raise DataError(f"{path}: column {name}: times, but the bars have none; give bar numbers")
+        raise DataError(
+            f"{path}: column {name}: times, but the bars have none, expected bar numbers;"
+            " write those, or name the bars' times: --time-column"
+        )
     return clock.read([column], name, np.arange(len(column))), True
 
 

@@ -63,7 +63,10 @@ def make_folds(windows: Windows, num_folds: int, config: SplitConfig, seed: int)
     else:
         order = _group_order(windows, rng if config.kind == "grouped" else None)
         if len(order) < num_folds:
-            raise DataError(f"folds: expected at least {num_folds} groups, got {len(order)}")
+            raise DataError(
+                f"folds: expected at least {num_folds} groups, got {len(order)};"
+                " ask for fewer folds, or give more windows"
+            )
         fold_of_group = np.empty(len(order), dtype=np.int64)
         fold_of_group[order] = np.arange(len(order)) * num_folds // len(order)
         fold = fold_of_group[np.unique(windows.group, return_inverse=True)[1]]

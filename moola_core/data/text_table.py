@@ -108,6 +108,7 @@ class TextTable:
                 raise DataError(
                     f"{self.path}:{number} expected {row.expected_columns} values a row,"
                     f" got {row.actual_columns}: {row.text[:60]!r}; is the file cut short?"
+                    " export it anew, or mend that row"
                 ) from err
 
     def _batches(
@@ -131,7 +132,10 @@ def open_text(path: Path, symbol: str | None = None) -> TextTable:
     encoding, mark_bytes = text_encoding(start)
     start = start[mark_bytes:]
     if encoding == "utf-8" and b"\0" in start:
-        raise DataError(f"{path}: not readable, neither text nor a table of a known kind")
+        raise DataError(
+            f"{path}: not readable, neither text nor a table of a known kind, expected CSV,"
+            " Parquet, Feather or Arrow IPC; write it as one of them"
+        )
     is_all = len(start) + mark_bytes < HEAD_BYTES
     text = start.decode(encoding, errors="replace")
     if not is_all and "\n" in text:
@@ -164,7 +168,7 @@ def _shape(path: Path, lines: list[str], symbol: str | None) -> tuple[_Shape, li
         shown = next((line for line in lines if line.strip()), "")
         missing = _almost_header(lines)
         if not shown:
-            raise DataError(f"{path}: holds no bar, expected at least 1 row")
+            raise DataError(f"{path}: holds no bar, expected at least 1 row; export it anew")
         if missing:
             raise DataError(
                 f"{path}: column {missing} is missing, expected open, high, low, close"

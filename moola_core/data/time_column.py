@@ -35,7 +35,7 @@ def find_time(
         if not wanted:
             raise DataError(
                 f"{head.name}: --time-column {time_column}: no such column,"
-                f" expected one of {', '.join(given)}"
+                f" expected one of {', '.join(given)}; name one"
             )
         return (wanted[0],), "open"
     if layout.needs and layout.time:

@@ -219,7 +219,8 @@ class Clock:
             )
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as err:
             raise ConfigError(
-                f"--tz {zone}: no such zone, expected a name like America/New_York or UTC"
+                f"--tz {zone}: no such zone, expected a name like America/New_York or UTC;"
+                " look it up in the IANA list"
             ) from err
         back = pc.local_timestamp(early).cast(pa.int64()).to_numpy()
         jumped = f"a time that clocks in {zone} show (they jump over it in spring)"

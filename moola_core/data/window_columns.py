@@ -42,7 +42,8 @@ def cast_columns(path: Path, table: pa.Table) -> pa.Table:
     if missing:
         raise DataError(
             f"{path}: column {missing[0]} is missing, expected {', '.join(REQUIRED)}"
-            f" (and {', '.join(OPTIONAL)}, if known), got {', '.join(table.column_names)}"
+            f" (and {', '.join(OPTIONAL)}, if known), got {', '.join(table.column_names)};"
+            " rename it, or make the file with jobs.windows"
         )
     columns = {name: _cast(path, name, table[name]) for name in known if name in count}
     rows = [str(row) for row in range(table.num_rows)]
@@ -74,7 +75,9 @@ def _cast(path: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as err:
         reason = " ".join(str(err).split())[:150]
         why = "" if reason.startswith("got ") else f" ({reason})"
-        raise DataError(f"{path}: column {name}: expected {expected}, got {kind}{why}") from err
+        raise DataError(
+            f"{path}: column {name}: expected {expected}, got {kind}{why}; cast it"
+        ) from err
 
 
 def _target(name: str, kind: pa.DataType) -> tuple[pa.DataType | None, str]:

@@ -88,7 +88,8 @@ class Windows:
         wrong = [word for word in unknown if word in used]
         if wrong:
             raise DataError(
-                f"{where}: column label: expected {' or '.join(labels)}, got {wrong[0]!r}"
+                f"{where}: column label: expected {' or '.join(labels)}, got {wrong[0]!r};"
+                " rename it, or train a model with it"
             )
         place = np.array([labels.index(w) if w in labels else -1 for w in self.labels])
         types = np.where(self.types < 0, -1, place[self.types]).astype(np.int64)
@@ -136,14 +137,15 @@ def read_windows(
     good = table.filter(pa.array(keep))
     if marks_none(good).all():
         raise DataError(
-            f"{path}: no window left, expected at least 1 good row of {table.num_rows} with a span"
+            f"{path}: no window left, expected at least 1 good row of {table.num_rows} with a span;"
+            " mark one, or make the file anew: jobs.windows"
         )
     try:
         return _to_windows(good, _read_groups(path, good)), [*faults, *map(_negative, negatives)]
     except pa.ArrowInvalid as err:
         raise DataError(
             f"{path}: column start_timestamp: expected times of nanoseconds,"
-            f" {' '.join(str(err).split())}"
+            f" {' '.join(str(err).split())}; cast it"
         ) from err
 
 
@@ -169,7 +171,10 @@ def _read_table(path: Path) -> pa.Table:
         table.validate(full=True)  # text that is none, lists that lead outside their values
         _ = table.column_names
     except (pa.ArrowException, OSError, UnicodeDecodeError) as err:
-        raise DataError(f"{path}: not readable as Parquet, {' '.join(str(err).split())}") from err
+        reason = " ".join(str(err).split())
+        raise DataError(
+            f"{path}: not readable as Parquet, {reason}, expected a whole file; make it anew"
+        ) from err
     return table
 
 
@@ -230,6 +235,9 @@ def _span_ids(path: Path, file: str) -> dict[str, int]:
     table = _read_table(path)
     for name in ("file", "window_id", "span_id"):
         if name not in table.column_names:
-            raise DataError(f"{path}: column {name} is missing, expected file, window_id, span_id")
+            raise DataError(
+                f"{path}: column {name} is missing, expected file, window_id, span_id;"
+                " add it, or take the file away"
+            )
     columns = (table[name].to_pylist() for name in ("file", "window_id", "span_id"))
     return {window: span for of_file, window, span in zip(*columns, strict=True) if of_file == file}

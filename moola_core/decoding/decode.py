@@ -37,6 +37,8 @@ class Predictions:
             the label, or None without a choice head; sums to 1 less that of no span.
         none_probs: ``(B,)``, the probability that there is no span; None: a model that always
             finds one.
+        network_evidence, column_evidence: ``(B, S)`` float32, of a pool what each adds to the
+            logarithm of each span's probability, in nats more than for one drawn blindly.
     """
 
     span_logits: FloatArray
@@ -46,6 +48,8 @@ class Predictions:
     viterbi: BoolArray | None = None
     span_posterior: FloatArray | None = None
     none_probs: FloatArray | None = None
+    network_evidence: FloatArray | None = None
+    column_evidence: FloatArray | None = None
 
     @property
     def span_probs(self) -> FloatArray:

@@ -61,9 +61,8 @@ def describe(  # noqa: PLR0913 - the arrays of one window
     out: NDArray[Any],
 ) -> None:
     """Choose the candidates of one window into `kept`, and write a row of `out` for each."""
-    priority = rank(up, down, grid)
     # Rounded, so that ties are ties in any unit of price.
-    order = np.argsort(-np.round(priority, 9), kind="mergesort")[: len(kept)]
+    order = _first_of(-np.round(rank(up, down, grid), 9), len(kept))
     mean_range = ranges.mean()
     if mean_range == 0.0:
         mean_range = 1.0  # nothing moves: every column that is divided by it is 0
@@ -79,6 +78,15 @@ def describe(  # noqa: PLR0913 - the arrays of one window
         i = _after(out[k], i, path, stop, local)
         i = _bars(out[k], i, path, start, stop, ranges, unit)
         _place(out[k], i, start, stop, len(ranges))
+
+
+@numba.njit(cache=True)
+def _first_of(values: NDArray[Any], number: int) -> NDArray[Any]:
+    """Return where the lowest `number` stand, in order; of equal ones the first comes first."""
+    if number < len(values) and not np.isnan(values).any():
+        some = np.flatnonzero(values <= np.partition(values, number - 1)[number - 1])
+        return some[np.argsort(values[some], kind="mergesort")][:number]
+    return np.argsort(values, kind="mergesort")[:number]
 
 
 @numba.njit(cache=True, inline="always")

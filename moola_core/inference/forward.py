@@ -2,38 +2,75 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from moola_core.decoding.decode import Predictions, log_odds
 from moola_core.features.tensors import Inputs
+from moola_core.model.folded import FoldedUNet
 from moola_core.model.heads import Outputs
 from moola_core.model.make import Model
+from moola_core.model.span_net import SpanNet
 from moola_core.spans.grid import blurred, coverage, label_posterior
 
 EVALUATION_BATCH = 512
+_folded: WeakKeyDictionary[SpanNet, tuple[object, FoldedUNet]] = WeakKeyDictionary()
 
 
 @torch.no_grad()
-def predict(model: Model, inputs: Inputs) -> Predictions:
-    """Return what the model says of windows, brought to the host."""
+def predict(model: Model, inputs: Inputs, *, sparse: bool = False) -> Predictions:
+    """Return what the model says of windows, brought to the host.
+
+    A `SpanNet` is asked in its folded form.
+
+    Args:
+        model: set to evaluation.
+        inputs: of the windows.
+        sparse: sum label noise over those labels alone that a run may have; the same to rounding,
+            and quicker.
+    """
     model.eval()
     rows = torch.arange(len(inputs), device=inputs.features.device)
     parts = [inputs.take(some) for some in rows.split(EVALUATION_BATCH)]
-    return gather(
-        model, [merge_answers(model, forward_outputs(model, part), part) for part in parts]
-    )
+    net = folded(model) if isinstance(model, SpanNet) else None
+    said = [merge_answers(model, forward_outputs(model, part, net), part) for part in parts]
+    return gather(model, said, sparse=sparse)
 
 
-def forward_outputs(model: Model, inputs: Inputs) -> Outputs:
-    """Return the model's outputs; if symmetric, their mean over the market and its mirror."""
-    outputs = model(inputs.features, inputs.candidates)
+def folded(model: SpanNet) -> FoldedUNet:
+    """Return the model's network in fewer operations; made anew where its weights changed."""
+    weights = (*model.net.parameters(), *model.net.buffers())
+    state = tuple((one.data_ptr(), one._version) for one in weights)
+    known = _folded.get(model)
+    if known is None or known[0] != state:
+        known = _folded[model] = state, FoldedUNet(model.net)
+    return known[1]
+
+
+def forward_outputs(model: Model, inputs: Inputs, net: FoldedUNet | None = None) -> Outputs:
+    """Return the model's outputs; if symmetric, their mean over the market and its mirror.
+
+    Args:
+        model: to be asked.
+        inputs: of the windows.
+        net: in place of a SpanNet's own network.
+    """
+
+    def ask(features: Tensor) -> Outputs:
+        if net is not None and isinstance(model, SpanNet):
+            return model.outputs_of(net(features.transpose(1, 2)))
+        outputs: Outputs = model(features, inputs.candidates)
+        return outputs
+
+    outputs = ask(inputs.features)
     if not model.symmetric:
         return outputs
     if inputs.reflected is None:
         raise ValueError("expected reflected features for a symmetric model")
-    mirrored = model(inputs.reflected, inputs.candidates)
+    mirrored = ask(inputs.reflected)
     return {name: (output + mirrored[name]) / 2 for name, output in outputs.items()}
 
 
@@ -68,20 +105,21 @@ def merge_answers(model: Model, outputs: Outputs, inputs: Inputs) -> dict[str, T
     return answers
 
 
-def gather(model: Model, parts: list[dict[str, Tensor]]) -> Predictions:
-    """Join the outputs of several batches, on the CPU."""
+def gather(model: Model, parts: list[dict[str, Tensor]], *, sparse: bool = False) -> Predictions:
+    """Join the outputs of several batches, on the CPU; `sparse` as in `predict`."""
     tensors = {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
     viterbi, spans = tensors.pop("viterbi", None), tensors.pop("choice_spans", None)
+    runs = tensors.pop("segment_probs", None)
     arrays = {name: tensor.numpy().astype(np.float64) for name, tensor in tensors.items()}
-    if "segment_probs" in arrays:
+    if runs is not None:
         num_bars = arrays["start_logp"].shape[1]
-        posterior = blurred(arrays.pop("segment_probs"), num_bars, model.end_noise)
+        posterior = blurred(runs.numpy(), num_bars, model.end_noise)
         arrays["span_posterior"] = posterior
         arrays["span_logits"] = log_odds(coverage(posterior, num_bars))
     if spans is not None:
         num_bars = arrays["start_logp"].shape[1]
         probs = arrays.pop("choice_probs")
-        posterior = label_posterior(probs, spans.numpy(), num_bars, model.end_noise)
+        posterior = label_posterior(probs, spans.numpy(), num_bars, model.end_noise, sparse=sparse)
         arrays["span_posterior"] = posterior
         arrays.setdefault("span_logits", log_odds(coverage(posterior, num_bars)))
     return Predictions(**arrays, viterbi=None if viterbi is None else viterbi.numpy().astype(bool))

@@ -111,7 +111,10 @@ def stacked(parts: Sequence[Predictions]) -> Predictions:
         arrays = [getattr(part, name) for part in parts]
         return None if any(one is None for one in arrays) else np.concatenate(arrays)
 
-    names = ("span_logits", "start_logp", "stop_logp", "type_probs", "span_posterior", "none_probs")
+    names = (
+        *("span_logits", "start_logp", "stop_logp", "type_probs", "span_posterior", "none_probs"),
+        *("network_evidence", "column_evidence"),
+    )
     return Predictions(**{name: join(name) for name in names})  # type: ignore[arg-type]
 
 
@@ -123,13 +126,17 @@ def pool_predictions(
     Whether there is a span at all networks alone say.
     """
     types = networks.type_probs
+    evidence: list[FloatArray | None] = [None, None]
     if columns is None:
         if networks.span_posterior is None:
             raise ValueError("expected the probability of every span")
         posterior = pooled([_if_any(networks)], weights.spans[:1])
         types = None if types is None else pooled([types], weights.types[:1])
     else:
-        posterior = pooled(_posteriors(networks, columns), weights.spans)
+        experts = _posteriors(networks, columns)
+        posterior = pooled(experts, weights.spans)
+        for i, one in enumerate(experts):
+            evidence[i] = _evidence(one, weights.spans[i])
         if types is not None and columns.type_probs is not None:
             types = pooled([types, columns.type_probs], weights.types)
     num_bars = networks.span_logits.shape[1]
@@ -142,7 +149,29 @@ def pool_predictions(
         type_probs=types,
         span_posterior=posterior,
         none_probs=networks.none_probs,
+        network_evidence=evidence[0],
+        column_evidence=evidence[1],
     )
+
+
+def evidence_of(predictions: Predictions, spans: IntArray) -> FloatArray | None:
+    """``(B, 2)``: what networks and columns say for the found spans ``(B, 2)``, in nats.
+
+    The weight of evidence (Good 1950, Probability and the Weighing of Evidence) against a span that
+    was drawn blindly; NaN where no span was found, None where there is one expert alone.
+    """
+    said = predictions.network_evidence, predictions.column_evidence
+    if said[0] is None or said[1] is None:
+        return None
+    num_bars = predictions.span_logits.shape[1]
+    place = span_index(spans, num_bars, longest_of(said[0].shape[1], num_bars))
+    both = np.stack([one[np.arange(len(spans)), place] for one in said if one is not None], axis=1)
+    return np.where((spans[:, 1] > spans[:, 0])[:, None], both, np.nan).astype(np.float64)
+
+
+def _evidence(probs: FloatArray, weight: float) -> FloatArray:
+    """``(B, S)`` float32, of probabilities ``(B, S)`` and their power."""
+    return (weight * np.log(doubted(probs) * probs.shape[1])).astype(np.float32)
 
 
 def _posteriors(networks: Predictions, columns: Predictions) -> list[FloatArray]:

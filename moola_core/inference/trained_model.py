@@ -26,7 +26,7 @@ from moola_core.features.tensors import Inputs, make_inputs
 from moola_core.features.views import VIEWS
 from moola_core.inference.ensemble import mean_predictions, member_recipes
 from moola_core.inference.forward import predict
-from moola_core.inference.pool import PoolWeights, pool_predictions
+from moola_core.inference.pool import PoolWeights, pool_predictions, stacked
 from moola_core.io.json_file import Written, read_json, write_json
 from moola_core.model.jade import count_parameters
 from moola_core.model.make import Model, make_model
@@ -40,6 +40,7 @@ from moola_core.spans.intervals import (
 
 MAX_COLUMNS = 1000
 MAX_MODELS = 1000
+CACHED_BARS = 64 * WINDOW_BARS
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,18 @@ class TrainedModel:
         return self.recipe.model.max_length or MAX_LENGTH
 
     def predict(self, bars: FloatArray) -> Predictions:
-        """Return the predictions for bars ``(B, T, 4)``: the mean of the models' probabilities."""
+        """Return the predictions for bars ``(B, T, 4)``: the mean of the models' probabilities.
+
+        Networks over all spans are asked about some windows at a time, so that what is said of
+        every span stays in the processor's cache.
+        """
+        if self.recipe.model.kind != "unet" or not len(bars):
+            return self._predict(bars)
+        size = max(CACHED_BARS // bars.shape[1], 1)
+        parts = [self._predict(bars[low : low + size]) for low in range(0, len(bars), size)]
+        return parts[0] if len(parts) == 1 else stacked(parts)
+
+    def _predict(self, bars: FloatArray) -> Predictions:
         device = next(self.models[0].parameters()).device
         checkpoints = range(self.recipe.ensemble.checkpoints)
         recipes = [one for one in member_recipes(self.recipe) for _ in checkpoints]
@@ -77,7 +89,7 @@ class TrainedModel:
             key = one.model.kind, one.candidates.unit
             if key not in shown:
                 shown[key] = make_inputs(bars, one, device, reflection=one.model.symmetric)
-            said.append(predict(model, shown[key]))
+            said.append(predict(model, shown[key], sparse=self.pool is not None))
         return joined(said, self.recipe, self.pool)
 
 

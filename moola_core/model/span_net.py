@@ -122,7 +122,11 @@ class SpanNet(nn.Module):
             (B, T, C)``; with `no_span` also ``none_logits (B,)``.
         """
         del candidates
-        kept = self.net(features.transpose(1, 2)).transpose(1, 2)
+        return self.outputs_of(self.net(features.transpose(1, 2)))
+
+    def outputs_of(self, states: Tensor) -> Outputs:
+        """Return the same from the states of bars ``(B, C, T)``."""
+        kept = states.transpose(1, 2)
         # Everything below comes from what is kept, so that its gradient shows each task's pull.
         states = kept.transpose(1, 2)
         scores = self.bar_scores(states) * torch.exp(self.log_gain)[:, None]

@@ -112,7 +112,12 @@ def _sparse_noise(num_bars: int, end_noise: tuple[float, ...]) -> csr_array:
 
 
 def label_posterior(
-    probs: FloatArray, spans: IntArray, num_bars: int, end_noise: tuple[float, ...]
+    probs: FloatArray,
+    spans: IntArray,
+    num_bars: int,
+    end_noise: tuple[float, ...],
+    *,
+    sparse: bool = False,
 ) -> FloatArray:
     """``(B, S)``: the probability of each span to be the label.
 
@@ -121,10 +126,12 @@ def label_posterior(
         spans: ``(B, K, 2)``, the candidates, each once a window.
         num_bars: T.
         end_noise: as in `noise_table`.
+        sparse: sum over possible labels alone, which rounds in another order.
     """
     hidden = np.zeros((len(probs), len(all_spans(num_bars))))
     np.put_along_axis(hidden, span_index(spans, num_bars), probs, axis=1)
-    return np.asarray(hidden @ _noise(num_bars, end_noise))
+    noise = _sparse_noise if sparse else _noise
+    return np.asarray(hidden @ noise(num_bars, end_noise))
 
 
 def coverage(posterior: FloatArray, num_bars: int) -> FloatArray:

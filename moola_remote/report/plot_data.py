@@ -100,10 +100,19 @@ def card(judged: Sequence[tuple[str, Window]]) -> dict[str, Any]:
                 "sure": round(one.confidence, 4),
                 "type": one.said_type,
                 "probs": [round(prob, 3) for prob in one.span_probs],
+                **_evidence(one),
             }
             for label, one in judged
         ],
     }
+
+
+def _evidence(window: Window) -> dict[str, Any]:
+    """Return what networks and columns say for the span, in nats, where both were asked."""
+    said = window.evidence_networks, window.evidence_columns
+    if None in said or window.stop == window.start:
+        return {}
+    return {"evidence": [round(nats, 1) for nats in said if nats is not None]}
 
 
 def _candles(bars: Sequence[float]) -> list[list[float]]:

@@ -5,6 +5,7 @@ Spans are half-open ``[start, stop)`` in bars. Columns: docs/protocol.md.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ MAX_TYPES = 16
 MAX_FILE_BYTES = 256 * 2**20
 MAX_CONTENT_BYTES = 1 << 30  # as the footer has it, before it is unpacked
 HIT_IOU = 0.5
+EVIDENCE = ("evidence_networks", "evidence_columns")
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Window:
         true_type: None also where the window has no span, as both true ends say.
         bars: open, high, low, close of each bar, flat.
         span_probs: of each bar, in 0..1.
+        evidence_networks, evidence_columns: what each says for the found span, in nats.
     """
 
     window_id: str
@@ -53,6 +56,8 @@ class Window:
     true_type: int | None = None
     type_probs: list[float] | None = None
     bars: list[float] | None = None
+    evidence_networks: float | None = None
+    evidence_columns: float | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -146,6 +151,8 @@ def _schema() -> Iterator[tuple[str, pa.DataType, bool]]:
         yield name, pa.int64(), False
     for name in ("type_probs", "bars"):
         yield name, numbers, False
+    for name in EVIDENCE:
+        yield name, pa.float64(), False
 
 
 def _window(row: dict[str, Any], index: int, where: str) -> Window:
@@ -162,6 +169,13 @@ def _window(row: dict[str, Any], index: int, where: str) -> Window:
     return Window(**row)
 
 
+def _number_faults(row: dict[str, Any]) -> Iterator[str]:
+    if not all(0 <= value <= 1 for value in [*row["span_probs"], *row.get("type_probs", [])]):
+        yield "span_probs, type_probs: expected values in 0..1"
+    if not all(math.isfinite(row.get(name, 0.0)) for name in EVIDENCE):
+        yield f"{', '.join(EVIDENCE)}: expected finite numbers"
+
+
 def _faults(row: dict[str, Any]) -> Iterator[str]:
     """Yield what can't be in a row, the cause before its consequences."""
     for name, value in row.items():
@@ -174,8 +188,7 @@ def _faults(row: dict[str, Any]) -> Iterator[str]:
     for start, stop in (("start", "stop"), ("true_start", "true_stop")):
         if not 0 <= row[start] <= row[stop] <= num_bars:
             yield f"{start}, {stop}: expected a span in {num_bars} bars"
-    if not all(0 <= value <= 1 for value in [*row["span_probs"], *row.get("type_probs", [])]):
-        yield "span_probs, type_probs: expected values in 0..1"
+    yield from _number_faults(row)
     if not (0 < num_types <= MAX_TYPES and -1 <= row.get("true_type", 0) < MAX_TYPES):
         yield f"true_type, type_probs: expected 1 to {MAX_TYPES} types"
     if len(row.get("bars", ())) not in (0, 4 * num_bars):

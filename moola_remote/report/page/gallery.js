@@ -106,6 +106,10 @@ class Gallery {
     const lines = [`${card.at ? `${card.at}, ` : ""}true span ${span(card.true)}${card.type === null ? "" : `, ${type(card.type)}`}`];
     for (const run of card.runs) {
       lines.push(`${run.label} ${span(run.span)}, confidence ${run.sure.toFixed(2)}${run.type === null ? "" : `, ${type(run.type)}`}`);
+      if (run.evidence) {
+        const [networks, columns] = run.evidence;
+        lines.push(`carried by ${columns > networks ? "columns" : "networks"}: columns ${columns.toFixed(1)}, networks ${networks.toFixed(1)} nats`);
+      }
     }
     return lines;
   }

@@ -10,7 +10,12 @@ import pytest
 from moola_core.config.sections import CandidateConfig, UnitConfig
 from moola_core.data.windows import Windows
 from moola_core.features.bars import reflect
-from moola_core.features.candidate_columns import CONTEXT_COLUMNS, PLACE, SPAN_COLUMNS
+from moola_core.features.candidate_columns import (
+    CONTEXT_COLUMNS,
+    PLACE,
+    SPAN_COLUMNS,
+    _first_of,
+)
 from moola_core.features.candidates import find_candidates
 from moola_core.features.volatility import edge_prices, local_atr, true_range
 from moola_core.spans.grid import all_spans, iou_table, span_index
@@ -235,3 +240,10 @@ def test_blind_candidates_say_nothing_of_their_place_and_all_else(windows: Windo
     assert seen.features[..., is_place].any(axis=(0, 1)).all()
     assert (blind.features[..., ~is_place] == seen.features[..., ~is_place]).all()
     assert (blind.spans == seen.spans).all()
+
+
+@pytest.mark.parametrize("number", [1, 7, 60, 100])
+def test_the_first_of_many_are_those_of_a_whole_sort(number: int, rng: np.random.Generator) -> None:
+    for values in (np.round(rng.normal(size=100), 1), np.where(rng.random(100) < 0.1, np.nan, 1.0)):
+        expected = np.argsort(values, kind="stable")[:number]
+        assert _first_of(values, number).tolist() == expected.tolist()

@@ -6,6 +6,7 @@ from moola_core.decoding.decode import Predictions
 from moola_core.inference.pool import (
     PoolWeights,
     better_alone,
+    evidence_of,
     fit_weights,
     pool_predictions,
     pooled,
@@ -96,3 +97,26 @@ def test_whether_there_is_a_span_networks_alone_say(rng: np.random.Generator) ->
         np.testing.assert_allclose(pool.span_posterior, without * (1 - none[:, None]))
         np.testing.assert_allclose(pool.span_posterior.sum(axis=1), 1 - none)
         assert pool.none_probs is none
+
+
+def test_evidence_is_each_experts_part_of_the_logarithm(rng: np.random.Generator) -> None:
+    spans = all_spans(20, 12)
+    said = [
+        Predictions(np.zeros((4, 20)), np.zeros((4, 20)), np.zeros((4, 20)), span_posterior=one)
+        for one in rng.dirichlet(np.ones(len(spans)), size=(2, 4))
+    ]
+    weights = PoolWeights((0.7, 0.4), (1.0, 0.0))
+    pool = pool_predictions(said[0], said[1], weights)
+    found = np.array([[3, 9], [0, 2], [0, 0], [8, 20]])
+    evidence = evidence_of(pool, found)
+    assert evidence is not None
+    assert np.isnan(evidence[2]).all()
+    assert pool.span_posterior is not None
+    place = {tuple(span): i for i, span in enumerate(spans.tolist())}
+    first, second = place[3, 9], place[8, 20]
+    # of two spans of one window the logarithms differ by what both experts say
+    whole = np.log(pool.span_posterior[0, first] / pool.span_posterior[0, second])
+    other = evidence_of(pool, np.tile([8, 20], (4, 1)))
+    assert other is not None
+    np.testing.assert_allclose((evidence[0] - other[0]).sum(), whole, rtol=1e-4)
+    assert evidence_of(said[0], found) is None

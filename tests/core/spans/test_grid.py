@@ -87,6 +87,8 @@ def test_the_posterior_spreads_each_candidate_over_its_labels(rng: np.random.Gen
     chosen = np.array([rng.choice(len(grid), 9, replace=False) for _ in range(3)])
     probs: FloatArray = rng.dirichlet(np.ones(9), size=3)
     posterior = label_posterior(probs, grid[chosen], NUM_BARS, NOISE)
+    sparse = label_posterior(probs, grid[chosen], NUM_BARS, NOISE, sparse=True)
+    np.testing.assert_allclose(sparse, posterior, atol=1e-15)
     for row in range(3):
         expected = np.zeros(len(grid))
         for p, place in zip(probs[row], chosen[row], strict=True):
