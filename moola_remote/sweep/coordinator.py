@@ -73,7 +73,7 @@ class Coordinator:
                 job = self.poll(pod, is_spare=is_spare)
                 if job is not None:
                     return job
-                if self._error is not None or self._is_idle():
+                if self._error is not None or self._is_idle(pod):
                     return None
                 self._changed.wait(1.0)
 
@@ -187,12 +187,18 @@ class Coordinator:
         """Return how many trials were not asked yet."""
         return self._plan.trials - sum(one.state != "waiting" for one in self._study.trials())
 
-    def _is_idle(self) -> bool:
-        """Return whether nothing more can come for any pod that is in reach."""
+    def _is_idle(self, pod: str) -> bool:
+        """Return whether nothing more can come for a pod, or others are there for what may come."""
         if self._left() > 0 or self._again:
             return False
-        running = [one.attempt for one in self._study.trials() if one.state == "running"]
-        return all(attempt and attempt.pod in self._away for attempt in running)
+        attempts = [one.attempt for one in self._study.trials() if one.state == "running"]
+        busy = {attempt.pod if attempt else pod for attempt in attempts} - set(self._away)
+        # With `--then` it would cost something to wait for what the others may lose.
+        return not busy or (self._plan.then is not None and pod not in busy)
+
+    def lost(self, pod: str) -> MoolaError | None:
+        """Return why a pod takes no part any more; None where it does, or has ended its part."""
+        return self._away.get(pod)
 
     @property
     def is_over(self) -> bool:
