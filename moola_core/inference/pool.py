@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 
 from moola_core.decoding.decode import Predictions, log_odds
 from moola_core.spans.grid import TINY, coverage, longest_of, span_index, widened
@@ -49,6 +48,9 @@ def fit_weights(
         prior: the precision of a normal pull to `usual`.
         usual: weights; None: the mean of the experts' logarithms.
     """
+    # Only a recipe with columns fits weights; a process that answers is half a second quicker.
+    from scipy.optimize import minimize
+
     logs = np.stack([np.log(doubted(one)) for one in experts])
     rows = np.arange(len(truth))
     even = np.full(len(experts), 1 / len(experts)) if usual is None else np.asarray(usual)

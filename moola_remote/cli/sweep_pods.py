@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import click
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from moola_remote.deploy.deploy import Plan as DeployPlan
     from moola_remote.sweep.money import Budget
     from moola_remote.sweep.plan import Plan
+    from moola_remote.sweep.shares import Shares
     from moola_remote.ui.sweep_output import SweepOutput
 
 
@@ -64,6 +66,12 @@ class SweepPods:
     find_plan: Callable[[App], DeployPlan]
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
+    @cached_property
+    def _shares(self) -> Shares:
+        from moola_remote.sweep.shares import Shares
+
+        return Shares(self.budget, self._set_end, self.output.on_note)
+
     def bring_up(self, name: str) -> None:
         """Have a rented pod up, metered from before it was asked for; meet another's host key.
 
@@ -86,20 +94,28 @@ class SweepPods:
         Raises:
             LimitError: a pod can't stop itself, so that the limit would not be kept.
         """
-        from moola_remote.pods.watchdog import set_guard
-
+        prices = {}
         for name in names if self.budget.limit_usd is not None else ():
             with self.app.for_pod(name) as one:
-                if not one.pod.provider.is_paid:
-                    continue
-                guard = one.pod.endpoint.guard or {}
-                ends = [guard.get("stop_at")]
-                ends.append(self.budget.stop_at(one.pod.endpoint.price_per_hour or 0.0, len(names)))
-                stop_at = min((end for end in ends if end is not None), default=None)
-                guarded = set_guard(one.pod.agent, {**guard, "stop_at": stop_at})
-                if guarded.left_s is None:
-                    raise LimitError(f"--max-cost: {guarded.line}")
-                click.echo(f"pod {name}: {guarded.line}", err=True)
+                if one.pod.provider.is_paid:
+                    prices[name] = one.pod.endpoint.price_per_hour or 0.0
+        self._shares.begin(names, prices)
+
+    def _set_end(self, name: str, stop_at: float) -> None:
+        """Have a rented pod stop itself then, or when it would have anyway.
+
+        Raises:
+            LimitError: it can't stop itself.
+        """
+        from moola_remote.pods.watchdog import set_guard
+
+        with self.app.for_pod(name) as one:
+            guard = one.pod.endpoint.guard or {}
+            ends = [end for end in (guard.get("stop_at"), stop_at) if end is not None]
+            guarded = set_guard(one.pod.agent, {**guard, "stop_at": min(ends)})
+            if guarded.left_s is None:
+                raise LimitError(f"--max-cost: {guarded.line}")
+            click.echo(f"pod {name}: {guarded.line}", err=True)
 
     def deploy(self, name: str) -> Deployed:
         """Have the sweep's code and data on a pod.
@@ -122,15 +138,26 @@ class SweepPods:
     def release(self, name: str) -> None:
         """Do with a pod what `--then` says, and end its meter; a failure is reported.
 
-        A rented pod that stays up is named with its price, and stays metered.
+        A rented pod that stays up is named with its price, and stays metered. What it leaves of its
+        share goes to the others.
         """
+        is_billed = not self._release(name)
+        self._shares.finish(name, is_billed=is_billed)
+
+    def lose(self, name: str) -> None:
+        """End the meter of a pod that is gone; its share goes to the others."""
+        self.budget.close(name)
+        self._shares.finish(name, is_billed=False)
+
+    def _release(self, name: str) -> bool:
+        """Return whether a pod costs nothing any more."""
         if self.plan.then is not None:
             try:
                 with self._one_at_a_time, self.output.paused():
                     self._end(name, self.plan.then)
             except MoolaError as err:
                 click.echo(f"pod {name} is still running, and billed if rented; {err}", err=True)
-                return
+                return False
         else:
             with self.app.for_pod(name) as one:
                 if one.pod.provider.is_paid:
@@ -139,8 +166,9 @@ class SweepPods:
                         f"{one.pod.command} stop",
                         err=True,
                     )
-                    return
+                    return False
         self.budget.close(name)
+        return True
 
     def _end(self, name: str, verb: str) -> None:
         """Stop or remove a pod once everything on it has a verified copy here."""

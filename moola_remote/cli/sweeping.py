@@ -91,6 +91,7 @@ def _drive(
             bring_up=pods.bring_up,
             share=pods.share,
             release=pods.release,
+            lose=pods.lose,
             budget=budget,
             secrets=secrets,
         )

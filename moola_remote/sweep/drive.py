@@ -7,7 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from moola_remote.errors import JobCancelledError, MoolaError, NoCapacityError, UnreachableError
+from moola_remote.errors import (
+    JobCancelledError,
+    MoolaError,
+    NoCapacityError,
+    PodGoneError,
+    UnreachableError,
+)
 from moola_remote.follow.whole_run import PATIENCE_S, persist
 from moola_remote.pods.pod import Pod
 from moola_remote.sweep.coordinator import Coordinator
@@ -39,6 +45,7 @@ class Crew:
         bring_up: has the pod of this name up.
         share: the pods of these names are up, and no other will be: their shares of the budget.
         release: the pod of this name has nothing left to do; called from its own thread.
+        lose: the pod of this name is gone for good; likewise.
         budget: what may be spent.
         secrets: values for the jobs.
         patience_s: how long a pod may be out of reach.
@@ -49,6 +56,7 @@ class Crew:
     bring_up: Callable[[str], None] = lambda _: None
     share: Callable[[Sequence[str]], None] = lambda _: None
     release: Callable[[str], None] = lambda _: None
+    lose: Callable[[str], None] = lambda _: None
     budget: Budget | None = None
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     patience_s: float = PATIENCE_S
@@ -135,9 +143,14 @@ class Team:
             workers = self._start(Station(self.name, deployed))
             for worker in workers:
                 worker.join()
-            self.crew.release(self.name)
+            if isinstance(coordinator.lost(self.name), PodGoneError):
+                self.crew.lose(self.name)
+            else:
+                self.crew.release(self.name)
         except UnreachableError as err:
             coordinator.lose_pod(self.name, err, is_gone=False)
+            if isinstance(err, PodGoneError):
+                self.crew.lose(self.name)
         except BaseException as err:  # noqa: BLE001 - raised again by the caller of `drive`
             coordinator.fail(err)
 

@@ -151,12 +151,22 @@ class Budget:
             f"more with those that go on would be about ${expected:.2f}"
         )
 
-    def stop_at(self, price: float, num_pods: int) -> float | None:
-        """Return when a rented pod has to stop itself, so that all of them keep the limit."""
+    def stop_at(self, price: float, num_pods: int, *, kept: float = 0.0) -> float | None:
+        """Return when a rented pod has to stop itself, so that all of them keep the limit.
+
+        Args:
+            price: USD an hour.
+            num_pods: among which what is left is shared out.
+            kept: USD of it that others may still cost.
+        """
         left = self.left()
         if left is None or price <= 0:
             return None
-        return self._clock() + max(0.0, left / num_pods / price * 3600 - FETCH_S)
+        return self._clock() + max(0.0, (left - kept) / num_pods / price * 3600 - FETCH_S)
+
+    def now(self) -> float:
+        """Return Unix time by the clock of the meter."""
+        return self._clock()
 
     def _find(self, pod: str) -> Span | None:
         spans = self._table.spans

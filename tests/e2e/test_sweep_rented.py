@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.test_runpod import POD, double
-from tests.support.pods import AgentPod
+from tests.support.pods import AgentPod, wait_until
+from tests.support.projects import PROGRAM
 from tests.support.runpod_double import GPU, IMAGE, KEY, NO_CAPACITY, Double
 from tests.support.servers import SSHD
 from tests.support.sweeps import SweepProject, sweep_project
@@ -78,3 +79,27 @@ def test_a_refused_pod_costs_the_sweep_nothing(
     assert pod.status == "EXITED"
     guard = json.loads((tmp_path / "volume-rented" / "moola" / "guard.json").read_text())
     assert guard["stop_at"] - time.time() > 3600 / 0.75  # the other's share, too
+
+
+def test_a_pod_that_vanishes_leaves_its_share_to_the_other(
+    project: SweepProject, double: Double, tmp_path: Path
+) -> None:
+    guards = [tmp_path / f"volume-{name}" / "moola" / "guard.json" for name in PODS]
+    words = project.words("--trials", "6", "--pods", ",".join(PODS), seconds=4)
+    began = time.time()
+    with project.running(PROGRAM, *words[:1], "--max-cost", "2", "--then", "stop", *words[1:]) as (
+        process
+    ):
+        wait_until(lambda: all(path.exists() for path in guards), timeout_s=200)
+        wait_until(
+            lambda: len({path.stem for path in project.marks.glob("*.begun")}) >= 2, timeout_s=60
+        )
+        gone = list(double.pods)[1]
+        double.pods.pop(gone).machine.stop()
+        _, said = process.communicate(timeout=300)
+        assert process.returncode == 0, said
+    assert [one["state"] for one in project.trials()] == ["complete"] * 6
+    assert "pod other.2 takes no part any more" in said
+    assert json.loads(guards[0].read_text())["stop_at"] - began > 3600 / 0.75
+    meter = json.loads((project.journal().parent / "money.json").read_text())["spans"]
+    assert all(span["until"] for span in meter)
