@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from moola_remote.errors import UnreachableError
+from moola_remote.ssh.transport import Completed
 from moola_remote.text.sanitize import safe
 
 # What an rc file may print before it counts as one that never ends.
@@ -29,12 +30,12 @@ LAST_WORDS_S = 0.5
 # Each silences its own shell.
 RC_FILES = "~/.bashrc, ~/.zshenv, ~/.cshrc, ~/.config/fish/config.fish"
 # A PYTHONHOME that is not there, from an rc file, would keep every Python of the pod from starting.
-_SCRIPT = '[ -d "${PYTHONHOME-/}" ] || unset PYTHONHOME; printf %s "$1"; printf %s "$1" >&2; '
+_SCRIPT = '[ -d "${PYTHONHOME-/}" ] || unset PYTHONHOME; printf %s "$2$1" >&2; printf %s "$1$2"; '
 # An rc file, or a server without one, may leave a PATH in which not even rm is found.
 _SCRIPT += '[ "${PATH-}" ] && command -v rm >/dev/null || '
 _SCRIPT += 'PATH="${PATH-}${PATH:+:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"; '
 _SCRIPT += "export PATH; "
-_SCRIPT += 'IFS= read -r l; [ "$l" = "$1" ] || { printf %seaten "$1" >&2; exit 97; }; eval '
+_SCRIPT += 'IFS= read -r l; [ "$l" = "$1$2" ] || { printf %seaten "$1$2" >&2; exit 97; }; eval '
 _AS_IT_IS = '"$0"'
 # A process more, for what every shell quotes in its own way.
 _DECODED = '"$(printf %b "$0")"'
@@ -52,7 +53,18 @@ def marked(command: str, mark: str) -> str:
     data = command.encode("utf-8", "surrogateescape")
     word = "".join(chr(byte) if _PLAIN.match(bytes([byte])) else f"\\0{byte:03o}" for byte in data)
     end = _DECODED if "\\" in word else _AS_IT_IS
-    return f"exec /bin/sh -c '{_SCRIPT}{end}' '{word}' {mark}"
+    # Whole, it would be found where the shell shows each command (set -x, set echo).
+    first, second = _halves(mark)
+    return f"exec /bin/sh -c '{_SCRIPT}{end}' '{word}' {first} {second}"
+
+
+def _halves(mark: str) -> tuple[str, str]:
+    """Return both parts of a mark; the other way round they are that of stderr.
+
+    An rc file may lead stderr to stdout (exec 2>&1), where the marks must not be mixed up.
+    """
+    half = len(mark) // 2
+    return mark[:half], mark[half:]
 
 
 def exec_line(argv: Sequence[str]) -> str:
@@ -64,9 +76,10 @@ class ShellError(UnreachableError):
     """The login shell of the pod did not come to our command."""
 
 
-def is_eaten(returncode: int, stderr: bytes, mark: str) -> bool:
+def is_eaten(done: Completed, mark: str) -> bool:
     """Return whether the command did not run since the login shell has read its input."""
-    return returncode == 97 and stderr.endswith(f"{mark}eaten".encode())
+    said = f"{mark}eaten".encode()
+    return done.returncode == 97 and (done.stdout + done.stderr).endswith(said)
 
 
 class _Greeting:
@@ -101,7 +114,8 @@ class MarkedChannel:
         self._channel = channel
         self._mark = mark
         self._greeting: _Greeting | None = _Greeting(mark.encode())
-        self._errors: _Greeting | None = _Greeting(mark.encode())
+        first, second = _halves(mark)
+        self._errors: _Greeting | None = _Greeting(f"{second}{first}".encode())
         self._ready = b""
         self._shell_errors = b""
         self._errors_ended = threading.Event()

@@ -76,7 +76,7 @@ class SSHTransport:
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float = 60.0) -> Completed:
         """See `Transport.run`."""
         done = self._run(argv, stdin, timeout_s)
-        if is_eaten(done.returncode, done.stderr, self._mark) and not self._reads_input:
+        if is_eaten(done, self._mark) and not self._reads_input:
             self._reads_input = True
             done = self._run(argv, stdin, timeout_s)
         return done

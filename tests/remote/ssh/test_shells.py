@@ -142,6 +142,26 @@ def test_a_path_that_leads_somewhere_is_left_alone(start: Start) -> None:
     assert transport.run(["sh", "-c", "echo $PATH"]).stdout == b"/opt/x:/usr/bin:/bin\n"
 
 
+@pytest.mark.parametrize(
+    ("shell", "rc"),
+    [
+        *(("bash", "set -x\n"), ("bash", "set -v\n"), ("zsh", "setopt xtrace\n")),
+        *(("tcsh", "set echo\n"), ("tcsh", "set verbose echo\n"), ("fish", "set fish_trace 1\n")),
+    ],
+)
+def test_a_shell_that_shows_its_commands_is_not_taken_for_the_command(
+    shell: str, rc: str, start: Start
+) -> None:
+    done = start(shell, rc).run(["sh", "-c", "cat; echo told >&2; exit 7"], stdin=b"given")
+    assert (done.returncode, done.stdout, done.stderr) == (7, b"given", b"told\n")
+
+
+@pytest.mark.parametrize("rc", ["exec 2>&1\n", "exec 2>&1; set -x; read -t 0.3 word\n"])
+def test_a_shell_that_leads_stderr_to_stdout_shows_no_mark(rc: str, start: Start) -> None:
+    done = start("bash", rc).run(["sh", "-c", "cat; echo told >&2; exit 7"], stdin=b"given")
+    assert (done.returncode, done.stdout, done.stderr) == (7, b"giventold\n", b"")
+
+
 def test_a_forced_command_is_named_as_a_reason(home: Path, tmp_path: Path) -> None:
     with running_openssh(tmp_path / "sshd", settings="ForceCommand echo you may not") as server:
         transport = connect(server, known_hosts=tmp_path / "pins")
