@@ -26,7 +26,7 @@ def report_assumed(app: App, plan: Plan) -> None:
     folder = project.folder
     rows = {
         "code": f"{len(plan.code.files)} files of {folder}, {listed}",
-        "dependencies": plan.dependencies.source or "none: no file declares any",
+        "dependencies": plan.dependencies.source or _no_dependencies(plan),
         "data": data if plan.data else "none; --data NAME=PATH sends some",
         "pod": f"{app.pod.name}, on this machine" if _is_local(app) else app.pod.name,
         "results": f"{project.results_folder}, after: moola-remote fetch results",
@@ -35,6 +35,12 @@ def report_assumed(app: App, plan: Plan) -> None:
     for name, words in rows.items():
         click.echo(f"  {name + ':':14}{words}", err=True)
     click.echo("  moola-remote init writes them down, to be changed", err=True)
+
+
+def _no_dependencies(plan: Plan) -> str:
+    if plan.dependencies.notes:
+        return "none that can be read; see the note above"
+    return "none: no file declares any"
 
 
 def _is_local(app: App) -> bool:

@@ -28,7 +28,9 @@ def init(app: App) -> None:
       moola-remote init
     """
     from moola_remote.config.starter import write_starter
+    from moola_remote.deploy.dependencies import reader_of
     from moola_remote.deploy.guess import guess
+    from moola_remote.deploy.undeclared import undeclared
 
     project = app.project
     if project.file is not None:
@@ -43,6 +45,9 @@ def init(app: App) -> None:
         return
     click.echo(str(path))
     click.echo(f"  dependencies: {found.requirements or 'none found'}", err=True)
+    if found.requirements is None:
+        for note in undeclared(reader_of(project.folder)):
+            click.echo(f"  note: {note}", err=True)
     data = ", ".join(f"{name} ({folder})" for name, folder in found.data.items())
     click.echo(f"  data: {data or 'none found'}", err=True)
     click.echo("next: moola-remote config show; then: moola-remote run -- python ...", err=True)

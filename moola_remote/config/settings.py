@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from moola_remote.config.text import as_text
 from moola_remote.errors import ConfigError
 
 if sys.version_info >= (3, 11):
@@ -226,11 +227,7 @@ def read_text(path: Path) -> str:
         ConfigError: it can't be read.
     """
     try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as err:
-        raise ConfigError(
-            f"{path}: not UTF-8 text at byte {err.start}", "save it as UTF-8"
-        ) from err
+        return as_text(path, path.read_bytes())
     except OSError as err:
         raise ConfigError(f"{path}: can't be read, {err.strerror}") from err
 

@@ -12,9 +12,16 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from moola_remote.config.text import as_text
 from moola_remote.deploy.declared import LOCK, PYPROJECT, Dependencies, Reader
-from moola_remote.deploy.pyproject import declares, import_paths, read_pyproject
+from moola_remote.deploy.pyproject import (
+    declares,
+    import_paths,
+    read_installed,
+    read_pyproject,
+)
 from moola_remote.deploy.requirements import read_requirements
+from moola_remote.deploy.undeclared import undeclared
 from moola_remote.deploy.uv_lock import read_lock
 from moola_remote.errors import ConfigError
 
@@ -41,7 +48,7 @@ def read_dependencies(project: Project, read: Reader) -> Dependencies:
         path = find_declaration(read)
     else:
         path = PurePosixPath(project.requirements.as_posix())
-    made = Dependencies() if path is None else _read(project, path, read)
+    made = Dependencies(notes=undeclared(read)) if path is None else _read(project, path, read)
     constraints = ""
     if project.constraints is not None:
         where = PurePosixPath(project.constraints.as_posix())
@@ -50,7 +57,7 @@ def read_dependencies(project: Project, read: Reader) -> Dependencies:
         made,
         constraints=made.constraints + constraints,
         torch=project.torch,
-        paths=tuple(_import_paths(read)),
+        paths=tuple(dict.fromkeys([*_import_paths(read), *made.paths])),
     )
 
 
@@ -71,7 +78,9 @@ def _read(project: Project, path: PurePosixPath, read: Reader) -> Dependencies:
     if path.name == PYPROJECT.name:
         return read_pyproject(path, read, extras=project.extras, groups=project.groups)
     _refuse_choice(path, extras=project.extras, groups=project.groups)
-    return read_requirements(path, read)
+    return read_requirements(
+        path, read, lambda folder, extras: read_installed(folder, read, extras)
+    )
 
 
 def _refuse_choice(path: PurePosixPath, **chosen: Sequence[str]) -> None:
@@ -95,11 +104,10 @@ def reader_of(folder: Path) -> Reader:
 
     def read(path: PurePosixPath) -> str | None:
         try:
-            return (folder / path).read_text(encoding="utf-8")
+            return as_text(folder / path, (folder / path).read_bytes(), wide=True)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (OSError, UnicodeDecodeError) as err:
-            why = err.strerror if isinstance(err, OSError) else "not UTF-8"
-            raise ConfigError(f"{folder / path}: can't be read, {why}") from err
+        except OSError as err:
+            raise ConfigError(f"{folder / path}: can't be read, {err.strerror}") from err
 
     return read

@@ -20,6 +20,7 @@ TOOL_FOLDERS = {
 }
 
 DUBIOUS = "dubious ownership"
+LOST = "not a git repository"
 # Of so many files that git ignores the sizes are looked at: a twentieth of a second.
 SIZED_FILES = 10_000
 
@@ -50,6 +51,8 @@ def git(folder: Path, *args: str, stdin: bytes = b"", fine: Collection[int] = (0
     if done.returncode not in fine:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["it says nothing"]
         cure = f"git config --global --add safe.directory {folder}" if DUBIOUS in said[0] else ""
+        if LOST in said[0]:  # its .git leads nowhere
+            cure = "git worktree repair, where it was moved; or remove the .git that leads there"
         raise ConfigError(f"{folder}: git {args[0]} failed, {safe(said[0], 300)}", cure)
     return done.stdout
 

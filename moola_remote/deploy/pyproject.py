@@ -67,12 +67,31 @@ def import_paths(text: str) -> list[str]:
         return []
     if "build-system" not in tables:
         return []
+    return built_paths(tables)
+
+
+def built_paths(tables: Mapping[str, Any]) -> list[str]:
+    """Return where the packages of a project that is built lie, below its folder."""
     tool = _table(tables, "tool")
     find = _table(_table(_table(tool, "setuptools"), "packages"), "find")
     where = find.get("where")
     if isinstance(where, list) and where and all(isinstance(one, str) for one in where):
         return [*where, "."]
     return ["src", "."]
+
+
+def read_installed(folder: PurePosixPath, read: Reader, extras: Sequence[str]) -> Dependencies:
+    """Return what a folder brings that is installed as a package: what it needs, and its code.
+
+    Raises:
+        ConfigError: its pyproject.toml can't be read, or has no such extra.
+    """
+    file = folder / "pyproject.toml"
+    text = read(file)
+    needs = read_pyproject(file, read, extras=extras) if text and declares(text) else Dependencies()
+    places = built_paths(_load(file, read)) if text else ["src", "."]
+    paths = tuple(str(folder / place) for place in places)
+    return Dependencies(source=needs.source, requirements=needs.requirements, paths=paths)
 
 
 def names_of(path: PurePosixPath, read: Reader) -> tuple[list[str], list[str]]:

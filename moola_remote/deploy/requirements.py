@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -17,30 +18,43 @@ _PATH = re.compile(
 )
 
 
+_BUILT = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".egg")
+# What a folder of the project declares with these extras: its packages and import paths.
+ReadProject = Callable[[PurePosixPath, Sequence[str]], Dependencies]
+
+
 @dataclass
 class _Text:
-    """What was read so far: requirements, constraints, and lines about what was left out."""
+    """What was read so far: requirements, constraints, and lines about what was left out.
+
+    `project` reads what a folder declares that the list names as a package; None reads nothing.
+    """
 
     requirements: list[str] = field(default_factory=list)
     constraints: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    project: ReadProject | None = None
 
 
-def read_requirements(path: PurePosixPath, read: Reader) -> Dependencies:
+def read_requirements(
+    path: PurePosixPath, read: Reader, project: ReadProject | None = None
+) -> Dependencies:
     """Return the packages of a list in pip's form.
 
-    What it includes by ``-r`` and ``-c`` is read in. Paths of the project are left out: the code
-    travels as it is, and needs no installation to be imported.
+    What it includes by ``-r`` and ``-c`` is read in. In place of paths of the project, as of
+    ``-e .``, what they need is taken: the code travels as it is, and is imported from where it is.
 
     Raises:
         ConfigError: a file is missing, or includes itself.
     """
-    text = _Text()
+    text = _Text(project=project)
     _take(path, read, text, into=text.requirements, above=())
     return Dependencies(
         source=str(path),
         requirements=_joined(text.requirements),
         constraints=_joined(text.constraints),
+        paths=tuple(dict.fromkeys(text.paths)),
         notes=tuple(text.notes),
     )
 
@@ -73,9 +87,33 @@ def _take(
             target = text.constraints if is_constraint else into
             _take(inner, read, text, into=target, above=(*above, path))
         elif words and local:
-            text.notes.append(f"{path}: {words}: its code travels, and is not installed")
+            _take_local(path, words, local, text, into)
         else:
             into.append(line)
+
+
+def _take_local(
+    path: PurePosixPath, words: str, local: re.Match[str], text: _Text, into: list[str]
+) -> None:
+    """Take what a path of the project needs, in place of the path."""
+    name = local[1].split("#")[0]
+    if name.endswith(_BUILT):
+        text.notes.append(
+            f"{path}: {words}: a built package is not installed from the code that is sent; unpack "
+            "it beside the code, or name it by its address"
+        )
+        return
+    text.notes.append(f"{path}: {words}: its code travels, and is not installed")
+    if text.project is None or name.startswith("/"):
+        return
+    extras = [one.strip() for one in (local[2] or "").strip("[]").split(",") if one.strip()]
+    try:
+        found = text.project(_normal(path.parent / name), extras)
+    except ConfigError as err:
+        text.notes.append(f"{path}: {words}: what it needs is left out: {err.message}")
+        return
+    into += found.requirements.splitlines()
+    text.paths += found.paths
 
 
 def _normal(path: PurePosixPath) -> PurePosixPath:

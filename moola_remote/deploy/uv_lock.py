@@ -7,12 +7,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from moola_remote.deploy.declared import PYPROJECT, Dependencies, Reader
-from moola_remote.deploy.pyproject import check_choice
+from moola_remote.deploy.pyproject import check_choice, read_installed
 from moola_remote.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 TIMEOUT_S = 120.0
 DEFAULT_INDEX = "--index-url https://pypi.org/simple"
@@ -26,7 +31,7 @@ def read_lock(
     """Return the packages of a lock, each with version and hashes, as uv would install them.
 
     The lock is not made anew, and the group ``dev`` is left out unless `groups` has it. Members of
-    a workspace are left out: their code travels as it is.
+    a workspace, and other folders of the project, are imported from where they are.
 
     Raises:
         ConfigError: there is no uv, or it refuses the lock.
@@ -57,7 +62,19 @@ def read_lock(
         requirements=whole,
         is_locked=True,
         without_torch=without,
+        paths=tuple(_local_paths(path, read)),
     )
+
+
+def _local_paths(path: PurePosixPath, read: Reader) -> Iterator[str]:
+    """Yield where the packages of a lock lie that are folders of the project."""
+    packages = tomllib.loads(read(path) or "").get("package", [])
+    for package in packages:
+        source = package.get("source", {})
+        for kind in ("editable", "virtual", "directory"):
+            folder = PurePosixPath(str(source.get(kind, ".")))
+            if folder != PurePosixPath() and not folder.is_absolute() and ".." not in folder.parts:
+                yield from read_installed(path.parent / folder, read, ()).paths
 
 
 def find_uv() -> str | None:
@@ -71,12 +88,18 @@ def _export(uv: str, folder: Path, path: PurePosixPath, chosen: Sequence[str]) -
     options = ("--frozen", "--no-emit-workspace", "--no-header", "--no-annotate", "--offline")
     places = ("--emit-index-url", "--emit-find-links")
     argv = [uv, "export", *options, *places, "--format", "requirements-txt", *chosen]
-    text = _run(argv, folder, path)
+    text = _without_folders(_run(argv, folder, path))
     entries = [line.strip() for line in text.replace("\\\n", " ").splitlines()]
     if not all("--hash=" in entry for entry in entries if entry and not entry.startswith("--")):
-        text = _run([*argv, "--no-hashes"], folder, path)
+        text = _without_folders(_run([*argv, "--no-hashes"], folder, path))
     # Where the project names no index, the pod's own counts.
     return text.replace(f"{DEFAULT_INDEX}\n", "", 1).lstrip("\n")
+
+
+def _without_folders(text: str) -> str:
+    """Return a list without the folders of the project in it."""
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith(("-e ", "./", ".\n", "../")))
 
 
 def _run(argv: Sequence[str], folder: Path, path: PurePosixPath) -> str:

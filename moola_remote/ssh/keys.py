@@ -7,12 +7,9 @@ other keys, files, and at last files whose passphrase has to be asked for.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import contextlib
 import copy
 import os
-import shlex
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 from moola_remote.errors import ConfigError
 from moola_remote.ssh.hostkeys import CERTIFICATE
+from moola_remote.ssh.key_files import (
+    certified_key,
+    check_identity_file,
+    fault_of,
+    is_open_to_others,
+    is_private,
+    public_key,
+    type_of,
+)
 from moola_remote.text.sanitize import safe
 
 if TYPE_CHECKING:
@@ -30,7 +36,8 @@ if TYPE_CHECKING:
 # Asked for the passphrase of a key, once; None where the user gives none.
 AskPassphrase = Callable[[str], "str | None"]
 DEFAULT_KEYS = ("id_rsa", "id_ecdsa", "id_ed25519")
-_MAGIC = b"openssh-key-v1\0"
+# What `ssh -G` names where nobody has named any.
+USUAL_KEYS = (*DEFAULT_KEYS, "id_ecdsa_sk", "id_ed25519_sk", "id_xmss", "id_dsa")
 # Keys that were opened with a passphrase, for as long as this process lives.
 _opened: dict[Path, Any] = {}
 
@@ -69,28 +76,6 @@ class KeySource:
             return cls(tuple(Path.home() / ".ssh" / name for name in DEFAULT_KEYS), agent=agent)
         return cls(
             config.identity_files, certificates, only_files=config.identities_only, agent=agent
-        )
-
-
-def check_identity_file(pod: str, path: Path) -> None:
-    """Raise a ConfigError unless `path` is a private key that only its owner may read."""
-    try:
-        mode = path.stat().st_mode
-        is_private = b"PRIVATE KEY" in path.read_bytes()
-    except OSError as err:
-        raise ConfigError(
-            f"{path}: can't read the identity file of pod {pod}, {err.strerror}",
-            "correct identity_file in the pod's file",
-        ) from err
-    if not is_private:
-        raise ConfigError(
-            f"{path}: not a private key",
-            "identity_file names the private half, the one without .pub",
-        )
-    if mode & 0o077:
-        raise ConfigError(
-            f"{path}: others may read this private key, expected mode 600, got {mode & 0o777:o}",
-            f"chmod 600 {shlex.quote(str(path))}",
         )
 
 
@@ -134,7 +119,7 @@ class KeyRing:
             key = self._open(path)
             if key is not None:
                 yield key
-            elif path not in self.hardware and _is_private(path):
+            elif path not in self.hardware and is_private(path) and not is_open_to_others(path):
                 locked.append(path)
         for path in locked:
             key = self._ask(path)
@@ -168,9 +153,9 @@ class KeyRing:
 
         if path in _opened:
             return _opened[path]
-        if not _is_private(path):
+        if not is_private(path) or (not self.source.is_explicit and is_open_to_others(path)):
             return None
-        if _type_of(public_key(path)).startswith("sk-"):
+        if type_of(public_key(path)).startswith("sk-"):
             self.hardware.append(path)
             return None
         # paramiko's from_path takes bytes; its types say otherwise.
@@ -234,58 +219,6 @@ def _shown(key: Any) -> bytes:
     return blob
 
 
-def _is_private(path: Path) -> bool:
-    try:
-        return b"PRIVATE KEY" in path.read_bytes()
-    except OSError:
-        return False
-
-
-def _type_of(public: bytes) -> str:
-    return public[4 : 4 + int.from_bytes(public[:4], "big")].decode("ascii", "replace")
-
-
-def public_key(path: Path) -> bytes:
-    """Return the public half of a key file, in SSH's wire form; empty where it can't be known.
-
-    It is in the file beside it, or, of OpenSSH's own format, in clear in the file itself.
-    """
-    for candidate in (path, path.with_name(f"{path.name}.pub")):
-        with contextlib.suppress(OSError, ValueError, IndexError, binascii.Error):
-            text = candidate.read_text("ascii", "replace")
-            if "OPENSSH PRIVATE KEY" in text:
-                body = "".join(line for line in text.splitlines() if "-----" not in line)
-                return _public_part(base64.b64decode(body))
-            if "PRIVATE KEY" not in text:
-                return base64.b64decode(text.split()[1], validate=True)
-    return str(path).encode() if _is_private(path) else b""
-
-
-def _public_part(content: bytes) -> bytes:
-    if not content.startswith(_MAGIC):
-        raise ValueError("not OpenSSH's format")
-    at = len(_MAGIC)
-    for _ in range(3):  # cipher, key derivation, its options
-        at += 4 + int.from_bytes(content[at : at + 4], "big")
-    at += 4  # the number of keys, always 1
-    size = int.from_bytes(content[at : at + 4], "big")
-    return content[at + 4 : at + 4 + size]
-
-
-def certified_key(path: Path) -> bytes:
-    """Return the plain public key that a certificate is for; empty where it is none."""
-    from cryptography.hazmat.primitives import serialization
-
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        identity = serialization.load_ssh_public_identity(path.read_bytes())
-        if isinstance(identity, serialization.SSHCertificate):
-            text = identity.public_key().public_bytes(
-                serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
-            )
-            return base64.b64decode(text.split()[1])
-    return b""
-
-
 def cure_for(ring: KeyRing) -> tuple[str, str]:
     """Return what stands in the way of other keys, and the command that removes it."""
     if ring.hardware:
@@ -295,3 +228,14 @@ def cure_for(ring: KeyRing) -> tuple[str, str]:
         path = safe(str(ring.locked[0]), 200)
         return f"{path} has a passphrase, and no agent holds it", f"ssh-add {path}"
     return "", ""
+
+
+def faults(ring: KeyRing) -> list[tuple[str, str]]:
+    """Return what is wrong with the key files that were named, with the cure of each.
+
+    A missing file under one of OpenSSH's own names is none: nobody may have named it.
+    """
+    usual = {Path.home() / ".ssh" / name for name in USUAL_KEYS}
+    files = [path for path in ring.source.files if path not in usual or path.exists()]
+    found = [(path, *fault_of(path)) for path in files if public_key(path) not in ring.offered]
+    return [(f"{safe(str(path), 200)} {why}", cure) for path, why, cure in found if why]

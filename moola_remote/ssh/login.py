@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from moola_remote.errors import MoolaError, UnreachableError
 from moola_remote.files.disk import is_full
-from moola_remote.ssh.keys import cure_for
+from moola_remote.ssh.keys import cure_for, faults
 from moola_remote.ssh.route import place
 from moola_remote.text.sanitize import safe
 
@@ -82,13 +82,21 @@ def refused(endpoint: Endpoint, ring: KeyRing) -> UnreachableError:
     why, cure = cure_for(ring)
     if why:
         return UnreachableError(f"{where}: {why}", cure)
+    wrong = faults(ring)
     if not ring.offered:
+        if wrong:
+            return UnreachableError(f"{where}: no key to offer, {wrong[0][0]}", wrong[0][1])
         return UnreachableError(
             f"{where}: no key to offer",
             "set identity_file in the pod's file, or IdentityFile in ~/.ssh/config, or start "
             "ssh-agent",
         )
     offered = endpoint.identity_file or f"each of the {len(ring.offered)} keys at hand"
+    if wrong:
+        return UnreachableError(
+            f"{where}: the pod refuses user {endpoint.user} with {offered}; {wrong[0][0]}",
+            wrong[0][1],
+        )
     return UnreachableError(
         f"{where}: the pod refuses user {endpoint.user} with {offered}",
         "add the public key to ~/.ssh/authorized_keys there, or correct user and identity_file",

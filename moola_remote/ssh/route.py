@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from moola_remote.errors import ConfigError, MoolaError, UnreachableError
 from moola_remote.ssh.endpoint import Endpoint
-from moola_remote.ssh.socket import ReadAheadSocket
+from moola_remote.ssh.socket import GREETING, ReadAheadSocket
 from moola_remote.ssh.user_config import HostConfig, resolve
 from moola_remote.text.sanitize import safe
 
@@ -25,6 +25,7 @@ DialGateway = Callable[
 ]
 FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
 MAX_JUMPS = 8
+SILENT = "it said nothing"
 _JUMP = re.compile(
     r"(?:ssh://)?(?:(?P<user>[^@\s]+)@)?(?P<host>\[[^\]\s]+\]|[^:\s]+)(?::(?P<port>\d+))?/?"
 )
@@ -55,7 +56,8 @@ def open_route(
     if config is not None and config.jumps:
         return _through(endpoint, config, passed, dial, timeout_s)
     if config is not None and config.proxy_command:
-        return _by_command(endpoint, config.proxy_command)
+        sock = _by_command(endpoint, config.proxy_command)
+        return sock.passed(timeout_s) if config.passes_socket else sock
     return _by_tcp(endpoint, timeout_s)
 
 
@@ -140,7 +142,7 @@ def _refused_by_jump(endpoint: Endpoint, gateway: Endpoint, err: Exception) -> U
     )
 
 
-def _by_command(endpoint: Endpoint, command: str) -> ReadAheadSocket:
+def _by_command(endpoint: Endpoint, command: str) -> CommandSocket:
     """Return the stdin and stdout of a shell command, as OpenSSH runs a ProxyCommand.
 
     paramiko's own ProxyCommand splits the words itself instead, so pipes and ``2>`` are arguments.
@@ -183,7 +185,25 @@ class CommandSocket(ReadAheadSocket):
         self._where = place(endpoint)
         self._command = command
         self._said = said
-        self._words = "it said nothing"
+        self._words = SILENT
+
+    def passed(self, timeout_s: float) -> ReadAheadSocket:
+        """Return the socket that the command connects and sends, as of ``ProxyUseFdpass``.
+
+        Raises:
+            UnreachableError: it sends none in time.
+        """
+        self._sock.settimeout(timeout_s)
+        try:
+            _, sockets, _, _ = socket.recv_fds(self._sock, 1, 1)
+        except OSError:
+            sockets = []
+        if not sockets:
+            error = self._no_server("passes no connected socket")
+            self.close()
+            raise error
+        self.close()
+        return ReadAheadSocket(socket.socket(fileno=sockets[0]))
 
     def close(self) -> None:
         """Close it, after reading the last words of the command."""
@@ -191,6 +211,10 @@ class CommandSocket(ReadAheadSocket):
         super().close()
 
     def _read_words(self) -> None:
+        if not self.greeting:  # what it printed before it ended, and nobody has come to read
+            with contextlib.suppress(OSError):
+                self._sock.settimeout(0)
+                self.greeting = self._sock.recv(GREETING)
         with contextlib.suppress(OSError, ValueError):  # ValueError: it is closed
             self._said.seek(0)
             lines = self._said.read(1 << 16).decode("utf-8", "replace").strip().splitlines()
@@ -198,11 +222,19 @@ class CommandSocket(ReadAheadSocket):
 
     def failure(self) -> MoolaError | None:
         """Return why the command failed, or None where the host has answered."""
-        if self.greeting.startswith(b"SSH-"):
+        # Lines may come before the server's, as RFC 4253 has it.
+        lines = self.greeting.decode("utf-8", "replace").splitlines()
+        if any(line.startswith("SSH-") for line in lines):
             return None
+        said = [line for line in lines if line.strip()]
+        if said:
+            self._words = f"it said {safe(said[-1].strip(), 200)}"
+        return self._no_server("leads to no SSH server")
+
+    def _no_server(self, what: str) -> UnreachableError:
         self._read_words()
         return UnreachableError(
-            f"{self._where}: its ProxyCommand leads to no SSH server: {self._words}",
+            f"{self._where}: its ProxyCommand {what}: {self._words}",
             f"try by hand: {safe(self._command, 200)}",
         )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 READ_AHEAD = 1 << 16
 # So much of what the far side said first is kept: a refusal in clear text, before any banner.
-GREETING = 256
+GREETING = 8192
 
 
 class ReadAheadSocket:

@@ -17,7 +17,7 @@ from moola_remote.rsync import argv, output, process, tunnel
 from moola_remote.ssh.channel import BLOCK, SSHChannel
 from moola_remote.ssh.forward import forwarding
 from moola_remote.ssh.liveness import Liveness, SilenceError
-from moola_remote.ssh.marks import MarkedChannel, exec_line, make_mark, marked
+from moola_remote.ssh.marks import MarkedChannel, exec_line, is_eaten, make_mark, marked
 from moola_remote.ssh.transport import MAX_OUTPUT, Completed, Progress
 from moola_remote.text.sanitize import safe
 
@@ -71,9 +71,17 @@ class SSHTransport:
         self._spare: list[SSHTransport] = []
         self._spare_lock = threading.Lock()
         self._mark = make_mark()
+        self._reads_input = False  # an rc file of the pod, so that ours is sent later
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float = 60.0) -> Completed:
         """See `Transport.run`."""
+        done = self._run(argv, stdin, timeout_s)
+        if is_eaten(done, self._mark) and not self._reads_input:
+            self._reads_input = True
+            done = self._run(argv, stdin, timeout_s)
+        return done
+
+    def _run(self, argv: Sequence[str], stdin: bytes, timeout_s: float) -> Completed:
         deadline = time.monotonic() + timeout_s
         channel = self.open(argv)
         feeder = threading.Thread(target=channel.feed, args=(stdin,), daemon=True)
@@ -107,7 +115,6 @@ class SSHTransport:
         import paramiko
 
         refusal = ""
-
         for pause_s in REFUSED_PAUSES_S:
             time.sleep(pause_s)
             try:
@@ -128,7 +135,9 @@ class SSHTransport:
     def _start_here(self, command: str) -> MarkedChannel:
         channel = self._ssh.open_session()
         channel.exec_command(marked(command, self._mark))
-        return MarkedChannel(self._where, channel, self._mark)
+        started = MarkedChannel(self._where, channel, self._mark)
+        started.begin(wait=self._reads_input)
+        return started
 
     def _start_elsewhere(self, command: str) -> tuple[Liveness, MarkedChannel]:
         """Start it on one of the spare connections, or on a new one."""
@@ -142,6 +151,7 @@ class SSHTransport:
                 raise UnreachableError(f"{len(self._spare) + 1} connections are at work already")
             logger.info("%s: one command at a time on a connection; opening another", self._where)
             transport = SSHTransport(self._where, *self._dial(), alive=self._alive)
+            transport._mark, transport._reads_input = self._mark, self._reads_input
             self._spare.append(transport)
             return transport._liveness, transport._start_here(command)
 

@@ -46,6 +46,7 @@ class HostConfig:
         hostname: what is connected to.
         jumps: ``[user@]host[:port]`` each, in the order in which they are passed.
         proxy_command: a shell command whose stdin and stdout lead to the host.
+        passes_socket: the command sends a connected socket on its stdout instead, and ends.
         identity_agent: the agent's socket; None is no agent.
         alive: seconds between two heartbeats and how many may be missed; None takes ours.
     """
@@ -57,6 +58,7 @@ class HostConfig:
     user: str
     jumps: tuple[str, ...] = ()
     proxy_command: str | None = None
+    passes_socket: bool = False
     identity_files: tuple[Path, ...] = ()
     certificate_files: tuple[Path, ...] = ()
     identities_only: bool = False
@@ -210,6 +212,7 @@ def _make(host: str, arguments: tuple[str, ...], values: dict[str, list[str]]) -
         user=user,
         jumps=tuple(one.strip() for one in jump.split(",")) if is_set(jump) else (),
         proxy_command=expand(command, tokens) if is_set(command) else None,
+        passes_socket=first("proxyusefdpass").lower() == "yes",
         identity_files=paths("identityfile", [f"~/.ssh/{name}" for name in DEFAULT_KEYS]),
         certificate_files=paths("certificatefile"),
         identities_only=first("identitiesonly").lower() in ("yes", "true"),

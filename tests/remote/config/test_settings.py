@@ -64,3 +64,14 @@ def test_what_is_no_text_is_told(files: Project) -> None:
     (files.folder / "configs/pods/host.yaml").write_bytes(b"provider: \xff\n")
     with pytest.raises(ConfigError, match="not UTF-8 text at byte 10"):
         load_pod(find_project(files.folder), "host")
+
+
+def test_settings_that_windows_has_saved_are_read(files: Project) -> None:
+    text = "pod: no\n"
+    (files.folder / "pyproject.toml").write_bytes(
+        b"\xef\xbb\xbf[tool.moola-remote]\r\npod = 'host'\r\n"
+    )
+    assert find_project(files.folder).pod == "host"
+    (files.folder / "pyproject.toml").write_bytes(text.encode("utf-16"))
+    with pytest.raises(ConfigError, match="not UTF-8 text at byte 0; save it as UTF-8"):
+        find_project(files.folder)

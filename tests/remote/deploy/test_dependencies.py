@@ -91,6 +91,78 @@ def test_what_a_list_includes_is_read_into_it(tmp_path: Path) -> None:
     ]
 
 
+def test_a_list_that_installs_the_project_takes_what_the_project_needs(tmp_path: Path) -> None:
+    """As at home, where ``pip install -r`` reads its pyproject.toml."""
+    library = '[project]\nname = "lib"\nversion = "0"\ndependencies = ["tqdm"]\n'
+    files = {
+        "requirements.txt": "six\n-e .[train]\n-e ./libs/lib\nfile:vendor/\n./wheels/x-1.whl\n",
+        "pyproject.toml": PYPROJECT,
+        "libs/lib/pyproject.toml": library,
+        "vendor/setup.py": "",
+    }
+    found = declared(tmp_path, files, requirements="requirements.txt")
+    assert found.requirements.split() == ["six", "numpy>=1", "tqdm", "matplotlib", "tqdm"]
+    assert found.paths == ("src", ".", "libs/lib/src", "libs/lib", "vendor/src", "vendor")
+    assert "x-1.whl: a built package is not installed" in found.notes[-1]
+
+
+def test_what_an_installed_folder_declares_in_another_form_is_left_out_and_said(
+    tmp_path: Path,
+) -> None:
+    files = {
+        "requirements.txt": "six\n-e .[no]\n-e ./old\n",
+        "pyproject.toml": PYPROJECT,
+        "old/pyproject.toml": '[tool.poetry.dependencies]\npython = "^3.10"\n',
+    }
+    found = declared(tmp_path, files, requirements="requirements.txt")
+    assert found.requirements == "six\n"
+    said = [note for note in found.notes if "what it needs is left out" in note]
+    assert ["extra 'no': unknown" in said[0], "Poetry" in said[1]] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "cure"),
+    [
+        ("environment.yml", "dependencies: [numpy]\n", "pip list"),
+        ("conda.yaml", "dependencies: [numpy]\n", "pip list"),
+        ("Pipfile", "[packages]\n", "pipenv"),
+        ("poetry.lock", "", "poetry export"),
+        ("pdm.lock", "", "pdm export"),
+        ("setup.py", "setup(install_requires=['six'])\n", "requirements.txt"),
+        ("setup.cfg", "[options]\ninstall_requires =\n  six\n", "requirements.txt"),
+        ("requirements/base.txt", "six\n", "name it as `requirements`"),
+        ("pyproject.toml", "[tool.flit.metadata]\nrequires = ['six']\n", "[project]"),
+    ],
+)
+def test_a_declaration_that_is_not_read_is_said_with_the_way_out(
+    tmp_path: Path, name: str, text: str, cure: str
+) -> None:
+    found = declared(tmp_path, {name: text})
+    assert (found.source, found.requirements) == ("", "")
+    (note,) = found.notes
+    assert note.startswith(f"{name}: its packages are not installed")
+    assert cure in note
+
+
+def test_files_that_configure_tools_alone_declare_nothing(tmp_path: Path) -> None:
+    files = {"setup.cfg": "[flake8]\nmax-line-length = 100\n", "setup.py": "setup()\n"}
+    assert declared(tmp_path, files).notes == ()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_a_list_that_windows_has_saved_is_read(tmp_path: Path, encoding: str) -> None:
+    content = "-r b.txt\r\nsix\r\n".encode(encoding)
+    mark = b"\xff\xfe" if encoding == "utf-16-le" else b""
+    (tmp_path / "requirements.txt").write_bytes(mark + content)
+    (tmp_path / "b.txt").write_bytes("numpy\r\n".encode("utf-8-sig"))
+    assert declared(tmp_path, {}).requirements == "numpy\nsix\n"
+
+
+def test_a_list_in_latin_1_is_one_line_with_the_cure(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_bytes(b"# caf\xe9\nsix\n")
+    assert "not UTF-8 text at byte 5; save it as UTF-8" in refused(tmp_path, {})
+
+
 @pytest.mark.parametrize(
     ("files", "said"),
     [
@@ -166,6 +238,42 @@ def test_a_lock_is_what_uv_makes_of_it(tmp_path: Path) -> None:
     plain = declared(tmp_path, {})
     assert "torch" not in plain.requirements
     assert plain.digest("3.11") != found.digest("3.11")
+
+
+@pytest.mark.process
+def test_members_of_a_workspace_are_imported_from_where_they_are(tmp_path: Path) -> None:
+    if find_uv() is None:
+        pytest.skip("no uv here: pip install uv")
+    member = '[project]\nname = "{}"\nversion = "0"\nrequires-python = ">=3.10"\n'
+    files = {
+        "pyproject.toml": f"{member.format('two')}dependencies = ['a', 'b']\n"
+        "[tool.uv.workspace]\nmembers = ['packages/*']\n[tool.uv.sources]\n"
+        "a = { workspace = true }\nb = { path = 'libs/b', editable = true }\n",
+        "packages/a/pyproject.toml": member.format("a") + "[build-system]\nrequires = []\n",
+        "libs/b/pyproject.toml": member.format("b") + "[build-system]\nrequires = []\n",
+        "uv.lock": """
+version = 1
+requires-python = ">=3.10"
+[manifest]
+members = ["a", "two"]
+[[package]]
+name = "a"
+version = "0"
+source = { editable = "packages/a" }
+[[package]]
+name = "b"
+version = "0"
+source = { editable = "libs/b" }
+[[package]]
+name = "two"
+version = "0"
+source = { virtual = "." }
+dependencies = [{ name = "a" }, { name = "b" }]
+""",
+    }
+    found = declared(tmp_path, files)
+    assert found.requirements.strip() == ""
+    assert found.paths == ("packages/a/src", "packages/a", "libs/b/src", "libs/b")
 
 
 def test_a_lock_with_an_unknown_extra_is_one_line(tmp_path: Path) -> None:

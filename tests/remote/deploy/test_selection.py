@@ -310,5 +310,5 @@ def test_a_worktree_is_as_good_as_a_repository(repository: Path, tmp_path: Path)
 
 def test_a_worktree_whose_repository_is_gone_is_one_line(tmp_path: Path) -> None:
     _write(tmp_path, ".git", text="gitdir: /no/such/repository/.git/worktrees/x\n")
-    with pytest.raises(ConfigError, match="not a git repository"):
+    with pytest.raises(ConfigError, match=r"not a git repository.*; git worktree repair"):
         _listed(tmp_path)

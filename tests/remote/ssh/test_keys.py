@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -95,6 +95,49 @@ def test_identities_only_leaves_the_agents_other_keys_out(
     text = f"IdentityAgent {agent}\n  IdentitiesOnly yes\n  IdentityFile {keygen(tmp_path / 'o')}"
     error = _refusal(_by_config(strict, through, text), tmp_path)
     assert "each of the 1 keys" in str(error)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (lambda _: None, "can't be read, No such file", "correct IdentityFile"),
+        (lambda path: path.mkdir(), "is a folder", "name the key"),
+        (lambda path: path.write_text("x"), "is no key", "ssh-keygen"),
+        (lambda path: path.write_text(""), "is no key", "ssh-keygen"),
+        (lambda path: keygen(path).chmod(0o640), "others may read it", "chmod 600"),
+        (
+            lambda path: keygen(path).with_suffix(".pub").replace(path),
+            "is the public half",
+            "ssh-add",
+        ),
+    ],
+)
+def test_a_named_key_that_can_not_be_offered_is_the_reason(
+    case: tuple[Callable[[Path], object], str, str],
+    strict: Endpoint,
+    through: Through,
+    dot_ssh: Path,
+    tmp_path: Path,
+) -> None:
+    make, said, cure = case
+    named = tmp_path / "named"
+    make(named)
+    endpoint = _by_config(strict, through, f"IdentityFile {named}")
+    error = _refusal(endpoint, tmp_path)
+    assert f"no key to offer, {named} {said}" in str(error)
+    assert cure in error.cure
+    keygen(dot_ssh / "id_rsa")  # another, which is not the right one
+    both = f"IdentityFile {named}\n  IdentityFile {dot_ssh / 'id_rsa'}"
+    error = _refusal(_by_config(strict, through, both), tmp_path)
+    assert f"each of the 1 keys at hand; {named} {said}" in str(error)
+
+
+def test_a_key_that_others_may_read_is_left_out_as_ssh_does(
+    strict: Endpoint, through: Through, tmp_path: Path
+) -> None:
+    _key_of(strict).chmod(0o644)
+    error = _refusal(_by_config(strict, through, f"IdentityFile {_key_of(strict)}"), tmp_path)
+    assert error.cure == f"chmod 600 {_key_of(strict)}"
 
 
 def test_a_passphrase_is_asked_for_once(strict: Endpoint, tmp_path: Path) -> None:

@@ -159,6 +159,39 @@ def test_a_proxy_command_that_fails_is_told_with_its_words(
     assert error.cure.startswith("try by hand: echo no such proxy")
 
 
+def test_a_proxy_command_that_prints_junk_is_told_with_it(through: Through, tmp_path: Path) -> None:
+    error = _refusal(through("Host box\n  {pod}  ProxyCommand echo please log in\n"), tmp_path)
+    assert "leads to no SSH server: it said please log in" in str(error)
+    silent = _refusal(through("Host box\n  {pod}  ProxyCommand true\n"), tmp_path)
+    assert "leads to no SSH server: it said nothing" in str(silent)
+
+
+def test_lines_before_the_servers_own_are_no_junk(through: Through, tmp_path: Path) -> None:
+    """RFC 4253 lets a server, and so a proxy, say something first."""
+    (tmp_path / "relay.py").write_text(RELAY)
+    command = f"echo welcome; exec python3 {tmp_path}/relay.py %h %p"
+    wrong = through(f"Host box\n  {{pod}}  ProxyCommand sh -c '{command}'\n")
+    _hello(wrong, tmp_path)
+    wrong = dataclasses.replace(wrong, known_key=None, host_key="SHA256:no")
+    assert "ProxyCommand" not in str(_refusal(wrong, tmp_path / "other"))
+
+
+def test_a_proxy_command_may_pass_a_socket(through: Through, tmp_path: Path) -> None:
+    script = tmp_path / "pass.py"
+    script.write_text(
+        "import socket, sys\n"
+        "far = socket.create_connection((sys.argv[1], int(sys.argv[2])))\n"
+        "out = socket.socket(fileno=1)\n"
+        "socket.send_fds(out, [b'x'], [far.fileno()])\n"
+    )
+    command = f"ProxyCommand python3 {script} %h %p\n  ProxyUseFdpass yes"
+    _hello(through(f"Host box\n  {{pod}}  {command}\n"), tmp_path)
+    error = _refusal(
+        through("Host box\n  {pod}  ProxyCommand echo no >&2\n  ProxyUseFdpass yes\n"), tmp_path
+    )
+    assert "passes no connected socket: no" in str(error)
+
+
 def test_a_wrong_alias_says_where_an_alias_belongs(through: Through, tmp_path: Path) -> None:
     error = _refusal(through("Host other\n  {pod}"), tmp_path)
     assert "no such host name" in str(error)

@@ -107,6 +107,77 @@ def test_a_shell_that_prints_without_end_is_given_up(start: Start) -> None:
         start("bash", "yes\n").run(["true"])
 
 
+@pytest.mark.parametrize(
+    "rc",
+    [
+        *("head -c 5000000 /dev/zero\n", "head -c 5000000 /dev/zero >&2\n", "printf hello\n"),
+        *("exec 2>/dev/null\n", "read -t 0.3 word\n", "read -t 0.3 word; read -t 0.3 word\n"),
+        *("timeout 0.3 cat >/dev/null\n", "cd /; set -eu; IFS=x\n", "printf() { echo no; }\n"),
+    ],
+)
+def test_an_rc_file_may_print_megabytes_or_read_input(
+    rc: str, start: Start, tmp_path: Path
+) -> None:
+    transport = start("bash", rc)
+    for given in (b"", b"one\ntwo\n", b"\n", bytes(200_000)):
+        done = transport.run(["sh", "-c", "cat; exit 7"], stdin=given)
+        assert (done.returncode, done.stdout) == (7, given)
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    (here / "file").write_bytes(bytes(100_000))
+    transport.push(here, PurePosixPath(there))
+    assert (there / "file").stat().st_size == 100_000
+
+
+@pytest.mark.parametrize("rc", ["unset PATH\n", "export PATH=\n", "export PATH=/nowhere\n"])
+def test_a_path_that_leads_nowhere_still_finds_the_system(rc: str, start: Start) -> None:
+    transport = start("bash", rc)
+    assert transport.run(["sh", "-c", "echo hi | cat"]).stdout == b"hi\n"
+    found = transport.run(["/usr/bin/env"]).stdout.decode()
+    assert "/usr/bin" in next(line for line in found.splitlines() if line.startswith("PATH="))
+
+
+def test_a_path_that_leads_somewhere_is_left_alone(start: Start) -> None:
+    transport = start("bash", "export PATH=/opt/x:/usr/bin:/bin\n")
+    assert transport.run(["sh", "-c", "echo $PATH"]).stdout == b"/opt/x:/usr/bin:/bin\n"
+
+
+@pytest.mark.parametrize(
+    ("shell", "rc"),
+    [
+        *(("bash", "set -x\n"), ("bash", "set -v\n"), ("zsh", "setopt xtrace\n")),
+        *(("tcsh", "set echo\n"), ("tcsh", "set verbose echo\n"), ("fish", "set fish_trace 1\n")),
+    ],
+)
+def test_a_shell_that_shows_its_commands_is_not_taken_for_the_command(
+    shell: str, rc: str, start: Start
+) -> None:
+    done = start(shell, rc).run(["sh", "-c", "cat; echo told >&2; exit 7"], stdin=b"given")
+    assert (done.returncode, done.stdout, done.stderr) == (7, b"given", b"told\n")
+
+
+@pytest.mark.parametrize("rc", ["exec 2>&1\n", "exec 2>&1; set -x; read -t 0.3 word\n"])
+def test_a_shell_that_leads_stderr_to_stdout_shows_no_mark(rc: str, start: Start) -> None:
+    done = start("bash", rc).run(["sh", "-c", "cat; echo told >&2; exit 7"], stdin=b"given")
+    assert (done.returncode, done.stdout, done.stderr) == (7, b"giventold\n", b"")
+
+
+def test_a_forced_command_is_named_as_a_reason(home: Path, tmp_path: Path) -> None:
+    with running_openssh(tmp_path / "sshd", settings="ForceCommand echo you may not") as server:
+        transport = connect(server, known_hosts=tmp_path / "pins")
+        with pytest.raises(UnreachableError, match=r"you may not.*ForceCommand"):
+            transport.run(["true"])
+        transport.close()
+
+
+def test_an_rc_file_that_waits_for_input_is_named(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("moola_remote.ssh.marks.SHELL_PATIENCE_S", 1.0)
+    with pytest.raises(UnreachableError, match=r"waits for input.*~/\.bashrc"):
+        start("bash", "cat >/dev/null\n").run(["cat"], stdin=b"given")
+
+
 class _Pieces:
     """A channel whose bytes come in given pieces."""
 

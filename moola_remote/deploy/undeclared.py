@@ -1,0 +1,46 @@
+"""Files in which a project declares packages in a form that is not read here, with the way out."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+from moola_remote.deploy.declared import PYPROJECT, Reader
+
+_FREEZE = "in its environment: pip list --format=freeze > requirements.txt"
+_WRITE = "write its install_requires into requirements.txt"
+_CONDA = (
+    *("environment.yml", "environment.yaml", "conda.yml", "conda.yaml"),
+    *("conda-lock.yml", "pixi.lock", "pixi.toml"),
+)
+_LISTS = (
+    *("requirements/base.txt", "requirements/train.txt", "requirements/requirements.txt"),
+    *("requirements-train.txt", "requirements_train.txt", "requirements-dev.txt"),
+)
+# Each with what makes a list in pip's form of it.
+_CURES = {
+    "pylock.toml": "uv export or pip-compile makes a requirements.txt of what it was made of",
+    "poetry.lock": "poetry export -o requirements.txt",
+    "pdm.lock": "pdm export -o requirements.txt",
+    "Pipfile.lock": "pipenv requirements > requirements.txt",
+    "Pipfile": "pipenv lock, then pipenv requirements > requirements.txt",
+    **dict.fromkeys(_CONDA, _FREEZE),
+    "requirements.in": "pip-compile, or name it as `requirements`",
+    **dict.fromkeys(_LISTS, "name it as `requirements` in [tool.moola-remote]"),
+}
+# Of these it is the word that declares; without it they only configure.
+_WORDS = {
+    "setup.cfg": ("install_requires", _WRITE),
+    "setup.py": ("install_requires", _WRITE),
+    str(PYPROJECT): ("[tool.flit.metadata]", "write its `requires` into [project] dependencies"),
+}
+
+
+def undeclared(read: Reader) -> tuple[str, ...]:
+    """Return a line for the first file that declares packages which won't be installed."""
+    found = [(name, cure) for name, cure in _CURES.items() if read(PurePosixPath(name)) is not None]
+    found += [
+        (name, cure)
+        for name, (word, cure) in _WORDS.items()
+        if word in (read(PurePosixPath(name)) or "")
+    ]
+    return tuple(f"{name}: its packages are not installed; {cure}" for name, cure in found[:1])
