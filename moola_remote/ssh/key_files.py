@@ -16,7 +16,7 @@ _MAGIC = b"openssh-key-v1\0"
 
 
 def check_identity_file(pod: str, path: Path) -> None:
-    """Raise a ConfigError unless `path` is a private key that nobody else may read."""
+    """Raise a ConfigError unless `path` is a private key that only its owner may read."""
     try:
         mode = path.stat().st_mode
         is_private = b"PRIVATE KEY" in path.read_bytes()

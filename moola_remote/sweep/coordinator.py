@@ -12,10 +12,10 @@ from collections.abc import Callable
 from moola_remote.errors import MoolaError
 from moola_remote.protocol.spec import new_run_id
 from moola_remote.sweep.assignment import Assignment, previous_on
+from moola_remote.sweep.ends import Ends
 from moola_remote.sweep.plan import Plan
 from moola_remote.sweep.study import Study
-from moola_remote.sweep.trial import Attempt, Job, Score, State, Trial
-from moola_remote.sweep.verdict import failure_of, noise_note
+from moola_remote.sweep.trial import Attempt, Job, Trial
 from moola_remote.sweep.watcher import Watcher
 
 
@@ -27,6 +27,9 @@ class Coordinator:
         plan: of the sweep.
         watcher: called with what happens.
         may_ask: whether one trial more may be begun; a reason not to, or None.
+
+    Attributes:
+        ends: records what comes of the trials.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class Coordinator:
         self._changed = threading.Condition(threading.RLock())
         self._assigned = Assignment(study, plan.trials)
         self._error: BaseException | None = None
+        self.ends = Ends(study, plan, watcher, self)
 
     def join(self, pod: str) -> None:
         """Add a pod that is ready for trials."""
@@ -162,38 +166,6 @@ class Coordinator:
         """Whether every trial has ended."""
         return self._assigned.is_over()
 
-    def report(self, job: Job, step: int, value: float) -> bool:
-        """Take an intermediate value; return whether the run is to be cancelled."""
-        with self._changed:
-            number = job.trial.number
-            is_pruned = self._study.report(number, step, value)
-            self._watcher.on_step(job.trial, step, value)
-            if is_pruned:
-                self._study.note(number, "why", f"pruned at {step}")
-            return is_pruned
-
-    def complete(self, job: Job, score: Score, seconds: float) -> None:
-        """Record the score of a trial."""
-        with self._changed:
-            self._tell(job, "complete", seconds, score)
-            is_first = sum(one.state == "complete" for one in self._study.trials()) == 1
-            if is_first and (note := noise_note(score, self._plan.goal.name)):
-                self._watcher.on_note(note)
-
-    def cancelled(self, job: Job, why: str, seconds: float) -> None:
-        """Record that a run was cancelled: by us, which prunes its trial, or by the user."""
-        with self._changed:
-            noted = self._study.trial(job.trial.number).why
-            state: State = "pruned" if noted.startswith("pruned") else "failed"
-            self._tell(job, state, seconds, why=noted if state == "pruned" else why)
-
-    def failed(self, job: Job, why: str, seconds: float) -> None:
-        """Record that a trial failed by itself; its parameters are not tried again."""
-        self._tell(job, "failed", seconds, why=why)
-        with self._changed:
-            if err := failure_of(self._plan.sweep_id, self._study.trials(), job, why):
-                self.fail(err)
-
     def again(self, job: Job, why: str) -> None:
         """Start a trial again, whose run the machine ended, on whichever pod is free."""
         with self._changed:
@@ -205,17 +177,6 @@ class Coordinator:
         """Let go of a run, which keeps running unwatched."""
         with self._changed:
             self._assigned.release(job.trial.number)
-            self._changed.notify_all()
-
-    def _tell(
-        self, job: Job, state: State, seconds: float, score: Score | None = None, why: str = ""
-    ) -> None:
-        with self._changed:
-            number = job.trial.number
-            self._study.note(number, "seconds", self._study.trial(number).seconds + seconds)
-            self._study.tell(number, state, score, why)
-            self._assigned.release(number)
-            self._watcher.on_trial(self._study.trial(number), state)
             self._changed.notify_all()
 
     def lose_pod(self, pod: str, err: MoolaError, *, is_gone: bool) -> None:
@@ -254,6 +215,11 @@ class Coordinator:
         """Return every trial, by number."""
         with self._changed:
             return self._study.trials()
+
+    def settle(self, number: int) -> None:
+        """Note that a trial has ended, and wake the workers."""
+        self._assigned.release(number)
+        self._changed.notify_all()
 
     def quiet(self) -> threading.Condition:
         """Return the lock under which nothing is written to the journal."""

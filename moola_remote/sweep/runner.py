@@ -151,9 +151,9 @@ class Runner:
         if verdict.kind == "succeeded":
             self._judge_score(job, folder, seconds)
         elif verdict.kind == "cancelled":
-            self.coordinator.cancelled(job, verdict.why, seconds)
+            self.coordinator.ends.cancelled(job, verdict.why, seconds)
         else:
-            self.coordinator.failed(job, verdict.why, seconds)
+            self.coordinator.ends.failed(job, verdict.why, seconds)
 
     def _fetch(self, state: RunState, jobs: list[Job]) -> None:
         """Fetch what a run left; what a pod that is to be stopped needs, of lost runs, too."""
@@ -164,10 +164,10 @@ class Runner:
     def _judge_score(self, job: Job, folder: Path, seconds: float) -> None:
         score = read_score(folder, self.plan.score_key, self.plan.metric)
         if score is not None:
-            self.coordinator.complete(job, score, seconds)
+            self.coordinator.ends.complete(job, score, seconds)
             return
         where = "line of its log" if self.plan.metric else "result.json or event"
-        self.coordinator.failed(job, f"no {where} has a finite {self.plan.goal.name}", seconds)
+        self.coordinator.ends.failed(job, f"no {where} has a finite {self.plan.goal.name}", seconds)
 
     @property
     def _run(self) -> WholeRun:
@@ -226,7 +226,7 @@ class Runner:
             if not isinstance(event, EpochEvent) or job.attempt.is_packed:
                 return
             value = score_of_epoch(event, self.plan.goal.name)
-            if value is not None and self.coordinator.report(job, event.epoch, value):
+            if value is not None and self.coordinator.ends.report(job, event.epoch, value):
                 verbs.cancel(self.pod.agent, run_id)
 
         def on_notice(text: str) -> None:

@@ -86,7 +86,7 @@ class World:
             del self.ended[job.attempt.run_id]
             number = job.trial.number
             self.succeeded[number] = self.succeeded.get(number, 0) + 1
-            self.coordinator.complete(job, Score(self.dice.random()), 1.0)
+            self.coordinator.ends.complete(job, Score(self.dice.random()), 1.0)
 
     def lose(self) -> None:
         """The machine ends a run that is watched."""
@@ -163,7 +163,7 @@ def test_a_pack_is_one_run_and_is_shared_out_among_what_there_is(tmp_path: Path)
     assert len(set.union(*run_ids)) == 3
     assert all(job.attempt.is_packed for pack in packs for job in pack)
     coordinator.again(packs[0][1], "killed")
-    coordinator.complete(packs[0][0], Score(1.0), 1.0)
+    coordinator.ends.complete(packs[0][0], Score(1.0), 1.0)
     assert [job.trial.number for job in coordinator.take_pack("a", 4)] == [1]
 
 
@@ -183,7 +183,7 @@ def test_the_first_three_that_fail_end_it(tmp_path: Path) -> None:
     for _ in range(3):
         job = coordinator.take("a")
         assert job
-        coordinator.failed(job, "exit code 3", 1.0)
+        coordinator.ends.failed(job, "exit code 3", 1.0)
     assert coordinator.take("a") is None
     with pytest.raises(JobFailedError, match="3 of 3 trials failed"):
         coordinator.check_end()
@@ -195,9 +195,9 @@ def test_one_that_fails_ends_nothing(tmp_path: Path) -> None:
         job = coordinator.take("a")
         assert job
         if number == 1:
-            coordinator.failed(job, "exit code 3", 1.0)
+            coordinator.ends.failed(job, "exit code 3", 1.0)
         else:
-            coordinator.complete(job, Score(0.5), 1.0)
+            coordinator.ends.complete(job, Score(0.5), 1.0)
     assert coordinator.take("a") is None
     coordinator.check_end()
 
@@ -228,7 +228,7 @@ def test_a_wide_interval_is_reported_once(tmp_path: Path) -> None:
     for _ in range(3):
         job = coordinator.take("a")
         assert job
-        coordinator.complete(job, Score(0.65, 0.48, 0.81), 1.0)
+        coordinator.ends.complete(job, Score(0.65, 0.48, 0.81), 1.0)
     assert len(heard.notes) == 1
     assert "0.33 wide" in heard.notes[0]
 
@@ -239,14 +239,14 @@ def test_a_pruned_trial_is_told_as_such_and_a_cancelled_one_as_failed(tmp_path: 
         job = coordinator.take("a")
         assert job
         for step in (1, 2, 3):
-            assert not coordinator.report(job, step, 0.5)
-        coordinator.complete(job, Score(0.5), 1.0)
+            assert not coordinator.ends.report(job, step, 0.5)
+        coordinator.ends.complete(job, Score(0.5), 1.0)
     bad, other = coordinator.take("a"), coordinator.take("a")
     assert bad
     assert other
-    assert coordinator.report(bad, 1, 0.1)
-    coordinator.cancelled(bad, "cancelled (exit code 143)", 1.0)
-    coordinator.cancelled(other, "cancelled (exit code 143)", 1.0)
+    assert coordinator.ends.report(bad, 1, 0.1)
+    coordinator.ends.cancelled(bad, "cancelled (exit code 143)", 1.0)
+    coordinator.ends.cancelled(other, "cancelled (exit code 143)", 1.0)
     states = {trial.number: (trial.state, trial.why) for trial in coordinator.trials()}
     assert states[bad.trial.number] == ("pruned", "pruned at 1")
     assert states[other.trial.number] == ("failed", "cancelled (exit code 143)")
