@@ -166,13 +166,6 @@ class Coordinator:
         """Whether every trial has ended."""
         return self._assigned.is_over()
 
-    def again(self, job: Job, why: str) -> None:
-        """Start a trial again, whose run the machine ended, on whichever pod is free."""
-        with self._changed:
-            self._assigned.repeat(job.trial.number)
-            self._watcher.on_trial(self._study.trial(job.trial.number), f"lost, {why}")
-            self._changed.notify_all()
-
     def release(self, job: Job) -> None:
         """Let go of a run, which keeps running unwatched."""
         with self._changed:
@@ -216,9 +209,9 @@ class Coordinator:
         with self._changed:
             return self._study.trials()
 
-    def settle(self, number: int) -> None:
-        """Note that a trial has ended, and wake the workers."""
-        self._assigned.release(number)
+    def settle(self, number: int, *, is_repeated: bool = False) -> None:
+        """Note that a trial has ended, or is to be started again, and wake the workers."""
+        (self._assigned.repeat if is_repeated else self._assigned.release)(number)
         self._changed.notify_all()
 
     def quiet(self) -> threading.Condition:

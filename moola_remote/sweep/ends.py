@@ -19,8 +19,8 @@ class Workers(Protocol):
         """Return the lock under which the study is written."""
         ...
 
-    def settle(self, number: int) -> None:
-        """Note that a trial has ended."""
+    def settle(self, number: int, *, is_repeated: bool = False) -> None:
+        """Note that a trial has ended, or is to be started again."""
         ...
 
     def fail(self, err: BaseException) -> None:
@@ -75,6 +75,12 @@ class Ends:
         with self._workers.quiet():
             if err := failure_of(self._plan.sweep_id, self._study.trials(), job, why):
                 self._workers.fail(err)
+
+    def again(self, job: Job, why: str) -> None:
+        """Start a trial again, whose run the machine ended, on whichever pod is free."""
+        with self._workers.quiet():
+            self._watcher.on_trial(self._study.trial(job.trial.number), f"lost, {why}")
+            self._workers.settle(job.trial.number, is_repeated=True)
 
     def _tell(
         self, job: Job, state: State, seconds: float, score: Score | None = None, why: str = ""

@@ -131,7 +131,7 @@ class Runner:
                 self.station.deploy_again(self.pod, seen)
                 for job in jobs:
                     why = f"pod {name} does not know it any more: {err.message}"
-                    self.coordinator.again(job, why)
+                    self.coordinator.ends.again(job, why)
                 return
             self._fetch(state, jobs)
         for job in jobs:
@@ -146,7 +146,7 @@ class Runner:
         else:
             verdict, seconds = judge(state, len(job.trial.attempts)), state.took_s or 0.0
         if verdict.kind == "again":
-            self.coordinator.again(job, verdict.why)
+            self.coordinator.ends.again(job, verdict.why)
             return
         if verdict.kind == "succeeded":
             self._judge_score(job, folder, seconds)

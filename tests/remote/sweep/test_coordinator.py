@@ -95,7 +95,7 @@ class World:
             job = self.dice.choice(found)
             self.watched.remove(job)
             del self.alive[job.attempt.run_id]
-            self.coordinator.again(job, "killed by SIGKILL")
+            self.coordinator.ends.again(job, "killed by SIGKILL")
 
     def die(self) -> None:
         """The laptop dies, perhaps in the middle of a line, and comes back."""
@@ -162,7 +162,7 @@ def test_a_pack_is_one_run_and_is_shared_out_among_what_there_is(tmp_path: Path)
     assert [len(ids) for ids in run_ids] == [1, 1, 1]
     assert len(set.union(*run_ids)) == 3
     assert all(job.attempt.is_packed for pack in packs for job in pack)
-    coordinator.again(packs[0][1], "killed")
+    coordinator.ends.again(packs[0][1], "killed")
     coordinator.ends.complete(packs[0][0], Score(1.0), 1.0)
     assert [job.trial.number for job in coordinator.take_pack("a", 4)] == [1]
 
