@@ -16,7 +16,7 @@ from __future__ import annotations
 class JobError(Exception):
     """The base of every error that a job's user can meet; its text is one line.
 
-    It may quote a file that nobody vouches for: what a terminal would act on is shown as an escape.
+    It may quote an untrusted file: what a terminal would act on is shown as an escape.
     """
 
     exit_code = 1

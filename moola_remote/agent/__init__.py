@@ -1,6 +1,6 @@
 """The program that runs on a pod: Python 3.8 or newer, standard library alone.
 
-It is sent as one ``.pyz`` (moola_remote/agent_client/program.py) and imported by nobody.
+It is sent as one ``.pyz`` (moola_remote/agent_client/program.py) and never imported from outside.
 
 The contract is docs/protocol.md. Three processes stand behind a run; no single death loses it:
 
@@ -24,5 +24,5 @@ What is ours alone in a run's folder begins with a dot:
     .reserve         space given back when the disk is full, so that an end can still be recorded
     .supervisor.log  what the supervisor and ``on_finish`` print
 
-Durations come from clocks that nobody can set; the times of day in the files are for people.
+Durations come from monotonic clocks; the times of day in the files are for people.
 """

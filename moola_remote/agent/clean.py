@@ -23,7 +23,7 @@ from moola_remote.agent.unfinished import tidy
 KINDS = {"code": "code", "data": "data", "environment": "env", "checkpoints": "checkpoints"}
 # What came so lately and no run has named may be waiting for its start, by another client.
 START_S = 3600.0
-# Nobody went on with a transfer that was cut so long ago.
+# A transfer that was interrupted so long ago is not resumed.
 STALE_S = 86400.0
 
 

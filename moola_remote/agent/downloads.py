@@ -28,7 +28,7 @@ _ENTRY = re.compile(r'^name = "([^"]+)"\nversion = "([^"]+)"', re.MULTILINE)
 
 
 class Download(NamedTuple):
-    """A package that will be fetched; its size in bytes, 0 where nobody says it."""
+    """A package that will be fetched; its size in bytes, 0 where it is unknown."""
 
     name: str
     version: str

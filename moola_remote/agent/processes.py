@@ -25,7 +25,7 @@ class Process(NamedTuple):
 
     @property
     def is_alive(self) -> bool:
-        """A zombie is dead: under a pid 1 that reaps nobody it would live for ever."""
+        """A zombie is dead: under a pid 1 that never reaps it would live for ever."""
         return self.status not in "ZX"
 
 
@@ -115,7 +115,7 @@ def environment_of(pid: int) -> bytes:
 
 
 def send_signal(target: Process, number: int) -> None:
-    """Send a signal to this very process, or to nobody."""
+    """Send a signal to this very process, or not at all."""
     try:
         fd = os.pidfd_open(target.pid) if hasattr(os, "pidfd_open") else None
     except OSError as err:
@@ -146,7 +146,7 @@ def adopt_orphans(is_on: bool = True) -> None:
 
 def adopts_orphans() -> bool:
     """Return whether `adopt_orphans` is in force (PR_GET_CHILD_SUBREAPER)."""
-    if "ctypes" not in sys.modules:  # nobody has called it
+    if "ctypes" not in sys.modules:  # it was never called
         return False
     with contextlib.suppress(ImportError, OSError, AttributeError):
         import ctypes

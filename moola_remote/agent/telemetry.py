@@ -15,7 +15,7 @@ from moola_remote.agent.lazy import shutil, subprocess
 
 
 class Telemetry:
-    """GPU, CPU, memory and disk; nvidia-smi may hang, so nobody waits for it."""
+    """GPU, CPU, memory and disk; nvidia-smi may hang, so it is never waited for."""
 
     FIELDS = "index,utilization.gpu,memory.used,memory.total,temperature.gpu,power.draw"
 

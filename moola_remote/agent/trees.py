@@ -110,7 +110,7 @@ def entries(tree: Path, keep: Set[str]) -> Iterator[Tuple[str, str]]:
             if name in keep:
                 yield name, entry.path
             if is_folder and (name in keep or name in folders):
-                todo.append((f"{name}/", entry.path))  # whatever nobody listed in it goes
+                todo.append((f"{name}/", entry.path))  # unlisted entries go
             elif is_folder:
                 shutil.rmtree(entry.path)
             elif name not in keep:

@@ -36,7 +36,7 @@ class Waiting:
         self.watch(live.run.own, MOVED_TO)
         for gpu in gpus:
             lock = pod.gpu_lock(gpu)
-            os.close(os.open(lock, os.O_RDONLY | os.O_CREAT, 0o600))  # wakes nobody
+            os.close(os.open(lock, os.O_RDONLY | os.O_CREAT, 0o600))  # wakes no waiter
             self.watch(lock, CLOSE_WRITE)
         # A signal ends the wait too, as it would end a sleep.
         self.signal_end, self.write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -48,7 +48,7 @@ class Waiting:
         return found
 
     def follow(self, front: Optional[str]) -> bool:
-        """Be woken by this run's state and end, in place of the one before; None is nobody.
+        """Be woken by this run's state and end, in place of the one before; None is no run.
 
         Returns:
             Whether it is another one: what has happened to it until now is still to be looked at.

@@ -179,7 +179,7 @@ class Guard:
                 self.worker = worker
 
     def work(self) -> None:
-        """Read the settings, see what goes on, end the runs and write the log."""
+        """Read the settings, check for activity, end the runs and write the log."""
         next_look = 0.0
         while not self.is_over:
             if self.ending is not None:
@@ -278,7 +278,7 @@ def watch(pod: Pod) -> None:
 def take_guard_lock(path: Path) -> bool:
     """Return whether no other guard is on watch; a disk that can't be written is no hindrance."""
     try:
-        # Whoever asks whether there is a guard holds the lock for a moment.
+        # A process that asks whether there is a guard holds the lock for a moment.
         return lock(path, patience_s=0.2) is not None
     except OSError:
         with contextlib.suppress(FileNotFoundError):

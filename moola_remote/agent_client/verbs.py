@@ -21,7 +21,7 @@ from moola_remote.text.sanitize import safe
 MAX_RUNS = 10_000
 # Past a grace that is the spec's, and the agent's own patience.
 CANCEL_TIMEOUT_S = 600.0
-# A run that goes on gets copies of checkpoints.
+# A resumed run gets copies of checkpoints.
 START_TIMEOUT_S = 600.0
 # What was written after the end is hashed again.
 MANIFESTS_S = 3600.0

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def report_assumed(app: App, plan: Plan) -> None:
-    """Say on stderr what stands for the settings that nobody wrote; nothing where there are any."""
+    """Say on stderr which defaults are used where nothing is configured."""
     project = app.project
     if project.file is not None:
         return

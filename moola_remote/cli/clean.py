@@ -26,7 +26,7 @@ KEEP_S = 30 * 86400.0
 @dry_run_option
 @click.pass_obj
 def clean(app: App, names: tuple[str, ...], force: bool, yes: bool, dry_run: bool) -> None:
-    """Remove ended runs from the pod, all or some, and code, data and environments nobody needs.
+    """Remove ended runs from the pod, all or some, and unused code, data and environments.
 
     Refused while one of them is active, or has anything without a verified copy here. What the runs
     that stay stand on stays, and the newest of each kind. On this laptop, code that no run on

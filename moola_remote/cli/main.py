@@ -32,7 +32,7 @@ from moola_remote.errors import BROKEN_PIPE, USAGE
 
 
 class Program(click.Group):
-    """Ends quietly when nobody reads stdout any more, as in ``moola-remote logs | head``."""
+    """Ends quietly when the reader of stdout is gone, as in ``moola-remote logs | head``."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -82,7 +82,7 @@ def program(ctx: click.Context, pod: str | None, as_json: bool, verbose: bool) -
 
 
 def _log_to_stderr() -> None:
-    """Our own lines alone: paramiko and invoke have much to say that nobody asked for."""
+    """Our own lines alone: what paramiko and invoke log is left out."""
     import logging
 
     from moola_remote.text.redact import strike

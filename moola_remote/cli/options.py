@@ -48,7 +48,7 @@ def moment(ctx: click.Context, param: click.Parameter, value: str | None) -> flo
 
 
 def _secrets(ctx: click.Context, param: click.Parameter, names: tuple[str, ...]) -> dict[str, str]:
-    if ctx.resilient_parsing:  # a Tab key asks nobody
+    if ctx.resilient_parsing:  # completion never asks
         return {}
     return {name: _secret(ctx, param, name) for name in names}
 

@@ -182,7 +182,7 @@ def show(app: App, sweep_id: str | None) -> None:
 @secret_option
 @click.pass_obj
 def resume(app: App, sweep_id: str | None, secrets: dict[str, str]) -> None:
-    """Go on with a sweep, after Ctrl-C, a crash or a pod that was away.
+    """Resume a sweep after Ctrl-C, a crash or the loss of a pod.
 
     How each trial stands is asked of its run: an active one is followed, one that ended is
     fetched, one that was never started is started. Nothing is done twice.

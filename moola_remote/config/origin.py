@@ -1,4 +1,4 @@
-"""Each setting with where it comes from: a file, the command line, or nobody's choice."""
+"""Each setting with where it comes from: a file, the command line, or a default."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def project_settings(project: Project, *, found: str | None = None) -> Iterator[
 
 
 def pod_settings(project: Project, pod: PodConfig, *, chosen_by: str) -> Iterator[Setting]:
-    """Yield the keys of the pod's file; those that nobody set and that mean nothing are left out.
+    """Yield the keys of the pod's file; keys that are unset and without effect are left out.
 
     Args:
         project: where the pods' files are.

@@ -28,7 +28,7 @@ def check_recipe(project: Project, recipe: str, settings: Sequence[str] = ()) ->
         settings: what is changed in it, in this order.
 
     Returns:
-        What looks wrong and may be right: without a schema nobody here knows a job's keys.
+        What looks wrong but may be right: without a schema a job's keys are unknown.
 
     Raises:
         ConfigError: no such recipe, broken YAML, an unknown key or a wrong value, anywhere.

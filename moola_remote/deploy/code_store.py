@@ -53,7 +53,7 @@ class Archive:
             raise ConfigError(f"{self.folder}: can't keep the code, {err.strerror}") from err
 
     def prune(self, needed: Collection[str], before: float, *, dry_run: bool = False) -> int:
-        """Drop what nobody needs any more and is old.
+        """Remove what is old and unused.
 
         Args:
             needed: digests of snapshots that stay.

@@ -14,7 +14,7 @@ from moola_remote.deploy.secret_files import is_secret
 from moola_remote.text.format import amount
 from moola_remote.text.sanitize import safe
 
-# What tools leave behind, and nobody misses.
+# Caches and other leftovers of tools.
 JUNK = re.compile(
     "|".join(
         fnmatch.translate(pattern)

@@ -1,6 +1,6 @@
 """Is RunPod as we think? Rents the cheapest pod, tries each assumption, and removes it.
 
-PLATFORM facts that nobody here could try are written in docs/runpod.md; each has its row here.
+Facts about the platform that were never tested are listed in docs/runpod.md; each has its row here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The client side of the stream: every byte of a run's log, once, in order, whatever is cut.
 
 The frames are those of docs/protocol.md. What has arrived lies in a journal on the laptop, whose
-sizes are the offsets to go on from: a laptop that was closed goes on the next day. Several
+sizes are the offsets to continue from: a laptop that was closed continues the next day. Several
 followers may share one journal, since each byte has one place in it.
 """
 

@@ -1,6 +1,6 @@
 """One run from its start to its verified files, over any number of lost connections.
 
-Each step can be repeated: a run is started once for each id, the stream goes on where it was cut,
+Each step can be repeated: a run is started once for each id, the stream continues where it was cut,
 and what was fetched is not fetched twice.
 """
 

@@ -114,7 +114,7 @@ class RshTunnel:
                 self._spawn(_close_with, conn, channel)
                 errors = self._spawn(self._copy, channel.recv_stderr, err_out)
                 if not self._copy(self._counted(channel.recv), out):
-                    _close(channel)  # rsync is gone: the far side must not write for nobody
+                    _close(channel)  # rsync is gone: the far side must not write to a closed pipe
                 errors.join()
             code = channel.recv_exit_status()
             _close(channel)
@@ -142,7 +142,7 @@ class RshTunnel:
         return count
 
     def _copy(self, read: Callable[[int], bytes], file: io.FileIO) -> bool:
-        """Everything from `read` to `file`; False when nobody reads there any more."""
+        """Everything from `read` to `file`; False when its reader is gone."""
         # EOFError: the connection went; MoolaError: the shell did not come to our command.
         with contextlib.suppress(OSError, EOFError, MoolaError):
             while data := read(BLOCK):

@@ -52,7 +52,7 @@ class SSHChannel:
             if self._liveness.is_lost():
                 raise self._liveness.lost() from err
             raise
-        # A lost connection ends the stream too, but then nobody has sent an EOF. Some servers
+        # A lost connection ends the stream too, but without an EOF from the pod. Some servers
         # close a channel without one.
         if not data and not self._channel.eof_received and self._liveness.is_lost():
             raise self._liveness.lost()

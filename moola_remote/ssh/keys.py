@@ -73,7 +73,7 @@ class KeySource:
 
 
 def check_identity_file(pod: str, path: Path) -> None:
-    """Raise a ConfigError unless `path` is a private key that nobody else may read."""
+    """Raise a ConfigError unless `path` is a private key that only its owner can read."""
     try:
         mode = path.stat().st_mode
         is_private = b"PRIVATE KEY" in path.read_bytes()
@@ -100,7 +100,7 @@ class KeyRing:
 
     Attributes:
         offered: the public keys that a server was offered.
-        locked: files whose passphrase nobody has given.
+        locked: files whose passphrase is unknown.
         hardware: files whose key is in a device, which only an agent can ask.
     """
 

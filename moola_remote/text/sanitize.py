@@ -197,7 +197,7 @@ class Screen:
 
     def _end_line(self) -> str:
         line = self._shown()
-        # A newline ends a string that nobody closed: the rest of a log is worth more than its form.
+        # A newline ends an unclosed string: the rest of a log is worth more than its form.
         self._state, self._line, self._column, self._num_cut = _GROUND, "", 0, 0
         return line
 

@@ -36,7 +36,7 @@ def confirm(question: str) -> bool:
         return False
     try:
         return click.confirm(question, err=True)
-    except (click.Abort, OSError):  # Ctrl-C again, or nobody there any more
+    except (click.Abort, OSError):  # Ctrl-C again, or the terminal is gone
         return False
 
 

@@ -25,7 +25,7 @@ REDRAWS_A_SECOND = 2.0
 # Lines of the screen that are not trials: counts, the head, the hint, the prompt.
 FRAME_LINES = 6
 MAX_SHOWN = 30
-HINT = "Ctrl-C leaves the runs that were begun; moola-remote sweep resume goes on"
+HINT = "after Ctrl-C the runs keep running; continue with moola-remote sweep resume"
 
 
 class SweepOutput:

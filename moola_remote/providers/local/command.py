@@ -106,7 +106,7 @@ class Command:
         self._listen()
 
     def feed(self, data: bytes) -> None:
-        """Give the command's stdin what the client sent; once nobody reads, it is dropped."""
+        """Give the command's stdin what the client sent; once its reader is gone, drop it."""
         if self._input is None:
             return
         self._unwritten += data
@@ -211,7 +211,7 @@ class Command:
         assert self._input
         try:
             written = self._input.write(self._unwritten)
-        except OSError:  # EPIPE, or EIO of a terminal: nobody reads, which is the command's right.
+        except OSError:  # EPIPE, or EIO of a terminal: the command has closed its stdin, as it may.
             written = len(self._unwritten)
             self._input_ended = True
         self._unwritten = self._unwritten[written or 0 :]

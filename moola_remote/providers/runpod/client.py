@@ -2,7 +2,7 @@
 
 What may be repeated is repeated: reading and deleting after any failure, everything else only where
 the API says that it did nothing (429) or was not reached. After any other failure of a call that
-changes something, nobody but the API's own list knows whether it was done: `UnansweredError`.
+changes something, only the API's own list shows whether it was done: `UnansweredError`.
 """
 
 from __future__ import annotations
