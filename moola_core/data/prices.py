@@ -130,4 +130,4 @@ class PriceReader:
         try:
             pa.scalar(text).cast(pa.float64())
         except pa.ArrowInvalid as err:
-            raise DataError(f"{self.where}: {fault}; mend that row") from err
+            raise DataError(f"{self.where}: {fault}; fix that row") from err

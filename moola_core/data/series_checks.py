@@ -151,7 +151,7 @@ def _missing_of(name: str, time: IntArray, bar_ns: int) -> Check:
     name = f"bars of {name}'s sessions that lack"
     if not lacks.any():
         return Check(name, 0)
-    # A run of lacking bars may go on over the night: it is cut where its session ends.
+    # A run of missing bars may span the night: it is cut where its session ends.
     runs = np.split(due[lacks], np.flatnonzero(np.diff(due[lacks]) != bar_ns) + 1)
     worst = max(runs, key=len)
     note = f"in {len(runs)} gaps, the longest {len(worst):,} bars from {_stamp(int(worst[0]))}"

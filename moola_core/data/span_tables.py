@@ -131,7 +131,7 @@ def _of_track(path: Path, lines: list[str], unit: Unit | None) -> RawSpans:
     if wrong is not None:
         raise DataError(
             f"{path}: row {wrong}: expected start, end and label with tabs between,"
-            f" got {lines[wrong][:60]!r}; mend that row"
+            f" got {lines[wrong][:60]!r}; fix that row"
         )
     starts, stops, words = ([row[i] for row in rows] for i in range(3))
     return RawSpans(

@@ -145,7 +145,7 @@ def _places(
         if len(wrong) and raw.unit == "bars":
             row = int(wrong[0])
             fault = Fault(row, name, str(numbers[row]), "a whole bar number")
-            raise DataError(f"{path}: {fault}; mend that row")
+            raise DataError(f"{path}: {fault}; fix that row")
         return numbers.astype(np.int64), False
     if bars.time is None:
         raise DataError(
@@ -163,7 +163,7 @@ def _numbers(path: Path, column: pa.ChunkedArray, name: str) -> np.ndarray | Non
     for row, value in enumerate(values):
         if value is None or value == "":
             fault = Fault(row, name, "nothing", "a bar number or a time")
-            raise DataError(f"{path}: {fault}; mend that row, or empty its other end too")
+            raise DataError(f"{path}: {fault}; fix that row, or empty its other end too")
     try:
         return np.array([float(value) for value in values])
     except ValueError:

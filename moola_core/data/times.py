@@ -240,7 +240,7 @@ def _refuse(  # noqa: PLR0913 - each part of the message has its own source
     name: str,
     file_rows: IntArray,
     expected: str,
-    cure: str = "mend that row",
+    cure: str = "fix that row",
 ) -> None:
     """Raise a DataError for the first of the bad rows, if there is any."""
     if bad.any():

@@ -78,7 +78,7 @@ def claim_of_model(
 
 
 def disagreement(claims: Sequence[Claim]) -> float:
-    """Return how far a window's label is contradicted: 0, by nobody, to 1."""
+    """Return how far a window's label is contradicted: 0 (not at all) to 1."""
     return max((claim.weight for claim in claims), default=0.0)
 
 

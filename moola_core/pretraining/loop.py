@@ -64,7 +64,7 @@ def _train_epoch(run: Pretraining) -> None:
     training, starts, team = run.recipe.training, run.series.train, run.team
     run.model.train()
     run.sampler.set_state(run.epoch_start)
-    # Drawn for the whole epoch, so that one that was stopped in its middle goes on as it was.
+    # Drawn for the whole epoch, so that one that was stopped in its middle resumes unchanged.
     places = torch.randint(len(starts), (run.config.windows,), generator=run.sampler)
     mirrored = torch.rand(run.config.windows, generator=run.sampler) < 0.5
     masks = draw_mask(run.config.windows, run.config, run.sampler)

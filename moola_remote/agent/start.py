@@ -25,7 +25,7 @@ EMPTY = (".lock", ".job.lock", ".supervisor.log")
 
 
 def start(pod: Pod, spec: Json) -> Json:
-    """Start a run unless its folder is there; whoever makes the folder has started it.
+    """Start a run unless its folder is there; the process that makes the folder starts it.
 
     The folder appears by rename, complete: a start that is cut off leaves nothing, or a queued run
     that the next call of this file continues.

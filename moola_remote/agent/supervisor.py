@@ -32,7 +32,7 @@ from moola_remote.agent.workdir import spoiled
 
 
 class Supervisor:
-    """Takes one run from where it stands to its end; holds ``.lock`` all the while."""
+    """Takes one run from its current state to its end; holds ``.lock`` all the while."""
 
     def __init__(self, pod: Pod, run: Run, lock_fd: int) -> None:
         self.pod = pod

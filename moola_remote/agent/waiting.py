@@ -48,7 +48,7 @@ class Waiting:
         return found
 
     def follow(self, front: Optional[str]) -> bool:
-        """Be woken by this run's state and end, in place of the one before; None is nobody.
+        """Be woken by this run's state and end, in place of the one before; None is no run.
 
         Returns:
             Whether it is another one: what has happened to it until now is still to be looked at.

@@ -278,7 +278,7 @@ def watch(pod: Pod) -> None:
 def take_guard_lock(path: Path) -> bool:
     """Return whether no other guard is on watch; a disk that can't be written is no hindrance."""
     try:
-        # Whoever asks whether there is a guard holds the lock for a moment.
+        # A process that asks whether there is a guard holds the lock for a moment.
         return lock(path, patience_s=0.2) is not None
     except OSError:
         with contextlib.suppress(FileNotFoundError):

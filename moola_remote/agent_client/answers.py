@@ -20,7 +20,7 @@ def read_progress(channel: Channel, say: Callable[[str], None], timeout_s: float
     pending = b""
     while part := channel.read(1 << 16, timeout_s):
         *lines, pending = (pending + part).split(b"\n")
-        # A line without an end is no progress that anybody could read.
+        # Without an end, a line is not readable progress.
         pending = pending[-MAX_PENDING:]
         for line in lines:
             if line.startswith(b'{"ok"') or b"can't open file" in line:

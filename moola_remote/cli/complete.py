@@ -16,7 +16,7 @@ import click
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
-# Others can mean something to a shell; whoever has such a name types it.
+# Others can mean something to a shell; such a name has to be typed.
 PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 Complete = Callable[[click.Context, click.Parameter, str], "list[CompletionItem]"]
 

@@ -45,7 +45,7 @@ def begin(app: App, plan: Plan, secrets: Mapping[str, str]) -> None:
 
 
 def go_on(app: App, folder: SweepFolder, secrets: Mapping[str, str]) -> None:
-    """Go on with a sweep on the code and data that it was begun with.
+    """Resume a sweep on the code and data that it was begun with.
 
     Raises:
         MoolaError: it did not reach its end, or most of its trials failed.

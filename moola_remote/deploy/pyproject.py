@@ -24,7 +24,7 @@ def declares(text: str) -> bool:
     try:
         tables = tomllib.loads(text)
     except ValueError:
-        return True  # and whoever reads it raises the error
+        return True  # its reader raises the error
     project = _table(tables, "project")
     is_dynamic = "dependencies" in project.get("dynamic", [])
     has_any = "dependencies" in project or "optional-dependencies" in project or is_dynamic

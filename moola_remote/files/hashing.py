@@ -21,7 +21,7 @@ def sha256_of(path: Path | str) -> tuple[int, str]:
     """Return the size and the SHA-256 of a regular file; a link is not followed.
 
     Raises:
-        OSError: it can't be read, or is no regular file.
+        OSError: it can't be read, or is not a regular file.
     """
     # O_NONBLOCK: a planted fifo must not hold us up.
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

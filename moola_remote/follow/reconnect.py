@@ -65,7 +65,7 @@ class Link:
     """How the pod is reached, and reached again.
 
     Attributes:
-        agent: to begin with; whoever made it closes it.
+        agent: to begin with; its maker closes it.
         reconnect: makes a new connection with its agent, which is closed by `follow`.
         give_up_s: how long the pod may be unreachable; None is for ever.
         backoff_s: waits between two attempts, each shortened by chance by up to a half.

@@ -91,7 +91,7 @@ class LocalRun:
         return (self.folder / "on_finish.json").exists()
 
     def take_hook(self) -> Hook | None:
-        """Return the command for its end, once: whoever renames the file has it."""
+        """Return the command for its end, once: the process that renames the file has it."""
         taken = self.folder / "on_finish.taken.json"
         try:
             (self.folder / "on_finish.json").rename(taken)

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1"
 BLOCK = 1 << 15
 
-# A channel to a host and port as the pod sees them, for whoever called from an address here.
+# A channel to a host and port as the pod sees them, for the caller at a local address.
 OpenChannel = Callable[[tuple[str, int], tuple[str, int]], "paramiko.Channel"]
 
 

@@ -194,7 +194,7 @@ class Coordinator:
                 raise away[0]
 
     def fail(self, err: BaseException) -> None:
-        """End the sweep for now: no further trial is begun, and runs that go on are left alone."""
+        """End the sweep for now: no further trial is begun, and active runs are left alone."""
         with self._changed:
             self._error = self._error or err
             self._changed.notify_all()

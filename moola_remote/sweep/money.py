@@ -129,7 +129,7 @@ class Budget:
         return None if self.limit_usd is None else max(0.0, self.limit_usd - self.spent())
 
     def expected(self, trials: Sequence[Trial]) -> float:
-        """Return USD that the trials which go on, and one more, will cost by the median so far."""
+        """Return USD that the running trials, and one more, will cost by the median so far."""
         took = [trial.seconds for trial in trials if trial.state == "complete" and trial.seconds]
         with self._lock:
             prices = [span.price for span in self._table.spans if span.until is None]
@@ -148,7 +148,7 @@ class Budget:
             return None
         return LimitError(
             f"--max-cost: ${self.spent():.2f} of ${self.limit_usd:.2f} are spent, and one trial "
-            f"more with those that go on would be about ${expected:.2f}"
+            f"more with those that are running would be about ${expected:.2f}"
         )
 
     def stop_at(self, price: float, num_pods: int, *, kept: float = 0.0) -> float | None:

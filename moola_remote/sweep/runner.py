@@ -1,7 +1,7 @@
 """A worker: starts a trial's run on one pod, follows it to its end, fetches and reports.
 
 Each step can be repeated, and is, over any number of lost connections: a run is started once for
-each id, the stream goes on where it was cut, and what was fetched is not fetched twice.
+each id, the stream continues where it was cut, and what was fetched is not fetched twice.
 """
 
 from __future__ import annotations

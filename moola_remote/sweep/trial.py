@@ -79,7 +79,7 @@ class Job:
     Attributes:
         trial: with all its parameters.
         attempt: the run and its pod; in the journal already.
-        earlier: the run before it on the same pod, whose checkpoints it may go on from.
+        earlier: the run before it on the same pod, whose checkpoints it may resume from.
         is_new: the run can't have been started before.
     """
 

@@ -29,7 +29,7 @@ PATIENCE_S = 100.0
 STEADY = """
 import os, sys, time
 for number in range(int(sys.argv[1])):
-    os.write(1, b"line %d of a log that nobody may lose a byte of\\n" % number)
+    os.write(1, b"line %d of a log that must arrive whole\\n" % number)
     time.sleep(float(sys.argv[2]))
 while sys.argv[3] == "wait" and not os.path.exists(os.environ["MOOLA_RUN_DIR"] + "/.go"):
     time.sleep(0.02)
@@ -44,7 +44,7 @@ def steady(num_lines: int, pause_s: float = 0.01, end: Literal["wait", "end"] = 
 
 def steady_log(num_lines: int) -> str:
     """What `STEADY` writes."""
-    text = "line {} of a log that nobody may lose a byte of\n"
+    text = "line {} of a log that must arrive whole\n"
     return "".join(text.format(number) for number in range(num_lines)) + "end\n"
 
 

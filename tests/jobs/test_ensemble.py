@@ -93,7 +93,7 @@ def test_each_unit_has_a_model_and_they_answer_as_one(
     joined = tmp_path / "joined"
     assert join(["--runs", str(run), str(other), "--run-dir", str(joined)]) == 0
     for folder in (run, joined):
-        asked = ["--run", str(folder), "--data", str(data), "--file", "labelled/test_1000.parquet"]
+        asked = ["--run", str(folder), "--data", str(data), "--file", "labelled/train_210.parquet"]
         assert evaluate([*asked, "--out", str(tmp_path / "scores.json")]) == 0
     assert "4 models of 2 runs" in capsys.readouterr().out
 
@@ -105,7 +105,7 @@ def test_runs_are_joined_and_scored_as_one(
     joined = tmp_path / "joined"
     assert join(["--runs", str(two), str(tmp_path / "one"), "--run-dir", str(joined)]) == 0
     assert len(list((joined / "artifacts").glob("*.safetensors"))) == 3
-    asked = ["--run", str(joined), "--data", str(data), "--file", "labelled/test_1000.parquet"]
+    asked = ["--run", str(joined), "--data", str(data), "--file", "labelled/train_210.parquet"]
     assert evaluate([*asked, "--out", str(tmp_path / "scores.json")]) == 0
     assert "local_segment" in capsys.readouterr().out
     scores = json.loads((tmp_path / "scores.json").read_text())["scores"]
@@ -132,5 +132,5 @@ def test_the_last_checkpoints_of_a_run_answer_together(
     assert names == {"model-0.safetensors", "model-1.safetensors"}
     assert _weights(run, "model-0.safetensors") != _weights(run, "model-1.safetensors")
     argv = ["--run", str(run), "--data", str(data), "--device", "cpu"]
-    assert evaluate([*argv, "--file", "labelled/test_1000.parquet"]) == 0
-    assert "recipe jade, 1000 windows" in capsys.readouterr().out
+    assert evaluate([*argv, "--file", "labelled/train_210.parquet"]) == 0
+    assert "recipe jade, 210 windows" in capsys.readouterr().out

@@ -67,6 +67,7 @@ def test_a_model_that_goes_by_the_place_is_told_of(
     place: bool, data: Path, bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small = ["--set", "ensemble.units=[]", "--set", "candidates.number=40", "--epochs", "1"]
+    small += ["--set", "data.windows=60"]
     small += ["--set", f"candidates.place={place}", "--run-dir", str(tmp_path / "run")]
     before = signal.getsignal(signal.SIGTERM)
     assert train(["--config", str(LINEAR), "--data", str(data), "--device", "cpu", *small]) == 0

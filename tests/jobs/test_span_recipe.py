@@ -88,7 +88,7 @@ def test_a_run_of_one_seed_comes_out_the_same_twice(run: Path, data: Path, tmp_p
 def test_it_is_scored_beside_the_rules_and_a_plain_unet(
     run: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    argv = ["--run", str(run), "--data", str(data), "--file", "labelled/test_1000.parquet"]
+    argv = ["--run", str(run), "--data", str(data), "--file", "labelled/train_210.parquet"]
     assert evaluate([*argv, "--device", "cpu", "--peers"]) == 0
     printed = capsys.readouterr().out
     assert "recipe - local_segment" in printed
