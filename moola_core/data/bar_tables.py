@@ -133,16 +133,21 @@ def _open_parquet(path: Path) -> BarTable:
     return BarTable(head, len(schema), "Parquet", read)
 
 
+def read_arrow(path: Path, start: bytes) -> pa.Table:
+    """Return the table in a file of Feather or Arrow IPC that begins with `start`."""
+    if start[:4] == b"FEA1":
+        table = pyarrow.feather.read_table(path)
+    else:
+        source = pa.memory_map(str(path))
+        opened = pa.ipc.open_file(source) if start[:6] == b"ARROW1" else pa.ipc.open_stream(source)
+        table = opened.read_all()
+    table.validate(full=True)
+    return table
+
+
 def _open_arrow(path: Path, start: bytes) -> BarTable:
     with readable(path):
-        if start[:4] == b"FEA1":
-            table = pyarrow.feather.read_table(path)
-        else:
-            source = pa.memory_map(str(path))
-            is_file = start[:6] == b"ARROW1"
-            opened = pa.ipc.open_file(source) if is_file else pa.ipc.open_stream(source)
-            table = opened.read_all()
-        table.validate(full=True)
+        table = read_arrow(path, start)
         head = _head(path, table.slice(0, HEAD_ROWS))
 
     def read(columns: list[int], chunk_rows: int) -> Iterator[list[pa.ChunkedArray]]:

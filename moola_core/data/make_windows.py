@@ -149,7 +149,8 @@ def summarise(report: Report, num_spans: int, labels: Sequence[str | None]) -> l
         some = ", ".join(str(row) for row in rows[:5]) + (" ..." if len(rows) > 5 else "")
         lines.append(f"{len(rows)} left out: {why} (rows {some})")
     counts = Counter(word for word in labels if word is not None)
-    lines.append("types: " + ", ".join(f"{word} {n}" for word, n in sorted(counts.items())))
+    if counts:
+        lines.append("types: " + ", ".join(f"{word} {n}" for word, n in sorted(counts.items())))
     return lines
 
 

@@ -71,6 +71,8 @@ def open_bytes(path: Path) -> Any:
 def _open_zip(path: Path) -> Any:
     archive = zipfile.ZipFile(path)
     names = [name for name in archive.namelist() if not name.endswith("/")]
+    # beside each file that macOS packs lies one of what it knows of it
+    names = [name for name in names if not name.startswith("__MACOSX/")]
     if "[Content_Types].xml" in names:
         raise DataError(
             f"{path}: an Excel book, expected a text table; in Excel: Save as > CSV UTF-8"

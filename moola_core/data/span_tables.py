@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from moola_core.data.bar_tables import read_arrow
 from moola_core.data.excel_table import is_excel, read_excel
 from moola_core.data.label_studio import KEY, regions_of_cells, regions_of_tasks, words_of
 from moola_core.data.packed import open_bytes, text_encoding
@@ -60,7 +61,11 @@ def read_raw(path: Path, unit: Unit | None) -> RawSpans:
     Raises:
         DataError: it is of no known kind, lacks a column, or holds no span.
     """
-    if path.suffix == ".parquet":
+    with path.open("rb") as file:
+        start = file.read(16)
+    if start[:6] == b"ARROW1" or start[:4] in (b"FEA1", b"\xff\xff\xff\xff"):
+        return _of_table(path, read_arrow(path, start))
+    if path.suffix == ".parquet" or start[:4] == b"PAR1":
         with pq.ParquetFile(path) as file:
             return _of_table(path, file.read())
     if is_excel(path):
@@ -70,11 +75,14 @@ def read_raw(path: Path, unit: Unit | None) -> RawSpans:
     encoding, mark_bytes = text_encoding(content[:200])
     text = content[mark_bytes:].decode(encoding)
     if text.lstrip().startswith(("[", "{")):
-        return _of_regions(path, regions_of_tasks(json.loads(text)))
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("\\")]
-    if not lines:
+        content = json.loads(text)
+        is_table = isinstance(content, list) and any(_is_row(one) for one in content)
+        return _of_rows(path, content) if is_table else _of_regions(path, regions_of_tasks(content))
+    lines = [line for line in text.splitlines() if line.strip() and line[0] not in "\\#"]
+    delimiter = max(",;\t|", key=lines[0].count) if lines else ","
+    has_header = bool(lines) and any(normalise(one) in STARTS for one in lines[0].split(delimiter))
+    if len(lines) < 1 + has_header:
         raise DataError(f"{path}: holds no span, expected at least 1 row; mark some")
-    delimiter = max(",;\t|", key=lines[0].count)
     first = lines[0].split(delimiter)[:2]
     if delimiter == "\t" and len(first) == 2 and all(is_number(one) for one in first):
         return _of_track(path, lines, unit)
@@ -91,6 +99,23 @@ def read_raw(path: Path, unit: Unit | None) -> RawSpans:
     return _of_table(path, table)
 
 
+def _is_row(value: Any) -> bool:
+    return isinstance(value, dict) and any(normalise(name) in STARTS for name in value)
+
+
+def _of_rows(path: Path, rows: list[Any]) -> RawSpans:
+    """Rows of a table as JSON, as pandas writes them with ``orient="records"``."""
+    names = dict.fromkeys(name for row in rows if isinstance(row, dict) for name in row)
+    columns = {
+        name: [row.get(name) if isinstance(row, dict) else None for row in rows] for name in names
+    }
+    texts = {
+        name: pa.array([None if value is None else str(value) for value in column], pa.string())
+        for name, column in columns.items()
+    }
+    return _of_table(path, pa.table(texts))
+
+
 def _of_table(path: Path, table: pa.Table) -> RawSpans:
     names = [normalise(name) for name in table.column_names]
     cells = _label_studio(table)
@@ -102,7 +127,8 @@ def _of_table(path: Path, table: pa.Table) -> RawSpans:
         if not found:
             raise DataError(
                 f"{path}: column {what} is missing, expected one of {', '.join(known[:6])} ...,"
-                f" got {', '.join(table.column_names)}; rename it"
+                f" got {', '.join(table.column_names)};"
+                " rename it, or add a line of names: start,end,label"
             )
         if names.count(found[0]) > 1:
             raise DataError(f"{path}: column {found[0]} is there twice, expected it once; drop one")

@@ -28,18 +28,23 @@ class Head:
     tickers: bool = False
 
 
+_UNIT = re.compile(r"^(open|high|low|close)\s*[(\[][^)\]]*[)\]]$", re.IGNORECASE)
+
+
 def normalise(name: str) -> str:
     """Return a column's name as the tables have it: ``<OPEN>`` and ``1. open`` are open.
 
-    Of the names ``('Close', 'AAPL')`` that pandas writes for two-storeyed columns the first counts.
+    A unit in brackets behind a price, ``Close (USD)``, does not count. Of the names
+    ``('Close', 'AAPL')`` that pandas writes for two-storeyed columns the first counts.
     """
     storeys = re.fullmatch(r"\('([^']*)', '[^']*'\)", name)
     name = storeys[1] if storeys else name
     name = re.sub(r"^\d+\.\s*", "", name.strip().strip("\ufeff").strip("<>").strip())
+    name = _UNIT.sub(r"\1", name)
     return re.sub(r"[\s_]+", "_", name.lower())
 
 
-_CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?|\d{6}|\d{4}")
+_CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?(\s*[ap]\.?m\.?)?|\d{6}|\d{4}", re.IGNORECASE)
 _DATE = re.compile(
     r"\d{4}[-./]\d{1,2}[-./]\d{1,2}.*|\d{1,2}[-./]\d{1,2}[-./]\d{4}.*|(19|20)\d{6}([ T]\s*\d.*)?"
     rf"|\d{{1,2}}[- ]({MONTHS})[a-z]*\.?[- ]\d{{4}}.*|({MONTHS})[a-z]*\.? \d{{1,2}},? \d{{4}}.*",
@@ -57,7 +62,7 @@ def is_number(text: str) -> bool:
 
 
 def is_clock(text: str) -> bool:
-    """Return whether `text` is a time of day alone: 14:30, 14:30:00, 143000."""
+    """Return whether `text` is a time of day alone: 14:30, 14:30:00, 2:30 PM, 143000."""
     return _CLOCK.fullmatch(text.strip()) is not None
 
 

@@ -66,6 +66,11 @@ class TextTable:
     mark_bytes: int
     shape: _Shape
 
+    def _cure(self) -> str:
+        if self.shape.delimiter == " ":
+            return "write one blank, or a comma, between values"
+        return "is the file cut short? export it anew, or mend that row"
+
     def read(self, columns: list[int], chunk_rows: int) -> Iterator[list[pa.ChunkedArray]]:
         """Yield the columns at these places as text.
 
@@ -107,8 +112,7 @@ class TextTable:
                 number = "" if row.number is None else f" row {row.number - self.shape.skip - 1}:"
                 raise DataError(
                     f"{self.path}:{number} expected {row.expected_columns} values a row,"
-                    f" got {row.actual_columns}: {row.text[:60]!r}; is the file cut short?"
-                    " export it anew, or mend that row"
+                    f" got {row.actual_columns}: {row.text[:60]!r}; {self._cure()}"
                 ) from err
 
     def _batches(
@@ -161,7 +165,10 @@ def _shape(path: Path, lines: list[str], symbol: str | None) -> tuple[_Shape, li
             if bare is None:
                 continue
             candidate = bare
-        score = (1000 if header is not None else 0) + candidate[0].width
+        width = candidate[0].width
+        score = (1000 if header is not None else 0) + min(width, 400)
+        # blanks about the commas of a header are no delimiter of what is below it
+        score += 500 * all(len(row) == width for row in candidate[1])
         if best is None or score > best[0]:
             best = (score, *candidate)
     if best is None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 
@@ -158,6 +159,45 @@ def test_a_book_of_excel_is_read(bars: Path, tmp_path: Path, kind: str) -> None:
     code, out = run(bars, tmp_path / "s.xlsx", "--ends", "half-open")
     assert code == 0
     assert_the_spans(bars, out)
+
+
+@pytest.mark.parametrize("kind", ["feather", "stream", "records", "comments", "no-suffix"])
+def test_tables_of_other_kinds_are_read(bars: Path, tmp_path: Path, kind: str) -> None:
+    columns = [pa.array(list(part)) for part in zip(*SPANS, strict=True)]
+    spans, path = pa.table(columns, names=["start", "end", "label"]), tmp_path / "s.arrow"
+    if kind == "feather":
+        pa.feather.write_feather(spans, path)
+    elif kind == "stream":
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, spans.schema) as stream:
+            stream.write_table(spans)
+    elif kind == "records":
+        path = tmp_path / "s.json"
+        path.write_text(json.dumps(spans.to_pylist()))
+    elif kind == "comments":
+        path = tmp_path / "s.csv"
+        path.write_text("# marked by hand\n" + table(SPANS))
+    else:
+        path = tmp_path / "spans"
+        pq.write_table(spans, path)
+    code, out = run(bars, path, "--ends", "half-open")
+    assert code == 0
+    assert_the_spans(bars, out)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("start,end,label\n", "holds no span, expected at least 1 row; mark some"),
+        ("# nothing yet\n", "holds no span, expected at least 1 row; mark some"),
+        ("500,510,up\n600,610,up\n", "add a line of names: start,end,label"),
+    ],
+)
+def test_a_list_that_says_too_little_is_refused_with_the_cure(
+    bars: Path, tmp_path: Path, content: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "s.csv").write_text(content)
+    assert run(bars, tmp_path / "s.csv", "--ends", "half-open")[0] == 10
+    assert says in capsys.readouterr().err
 
 
 def assert_the_spans(bars: Path, out: Path) -> None:

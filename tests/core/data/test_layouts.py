@@ -584,3 +584,35 @@ def test_a_named_layout_is_taken(name: str, column: str, tmp_path: Path) -> None
 def test_an_unknown_layout_is_refused() -> None:
     with pytest.raises(ConfigError, match="expected klines, databento"):
         open_bars(FILES / "ccxt.csv", ReadOptions(layout="x"))
+
+
+@pytest.mark.parametrize(
+    ("header", "times"),
+    [
+        (" Time , Open , High , Low , Close ", ("2024-01-02T14:30", "2024-01-02T14:31")),
+        ("Time,Open (USD),High (USD),Low [USD],Close(USD)", ("1704205800", "1704205860")),
+        ("Date,Time,Open,High,Low,Close", ("01/02/2024,2:30 PM", "01/02/2024,2:31 PM")),
+        ("Date,Time,Open,High,Low,Close", ("2024-01-02,02:30:00 p.m.", "2024-01-02,02:31:00 p.m.")),
+    ],
+)
+def test_headers_and_clocks_as_people_write_them(
+    header: str, times: tuple[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text(text(header, *times))
+    assert_read(path, ReadOptions(dates="mdy"))
+
+
+def test_what_macos_packs_beside_a_table_is_passed_over(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "bars.zip", "w") as archive:
+        archive.writestr("bars.csv", text("time,open,high,low,close", "1704205800", "1704205860"))
+        archive.writestr("__MACOSX/._bars.csv", "Mac OS X")
+    assert_read(tmp_path / "bars.zip")
+
+
+def test_several_blanks_between_values_have_a_cure_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "bars.txt"
+    table = text("time,open,high,low,close", "1704205800", "1704205860")
+    path.write_text(table.replace(",", "   "))
+    with pytest.raises(DataError, match="write one blank, or a comma, between values"):
+        read_bars(path)
