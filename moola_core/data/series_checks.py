@@ -144,8 +144,9 @@ def _missing_of(name: str, time: IntArray, bar_ns: int) -> Check:
             f"--calendar {name}: {' '.join(str(err).split())[:150]}, expected a name like XNYS;"
             " name another, or leave it out"
         ) from err
-    spans = zip(schedule["open"], schedule["close"], strict=True)
-    due = np.concatenate([np.arange(a.value, b.value, bar_ns) for a, b in spans])
+    marks = ("open", "break_start", "break_end", "close")
+    sessions = zip(*(schedule[mark] for mark in marks), strict=True)
+    due = np.concatenate([_due_in([t.value for t in each], bar_ns) for each in sessions])
     due = due[(due >= time[0]) & (due <= time[-1])]
     lacks = ~np.isin(due, time)
     name = f"bars of {name}'s sessions that lack"
@@ -156,6 +157,13 @@ def _missing_of(name: str, time: IntArray, bar_ns: int) -> Check:
     worst = max(runs, key=len)
     note = f"in {len(runs)} gaps, the longest {len(worst):,} bars from {_stamp(int(worst[0]))}"
     return Check(name, int(lacks.sum()), -1, note)
+
+
+def _due_in(session: list[int], bar_ns: int) -> IntArray:
+    """Return when a session's bars open, in ns: those of open, break_start, break_end, close."""
+    opens, pause, resumes, closes = session
+    due = np.arange(opens, closes, bar_ns)
+    return due[(due < pause) | (due >= resumes)]  # no break: NaT, whose number is below every time
 
 
 def _impossible(bars: Bars) -> list[Check]:

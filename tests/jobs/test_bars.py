@@ -148,6 +148,22 @@ def test_a_calendar_needs_its_package(tmp_path: Path, capsys: pytest.CaptureFixt
         )
 
 
+def test_a_lunch_break_is_no_gap_of_a_calendar(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("exchange_calendars")
+    # Tokyo, in UTC: 00:00 to 02:30 and 03:30 to 06:00; 04:30 and 04:31 lack.
+    minutes = [*range(150), *range(210, 270), *range(272, 360)]
+    stamps = pa.array(np.datetime64("2024-01-04T00:00", "s") + 60 * np.array(minutes))
+    close = 100 + np.random.default_rng(0).normal(0, 0.1, len(minutes)).cumsum()
+    prices = {"open": close, "high": close + 0.1, "low": close - 0.1, "close": close}
+    path = tmp_path / "bars.parquet"
+    pq.write_table(pa.table({"time": stamps, **prices}), path)
+    assert run(path, "--check", "--tz", "UTC", "--calendar", "XTKS") == 0
+    found = next(line for line in capsys.readouterr().out.splitlines() if "XTKS" in line)
+    assert " 2  in 1 gaps, the longest 2 bars from 2024-01-04 04:30" in found
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
