@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -128,9 +129,28 @@ def become_job(run: Run, launch: Launch, go: int, errors: int) -> None:
             os.chdir(launch.cwd)
             os.execvpe(launch.argv[0], launch.argv, launch.env)
     except OSError as err:
-        os.write(errors, f"{launch.argv[0]}: {err.strerror}".encode())
+        os.write(errors, f"{launch.argv[0]}: {why_not_started(launch.argv[0], err)}".encode())
     finally:
         os._exit(127)
+
+
+def why_not_started(program: str, err: OSError) -> str:
+    """Return why a program could not be started, as far as its file says more than the system."""
+    words = err.strerror or str(err)
+    try:
+        with open(program, "rb") as file:  # noqa: PTH123 - a moment before the end of a child
+            first = file.read(256).split(b"\n")[0]
+    except OSError:
+        return words
+    if err.errno == errno.ENOENT and first.startswith(b"#!"):
+        line = first.decode("utf-8", "backslashreplace")
+        is_windows = ", and it ends as on Windows (CRLF)" if line.endswith("\r") else ""
+        return f"{words}: the program of its first line, {line.strip()}{is_windows}"
+    if err.errno == errno.ENOEXEC:
+        return f"{words}: no first line such as #!/bin/sh, and no program of this machine"
+    if err.errno == errno.EACCES and not os.access(program, os.X_OK):
+        return f"{words}: it is not executable; chmod +x, or begin with its interpreter"
+    return words
 
 
 def record_end(run: Run, end: Json) -> None:

@@ -48,7 +48,7 @@ def _is_local(app: App) -> bool:
 
 
 def check_script(project: Project, argv: Sequence[str], here: Path) -> None:
-    """Whether a script is named as the pod will see it, which starts in the project's folder.
+    """Check that a script is named as the pod will see it, which starts in the project's folder.
 
     Args:
         project: its folder is the one that travels.
@@ -56,8 +56,20 @@ def check_script(project: Project, argv: Sequence[str], here: Path) -> None:
         here: the folder that the command was typed in.
 
     Raises:
-        ConfigError: a script is there below `here`, and is not below the project's folder.
+        ConfigError: a script is there below `here`, and is not below the project's folder; or it is
+            a console script of the project, which is not installed.
     """
+    from moola_remote.deploy.dependencies import reader_of
+    from moola_remote.deploy.pyproject import console_scripts
+
+    entry = console_scripts(reader_of(project.folder)).get(argv[0])
+    if entry is not None:
+        module, _, name = entry.partition(":")
+        call = f"python -c 'from {module} import {name}; {name}()'" if name else ""
+        raise ConfigError(
+            f"{argv[0]}: a console script of this project, which is not installed on the pod",
+            f"run -- {call or f'python -m {module}'}, with its options behind",
+        )
     if not here.is_relative_to(project.folder) or here == project.folder:
         return
     for word in argv[:3]:

@@ -29,7 +29,11 @@ def key_values(
 
 
 def _paths(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Path]:
-    pairs = (value.partition("=") for value in key_values(ctx, param, values))
+    pairs = [value.partition("=") for value in key_values(ctx, param, values)]
+    for name, _, path in pairs:
+        if not path or "/" in name or name in (".", ".."):
+            expected = f"expected {param.metavar}, NAME one folder, got {f'{name}={path}'!r}"
+            raise click.BadParameter(expected, ctx, param)
     return {name: Path(path).expanduser() for name, _, path in pairs}
 
 

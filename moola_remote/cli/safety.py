@@ -94,6 +94,7 @@ def _refusal(app: App, verb: str, found: Sequence[UnfetchedRun]) -> LimitError:
     else:
         message = f"{len(found)} runs have {size} without a verified copy here"
     alive = [one.run_id for one in found if not one.has_ended]
-    remedy = f"cancel {alive[-1]}" if alive else f"fetch all {found[-1].run_id}"
+    to_fetch = f"fetch all {found[0].run_id}" if len(found) == 1 else "fetch --unfetched"
+    remedy = f"cancel {alive[-1]}" if alive else to_fetch
     cure = f"{app.pod.command} {remedy}, or {verb} --force"
     return LimitError(f"pod {app.pod.name}: {message}", cure)

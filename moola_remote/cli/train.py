@@ -139,6 +139,8 @@ def run(app: App, /, detach: bool, dry_run: bool, command: tuple[str, ...], **jo
     from moola_remote.protocol.label import label_of
     from moola_remote.runs.launch import RunRequest
 
+    if not command[0]:
+        raise click.UsageError("an empty word is no command: name a program after --")
     asked = RunRequest(label=job.pop("name") or label_of(command), **job)
     retrying(app, asked, partial(start, app, list(command), detach=detach, dry_run=dry_run))
 

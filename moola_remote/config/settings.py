@@ -9,10 +9,10 @@ import re
 import reprlib
 import sys
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from moola_remote.config.text import as_text
 from moola_remote.errors import ConfigError
@@ -30,6 +30,26 @@ TABLE = "[tool.moola-remote]"
 LOCAL = "local"
 # Of a second pod and more of one file.
 NUMBER = r"[2-9]|[1-9]\d{1,2}"
+
+
+def data_name(name: str) -> str:
+    """Return `name`, which becomes a folder on the pod.
+
+    Raises:
+        ValueError: it can't.
+    """
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise ValueError("expected a name of one folder")
+    return name
+
+
+def _own_folder(path: Path) -> Path:
+    if path in (Path(), Path("..")):
+        raise ValueError("expected a folder of its own, such as results")
+    return path
+
+
+DataName: TypeAlias = Annotated[str, AfterValidator(data_name)]
 
 
 class Strict(BaseModel):
@@ -107,13 +127,13 @@ class Project(Strict):
     recipe: str = "span"
     recipes: Path = Path("configs/train")
     recipe_schema: Path | None = None
-    results: Path = Path("results")
+    results: Annotated[Path, AfterValidator(_own_folder)] = Path("results")
     requirements: Path | None = None
     extras: list[str] = []
     groups: list[str] = []
     constraints: Path | None = None
     torch: Literal["image", "project"] = "image"
-    data: dict[str, list[Path]] = {}
+    data: dict[DataName, list[Path]] = {}
     on_finish: OnFinish = OnFinish()
     journals_mb: int = Field(default=2000, ge=1)
 

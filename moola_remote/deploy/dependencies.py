@@ -48,6 +48,13 @@ def read_dependencies(project: Project, read: Reader) -> Dependencies:
         path = find_declaration(read)
     else:
         path = PurePosixPath(project.requirements.as_posix())
+        if path.is_absolute() or ".." in path.parts:
+            raise ConfigError(
+                f"{path}: outside of the project, so that it doesn't travel",
+                "move it into the project, and correct `requirements` in [tool.moola-remote]",
+            )
+    if path is None:
+        _refuse_choice(PurePosixPath("the project"), extras=project.extras, groups=project.groups)
     made = Dependencies(notes=undeclared(read)) if path is None else _read(project, path, read)
     constraints = ""
     if project.constraints is not None:

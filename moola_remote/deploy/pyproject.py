@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from moola_remote.deploy.declared import Dependencies, Reader
+from moola_remote.deploy.declared import PYPROJECT, Dependencies, Reader
 from moola_remote.deploy.requirements import read_requirements
 from moola_remote.errors import ConfigError
 
@@ -86,12 +86,20 @@ def read_installed(folder: PurePosixPath, read: Reader, extras: Sequence[str]) -
     Raises:
         ConfigError: its pyproject.toml can't be read, or has no such extra.
     """
-    file = folder / "pyproject.toml"
+    file = folder / PYPROJECT
     text = read(file)
     needs = read_pyproject(file, read, extras=extras) if text and declares(text) else Dependencies()
     places = built_paths(_load(file, read)) if text else ["src", "."]
     paths = tuple(str(folder / place) for place in places)
     return Dependencies(source=needs.source, requirements=needs.requirements, paths=paths)
+
+
+def console_scripts(read: Reader) -> dict[str, str]:
+    """Return the programs that installing the project would make, ``module:function`` each."""
+    tables = _load(PYPROJECT, read) if read(PYPROJECT) is not None else {}
+    poetry = _table(_table(_table(tables, "tool"), "poetry"), "scripts")
+    found = {**poetry, **_table(_table(tables, "project"), "scripts")}
+    return {name: entry for name, entry in found.items() if isinstance(entry, str)}
 
 
 def names_of(path: PurePosixPath, read: Reader) -> tuple[list[str], list[str]]:

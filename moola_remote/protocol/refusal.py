@@ -25,6 +25,9 @@ CURES = {
     "no_checkpoint": "start anew with: moola-remote train",
     "disk_full": "make room on the pod, for example with: moola-remote clean",
 }
+# Of "environment", which has other causes too.
+NOT_INSTALLED = "installing packages failed"
+PACKAGES = "correct what the project declares; moola-remote config show names the file"
 
 _ERRORS: dict[str, type[MoolaError]] = {
     "unknown_run": ConfigError,
@@ -46,7 +49,8 @@ def refusal(answer: Mapping[str, Any]) -> MoolaError:
     names = [*_names(answer, "missing"), *_names(answer, "different")]
     if names:
         message += f": {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
-    return _ERRORS.get(code, UnreachableError)(message, CURES.get(code, ""))
+    cure = PACKAGES if message.startswith(NOT_INSTALLED) else CURES.get(code, "")
+    return _ERRORS.get(code, UnreachableError)(message, cure)
 
 
 def _names(answer: Mapping[str, Any], key: str) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -169,7 +170,15 @@ class _Way:
 
     @property
     def final(self) -> Path:
-        return self.dest_root / self.run_id
+        """The run's folder; where the user has a link to a folder there, that one.
+
+        Raises:
+            TransferError: something else lies there.
+        """
+        path = self.dest_root / self.run_id
+        if not path.is_dir() and os.path.lexists(path):
+            raise TransferError(f"{path}: expected a folder", "move it away, then fetch again")
+        return path.resolve() if path.is_symlink() else path
 
 
 def _bring(

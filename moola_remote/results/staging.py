@@ -104,7 +104,7 @@ def promote(staging: Path, final: Path, paths: Sequence[str], *, is_whole: bool)
         if is_whole:
             shutil.rmtree(staging)
         sync(final)
-    sync(final.parent)
+    sync(final.parent.resolve())  # it may be a link of the user's, to another disk
 
 
 def move(source: Path, dest: Path) -> None:

@@ -78,23 +78,26 @@ def parse_ssh(words: str) -> SshTarget:
     """
     try:
         argv = shlex.split(words)
-        if argv[:1] == ["ssh"]:
-            argv.pop(0)
-        given, rest = getopt.gnu_getopt(argv, _OPTIONS)
+        is_command = argv[:1] == ["ssh"]
+        # As ssh reads it: options before and after the host, then a command for the pod.
+        given, rest = getopt.getopt(argv[is_command:], _OPTIONS)
+        more, command = getopt.getopt(rest[1:], _OPTIONS)
     except (ValueError, getopt.GetoptError) as err:
         reason = f" ({err})" if isinstance(err, getopt.GetoptError) else ""
         raise _not_ssh(words, reason) from err
-    if len(rest) != 1:
+    if not rest or (command and not is_command):
         raise _not_ssh(words)
     fields: dict[str, str | None] = {"p": None, "l": None, "i": None, "F": None}
     options: list[str] = []
     left_out: list[str] = []
-    for flag, value in given:
+    for flag, value in (*given, *more):
         letter = flag[1]
         if letter in fields:
             fields[letter] = fields[letter] or value
         else:
             _take(letter, value, options, left_out)
+    if command:
+        left_out.append(f"{shlex.join(command)}: a command; moola-remote starts its own")
     user, host, port = _split(rest[0])
     if host.lower() == PROXY:
         raise ConfigError(
@@ -191,12 +194,16 @@ def write_pod(project: Project, name: str, text: str) -> Path:
     if not _NAME.fullmatch(name):
         raise ConfigError(f"pod {name!r}: expected letters, digits, '.', '-' and '_' in its name")
     path = project.pods_folder / f"{name}.yaml"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        raise ConfigError(f"{path}: already exists", "choose another with --name")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
-    except FileExistsError as err:
-        raise ConfigError(f"{path}: already exists", "choose another with --name") from err
+    except OSError as err:
+        raise ConfigError(
+            f"{path}: can't be written, {err.strerror}", f"make {path.parent} a folder of yours"
+        ) from err
     return path
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from moola_remote.errors import HostKeyError, UnreachableError
 from moola_remote.ssh.connection import Connection
-from moola_remote.ssh.hostkeys import KnownHosts, Vouches, fingerprint
+from moola_remote.ssh.hostkeys import KnownHosts, Vouches, fingerprint, key_type
 from moola_remote.ssh.keys import AskPassphrase, KeyRing, KeySource
 from moola_remote.ssh.route import open_route, place
 from moola_remote.ssh.socket import ReadAheadSocket
@@ -178,14 +178,16 @@ def _vouches(endpoint: Endpoint, known: KnownKeys) -> Vouches | None:
     if config is None:
         return None
 
-    def vouches(key: bytes, certificate: bytes | None) -> bool:
+    def vouches(key: bytes, certificate: bytes | None) -> bool | None:
         if key in known.revoked:
             raise HostKeyError(
                 f"pod {endpoint.name}: its host key {fingerprint(key)} is revoked by your "
                 "known_hosts",
                 "take the @revoked line away, or ask who runs the pod for its new key",
             )
-        return known.vouches(principals(config), key, certificate)
+        if known.vouches(principals(config), key, certificate):
+            return True
+        return None if key_type(key) in map(key_type, known.keys) else False
 
     return vouches
 

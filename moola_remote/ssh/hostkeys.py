@@ -28,8 +28,10 @@ logger = logging.getLogger(__name__)
 CERTIFICATE = "-cert-v01@openssh.com"
 # Whether the fingerprint, never seen before, is the right one.
 Ask = Callable[[str], bool]
-# Whether the user's own known_hosts vouch for a key, or for the certificate that came with it.
-Vouches = Callable[[bytes, "bytes | None"], bool]
+# Whether the user's own known_hosts vouch for a key, or for the certificate that came with it; None
+# where they have another key of its type for the host.
+Vouches = Callable[[bytes, "bytes | None"], "bool | None"]
+SSH_PORT = 22
 
 
 def alias(pod: str) -> str:
@@ -113,13 +115,13 @@ class KnownHosts:
             ) -> None:
                 blob = key.public_blob
                 certificate = blob.key_blob if blob else None
-                is_vouched = vouches is not None and vouches(key.asbytes(), certificate)
+                is_vouched = vouches(key.asbytes(), certificate) if vouches else False
                 check(endpoint, key.asbytes(), ask, is_vouched=is_vouched)
 
         client.set_missing_host_key_policy(Pinned())
 
     def check(
-        self, endpoint: Endpoint, key: bytes, ask: Ask | None, *, is_vouched: bool = False
+        self, endpoint: Endpoint, key: bytes, ask: Ask | None, *, is_vouched: bool | None = False
     ) -> None:
         """Refuse this key unless it is the pod's; pin it where that is new.
 
@@ -129,7 +131,8 @@ class KnownHosts:
             endpoint: the pod.
             key: the public key that it shows, in SSH's wire form.
             ask: asked at first contact; None if not interactive.
-            is_vouched: the user's own known_hosts know it: no question at first contact.
+            is_vouched: the user's own known_hosts know it: no question at first contact; None:
+                they have another of its type, which no answer outweighs.
 
         Raises:
             HostKeyError: it is not the expected or the pinned one, or was not confirmed.
@@ -141,6 +144,8 @@ class KnownHosts:
             if fingerprint(key) != expected:
                 raise _wrong_key(endpoint, expected, key)
         elif pinned is None:
+            if is_vouched is None:
+                raise _not_as_known(endpoint, key)
             if not is_vouched:
                 _vouch(endpoint, key, ask)
         elif pinned != key:
@@ -259,6 +264,18 @@ def _wrong_key(endpoint: Endpoint, expected: str, key: bytes) -> HostKeyError:
         f"pod {endpoint.name}: not its host key, expected {expected}, "
         f"got {fingerprint(key)} ({key_type(key)})",
         "compare with `ssh-keygen -lf` on the pod or its log, then correct host_key in its file; "
+        "otherwise someone is in between: send nothing",
+    )
+
+
+def _not_as_known(endpoint: Endpoint, key: bytes) -> HostKeyError:
+    config = endpoint.host_config
+    host = (config.host_key_alias if config else None) or endpoint.host
+    name = host if endpoint.port == SSH_PORT else f"[{host}]:{endpoint.port}"
+    return HostKeyError(
+        f"pod {endpoint.name}: its host key {fingerprint(key)} is not the one that your "
+        "known_hosts has for it",
+        f"was the pod made anew? Compare with its log, then `ssh-keygen -R '{name}'`; "
         "otherwise someone is in between: send nothing",
     )
 

@@ -201,7 +201,13 @@ def _make(host: str, arguments: tuple[str, ...], values: dict[str, list[str]]) -
         found = values.get(keyword, default)
         return tuple(Path(expand(one.strip('"'), tokens)) for one in found if is_set(one))
 
-    known = [word for key in ("user", "global") for word in first(f"{key}knownhostsfile").split()]
+    files = [first(f"{key}knownhostsfile") for key in ("user", "global")]
+    # `ssh -G` shows a name with a blank in it without quotes.
+    known = [
+        word
+        for file in files
+        for word in ([file] if file and Path(expand(file, tokens)).exists() else file.split())
+    ]
     jump, command = first("proxyjump"), first("proxycommand")
     interval, count = first("serveraliveinterval", "0"), first("serveralivecountmax", "3")
     return HostConfig(

@@ -19,13 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from moola_remote.ssh.hostkeys import CERTIFICATE, key_type
+from moola_remote.ssh.hostkeys import CERTIFICATE, SSH_PORT, key_type
 
 if TYPE_CHECKING:
     from moola_remote.ssh.user_config import HostConfig
 # Of files that others may have filled.
 MAX_BYTES = 16 * 2**20
-SSH_PORT = 22
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,27 @@ def test_a_program_that_is_not_there_is_a_failure_with_its_name(pod: AgentPod) -
     assert state["reason"] == "could not be started: no-such-program: No such file or directory"
 
 
+@pytest.mark.parametrize(
+    ("content", "mode", "said"),
+    [
+        ("#!/bin/sh\r\n", 0o755, "the program of its first line, #!/bin/sh, and it ends as on Win"),
+        ("#!/no/such/python\n", 0o755, "the program of its first line, #!/no/such/python"),
+        ("echo hi\n", 0o755, "no first line such as #!/bin/sh"),
+        ("", 0o755, "no first line such as #!/bin/sh"),
+        ("#!/bin/sh\n", 0o644, "it is not executable; chmod +x"),
+    ],
+)
+def test_a_script_that_can_not_be_started_says_why(
+    pod: AgentPod, tmp_path: Path, content: str, mode: int, said: str
+) -> None:
+    script = tmp_path / "go"
+    script.write_text(content)
+    script.chmod(mode)
+    state = pod.wait(pod.start(str(script)))
+    assert state["state"] == "FAILED"
+    assert said in state["reason"]
+
+
 @pytest.mark.parametrize("kind", ["code", "data", "environment"])
 def test_a_run_on_something_that_is_not_deployed_fails_and_says_so(
     pod: AgentPod, kind: str

@@ -13,8 +13,12 @@ from pathlib import Path
 import click
 import pytest
 
+from moola_remote.cli.assumed import check_script
 from moola_remote.cli.error_handler import run
 from moola_remote.cli.main import program
+from moola_remote.config import settings
+from moola_remote.errors import ConfigError
+from moola_remote.protocol.refusal import PACKAGES, refusal
 from tests.support.projects import NOWHERE, PROGRAM, Project, make_project, pod_file
 
 pytestmark = pytest.mark.process
@@ -263,3 +267,30 @@ logging.getLogger("invoke").info("theirs")
     )
     (line,) = done.stderr.splitlines()
     assert line.endswith(" ms  ours")
+
+
+@pytest.mark.parametrize(
+    ("table", "cure"),
+    [
+        (
+            "[project.scripts]\nfit = 'fitter.cli:main'",
+            "python -c 'from fitter.cli import main; main",
+        ),
+        ("[tool.poetry.scripts]\nfit = 'fitter.cli:main'", "from fitter.cli import main"),
+        ("[project.scripts]\nfit = 'fitter'", "python -m fitter"),
+    ],
+)
+def test_a_console_script_of_the_project_is_named_with_the_way_out(
+    tmp_path: Path, table: str, cure: str
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(f"{table}\n")
+    project = settings.Project(folder=tmp_path)
+    with pytest.raises(ConfigError, match="fit: a console script of this project") as caught:
+        check_script(project, ["fit", "--lr", "1"], tmp_path)
+    assert cure in caught.value.cure
+    check_script(project, ["python", "fit.py"], tmp_path)
+
+
+def test_packages_that_can_not_be_installed_name_the_cure() -> None:
+    error = refusal({"error": "environment", "message": "installing packages failed: ERROR: x"})
+    assert error.cure == PACKAGES

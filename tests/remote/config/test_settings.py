@@ -67,11 +67,27 @@ def test_what_is_no_text_is_told(files: Project) -> None:
 
 
 def test_settings_that_windows_has_saved_are_read(files: Project) -> None:
-    text = "pod: no\n"
     (files.folder / "pyproject.toml").write_bytes(
         b"\xef\xbb\xbf[tool.moola-remote]\r\npod = 'host'\r\n"
     )
     assert find_project(files.folder).pod == "host"
-    (files.folder / "pyproject.toml").write_bytes(text.encode("utf-16"))
+    (files.folder / "pyproject.toml").write_bytes("[tool.moola-remote]\n".encode("utf-16"))
     with pytest.raises(ConfigError, match="not UTF-8 text at byte 0; save it as UTF-8"):
         find_project(files.folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[data]\n"a/b" = ["x"]\n', "expected a name of one folder"),
+        ('[data]\n".." = ["x"]\n', "expected a name of one folder"),
+        ('[data]\n"" = ["x"]\n', "expected a name of one folder"),
+        ('results = "."\n', "expected a folder of its own"),
+        ('results = ""\n', "expected a folder of its own"),
+    ],
+)
+def test_a_name_that_can_be_no_folder_is_one_line(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "moola-remote.toml").write_text(text)
+    with pytest.raises(ConfigError, match=said) as caught:
+        find_project(tmp_path)
+    assert "\n" not in str(caught.value)

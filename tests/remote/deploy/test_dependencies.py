@@ -202,6 +202,15 @@ def test_extras_of_a_plain_list_are_refused(tmp_path: Path) -> None:
     assert "requirements.txt has no extras" in refused(tmp_path, files, extras=["train"])
 
 
+def test_extras_where_nothing_declares_any_are_refused(tmp_path: Path) -> None:
+    assert "the project has no groups" in refused(tmp_path, {"a.py": ""}, groups=["gpu"])
+
+
+@pytest.mark.parametrize("path", ["../requirements.txt", "/etc/hostname", "a/../../b.txt"])
+def test_a_list_outside_of_the_project_is_refused(tmp_path: Path, path: str) -> None:
+    assert "outside of the project" in refused(tmp_path, {"a.py": ""}, requirements=path)
+
+
 def test_the_lists_that_setuptools_reads_are_read(tmp_path: Path) -> None:
     text = """
     [project]

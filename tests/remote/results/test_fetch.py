@@ -117,6 +117,39 @@ def test_a_deep_tree_and_names_of_rsyncs_own_cost_no_other_file(
     assert content["d/" + "e/" * 400 + "low"] == b"low\n"
 
 
+def test_results_may_be_a_link_to_another_disk(pod: Pod, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    pod.results.symlink_to(disk)
+    fetched = pod.fetch()
+    assert content_of(disk / RUN) == FILES
+    assert fetched.missing == ()
+    assert pod.fetch().already_there == len(FILES)
+
+
+def test_the_folder_of_a_run_may_be_a_link_of_the_users(pod: Pod, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    pod.results.mkdir()
+    pod.final.symlink_to(disk)
+    pod.fetch()
+    assert content_of(disk) == FILES
+    assert (pod.fetch().already_there, pod.final.is_symlink()) == (len(FILES), True)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda path: path.write_text("x"), lambda path: path.symlink_to("/nowhere")]
+)
+def test_what_is_no_folder_in_a_runs_place_is_one_line(
+    make: Callable[[Path], Any], pod: Pod
+) -> None:
+    pod.results.mkdir()
+    make(pod.final)
+    with pytest.raises(TransferError, match=r"expected a folder; move it away"):
+        pod.fetch()
+    assert list(pod.results.iterdir()) == [pod.final]
+
+
 def test_a_run_that_goes_on_is_not_fetched(
     transport: Transport, endpoint: Endpoint, tmp_path: Path
 ) -> None:

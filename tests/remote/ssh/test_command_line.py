@@ -86,6 +86,8 @@ def test_what_a_console_shows_is_understood(words: str, target: SshTarget, tmp_p
             "-o StrictHostKeyChecking (host keys are checked against our pins)",
         ),
         ("ssh -o PKCS11Provider=x h", "-o PKCS11Provider (not honoured here)"),
+        ("ssh h -t tmux attach -t 0", "tmux attach -t 0: a command; moola-remote starts its own"),
+        ("ssh -p 22 h -- 'ls -l'", "'ls -l': a command; moola-remote starts its own"),
     ],
 )
 def test_what_has_no_place_in_the_file_is_named(words: str, left_out: str) -> None:
@@ -110,11 +112,27 @@ def test_the_proxy_is_refused_with_the_reason() -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["", "ssh", "ssh a b", "ssh -p 0 h", "ssh -p x h", "ssh 'h", "ssh -oProxyCommand=x", "a@$(x)"],
+    [
+        "",
+        "ssh",
+        "scp a b",
+        "a b",
+        "ssh -p 0 h",
+        "ssh -p x h",
+        "ssh 'h",
+        "ssh -oProxyCommand=x",
+        "a@$(x)",
+    ],
 )
 def test_anything_else_is_one_line_with_an_example(words: str) -> None:
     with pytest.raises(ConfigError, match=r"not understood, expected for example 'ssh root@203"):
         parse_ssh(words)
+
+
+def test_a_folder_of_pods_that_is_none_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "configs").write_text("x")
+    with pytest.raises(ConfigError, match="can't be written"):
+        write_pod(Project(folder=tmp_path), "new", "provider: local\n")
 
 
 def test_a_pod_that_is_there_is_not_replaced(tmp_path: Path) -> None:

@@ -68,6 +68,53 @@ def test_an_alias_for_the_host_key_is_looked_up(
     _connects(endpoint, tmp_path)
 
 
+@pytest.mark.parametrize("is_hashed", [False, True])
+def test_a_host_that_the_user_knows_by_another_key_is_refused_unasked(
+    is_hashed: bool, stranger: Endpoint, openssh_server: Endpoint, dot_ssh: Path, tmp_path: Path
+) -> None:
+    """As ssh does, whatever anybody would answer; the cure forgets the line."""
+    other = keygen(tmp_path / "other").with_suffix(".pub").read_text()
+    name = f"[127.0.0.1]:{openssh_server.port}"
+    (dot_ssh / "known_hosts").write_text(f"{name} {' '.join(other.split()[:2])}\n")
+    if is_hashed:
+        subprocess.run(
+            ["ssh-keygen", "-H", "-f", str(dot_ssh / "known_hosts")],
+            check=True, capture_output=True,
+        )  # fmt: skip
+    asked: list[str] = []
+
+    def ask(shown: str) -> bool:
+        asked.append(shown)
+        return True
+
+    with pytest.raises(HostKeyError, match="not the one that your known_hosts has") as caught:
+        connect(stranger, known_hosts=tmp_path / "pins", ask=ask).close()
+    assert asked == []
+    assert f"ssh-keygen -R '{name}'" in caught.value.cure
+    subprocess.run(
+        ["ssh-keygen", "-R", name, "-f", str(dot_ssh / "known_hosts")],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    assert "is unknown" in str(_refusal(stranger, tmp_path))
+
+
+def test_a_key_of_another_type_is_asked_about(
+    stranger: Endpoint, openssh_server: Endpoint, dot_ssh: Path, tmp_path: Path
+) -> None:
+    blob = base64.b64encode(b"\0\0\0\x07ssh-rsa" + bytes(40)).decode()
+    (dot_ssh / "known_hosts").write_text(f"[127.0.0.1]:{openssh_server.port} ssh-rsa {blob}\n")
+    assert "is unknown" in str(_refusal(stranger, tmp_path))
+
+
+def test_a_file_with_a_blank_in_its_name_is_read(
+    through: Through, openssh_server: Endpoint, dot_ssh: Path, tmp_path: Path
+) -> None:
+    vouch(dot_ssh, openssh_server)
+    (dot_ssh / "known_hosts").rename(dot_ssh / "a file")
+    text = f'Host box\n  {{pod}}  UserKnownHostsFile "{dot_ssh}/a file"\n'
+    _connects(dataclasses.replace(through(text), known_key=None), tmp_path)
+
+
 def test_our_pin_stays_the_judge(
     stranger: Endpoint, openssh_server: Endpoint, dot_ssh: Path, tmp_path: Path
 ) -> None:
