@@ -3,6 +3,8 @@
 .PHONY: help install tools browser data demo test unit check fuzz format golden bench faults sweep-campaign faults release docs clean
 
 PYTHON ?= python3
+# The tests start Python hundreds of times: what they start is compiled once, not each time.
+unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 STAMP := .venv/.installed
 
@@ -36,8 +38,8 @@ demo: install  ## deploy, train twice and fetch on the embedded local pod
 test: install browser check  ## everything that CI runs
 	@$(BIN)/python -m pytest -n 2 --dist loadfile tests
 
-unit: $(STAMP)  ## the tests that start no process
-	@$(BIN)/python -m pytest -n 2 -q -m unit tests
+unit: $(STAMP)  ## the tests that start no process, without those on random input
+	@$(BIN)/python -m pytest -n 2 -q -m "unit and not fuzz" tests
 
 check: $(STAMP)  ## format, lint, strict types, import contracts, known vulnerabilities in packages
 	@$(BIN)/ruff format --check .

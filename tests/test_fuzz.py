@@ -49,6 +49,7 @@ pytestmark = pytest.mark.fuzz
 
 RUN = "20260101-000000-x-abcd"
 DEEP = "[" * 5_000
+DEEP_YAML = "[" * 1_200  # above the limit of recursion too; PyYAML takes the square of it
 
 
 @pytest.fixture(scope="module")
@@ -275,7 +276,7 @@ POD_KEYS = ("provider", "host", "port", "user", "identity_file", "host_key", "ro
 RECIPE_KEYS = ("name", "data", "split", "model", "loss", "training", "decoder", "ensemble")
 
 
-@example(DEEP)
+@example(DEEP_YAML)
 @example(BOMB)
 @example(BOMB + "host: *i\n")
 @example("port: 2001-99-99\n")
@@ -298,10 +299,10 @@ def test_any_project_file_is_read_or_refused(folder: Path, text: str) -> None:
     one_line(lambda: find_project(folder), MoolaError)
 
 
-@example(DEEP, [])
+@example(DEEP_YAML, [])
 @example(BOMB + "name: *i\n", [])
 @example("data: 2001-99-99\n", ["training.epochs=2001-99-99"])
-@example("", ["training.epochs=" + DEEP])
+@example("", ["training.epochs=" + DEEP_YAML])
 @example("data: !!int\n", ["training.epochs=!!int"])
 @example("", ["\n"])
 @example("", ["x\ny.z=1"])

@@ -5,6 +5,7 @@ Only click is imported at start; what a command needs is imported when it runs.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -16,6 +17,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     Args:
         args: the words after the program's name; None takes those it was called with.
     """
+    gc.disable()  # what is imported is no garbage: a twentieth of --help; `run` enables it again
     try:
         from moola_remote.cli.error_handler import run
 

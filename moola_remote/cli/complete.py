@@ -9,13 +9,10 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
-
-from moola_remote.config.paths import LaptopPaths
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -24,8 +21,7 @@ PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 Complete = Callable[[click.Context, click.Parameter, str], "list[CompletionItem]"]
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where the names of a project lie; the defaults are those of `config.Project`."""
 
     folder: Path
@@ -73,6 +69,8 @@ class Place:
 
     def known(self, pod: str | None) -> list[str]:
         """Return the runs with a journal or results on this laptop; a `pod` of ``*`` means all."""
+        from moola_remote.config.paths import LaptopPaths
+
         folder = LaptopPaths.of_user().journals
         followed = (path.name for path in folder.glob(f"{pod or self.table.get('pod', 'local')}/*"))
         return sorted({*followed, *self.fetched()}, reverse=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -52,6 +51,8 @@ def cost(app: App, days: int) -> None:
     Example:
       moola-remote cost --days 7
     """
+    from dataclasses import asdict
+
     from moola_remote.providers.runpod.account import costs
     from moola_remote.runs.costs import run_costs
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -176,4 +175,6 @@ def print_plan(app: App, plan: Plan, argv: Sequence[str] = ()) -> None:
         size = f"{len(tree.files)} files, {amount(tree.size)}" if tree.files else "on the pod"
         click.echo(f"{kind}: {size}, {tree.digest}")
     if argv:
+        import shlex
+
         click.echo(f"command: {shlex.join(argv)}")

@@ -1,7 +1,11 @@
-"""How a command ends: every error is one line on stderr and an exit code of errors.py."""
+"""How a command ends: every error is one line on stderr and an exit code of errors.py.
+
+What only an error needs is imported when there is one.
+"""
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +14,6 @@ import click
 
 from moola_remote import __version__
 from moola_remote.errors import INTERRUPTED, MoolaError, missing_package
-from moola_remote.files.disk import full_disk, is_full, usual_places
-from moola_remote.text.redact import redact, strike
 
 
 def run(args: Sequence[str] | None) -> int:
@@ -19,6 +21,7 @@ def run(args: Sequence[str] | None) -> int:
     try:
         from moola_remote.cli.main import program
 
+        gc.enable()
         code = program.main(args, prog_name="moola-remote", standalone_mode=False)
     except MoolaError as err:
         print_error(str(err))
@@ -32,12 +35,9 @@ def run(args: Sequence[str] | None) -> int:
         print_error(err.format_message())
         return err.exit_code
     except OSError as err:
-        if not is_full(err):
-            print_error(_bug(err))
-            return 1
         full = _full_disk(err)
-        print_error(str(full))
-        return full.exit_code
+        print_error(str(full) if full else _bug(err))
+        return full.exit_code if full else 1
     except (click.Abort, KeyboardInterrupt):
         print_error("interrupted")
         return INTERRUPTED
@@ -53,13 +53,19 @@ def run(args: Sequence[str] | None) -> int:
 
 def print_error(message: str) -> None:
     """Print one error on stderr."""
+    from moola_remote.text.redact import strike
+
     click.secho("error: ", fg="red", bold=True, nl=False, err=True)
     click.echo(strike(message), err=True)
 
 
-def _full_disk(err: OSError) -> MoolaError:
+def _full_disk(err: OSError) -> MoolaError | None:
+    """Return the error of a full disk, or None where `err` is another one."""
     from moola_remote.config.paths import LaptopPaths
+    from moola_remote.files.disk import full_disk, is_full, usual_places
 
+    if not is_full(err):
+        return None
     return full_disk(err, [LaptopPaths.of_user().state, Path("results"), *usual_places()])
 
 
@@ -71,12 +77,13 @@ def _bug(err: Exception) -> str:
     """Keep the traceback where it can be sent from; returns the line that says so."""
     import traceback
 
+    from moola_remote.config.paths import LaptopPaths
+    from moola_remote.text.redact import redact
+
     # It is there to be sent: no argv, since a command's words are the user's, no local variables.
     text = f"moola-remote {__version__}, Python {sys.version.split()[0]}, {sys.platform}\n"
     text = redact(text + "".join(traceback.format_exception(err)))
     said = redact(f"internal error, {type(err).__name__}: {' '.join(str(err).split())}")
-    from moola_remote.config.paths import LaptopPaths
-
     path = LaptopPaths.of_user().bug
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -196,6 +195,8 @@ def require_whole(fetched: Fetched) -> None:
 
 def print_fetched(app: App, fetched: Fetched, *, has_page: bool = True) -> Path | None:
     """Print where the files are; make the page that shows them, and return it."""
+    from dataclasses import asdict
+
     from moola_remote.text.format import amount
 
     page = _page(fetched.folder) if has_page else None

@@ -62,7 +62,8 @@ class Entry(Remote):
 
     @model_validator(mode="after")
     def _check_raw(self) -> Entry:
-        check_path(self.name)
+        if self.raw is not None:
+            check_path(self.name)
         return self
 
     @property

@@ -28,6 +28,7 @@ from moola_remote.sweep.command import pack_argv, trial_argv
 from moola_remote.sweep.coordinator import Coordinator
 from moola_remote.sweep.objective import read_score, score_of_epoch
 from moola_remote.sweep.packed import judge_trial
+from moola_remote.sweep.packs import claim_packs, take_pack
 from moola_remote.sweep.plan import Plan
 from moola_remote.sweep.trial import Job
 from moola_remote.sweep.verdict import judge
@@ -101,12 +102,13 @@ class Runner:
             with self.pod:
                 gpus = max(1, len(self.station.deployed.facts.gpus))
                 most = min(self.plan.pack, -(-share // gpus))
-                for claimed in coordinator.claim(name, share, most):
+                for claimed in claim_packs(coordinator, name, share, most):
                     self._start(claimed)
                     for job in claimed:
                         coordinator.release(job)
                 slots = gpus * len(self.plan.pods)
-                while jobs := coordinator.take_pack(name, slots, is_spare=is_spare):
+                pack = self.plan.pack
+                while jobs := take_pack(coordinator, name, pack, slots, is_spare=is_spare):
                     self._do(jobs)
         except PodGoneError as err:
             coordinator.lose_pod(name, err, is_gone=True)

@@ -1,15 +1,23 @@
-"""What the end of a run means for its trial."""
+"""What the end of a run means for its trial, and the ends of trials for their sweep."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from moola_remote.errors import JobFailedError
 from moola_remote.protocol.state import RunState
+from moola_remote.sweep.trial import SETTLED, Job, Score, Trial
 
 # Runs of one trial, where those before were ended by the machine and not by the job.
 MAX_ATTEMPTS = 6
 MAX_OUT_OF_MEMORY = 2
+# A sweep is stopped when so many trials failed and none succeeded, or more than half of so many.
+FIRST_FAILED = 3
+MIN_JUDGED = 6
+# Of the 95% interval of a score in 0..1; with 100 windows it is about 0.1.
+WIDE = 0.2
 # What a run that reached a limit of its own gives as its reason.
 _OWN_LIMITS = ("max_time_s", "max_cost_usd")
 
@@ -48,3 +56,34 @@ def judge(state: RunState, num_attempts: int) -> Verdict:
     if num_attempts >= most:
         return Verdict("failed", f"{why}, {num_attempts} times")
     return Verdict("again", why)
+
+
+def failure_of(sweep_id: str, trials: Sequence[Trial], job: Job, why: str) -> JobFailedError | None:
+    """Return what ends a sweep whose trials fail, or None where it may continue.
+
+    Args:
+        sweep_id: names the sweep in the error.
+        trials: all of the sweep.
+        job: the one that failed last.
+        why: it failed.
+    """
+    settled = [one for one in trials if one.state in SETTLED]
+    num_failed = sum(one.state == "failed" for one in settled)
+    is_none_good = num_failed == len(settled) >= FIRST_FAILED
+    if not is_none_good and (len(settled) < MIN_JUDGED or 2 * num_failed <= len(settled)):
+        return None
+    return JobFailedError(
+        f"sweep {sweep_id}: {num_failed} of {len(settled)} trials failed, the last: {why}",
+        f"moola-remote logs {job.attempt.run_id}",
+    )
+
+
+def noise_note(score: Score, name: str) -> str:
+    """Return a warning where the interval of a score is too wide to rank trials, else ""."""
+    if score.low is None or score.high is None or score.high - score.low <= WIDE:
+        return ""
+    return (
+        f"the interval of {name} is {score.high - score.low:.2f} wide: trials that differ "
+        "by less can't be ranked by so few windows; judge the best few by cross-validation "
+        "(jobs.crossval), or validate on more"
+    )

@@ -14,6 +14,8 @@ from jobs.train import main as train
 from moola_core.data.windows import read_windows
 from moola_core.inference.trained_model import load_model
 
+pytestmark = pytest.mark.train  # each needs a run
+
 RECIPE = Path(__file__).parents[2] / "configs" / "train" / "span.yaml"
 SMALL = ["model.width=4", "data.windows=40", "candidates.number=40", "ensemble.seeds=2"]
 UNITS = "ensemble.columns=[{bars: 20}, {kind: wilder, fee: 0.35}]"

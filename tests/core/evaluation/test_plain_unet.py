@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from moola_core.data.windows import Windows
@@ -8,6 +9,7 @@ from moola_core.evaluation.plain_unet import plain_unet, views
 from moola_core.spans.intervals import span_iou
 
 
+@pytest.mark.train
 def test_it_finds_the_spans_that_it_was_taught(windows: Windows) -> None:
     shown = windows.take(windows.offset == 0)
     found = plain_unet(shown, shown.bars, epochs=100).spans
@@ -15,6 +17,7 @@ def test_it_finds_the_spans_that_it_was_taught(windows: Windows) -> None:
     assert float(span_iou(found, shown.spans).mean()) > 0.3
 
 
+@pytest.mark.train
 def test_it_is_the_same_each_time_and_leaves_the_generator_alone(windows: Windows) -> None:
     few = windows.take(np.arange(20))
     before = torch.get_rng_state()

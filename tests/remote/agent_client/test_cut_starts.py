@@ -21,6 +21,8 @@ from moola_remote.ssh.transport import Transport
 from tests.support.lines import Line
 from tests.support.pods import AgentPod
 
+pytestmark = pytest.mark.process  # two servers, and jobs that they start
+
 NUM_STARTS = 30  # on each of the two servers
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from moola_remote.errors import JobFailedError, LimitError, UnreachableError
 from moola_remote.sweep.coordinator import Coordinator
+from moola_remote.sweep.packs import take_pack
 from moola_remote.sweep.plan import Plan
 from moola_remote.sweep.study import Study
 from moola_remote.sweep.trial import Job, Score, Trial
@@ -156,7 +157,7 @@ def begun(tmp_path: Path, **more: object) -> tuple[Coordinator, Heard]:
 
 def test_a_pack_is_one_run_and_is_shared_out_among_what_there_is(tmp_path: Path) -> None:
     coordinator, _ = begun(tmp_path, trials=8, pack=4)
-    packs = [coordinator.take_pack("a", 4) for _ in range(3)]
+    packs = [take_pack(coordinator, "a", 4, 4) for _ in range(3)]
     assert [len(pack) for pack in packs] == [2, 2, 1]  # 8 among 4, then 6, then 4
     run_ids = [{job.attempt.run_id for job in pack} for pack in packs]
     assert [len(ids) for ids in run_ids] == [1, 1, 1]
@@ -164,18 +165,18 @@ def test_a_pack_is_one_run_and_is_shared_out_among_what_there_is(tmp_path: Path)
     assert all(job.attempt.is_packed for pack in packs for job in pack)
     coordinator.again(packs[0][1], "killed")
     coordinator.complete(packs[0][0], Score(1.0), 1.0)
-    assert [job.trial.number for job in coordinator.take_pack("a", 4)] == [1]
+    assert [job.trial.number for job in take_pack(coordinator, "a", 4, 4)] == [1]
 
 
 def test_after_a_crash_a_pack_is_found_whole(tmp_path: Path) -> None:
     coordinator, _ = begun(tmp_path, trials=6, pack=3)
-    first = coordinator.take_pack("a", 1)
+    first = take_pack(coordinator, "a", 3, 1)
     coordinator, _ = begun(tmp_path, trials=6, pack=3)
-    again = coordinator.take_pack("a", 1)
+    again = take_pack(coordinator, "a", 3, 1)
     assert [job.trial.number for job in again] == [0, 1, 2]
     assert {job.attempt for job in again} == {job.attempt for job in first}
     assert not any(job.is_new for job in again)
-    assert [job.trial.number for job in coordinator.take_pack("a", 1)] == [3, 4, 5]
+    assert [job.trial.number for job in take_pack(coordinator, "a", 3, 1)] == [3, 4, 5]
 
 
 def test_the_first_three_that_fail_end_it(tmp_path: Path) -> None:

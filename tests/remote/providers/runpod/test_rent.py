@@ -175,6 +175,7 @@ def test_an_interrupt_at_any_call_leaves_no_pod(call: str) -> None:
     assert double.pods == {}
 
 
+@pytest.mark.fuzz
 def test_no_pod_is_left_behind_in_1000_tries_with_random_failures() -> None:
     chance = random.Random(6)
     double = Double(is_checked=False)
