@@ -27,7 +27,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from jobs.common.entry import exit_code_of
+from jobs.common.entry import exit_code_of, leave
 from jobs.common.signals import STOPPED
 from moola_core.errors import ConfigError, ProcessesError
 from moola_core.io.json_file import write_json
@@ -168,4 +168,4 @@ def _checked(arguments: argparse.Namespace) -> tuple[Path, Trials]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

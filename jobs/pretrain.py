@@ -13,6 +13,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from jobs.common.entry import leave
+
 CONFIG = Path(__file__).parents[1] / "configs" / "train" / "pretrain.yaml"
 
 
@@ -24,4 +26,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

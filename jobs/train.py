@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.common.entry import exit_code_of
+from jobs.common.entry import exit_code_of, leave
 from jobs.common.processes import (
     check_shareable,
     is_one_of_several,
@@ -211,4 +211,4 @@ def _overrides(arguments: argparse.Namespace) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 from moola_core.errors import JobError
 
@@ -15,3 +18,15 @@ def exit_code_of(work: Callable[[], int | None]) -> int:
     except JobError as err:
         print(f"error: {err}", file=sys.stderr)
         return err.exit_code
+
+
+def leave(code: int) -> NoReturn:
+    """End this process with everything written, at once.
+
+    To take torch apart costs 0.66 CPU s, which a pod that waits for the end of a stop has to spend:
+    twice, one after the other, where torchrun started the process.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)

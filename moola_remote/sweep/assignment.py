@@ -54,10 +54,6 @@ class Assignment:
                     self._again.append(trial.number)
         return True
 
-    def why_away(self, pod: str) -> MoolaError | None:
-        """Return why a pod was dropped; None where it was not."""
-        return self._away.get(pod)
-
     def away(self) -> list[MoolaError]:
         """Return why pods were dropped, the first one first."""
         return list(self._away.values())
@@ -80,23 +76,24 @@ class Assignment:
         """Return the next trial that is to be started again; it is returned once."""
         return self._study.trial(self._again.pop(0)) if self._again else None
 
-    def running_on(self, pod: str) -> Job | None:
-        """Return an unwatched run of this pod: of before a crash, or of a static plan."""
+    def lost(self, pod: str) -> MoolaError | None:
+        """Return why a pod was dropped; None where it was not."""
+        return self._away.get(pod)
+
+    def running_on(self, pod: str, run_id: str | None = None) -> Job | None:
+        """Return an unwatched run of this pod: of before a crash, or of a static plan.
+
+        Args:
+            pod: its name.
+            run_id: the only run that counts; None is any.
+        """
         for trial in self._unwatched():
             attempt = trial.attempt
-            if attempt and attempt.pod == pod and trial.number not in self._again:
+            if not attempt or run_id not in (None, attempt.run_id):
+                continue
+            if attempt.pod == pod and trial.number not in self._again:
                 return Job(trial, attempt, previous_on(trial.attempts, pod), is_new=False)
         return None
-
-    def running_in(self, run_id: str) -> list[Job]:
-        """Return the other trials of a packed run that continues; they are watched from now on."""
-        jobs = []
-        for trial in self._unwatched():
-            attempt = trial.attempt
-            if attempt and attempt.run_id == run_id and trial.number not in self._again:
-                jobs.append(Job(trial, attempt, None, is_new=False))
-                self.watch(jobs[-1])
-        return jobs
 
     def without_run(self) -> Trial | None:
         """Return a trial that was cut off before a run was noted for it."""
@@ -106,18 +103,18 @@ class Assignment:
         """Return how many trials were not asked yet."""
         return self._num_trials - sum(one.state != "waiting" for one in self._study.trials())
 
-    def is_idle(self, pod: str, *, has_price: bool) -> bool:
-        """Return whether nothing more can come for a pod, or others are there for what may come.
+    def is_idle(self, pod: str, *, is_left: bool) -> bool:
+        """Return whether a pod can get no other trial.
 
         Args:
             pod: its name.
-            has_price: whether it would cost something to wait for what the others may lose.
+            is_left: what others are at, and may lose, is left to them: to wait would cost money.
         """
         if self.left() > 0 or self._again:
             return False
-        attempts = [one.attempt for one in self._study.trials() if one.state == "running"]
-        busy = {attempt.pod if attempt else pod for attempt in attempts} - set(self._away)
-        return not busy or (has_price and pod not in busy)
+        running = [one.attempt for one in self._study.trials() if one.state == "running"]
+        busy = {attempt.pod if attempt else pod for attempt in running} - set(self._away)
+        return not busy or (is_left and pod not in busy)
 
     def is_over(self) -> bool:
         """Return whether every trial has ended."""

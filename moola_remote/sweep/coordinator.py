@@ -12,10 +12,10 @@ from collections.abc import Callable
 from moola_remote.errors import MoolaError
 from moola_remote.protocol.spec import new_run_id
 from moola_remote.sweep.assignment import Assignment, previous_on
-from moola_remote.sweep.ends import Ends
 from moola_remote.sweep.plan import Plan
 from moola_remote.sweep.study import Study
-from moola_remote.sweep.trial import Attempt, Job, Trial
+from moola_remote.sweep.trial import Attempt, Job, Score, State, Trial
+from moola_remote.sweep.verdict import failure_of, noise_note
 from moola_remote.sweep.watcher import Watcher
 
 
@@ -27,9 +27,6 @@ class Coordinator:
         plan: of the sweep.
         watcher: called with what happens.
         may_ask: whether one trial more may be begun; a reason not to, or None.
-
-    Attributes:
-        ends: records what comes of the trials.
     """
 
     def __init__(
@@ -45,14 +42,13 @@ class Coordinator:
         self._watcher = watcher
         self._may_ask = may_ask
         self._changed = threading.Condition(threading.RLock())
-        self._assigned = Assignment(study, plan.trials)
+        self.assigned = Assignment(study, plan.trials)  # others read it under `quiet`
         self._error: BaseException | None = None
-        self.ends = Ends(study, plan, watcher, self)
 
     def join(self, pod: str) -> None:
         """Add a pod that is ready for trials."""
         with self._changed:
-            self._assigned.join(pod)
+            self.assigned.join(pod)
 
     def take(self, pod: str, *, is_spare: bool = False) -> Job | None:
         """Return what a worker of a pod does next; wait for it if need be.
@@ -69,73 +65,35 @@ class Coordinator:
                 job = self.poll(pod, is_spare=is_spare)
                 if job is not None:
                     return job
-                if self._error is not None or self._assigned.is_idle(
-                    pod, has_price=self._plan.then is not None
-                ):
+                is_left = self._plan.then is not None
+                if self._error is not None or self.assigned.is_idle(pod, is_left=is_left):
                     return None
                 self._changed.wait(1.0)
 
     def poll(self, pod: str, *, is_spare: bool = False) -> Job | None:
         """Return what a worker of a pod does next; None where there is nothing now."""
         with self._changed:
-            job = self._assigned.running_on(pod) or self._to_begin(pod, is_spare=is_spare)
+            return self.going_on(pod) or self.begin(pod, is_spare=is_spare)
+
+    def going_on(self, pod: str, run_id: str | None = None) -> Job | None:
+        """Return a trial whose run goes on unwatched on a pod; only of `run_id`, if given."""
+        with self._changed:
+            job = self.assigned.running_on(pod, run_id)
             if job is not None:
-                self._assigned.watch(job)
+                self.assigned.watch(job)
             return job
 
-    def take_pack(self, pod: str, slots: int, *, is_spare: bool = False) -> list[Job]:
-        """Return what `take` does with the other trials of the same run; empty at the end.
-
-        Args:
-            pod: its name.
-            slots: among which the trials that are left are shared out: GPUs of all pods.
-            is_spare: see `take`.
-        """
-        with self._changed:
-            first = self.take(pod, is_spare=is_spare)
-            if first is None:
-                return []
-            if self._plan.pack == 1:
-                return [first]
-            run_id, fair = first.attempt.run_id, -(-(self._assigned.left() + 1) // slots)
-            if not first.is_new:
-                return [first, *self._assigned.running_in(run_id)]
-            jobs = [first]
-            while len(jobs) < min(self._plan.pack, fair):
-                job = self._to_begin(pod, is_spare=is_spare, run_id=run_id)
-                if job is None:
-                    break
-                self._assigned.watch(job)
-                jobs.append(job)
-            return jobs
-
-    def claim(self, pod: str, count: int, most: int = 1) -> list[list[Job]]:
-        """Begin up to `count` trials of a static plan for a pod, up to `most` a run.
-
-        `release` each once its run is started.
-        """
-        with self._changed:
-            packs: list[list[Job]] = []
-            for number in range(count):
-                if self._assigned.left() <= 0 or self.is_stopped or self._refusal() is not None:
-                    break
-                pack = [] if number % most == 0 else packs[-1]
-                run_id = pack[0].attempt.run_id if pack else None
-                pack.append(self._begin(self._study.ask(), pod, run_id))
-                self._assigned.watch(pack[-1])
-                packs += [pack] if len(pack) == 1 else []
-            return packs
-
-    def _to_begin(self, pod: str, *, is_spare: bool, run_id: str | None = None) -> Job | None:
+    def begin(self, pod: str, *, is_spare: bool, run_id: str | None = None) -> Job | None:
+        """Return a trial that is to be begun, in a new run or in `run_id`; `quiet` is held."""
         if self._error is not None:
             return None
-        again = self._assigned.next_again()
+        again = self.assigned.next_again()
         if again is not None:
             return self._begin(again, pod, run_id)
-        cut_off = self._assigned.without_run()
+        cut_off = self.assigned.without_run()
         if cut_off is not None:
             return self._begin(self._study.complete_params(cut_off.number), pod, run_id)
-        if self._assigned.left() <= (self._assigned.num_pods if is_spare else 0):
+        if self.assigned.left() <= (self.assigned.num_pods if is_spare else 0):
             return None
         return None if self._refusal() else self._begin(self._study.ask(), pod, run_id)
 
@@ -147,7 +105,7 @@ class Coordinator:
             self._changed.notify_all()
         return refusal
 
-    def _begin(self, trial: Trial, pod: str, run_id: str | None = None) -> Job:
+    def _begin(self, trial: Trial, pod: str, run_id: str | None) -> Job:
         """Note the run that is about to be started: only then it may be."""
         run_id = run_id or new_run_id(f"{self._plan.label}-t{trial.number}")
         attempt = Attempt(run_id, pod, is_packed=self._plan.pack > 1)
@@ -155,27 +113,75 @@ class Coordinator:
         self._study.note_attempt(trial.number, attempt)
         trial = self._study.trial(trial.number)
         self._watcher.on_trial(trial, "again" if len(trial.attempts) > 1 else "begun")
-        return Job(trial, attempt, earlier, is_new=True)
-
-    def lost(self, pod: str) -> MoolaError | None:
-        """Return why a pod takes no part any more; None where it does, or has ended its part."""
-        return self._assigned.why_away(pod)
+        job = Job(trial, attempt, earlier, is_new=True)
+        self.assigned.watch(job)
+        return job
 
     @property
     def is_over(self) -> bool:
         """Whether every trial has ended."""
-        return self._assigned.is_over()
+        return self.assigned.is_over()
+
+    def report(self, job: Job, step: int, value: float) -> bool:
+        """Take an intermediate value; return whether the run is to be cancelled."""
+        with self._changed:
+            number = job.trial.number
+            is_pruned = self._study.report(number, step, value)
+            self._watcher.on_step(job.trial, step, value)
+            if is_pruned:
+                self._study.note(number, "why", f"pruned at {step}")
+            return is_pruned
+
+    def complete(self, job: Job, score: Score, seconds: float) -> None:
+        """Record the score of a trial."""
+        with self._changed:
+            self._tell(job, "complete", seconds, score)
+            is_first = sum(one.state == "complete" for one in self._study.trials()) == 1
+            if is_first and (note := noise_note(score, self._plan.goal.name)):
+                self._watcher.on_note(note)
+
+    def cancelled(self, job: Job, why: str, seconds: float) -> None:
+        """Record that a run was cancelled: by us, which prunes its trial, or by the user."""
+        with self._changed:
+            noted = self._study.trial(job.trial.number).why
+            state: State = "pruned" if noted.startswith("pruned") else "failed"
+            self._tell(job, state, seconds, why=noted if state == "pruned" else why)
+
+    def failed(self, job: Job, why: str, seconds: float) -> None:
+        """Record that a trial failed by itself; its parameters are not tried again."""
+        self._tell(job, "failed", seconds, why=why)
+        with self._changed:
+            if err := failure_of(self._plan.sweep_id, self._study.trials(), job, why):
+                self.fail(err)
+
+    def again(self, job: Job, why: str) -> None:
+        """Start a trial again, whose run the machine ended, on whichever pod is free."""
+        with self._changed:
+            self.assigned.repeat(job.trial.number)
+            self._watcher.on_trial(self._study.trial(job.trial.number), f"lost, {why}")
+            self._changed.notify_all()
 
     def release(self, job: Job) -> None:
         """Let go of a run, which keeps running unwatched."""
         with self._changed:
-            self._assigned.release(job.trial.number)
+            self.assigned.release(job.trial.number)
+            self._changed.notify_all()
+
+    def _tell(
+        self, job: Job, state: State, seconds: float, score: Score | None = None, why: str = ""
+    ) -> None:
+        with self._changed:
+            number = job.trial.number
+            self._study.note(number, "seconds", self._study.trial(number).seconds + seconds)
+            self._study.tell(number, state, score, why)
+            self.assigned.release(number)
+            self._watcher.on_trial(self._study.trial(number), state)
             self._changed.notify_all()
 
     def lose_pod(self, pod: str, err: MoolaError, *, is_gone: bool) -> None:
         """Drop a pod: its runs are lost where it is gone, else out of sight."""
         with self._changed:
-            if not self._assigned.lose(pod, err, is_gone=is_gone):
+            if not self.assigned.lose(pod, err, is_gone=is_gone):
                 return
             self._watcher.on_note(f"pod {pod} takes no part any more: {err}")
             self._changed.notify_all()
@@ -189,12 +195,12 @@ class Coordinator:
         with self._changed:
             if self._error is not None:
                 raise self._error
-            away = self._assigned.away()
+            away = self.assigned.away()
             if away and not self.is_over:
                 raise away[0]
 
     def fail(self, err: BaseException) -> None:
-        """End the sweep for now: no further trial is begun, and active runs are left alone."""
+        """End the sweep for now: no further trial is begun, and runs that go on are left alone."""
         with self._changed:
             self._error = self._error or err
             self._changed.notify_all()
@@ -208,11 +214,6 @@ class Coordinator:
         """Return every trial, by number."""
         with self._changed:
             return self._study.trials()
-
-    def settle(self, number: int, *, is_repeated: bool = False) -> None:
-        """Note that a trial has ended, or is to be started again, and wake the workers."""
-        (self._assigned.repeat if is_repeated else self._assigned.release)(number)
-        self._changed.notify_all()
 
     def quiet(self) -> threading.Condition:
         """Return the lock under which nothing is written to the journal."""

@@ -143,7 +143,7 @@ class Team:
             workers = self._start(Station(self.name, deployed))
             for worker in workers:
                 worker.join()
-            if isinstance(coordinator.lost(self.name), PodGoneError):
+            if isinstance(coordinator.assigned.lost(self.name), PodGoneError):
                 self.crew.lose(self.name)
             else:
                 self.crew.release(self.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic_core import from_json
 
@@ -13,6 +14,7 @@ from moola_remote.errors import MoolaError
 from moola_remote.protocol.manifest import STATE
 from moola_remote.protocol.spec import Spec
 from moola_remote.protocol.state import read_state
+from moola_remote.sweep.packed import read_end
 from moola_remote.sweep.plan import Plan
 from moola_remote.text.format import duration
 
@@ -21,7 +23,7 @@ MAX_RUNS = 20
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds that a trial takes, by so many earlier runs; the slowest and the quickest of them."""
+    """Seconds that a trial takes, by so many earlier ones; the slowest and the quickest of them."""
 
     num_runs: int
     low_s: float
@@ -32,9 +34,10 @@ class Estimate:
         """Return time and money of a whole sweep on one line."""
         whole = [plan.trials * seconds for seconds in (self.low_s, self.median_s, self.high_s)]
         low, middle, high = (seconds / len(plan.pods) for seconds in whole)
+        pods = f"{len(plan.pods)} pods" if len(plan.pods) > 1 else "1 pod"
         text = (
-            f"about {duration(middle)} ({duration(low)} to {duration(high)}), as a trial took "
-            f"{duration(self.median_s)} in {self.num_runs} earlier runs"
+            f"about {duration(middle)} ({duration(low)} to {duration(high)}): {plan.trials} trials"
+            f" x {duration(self.median_s)}, as in {self.num_runs} earlier ones, on {pods}"
         )
         if price:
             usd = [seconds / 3600 * price for seconds in whole]
@@ -53,12 +56,18 @@ def estimate(project: Project, plan: Plan) -> Estimate | None:
                 plan.recipe or spec.argv[:2] == plan.command[:2]
             )
             if is_alike and state.state == "SUCCEEDED" and state.took_s:
-                found.append(state.took_s)
-        if len(found) == MAX_RUNS:
+                found += _trials_of(folder) or [state.took_s]
+        if len(found) >= MAX_RUNS:
             break
     if not found:
         return None
     return Estimate(len(found), min(found), statistics.median(found), max(found))
+
+
+def _trials_of(folder: Path) -> list[float]:
+    """Return the seconds of each trial of a run that did several; empty of another run."""
+    ends = [read_end(path.parent) for path in sorted(folder.glob("trials/*/end.json"))]
+    return [end.seconds for end in ends if end is not None and end.exit_code == 0 and end.seconds]
 
 
 def price_of(config: PodConfig) -> float | None:

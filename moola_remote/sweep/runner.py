@@ -28,6 +28,7 @@ from moola_remote.sweep.command import pack_argv, trial_argv
 from moola_remote.sweep.coordinator import Coordinator
 from moola_remote.sweep.objective import read_score, score_of_epoch
 from moola_remote.sweep.packed import judge_trial
+from moola_remote.sweep.packs import claim_packs, take_pack
 from moola_remote.sweep.plan import Plan
 from moola_remote.sweep.trial import Job
 from moola_remote.sweep.verdict import judge
@@ -101,12 +102,13 @@ class Runner:
             with self.pod:
                 gpus = max(1, len(self.station.deployed.facts.gpus))
                 most = min(self.plan.pack, -(-share // gpus))
-                for claimed in coordinator.claim(name, share, most):
+                for claimed in claim_packs(coordinator, name, share, most):
                     self._start(claimed)
                     for job in claimed:
                         coordinator.release(job)
                 slots = gpus * len(self.plan.pods)
-                while jobs := coordinator.take_pack(name, slots, is_spare=is_spare):
+                pack = self.plan.pack
+                while jobs := take_pack(coordinator, name, pack, slots, is_spare=is_spare):
                     self._do(jobs)
         except PodGoneError as err:
             coordinator.lose_pod(name, err, is_gone=True)
@@ -131,7 +133,7 @@ class Runner:
                 self.station.deploy_again(self.pod, seen)
                 for job in jobs:
                     why = f"pod {name} does not know it any more: {err.message}"
-                    self.coordinator.ends.again(job, why)
+                    self.coordinator.again(job, why)
                 return
             self._fetch(state, jobs)
         for job in jobs:
@@ -146,14 +148,14 @@ class Runner:
         else:
             verdict, seconds = judge(state, len(job.trial.attempts)), state.took_s or 0.0
         if verdict.kind == "again":
-            self.coordinator.ends.again(job, verdict.why)
+            self.coordinator.again(job, verdict.why)
             return
         if verdict.kind == "succeeded":
             self._judge_score(job, folder, seconds)
         elif verdict.kind == "cancelled":
-            self.coordinator.ends.cancelled(job, verdict.why, seconds)
+            self.coordinator.cancelled(job, verdict.why, seconds)
         else:
-            self.coordinator.ends.failed(job, verdict.why, seconds)
+            self.coordinator.failed(job, verdict.why, seconds)
 
     def _fetch(self, state: RunState, jobs: list[Job]) -> None:
         """Fetch what a run left; what a pod that is to be stopped needs, of lost runs, too."""
@@ -164,10 +166,10 @@ class Runner:
     def _judge_score(self, job: Job, folder: Path, seconds: float) -> None:
         score = read_score(folder, self.plan.score_key, self.plan.metric)
         if score is not None:
-            self.coordinator.ends.complete(job, score, seconds)
+            self.coordinator.complete(job, score, seconds)
             return
         where = "line of its log" if self.plan.metric else "result.json or event"
-        self.coordinator.ends.failed(job, f"no {where} has a finite {self.plan.goal.name}", seconds)
+        self.coordinator.failed(job, f"no {where} has a finite {self.plan.goal.name}", seconds)
 
     @property
     def _run(self) -> WholeRun:
@@ -226,7 +228,7 @@ class Runner:
             if not isinstance(event, EpochEvent) or job.attempt.is_packed:
                 return
             value = score_of_epoch(event, self.plan.goal.name)
-            if value is not None and self.coordinator.ends.report(job, event.epoch, value):
+            if value is not None and self.coordinator.report(job, event.epoch, value):
                 verbs.cancel(self.pod.agent, run_id)
 
         def on_notice(text: str) -> None:

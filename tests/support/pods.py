@@ -202,3 +202,13 @@ def is_alive(pid: int) -> bool:
     """Whether a process lives; a zombie does not."""
     found = processes.process(pid)
     return found is not None and found.is_alive
+
+
+def give_gpus(pod: AgentPod, folder: Path, count: int) -> None:
+    """An nvidia-smi that knows `count` GPUs."""
+    row = "echo $i, NVIDIA Test, 24564, 3, 17, [N/A]"
+    folder.mkdir()
+    program = folder / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\ni=0; while [ $i -lt {count} ]; do {row}; i=$((i+1)); done\n")
+    program.chmod(0o755)
+    pod.env["PATH"] = f"{folder}:{os.environ['PATH']}"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.pods import AgentPod, is_alive, wait_until
+from tests.support.pods import AgentPod, give_gpus, is_alive, wait_until
 
 pytestmark = pytest.mark.process
 
@@ -153,16 +153,6 @@ def test_an_index_that_is_damaged_hides_no_run(pod: AgentPod) -> None:
 def test_a_run_that_needs_no_gpu_waits_for_nobody(pod: AgentPod) -> None:
     pod.wait(pod.shell("sleep 60"), "RUNNING")
     assert pod.wait(pod.shell("true", gpu=-1))["state"] == "SUCCEEDED"
-
-
-def give_gpus(pod: AgentPod, folder: Path, count: int) -> None:
-    """An nvidia-smi that knows `count` GPUs."""
-    row = "echo $i, NVIDIA Test, 24564, 3, 17, [N/A]"
-    folder.mkdir()
-    program = folder / "nvidia-smi"
-    program.write_text(f"#!/bin/sh\ni=0; while [ $i -lt {count} ]; do {row}; i=$((i+1)); done\n")
-    program.chmod(0o755)
-    pod.env["PATH"] = f"{folder}:{os.environ['PATH']}"
 
 
 def test_two_gpus_run_two_jobs_each_with_its_own(pod: AgentPod, tmp_path: Path) -> None:

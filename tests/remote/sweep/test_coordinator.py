@@ -10,6 +10,7 @@ import pytest
 
 from moola_remote.errors import JobFailedError, LimitError, UnreachableError
 from moola_remote.sweep.coordinator import Coordinator
+from moola_remote.sweep.packs import take_pack
 from moola_remote.sweep.plan import Plan
 from moola_remote.sweep.study import Study
 from moola_remote.sweep.trial import Job, Score, Trial
@@ -86,7 +87,7 @@ class World:
             del self.ended[job.attempt.run_id]
             number = job.trial.number
             self.succeeded[number] = self.succeeded.get(number, 0) + 1
-            self.coordinator.ends.complete(job, Score(self.dice.random()), 1.0)
+            self.coordinator.complete(job, Score(self.dice.random()), 1.0)
 
     def lose(self) -> None:
         """The machine ends a run that is watched."""
@@ -95,7 +96,7 @@ class World:
             job = self.dice.choice(found)
             self.watched.remove(job)
             del self.alive[job.attempt.run_id]
-            self.coordinator.ends.again(job, "killed by SIGKILL")
+            self.coordinator.again(job, "killed by SIGKILL")
 
     def die(self) -> None:
         """The laptop dies, perhaps in the middle of a line, and comes back."""
@@ -156,26 +157,26 @@ def begun(tmp_path: Path, **more: object) -> tuple[Coordinator, Heard]:
 
 def test_a_pack_is_one_run_and_is_shared_out_among_what_there_is(tmp_path: Path) -> None:
     coordinator, _ = begun(tmp_path, trials=8, pack=4)
-    packs = [coordinator.take_pack("a", 4) for _ in range(3)]
+    packs = [take_pack(coordinator, "a", 4, 4) for _ in range(3)]
     assert [len(pack) for pack in packs] == [2, 2, 1]  # 8 among 4, then 6, then 4
     run_ids = [{job.attempt.run_id for job in pack} for pack in packs]
     assert [len(ids) for ids in run_ids] == [1, 1, 1]
     assert len(set.union(*run_ids)) == 3
     assert all(job.attempt.is_packed for pack in packs for job in pack)
-    coordinator.ends.again(packs[0][1], "killed")
-    coordinator.ends.complete(packs[0][0], Score(1.0), 1.0)
-    assert [job.trial.number for job in coordinator.take_pack("a", 4)] == [1]
+    coordinator.again(packs[0][1], "killed")
+    coordinator.complete(packs[0][0], Score(1.0), 1.0)
+    assert [job.trial.number for job in take_pack(coordinator, "a", 4, 4)] == [1]
 
 
 def test_after_a_crash_a_pack_is_found_whole(tmp_path: Path) -> None:
     coordinator, _ = begun(tmp_path, trials=6, pack=3)
-    first = coordinator.take_pack("a", 1)
+    first = take_pack(coordinator, "a", 3, 1)
     coordinator, _ = begun(tmp_path, trials=6, pack=3)
-    again = coordinator.take_pack("a", 1)
+    again = take_pack(coordinator, "a", 3, 1)
     assert [job.trial.number for job in again] == [0, 1, 2]
     assert {job.attempt for job in again} == {job.attempt for job in first}
     assert not any(job.is_new for job in again)
-    assert [job.trial.number for job in coordinator.take_pack("a", 1)] == [3, 4, 5]
+    assert [job.trial.number for job in take_pack(coordinator, "a", 3, 1)] == [3, 4, 5]
 
 
 def test_the_first_three_that_fail_end_it(tmp_path: Path) -> None:
@@ -183,7 +184,7 @@ def test_the_first_three_that_fail_end_it(tmp_path: Path) -> None:
     for _ in range(3):
         job = coordinator.take("a")
         assert job
-        coordinator.ends.failed(job, "exit code 3", 1.0)
+        coordinator.failed(job, "exit code 3", 1.0)
     assert coordinator.take("a") is None
     with pytest.raises(JobFailedError, match="3 of 3 trials failed"):
         coordinator.check_end()
@@ -195,9 +196,9 @@ def test_one_that_fails_ends_nothing(tmp_path: Path) -> None:
         job = coordinator.take("a")
         assert job
         if number == 1:
-            coordinator.ends.failed(job, "exit code 3", 1.0)
+            coordinator.failed(job, "exit code 3", 1.0)
         else:
-            coordinator.ends.complete(job, Score(0.5), 1.0)
+            coordinator.complete(job, Score(0.5), 1.0)
     assert coordinator.take("a") is None
     coordinator.check_end()
 
@@ -228,7 +229,7 @@ def test_a_wide_interval_is_reported_once(tmp_path: Path) -> None:
     for _ in range(3):
         job = coordinator.take("a")
         assert job
-        coordinator.ends.complete(job, Score(0.65, 0.48, 0.81), 1.0)
+        coordinator.complete(job, Score(0.65, 0.48, 0.81), 1.0)
     assert len(heard.notes) == 1
     assert "0.33 wide" in heard.notes[0]
 
@@ -239,14 +240,14 @@ def test_a_pruned_trial_is_told_as_such_and_a_cancelled_one_as_failed(tmp_path: 
         job = coordinator.take("a")
         assert job
         for step in (1, 2, 3):
-            assert not coordinator.ends.report(job, step, 0.5)
-        coordinator.ends.complete(job, Score(0.5), 1.0)
+            assert not coordinator.report(job, step, 0.5)
+        coordinator.complete(job, Score(0.5), 1.0)
     bad, other = coordinator.take("a"), coordinator.take("a")
     assert bad
     assert other
-    assert coordinator.ends.report(bad, 1, 0.1)
-    coordinator.ends.cancelled(bad, "cancelled (exit code 143)", 1.0)
-    coordinator.ends.cancelled(other, "cancelled (exit code 143)", 1.0)
+    assert coordinator.report(bad, 1, 0.1)
+    coordinator.cancelled(bad, "cancelled (exit code 143)", 1.0)
+    coordinator.cancelled(other, "cancelled (exit code 143)", 1.0)
     states = {trial.number: (trial.state, trial.why) for trial in coordinator.trials()}
     assert states[bad.trial.number] == ("pruned", "pruned at 1")
     assert states[other.trial.number] == ("failed", "cancelled (exit code 143)")
