@@ -57,8 +57,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
     from jobs.common.console import print_beside, print_scores
     from jobs.common.data import data_folder, read_file
-    from jobs.common.fitting import taught_windows, truth_of
+    from jobs.common.fitting import truth_of
     from jobs.common.reporting import TREES, UNET, answers_of, as_json
+    from jobs.common.window_sets import taught_windows
     from moola_core.decoding.decode import decode
     from moola_core.evaluation.comparison import (
         compare,

@@ -85,7 +85,7 @@ def tune(arguments: argparse.Namespace) -> None:
 def _validation(trained: TrainedModel, arguments: argparse.Namespace) -> Windows:
     """Return the windows on which the run was validated."""
     from jobs.common.data import data_folder, read_file
-    from jobs.common.fitting import split_windows
+    from jobs.common.window_sets import split_windows
     from moola_core.inference.trained_model import RunResult
     from moola_core.io.json_file import read_json
 

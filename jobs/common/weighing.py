@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from jobs.common.fitting import Loaded, begin_run, draw, pool_split, prepare
+from jobs.common.fitting import Loaded, begin_run, pool_split, prepare
+from jobs.common.window_sets import draw
 from moola_core.config.sections import EnsembleConfig, Recipe
 from moola_core.features.tensors import make_inputs
 from moola_core.inference.ensemble import (

@@ -7,29 +7,11 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
+from moola_core.config.data_sections import DataConfig, SplitConfig
 from moola_core.config.pretrain_section import PretrainConfig
 from moola_core.config.strict import Strict
 
 Task = Literal["pointer", "type", "span", "countdown", "edges", "choice", "context_type", "segment"]
-
-
-class CropConfig(Strict):
-    """More training windows, cut anew from the series; see `moola_core.data.recrop`."""
-
-    number: int = Field(default=4, ge=1)  # at most, of each window
-    reach: int = Field(default=20, ge=1, le=104)  # bars that a crop is shifted at most
-    bars: PurePosixPath = PurePosixPath("bars/mnq_1m.parquet")  # the series
-
-
-class DataConfig(Strict):
-    """Which windows, and what is made of their bars."""
-
-    labelled: PurePosixPath = PurePosixPath("labelled/train_210.parquet")
-    test: PurePosixPath | None = None
-    position: bool = False
-    offsets: tuple[int, ...] | None = None  # windows shifted by these bars; null: all
-    windows: int | None = Field(default=None, ge=1)  # so many, drawn by training.seed; null: all
-    crops: CropConfig | None = None
 
 
 class UnitConfig(Strict):
@@ -48,16 +30,6 @@ class CandidateConfig(Strict):
     # Whether the place in the window is seen. Labelled windows were cut around their run, so that
     # it means something there; on a stream of bars it means nothing and misleads.
     place: bool = True
-
-
-class SplitConfig(Strict):
-    """How validation windows are chosen; see `moola_core.data.splits`."""
-
-    kind: Literal["random", "grouped", "blocked"] = "grouped"
-    validation_share: float = Field(default=0.2, ge=0, lt=1)  # 0: train on everything
-    purge: bool = True
-    embargo_bars: int = Field(default=0, ge=0)
-    uniqueness_weights: bool = True
 
 
 class TargetConfig(Strict):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from moola_core.config.sections import CropConfig
+from moola_core.config.data_sections import CropConfig
 from moola_core.data.series import Bars
 from moola_core.data.windows import ROW_FIELDS, Windows
 from moola_core.errors import DataError

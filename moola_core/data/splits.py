@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from moola_core.config.sections import SplitConfig
+from moola_core.config.data_sections import SplitConfig
 from moola_core.data.overlaps import Overlaps, find_overlaps
 from moola_core.data.windows import Windows
 from moola_core.errors import DataError

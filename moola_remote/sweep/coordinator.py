@@ -76,7 +76,7 @@ class Coordinator:
             return self.going_on(pod) or self.begin(pod, is_spare=is_spare)
 
     def going_on(self, pod: str, run_id: str | None = None) -> Job | None:
-        """Return a trial whose run goes on unwatched on a pod; only of `run_id`, if given."""
+        """Return a trial that is running unwatched on a pod; only of `run_id`, if given."""
         with self._changed:
             job = self.assigned.running_on(pod, run_id)
             if job is not None:

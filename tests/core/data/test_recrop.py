@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from moola_core.config.sections import CropConfig
+from moola_core.config.data_sections import CropConfig
 from moola_core.data.recrop import locate, recrop
 from moola_core.data.series import Bars
 from moola_core.data.synthetic import Market

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moola_core.config.sections import SplitConfig
+from moola_core.config.data_sections import SplitConfig
 from moola_core.data.splits import Split, make_folds, make_split
 from moola_core.data.synthetic import make_market
 from moola_core.data.windows import Windows

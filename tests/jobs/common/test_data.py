@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from jobs.common.fitting import load, split_windows
+from jobs.common.fitting import load
+from jobs.common.window_sets import split_windows
 from moola_core.config.recipe import load_recipe
 from moola_core.data.recrop import locate
 from moola_core.data.series import read_bars

@@ -1,0 +1,52 @@
+"""Which windows of a labelled file train, and which validate."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from moola_core.config.sections import Recipe
+from moola_core.data.splits import make_split
+from moola_core.data.windows import Windows
+from moola_core.errors import DataError
+
+
+def split_windows(windows: Windows, recipe: Recipe) -> tuple[Windows, Windows | None]:
+    """Return those to train on and those to validate, by the recipe; a share of 0 trains on all.
+
+    Raises:
+        DataError: a side would be empty.
+    """
+    windows = taught_windows(windows, recipe)
+    if recipe.split.validation_share == 0:
+        return windows, None
+    split = make_split(windows, recipe.split, recipe.training.seed)
+    return windows.take(split.train), windows.take(split.validation)
+
+
+def taught_windows(windows: Windows, recipe: Recipe) -> Windows:
+    """Return those of a labelled file that the recipe asks for, before any are set aside.
+
+    Raises:
+        DataError: there are none, or fewer than it asks for.
+    """
+    if recipe.data.offsets is not None:
+        kept = np.isin(windows.offset, recipe.data.offsets)
+        if not kept.any():
+            raise DataError(
+                f"data.offsets {list(recipe.data.offsets)}: no such window,"
+                f" expected some of {np.unique(windows.offset).tolist()}"
+            )
+        windows = windows.take(kept)
+    if recipe.data.windows is not None:
+        windows = draw(windows, recipe.data.windows, recipe.training.seed)
+    return windows
+
+
+def draw(windows: Windows, number: int, seed: int) -> Windows:
+    """So many of the windows; a larger draw of the same seed holds the smaller one."""
+    if number > len(windows):
+        raise DataError(
+            f"data.windows {number}: expected at most {len(windows)}, all that are left"
+        )
+    rows = np.random.default_rng(seed).permutation(len(windows))[:number]
+    return windows.take(np.sort(rows))
