@@ -127,8 +127,8 @@ def train(
 def run(app: App, /, detach: bool, dry_run: bool, command: tuple[str, ...], **job: Any) -> None:
     """Run any command on the pod, as a run: detached, logged, verified.
 
-    It starts in the code snapshot, with MOOLA_RUN_DIR and MOOLA_DATA_DIR; `python` is the
-    environment's.
+    It starts in a copy of the code of its own, with MOOLA_RUN_DIR and MOOLA_DATA_DIR; `python` is
+    the environment's.
 
     \b
     Example:
