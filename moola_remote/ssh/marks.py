@@ -31,8 +31,8 @@ LAST_WORDS_S = 0.5
 RC_FILES = "~/.bashrc, ~/.zshenv, ~/.cshrc, ~/.config/fish/config.fish"
 # A PYTHONHOME that is not there, from an rc file, would keep every Python of the pod from starting.
 _SCRIPT = '[ -d "${PYTHONHOME-/}" ] || unset PYTHONHOME; printf %s "$2$1" >&2; printf %s "$1$2"; '
-# An rc file, or a server without one, may leave a PATH in which not even rm is found.
-_SCRIPT += '[ "${PATH-}" ] && command -v rm >/dev/null || '
+# An rc file, or a server without one, may leave a PATH in which not even sh is found.
+_SCRIPT += '[ "${PATH-}" ] && command -v sh >/dev/null || '
 _SCRIPT += 'PATH="${PATH-}${PATH:+:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"; '
 _SCRIPT += "export PATH; "
 _SCRIPT += 'IFS= read -r l; [ "$l" = "$1$2" ] || { printf %seaten "$1$2" >&2; exit 97; }; eval '
