@@ -35,7 +35,8 @@ def begin(app: App, plan: Plan, secrets: Mapping[str, str]) -> None:
     from moola_remote.sweep.checks import describe
     from moola_remote.sweep.plan import folder_of
 
-    check_script(app.project, plan.command, Path.cwd())
+    if plan.command:  # not a recipe's
+        check_script(app.project, plan.command, Path.cwd())
     deploy_plan = make_plan(app, plan.data, is_all=app.is_verbose)
     report_assumed(app, deploy_plan)
     folder = folder_of(app.project, plan.sweep_id)
