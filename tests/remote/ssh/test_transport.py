@@ -354,7 +354,8 @@ def test_rsync_missing_on_the_pod_is_told_with_its_cure(
     openssh_server: Endpoint, tmp_path: Path
 ) -> None:
     made = connect(openssh_server, known_hosts=tmp_path / "known_hosts")
-    (tmp_path / "mkdir").symlink_to("/bin/mkdir")
+    for name in ("mkdir", "sh"):  # without a sh the system's PATH would be added
+        (tmp_path / name).symlink_to(f"/bin/{name}")
     made.run(["sh", "-c", 'echo "PATH=$1" >~/.bashrc', "sh", str(tmp_path)])
     try:
         with pytest.raises(UnreachableError, match="rsync is missing on the pod"):
