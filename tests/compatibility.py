@@ -154,6 +154,14 @@ def mounted(folder: Path, place: str, options: str) -> Iterator[Endpoint]:
             subprocess.run(["umount", "-l", str(path)], check=True)
 
 
+RC_LINES = {
+    "with `exit 0`": "exit 0\n",
+    "that reads stdin": "read -r answer\n",
+    "with `set -x`": "set -x\n",
+    "that empties PATH": "PATH=\n",
+    "that prints 5 MB": "head -c 5000000 /dev/zero | tr '\\0' x\n",
+    "that sleeps for 5 s": "sleep 5\n",
+}
 Server = Callable[[Path], contextlib.AbstractContextManager[Endpoint]]
 
 
@@ -170,7 +178,8 @@ def rows() -> Iterator[tuple[str, Server]]:
                     f"login shell {shell}, {said}",
                     lambda folder, shell=shell, rc=rc: openssh(folder, shell, rc),  # type: ignore[misc]
                 )
-    yield "an rc file with `exit 0`", lambda folder: openssh(folder, rc="exit 0\n")
+    for said, rc in RC_LINES.items():
+        yield f"an rc file {said}", lambda folder, rc=rc: openssh(folder, rc=rc)  # type: ignore[misc]
     for version in VERSIONS:
         yield (
             f"python3 is {version}",
