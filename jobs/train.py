@@ -52,7 +52,8 @@ def shared(words: list[str], arguments: argparse.Namespace, stop: StopRequest) -
         return train(arguments, stop)
     recipe = _recipe(arguments)
     check_shareable(recipe, number)
-    return run_several("jobs.train", words, number, threads=recipe.training.threads)
+    folder, threads = Path(arguments.run_dir), recipe.training.threads
+    return run_several("jobs.train", words, number, threads=threads, run_dir=folder)
 
 
 def train(arguments: argparse.Namespace, stop: StopRequest) -> int:

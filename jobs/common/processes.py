@@ -66,7 +66,7 @@ def check_shareable(recipe: Recipe, number: int) -> None:
         )
 
 
-def run_several(module: str, words: list[str], number: int, *, threads: int) -> int:
+def run_several(module: str, words: list[str], number: int, *, threads: int, run_dir: Path) -> int:
     """Run ``python -m module words`` `number` times by torchrun; return the job's exit code.
 
     Args:
@@ -74,6 +74,7 @@ def run_several(module: str, words: list[str], number: int, *, threads: int) -> 
         words: its command line.
         number: of processes, on this machine.
         threads: of each, for what reads it before the recipe.
+        run_dir: where the logs of the others are.
 
     Raises:
         ProcessesError: one of them was ended by a signal.
@@ -94,18 +95,21 @@ def run_several(module: str, words: list[str], number: int, *, threads: int) -> 
     except SignalException:
         return STOPPED
     except ChildFailedError as err:
-        return _exit_code(err.failures, number)
+        return exit_code_of_all(err.failures, number, run_dir)
     return 0
 
 
-def _exit_code(failures: dict[int, Any], number: int) -> int:
-    """Return the first process's exit code, or that of another where only that one failed.
+def exit_code_of_all(failures: dict[int, Any], number: int, run_dir: Path) -> int:
+    """Return the exit code of the first process that failed by itself.
+
+    Where it is not the first of all, which may have been ended before it could report, the last
+    line of its log is repeated on stderr.
 
     Raises:
         ProcessesError: one was ended by a signal.
     """
-    # SIGTERM is what torchrun ends the others with.
-    ended = [one for one in failures.values() if one.exitcode != -signal.SIGTERM]
+    # SIGTERM is what torchrun ends the others with, and they may end as a stopped job does.
+    ended = [one for one in failures.values() if one.exitcode not in (-signal.SIGTERM, STOPPED)]
     killed = [failure for failure in ended if failure.exitcode < 0]
     if killed:
         first = min(killed, key=lambda failure: failure.timestamp)
@@ -114,7 +118,12 @@ def _exit_code(failures: dict[int, Any], number: int) -> int:
             " others with it; resume from the last checkpoint"
         )
     first = min(ended, key=lambda failure: failure.local_rank, default=None)
-    return int(first.exitcode) if first is not None else STOPPED
+    if first is None:
+        return STOPPED
+    log = run_dir / "ranks" / f"{first.local_rank}.log"
+    if first.local_rank != 0 and log.is_file():
+        print("".join(log.read_text("utf-8", "replace").splitlines()[-1:]), file=sys.stderr)
+    return int(first.exitcode)
 
 
 def own_log(run_dir: Path) -> None:
