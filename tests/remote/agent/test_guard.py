@@ -276,3 +276,22 @@ def test_a_key_that_does_not_open_is_told_before_anything_runs(
     double.fault = lambda _: None
     (pod.root / "guard.json").write_text(json.dumps(settings(double, idle_stop_s=0.1)))
     wait_until(lambda: len(records(pod)) > 3)
+
+
+def test_settings_while_the_api_fails_keep_the_time_that_it_gave_before(
+    pod: AgentPod, rented: FakePod, double: Double
+) -> None:
+    double.ahead_s = -90_000.0  # this pod's clock is a day before the API's
+    pod.ask("guard", stdin=settings(double, stop_at=time.time() + double.ahead_s + 600))
+    before = json.loads((pod.root / "guard.json").read_text())["clock_offset_s"]
+    double.fault = lambda _: "429"
+    answer = pod.ask("guard", stdin=settings(double, stop_at=time.time() + double.ahead_s + 500))
+    assert answer["proved"] == []
+    assert json.loads((pod.root / "guard.json").read_text())["clock_offset_s"] == before
+    assert answer["now"] == pytest.approx(time.time() + double.ahead_s, abs=5)
+    pod.end_guard()
+    assert pod.ask("list")["ok"]  # brings the guard back, which has no other clock
+    watched_until = time.monotonic() + 1.0
+    wait_until(lambda: time.monotonic() > watched_until)
+    assert not [record for record in records(pod) if record["means"] == "stopping"]
+    assert not stopped(rented)
