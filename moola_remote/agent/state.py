@@ -113,7 +113,8 @@ def list_runs(pod: Pod, with_facts: bool, last: Optional[int], prefix: str) -> J
     known = survey(pod)
     ended = sorted((at, name) for name, at in known.ended.items() if name.startswith(prefix))
     num_older = max(0, len(ended) - last) if last is not None else 0
-    stored = [(pod.run(name), stored_state(pod.runs / name)) for _, name in ended[num_older:]]
+    folders = [pod.runs / name for _, name in ended[num_older:]]
+    stored = [(Run(folder), stored_state(folder)) for folder in folders]  # one may be gone by now
     live = [one for one in known.unfinished if one[0].id.startswith(prefix)]
     chosen = [(run, state) for run, state in [*stored, *live] if state is not None]
     found = [settled(pod, run, state) for run, state in sorted(chosen, key=by_ticket)]
