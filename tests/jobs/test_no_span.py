@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -16,6 +15,7 @@ from jobs.train import main as train
 from jobs.windows import main as make_windows
 from moola_core.data.windows import read_windows
 from moola_remote.report.predictions import read_windows as read_judged
+from tests.support.humps import write_humps
 
 pytestmark = pytest.mark.train
 SPAN = Path(__file__).parents[2] / "configs" / "train" / "span.yaml"
@@ -33,16 +33,7 @@ def planted() -> list[tuple[int, int]]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("none")
-    rng = np.random.default_rng(0)
-    close = 100 + rng.normal(0, 0.1, NUM_BARS).cumsum()
-    for start, stop in planted():
-        close[start:stop] += 5 * np.sin(np.pi * (np.arange(stop - start) + 0.5) / (stop - start))
-    opened = np.r_[close[0], close[:-1]]
-    high, low = np.maximum(opened, close) + 0.05, np.minimum(opened, close) - 0.05
-    table = {"open": opened, "high": high, "low": low, "close": close}
-    pq.write_table(pa.table(table), folder / "bars.parquet")
-    rows = "".join(f"{a},{b},hump\n" for a, b in planted())
-    (folder / "spans.csv").write_text("start,end,label\n" + rows)
+    write_humps(folder, planted(), NUM_BARS)
     files = ["--bars", str(folder / "bars.parquet"), "--spans", str(folder / "spans.csv")]
     more = ["--ends", "half-open", "--length", "48", "--negatives", "60"]
     for seed, name in (("0", "train"), ("1", "test")):

@@ -19,6 +19,7 @@ from jobs.windows import main as make_windows
 from moola_core.data.corrections import Correction, apply_corrections
 from moola_core.data.windows import read_columns, read_windows
 from moola_core.errors import DataError
+from tests.support.humps import write_humps
 
 pytestmark = pytest.mark.train
 CONFIGS = Path(__file__).parents[2] / "configs" / "train"
@@ -36,17 +37,8 @@ def planted() -> list[tuple[int, int]]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A series with a hump every 90 bars, the list of humps, and windows of 48 bars."""
     folder = tmp_path_factory.mktemp("length")
-    rng = np.random.default_rng(0)
-    close = 100 + rng.normal(0, 0.1, NUM_BARS).cumsum()
-    for start, stop in planted():
-        close[start:stop] += 5 * np.sin(np.pi * (np.arange(stop - start) + 0.5) / (stop - start))
-    opened = np.r_[close[0], close[:-1]]
-    high, low = np.maximum(opened, close) + 0.05, np.minimum(opened, close) - 0.05
     time = pa.array(1_704_205_800 + 60 * np.arange(NUM_BARS), pa.timestamp("s", tz="UTC"))
-    table = {"timestamp": time, "open": opened, "high": high, "low": low, "close": close}
-    pq.write_table(pa.table(table), folder / "bars.parquet")
-    rows = "".join(f"{a},{b},hump\n" for a, b in planted())
-    (folder / "spans.csv").write_text("start,end,label\n" + rows)
+    write_humps(folder, planted(), NUM_BARS, time)
     assert make(folder, "windows.parquet", LENGTH) == 0
     return folder
 
