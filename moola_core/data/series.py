@@ -15,8 +15,9 @@ import numpy as np
 import pyarrow as pa
 
 from moola_core.data.bar_tables import BarTable, open_table, readable
+from moola_core.data.column_names import PRICES
 from moola_core.data.layout_choice import Columns, choose
-from moola_core.data.layouts import PRICES, Stamp
+from moola_core.data.layouts import Stamp
 from moola_core.data.prices import PriceReader
 from moola_core.data.time_column import zone_in_name
 from moola_core.data.times import Clock, Dates

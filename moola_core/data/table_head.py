@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+FIRST_SERIAL, END_SERIAL = 18_264, 73_051  # Excel's days of 1950-01-01 and 2100-01-01
 MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 
 
@@ -69,6 +70,18 @@ def is_clock(text: str) -> bool:
 def is_epoch(text: str) -> bool:
     """Return whether `text` counts seconds, or parts of one, since 1970, as from 1973 on."""
     return is_number(text) and abs(float(text)) >= 1e8
+
+
+def is_serial(text: str) -> bool:
+    """Return whether `text` counts days as Excel does, from 1950 to 2100."""
+    number = text.replace(",", ".", 1)
+    return is_number(number) and FIRST_SERIAL <= float(number) < END_SERIAL
+
+
+def is_part_of_day(text: str) -> bool:
+    """Return whether `text` is a time of day as Excel counts it: 0.604166667 is 14:30."""
+    number = text.replace(",", ".", 1)
+    return is_number(number) and 0 <= float(number) < 1
 
 
 def looks_like_date(text: str) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv
 
-from moola_core.data.layouts import PRICE_NAMES
+from moola_core.data.column_names import PRICE_NAMES
 from moola_core.data.packed import is_packed, open_bytes, text_encoding
 from moola_core.data.table_head import Head, is_number, looks_like_time, normalise
 from moola_core.errors import DataError

@@ -6,11 +6,20 @@ import re
 from itertools import pairwise
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from moola_core.data.layouts import END_NAMES, INDEX_NAMES, PRICE_NAMES, TIME_NAMES, Layout, Stamp
+from moola_core.data.column_names import (
+    DAY_AND_CLOCK,
+    END_NAMES,
+    INDEX_NAMES,
+    PRICE_NAMES,
+    TIME_NAMES,
+)
+from moola_core.data.layouts import Layout, Stamp
 from moola_core.data.table_head import (
     Head,
     is_clock,
     is_epoch,
+    is_part_of_day,
+    is_serial,
     looks_like_date,
     looks_like_time,
     normalise,
@@ -40,8 +49,9 @@ def find_time(
         return (wanted[0],), "open"
     if layout.needs and layout.time:
         return tuple(_only(head, names, name) for name in layout.time), "open"
-    if "date" in names and "time" in names and is_clock(_first(head, names.index("time"))):
-        return (_only(head, names, "date"), _only(head, names, "time")), "open"
+    for day, clock in DAY_AND_CLOCK:
+        if day in names and clock in names and _is_pair(head, names.index(day), names.index(clock)):
+            return (_only(head, names, day), _only(head, names, clock)), "open"
     for wanted_names, stamp in ((TIME_NAMES, "open"), (END_NAMES, "close")):
         for name in wanted_names:
             if name in names:
@@ -81,6 +91,12 @@ def _counts_time(name: str, values: list[str]) -> bool:
     numbers = [float(value) for value in values]
     steps = [abs(b - a) for a, b in pairwise(numbers)]
     return len(steps) >= 2 and min(steps) > 0 and all(step % min(steps) == 0 for step in steps)
+
+
+def _is_pair(head: Head, day: int, clock: int) -> bool:
+    """Return whether two columns are a day and a time of day, as text or as Excel counts them."""
+    first = _first(head, clock)
+    return is_clock(first) or (is_serial(_first(head, day)) and is_part_of_day(first))
 
 
 def _only(head: Head, names: list[str], name: str) -> int:

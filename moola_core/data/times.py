@@ -11,14 +11,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from moola_core.data.table_head import is_epoch
+from moola_core.data.excel_days import EXPECTED as EXPECTED_DAYS
+from moola_core.data.excel_days import days_to_ns
+from moola_core.data.table_head import is_epoch, is_part_of_day, is_serial
 from moola_core.data.time_text import MONTH_NAME, count_ns, split_times, whole
 from moola_core.data.window_checks import Fault
 from moola_core.data.zones import Fold, offset_name, offset_ns, resolve_fold
 from moola_core.errors import ConfigError, DataError
 from moola_core.spans.intervals import BoolArray, IntArray
 
-Dates = Literal["dmy", "mdy"]
+Dates = Literal["dmy", "mdy", "excel", "excel-1904"]
 UNITS = ((1e17, "nanoseconds", 1), (1e14, "microseconds", 10**3), (1e11, "milliseconds", 10**6))
 SECOND = 10**9
 NO_ZONE = "no zone in the file, taken as UTC"
@@ -29,6 +31,7 @@ FOLD_CURE = (
     "say which hour is meant: --fold 0 (the first), --fold 1 (the second) or --fold order"
     " (as rows follow)"
 )
+EXCEL_CURE = "give the cells a format with seconds in Excel, and save them anew"
 _DIGITS = re.compile(r"(19|20)\d{6}(\d{4}|\d{6})?")
 
 
@@ -42,7 +45,7 @@ class Clock:
         zone: the zone of the layout, where `tz` is None.
         fold: which of two equal local hours is meant when clocks go back; order: the first time
             round the earlier one.
-        dates: the order of day and month in ``01/02/2024``.
+        dates: the order of day and month in ``01/02/2024``; where Excel's days are counted from.
         units, zones: what was seen.
     """
 
@@ -70,6 +73,8 @@ class Clock:
             empty = np.asarray(pc.is_null(column).to_numpy(), dtype=bool)
             _refuse(self.where, empty, column, name, file_rows, EXPECTED)
         column = _plain(columns[0])
+        if is_serial(str(column[0].as_py())):
+            return self._days(columns, name, file_rows)
         if len(columns) == 2:
             column = pc.binary_join_element_wise(_as_text(column), _clock(columns[1]), " ")
         kind = column.type
@@ -124,6 +129,19 @@ class Clock:
         self.zones.add(kind.tz)
         return count
 
+    def _days(self, columns: list[pa.ChunkedArray], name: str, file_rows: IntArray) -> IntArray:
+        """Days since 1900 or 1904, as Excel saves them."""
+        since = "1904" if self.dates == "excel-1904" else "1900"
+        texts = [_as_text(column) for column in columns]
+        for text, is_one in zip(texts, (is_serial, is_part_of_day), strict=False):
+            wrong = np.array([not is_one(value) for value in text.to_pylist()], dtype=bool)
+            _refuse(self.where, wrong, text, name, file_rows, "days, as Excel counts them above")
+        count, is_coarse = days_to_ns(texts, since)
+        _refuse(self.where, is_coarse, texts[-1], name, file_rows, EXPECTED_DAYS, EXCEL_CURE)
+        other = " (1904: --dates excel-1904)" if since == "1900" else ""
+        self.units.add(f"Excel's days since {since}{other}")
+        return self._localise(count, name, file_rows)
+
     def _counted(self, column: pa.ChunkedArray, name: str, file_rows: IntArray) -> IntArray:
         """Unix times; each value by its own size, since Binance changed from ms to µs."""
         text = column[0].as_py()
@@ -164,11 +182,12 @@ class Clock:
         return self._zoned(count, parts.field("z"), column, name, file_rows)
 
     def _day_first(self, first: str, a: IntArray, b: IntArray, name: str) -> bool:
-        if self.dates is None and ("/" not in first or MONTH_NAME.search(first)):
+        is_said = self.dates in ("dmy", "mdy")
+        if not is_said and ("/" not in first or MONTH_NAME.search(first)):
             self.dates = "dmy"
-        if self.dates is None and (a > 12).any() != (b > 12).any():
+        elif not is_said and (a > 12).any() != (b > 12).any():
             self.dates = "dmy" if (a > 12).any() else "mdy"
-        if self.dates is None:
+        if self.dates not in ("dmy", "mdy"):
             raise DataError(
                 f"{self.where}: column {name}: {first!r} may be day or month first, expected dates"
                 " that can be read in one way only; say which: --dates dmy or --dates mdy"
