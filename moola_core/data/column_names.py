@@ -1,4 +1,4 @@
-"""Names of columns of bars, normalised, the best first; each language with what it was read from."""
+"""Names of columns of bars, normalised, the best first; languages with what they were read from."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class Layout:
         name: as in ``--layout``.
         needs: normalised names that its header holds; empty for a layout without a header.
         columns: of a layout without a header, the meaning of each column in order.
-        time: the column of times, or a day and a time of day; empty: by `moola_core.data.column_names`.
+        time: the column of times, or a day and a time of day; empty: by the usual names.
         zone: of times that have none of their own; None if the source does not fix it.
         stamp: whether the time is that of the bar's open or of its close.
         fixed_point: whole prices count units of 1e-9.

@@ -178,10 +178,9 @@ def open_bars(path: Path, options: ReadOptions | None = None) -> BarFile:
     """
     options = options or ReadOptions()
     table = open_table(path, options.symbol)
-    if not table.head.rows:
-        choose(table.head, options.layout, options.time_column)
-        raise DataError(f"{path}: holds no bar, expected at least 1 row; export it anew")
     columns = choose(table.head, options.layout, options.time_column)
+    if not table.head.rows:
+        raise DataError(f"{path}: holds no bar, expected at least 1 row; export it anew")
     if options.stamp is not None:
         columns = replace(columns, stamp=options.stamp)
     names = list(table.head.names or [])

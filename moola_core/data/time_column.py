@@ -49,9 +49,9 @@ def find_time(
         return (wanted[0],), "open"
     if layout.needs and layout.time:
         return tuple(_only(head, names, name) for name in layout.time), "open"
-    for day, clock in DAY_AND_CLOCK:
-        if day in names and clock in names and _is_pair(head, names.index(day), names.index(clock)):
-            return (_only(head, names, day), _only(head, names, clock)), "open"
+    pair = _day_and_clock(head, names)
+    if pair:
+        return pair, "open"
     for wanted_names, stamp in ((TIME_NAMES, "open"), (END_NAMES, "close")):
         for name in wanted_names:
             if name in names:
@@ -93,10 +93,15 @@ def _counts_time(name: str, values: list[str]) -> bool:
     return len(steps) >= 2 and min(steps) > 0 and all(step % min(steps) == 0 for step in steps)
 
 
-def _is_pair(head: Head, day: int, clock: int) -> bool:
-    """Return whether two columns are a day and a time of day, as text or as Excel counts them."""
-    first = _first(head, clock)
-    return is_clock(first) or (is_serial(_first(head, day)) and is_part_of_day(first))
+def _day_and_clock(head: Head, names: list[str]) -> tuple[int, ...]:
+    """Return where a day and a time of day are, as text or as Excel counts them; or nothing."""
+    for day, clock in DAY_AND_CLOCK:
+        if day in names and clock in names:
+            first = _first(head, names.index(clock))
+            is_part = is_serial(_first(head, names.index(day))) and is_part_of_day(first)
+            if is_clock(first) or is_part:
+                return _only(head, names, day), _only(head, names, clock)
+    return ()
 
 
 def _only(head: Head, names: list[str], name: str) -> int:

@@ -16,8 +16,8 @@ from moola_core.data.excel_days import days_to_ns
 from moola_core.data.table_head import is_epoch, is_part_of_day, is_serial
 from moola_core.data.time_text import MONTH_NAME, count_ns, split_times, whole
 from moola_core.data.window_checks import Fault
-from moola_core.data.zones import Fold, offset_name, offset_ns, resolve_fold
-from moola_core.errors import ConfigError, DataError
+from moola_core.data.zones import Fold, offset_name, offset_ns, readings, resolve_fold
+from moola_core.errors import DataError
 from moola_core.spans.intervals import BoolArray, IntArray
 
 Dates = Literal["dmy", "mdy", "excel", "excel-1904"]
@@ -93,9 +93,7 @@ class Clock:
 
     def describe(self) -> str:
         """Return units and zone in words."""
-        units = " and ".join(sorted(self.units))
-        zones = " and ".join(sorted(self.zones)[:3])
-        return f"{units}, {zones}"
+        return f"{' and '.join(sorted(self.units))}, {' and '.join(sorted(self.zones)[:3])}"
 
     @property
     def output_zone(self) -> str:
@@ -230,21 +228,9 @@ class Clock:
         if zone is None or zone == "UTC":
             self.zones.add(zone or NO_ZONE)
             return count
-        local = pa.array(count, pa.timestamp("ns"))
-        try:
-            early, late = (
-                pc.assume_timezone(local, zone, ambiguous=which, nonexistent=which)
-                for which in ("earliest", "latest")
-            )
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as err:
-            raise ConfigError(
-                f"--tz {zone}: no such zone, expected a name like America/New_York or UTC;"
-                " look it up in the IANA list"
-            ) from err
-        back = pc.local_timestamp(early).cast(pa.int64()).to_numpy()
+        local, first, second, is_jumped = readings(count, zone)
         jumped = f"a time that clocks in {zone} show (they jump over it in spring)"
-        _refuse(self.where, back != count, local, name, file_rows, jumped, "say another zone: --tz")
-        first, second = (one.cast(pa.int64()).to_numpy() for one in (early, late))
+        _refuse(self.where, is_jumped, local, name, file_rows, jumped, "say another zone: --tz")
         self.zones.add(zone)
         chosen, open_rows = resolve_fold(count, first, second, self.fold)
         twice = f"a time that clocks in {zone} show once (they go back in autumn)"
