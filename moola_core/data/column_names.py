@@ -42,4 +42,4 @@ DAY_AND_CLOCK = (
 )
 # An index without a name: CSV of pandas, Parquet of pandas, reset_index of pandas, polars.
 INDEX_NAMES = ("", "__index_level_0__", "index", "unnamed:_0")
-SYMBOL_NAMES = ("symbol", "ticker", "instrument_id")
+SYMBOL_NAMES = ("symbol", "ticker", "instrument_id", "tic", "name", "instrument", "pair")

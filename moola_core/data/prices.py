@@ -17,6 +17,7 @@ from moola_core.errors import DataError
 from moola_core.spans.intervals import FloatArray, IntArray
 
 FIXED_POINT = 1e9
+CURRENCIES = "$€£¥"  # $100.25, as nasdaq.com has it
 LEAST_FIXED = 1e6  # 0.001 in units of 1e-9
 # With a comma for decimals and dots for thousands; or the other way round, or with no comma.
 _DECIMAL_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d*)?([eE][+-]?\d+)?")
@@ -110,7 +111,7 @@ class PriceReader:
     def _plain_text(
         self, column: pa.ChunkedArray, name: str, file_rows: IntArray
     ) -> pa.ChunkedArray:
-        column = pc.utf8_trim_whitespace(column)
+        column = pc.utf8_ltrim(pc.utf8_trim_whitespace(column), CURRENCIES)
         if not self.has_comma:
             return column
         is_decimal = self.is_decimal_comma

@@ -142,6 +142,8 @@ def open_text(path: Path, symbol: str | None = None) -> TextTable:
         )
     is_all = len(start) + mark_bytes < HEAD_BYTES
     text = start.decode(encoding, errors="replace")
+    if encoding == "utf-8" and "\ufffd" in text[:-3]:
+        text = start.decode("cp1252", errors="replace")  # names as Excel writes them in the West
     if not is_all and "\n" in text:
         text = text[: text.rindex("\n")]
     lines = text.splitlines()

@@ -26,6 +26,7 @@ from moola_core.data.table_head import (
 )
 from moola_core.errors import DataError
 
+_ODD_TIME = re.compile(r"\d[-/:]\d")
 _PRICE_WORDS = frozenset(name for names in PRICE_NAMES.values() for name in names)
 
 
@@ -79,7 +80,20 @@ def _by_value(head: Head, names: list[str]) -> tuple[int, ...]:
                 f"{head.name}: columns {', '.join(given)} may be the time, expected one of a known"
                 f" name; say which: --time-column {given[0]}"
             )
+    _require_known(head, others)
     return ()
+
+
+def _require_known(head: Head, columns: list[int]) -> None:
+    """Refuse a table without a known time where a column may be one: it would be lost."""
+    for i in columns:
+        values = _values(head, i)
+        if len(set(values)) == len(values) > 1 and all(_ODD_TIME.search(one) for one in values):
+            name = (head.names or [])[i] or "(no name)"
+            raise DataError(
+                f"{head.name}: column {name}: {values[0]!r} may be a time of a form that is not"
+                " known, expected one like 2024-01-31 09:30:00; write it so, or drop the column"
+            )
 
 
 def _counts_time(name: str, values: list[str]) -> bool:
@@ -99,7 +113,8 @@ def _day_and_clock(head: Head, names: list[str]) -> tuple[int, ...]:
         if day in names and clock in names:
             first = _first(head, names.index(clock))
             is_part = is_serial(_first(head, names.index(day))) and is_part_of_day(first)
-            if is_clock(first) or is_part:
+            is_whole = looks_like_date(_first(head, names.index(day))) and first.isdigit()
+            if is_clock(first) or is_part or (is_whole and len(first) <= len("143000")):
                 return _only(head, names, day), _only(head, names, clock)
     return ()
 

@@ -14,13 +14,14 @@ import pyarrow.compute as pc
 from moola_core.data.excel_days import EXPECTED as EXPECTED_DAYS
 from moola_core.data.excel_days import days_to_ns
 from moola_core.data.table_head import is_epoch, is_part_of_day, is_serial
-from moola_core.data.time_text import MONTH_NAME, count_ns, split_times, whole
+from moola_core.data.time_text import count_ns, day_or_month, digits_of, split_times, whole
 from moola_core.data.window_checks import Fault
 from moola_core.data.zones import Fold, offset_name, offset_ns, readings, resolve_fold
 from moola_core.errors import DataError
 from moola_core.spans.intervals import BoolArray, IntArray
 
 Dates = Literal["dmy", "mdy", "excel", "excel-1904"]
+ORDERS = ("dmy", "mdy")
 UNITS = ((1e17, "nanoseconds", 1), (1e14, "microseconds", 10**3), (1e11, "milliseconds", 10**6))
 SECOND = 10**9
 NO_ZONE = "no zone in the file, taken as UTC"
@@ -46,6 +47,7 @@ class Clock:
         fold: which of two equal local hours is meant when clocks go back; order: the first time
             round the earlier one.
         dates: the order of day and month in ``01/02/2024``; where Excel's days are counted from.
+        clock_digits: of times of day without colons; whole numbers have lost their zeros.
         units, zones: what was seen.
     """
 
@@ -54,6 +56,7 @@ class Clock:
     zone: str | None = None
     fold: Fold | None = None
     dates: Dates | None = None
+    clock_digits: int = 0
     units: set[str] = field(default_factory=set)
     zones: set[str] = field(default_factory=set)
 
@@ -76,15 +79,16 @@ class Clock:
         if is_serial(str(column[0].as_py())):
             return self._days(columns, name, file_rows)
         if len(columns) == 2:
-            column = pc.binary_join_element_wise(_as_text(column), _clock(columns[1]), " ")
+            clock = _as_text(columns[1])
+            self.clock_digits = self.clock_digits or digits_of(clock)
+            clock = pc.utf8_lpad(clock, self.clock_digits, "0")
+            column = pc.binary_join_element_wise(_day(column), clock, " ")
         kind = column.type
         if pa.types.is_date(kind):
             column = column.cast(pa.timestamp("s"))
             kind = column.type
         if pa.types.is_timestamp(kind):
             return self._typed(column, name, file_rows)
-        if pa.types.is_decimal(kind):
-            column = column.cast(pa.float64())
         if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
             return self._counted(column, name, file_rows)
         if pa.types.is_string(kind) or pa.types.is_large_string(kind):
@@ -180,12 +184,8 @@ class Clock:
         return self._zoned(count, parts.field("z"), column, name, file_rows)
 
     def _day_first(self, first: str, a: IntArray, b: IntArray, name: str) -> bool:
-        is_said = self.dates in ("dmy", "mdy")
-        if not is_said and ("/" not in first or MONTH_NAME.search(first)):
-            self.dates = "dmy"
-        elif not is_said and (a > 12).any() != (b > 12).any():
-            self.dates = "dmy" if (a > 12).any() else "mdy"
-        if self.dates not in ("dmy", "mdy"):
+        self.dates = day_or_month(first, a, b) if self.dates not in ORDERS else self.dates
+        if self.dates not in ORDERS:
             raise DataError(
                 f"{self.where}: column {name}: {first!r} may be day or month first, expected dates"
                 " that can be read in one way only; say which: --dates dmy or --dates mdy"
@@ -261,6 +261,8 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
         column = column.cast(column.type.value_type)
     if pa.types.is_string_view(column.type):
         column = column.cast(pa.string())
+    if pa.types.is_decimal(column.type):
+        column = column.cast(pa.float64())
     return column
 
 
@@ -276,8 +278,5 @@ def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.utf8_trim_whitespace(_plain(column).cast(pa.string()))
 
 
-def _clock(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return a time of day as text; whole numbers have lost their zeros: 93000 is 09:30."""
-    is_whole = pa.types.is_integer(column.type)
-    text = _as_text(column)
-    return pc.utf8_lpad(text, 6, "0") if is_whole else text
+def _day(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.replace_substring_regex(_as_text(column), r"[ T]00:00(:00(\.0+)?)?$", "")
