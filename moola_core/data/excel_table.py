@@ -53,7 +53,9 @@ def read_excel(path: Path) -> pa.Table:
 
 def _column(values: list[Any], since: dt.datetime) -> pa.Array:
     if _are_days(values):
-        from openpyxl.utils.datetime import from_excel
+        from openpyxl.utils.datetime import (  # type: ignore[import-untyped, import-not-found, unused-ignore]
+            from_excel,
+        )
 
         values = [None if value is None else from_excel(value, since) for value in values]
     if all(isinstance(value, dt.datetime | None) for value in values) and any(values):

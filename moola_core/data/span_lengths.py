@@ -83,7 +83,8 @@ def read_lengths(
     if unit is None:
         raise DataError(
             f"{path}: column {name}: numbers, {values[0]} the first, expected their unit to be"
-            " known; say which: --unit bars or --unit seconds"
+            " known; say which: --unit bars or --unit seconds, or name it in the header, such as"
+            " length_bars, duration_s, duration_min, duration_d (days, as Excel counts)"
         )
     numbers = np.array([float(value) for value in values])
     if unit == "bars":

@@ -15,9 +15,11 @@ import pyarrow as pa
 
 from moola_core.data.bar_tables import readable
 from moola_core.data.series import Bars
+from moola_core.data.span_columns import Ends, RawSpans
 from moola_core.data.span_lengths import Unit, read_lengths
-from moola_core.data.span_tables import Ends, RawSpans, read_raw
-from moola_core.data.table_head import END_SERIAL, FIRST_SERIAL
+from moola_core.data.span_tables import read_raw
+from moola_core.data.table_head import END_SERIAL, FIRST_SERIAL, is_number
+from moola_core.data.time_limits import FIRST_YEARS
 from moola_core.data.times import Clock
 from moola_core.data.window_checks import Fault
 from moola_core.errors import DataError
@@ -59,7 +61,7 @@ def read_spans(
         clock: how its times, or times written like them, are read.
         ends: whether the end is the last bar inside; None: not said, which only formats that
             define it allow.
-        unit: what the numbers of a label track, and lengths, count: seconds or bars.
+        unit: what numbers count: seconds from the first bar's open, or bars.
         label: the word of spans that have none.
 
     Returns:
@@ -179,16 +181,17 @@ def _places(
 ) -> tuple[IntArray, bool]:
     """Bar numbers, or nanoseconds since 1970; and which it is."""
     numbers = _numbers(path, column, name)
-    if numbers is not None and raw.unit == "seconds":
+    are_times = numbers is not None and _are_times(numbers, clock, raw.unit)
+    if numbers is not None and raw.unit == "seconds" and not are_times:
         if bars.time is None:
             raise DataError(
                 f"{path}: seconds, but the bars have no times, expected bar numbers:"
                 " --unit bars; or name the bars' times: --time-column"
             )
         return bars.time[0] + np.rint(numbers * SECOND).astype(np.int64), True
-    if numbers is not None and not _are_times(numbers, clock):
+    if numbers is not None and not are_times:
         wrong = np.flatnonzero(numbers != np.rint(numbers))
-        if len(wrong) and raw.unit == "bars":
+        if len(wrong):
             row = int(wrong[0])
             fault = Fault(row, name, str(numbers[row]), "a whole bar number")
             raise DataError(f"{path}: {fault}; fix that row")
@@ -199,7 +202,10 @@ def _places(
             " write those, or name the bars' times: --time-column"
         )
     rows = np.arange(len(column)) if raw.rows is None else np.array(raw.rows)
-    return clock.read([column], name, rows), True
+    time = clock.read([column], name, rows)
+    if name == "onset" and (time < FIRST_YEARS).all():  # MNE, of a recording without a date
+        time = time + bars.time[0]
+    return time, True
 
 
 def _numbers(path: Path, column: pa.ChunkedArray, name: str) -> np.ndarray | None:
@@ -208,10 +214,15 @@ def _numbers(path: Path, column: pa.ChunkedArray, name: str) -> np.ndarray | Non
         return None
     values = column.to_pylist()
     _require_all(path, values, name, "a bar number or a time")
-    try:
-        return np.array([float(str(value).replace(",", ".")) for value in values])
-    except ValueError:
-        return None
+    texts = [str(value).replace(",", ".") for value in values]
+    is_count = [is_number(text) for text in texts]
+    if all(is_count):
+        return np.array([float(text) for text in texts])
+    if is_count[0]:
+        row = is_count.index(False)
+        fault = Fault(row, name, repr(values[row]), "a number, as in row 0")
+        raise DataError(f"{path}: {fault}; fix that row")
+    return None
 
 
 def _require_all(path: Path, values: list[Any], name: str, expected: str) -> None:
@@ -221,11 +232,13 @@ def _require_all(path: Path, values: list[Any], name: str, expected: str) -> Non
             raise DataError(f"{path}: {fault}; fix that row, or empty its other end too")
 
 
-def _are_times(numbers: FloatArray, clock: Clock) -> bool:
-    """Return whether numbers are no bar numbers: Unix times, or days as Excel counts them."""
+def _are_times(numbers: FloatArray, clock: Clock, unit: Unit) -> bool:
+    """Return whether numbers are Unix times, or days as Excel counts them."""
+    if (np.abs(numbers) >= MAX_BAR).any() or unit == "seconds":
+        return bool((np.abs(numbers) >= MAX_BAR).any())
     is_days = (numbers >= FIRST_SERIAL) & (numbers < END_SERIAL)
     is_said = clock.dates in ("excel", "excel-1904") or bool((numbers % 1 != 0).any())
-    return bool((np.abs(numbers) >= MAX_BAR).any()) or bool(is_days.all() and is_said)
+    return bool(is_days.all() and is_said)
 
 
 def _bars_of(first: IntArray, last: IntArray, bars: Bars, ends: Ends) -> tuple[IntArray, IntArray]:

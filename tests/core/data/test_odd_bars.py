@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from moola_core.data.series import ReadOptions, read_bars
+from moola_core.data.times import Dates
 from moola_core.errors import DataError
 
 FIRST = 1_704_205_800  # 2024-01-02 14:30 UTC
@@ -23,10 +24,10 @@ def written(path: Path, header: str, *times: str) -> Path:
     return path
 
 
-def assert_times(path: Path, first: int = FIRST, **options: str) -> None:
-    bars = read_bars(path, ReadOptions(**options))  # type: ignore[arg-type]
+def assert_times(path: Path, options: ReadOptions | None = None) -> None:
+    bars = read_bars(path, options)
     assert bars.time is not None
-    assert (bars.time // 10**6).tolist() == [first * 1000, (first + 60) * 1000]
+    assert (bars.time // 10**6).tolist() == [FIRST * 1000, (FIRST + 60) * 1000]
     assert bars.prices.tolist() == [[100.25, 101.5, 99.5, 100.75], [100.75, 102.0, 100.5, 101.25]]
 
 
@@ -41,10 +42,10 @@ def assert_times(path: Path, first: int = FIRST, **options: str) -> None:
 )
 @pytest.mark.parametrize("name", ["", "Date"])
 def test_years_of_two_digits_are_read_where_the_order_is_known(
-    times: tuple[str, str], dates: str | None, name: str, tmp_path: Path
+    times: tuple[str, str], dates: Dates | None, name: str, tmp_path: Path
 ) -> None:
     path = written(tmp_path / "bars.csv", f"{name},{OHLC}", *times)
-    assert_times(path, **({} if dates is None else {"dates": dates}))
+    assert_times(path, ReadOptions(dates=dates))
     if dates is not None:
         with pytest.raises(DataError, match="say which: --dates dmy or --dates mdy"):
             read_bars(path)

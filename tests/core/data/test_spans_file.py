@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,7 +43,10 @@ WITH_LENGTHS = {
     "bars": (rows("start,bars,label", "10,5,up", "30,12,down"), {}),
     "num-bars": (rows("Start,Num bars,Label", "10,5,up", "30,12,down"), {}),
     "unit-bars": (rows("start,length,label", "10,5,up", "30,12,down"), {"unit": "bars"}),
-    "unit-seconds": (rows("start,length,label", "10,300,up", "30,720,down"), {"unit": "seconds"}),
+    "unit-seconds": (
+        rows("start,length,label", "600,300,up", "1800,720,down"),
+        {"unit": "seconds"},
+    ),
     "times-and-bars": (
         rows("start,length (bars),label", f"{clock(10)},5,up", f"{clock(30)},12,down"),
         {},
@@ -64,6 +69,14 @@ WITH_LENGTHS = {
     "words": (rows("start,duration,label", "10,5 min,up", "30,12min,down"), {}),
     "mne": (rows("onset,duration,description", "600.0,300.0,up", "1800.0,720.0,down"), {}),
     "bids": (rows("onset\tduration\ttrial_type", "600\t300\tup", "1800\t720\tdown"), {}),
+    "mne-without-a-date": (
+        rows(
+            "onset,duration,description",
+            "1970-01-01 00:10:00,300.0,up",
+            "1970-01-01 00:30:00.000000,720.0,down",
+        ),
+        {},
+    ),
     "a-part-of-a-bar": (rows("start,seconds,label", "10,241,up", "30,720,down"), {}),
 }
 
@@ -73,6 +86,50 @@ def test_a_start_and_a_length_are_a_span(name: str, tmp_path: Path) -> None:
     content, options = WITH_LENGTHS[name]
     (tmp_path / "s.csv").write_text(content)
     assert spans_of(tmp_path / "s.csv", **options) == TWO
+
+
+@pytest.mark.parametrize("kind", ["table", "json-lines", "german"])
+def test_numbers_are_seconds_where_that_is_said(kind: str, tmp_path: Path) -> None:
+    path, header = tmp_path / "s.csv", "start,end,label" if kind != "german" else "Beginn,Ende,Typ"
+    lines = [f"{60 * a},{60 * b},{word}" for a, b, word in TWO]
+    if kind == "json-lines":
+        lines = [json.dumps({"start": 60 * a, "end": 60 * b, "label": word}) for a, b, word in TWO]
+        path.write_text("\n".join(lines) + "\n")
+    else:
+        path.write_text(rows(header, *lines))
+    assert spans_of(path, ends="half-open", unit="seconds") == TWO
+    late = [f"{60 * a + 20_000.5},{60 * b + 20_000.5},{word}" for a, b, word in TWO]
+    path.write_text(rows("start,end,label", *late))  # no days of Excel
+    assert [one[:2] for one in spans_of(path, ends="half-open", unit="seconds")] == [
+        (343, 349),
+        (363, 376),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b'<?xml version="1.0"?><ANNOTATION_DOCUMENT/>', "XML or HTML, expected a table of spans"),
+        (b'File type = "ooTextFile"\nObject class = "TextGrid"\n', "a TextGrid of Praat"),
+        ("start,end,label\n1,2,Rückzug\n".encode("cp1252"), "no UTF-8 at byte 21, expected UTF-8"),
+        (
+            b"start,end,label\n1,2,x\n3,4,a, b\n",
+            "row 1: expected 3 values a row, got 4: '3,4,a, b'",
+        ),
+        (
+            b"start,end,label\n1,2,x\n3,4,a, b\n",
+            "row 1: expected 3 values a row, got 4: '3,4,a, b'; quote values",
+        ),
+        (
+            b"start,end,label\n1,2,x\nTotal,,1\n",
+            "row 1, column start: expected a number, as in row 0",
+        ),
+    ],
+)
+def test_files_that_can_not_be_are_named(content: bytes, says: str, tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_bytes(content)
+    with pytest.raises(DataError, match=says):
+        spans_of(tmp_path / "s.csv", ends="half-open")
 
 
 def test_a_column_of_durations_is_read(tmp_path: Path) -> None:
@@ -162,6 +219,13 @@ def test_spans_without_a_word_are_of_one_type(
     assert found == [(a, b, word) for (a, b, _), word in zip(TWO, words, strict=True)]
 
 
+@pytest.mark.parametrize("word", ["NA", "null", 'say "a, b"', "two\nlines", "上昇", "#1"])
+def test_any_word_is_a_label(word: str, tmp_path: Path) -> None:
+    with (tmp_path / "s.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("start", "end", "label"), (10, 15, word)])
+    assert spans_of(tmp_path / "s.csv", ends="half-open") == [(10, 15, word)]
+
+
 @pytest.mark.parametrize(
     "track", ["600.0\t900.0\t\n1800.0\t2520.0\t\n", "600,0\t900,0\n1800,0\t2520,0\n"]
 )
@@ -245,11 +309,9 @@ def test_a_book_of_excel_says_itself_from_when_it_counts(
     since: int, style: str, tmp_path: Path
 ) -> None:
     openpyxl = pytest.importorskip("openpyxl")
-    from openpyxl.utils.datetime import CALENDAR_MAC_1904
-
     book = openpyxl.Workbook()
     if since == 1904:
-        book.epoch = CALENDAR_MAC_1904
+        book.epoch = dt.datetime(1904, 1, 1)  # noqa: DTZ001
     sheet = book.active
     sheet.append(["Start", "Duration", "Label"])
     for row, (start, stop, word) in enumerate(TWO, 2):
