@@ -80,6 +80,7 @@ def _read(path: Path) -> RawSpans:
         is_table = isinstance(content, list) and any(_is_row(one) for one in content)
         return _of_rows(path, content) if is_table else of_regions(path, regions_of_tasks(content))
     lines = [line for line in text.splitlines() if line.strip() and line[0] not in "\\#"]
+    lines = lines[1:] if lines and lines[0].startswith("sep=") else lines  # for Excel
     delimiter = max(",;|", key=lines[0].count) if lines and "\t" not in lines[0] else "\t"
     first = next(csv.reader(lines[:1], delimiter=delimiter), [])
     if len(lines) < 1 + any(normalise(one) in STARTS for one in first):

@@ -219,6 +219,12 @@ def test_spans_without_a_word_are_of_one_type(
     assert found == [(a, b, word) for (a, b, _), word in zip(TWO, words, strict=True)]
 
 
+def test_the_line_for_excel_and_a_mark_are_passed_over(tmp_path: Path) -> None:
+    text = "sep=;\n" + rows("start;end;label", "10;15;up", "30;42;down")
+    (tmp_path / "s.csv").write_text(text, encoding="utf-8-sig")
+    assert spans_of(tmp_path / "s.csv", ends="half-open") == TWO
+
+
 @pytest.mark.parametrize("word", ["NA", "null", 'say "a, b"', "two\nlines", "上昇", "#1"])
 def test_any_word_is_a_label(word: str, tmp_path: Path) -> None:
     with (tmp_path / "s.csv").open("w", encoding="utf-8", newline="") as file:
