@@ -18,35 +18,20 @@ from moola_core.errors import DataError
 Ends = Literal["inclusive", "half-open"]
 STARTS = (
     *("start", "begin", "from", "start_time", "start_timestamp", "start_bar", "first", "first_bar"),
-    *(
-        "expansion_start",
-        "first_timestamp",
-        "time1",
-        "time_1",
-        "x1",
-        "left",
-        "onset",
-        "beginn",
-        "von",
-    ),
+    *("expansion_start", "first_timestamp", "time1", "time_1", "x1", "left"),
+    *("onset", "beginn", "von"),
+    # backtesting.py, vectorbt, freqtrade; and what jobs.predict writes for charts
+    *("entrytime", "entry_timestamp", "entry_time", "entry_date", "open_date", "time"),
 )
 STOPS = (
     *("end", "stop", "to", "end_time", "stop_time", "end_timestamp", "end_bar", "stop_bar", "last"),
-    *(
-        "last_bar",
-        "expansion_end",
-        "last_timestamp",
-        "time2",
-        "time_2",
-        "x2",
-        "right",
-        "ende",
-        "bis",
-    ),
+    *("last_bar", "expansion_end", "last_timestamp", "time2", "time_2", "x2", "right"),
+    *("ende", "bis"),
+    *("exittime", "exit_timestamp", "exit_time", "exit_date", "close_date"),
 )
 WORDS = (
     *("label", "labels", "type", "class", "kind", "category", "tag", "text", "name", "pattern"),
-    *("description", "trial_type", "typ"),  # MNE-Python, BIDS
+    *("description", "trial_type", "typ", "direction", "side"),  # MNE-Python, BIDS
 )
 # Columns that are no labels, beside spans of one type.
 NO_WORDS = (

@@ -274,6 +274,16 @@ def test_a_list_of_trades_is_a_span_a_trade(header: str, exit_first: bool, tmp_p
 
 
 @pytest.mark.parametrize(
+    "header",
+    ["EntryTime,ExitTime,Tag", "Entry Timestamp,Exit Timestamp,Direction", "time,end_time,label"],
+)
+def test_trades_of_libraries_and_what_charts_take_are_spans(header: str, tmp_path: Path) -> None:
+    lines = [f"{FIRST + 60 * a},{FIRST + 60 * b},{word}" for a, b, word in TWO]
+    (tmp_path / "s.csv").write_text(rows(header, *lines))
+    assert spans_of(tmp_path / "s.csv", ends="half-open") == TWO
+
+
+@pytest.mark.parametrize(
     ("lines", "says"),
     [
         (["1,Entry long,2024-01-02 14:40", "1,Entry long,2024-01-02 14:41"], "row 1, column Type"),
