@@ -28,8 +28,9 @@ PRICE_NAMES = {
 COMMA_NAMES = frozenset(("otwarcie", "erster", "eröffnung", "ouv.", "apertura"))
 # Names of the column of times.
 TIME_NAMES = (
-    *("timestamp", "time", "datetime", "date_time", "date/time", "date", "open_time", "opentime"),
-    *("window_start", "ts_event", "ts", "mts", "t", "unix", "unix_timestamp", "unix_time"),
+    *("open_time", "opentime", "window_start"),  # these say of themselves which time they are
+    *("timestamp", "time", "datetime", "date_time", "date/time", "date"),
+    *("ts_event", "ts", "mts", "t", "unix", "unix_timestamp", "unix_time"),
     *("gmt_time", "local_time", "time_(utc)", "time_(eet)", "time_(est)", "bar_time", "timestamps"),
     *("start_time", "start", "begin", "period_start", "time_period_start", "open_timestamp"),
     *("datum", "zeit", "data", "fecha"),

@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-FIRST_SERIAL, END_SERIAL = 18_264, 73_051  # Excel's days of 1950-01-01 and 2100-01-01
+# Excel's days of 1970-01-01 and 2100-01-01; smaller numbers may be days since 1970, until 2040.
+FIRST_SERIAL, END_SERIAL = 25_569, 73_051
 MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 
 
@@ -74,7 +75,7 @@ def is_epoch(text: str) -> bool:
 
 
 def is_serial(text: str) -> bool:
-    """Return whether `text` counts days as Excel does, from 1950 to 2100."""
+    """Return whether `text` counts days as Excel does, from 1970 to 2100."""
     number = text.replace(",", ".", 1)
     return is_number(number) and FIRST_SERIAL <= float(number) < END_SERIAL
 

@@ -57,8 +57,8 @@ def day_or_month(first: str, a: IntArray, b: IntArray) -> Literal["dmy", "mdy"] 
         return "dmy"
     if _SHORT.match(first):
         return None  # 24/01/02 may begin with its year, too
-    if "/" not in first:
-        return "dmy"
+    if re.match(r"\d{1,2}\.", first):
+        return "dmy"  # 02.01.2024 is written so in no country that has the month first
     if (a > 12).any() != (b > 12).any():
         return "dmy" if (a > 12).any() else "mdy"
     return None

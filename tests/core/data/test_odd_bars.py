@@ -59,6 +59,30 @@ def test_what_may_be_a_time_is_not_lost(times: tuple[str, str], name: str, tmp_p
         read_bars(path)
 
 
+def test_days_of_another_count_are_not_excels(tmp_path: Path) -> None:
+    path = written(tmp_path / "bars.csv", f"time,{OHLC}", "19724", "19725")  # days since 1970
+    with pytest.raises(DataError, match="row 0, column time: expected a time like"):
+        read_bars(path)
+
+
+def test_a_dash_says_no_more_of_day_and_month_than_a_slash(tmp_path: Path) -> None:
+    times = ("01-02-2024 14:30", "01-02-2024 14:31")
+    path = written(tmp_path / "bars.csv", f"time,{OHLC}", *times)
+    assert_times(path, ReadOptions(dates="mdy"))
+    with pytest.raises(DataError, match="'01-02-2024 14:30' may be day or month first"):
+        read_bars(path)
+    days = written(tmp_path / "days.csv", f"time,{OHLC}", "01-12-2024", "01-13-2024")
+    time = read_bars(days).time
+    assert time is not None
+    assert str(time[0].astype("datetime64[ns]"))[:10] == "2024-01-12"
+
+
+def test_the_time_of_a_bars_open_goes_before_any_other(tmp_path: Path) -> None:
+    header = f"timestamp,open_time,{OHLC}"
+    times = (f"{FIRST + 7},{FIRST}", f"{FIRST + 67},{FIRST + 60}")
+    assert_times(written(tmp_path / "bars.csv", header, *times))
+
+
 @pytest.mark.parametrize("end", ["999", "999999"])
 def test_a_close_inside_its_bar_is_its_end(end: str, tmp_path: Path) -> None:
     times = (f"{FIRST + 59}{end}", f"{FIRST + 119}{end}")  # Binance's close_time
