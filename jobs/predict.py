@@ -107,14 +107,15 @@ def predict(arguments: argparse.Namespace) -> None:
     file = open_named(arguments.bars, arguments)
     _require_known(arguments, file, trained.bar_ns)
     began = time.monotonic()
-    found = find_spans(
-        _with_progress(file.chunks(), began),
-        partial(answer, trained),
-        stride=arguments.stride,
-        floor=arguments.min_confidence,
-        window_bars=trained.window_bars,
-        longest=trained.longest,
-    )
+    with _named(arguments.bars):
+        found = find_spans(
+            _with_progress(file.chunks(), began),
+            partial(answer, trained),
+            stride=arguments.stride,
+            floor=arguments.min_confidence,
+            window_bars=trained.window_bars,
+            longest=trained.longest,
+        )
     seconds = time.monotonic() - began
     if len(file.clock.named) > 1 and file.clock.tz is None:
         print(
@@ -136,6 +137,19 @@ def predict(arguments: argparse.Namespace) -> None:
 def artifacts_of(run: Path) -> Path:
     """Return the folder of a run's model: its artifacts, or `run` itself if it holds them."""
     return run if (run / "model.json").is_file() else run / "artifacts"
+
+
+@contextlib.contextmanager
+def _named(bars: Path) -> Iterator[None]:
+    """Name the file where a series is too short for a model, which knows no file."""
+    try:
+        yield
+    except DataError as err:
+        text = str(err)
+        if not text.startswith("bars: "):
+            raise
+        why = text.removeprefix("bars: ")
+        raise DataError(f"{bars}: {why} bars; give a longer series") from err
 
 
 def _with_progress(chunks: Iterable[Bars], began: float) -> Iterator[Bars]:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from moola_core.data.column_names import (
     DAY_AND_CLOCK,
     END_NAMES,
+    FOREIGN_TIME_NAMES,
     INDEX_NAMES,
     PRICE_NAMES,
     TIME_NAMES,
@@ -58,7 +59,9 @@ def find_time(
             if name in names:
                 return (_only(head, names, name),), "close" if stamp == "close" else "open"
     for i, name in enumerate(names):
-        if name in INDEX_NAMES and (i in head.times or looks_like_time(_first(head, i))):
+        is_time = i in head.times or looks_like_time(_first(head, i))
+        is_days = name in FOREIGN_TIME_NAMES and is_serial(_first(head, i))
+        if is_days or (is_time and name in (*INDEX_NAMES, *FOREIGN_TIME_NAMES)):
             return (i,), "open"
     return _by_value(head, names), "open"
 

@@ -55,6 +55,18 @@ def test_csv_in_and_out_say_the_same(small_run: Path, bars: Path, tmp_path: Path
     assert ours["start"].to_pylist() == theirs["start"].to_pylist()
 
 
+def test_a_series_that_is_too_short_is_named(
+    small_run: Path, bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pq.write_table(pq.read_table(bars).slice(0, 104), tmp_path / "short.parquet")
+    paths = ["--bars", str(tmp_path / "short.parquet"), "--out", str(tmp_path / "spans.csv")]
+    assert main(["--run", str(small_run), *paths]) == 10
+    assert (
+        "short.parquet: expected at least 105, the length of a window, got 104 bars;"
+        " give a longer series" in capsys.readouterr().err
+    )
+
+
 def test_a_floor_leaves_fewer(small_run: Path, bars: Path, tmp_path: Path) -> None:
     out = tmp_path / "spans.parquet"
     asked = ["--run", str(small_run), "--bars", str(bars), "--out", str(out)]

@@ -139,3 +139,8 @@ def test_json_is_named(text: str, tmp_path: Path) -> None:
     (tmp_path / "bars.json").write_text(text)
     with pytest.raises(DataError, match=r"bars.json: JSON, expected CSV"):
         read_bars(tmp_path / "bars.json")
+
+
+def test_a_column_named_data_and_rows_that_count_from_30000_are_no_times(tmp_path: Path) -> None:
+    path = written(tmp_path / "bars.csv", f",data,{OHLC}", "30000,x", "30001,y")
+    assert read_bars(path).time is None
