@@ -24,6 +24,7 @@ BLOCK_BYTES = 1 << 22
 HEAD_BYTES = 1 << 16
 HEAD_ROWS = 20
 HEADER_LINES = 12  # a header stands in the first so many lines
+ENCODINGS = {"utf-8": "utf8", "cp1252": "latin-1"}  # which knows all bytes; prices are ASCII
 DELIMITERS = {
     ",": "comma",
     ";": "semicolon",
@@ -85,7 +86,7 @@ class TextTable:
             column_names=names,
             skip_rows=self.shape.skip,
             use_threads=False,
-            encoding="utf8" if self.encoding == "utf-8" else self.encoding,
+            encoding=ENCODINGS.get(self.encoding, self.encoding),
         )
         convert = pa.csv.ConvertOptions(
             column_types=dict.fromkeys(wanted, pa.string()),
@@ -143,7 +144,8 @@ def open_text(path: Path, symbol: str | None = None) -> TextTable:
     is_all = len(start) + mark_bytes < HEAD_BYTES
     text = start.decode(encoding, errors="replace")
     if encoding == "utf-8" and "\ufffd" in text[:-3]:
-        text = start.decode("cp1252", errors="replace")  # names as Excel writes them in the West
+        encoding = "cp1252"  # as Excel writes it in the West
+        text = start.decode(encoding, errors="replace")
     if not is_all and "\n" in text:
         text = text[: text.rindex("\n")]
     lines = text.splitlines()
