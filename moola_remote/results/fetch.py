@@ -64,6 +64,7 @@ class Fetched:
 
     Attributes:
         missing: what was asked for and is not here, with the reason.
+        empty: what the pod could not read and has no bytes, as a socket; nothing is lost with it.
         left: outputs in the working folder that ``results`` leaves on the pod for their size.
     """
 
@@ -74,6 +75,7 @@ class Fetched:
     already_there: int
     seconds: float
     missing: tuple[Missing, ...] = ()
+    empty: tuple[Missing, ...] = ()
     left: tuple[ManifestFile, ...] = ()
 
 
@@ -191,7 +193,8 @@ def _bring(
 ) -> Fetched:
     """Bring what is not here of `manifest`, and write files of our own `beside` it, by name."""
     started = time.monotonic()
-    missing = [Missing(one.shown, safe(one.reason, 200), one.size) for one in manifest.unreadable]
+    unread = [Missing(one.shown, safe(one.reason, 200), one.size) for one in manifest.unreadable]
+    missing = [one for one in unread if one.size]
     wanted, in_the_way = _wanted(way.final, manifest.files)
     check_caps(way.run_id, way.final, wanted, caps)
     came: list[ManifestFile] = []
@@ -219,6 +222,7 @@ def _bring(
         already_there=len(manifest.files) - len(wanted) - len(in_the_way),
         seconds=time.monotonic() - started,
         missing=(*in_the_way, *not_come, *missing),
+        empty=tuple(one for one in unread if not one.size),
         left=tuple(left),
     )
 
@@ -271,13 +275,11 @@ def _chosen(manifest: Manifest, what: What) -> tuple[Manifest, list[ManifestFile
                     left.append(file)
         large = {file.name for file in left}
         files = [file for file in files if file.name not in large]
-    lists = {
-        "files": files,
-        "links": [link for link in manifest.links if is_wanted(link)],
-        "folders": [folder for folder in manifest.folders if is_wanted(folder)],
-        "unreadable": [one for one in manifest.unreadable if is_wanted(one)],
+    others = {
+        kind: [entry for entry in getattr(manifest, kind) if is_wanted(entry)]
+        for kind in ("links", "folders", "unreadable")
     }
-    return manifest.model_copy(update=lists), left
+    return manifest.model_copy(update={"files": files, **others}), left
 
 
 def _pull(
