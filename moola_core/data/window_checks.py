@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from moola_core.data.span_lists import STARTS, list_faults
 from moola_core.spans.intervals import (
     MAX_WINDOW_BARS,
     MIN_WINDOW_BARS,
@@ -85,6 +86,9 @@ def _row_faults(table: pa.Table) -> Iterator[Fault]:
             yield Fault(row, "label", repr(label), "a word for what went before")
     num_bars = window_bars(table["features"])
     yield from _span_faults(table, num_bars)
+    if STARTS in table.column_names:
+        for fault in list_faults(table, num_bars):
+            yield Fault(*fault)
     fraction = pc.cast(table["overlap_fraction"], pa.float64()).to_numpy()
     for wrong in np.flatnonzero(~((fraction > 0) & (fraction <= 1))):
         yield Fault(int(wrong), "overlap_fraction", f"{fraction[wrong]:g}", "a share in (0, 1]")
