@@ -56,7 +56,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     import numpy as np
 
     from jobs.common.console import print_beside, print_scores
-    from jobs.common.data import data_folder, read_file
+    from jobs.common.data import data_folder, read_file, require_spans
     from jobs.common.fitting import truth_of
     from jobs.common.reporting import TREES, UNET, answers_of, as_json
     from jobs.common.window_sets import taught_windows
@@ -75,12 +75,13 @@ def evaluate(arguments: argparse.Namespace) -> None:
     windows, entry = read_file(data_dir, arguments.file, **reads)
     windows = windows.with_labels(trained.labels, arguments.file)
     _require_lengths(arguments, windows, trained)
+    require_spans(arguments.file, windows, trained.recipe)
     train, _ = read_file(data_dir, trained.recipe.data.labelled.as_posix(), **reads)
     print(f"asking the model about {len(windows):,} windows", file=sys.stderr, flush=True)
     predictions = trained.predict(windows.bars)
     print("scoring its answers", file=sys.stderr, flush=True)
-    decoded = decode(predictions, trained.decoder)
-    scores = score(decoded, predictions, truth_of(windows))
+    decoded, truth = decode(predictions, trained.decoder), truth_of(windows)
+    scores = score(decoded, predictions, truth)
     if trained.recipe.data.windows is not None:  # peers learn from no more than the run did
         train = taught_windows(train, trained.recipe)
     peers = [*([TREES] if arguments.trees else []), *([UNET] if arguments.peers else [])]
@@ -90,8 +91,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
     reliable = reliability_of(repeats, "recipe")
     print(f"recipe {trained.recipe.name}, {len(windows)} windows of {arguments.file}")
     print_scores(scores, {})
-    chance = chance_type_f1(predictions, truth_of(windows))
-    print_beside(chance, predictions, decoded.spans)
+    chance = chance_type_f1(predictions, truth, decoded)
+    print_beside(chance, predictions, decoded, truth)
     print("\n".join([*table_lines(table), *reliability_lines(reliable)]))
     found = {"scores": as_json(scores), "comparison": table, "reliability": reliable}
     if arguments.out is not None:
