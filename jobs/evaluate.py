@@ -56,7 +56,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     import numpy as np
 
     from jobs.common.console import print_beside, print_scores
-    from jobs.common.data import data_folder, read_file, require_spans
+    from jobs.common.data import data_folder, read_file
     from jobs.common.fitting import truth_of
     from jobs.common.reporting import TREES, UNET, answers_of, as_json
     from jobs.common.window_sets import taught_windows
@@ -74,8 +74,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     reads = {"skip_bad": arguments.skip_bad, "keep_none": trained.recipe.model.may_have_none}
     windows, entry = read_file(data_dir, arguments.file, **reads)
     windows = windows.with_labels(trained.labels, arguments.file)
-    _require_lengths(arguments, windows, trained)
-    require_spans(arguments.file, windows, trained.recipe)
+    _require_fit(arguments, windows, trained)
     train, _ = read_file(data_dir, trained.recipe.data.labelled.as_posix(), **reads)
     print(f"asking the model about {len(windows):,} windows", file=sys.stderr, flush=True)
     predictions = trained.predict(windows.bars)
@@ -112,12 +111,12 @@ def _load(arguments: argparse.Namespace) -> TrainedModel:
     return trained
 
 
-def _require_lengths(
-    arguments: argparse.Namespace, windows: Windows, trained: TrainedModel
-) -> None:
+def _require_fit(arguments: argparse.Namespace, windows: Windows, trained: TrainedModel) -> None:
+    from jobs.common.data import require_spans
     from moola_core.data.series_checks import require_length, require_window
 
     known = f"{arguments.run} was trained on"
+    require_spans(arguments.file, windows, trained.recipe)
     require_window(arguments.file, windows.num_bars, trained.window_bars, known)
     if not arguments.any_bar_length:
         require_length(arguments.file, windows.bar_ns, trained.bar_ns, known)
