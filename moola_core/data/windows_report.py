@@ -43,8 +43,8 @@ def summarise(report: Report, num_spans: int, labels: Sequence[str | None]) -> l
     num_windows = report.kept - report.shared + report.copies
     lines = [f"{report.kept} of {num_spans} spans kept, {num_windows} windows"]
     if report.marked:
-        counts = ", ".join(f"{held} in {n}" for held, n in sorted(report.marked.items()))
-        lines.append(f"spans a window: {counts} windows; {report.cut} cut by a window's edge")
+        held = ", ".join(f"{number} in {n}" for number, n in sorted(report.marked.items()))
+        lines.append(f"spans a window: {held} windows; {report.cut} cut by a window's edge")
     if report.copies and report.marked:
         lines.append(f"{report.copies} of them shifted copies")
     elif report.copies:

@@ -73,7 +73,8 @@ def sums_of_sets(decoded: Decoded, true: IntArray) -> dict[str, Any]:
     error = np.abs(of_pair - of_truth)
 
     def add(values: Any) -> FloatArray:
-        return np.bincount(pairs.window, np.asarray(values, np.float64), num_windows)
+        sums = np.bincount(pairs.window, np.asarray(values, np.float64), num_windows)
+        return sums.astype(np.float64)
 
     return {
         "one": there,
@@ -98,9 +99,8 @@ def confidence_of_sets(decoded: Decoded, true: IntArray) -> dict[str, FloatArray
     hit = np.zeros(said.shape[:2])
     hit[pairs.window, pairs.said] = pairs.iou >= HIT_IOU
     if decoded.sets is None:
-        window, place, confidence = np.arange(len(said)), 0, decoded.confidence
-        is_said = _count(said) > 0
-        window, confidence = window[is_said], confidence[is_said]
+        window = np.flatnonzero(_count(said))
+        place, confidence = np.zeros_like(window), decoded.confidence[window]
     else:
         window, confidence = decoded.sets.window, decoded.sets.confidence
         place = np.arange(len(window)) - np.searchsorted(window, window)

@@ -59,7 +59,7 @@ def test_scores_are_those_counted_by_hand() -> None:
 def test_types_are_counted_over_hits() -> None:
     decoded = found()
     nothing = np.zeros((4, NUM_BARS))
-    said = Predictions(log_odds(decoded.mask * 0.8), nothing, nothing)
+    said = Predictions(log_odds(np.where(decoded.mask, 0.8, 0.0)), nothing, nothing)
     sums = window_sums(decoded, said, truth())
     assert sums["confusion"].sum(axis=0).tolist() == [[1, 0], [0, 0]]
     assert sums["confidence_bin_said"].sum() == 5
@@ -79,7 +79,7 @@ def test_one_span_a_window_scores_the_same_either_way(rng: np.random.Generator) 
     sure = rng.random(30)
     mask = sets_mask(spans[:, None], NUM_BARS)
     nothing = np.zeros((30, NUM_BARS))
-    said = Predictions(log_odds(0.7 * mask), nothing, nothing)
+    said = Predictions(log_odds(np.where(mask, 0.7, 0.0)), nothing, nothing)
     one = score(Decoded(spans, sure, mask), said, Truth(true, types, np.arange(30)))
     sets = FoundSets(np.arange(30), spans, sure)
     several = score(Decoded(spans, sure, mask, sets), said, Truth(true, types, np.arange(30)))
