@@ -48,6 +48,51 @@ def gains(posterior: FloatArray, num_bars: int) -> FloatArray:
     return _all_gains(np.ascontiguousarray(posterior), first_places(num_bars, longest), longest)
 
 
+def worthwhile(
+    posterior: FloatArray, num_bars: int, lengths: tuple[int, int], least: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return how much more than `least` each span gains, and the mass near it; 0 where no more.
+
+    Args:
+        posterior: ``(B, S)``; a row may sum to more than 1, where several spans may be true.
+        num_bars: T.
+        lengths: bars of the shortest and of the longest span that are asked for.
+        least: gains below are not needed; what can't reach it is not looked at.
+    """
+    longest = longest_of(posterior.shape[1], num_bars)
+    first = first_places(num_bars, longest)
+    lengths = max(lengths[0], MIN_LENGTH), min(lengths[1], longest)
+    return _worthwhile(np.ascontiguousarray(posterior), first, longest, lengths, least)
+
+
+@numba.njit(cache=True)
+def _worthwhile(
+    posterior: FloatArray, first: IntArray, longest: int, lengths: tuple[int, int], least: float
+) -> tuple[FloatArray, FloatArray]:
+    num_bars = len(first) - 1
+    more, near = np.zeros(posterior.shape), np.zeros(posterior.shape)
+    mass, bars = np.zeros((2, num_bars, longest + 1))
+    inverse = _inverse(2 * longest + 1)
+    ends, shared = np.empty((2, num_bars + 1)), np.empty((2, num_bars + 1))
+    for row in range(len(posterior)):
+        _sum_rows(posterior[row], first, mass, bars)
+        _sum_ends(posterior[row], first, ends, shared)
+        for a in range(num_bars):
+            for b in range(a + lengths[0], min(a + lengths[1], num_bars) + 1):
+                # as in `_best`; a hit has an IoU of at least 0.5, so that hits <= 2 iou
+                iou = min((shared[0, b] - shared[0, a]) / (b - a), shared[1, b] - shared[1, a])
+                if 3.0 * iou + SLACK < least:
+                    continue
+                hits = _hits(mass, a, b)
+                if iou + hits + SLACK < least:
+                    continue
+                gain = hits + _expected_iou(posterior[row], first, (mass, bars, inverse), a, b)
+                if gain > least:
+                    i = first[a] + b - a - MIN_LENGTH
+                    more[row, i], near[row, i] = gain - least, hits
+    return more, near
+
+
 @numba.njit(cache=True)
 def _best(
     posterior: FloatArray, first: IntArray, longest: int, lengths: tuple[int, int]

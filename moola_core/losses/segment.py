@@ -38,7 +38,7 @@ def segment_loss(
     """
     num_bars = tags.shape[1]
     start, stop = ends(tags)
-    table = _place_table(num_bars, max_length).to(scores.device)
+    table = place_table(num_bars, max_length).to(scores.device)
     reach = len(end_noise) - 1
     runs, shares = [], []
     for first in range(-reach, reach + 1):
@@ -68,5 +68,6 @@ def bar_loss(inside: Tensor, tags: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=8)
-def _place_table(num_bars: int, max_length: int) -> Tensor:
+def place_table(num_bars: int, max_length: int) -> Tensor:
+    """``(T + 1, T + 1)``: `moola_core.spans.grid.places` as a tensor."""
     return torch.from_numpy(places(num_bars, max_length).copy())
