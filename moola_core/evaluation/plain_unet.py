@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from moola_core.config.sections import DecoderConfig
 from moola_core.data.windows import Windows
 from moola_core.decoding.decode import Decoded, Predictions, decode
-from moola_core.model.span_net import UNet
+from moola_core.model.unet import UNet
 from moola_core.spans.intervals import FloatArray, span_mask
 
 EPOCHS, BATCH, RATE = 20, 32, 3e-3
