@@ -102,28 +102,48 @@ def _record_death(run_dir: Path, left: Trials, code: int) -> None:
 def _do_all(arguments: argparse.Namespace) -> int:
     """Do the trials in this process; 143 where it was asked to stop."""
     run_dir, trials = _checked(arguments)
-    main = importlib.import_module(arguments.job).main
     for number, words in trials:
-        folder = _folder(run_dir, number)
-        folder.mkdir(parents=True, exist_ok=True)
-        os.environ["MOOLA_RUN_DIR"] = str(folder)
-        os.environ.pop("MOOLA_RESUME_DIR", None)  # of the whole run, which has no checkpoint
-        began = time.monotonic()
-        with _printing_to(folder / LOG):
-            try:
-                code = int(main(list(words)) or 0)
-            except SystemExit as err:
-                code = err.code if isinstance(err.code, int) else int(err.code is not None)
-            except Exception:  # noqa: BLE001 - of that trial alone
-                traceback.print_exc()
-                code = 1
+        code, seconds = do_trial(arguments.job, words, _folder(run_dir, number))
         if code == STOPPED:
             return STOPPED
-        seconds = time.monotonic() - began
-        write_json(folder / END, {"exit_code": code, "signal": None, "seconds": seconds})
         how = "done" if code == 0 else f"failed with exit code {code}"
         print(f"trial {number}: {how}, {seconds:.1f} s", flush=True)
     return 0
+
+
+def do_trial(
+    job: str, words: list[str], folder: Path, *, is_resumed: bool = False
+) -> tuple[int, float]:
+    """Do one trial in this process; its end is written unless it was asked to stop.
+
+    Args:
+        job: the module.
+        words: of its command line.
+        folder: of the trial.
+        is_resumed: go on from the checkpoint that is in the folder.
+
+    Returns:
+        Its exit code, and its seconds.
+    """
+    main = importlib.import_module(job).main
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ["MOOLA_RUN_DIR"] = str(folder)
+    os.environ.pop("MOOLA_RESUME_DIR", None)  # of the whole run, which has no checkpoint
+    if is_resumed:
+        os.environ["MOOLA_RESUME_DIR"] = str(folder)
+    began = time.monotonic()
+    with _printing_to(folder / LOG):
+        try:
+            code = int(main(list(words)) or 0)
+        except SystemExit as err:
+            code = err.code if isinstance(err.code, int) else int(err.code is not None)
+        except Exception:  # noqa: BLE001 - of that trial alone
+            traceback.print_exc()
+            code = 1
+    seconds = time.monotonic() - began
+    if code != STOPPED:
+        write_json(folder / END, {"exit_code": code, "signal": None, "seconds": seconds})
+    return code, seconds
 
 
 @contextmanager

@@ -74,6 +74,7 @@ def _drive(
     from moola_remote.results.folder import make_folder
     from moola_remote.runs.local_state import thin_out
     from moola_remote.sweep.drive import Crew, drive
+    from moola_remote.sweep.drive_ray import drive_ray
     from moola_remote.sweep.money import Budget
     from moola_remote.ui.sweep_output import sweep_output
 
@@ -98,7 +99,8 @@ def _drive(
         )
         try:
             with output:
-                coordinator = drive(folder, plan, crew)
+                engine = drive_ray if plan.engine == "ray" else drive
+                coordinator = engine(folder, plan, crew)
         except KeyboardInterrupt:
             click.echo(
                 f"\nthe started runs keep running; moola-remote sweep resume {plan.sweep_id}",
@@ -170,13 +172,16 @@ def print_trials(app: App, plan: Plan, trials: Sequence[Trial]) -> None:
 def cancel_sweep(app: App, folder: SweepFolder) -> None:
     """Start no further trial, cancel active runs, and record that in the study."""
     from moola_remote.sweep.begun import cancel_runs
+    from moola_remote.sweep.cluster import cancel_members, read_cluster
     from moola_remote.sweep.study import Study
 
     require_optuna()
     plan = folder.read_plan()
     folder.cancelled.touch()
     trials = Study(folder.journal, plan, is_writing=False).trials()
-    for line in cancel_runs(app.pod, trials):
+    cluster = read_cluster(folder)
+    lines = cancel_members(app.pod, cluster) if cluster else cancel_runs(app.pod, trials)
+    for line in lines:
         click.echo(line, err=True)
     if folder.is_held():
         click.echo(f"sweep {plan.sweep_id}: the process at it ends by itself", err=True)
