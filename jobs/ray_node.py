@@ -5,8 +5,8 @@
 
 The node listens on `--port` and the 99 after it, and does one trial a GPU, or one without any. The
 token of $RAY_AUTH_TOKEN has to be that of the head. A worker whose Ray processes die is started
-again; so is a node that does not come up, as Ray gives up after 15 s on a busy machine. A head that
-dies ends the sweep.
+again; so is a node that does not come up, as Ray gives up after 15 s on a busy machine. The driver
+of a head that dies ends.
 
 Exit code 0 where the sweep ended, 20 where the node can't be kept up, 143 after SIGTERM.
 """
@@ -19,7 +19,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from types import FrameType
@@ -65,19 +64,20 @@ def _keep(arguments: argparse.Namespace) -> int:
     if os.environ.get("RAY_AUTH_MODE") != "token" or not os.environ.get("RAY_AUTH_TOKEN"):
         raise ConfigError("ray: no token, expected RAY_AUTH_MODE=token and RAY_AUTH_TOKEN")
     finished = finished_file(Path.cwd())
-    # Its sockets lie below, and the name of one may have 107 bytes.
-    folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
+    folder = session_folder(arguments)
+    is_mine = arguments.head is None or not arguments.head.startswith("127.")
+    if arguments.head is None:
+        shutil.rmtree(folder, ignore_errors=True)
     try:
         for number in range(STARTS):
-            code = _run(start_words(arguments, folder, num_slots()), finished)
+            code = _run(start_words(arguments, num_slots()), finished)
             if finished.exists():
                 return 0
             print(f"ray start ended with {code}, start {number + 1} of {STARTS}", flush=True)
-            if arguments.head is None and (folder / "up").exists():
-                break
             time.sleep(1.0)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if is_mine:
+            shutil.rmtree(folder, ignore_errors=True)
     raise ProcessesError("ray: the node can't be kept up, see the lines before")
 
 
@@ -103,6 +103,15 @@ def _run(words: list[str], finished: Path) -> int:
     return _end(process)
 
 
+def session_folder(arguments: argparse.Namespace) -> Path:
+    """Return Ray's folder, which the head chooses for all nodes.
+
+    Its sockets lie below, and the name of one may have 107 bytes.
+    """
+    _, _, port = (arguments.head or f":{arguments.port}").rpartition(":")
+    return Path(f"/tmp/moola-ray-{port}")  # noqa: S108
+
+
 def _end(process: subprocess.Popen[bytes]) -> int:
     """End ``ray start``, which ends what it has started."""
     process.terminate()
@@ -121,10 +130,12 @@ def num_slots() -> int:
     return max(1, len(list(Path("/proc/driver/nvidia/gpus").glob("*"))))
 
 
-def start_words(arguments: argparse.Namespace, folder: Path, slots: int) -> list[str]:
+def start_words(arguments: argparse.Namespace, slots: int) -> list[str]:
     """Return the command line of ``ray start``."""
     first = arguments.port
-    where = [f"--address={arguments.head}"] if arguments.head else ["--head", f"--port={first}"]
+    where = ["--head", f"--port={first}", f"--temp-dir={session_folder(arguments)}"]
+    if arguments.head:
+        where = [f"--address={arguments.head}"]
     return [
         *(
             sys.executable,
@@ -135,7 +146,7 @@ def start_words(arguments: argparse.Namespace, folder: Path, slots: int) -> list
             "--block",
             "--include-dashboard=false",
         ),
-        *(f"--node-ip-address={arguments.host}", f"--temp-dir={folder}"),
+        f"--node-ip-address={arguments.host}",
         *(f"--{name}={first + place}" for place, name in enumerate(PORTS, 1)),
         f"--min-worker-port={first + FIRST_WORKER}",
         f"--max-worker-port={first + LAST}",

@@ -81,8 +81,9 @@ def goal_of(path: Path, goal: str) -> float:
         for part in goal.split("."):
             found = found.get(part) if isinstance(found, dict) else None
         value = found.get("value") if isinstance(found, dict) else found
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if is_number and math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        if math.isfinite(value):
             return float(value)
     return math.nan
 

@@ -123,11 +123,9 @@ class Driving:
         """Return the pods that are up and have code and data, and what others reach each by."""
         hosts: list[tuple[str, str]] = []
         for name in self.plan.pods:
-            try:
-                self.crew.bring_up(name)
-                hosts.append((name, self._host_of(name)))
-            except (NoCapacityError, UnreachableError) as err:
-                self.coordinator.lose_pod(name, err, is_gone=False)
+            host = self._bring_up(name)
+            if host is not None:
+                hosts.append((name, host))
         if not hosts:
             self.coordinator.check_end()  # raises why the first was refused
         self.crew.share([name for name, _ in hosts])
@@ -135,16 +133,19 @@ class Driving:
             self._deployed[name] = self.crew.deploy(name)
         return hosts
 
-    def _host_of(self, name: str) -> str:
-        """Return what other pods reach a pod by.
-
-        Raises:
-            UnreachableError: they can't.
-        """
-        with Pod(name) as pod:
-            host = pod.endpoint.private_host or ""
+    def _bring_up(self, name: str) -> str | None:
+        """Return what other pods reach a pod by; None of one that takes no part."""
+        try:
+            self.crew.bring_up(name)
+            with Pod(name) as pod:
+                host = pod.endpoint.private_host or ""
+        except (NoCapacityError, UnreachableError) as err:
+            self.coordinator.lose_pod(name, err, is_gone=False)
+            return None
         if not host and self.plan.address is None:
-            raise UnreachableError(f"pod {name}: has no address for other pods")
+            no_address = UnreachableError(f"pod {name}: has no address for other pods")
+            self.coordinator.lose_pod(name, no_address, is_gone=False)
+            return None
         return host
 
     def _start(self, cluster: Cluster, member: Member, token: str) -> None:
@@ -163,7 +164,7 @@ class Driving:
         )
         with Pod(member.pod) as pod:
             if is_driver:
-                argv = ray_argv(pod.project, self.plan, self._asked(cluster))
+                argv = ray_argv(pod.project, self.plan, asked_of(self.plan, cluster))
             else:
                 head = None if member.role == "head" else cluster.address
                 argv = node_argv(pod.project, member.host, member.port, head)
@@ -187,22 +188,6 @@ class Driving:
         if self.plan.address is None or TOKEN in self.crew.secrets:
             found["RAY_AUTH_MODE"] = "token"
         return found
-
-    def _asked(self, cluster: Cluster) -> dict[str, Any]:
-        """Return what the driver is asked, see jobs.common.ray_asked."""
-        plan, first = self.plan, cluster.first
-        return {
-            "spaces": spaces_json(plan),
-            "points": plan.table()[first:],
-            "first": first,
-            "trials": plan.trials - first,
-            "goal": plan.score_key,
-            "mode": plan.goal.direction[:3],
-            "seed": plan.seed + first,
-            "seed_key": SEED,
-            "max_failures": MAX_ATTEMPTS - 1,
-            "is_own": bool(cluster.nodes),
-        }
 
     def is_unknown(self, member: Member) -> bool:
         """Return whether a run was never started."""
@@ -268,6 +253,23 @@ class Driving:
                 break
             time.sleep(0.5)
         run.fetch(state, "all" if self.plan.then else "results", self.crew.watcher.on_note)
+
+
+def asked_of(plan: Plan, cluster: Cluster) -> dict[str, Any]:
+    """Return what the driver is asked beside the words of a trial, see jobs.common.ray_asked."""
+    first = cluster.first
+    return {
+        "spaces": spaces_json(plan),
+        "points": plan.table()[first:],
+        "first": first,
+        "trials": plan.trials - first,
+        "goal": plan.score_key,
+        "mode": plan.goal.direction[:3],
+        "seed": plan.seed + first,
+        "seed_key": SEED,
+        "max_failures": MAX_ATTEMPTS - 1,
+        "is_own": bool(cluster.nodes),
+    }
 
 
 def _begun(path: Path) -> Begun | None:

@@ -1,4 +1,4 @@
-"""A project whose sweeps run on a Ray cluster of embedded pods; its trials take no time to import."""
+"""A project whose sweeps run on a Ray cluster of embedded pods; a trial imports nothing heavy."""
 
 from __future__ import annotations
 
