@@ -65,9 +65,7 @@ def _keep(arguments: argparse.Namespace) -> int:
         raise ConfigError("ray: no token, expected RAY_AUTH_MODE=token and RAY_AUTH_TOKEN")
     finished = finished_file(Path.cwd())
     folder = session_folder(arguments)
-    is_mine = arguments.head is None or not arguments.head.startswith("127.")
-    if arguments.head is None:
-        shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
     try:
         for number in range(STARTS):
             code = _run(start_words(arguments, num_slots()), finished)
@@ -76,8 +74,7 @@ def _keep(arguments: argparse.Namespace) -> int:
             print(f"ray start ended with {code}, start {number + 1} of {STARTS}", flush=True)
             time.sleep(1.0)
     finally:
-        if is_mine:
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
     raise ProcessesError("ray: the node can't be kept up, see the lines before")
 
 
@@ -104,12 +101,8 @@ def _run(words: list[str], finished: Path) -> int:
 
 
 def session_folder(arguments: argparse.Namespace) -> Path:
-    """Return Ray's folder, which the head chooses for all nodes.
-
-    Its sockets lie below, and the name of one may have 107 bytes.
-    """
-    _, _, port = (arguments.head or f":{arguments.port}").rpartition(":")
-    return Path(f"/tmp/moola-ray-{port}")  # noqa: S108
+    """Return the node's own folder: sockets lie in it, and the name of one may have 107 bytes."""
+    return Path(f"/tmp/moola-ray-{arguments.port}")  # noqa: S108
 
 
 def _end(process: subprocess.Popen[bytes]) -> int:
@@ -133,20 +126,12 @@ def num_slots() -> int:
 def start_words(arguments: argparse.Namespace, slots: int) -> list[str]:
     """Return the command line of ``ray start``."""
     first = arguments.port
-    where = ["--head", f"--port={first}", f"--temp-dir={session_folder(arguments)}"]
+    where = ["--head", f"--port={first}", "--include-dashboard=false"]
     if arguments.head:
         where = [f"--address={arguments.head}"]
     return [
-        *(
-            sys.executable,
-            "-m",
-            "ray.scripts.scripts",
-            "start",
-            *where,
-            "--block",
-            "--include-dashboard=false",
-        ),
-        f"--node-ip-address={arguments.host}",
+        *(sys.executable, "-m", "ray.scripts.scripts", "start", *where, "--block"),
+        *(f"--node-ip-address={arguments.host}", f"--temp-dir={session_folder(arguments)}"),
         *(f"--{name}={first + place}" for place, name in enumerate(PORTS, 1)),
         f"--min-worker-port={first + FIRST_WORKER}",
         f"--max-worker-port={first + LAST}",

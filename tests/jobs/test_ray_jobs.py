@@ -73,7 +73,7 @@ def test_every_port_of_a_node_is_explicit_and_its_own() -> None:
     assert {"--block", "--node-ip-address=10.0.0.5", "--num-cpus=2"} <= set(words)
     worker = start_words(Namespace(host="10.0.0.6", port=24100, head="10.0.0.5:24000"), 1)
     assert "--address=10.0.0.5:24000" in worker
-    assert not any(word.startswith(("--head", "--temp-dir")) for word in worker)
+    assert not any(word.startswith(("--head", "--include-dashboard")) for word in worker)
 
 
 @pytest.mark.parametrize(("shown", "slots"), [("0,1,3", 3), ("2", 1), ("", 1)])
