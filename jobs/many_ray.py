@@ -21,13 +21,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from jobs.common.entry import exit_code_of, leave
 from jobs.common.ray_asked import read_asked
 from jobs.common.signals import STOPPED
 from moola_core.errors import ConfigError, ProcessesError
 
-JOIN_S = 180.0
+# A busy machine needs a minute for a head.
+JOIN_S = 300.0
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -73,12 +75,7 @@ def sweep(arguments: argparse.Namespace) -> int:
 
     # Nodes of ours have the code; others get what this run has.
     runtime = {} if asked.is_own else {"working_dir": str(Path.cwd())}
-    ray.init(
-        address=address,
-        _node_ip_address=os.environ.get("MOOLA_RAY_HOST"),
-        log_to_driver=False,
-        runtime_env=runtime or None,
-    )
+    _wait_for(lambda: _is_connected(address, runtime), f"no connection to {address}")
     # Nodes that come later take part, too.
     _wait_for(lambda: bool(ray.cluster_resources().get("CPU")), "no node with a processor")
     nodes = [node for node in ray.nodes() if node["Alive"]]
@@ -112,6 +109,29 @@ def _is_answering(address: str) -> bool:
             return True
     except (OSError, ValueError):
         return False
+
+
+def _is_connected(address: str, runtime: dict[str, Any]) -> bool:
+    """Connect; return False where a part of the head is not up yet.
+
+    Raises:
+        ProcessesError: the token is not that of the cluster.
+    """
+    import ray
+
+    try:
+        ray.init(
+            address=address,
+            _node_ip_address=os.environ.get("MOOLA_RAY_HOST"),
+            log_to_driver=False,
+            runtime_env=runtime or None,
+        )
+    except ray.exceptions.AuthenticationError as err:
+        raise ProcessesError(f"ray: {address} refuses the token of $RAY_AUTH_TOKEN") from err
+    except ConnectionError as err:
+        print(f"{err}; trying again", flush=True)
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from jobs.common.entry import exit_code_of, leave
+from jobs.common.entry import exit_code_of
 from jobs.common.ray_asked import NODE, finished_file
 from jobs.common.signals import STOPPED
 from moola_core.errors import ConfigError, ProcessesError
@@ -51,7 +51,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--host", required=True, help="the address that others reach this node by")
     parser.add_argument("--port", required=True, type=int, help="the first of 100 ports")
     parser.add_argument("--head", metavar="HOST:PORT", help="of the cluster; none: be the head")
-    return exit_code_of(lambda: _keep(parser.parse_args(argv)))
+    arguments = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, _stop)
+    return exit_code_of(lambda: _keep(arguments))
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """End what was started on the way out."""
+    del number, frame
+    raise SystemExit(STOPPED)
 
 
 def _keep(arguments: argparse.Namespace) -> int:
@@ -86,18 +94,15 @@ def _run(words: list[str], finished: Path) -> int:
         NODE: str(Path.cwd()),
         "PYTHONPATH": os.pathsep.join(paths),
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # 30 s otherwise, for what has ended
     }
     process = subprocess.Popen(words, env=env)
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        _end(process)
-        leave(STOPPED)
-
-    signal.signal(signal.SIGTERM, stop)
-    while process.poll() is None and not finished.exists():
-        time.sleep(POLL_S)
-    return _end(process)
+    try:
+        while process.poll() is None and not finished.exists():
+            time.sleep(POLL_S)
+    finally:
+        code = _end(process)
+    return code
 
 
 def session_folder(arguments: argparse.Namespace) -> Path:

@@ -48,6 +48,7 @@ def test_what_is_asked_wrongly_is_named() -> None:
 def test_a_node_without_a_token_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr("signal.signal", lambda *_: None)
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
     assert ray_node(["--host", "127.0.0.11", "--port", "24000"]) == 10

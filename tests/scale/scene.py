@@ -33,6 +33,8 @@ def main(argv=None):
     mark.with_suffix(".aside").write_text(json.dumps(here))
     mark.with_suffix(".aside").rename(mark)
     print(f"x {x}", flush=True)
+    while not (marks / "go").exists():
+        time.sleep(0.05)
     for epoch in range(done + 1, 6):
         time.sleep(seconds / 5)
         folder = run_dir / "checkpoints" / f"epoch-{epoch:04d}"

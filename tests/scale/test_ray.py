@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.scale,
     pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: make scale"),
 ]
-START_S, END_S = 240, 240
+START_S, END_S = 400, 400
 NUM_TRIALS = 8
 CONNECT = """
 import ray
@@ -75,8 +75,10 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swept]:
             worker = wait_until(lambda: on_worker(project), timeout_s=START_S)
             scene.wrong_token = connect(project, "f" * 64)
             scene.no_token = connect(project, None)
-            kill_trial(scene, on_worker(project) or worker)
-            again = wait_until(lambda: on_worker(project, after=len(begun(project))), timeout_s=60)
+            (project.marks / "go").touch()
+            kill_trial(scene, worker)
+            num = len(begun(project))
+            again = wait_until(lambda: on_worker(project, after=num), timeout_s=START_S)
             scene.killed.append({**again, "what": "node"})
             os.kill(again["raylet"], signal.SIGKILL)
             scene.code = process.wait(timeout=END_S)

@@ -362,11 +362,19 @@ class Double:
             "template": None,
             "cost": pod.price if is_up else 0.0,
             "locked": False,
-            "globalNetworking": {"enabled": False},
+            "globalNetworking": self._networking(pod, is_placed=is_placed),
             "runtime": gauges if is_up and age >= times.runtime else None,
             "createdAt": timestamp(pod.created_at),
             "startedAt": timestamp(pod.started_at) if is_placed else None,
         }
+
+    def _networking(self, pod: FakePod, *, is_placed: bool) -> dict[str, Any]:
+        """The network between pods; here each has an address of the loopback."""
+        if not pod.body.get("globalNetworking"):
+            return {"enabled": False}
+        number = [*self.pods, pod.id].index(pod.id) + 10
+        address = {"ip": f"127.0.5.{number}", "internalDns": f"{pod.id}.runpod.internal"}
+        return {"enabled": True, **(address if is_placed else {})}
 
     def _logs(self, request: Request, pod_id: str) -> Response:
         pod = self.pods.get(pod_id)
