@@ -23,7 +23,7 @@ from ray import tune as ray_tune
 from ray.tune.search.optuna import OptunaSearch
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from jobs.common.ray_asked import NODE, Asked, finished_file, goal_of
+from jobs.common.ray_asked import NODE, Asked, finished_file, goal_of, read_asked
 from jobs.common.signals import STOPPED
 from jobs.many import do_trial
 from moola_core.errors import ProcessesError
@@ -131,7 +131,7 @@ class RayTrial(ray_tune.Trainable):  # type: ignore[misc]
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take another trial's parameters."""
-        self._asked = Asked.model_validate(new_config["asked"])
+        self._asked = read_asked(new_config["asked"])
         self._job, self._keeper = new_config["job"], new_config["keeper"]
         self._data_dir = new_config["data_dir"]
         self._params = {key: new_config[key] for key in self._asked.spaces}
@@ -222,7 +222,7 @@ def tune(job: str, asked: Asked, run_dir: Path) -> None:
     )
     needs = {"cpu": 1, "gpu": 1} if ray.cluster_resources().get("GPU") else {"cpu": 1}
     fixed = {
-        "asked": asked.model_dump(),
+        "asked": asked.model_dump_json(),
         "job": job,
         "keeper": keeper,
         "data_dir": os.environ.get("MOOLA_DATA_DIR"),
@@ -255,7 +255,11 @@ def end_nodes() -> None:
     for node in sorted(nodes, key=lambda one: one == here):
         place = NodeAffinitySchedulingStrategy(node, soft=False)
         with suppress(ray.exceptions.RayError):
-            asked = ray.remote(_finish).options(num_cpus=0, scheduling_strategy=place).remote()
+            asked = (
+                ray.remote(_finish)
+                .options(num_cpus=0, max_retries=0, scheduling_strategy=place)
+                .remote()
+            )
             ray.get(asked, timeout=30)
 
 

@@ -141,6 +141,7 @@ def _plan_again(app: App, folder: SweepFolder, plan: Plan) -> DeployPlan:
 def print_sweep(app: App, folder: SweepFolder) -> None:
     """Print the trials of a sweep as its study has them."""
     from moola_remote.sweep.checks import describe
+    from moola_remote.sweep.cluster import read_cluster
     from moola_remote.sweep.study import Study
 
     require_optuna()
@@ -150,6 +151,9 @@ def print_sweep(app: App, folder: SweepFolder) -> None:
     state = "running, " if folder.is_held() else state
     click.echo(f"sweep {plan.sweep_id}: {state}{describe(plan)}", err=True)
     print_trials(app, plan, trials)
+    if cluster := read_cluster(folder):
+        driver = cluster.driver
+        click.echo(f"trials come with the end of driver {driver.run_id} on {driver.pod}", err=True)
 
 
 def print_trials(app: App, plan: Plan, trials: Sequence[Trial]) -> None:

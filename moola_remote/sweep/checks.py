@@ -216,4 +216,5 @@ def describe(plan: Plan) -> str:
     """Return what is tried, on one line."""
     what = f"recipe {plan.recipe}" if plan.recipe else json.dumps(" ".join(plan.command))
     folds = f" over {plan.folds} folds" if plan.folds else ""
-    return f"{plan.trials} trials of {what}, by {plan.goal}{folds}"
+    engine = " with Ray" if plan.engine == "ray" else ""
+    return f"{plan.trials} trials of {what}, by {plan.goal}{folds}{engine}"

@@ -18,7 +18,6 @@ from moola_remote.agent_client import verbs
 from moola_remote.errors import (
     JobCancelledError,
     JobFailedError,
-    LimitError,
     MoolaError,
     NoCapacityError,
     UnreachableError,
@@ -28,12 +27,14 @@ from moola_remote.follow.whole_run import WholeRun
 from moola_remote.pods.pod import Pod
 from moola_remote.protocol.state import RunState
 from moola_remote.protocol.types import Name, Remote, read_small
+from moola_remote.results.fetch import What
 from moola_remote.runs.launch import RunRequest, new_spec
 from moola_remote.sweep.cluster import Cluster, Member, new_cluster, read_cluster, write_cluster
 from moola_remote.sweep.command import node_argv, ray_argv
 from moola_remote.sweep.coordinator import Coordinator
 from moola_remote.sweep.drive import Crew
 from moola_remote.sweep.ended import report_end
+from moola_remote.sweep.money import require_left
 from moola_remote.sweep.plan import SEED, Plan, SweepFolder
 from moola_remote.sweep.study import Study, spaces_json
 from moola_remote.sweep.trial import SETTLED, Attempt, Job
@@ -151,8 +152,7 @@ class Driving:
     def _start(self, cluster: Cluster, member: Member, token: str) -> None:
         deployed, is_driver = self._deployed[member.pod], member.role == "driver"
         left = self.crew.budget.left() if self.crew.budget else None
-        if left is not None and left <= 0:
-            raise LimitError("--max-cost: nothing is left of it, so that no run is started")
+        require_left(left, member.run_id)
         max_time_s = self.plan.max_time_s if is_driver else None
         request = RunRequest(
             label=self.plan.label,
@@ -197,7 +197,7 @@ class Driving:
     def finish(self, cluster: Cluster) -> None:
         """Follow the driver to its end, fetch, take over its trials, end the nodes."""
         driver = cluster.driver
-        what = "all" if self.plan.then else "results"
+        what: What = "all" if self.plan.then else "results"
         with Pod(driver.pod) as pod:
             run = WholeRun(pod, self.crew.patience_s)
             listener = Listener(on_notice=lambda notice: self.crew.watcher.on_note(notice.text))

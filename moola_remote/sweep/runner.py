@@ -26,6 +26,7 @@ from moola_remote.runs.local_state import notes_of
 from moola_remote.sweep.command import pack_argv, trial_argv
 from moola_remote.sweep.coordinator import Coordinator
 from moola_remote.sweep.ended import report_end
+from moola_remote.sweep.money import require_left
 from moola_remote.sweep.objective import score_of_epoch
 from moola_remote.sweep.packs import claim_packs, take_pack
 from moola_remote.sweep.plan import Plan
@@ -149,14 +150,21 @@ class Runner:
         return WholeRun(self.pod, self.patience_s, lambda: self.coordinator.is_stopped)
 
     def _start(self, jobs: list[Job]) -> None:
-        """Start the run, unless it was before: its id is started once."""
+        """Start the run, unless it was before: its id is started once.
+
+        Raises:
+            LimitError: it was not, and nothing is left of what the sweep may cost.
+        """
+        left, run_id = self.left_usd(), jobs[0].attempt.run_id
+        if jobs[0].is_new or (left == 0 and self._run.is_unknown(run_id)):
+            require_left(left, run_id)
         request = RunRequest(
             label=self.plan.label,
             recipe=self.plan.recipe,
             secrets=self.secrets,
             env=self.plan.env,
             max_time_s=self.plan.max_time_s and self.plan.max_time_s * len(jobs),
-            max_cost_usd=self.left_usd() or None,
+            max_cost_usd=left or None,
         )
         self._run.start(lambda: self._spec(jobs, request), request)
 

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -26,7 +25,7 @@ pytestmark = [
     pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: make scale"),
 ]
 START_S, END_S = 400, 400
-NUM_TRIALS = 8
+NUM_TRIALS = 6
 CONNECT = """
 import ray
 try:
@@ -38,7 +37,7 @@ else:
 """
 
 
-def words(project: SweepProject, *more: str, seconds: float = 4) -> tuple[str, ...]:
+def words(project: SweepProject, *more: str, seconds: float = 2) -> tuple[str, ...]:
     """The command line of a sweep over a cluster."""
     job = ("--env", f"MARKS={project.marks}", "--set", f"job.seconds={seconds:g}")
     return ("sweep", "--engine", "ray", "--try", "job.x=0.0..0.6", *job, *more)
@@ -75,12 +74,11 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swept]:
             worker = wait_until(lambda: on_worker(project), timeout_s=START_S)
             scene.wrong_token = connect(project, "f" * 64)
             scene.no_token = connect(project, None)
-            (project.marks / "go").touch()
             kill_trial(scene, worker)
-            num = len(begun(project))
-            again = wait_until(lambda: on_worker(project, after=num), timeout_s=START_S)
+            again = wait_until(lambda: on_worker(project, after=2), timeout_s=START_S)
             scene.killed.append({**again, "what": "node"})
             os.kill(again["raylet"], signal.SIGKILL)
+            (project.marks / "go").touch()
             scene.code = process.wait(timeout=END_S)
         scene.said = errors.read_text()
         scene.left = processes_of(project)
@@ -94,18 +92,22 @@ def on_worker(project: SweepProject, after: int = 0) -> dict[str, Any] | None:
 
 
 def kill_trial(scene: Swept, attempt: dict[str, Any]) -> None:
-    """Kill the process of a trial in its middle, once it has handed a checkpoint over."""
-    time.sleep(2.6)  # an epoch is 0.8 s, and files are handed over every 2 s
-    newest = on_worker(scene.project) or attempt
-    scene.killed.append({**newest, "what": "process"})
-    os.kill(newest["pid"], signal.SIGKILL)
+    """Kill the process of a trial in its middle, once the driver has a checkpoint of it."""
+    trial = driver_of(scene.project) / "trials" / str(attempt["number"])
+    wait_until(lambda: list(trial.glob("checkpoints/*/SHA256SUMS")))
+    scene.killed.append({**attempt, "what": "process"})
+    os.kill(attempt["pid"], signal.SIGKILL)
+
+
+def driver_of(project: SweepProject) -> Path:
+    """The folder of the driver's run, on the head's pod."""
+    (state,) = (one for one in states_of(project.pod(1)) if "-driver-" in one["run_id"])
+    return project.pod(1).folder(state["run_id"])
 
 
 def connect(project: SweepProject, token: str | None) -> str:
     """What Ray says to somebody with this token, on the head's machine."""
-    state = next(one for one in states_of(project.pod(1)) if "-driver-" in one["run_id"])
-    spec = project.pod(1).folder(state["run_id"]) / "spec.json"
-    env = json.loads(spec.read_text())["env"]
+    env = json.loads((driver_of(project) / "spec.json").read_text())["env"]
     address = env["RAY_ADDRESS"]
     code = CONNECT.format(address=address, host=address.partition(":")[0])
     given = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token} if token else {}
@@ -156,11 +158,8 @@ def test_nothing_is_left_running(swept: Swept) -> None:
 
 def port_of(swept: Swept) -> str:
     """The head's port, as its run was told."""
-    (head,) = (one for one in states_of(swept.project.pod(1)) if "-head-" in one["run_id"])
-    argv = json.loads((swept.project.pod(1).folder(head["run_id"]) / "spec.json").read_text())[
-        "argv"
-    ]
-    return str(argv[argv.index("--port") + 1])
+    env = json.loads((driver_of(swept.project) / "spec.json").read_text())["env"]
+    return str(env["RAY_ADDRESS"].rpartition(":")[2])
 
 
 def test_the_report_and_the_table_have_the_trials(swept: Swept) -> None:
@@ -171,7 +170,8 @@ def test_the_report_and_the_table_have_the_trials(swept: Swept) -> None:
     states = {
         one["run_id"]: one["state"] for pod in (1, 2) for one in states_of(swept.project.pod(pod))
     }
-    assert set(states.values()) == {"SUCCEEDED"}, states
+    for run_id, state in states.items():  # the killed node may still be on its way back
+        assert state == "SUCCEEDED" or ("-worker-" in run_id and state == "CANCELLED")
 
 
 def test_cancel_ends_driver_workers_and_head(project: SweepProject) -> None:
@@ -194,8 +194,8 @@ def test_a_laptop_that_was_killed_finds_what_the_driver_did(project: SweepProjec
         wait_until(lambda: begun(project), timeout_s=START_S)
         process.kill()
         process.wait()
-    driver = next(one for one in states_of(project.pod(1)) if "-driver-" in one["run_id"])
-    project.pod(1).wait(driver["run_id"], timeout_s=END_S)
+    (project.marks / "go").touch()
+    project.pod(1).wait(driver_of(project).name, timeout_s=END_S)
     project.ok("sweep", "resume")
     assert [one["state"] for one in project.trials()] == ["complete"] * 3
     assert len(begun(project)) == 3
