@@ -18,7 +18,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -74,7 +74,8 @@ def sweep(arguments: argparse.Namespace) -> int:
     from jobs.common.ray_tuning import end_nodes, tune
 
     # Nodes of ours have the code; others get what this run has.
-    runtime = {} if asked.is_own else {"working_dir": str(Path.cwd())}
+    given = {name: os.environ[name] for name in asked.env if name in os.environ}
+    runtime = {} if asked.is_own else {"working_dir": str(Path.cwd()), "env_vars": given}
     _wait_for(lambda: _is_connected(address, runtime), f"no connection to {address}")
     # Nodes that come later take part, too.
     _wait_for(lambda: bool(ray.cluster_resources().get("CPU")), "no node with a processor")
@@ -111,7 +112,7 @@ def _is_answering(address: str) -> bool:
         return False
 
 
-def _is_connected(address: str, runtime: dict[str, Any]) -> bool:
+def _is_connected(address: str, runtime: Mapping[str, Any]) -> bool:
     """Connect; return False where a part of the head is not up yet.
 
     Raises:
@@ -124,7 +125,7 @@ def _is_connected(address: str, runtime: dict[str, Any]) -> bool:
             address=address,
             _node_ip_address=os.environ.get("MOOLA_RAY_HOST"),
             log_to_driver=False,
-            runtime_env=runtime or None,
+            runtime_env=dict(runtime) or None,
         )
     except ray.exceptions.AuthenticationError as err:
         raise ProcessesError(f"ray: {address} refuses the token of $RAY_AUTH_TOKEN") from err

@@ -28,6 +28,7 @@ class Asked(BaseModel):
         mode: whether less of it is better.
         seed: of the optimiser.
         max_failures: how often a trial is begun again whose node, or process, was lost.
+        env: variables of the driver that trials get on nodes that are not ours.
         is_own: the nodes were started for this sweep, and end with it.
     """
 
@@ -43,6 +44,7 @@ class Asked(BaseModel):
     seed: int = 0
     seed_key: str = "seed"
     max_failures: int = Field(default=5, ge=0)
+    env: list[str] = []
     is_own: bool = False
 
     def argv(self, params: dict[str, Any]) -> list[str]:

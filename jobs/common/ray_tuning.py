@@ -25,7 +25,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from jobs.common.ray_asked import NODE, Asked, finished_file, goal_of, read_asked
 from jobs.common.signals import STOPPED
-from jobs.many import do_trial
+from jobs.common.trial import do_trial
 from moola_core.errors import ProcessesError
 from moola_core.io.json_file import write_json
 

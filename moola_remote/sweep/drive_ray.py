@@ -268,6 +268,7 @@ def asked_of(plan: Plan, cluster: Cluster) -> dict[str, Any]:
         "seed": plan.seed + first,
         "seed_key": SEED,
         "max_failures": MAX_ATTEMPTS - 1,
+        "env": sorted({*plan.env, *plan.secrets} - {TOKEN}),
         "is_own": bool(cluster.nodes),
     }
 
