@@ -24,7 +24,7 @@ from types import FrameType
 from typing import Any
 
 from jobs.common.entry import exit_code_of, leave
-from jobs.common.ray_asked import read_asked
+from jobs.common.ray_asked import read_asked, session_folder
 from jobs.common.signals import STOPPED
 from moola_core.errors import ConfigError, ProcessesError
 
@@ -66,13 +66,17 @@ def sweep(arguments: argparse.Namespace) -> int:
     if not arguments.run_dir:
         raise ConfigError("run folder: not given, expected --run-dir or MOOLA_RUN_DIR")
     run_dir = Path(arguments.run_dir).absolute()
+    try:
+        import ray
+
+        from jobs.common.ray_tuning import end_nodes, tune
+    except ModuleNotFoundError as err:
+        raise ConfigError(
+            f"{err.name}: not installed on this pod; add ray[tune] and optuna to the requirements"
+        ) from err
     address = os.environ.get("RAY_ADDRESS", "")
     began = time.monotonic()
     _wait_for(lambda: _is_answering(address), f"nothing answers at {address or '$RAY_ADDRESS'}")
-    import ray
-
-    from jobs.common.ray_tuning import end_nodes, tune
-
     # Nodes of ours have the code; others get what this run has.
     given = {name: os.environ[name] for name in asked.env if name in os.environ}
     runtime = {} if asked.is_own else {"working_dir": str(Path.cwd()), "env_vars": given}
@@ -83,7 +87,8 @@ def sweep(arguments: argparse.Namespace) -> int:
     print(
         f"ray {ray.__version__}: {len(nodes)} nodes, {time.monotonic() - began:.1f} s", flush=True
     )
-    tune(arguments.job, asked, run_dir)
+    scratch = session_folder(int(address.rpartition(":")[2])) if asked.is_own else None
+    tune(arguments.job, asked, run_dir, scratch)
     if asked.is_own:
         end_nodes()
     return 0

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import FrameType
 
 from jobs.common.entry import exit_code_of
-from jobs.common.ray_asked import NODE, finished_file
+from jobs.common.ray_asked import NODE, SCRATCH, finished_file, session_folder
 from jobs.common.signals import STOPPED
 from moola_core.errors import ConfigError, ProcessesError
 
@@ -72,11 +72,11 @@ def _keep(arguments: argparse.Namespace) -> int:
     if os.environ.get("RAY_AUTH_MODE") != "token" or not os.environ.get("RAY_AUTH_TOKEN"):
         raise ConfigError("ray: no token, expected RAY_AUTH_MODE=token and RAY_AUTH_TOKEN")
     finished = finished_file(Path.cwd())
-    folder = session_folder(arguments)
+    folder = session_folder(arguments.port)
     shutil.rmtree(folder, ignore_errors=True)
     try:
         for number in range(STARTS):
-            code = _run(start_words(arguments, num_slots()), finished)
+            code = _run(start_words(arguments, num_slots()), finished, folder)
             if finished.exists():
                 return 0
             print(f"ray start ended with {code}, start {number + 1} of {STARTS}", flush=True)
@@ -86,12 +86,13 @@ def _keep(arguments: argparse.Namespace) -> int:
     raise ProcessesError("ray: the node can't be kept up, see the lines before")
 
 
-def _run(words: list[str], finished: Path) -> int:
+def _run(words: list[str], finished: Path, folder: Path) -> int:
     """Run ``ray start`` until it ends or the sweep does; its exit code."""
     paths = [str(Path.cwd()), *filter(None, [os.environ.get("PYTHONPATH")])]
     env = {
         **os.environ,
         NODE: str(Path.cwd()),
+        SCRATCH: str(folder),
         "PYTHONPATH": os.pathsep.join(paths),
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # 30 s otherwise, for what has ended
@@ -103,11 +104,6 @@ def _run(words: list[str], finished: Path) -> int:
     finally:
         code = _end(process)
     return code
-
-
-def session_folder(arguments: argparse.Namespace) -> Path:
-    """Return the node's own folder: sockets lie in it, and the name of one may have 107 bytes."""
-    return Path(f"/tmp/moola-ray-{arguments.port}")  # noqa: S108
 
 
 def _end(process: subprocess.Popen[bytes]) -> int:
@@ -136,7 +132,7 @@ def start_words(arguments: argparse.Namespace, slots: int) -> list[str]:
         where = [f"--address={arguments.head}"]
     return [
         *(sys.executable, "-m", "ray.scripts.scripts", "start", *where, "--block"),
-        *(f"--node-ip-address={arguments.host}", f"--temp-dir={session_folder(arguments)}"),
+        *(f"--node-ip-address={arguments.host}", f"--temp-dir={session_folder(first)}"),
         *(f"--{name}={first + place}" for place, name in enumerate(PORTS, 1)),
         f"--min-worker-port={first + FIRST_WORKER}",
         f"--max-worker-port={first + LAST}",

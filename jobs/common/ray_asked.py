@@ -13,6 +13,8 @@ from moola_core.errors import ConfigError
 
 # Set by jobs.ray_node for all that runs on its node: the folder of the code.
 NODE = "MOOLA_RAY_NODE"
+# Likewise: a folder that is removed with the node, whatever was killed before.
+SCRATCH = "MOOLA_RAY_SCRATCH"
 
 
 class Asked(BaseModel):
@@ -88,6 +90,11 @@ def goal_of(path: Path, goal: str) -> float:
         if math.isfinite(value):
             return float(value)
     return math.nan
+
+
+def session_folder(port: int) -> Path:
+    """Return a node's own folder, by its first port; sockets in it may have names of 107 bytes."""
+    return Path(f"/tmp/moola-ray-{port}")  # noqa: S108
 
 
 def finished_file(folder: Path) -> Path:

@@ -23,14 +23,14 @@ from ray import tune as ray_tune
 from ray.tune.search.optuna import OptunaSearch
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from jobs.common.ray_asked import NODE, Asked, finished_file, goal_of, read_asked
+from jobs.common.ray_asked import NODE, SCRATCH, Asked, finished_file, goal_of, read_asked
 from jobs.common.signals import STOPPED
 from jobs.common.trial import do_trial
 from moola_core.errors import ProcessesError
 from moola_core.io.json_file import write_json
 
 HAND_OVER_S = 2.0
-GOAL = "goal"
+GOAL, PARAMS = "goal", "params.json"
 Files = dict[str, bytes]
 
 
@@ -48,8 +48,9 @@ class Keeper:
         number = self._first + list(self._begun).index(trial_id)
         folder = self._folder(number)
         folder.mkdir(parents=True, exist_ok=True)
-        files = {str(path.relative_to(folder)): path.read_bytes() for path in _files(folder)}
-        write_json(folder / "params.json", {"params": params, "nodes": nodes})
+        written = [path for path in _files(folder) if path != folder / PARAMS]  # by the trial
+        files = {str(path.relative_to(folder)): path.read_bytes() for path in written}
+        write_json(folder / PARAMS, {"params": params, "nodes": nodes})
         if len(nodes) > 1:
             print(f"trial {number}: begun again on {node}", flush=True)
         return number, files
@@ -61,7 +62,7 @@ class Keeper:
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        known = {*names, "params.json"}
+        known = {*names, PARAMS}
         for path in _files(folder):
             if str(path.relative_to(folder)) not in known:
                 path.unlink()
@@ -142,7 +143,7 @@ class RayTrial(ray_tune.Trainable):  # type: ignore[misc]
         node = ray.util.get_node_ip_address()
         begin = self._keeper.begin.remote(self.trial_id, self._params, node)
         number, files = ray.get(begin)
-        with tempfile.TemporaryDirectory(prefix="moola-trial-") as name:
+        with tempfile.TemporaryDirectory(prefix="trial-", dir=os.environ.get(SCRATCH)) as name:
             folder = Path(name) / str(number)
             for one, content in files.items():
                 path = folder / one
@@ -202,8 +203,15 @@ class Printer(ray_tune.Callback):  # type: ignore[misc]
         print(f"trial of id {trial.trial_id}: lost, see {trial.error_file}", flush=True)
 
 
-def tune(job: str, asked: Asked, run_dir: Path) -> None:
-    """Do the trials."""
+def tune(job: str, asked: Asked, run_dir: Path, scratch: Path | None) -> None:
+    """Do the trials.
+
+    Args:
+        job: the module of each.
+        asked: of them.
+        run_dir: the folder of this run.
+        scratch: a folder for what Tune itself writes; None is the system's.
+    """
     here = ray.get_runtime_context().get_node_id()
     keeper = (
         ray.remote(Keeper)
@@ -228,7 +236,7 @@ def tune(job: str, asked: Asked, run_dir: Path) -> None:
         "data_dir": os.environ.get("MOOLA_DATA_DIR"),
     }
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
-    storage = tempfile.mkdtemp(prefix="moola-tune-")
+    storage = tempfile.mkdtemp(prefix="tune-", dir=scratch)
     try:
         ray_tune.Tuner(
             ray_tune.with_resources(RayTrial, needs),

@@ -77,7 +77,7 @@ def drive_ray(folder: SweepFolder, plan: Plan, crew: Crew) -> Coordinator:
     driving = Driving(folder, plan, crew, study, coordinator)
     cluster = read_cluster(folder)
     if cluster is not None and driving.is_unknown(cluster.driver):
-        driving.end_nodes(cluster)  # this laptop died before the driver was started
+        driving.end_nodes(cluster, patience_s=0.0)  # this laptop died before the driver was started
         cluster = None
     if cluster is None and not coordinator.is_over:
         cluster = driving.begin()
@@ -115,9 +115,14 @@ class Driving:
         cluster = new_cluster(self.plan, len(self.study.trials()), hosts)
         write_cluster(self.folder, cluster)
         token = secrets.token_hex(32)
-        for member in cluster.members:
-            self._start(cluster, member, token)
-            self.crew.watcher.on_note(f"{member.role} on {member.pod}: run {member.run_id}")
+        try:
+            for member in cluster.members:
+                self._start(cluster, member, token)
+                self.crew.watcher.on_note(f"{member.role} on {member.pod}: run {member.run_id}")
+        except MoolaError:
+            self.end_nodes(cluster, patience_s=0.0)
+            self.folder.cluster.unlink(missing_ok=True)
+            raise
         return cluster
 
     def _hosts(self) -> list[tuple[str, str]]:
@@ -227,9 +232,9 @@ class Driving:
                 job = Job(trial, trial.attempt, None, is_new=False)
                 report_end(self.coordinator, self.plan, results, job, state)
 
-    def end_nodes(self, cluster: Cluster) -> None:
+    def end_nodes(self, cluster: Cluster, patience_s: float = NODE_END_S) -> None:
         """See the nodes end, or cancel them, workers before the head; fetch what they printed."""
-        deadline = time.monotonic() + NODE_END_S
+        deadline = time.monotonic() + patience_s
         for node in cluster.backwards[1:]:
             problem = self._end_node(node, deadline)
             if problem:
