@@ -69,6 +69,7 @@ faults: install  ## the fault table of docs/results.md; fails if anything is los
 
 sweep-faults: install  ## MOOLA_KILLS (200) random kills under sweeps over three pods; fails if a trial is lost or done twice
 	@$(BIN)/python -m tests.faults.sweep $${MOOLA_KILLS:-200}
+	@$(BIN)/python -m tests.faults.sweep $${MOOLA_KILLS:-200} 19 4
 
 scale: install  ## sweeps over a Ray cluster on the loopback; installs Ray (70 MB, no part of the rest)
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ray]'
