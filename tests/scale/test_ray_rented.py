@@ -66,6 +66,8 @@ def test_rented_pods_become_a_cluster_and_are_stopped(
     project.env.update(RUNPOD_API_KEY=KEY, MOOLA_RUNPOD_API=double.url)
     try:
         said = sweep(project, "--pods", ",".join(PODS), "--max-cost", "2", "--then", "stop")
+        guards = [tmp_path / f"volume-{name}" / "moola" / "guard.json" for name in PODS]
+        assert all(json.loads(path.read_text())["stop_at"] for path in guards)
     finally:
         for name in PODS:
             AgentPod(tmp_path / f"volume-{name}" / "moola").clear()
@@ -79,8 +81,6 @@ def test_rented_pods_become_a_cluster_and_are_stopped(
         assert spec["secret_names"] == ["RAY_AUTH_TOKEN"]
         assert spec["env"]["RAY_ADDRESS"].startswith("127.0.5.10:")
     for name in PODS:
-        guard = json.loads((tmp_path / f"volume-{name}" / "moola" / "guard.json").read_text())
-        assert guard["stop_at"]
         assert f"pod {name}: stopped" in said
 
 
