@@ -78,7 +78,8 @@ def sweep(arguments: argparse.Namespace) -> int:
     began = time.monotonic()
     _wait_for(lambda: _is_answering(address), f"nothing answers at {address or '$RAY_ADDRESS'}")
     # Nodes of ours have the code; others get what this run has.
-    given = {name: os.environ[name] for name in asked.env if name in os.environ}
+    names = [*asked.env, "MOOLA_RUN_ID"]
+    given = {name: os.environ[name] for name in names if name in os.environ}
     runtime = {} if asked.is_own else {"working_dir": str(Path.cwd()), "env_vars": given}
     _wait_for(lambda: _is_connected(address, runtime), f"no connection to {address}")
     # Nodes that come later take part, too.
