@@ -27,7 +27,7 @@ from moola_remote.follow.whole_run import WholeRun
 from moola_remote.pods.pod import Pod
 from moola_remote.protocol.state import RunState
 from moola_remote.protocol.types import Name, Remote, read_small
-from moola_remote.results.fetch import What
+from moola_remote.results.chosen import What
 from moola_remote.runs.launch import RunRequest, new_spec
 from moola_remote.sweep.cluster import Cluster, Member, new_cluster, read_cluster, write_cluster
 from moola_remote.sweep.command import node_argv, ray_argv
