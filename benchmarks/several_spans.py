@@ -42,7 +42,7 @@ from moola_core.spans.segmentations import best_segmentations
 
 ROOT = Path(__file__).parents[1]
 SHOWN = ("f1", "span_f1", "span_precision", "span_recall", "iou", "hit3", "type_f1", "ece")
-GAINS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2)
+GAINS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 
 
 def main() -> None:
@@ -52,6 +52,7 @@ def main() -> None:
     parser.add_argument("--file", required=True)
     parser.add_argument("--length", type=int, default=240, help="bars a window (240)")
     parser.add_argument("--choose", action="store_true", help="try decoders on training subjects")
+    parser.add_argument("--fold", type=int, default=0, help="of --choose, the fifth held out (0)")
     parser.add_argument("--set", action="append", default=[], dest="overrides")
     arguments = parser.parse_args()
     recipe = load_recipe(ROOT / "configs" / "train" / "span.yaml", arguments.overrides)
@@ -62,7 +63,7 @@ def main() -> None:
     fold = make_folds(windows, 5, recipe.split, 0)[0]
     train, held_out = windows.take(fold.train), windows.take(fold.validation)
     if arguments.choose:
-        fold = make_folds(train, 5, recipe.split, 1)[0]
+        fold = make_folds(train, 5, recipe.split, 1)[arguments.fold]
         train, held_out = train.take(fold.train), train.take(fold.validation)
     print(f"{len(train)} to learn from, {len(held_out)} held out", flush=True)
     for name, decoded, predictions in answers(train, held_out, recipe, choose=arguments.choose):
