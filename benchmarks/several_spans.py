@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -36,13 +37,13 @@ from moola_core.evaluation.metrics import score
 from moola_core.evaluation.plain_unet import plain_unet
 from moola_core.features.tensors import make_inputs
 from moola_core.inference.forward import forward_outputs
-from moola_core.inference.trained_model import TrainedModel
+from moola_core.inference.trained_model import TrainedModel, load_model, save_model
 from moola_core.spans.intervals import sets_mask
 from moola_core.spans.segmentations import best_segmentations
 
 ROOT = Path(__file__).parents[1]
 SHOWN = ("f1", "span_f1", "span_precision", "span_recall", "iou", "hit3", "type_f1", "ece")
-GAINS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2)
+GAINS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 
 
 def main() -> None:
@@ -52,6 +53,8 @@ def main() -> None:
     parser.add_argument("--file", required=True)
     parser.add_argument("--length", type=int, default=240, help="bars a window (240)")
     parser.add_argument("--choose", action="store_true", help="try decoders on training subjects")
+    parser.add_argument("--fold", type=int, default=0, help="of --choose, the fifth held out (0)")
+    parser.add_argument("--model", type=Path, help="a folder: keep the model there, or use it")
     parser.add_argument("--set", action="append", default=[], dest="overrides")
     arguments = parser.parse_args()
     recipe = load_recipe(ROOT / "configs" / "train" / "span.yaml", arguments.overrides)
@@ -62,10 +65,11 @@ def main() -> None:
     fold = make_folds(windows, 5, recipe.split, 0)[0]
     train, held_out = windows.take(fold.train), windows.take(fold.validation)
     if arguments.choose:
-        fold = make_folds(train, 5, recipe.split, 1)[0]
+        fold = make_folds(train, 5, recipe.split, 1)[arguments.fold]
         train, held_out = train.take(fold.train), train.take(fold.validation)
     print(f"{len(train)} to learn from, {len(held_out)} held out", flush=True)
-    for name, decoded, predictions in answers(train, held_out, recipe, choose=arguments.choose):
+    trained = learnt(train, held_out, recipe, arguments.model)
+    for name, decoded, predictions in answers(train, held_out, trained, choose=arguments.choose):
         scores = score(decoded, predictions, truth_of(held_out))
         cells = [
             f"{key} {one.value:.3f} [{one.low:.3f}, {one.high:.3f}]"
@@ -75,20 +79,34 @@ def main() -> None:
         print(f"{name}: {', '.join(cells)}", flush=True)
 
 
-def answers(train: Windows, held_out: Windows, recipe: Recipe, *, choose: bool) -> Any:
-    """Yield names and answers of the U-Net, the recipe and, to choose, other decoders."""
+def learnt(train: Windows, held_out: Windows, recipe: Recipe, folder: Path | None) -> TrainedModel:
+    """Return the recipe's model, decoded as the recipe says now; kept in `folder` if given."""
+    cpu = torch.device("cpu")
+    if folder is not None and (folder / "model.json").is_file():
+        trained = load_model(folder, cpu)
+        gain = {"least_gain": recipe.decoder.least_gain}
+        return replace(trained, decoder=trained.decoder.model_copy(update=gain))
     began = time.process_time()
-    said = plain_unet(train, held_out.bars)
-    yield f"plain U-Net ({time.process_time() - began:.0f} s)", said, None
-    began = time.process_time()
-    trained, _ = fit_model(train, held_out, recipe, device=torch.device("cpu"), data_dir=ROOT)
-    seconds = time.process_time() - began
+    trained, _ = fit_model(train, held_out, recipe, device=cpu, data_dir=ROOT)
+    print(f"learnt in {time.process_time() - began:.0f} s of CPU", flush=True)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_model(folder, trained)
+    return trained
+
+
+def answers(train: Windows, held_out: Windows, trained: TrainedModel, *, choose: bool) -> Any:
+    """Yield names and answers of the recipe and the U-Net or, to choose, of other decoders."""
     began = time.process_time()
     predictions = trained.predict(held_out.bars)
     decoded = decode(predictions, trained.decoder)
     rate = held_out.bars[..., 0].size / (time.process_time() - began)
-    yield f"recipe ({seconds:.0f} s, {rate:,.0f} bars a second)", decoded, predictions
+    gain = trained.decoder.least_gain
+    yield f"recipe, least gain {gain} ({rate:,.0f} bars a second)", decoded, predictions
     if not choose:
+        began = time.process_time()
+        said = plain_unet(train, held_out.bars)
+        yield f"plain U-Net ({time.process_time() - began:.0f} s of CPU)", said, None
         return
     for gain in GAINS:
         decoder = trained.decoder.model_copy(update={"least_gain": gain})

@@ -2,8 +2,9 @@
 
 Minimum Bayes risk (Berger 1985, Statistical Decision Theory, 4.4): of all sets of disjoint spans
 the one of the greatest sum of gains less the price of a span. What a span gains is its expected
-IoU + [IoU >= 0.5] with those that are true, as `moola_core.decoding.expected` has it: true spans
-share no bar, so that their gains add up. Letters: B windows, T bars, N spans found, S spans of
+IoU + [IoU > 0.5] with those that are true, as `moola_core.decoding.expected` has it. Spans of one
+side share no bar, so that each is so near to one of the other side at most, and gains add up.
+Letters: B windows, T bars, N spans found, S spans of
 `moola_core.spans.grid`, K types.
 """
 
@@ -25,7 +26,7 @@ class FoundSets:
 
     Attributes:
         window: ``(N,)`` int. spans: ``(N, 2)`` int, ``[start, stop)``.
-        confidence: ``(N,)`` in 0..1, the probability that a true span hits it (IoU >= 0.5).
+        confidence: ``(N,)`` in 0..1, the probability that a true span is near it (IoU > 0.5).
     """
 
     window: IntArray

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from moola_core.config.sections import DecoderConfig
 from moola_core.decoding.decode import Predictions, decode
 from moola_core.decoding.disjoint import FoundSets, best_sets, span_types
-from moola_core.spans.grid import all_spans, iou_table, near_table
+from moola_core.spans.grid import all_spans, iou_table
 from moola_core.spans.segmentations import partition
 from tests.support.segmentations import every_set
 
@@ -22,8 +22,9 @@ def test_the_best_set_is_that_of_brute_force(
     spans, sets = all_spans(num_bars, num_bars), every_set(num_bars, num_bars)
     scores = np.random.default_rng(seed).normal(-1, spread, (3, len(spans)))
     posterior = partition(scores, num_bars)[1]
-    near = near_table(num_bars, num_bars)
-    gain = posterior @ (iou_table(num_bars, num_bars) + near) - least
+    iou = iou_table(num_bars, num_bars)
+    near = iou > 0.5
+    gain = posterior @ (iou + near) - least
     found = best_sets(posterior, num_bars, (2, num_bars), least)
     for row in range(3):
         chosen = [spans.tolist().index(one) for one in found.spans[found.window == row].tolist()]
@@ -70,6 +71,13 @@ def test_a_window_may_have_none_one_or_several() -> None:
     assert decoded.set_types is not None
     assert decoded.set_types[2, 1] > 0.9
     np.testing.assert_allclose(decoded.set_types[[0, 1, 3]], 0.5)
+
+
+def test_two_halves_are_not_worth_more_than_the_whole() -> None:
+    spans = all_spans(30).tolist()
+    posterior = np.zeros((1, len(spans)))
+    posterior[0, spans.index([8, 16])] = 0.95
+    assert best_sets(posterior, 30, (2, 25), 0.05).spans.tolist() == [[8, 16]]
 
 
 def test_nothing_found_is_no_error() -> None:
