@@ -3,10 +3,11 @@ r"""Make labelled windows of bars and a list of spans: the file that training ta
     python -m jobs.windows --bars bars.parquet --spans spans.csv --ends inclusive \
         --out labelled/windows.parquet --shifts 52 -52 --seed 1
 
-In: bars as jobs.bars reads them; spans as a table (CSV, TSV, Parquet: start, end, label; times or
-bar numbers from 0), as rectangles of a chart (time1, time2, text), as Label Studio's JSON export of
-time series, or as a label track of Audacity. Times without a zone are in that of the bars. Prints
-how many spans were kept, and why others were not. docs/data.md has both formats whole.
+In: bars as jobs.bars reads them; spans as a table (CSV, Excel, Parquet, JSON: start, end or length,
+label; times, bar numbers from 0 or seconds), as rectangles of a chart (time1, time2, text), as
+TradingView's list of trades, as Label Studio's export of time series, or as a label track of
+Audacity. Times without a zone are in that of the bars. Prints how many spans were kept, and why
+others were not. docs/data.md has both formats whole.
 
     python -m jobs.windows --windows labelled/train_210.parquet --corrections corrections.json \
         --out labelled/train_corrected.parquet
@@ -49,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
         "--ends", choices=("inclusive", "half-open"), help="is the bar at the end inside?"
     )
     parser.add_argument(
-        "--unit", choices=("seconds", "bars"), help="of a label track (seconds), or of lengths"
+        "--unit", choices=("seconds", "bars"), help="what numbers count (bars; seconds in a track)"
     )
     parser.add_argument("--label", help="the word of spans that have none (span, if none has)")
     parser.add_argument(
