@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,11 @@ def is_excel(path: Path) -> bool:
         return "[Content_Types].xml" in archive.namelist()
 
 
-def read_excel(path: Path) -> pa.Table:
-    """Return the first sheet: names from its first row that is not empty, values as text or times.
+def read_excel(path: Path, is_wanted: Callable[[list[str]], bool]) -> pa.Table:
+    """Return a sheet: names from its first row that is not empty, values as text or times.
+
+    It is the first one whose names are wanted, such as TradingView's list of trades behind the
+    sheets of its report; else the first.
 
     Raises:
         DataError: openpyxl is not installed, or the sheet is empty.
@@ -36,19 +40,27 @@ def read_excel(path: Path) -> pa.Table:
         ) from err
     book = openpyxl.load_workbook(path, read_only=True, data_only=True)
     try:
-        sheet = book.worksheets[0]
-        rows = [list(row) for row in sheet.iter_rows(values_only=True)]
+        sheets = [_rows(sheet) for sheet in book.worksheets]
         since = book.epoch
     finally:
         book.close()
-    rows = [row for row in rows if any(value is not None for value in row)]
+    rows = next((rows for rows in sheets if rows and is_wanted(_names(rows[0]))), sheets[0])
     if not rows:
         raise DataError(
             f"{path}: the first sheet holds nothing, expected a table of spans; put it first"
         )
-    names = ["" if name is None else str(name) for name in rows[0]]
+    names = _names(rows[0])
     columns = [_column([row[i] for row in rows[1:]], since) for i in range(len(names))]
     return pa.Table.from_arrays(columns, names=names)
+
+
+def _rows(sheet: Any) -> list[list[Any]]:
+    rows = [list(row) for row in sheet.iter_rows(values_only=True)]
+    return [row for row in rows if any(value is not None for value in row)]
+
+
+def _names(row: list[Any]) -> list[str]:
+    return ["" if name is None else str(name) for name in row]
 
 
 def _column(values: list[Any], since: dt.datetime) -> pa.Array:

@@ -73,6 +73,12 @@ class RawSpans:
     others: list[str] = field(default_factory=list)
 
 
+def are_names(names: list[str]) -> bool:
+    """Return whether these may be the columns of a list of spans."""
+    known = [normalise(name) for name in names]
+    return bool(set(known) & set(STARTS)) or places_of(known) is not None
+
+
 def of_table(path: Path, table: pa.Table) -> RawSpans:
     """Return the spans of a table, by the names of its columns.
 

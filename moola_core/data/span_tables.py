@@ -16,7 +16,7 @@ from moola_core.data.bar_tables import read_arrow
 from moola_core.data.excel_table import is_excel, read_excel
 from moola_core.data.label_studio import regions_of_tasks
 from moola_core.data.packed import open_bytes, text_encoding
-from moola_core.data.span_columns import STARTS, WORDS, RawSpans, of_regions, of_table
+from moola_core.data.span_columns import STARTS, WORDS, RawSpans, are_names, of_regions, of_table
 from moola_core.data.span_lengths import Unit
 from moola_core.data.table_head import is_number, normalise
 from moola_core.errors import DataError
@@ -61,7 +61,7 @@ def _read(path: Path) -> RawSpans:
         with pq.ParquetFile(path) as file:
             return of_table(path, file.read())
     if is_excel(path):
-        return of_table(path, read_excel(path))
+        return of_table(path, read_excel(path, are_names))
     with open_bytes(path) as stream:
         content = stream.read()
     encoding, mark_bytes = text_encoding(content[:200])

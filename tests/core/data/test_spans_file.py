@@ -337,6 +337,22 @@ def test_a_book_of_excel_says_itself_from_when_it_counts(
     assert spans_of(tmp_path / "s.xlsx") == TWO
 
 
+def test_the_sheet_that_lists_spans_is_found(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.active.append(["", "All USD", "Long USD"])  # TradingView's report begins with its sums
+    book.create_sheet("empty")
+    sheet = book.create_sheet("List of trades")
+    sheet.append(["Trade #", "Type", "Date/Time", "Signal", "Price USD"])
+    for number, (start, stop, _) in enumerate(TWO, 1):
+        for what, bar in (("Exit", stop), ("Entry", start)):
+            when = np.datetime64(clock(bar)).item()
+            sheet.append([number, f"{what} long", when, "Long", 1.5])
+    book.save(tmp_path / "s.xlsx")
+    found = spans_of(tmp_path / "s.xlsx", ends="half-open")
+    assert found == [(start, stop, "long") for start, stop, _ in TWO]
+
+
 @pytest.mark.parametrize("day", ["2024-01-02", "2024-01-02 00:00:00"])
 def test_times_of_day_stand_behind_the_day_of_their_row(day: str, tmp_path: Path) -> None:
     lines: Sequence[str] = [f"{day},{clock(a)[11:16]},{clock(b)[11:]},{w}" for a, b, w in TWO]
