@@ -1,4 +1,4 @@
-"""The first sheet of an Excel book as a table, by openpyxl where it is installed."""
+"""A sheet of an Excel book as a table, by openpyxl where it is installed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import pyarrow as pa
 from moola_core.data.table_head import END_SERIAL, FIRST_SERIAL
 from moola_core.errors import DataError
 
+HEADER_ROWS = 12  # names stand in the first so many rows that are not empty
+
 
 def is_excel(path: Path) -> bool:
     """Return whether a file is a book of Excel 2007 or later."""
@@ -23,10 +25,10 @@ def is_excel(path: Path) -> bool:
 
 
 def read_excel(path: Path, is_wanted: Callable[[list[str]], bool]) -> pa.Table:
-    """Return a sheet: names from its first row that is not empty, values as text or times.
+    """Return a sheet: names from its first row that has wanted ones, values as text or times.
 
-    It is the first one whose names are wanted, such as TradingView's list of trades behind the
-    sheets of its report; else the first.
+    It is the first one with such a row, such as TradingView's list of trades behind the sheets of
+    its report; else the first, with names from its first row that is not empty.
 
     Raises:
         DataError: openpyxl is not installed, or the sheet is empty.
@@ -44,13 +46,22 @@ def read_excel(path: Path, is_wanted: Callable[[list[str]], bool]) -> pa.Table:
         since = book.epoch
     finally:
         book.close()
-    rows = next((rows for rows in sheets if rows and is_wanted(_names(rows[0]))), sheets[0])
+    wanted = (
+        rows[i:]
+        for rows in sheets
+        for i in range(min(len(rows), HEADER_ROWS))
+        if is_wanted(_names(rows[i]))
+    )
+    rows = next(wanted, sheets[0])
     if not rows:
         raise DataError(
             f"{path}: the first sheet holds nothing, expected a table of spans; put it first"
         )
     names = _names(rows[0])
-    columns = [_column([row[i] for row in rows[1:]], since) for i in range(len(names))]
+    columns = [
+        _column([row[i] if i < len(row) else None for row in rows[1:]], since)
+        for i in range(len(names))
+    ]
     return pa.Table.from_arrays(columns, names=names)
 
 

@@ -343,6 +343,8 @@ def test_the_sheet_that_lists_spans_is_found(tmp_path: Path) -> None:
     book.active.append(["", "All USD", "Long USD"])  # TradingView's report begins with its sums
     book.create_sheet("empty")
     sheet = book.create_sheet("List of trades")
+    sheet.append(["Exported by hand"])
+    sheet.append([])
     sheet.append(["Trade #", "Type", "Date/Time", "Signal", "Price USD"])
     for number, (start, stop, _) in enumerate(TWO, 1):
         for what, bar in (("Exit", stop), ("Entry", start)):
