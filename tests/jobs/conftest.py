@@ -34,3 +34,16 @@ def small_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         signal.signal(signal.SIGTERM, before)
 
     return made_once(tmp_path_factory, "small-run", make) / "run"
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training of one test draws none, two thirds of its time; those of fixtures do.
+
+    Fixtures for several tests come before this one: a run of each recipe, of an ensemble and of
+    columns has its pictures.
+    """
+    if request.node.get_closest_marker("train"):
+        from jobs.common import reporting
+
+        monkeypatch.setattr(reporting, "draw_pictures", lambda *_: None)
