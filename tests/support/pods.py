@@ -10,6 +10,7 @@ import json
 import marshal
 import os
 import secrets
+import shutil
 import signal
 import struct
 import subprocess
@@ -29,6 +30,8 @@ from moola_remote.agent.constants import ENDED
 from moola_remote.agent_client.program import agent_program
 from tests.support.prefork import Prefork
 
+DIGEST, CONTENT = agent_program()
+
 
 def _written() -> Path:
     """Write the agent's .pyz to a file that ends with this process.
@@ -36,9 +39,8 @@ def _written() -> Path:
     Beside each module stands what this Python compiles it to, a third of what a verb costs; other
     Pythons compile the module, as a pod does.
     """
-    digest, content = agent_program()
-    with tempfile.NamedTemporaryFile(prefix=f"{digest}-", suffix=".pyz", delete=False) as file:
-        file.write(content)
+    with tempfile.NamedTemporaryFile(prefix=f"{DIGEST}-", suffix=".pyz", delete=False) as file:
+        file.write(CONTENT)
     path = Path(file.name)
     with zipfile.ZipFile(path, "a") as archive:
         for name in archive.namelist():
@@ -54,6 +56,13 @@ def _written() -> Path:
 ASK_S = 300  # ends what hangs, also on a busy machine
 AGENT = _written()
 PREFORKED = Prefork(sys.executable, "-ISB", Path(__file__).with_name("prefork.py"), "agent", AGENT)
+
+
+def put_agent(root: str) -> None:
+    """Put the compiled agent on a pod for many tests, as if an earlier command had sent it."""
+    path = Path(root, "agent", f"{DIGEST}.pyz")
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    shutil.copyfile(AGENT, path)
 
 
 def old_agent() -> bytes:
