@@ -144,7 +144,7 @@ class AgentPod:
         return state
 
     def state(self, run_id: str) -> dict[str, Any]:
-        """The state as the agent tells it."""
+        """The state as the agent reports it."""
         state: dict[str, Any] = self.ask("state", run_id)["state"]
         return state
 

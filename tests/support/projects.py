@@ -160,7 +160,7 @@ def read_to_end(terminal: int) -> bytes:
     """Whatever comes from our end of a pseudo-terminal until its other end is closed."""
     shown = b""
     with open(terminal, "rb", buffering=0) as file, suppress(OSError):
-        # Linux tells with an error that the other end is closed.
+        # Linux reports as an error that the other end is closed.
         while data := file.read(65536):
             shown += data
     return shown
