@@ -39,7 +39,7 @@ test: install browser check  ## everything that CI runs
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not scale" tests
 
 unit: $(STAMP)  ## the tests that start no process, without those on random input
-	@$(BIN)/python -m pytest -n 2 -q -m "unit and not fuzz" tests
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -q -m "unit and not fuzz" tests
 
 check: $(STAMP)  ## format, lint, strict types, import contracts, known vulnerabilities in packages
 	@$(BIN)/ruff format --check .

@@ -1,6 +1,6 @@
 """Ask pip-audit's public list about every package installed here; a part of ``make check``.
 
-A known hole fails. A list that can't be reached, as without a network, is told and fails nothing.
+A known hole fails. A list out of reach, as without a network, is reported and fails nothing.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ def judge(report: str) -> tuple[int, list[str]]:
         for hole in package["vulns"]
     ]
     unknown = len(packages) - len(asked)
-    told = f"audit: {len(asked)} packages asked for, {len(holes)} known holes, {unknown} not listed"
-    return bool(holes), [*holes, told]
+    reported = (
+        f"audit: {len(asked)} packages asked for, {len(holes)} known holes, {unknown} not listed"
+    )
+    return bool(holes), [*holes, reported]
 
 
 def main() -> int:

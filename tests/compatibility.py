@@ -64,8 +64,8 @@ def attempt(endpoint: Endpoint, folder: Path) -> str:
 
 
 def _use(transport: Transport, endpoint: Endpoint, folder: Path) -> str:
-    done = transport.run(["sh", "-c", "cat; echo told >&2; exit 7"], stdin=b"given")
-    if (done.returncode, done.stdout, done.stderr) != (7, b"given", b"told\n"):
+    done = transport.run(["sh", "-c", "cat; echo warned >&2; exit 7"], stdin=b"given")
+    if (done.returncode, done.stdout, done.stderr) != (7, b"given", b"warned\n"):
         return f"wrong: {done}"
     agent = Agent(transport, root=endpoint.root, python=endpoint.python)
     facts = probe(agent)

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 
 from moola_remote.ssh.endpoint import Endpoint
 from tests.support.lanes import StartedProcesses, assign, lane_of
+from tests.support.pods import put_agent
 from tests.support.servers import SSHD, running_local_pod, running_openssh
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def local_pod(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     """The embedded pod, one for the whole session."""
     with running_local_pod(tmp_path_factory.mktemp("pod") / "local-pod") as endpoint:
+        put_agent(endpoint.root)
         yield endpoint
 
 
@@ -77,6 +79,7 @@ def openssh_server(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     if not SSHD.exists():
         pytest.skip("no OpenSSH server here: apt install openssh-server")
     with running_openssh(tmp_path_factory.mktemp("openssh") / "sshd") as endpoint:
+        put_agent(endpoint.root)
         yield endpoint
 
 

@@ -28,5 +28,5 @@ def test_packages_without_a_hole_pass() -> None:
 
 
 @pytest.mark.parametrize("report", ["", "Traceback", "[]", "{}", _report(), _report(SKIPPED)])
-def test_a_list_that_is_not_reached_is_told_and_fails_nothing(report: str) -> None:
+def test_a_list_that_is_not_reached_is_reported_and_fails_nothing(report: str) -> None:
     assert judge(report) == (0, [UNREACHED])

@@ -19,7 +19,7 @@ from tests.support.projects import NOWHERE, PROGRAM, Project, pod_file
 pytestmark = [pytest.mark.e2e, pytest.mark.process]
 
 
-def test_a_pod_that_refuses_the_connection_or_the_key_is_told(
+def test_a_pod_that_refuses_the_connection_or_the_key_is_reported(
     openssh_server: Endpoint, offline: Project, tmp_path: Path
 ) -> None:
     with socket.socket() as closed:
@@ -43,7 +43,7 @@ def test_a_pod_that_refuses_the_connection_or_the_key_is_told(
     assert "agent on the pod" not in doctor.stdout
 
 
-def test_an_interrupt_is_told_without_a_traceback(offline: Project) -> None:
+def test_an_interrupt_is_reported_without_a_traceback(offline: Project) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(60)
         offline.write("configs/pods/host.yaml", pod_file(NOWHERE, port=server.getsockname()[1]))
@@ -110,7 +110,7 @@ def test_a_full_disk_on_the_pod_leaves_nothing_that_counts(
     assert "✓  data" in offline.ok("--pod", "host", "deploy")
 
 
-def test_a_quota_that_no_free_space_tells_is_found_before_anything_is_sent(
+def test_a_quota_that_no_free_space_shows_is_found_before_anything_is_sent(
     openssh_server: Endpoint, offline: Project, tmp_path: Path
 ) -> None:
     """A limit of the process stands for the quota: neither shows in what the file system says."""

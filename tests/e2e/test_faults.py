@@ -47,7 +47,7 @@ def test_a_byte_that_differs_is_found(tmp_path: Path) -> None:
     assert len(found.lost) == 2
 
 
-def test_a_fault_that_breaks_the_program_is_told_as_a_loss(place: Scene) -> None:
+def test_a_fault_that_breaks_the_program_is_reported_as_a_loss(place: Scene) -> None:
     def breaks(place: Scene, tries: int) -> Findings:
         raise RuntimeError(place.kind)
 

@@ -1,4 +1,4 @@
-"""Following a run, leaving it, coming back, ending it: what is told, and how the commands end."""
+"""Following a run, leaving it, coming back, ending it: what is reported, how commands end."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_who_reads_no_more_is_followed_no_more(local_project: Project) -> None:
     local_project.ok("cancel", run_id, "--grace", "0")
 
 
-def test_a_failure_is_told_with_the_logs_last_line_and_can_be_fetched(
+def test_a_failure_is_reported_with_the_logs_last_line_and_can_be_fetched(
     local_project: Project,
 ) -> None:
     line = local_project.refused(20, "train", "--set", "end=fail")
@@ -127,7 +127,9 @@ def test_two_runs_take_their_turn_and_only_what_has_ended_is_fetched(
     assert state_of(local_project, first) == "SUCCEEDED"
 
 
-def test_a_gpu_can_be_asked_for_and_one_that_is_not_there_is_told(local_project: Project) -> None:
+def test_a_gpu_can_be_asked_for_and_one_that_is_not_there_is_reported(
+    local_project: Project,
+) -> None:
     line = local_project.refused(20, "run", "--gpu", "3", "--", "true")
     assert "GPU 3 was asked for, the pod has no GPU" in line
 

@@ -93,12 +93,12 @@ def test_a_dry_run_shows_the_plan_and_does_nothing(local_project: Project) -> No
     assert local_project.run("deploy").stderr.count("not sent") == 0  # it is ordinary
 
 
-def test_what_is_no_ordinary_absence_is_told(local_project: Project) -> None:
+def test_what_is_no_ordinary_absence_is_reported(local_project: Project) -> None:
     local_project.write(".env", "TOKEN=abc\n")
     (local_project.folder / "away").symlink_to("/etc/hostname")
-    told = local_project.run("deploy").stderr
-    assert "not sent, looks like a secret: .env" in told
-    assert "not sent, links that leave the tree: away" in told
+    reported = local_project.run("deploy").stderr
+    assert "not sent, looks like a secret: .env" in reported
+    assert "not sent, links that leave the tree: away" in reported
 
 
 @pytest.mark.parametrize(

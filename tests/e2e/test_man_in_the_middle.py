@@ -47,7 +47,7 @@ def address(pod: Endpoint) -> Iterator[Line]:
 
 @pytest.fixture
 def project(pod: Endpoint, address: Line, tmp_path: Path) -> Project:
-    """A project whose pod is at that address; nobody has told its key."""
+    """A project whose pod is at that address; nobody has named its key."""
     made = make_project(tmp_path / "project", tmp_path / "state", pod="host")
     made.write("configs/pods/host.yaml", pod_file(pod, port=address.port, host_key=None))
     return made
@@ -60,7 +60,7 @@ def fingerprint_of(pod: Endpoint) -> str:
 
 
 def _vouched(project: Project, pod: Endpoint, port: int) -> str:
-    """The pod's key is told in its file, and pinned with the first command; its fingerprint."""
+    """The pod's key is in its file, and pinned with the first command; its fingerprint."""
     known = KnownHosts(project.state / "known_hosts")
     line = project.refused(12, "runs")
     shown = re.search(r"host_key: (SHA256:\S{43})", line)
@@ -93,14 +93,14 @@ one_kind = pytest.mark.parametrize("pod", ["openssh_server"], indirect=True)
 
 
 @one_kind
-def test_the_cure_that_is_told_forgets_the_pin_and_vouches_for_nobody(
+def test_the_cure_that_is_reported_forgets_the_pin_and_vouches_for_nobody(
     project: Project, pod: Endpoint, address: Line, stranger: Endpoint
 ) -> None:
     _vouched(project, pod, address.port)
     address.target = stranger.port
-    told = re.search(r"`(ssh-keygen -R [^`]+)`", project.refused(12, "runs"))
-    assert told
-    subprocess.run(["sh", "-c", told[1]], check=True, capture_output=True)
+    reported = re.search(r"`(ssh-keygen -R [^`]+)`", project.refused(12, "runs"))
+    assert reported
+    subprocess.run(["sh", "-c", reported[1]], check=True, capture_output=True)
     assert "is unknown, and there is no terminal to confirm it at" in project.refused(12, "runs")
 
 

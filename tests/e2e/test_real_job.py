@@ -9,23 +9,21 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.synthesize import synthesize
 from tests.support.projects import Project
+from tests.support.shared import market
 
 pytestmark = [pytest.mark.e2e, pytest.mark.process]
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def market(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data of somebody who has none."""
-    out = tmp_path_factory.mktemp("market") / "synthetic"
-    synthesize(out, seed=0)
-    return out
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built-in market as files, one for the whole session."""
+    return market(tmp_path_factory)
 
 
 @pytest.fixture
-def jade(local_state: Path, market: Path, tmp_path: Path) -> Project:
+def jade(local_state: Path, data: Path, tmp_path: Path) -> Project:
     """This very project, with the market as its data."""
     project = Project(tmp_path / "project", local_state)
     for name in ("jobs", "moola_core", "configs"):
@@ -33,7 +31,7 @@ def jade(local_state: Path, market: Path, tmp_path: Path) -> Project:
     table = (ROOT / "pyproject.toml").read_text(encoding="utf-8").partition("[tool.moola-remote]")
     project.write("pyproject.toml", "".join(table[1:]).partition("[tool.ruff]")[0])
     (project.folder / "data").mkdir()
-    (project.folder / "data" / "synthetic").symlink_to(market)
+    (project.folder / "data" / "synthetic").symlink_to(data)
     return project
 
 
@@ -76,9 +74,9 @@ def numbers_of(folder: Path) -> tuple[object, ...]:
 
 @pytest.mark.parametrize("fault", ["no column", "nan", "impossible bar"])
 def test_a_bad_window_fails_the_run_with_its_own_line(
-    jade: Project, market: Path, tmp_path: Path, fault: str
+    jade: Project, data: Path, tmp_path: Path, fault: str
 ) -> None:
-    table = pq.read_table(market / "labelled" / "train_210.parquet")
+    table = pq.read_table(data / "labelled" / "train_210.parquet")
     if fault == "no column":
         table = table.drop_columns("expansion_end")
     else:

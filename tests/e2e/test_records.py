@@ -20,22 +20,22 @@ def facts(shown: str) -> dict[str, str]:
     return {line[:12].strip(): line[13:] for line in lines}
 
 
-def test_show_tells_all_about_a_run(local_project: Project) -> None:
+def test_show_prints_all_about_a_run(local_project: Project) -> None:
     local_project.write("tiny/__init__.py", "DIRTY = True\n")
     local_project.ok("train", "--epochs", "1")
-    told = facts(shown := local_project.ok("runs", "show"))
-    assert told["state"] == "SUCCEEDED"
-    assert told["command"] == "python -m tiny.train --config recipes/calm.yaml --epochs 1"
-    assert told["commit"].endswith(", branch main")
-    assert told["changes"] == "1 file, +1 -0; --diff prints them"
-    assert (told["seed"], told["recipe"], told["device"]) == ("7", "calm", "cpu")
-    assert (told["python"], told["torch"]) == ("3.9.1", "2.9.1")  # the job's word
+    reported = facts(shown := local_project.ok("runs", "show"))
+    assert reported["state"] == "SUCCEEDED"
+    assert reported["command"] == "python -m tiny.train --config recipes/calm.yaml --epochs 1"
+    assert reported["commit"].endswith(", branch main")
+    assert reported["changes"] == "1 file, +1 -0; --diff prints them"
+    assert (reported["seed"], reported["recipe"], reported["device"]) == ("7", "calm", "cpu")
+    assert (reported["python"], reported["torch"]) == ("3.9.1", "2.9.1")  # the job's word
     assert "  | epochs: 3\n" in shown
     assert "+DIRTY = True" in local_project.ok("runs", "show", "--diff")
 
     (record,) = local_project.json("runs", "show")
     spec = record["spec"]
-    assert [told["code"], told["data"], told["env"]] == [
+    assert [reported["code"], reported["data"], reported["env"]] == [
         spec["code"],
         spec["data"],
         spec["environment"],
@@ -63,8 +63,12 @@ def test_what_this_laptop_asked_for_outranks_what_the_pod_says(local_project: Pr
     run_id = local_project.ok("train", "--epochs", "1", "--detach").strip()
     local_project.ok("attach", run_id)
     path = local_project.state / "local-pod" / "root" / "runs" / run_id / "spec.json"
-    told = path.read_text()
-    for text in (told.replace("tiny.train", "evil.train"), told.replace(run_id, "another"), "{"):
+    reported = path.read_text()
+    for text in (
+        reported.replace("tiny.train", "evil.train"),
+        reported.replace(run_id, "another"),
+        "{",
+    ):
         path.write_text(text)
         assert "tiny.train" in facts(local_project.ok("runs", "show", run_id))["command"]
 
@@ -83,7 +87,7 @@ def replayed(project: Project, run_id: str) -> list[str]:
     return [line[len(mark) :] for line in done.stderr.splitlines() if line.startswith(mark)]
 
 
-def test_a_replay_runs_the_same_bytes_and_tells_what_differs(local_project: Project) -> None:
+def test_a_replay_runs_the_same_bytes_and_reports_what_differs(local_project: Project) -> None:
     local_project.write("tiny/untracked.py", "HERE = 1\n")
     run_id = local_project.ok("train", "--detach", "--epochs", "1").strip()
     local_project.ok("attach", run_id)
@@ -100,8 +104,8 @@ def test_a_replay_runs_the_same_bytes_and_tells_what_differs(local_project: Proj
     for kind, digest in (("code", code), ("data", data)):  # another pod, or a cleaned one
         shutil.rmtree(root / kind / digest)
         (root / kind / f"{digest}.json").unlink()
-    (told,) = replayed(local_project, run_id)
-    assert told.startswith(f"data was {data}, is ")
+    (reported,) = replayed(local_project, run_id)
+    assert reported.startswith(f"data was {data}, is ")
     assert digests(local_project)[0] == code
     assert (root / "code" / code / "tiny" / "untracked.py").read_text() == "HERE = 1\n"
     assert "--replay runs the same again: it takes no --epochs" in local_project.refused(

@@ -72,7 +72,7 @@ def test_two_laptops_see_a_run_at_the_same_time(
         assert kept.read_bytes() == (pod.folder(run_id) / "log").read_bytes()
 
 
-def test_what_happened_meanwhile_is_told_and_the_command_for_the_end_runs_once(
+def test_what_happened_meanwhile_is_reported_and_the_command_for_the_end_runs_once(
     local_project: Project, pod: AgentPod
 ) -> None:
     words = ("--on-finish", 'echo "$MOOLA_RUN_ID $MOOLA_STATE" >>finished', "--on-finish-pod")
@@ -105,7 +105,7 @@ def pyproject(project: Project) -> str:
     return (project.folder / "pyproject.toml").read_text(encoding="utf-8")
 
 
-def test_the_projects_own_command_runs_where_none_is_given_and_its_failure_is_told(
+def test_the_projects_own_command_runs_where_none_is_given_and_its_failure_is_reported(
     local_project: Project,
 ) -> None:
     local_project.write("pyproject.toml", PROJECT_WITH_HOOK + pyproject(local_project))

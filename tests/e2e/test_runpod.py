@@ -215,7 +215,7 @@ def test_killed_in_every_step_it_goes_on_from_there(
         ("stop", 11, r"how it ended is on the volume, pod rented: stopped \(EXITED\); .* up; then"),
     ],
 )
-def test_a_pod_that_goes_while_it_trains_is_told_as_what_it_is(
+def test_a_pod_that_goes_while_it_trains_is_reported_as_what_it_is(
     rented: Project, double: Double, action: str, code: int, said: str
 ) -> None:
     words = ("train", "--epochs", "1", "--set", "end=hang", "--then", "stop")
@@ -257,7 +257,7 @@ def test_a_terminal_that_is_closed_while_a_pod_starts_leaves_no_pod(
         while b"from now on" not in said:
             said += os.read(master, 4096)
         os.close(master)  # the kernel then sends SIGHUP
-        process.wait(30)  # nobody is there to be told how it ended
+        process.wait(30)  # nobody is there to learn how it ended
     assert double.pods == {}
 
 
@@ -279,7 +279,7 @@ def test_a_key_that_does_not_open_is_one_line_with_its_cure(
     assert said in doctor["pod"]["details"]
 
 
-def test_a_pod_whose_guard_can_not_be_set_is_told_with_what_ends_it(
+def test_a_pod_whose_guard_can_not_be_set_is_reported_with_what_ends_it(
     rented: Project, double: Double
 ) -> None:
     path = rented.folder / "configs" / "pods" / "rented.yaml"
@@ -320,7 +320,7 @@ def assumptions_of_the_docs() -> list[str]:
     return [line.split("|")[1].strip() for line in table if line.startswith("|")]
 
 
-def test_an_assumption_that_does_not_hold_is_told_and_nothing_is_left(
+def test_an_assumption_that_does_not_hold_is_reported_and_nothing_is_left(
     rented: Project, double: Double
 ) -> None:
     double.document = None  # so that unknown fields are taken

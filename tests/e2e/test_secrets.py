@@ -76,17 +76,17 @@ def test_a_run_that_prints_its_secret_leaves_it_nowhere(alone: Project) -> None:
     assert first == f"the secret is {'*' * len(SECRET)}\n"
     assert "RuntimeError: ***" in talk.splitlines()[-1]
     assert SECRET not in "".join(map(str, AgentPod(pod.root).stored(folder.name)["last_lines"]))
-    told = [first, out, talk, *(alone.run(*words).stdout for words in [("logs",), ("runs",)])]
-    told += [alone.run("--json", "attach").stdout]
+    reported = [first, out, talk, *(alone.run(*words).stdout for words in [("logs",), ("runs",)])]
+    reported += [alone.run("--json", "attach").stdout]
 
     folder = Path(alone.ok("fetch", "all").splitlines()[0])
     assert json.loads((folder / "spec.json").read_text())["secret_names"] == ["HF_TOKEN"]
     with alone.running(sys.executable, "-c", BUG) as bug:
-        told += bug.communicate(timeout=60)
+        reported += bug.communicate(timeout=60)
     assert bug.returncode == 1
     assert "ZeroDivisionError" in (alone.state / "bug.log").read_text()
 
-    assert not any(form.decode() in text for text in told for form in FORMS)
+    assert not any(form.decode() in text for text in reported for form in FORMS)
     assert files_with_a_secret(alone.folder, alone.state) == []
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.synthesize import synthesize
 from tests.support.pods import AgentPod, give_gpus, wait_until
+from tests.support.shared import market
 
 pytestmark = [pytest.mark.e2e, pytest.mark.train]
 ROOT = Path(__file__).parents[2]
@@ -24,13 +24,15 @@ def pod(tmp_path: Path) -> Iterator[AgentPod]:
     pod.clear()
 
 
-def test_it_is_one_run_that_is_cancelled_and_resumed(pod: AgentPod, tmp_path: Path) -> None:
-    synthesize(tmp_path / "data", seed=0)
+def test_it_is_one_run_that_is_cancelled_and_resumed(
+    pod: AgentPod, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    data = market(tmp_path_factory)
     words = [
         *(sys.executable, "-m", "jobs.train", "--config", "configs/train/pretrain.yaml"),
         *("--set", "pretrain.bars=[bars/synthetic_1m.parquet]", "--set", "pretrain.windows=64"),
         *("--set", "model.hidden_size=8", "--set", "training.batch_size=16", "--device", "cpu"),
-        *("--data", str(tmp_path / "data"), "--set", "training.learning_rate=0.01"),
+        *("--data", str(data), "--set", "training.learning_rate=0.01"),
     ]
     script = f"cd '{ROOT}' && exec \"$@\""
     run_id = pod.start("sh", "-c", script, "sh", *words, "--epochs", "400", gpus=2)

@@ -12,7 +12,7 @@ from tests.support.projects import PROGRAM, Project
 
 pytestmark = [pytest.mark.e2e, pytest.mark.process]
 
-# Completes a checkpoint by rename whenever it is told to, and keeps the latest alone.
+# Completes a checkpoint by rename whenever it is asked to, and keeps the latest alone.
 JOB = """
 cd "$MOOLA_RUN_DIR"; mkdir checkpoints
 for n in 1 2 3; do

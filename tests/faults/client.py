@@ -14,9 +14,9 @@ from tests.faults.scene import (
     at_points,
     check_fetched,
     check_trees,
+    reported,
     steady,
     steady_log,
-    told,
 )
 from tests.support.projects import Project
 
@@ -74,7 +74,7 @@ def train_is_killed(scene: Scene, tries: int) -> Findings:
         for run_id in new:
             again = project.run("logs", "-f", run_id)
             found.expect(again.stdout == steady_log(NUM_LINES), f"{run_id}: its log afterwards")
-            found.saw = f"Killed; then logs -f: {told(again, run_id)}"
+            found.saw = f"Killed; then logs -f: {reported(again, run_id)}"
             num_started += 1
         known |= new
     # A start that was under way when its client died may have come to light since.
@@ -102,7 +102,7 @@ def fetch_is_killed(scene: Scene, tries: int) -> Findings:
         again = project.run("fetch", "results", run_id)
         found.expect(again.returncode == 0, f"fetch afterwards: {again.stderr}")
         check_fetched(found, pod.folder(run_id), results / run_id)
-        found.saw = f"Killed; then fetch again: {told(again, run_id)}"
+        found.saw = f"Killed; then fetch again: {reported(again, run_id)}"
     return found
 
 
@@ -125,6 +125,6 @@ def two_clients(scene: Scene, tries: int) -> Findings:
         for run_id in new:
             scene.check_steady(found, run_id, NUM_LINES)
             found.expect(one.ok("logs", run_id) == steady_log(NUM_LINES), "a log, read by one")
-            found.saw = told(second, run_id) if run_id in second.err else found.saw
+            found.saw = reported(second, run_id) if run_id in second.err else found.saw
     check_trees(found, scene.pod.root)
     return found

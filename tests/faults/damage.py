@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.faults.scene import Findings, Scene, check_fetched, steady, steady_log, told
+from tests.faults.scene import Findings, Scene, check_fetched, reported, steady, steady_log
 
 NUM_LINES = 50
 # Each of a repository's working folder, of Hydra's and Lightning's kind, and a link.
@@ -33,7 +33,7 @@ def end_of_a_journal_is_spoilt(scene: Scene, tries: int) -> Findings:
         done = scene.project.run("logs", run_id)
         found.expect(done.stdout == steady_log(NUM_LINES), "lines that the client showed")
         found.expect(journal.read_bytes() == content, "the journal")
-        found.saw = told(done, run_id)
+        found.saw = reported(done, run_id)
     return found
 
 
@@ -47,7 +47,7 @@ def notes_are_empty(scene: Scene, tries: int) -> Findings:
         done = scene.project.run("runs", "show", run_id)
         found.expect(done.returncode == 0, f"runs show: {done.stderr}")
         found.expect("SUCCEEDED" in done.stdout, "the run's end")
-        found.saw = told(done, run_id).replace(str(scene.folder), "FOLDER")
+        found.saw = reported(done, run_id).replace(str(scene.folder), "FOLDER")
     return found
 
 
@@ -62,7 +62,7 @@ def state_is_damaged(scene: Scene, tries: int) -> Findings:
         found.expect(states.get(run_id) == "LOST", f"the damaged run: {states}")
         done = scene.project.run("fetch", "all", run_id)
         found.expect("Traceback" not in done.stderr, done.stderr)
-        found.saw = told(done, run_id).replace(str(scene.folder), "FOLDER")
+        found.saw = reported(done, run_id).replace(str(scene.folder), "FOLDER")
     return found
 
 
@@ -78,7 +78,7 @@ def bytecode_is_cut(scene: Scene, tries: int) -> Findings:
         run_id = _ended(scene)
         log = (scene.pod.folder(run_id) / "log").read_text(encoding="utf-8")
         found.expect(log == steady_log(NUM_LINES), f"the next run: {log[-300:]}")
-        found.saw = told(scene.project.run("logs", run_id), run_id) or "the run's log"
+        found.saw = reported(scene.project.run("logs", run_id), run_id) or "the run's log"
     return found
 
 
@@ -90,7 +90,7 @@ def outputs_are_in_the_working_folder(scene: Scene, tries: int) -> Findings:
         scene.pod.wait(run_id)
         refused = scene.project.run("clean", "--yes", run_id)
         found.expect(refused.returncode == 14, f"clean: {refused.stderr}")
-        found.saw = told(refused, run_id)
+        found.saw = reported(refused, run_id)
         scene.project.ok("fetch", "all", run_id)
         here = scene.project.folder / "results" / run_id / "workdir"
         for name in OUTPUTS:
@@ -117,7 +117,7 @@ def disk_is_full_for_a_fetch(scene: Scene, tries: int) -> Findings:
             refused = scene.project.run("fetch", "all", run_id)
             found.expect(refused.returncode in (14, 15), f"fetch: {refused.stderr}")
             found.expect("Traceback" not in refused.stderr, refused.stderr)
-            found.saw = told(refused, run_id).replace(str(results), "DISK")
+            found.saw = reported(refused, run_id).replace(str(results), "DISK")
             subprocess.run(["mount", "-o", "remount,size=64m", str(results)], check=True)
             scene.project.ok("fetch", "all", run_id)
             check_fetched(found, scene.pod.folder(run_id), results / run_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 
-from tests.faults.scene import Findings, Scene, steady_log, told
+from tests.faults.scene import Findings, Scene, reported, steady_log
 
 NUM_LINES = 50
 HOLE_S = 60.0
@@ -26,7 +26,7 @@ def server_is_killed(scene: Scene, tries: int) -> Findings:
             client.wait_for("connected again")
             scene.go(run_id)
             check_client(found, client.end(), client.out)
-            found.saw = told(client, run_id)
+            found.saw = reported(client, run_id)
         scene.check_steady(found, run_id, NUM_LINES)
     return found
 
@@ -44,7 +44,7 @@ def connection_is_reset(scene: Scene, tries: int) -> Findings:
     scene.line.resets = iter([dice.randrange(20_000, 60_000) for _ in range(tries)])
     with scene.client("logs", "-f", run_id) as client:
         check_client(found, client.end(), client.out, num_lines)
-        found.saw = " / ".join(told(client, run_id).split(" / ")[:4])
+        found.saw = " / ".join(reported(client, run_id).split(" / ")[:4])
     found.tries = scene.line.num_resets - before
     found.expect(found.tries == tries, f"{found.tries} resets of {tries}")
     scene.check_steady(found, run_id, num_lines)
@@ -65,7 +65,7 @@ def line_falls_silent(scene: Scene, tries: int) -> Findings:
             time.sleep(HOLE_S - (time.monotonic() - began))
             scene.line.speak()
             check_client(found, client.end(), client.out)
-            found.saw = told(client, run_id)
+            found.saw = reported(client, run_id)
         scene.check_steady(found, run_id, NUM_LINES)
     return found
 

@@ -20,9 +20,9 @@ from tests.faults.scene import (
     Findings,
     Scene,
     check_fetched,
+    reported,
     steady,
     steady_log,
-    told,
 )
 from tests.support.pods import AgentPod, is_alive, is_gone, wait_until
 from tests.support.projects import make_project
@@ -36,7 +36,7 @@ import os, sys, time
 while not os.path.exists(os.environ["MOOLA_RUN_DIR"] + "/.go"):
     time.sleep(0.02)
 """
-# Writes until it can't, then tells how many bytes were taken, on another disk.
+# Writes until it can't, then reports how many bytes were taken, on another disk.
 FILL_LOG = (
     WAIT
     + """
@@ -82,7 +82,7 @@ def supervisor_is_killed(scene: Scene, tries: int) -> Findings:
             scene.go(run_id)
             found.expect(client.end() == 0, f"the client's end: {client.err}")
             found.expect(client.out == steady_log(NUM_LINES), "lines that the client showed")
-            found.saw = told(client, run_id)
+            found.saw = reported(client, run_id)
         scene.check_steady(found, run_id, NUM_LINES)
     return found
 
@@ -99,7 +99,7 @@ def job_is_killed(scene: Scene, tries: int) -> Findings:
             log = (scene.pod.folder(run_id) / "log").read_text(encoding="utf-8")
             found.expect(log == steady_log(NUM_LINES).removesuffix("end\n"), "lines of the log")
             found.expect(client.out == log, "lines that the client showed")
-            found.saw = told(client, run_id)
+            found.saw = reported(client, run_id)
         state = scene.pod.wait(run_id)
         found.expect((state["state"], state["signal"]) == ("FAILED", "SIGKILL"), f"{state}")
     return found
@@ -119,7 +119,7 @@ def clock_jumps(scene: Scene, tries: int) -> Findings:
             scene.go(run_id)
             found.expect(client.end() == 0, f"the client's end: {client.err}")
             found.expect(client.out == steady_log(NUM_LINES), "lines that the client showed")
-            found.saw = told(client, run_id)
+            found.saw = reported(client, run_id)
         scene.check_steady(found, run_id, NUM_LINES)
     return found
 
@@ -143,7 +143,7 @@ def agent_is_upgraded(scene: Scene, tries: int) -> Findings:
                 scene.go(run_id)
                 found.expect(client.end() == 0, f"the client's end: {client.err}")
                 found.expect(client.out == steady_log(NUM_LINES), "lines that the client showed")
-                found.saw = told(client, run_id)
+                found.saw = reported(client, run_id)
             scene.check_steady(found, run_id, NUM_LINES)
     finally:
         transport.close()
@@ -204,7 +204,7 @@ def disk_is_full_for_the_log(scene: Scene, tries: int) -> Findings:
             log = (small.pod.folder(run_id) / "log").read_text(encoding="utf-8")
             found.expect(len(log) == int(taken.read_text()), "bytes that the pod took of the job")
             found.expect(client.out.rstrip("\n") == log.rstrip("\n"), "lines shown")
-            found.saw = told(client, run_id)
+            found.saw = reported(client, run_id)
         found.expect(small.pod.wait(run_id)["returncode"] == 5, "the exit code")
         spare.unlink()
         small.project.ok("fetch", "logs", run_id)
@@ -236,11 +236,11 @@ def disk_is_full_for_the_state(scene: Scene, tries: int) -> Findings:
                 wait_until(partial(is_gone, job))
                 if number % 2:
                     stored = small.pod.stored(run_id)["state"]
-                    found.expect(stored == "RUNNING", f"told without room: {stored}")
+                    found.expect(stored == "RUNNING", f"reported without room: {stored}")
                     filler.unlink()
                 found.expect(client.end() == 0, f"the client's end: {client.err}")
                 found.expect(client.out == steady_log(NUM_LINES), "lines that the client showed")
-                found.saw = told(client, run_id)
+                found.saw = reported(client, run_id)
             filler.unlink(missing_ok=True)
             small.check_steady(found, run_id, NUM_LINES)
     return found
@@ -264,12 +264,12 @@ def disk_is_full_for_a_checkpoint(scene: Scene, tries: int) -> Findings:
             small.go(run_id)
             found.expect(client.end() == 20, f"the client's end: {client.err}")
             last = client.out.count(" kept\n")
-            found.saw = told(client, run_id)
+            found.saw = reported(client, run_id)
         checkpoint, torn = load_latest(small.pod.folder(run_id))
         found.expect(checkpoint.name == checkpoint_name(last), f"{checkpoint.name} is the last")
         found.expect(not torn, f"{torn}")
         state = small.pod.wait(run_id, timeout_s=PATIENCE_S)
-        found.expect(state["state"] == "FAILED", f"told as {state['state']}")
+        found.expect(state["state"] == "FAILED", f"reported as {state['state']}")
         small.project.ok("fetch", "checkpoints", run_id)
         near = small.project.folder / "results" / run_id
         check_fetched(found, small.pod.folder(run_id), near, below="checkpoints/")

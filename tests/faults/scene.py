@@ -139,9 +139,9 @@ class Scene:
         (self.pod.folder(run_id) / ".go").touch()
 
     def check_steady(self, found: Findings, run_id: str, num_lines: int) -> None:
-        """The job ran once, to its end, and that is what is told."""
+        """The job ran once, to its end, and that is what is reported."""
         state = self.pod.wait(run_id, timeout_s=PATIENCE_S)
-        found.expect(state["state"] == "SUCCEEDED", f"{run_id}: told as {state['state']}")
+        found.expect(state["state"] == "SUCCEEDED", f"{run_id}: reported as {state['state']}")
         log = (self.pod.folder(run_id) / "log").read_text(encoding="utf-8")
         found.expect(log == steady_log(num_lines), f"{run_id}: not executed exactly once")
 
@@ -210,7 +210,7 @@ def scene(kind: ServerKind, folder: Path) -> Iterator[Scene]:
         yield made
 
 
-def told(client: Client | subprocess.CompletedProcess[str], run_id: str = "-") -> str:
+def reported(client: Client | subprocess.CompletedProcess[str], run_id: str = "-") -> str:
     """What the user read on stderr, in one line; ids and ports, which change, by their names."""
     text = client.err if isinstance(client, Client) else client.stderr
     for pattern, name in ((re.escape(run_id), "RUN"), (r"127\.0\.0\.1:\d+", "HOST:PORT")):

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.synthesize import main
 from jobs.train import main as train
-from tests.support.shared import made_once
+from tests.support.shared import made_once, market
 
 SEED = Path(__file__).parents[2] / "configs" / "train" / "seed.yaml"
 
@@ -15,11 +14,7 @@ SEED = Path(__file__).parents[2] / "configs" / "train" / "seed.yaml"
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built-in market as files, one for the whole session."""
-
-    def make(folder: Path) -> None:
-        assert main(["--out", str(folder / "data")]) == 0
-
-    return made_once(tmp_path_factory, "market", make) / "data"
+    return market(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +29,16 @@ def small_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         signal.signal(signal.SIGTERM, before)
 
     return made_once(tmp_path_factory, "small-run", make) / "run"
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training of one test draws none, two thirds of its time; those of fixtures do.
+
+    Fixtures for several tests come before this one: a run of each recipe, of an ensemble and of
+    columns has its pictures.
+    """
+    if request.node.get_closest_marker("train"):
+        from jobs.common import reporting
+
+        monkeypatch.setattr(reporting, "draw_pictures", lambda *_: None)

@@ -75,7 +75,7 @@ def test_a_floor_leaves_fewer(small_run: Path, bars: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("place", [True, False])
-def test_a_model_that_goes_by_the_place_is_told_of(
+def test_a_model_that_goes_by_the_place_is_reported(
     place: bool, data: Path, bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small = ["--set", "ensemble.units=[]", "--set", "candidates.number=40", "--epochs", "1"]
@@ -112,9 +112,9 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert main([*good, *options]) == 10
     printed = capsys.readouterr().err
     lines = printed.removeprefix("reading the model and the bars\n").splitlines(keepends=True)
-    told = "".join(line for line in lines if not line.startswith("read as: "))
-    assert expected in told
-    assert told.count("\n") == 1
+    reported = "".join(line for line in lines if not line.startswith("read as: "))
+    assert expected in reported
+    assert reported.count("\n") == 1
     assert sorted(tmp_path.iterdir()) == before
 
 

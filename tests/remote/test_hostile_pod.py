@@ -66,7 +66,7 @@ def lying_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[End
 def liar(
     lying_server: tuple[Endpoint, Path], tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[Pod]:
-    """A pod whose rsync tells the lie of the parameter."""
+    """A pod whose rsync lies as the parameter says."""
     server, program = lying_server
     script = Path(lying_rsync.__file__)
     program.write_text(f"#!/bin/sh\nexec {sys.executable} -S {script} '{request.param}' \"$@\"\n")
@@ -213,9 +213,9 @@ def test_a_run_whose_id_is_a_path_is_never_listed(
 def test_a_pod_that_describes_itself_wrongly_is_one_line(
     liars: Callable[[str], Agent], lie: dict[str, Any]
 ) -> None:
-    told = {"ok": True, "python": "3.11.7", "rsync": "3.2.7", "gpus": [], "cpus": 2, **lie}
+    reported = {"ok": True, "python": "3.11.7", "rsync": "3.2.7", "gpus": [], "cpus": 2, **lie}
     with pytest.raises(TransferError, match="agent: probe: ") as caught:
-        probe(liars(_say(told)))
+        probe(liars(_say(reported)))
     assert is_one_line(str(caught.value))
 
 

@@ -56,8 +56,8 @@ def write(path: Path, table: dict[str, Any]) -> None:
 def keep_epochs(run: Path, number: int) -> None:
     """Leave the first epochs, as of a run that was short."""
     lines = (run / "events.jsonl").read_text().splitlines()
-    told = [json.loads(line) for line in lines]
-    kept = [{**event, "epochs": number} for event in told if event.get("epoch", 0) <= number]
+    reported = [json.loads(line) for line in lines]
+    kept = [{**event, "epochs": number} for event in reported if event.get("epoch", 0) <= number]
     (run / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in kept))
 
 
@@ -176,10 +176,10 @@ def events(seed: int) -> list[dict[str, Any]]:
         "tasks": ["choice", "context_type"],
         "versions": {"python": "3.11.2", "torch": "2.13.0"},
     }
-    told: list[dict[str, Any]] = [_telemetry(QUEUED + 30 + 5 * i, i) for i in range(20)] + [run]
+    reported: list[dict[str, Any]] = [_telemetry(QUEUED + 30 + 5 * i, i) for i in range(20)] + [run]
     for epoch in range(1, 9):
         loss = 3.0 / epoch + 0.05 * seed
-        told.append(
+        reported.append(
             {
                 "t": QUEUED + 40 + 10 * epoch,
                 "kind": "epoch",
@@ -194,7 +194,7 @@ def events(seed: int) -> list[dict[str, Any]]:
                 "scores": {"f1": 0.08 * epoch, "iou": 0.07 * epoch},
             }
         )
-    return [{**BASE, **event} for event in told]
+    return [{**BASE, **event} for event in reported]
 
 
 def _telemetry(time: float, i: int) -> dict[str, Any]:

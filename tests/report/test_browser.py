@@ -43,7 +43,7 @@ canvas => {
 """
 
 # What each canvas is drawn with: colours of words and of marks, and how opaque a mark is. Lines of
-# the grid and areas under a line are decoration, as the line and its axis tell the same.
+# the grid and areas under a line are decoration, as the line and its axis show the same.
 COLOURS = """
 () => [...document.querySelectorAll(".canvas")].flatMap((canvas) => {
   const option = echarts.getInstanceByDom(canvas).getOption();

@@ -45,13 +45,13 @@ def test_a_run_is_loaded_by_the_beginning_of_its_name(results: Path) -> None:
 def test_a_row_an_epoch_holds_what_the_event_says(results: Path) -> None:
     table = epochs_table([load(FIRST), load(SECOND)])
     lines = (results / FIRST / "events.jsonl").read_text().splitlines()
-    told = [event for line in lines if (event := json.loads(line))["kind"] == "epoch"]
+    reported = [event for line in lines if (event := json.loads(line))["kind"] == "epoch"]
     rows = [row for row in table.to_pylist() if row["run_id"] == FIRST]
-    assert [row["epoch"] for row in rows] == [event["epoch"] for event in told]
-    for row, event in zip(rows, told, strict=True):
+    assert [row["epoch"] for row in rows] == [event["epoch"] for event in reported]
+    for row, event in zip(rows, reported, strict=True):
         for group in ("train", "validation", "sigma", "share", "scores"):
             assert {name: row[f"{group}/{name}"] for name in event[group]} == event[group]
-    assert table.num_rows == 2 * len(told)
+    assert table.num_rows == 2 * len(reported)
 
 
 def test_what_one_run_lacks_is_null(results: Path) -> None:
@@ -65,9 +65,9 @@ def test_what_one_run_lacks_is_null(results: Path) -> None:
 def test_scores_and_spans_are_those_of_the_files(results: Path) -> None:
     run = load(FIRST)
     scores = [row for row in scores_table([run]).to_pylist() if row["baseline"] is None]
-    told = load_result(results / FIRST / "result.json").scores.validation
+    reported = load_result(results / FIRST / "result.json").scores.validation
     assert {row["score"]: row["value"] for row in scores} == {
-        name: one.value for name, one in told.items()
+        name: one.value for name, one in reported.items()
     }
     spans = spans_table([run]).to_pylist()
     rows = parquet.read_table(results / FIRST / "artifacts" / "predictions.parquet").to_pylist()
@@ -88,7 +88,7 @@ def test_a_run_without_scores_or_windows_makes_empty_tables(results: Path) -> No
         assert table.column_names[0] == "run_id"
 
 
-def test_a_table_without_a_row_is_told_with_the_run_it_is_of(
+def test_a_table_without_a_row_is_reported_with_the_run_it_is_of(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (results / SECOND / "events.jsonl").unlink()
@@ -134,10 +134,10 @@ def test_an_export_that_fails_leaves_what_was_there(results: Path) -> None:
     assert not list(Path().glob(".*csv*"))
 
 
-def test_what_was_not_read_is_told(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_was_not_read_is_reported(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = results / FIRST / "events.jsonl"
-    (told,) = [json.loads(one) for one in path.read_text().splitlines() if '"epoch": 8,' in one]
-    many = (json.dumps({**told, "epoch": epoch}) for epoch in range(1, 5002))
+    (reported,) = [json.loads(one) for one in path.read_text().splitlines() if '"epoch": 8,' in one]
+    many = (json.dumps({**reported, "epoch": epoch}) for epoch in range(1, 5002))
     path.write_text("\n".join([*many, "{"]) + "\n")
     assert moola(["export", FIRST, "--to", "a.parquet"]) == 0
     err = capsys.readouterr().err
@@ -161,11 +161,11 @@ def test_tensorboard_reads_every_number(results: Path) -> None:
     run = load(FIRST)
     for side in ("train", "validation"):
         (file,) = (results / "tensorboard" / FIRST / side).iterdir()
-        told = dict(scalars(file))
+        reported = dict(scalars(file))
         for epoch, event in run.view.epochs.items():
             for name, value in getattr(event, side).items():
-                assert told[f"loss/{name}", epoch] == pytest.approx((value, event.t))
-        assert ("scores/f1" if side == "validation" else "pace/seconds", 1) in told
+                assert reported[f"loss/{name}", epoch] == pytest.approx((value, event.t))
+        assert ("scores/f1" if side == "validation" else "pace/seconds", 1) in reported
 
 
 def scalars(file: Path) -> list[tuple[tuple[str, int], tuple[float, float]]]:

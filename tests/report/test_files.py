@@ -73,7 +73,7 @@ def test_a_link_leads_nowhere(run: Path, tmp_path: Path) -> None:
     assert read_run(run).spec is None
 
 
-def test_a_list_of_tables_is_told_so_that_two_can_differ(run: Path) -> None:
+def test_a_list_of_tables_is_shown_so_that_two_can_differ(run: Path) -> None:
     units = "[{kind: sma, bars: 20}, {kind: wilder, bars: [1]}, 3, [4]]"
     (run / "config.yaml").write_text(f"ensemble: {{units: {units}}}\n")
     found = read_run(run).config["ensemble.units"]

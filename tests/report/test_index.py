@@ -153,19 +153,19 @@ def test_any_page_can_be_opened(project: Project, words: str, name: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "reported"),
     [
         (["report"], f"writing the page of {NAMES[0]}"),
         (["compare", "--html", "b.html"], "writing b.html"),
         (["index"], "writing the list of runs"),
     ],
 )
-def test_a_page_that_takes_long_is_told_of_on_a_terminal_alone(
-    project: Project, words: list[str], told: str
+def test_a_page_that_takes_long_is_reported_on_a_terminal_alone(
+    project: Project, words: list[str], reported: str
 ) -> None:
-    assert told not in project.run(*words).stderr
+    assert reported not in project.run(*words).stderr
     project.env["FORCE_COLOR"] = "1"  # rich's word for a terminal
-    assert told in project.run(*words).stderr
+    assert reported in project.run(*words).stderr
 
 
 def test_open_needs_a_page(project: Project) -> None:

@@ -61,7 +61,7 @@ def sweep_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_page(make_sweep(results), results, None, 1.25)
 
 
-def test_it_says_what_can_be_told_from_the_best(sweep_file: Path) -> None:
+def test_it_says_what_differs_from_the_best(sweep_file: Path) -> None:
     text = sweep_file.read_text(encoding="utf-8")
     assert "f1 of trial 1" in text
     assert "these can&#39;t be distinguished from it: 2." in text

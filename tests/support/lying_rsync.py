@@ -138,7 +138,7 @@ class Wire:
         return data
 
     def take_ndx(self) -> int:
-        """The index of a file, told as a difference to the one before."""
+        """The index of a file, given as a difference to the one before."""
         first = self.take(1)[0]
         if first == 0:
             return DONE
@@ -166,7 +166,7 @@ class Wire:
 
 
 def varlong(value: int, least: int, whole: int = 8) -> bytes:
-    """A number of `least` bytes or more; the first byte tells how many follow."""
+    """A number of `least` bytes or more; the first byte says how many follow."""
     digits = value.to_bytes(whole, "little")
     count = whole
     while count > least and digits[count - 1] == 0:

@@ -138,9 +138,9 @@ class SshMachine:
     def start(self, env: dict[str, str]) -> tuple[int, str]:
         """See `runpod_double.Machine`."""
         self._starts += 1
-        told = {name: value for name, value in env.items() if name != "PUBLIC_KEY"}
+        reported = {name: value for name, value in env.items() if name != "PUBLIC_KEY"}
         server = running_openssh(
-            self._folder / f"start-{self._starts}", public_key=env["PUBLIC_KEY"], env=told
+            self._folder / f"start-{self._starts}", public_key=env["PUBLIC_KEY"], env=reported
         )
         endpoint = self._running.enter_context(server)
         assert endpoint.host_key
@@ -181,7 +181,7 @@ def changed_signals(line: str) -> int:
 def _write_config(folder: Path, port: int, env: Mapping[str, str]) -> Path:
     path = folder / "sshd_config"
     seen = {"HOME": f"{folder}/home", "PATH": os.environ["PATH"], MARK: str(folder), **env}
-    told = " ".join(f'"{name}={value}"' for name, value in seen.items())
+    reported = " ".join(f'"{name}={value}"' for name, value in seen.items())
     path.write_text(f"""\
 ListenAddress 127.0.0.1
 Port {port}
@@ -195,7 +195,7 @@ KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 PrintMotd no
 AcceptEnv LANG LC_*
-SetEnv {told}
+SetEnv {reported}
 Subsystem sftp internal-sftp -d {folder}/home
 """)
     return path

@@ -29,3 +29,13 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
             make(folder)
             done.touch()
     return folder
+
+
+def market(factory: pytest.TempPathFactory) -> Path:
+    """Return the data of somebody who has none: the built-in market as files, seed 0."""
+    from jobs.synthesize import main
+
+    def make(folder: Path) -> None:
+        assert main(["--out", str(folder / "data")]) == 0
+
+    return made_once(factory, "market", make) / "data"

@@ -1,4 +1,4 @@
-"""A job after docs/protocol.md in the standard library alone: quick, and it ends as it is told.
+"""A job after docs/protocol.md in the standard library alone: quick, and it ends as it is asked.
 
 ``--set end=fail|hang|late`` chooses how. It is copied into a project, and never imported here.
 """

@@ -19,15 +19,15 @@ pytestmark = pytest.mark.process
 def _windows(market: Market, first: list[int], spans: list[list[int]], types: list[int]) -> Windows:
     """Windows of one series; spans are in bars of the series, cut at the window."""
     begin = np.array(first)
-    told: IntArray = np.clip(np.array(spans) - begin[:, None], 0, 105)
+    reported: IntArray = np.clip(np.array(spans) - begin[:, None], 0, 105)
     full = np.diff(np.array(spans))[:, 0]
     return Windows(
         window_id=np.array([f"w{k}" for k in range(len(first))], dtype=object),
         group=np.arange(len(first)),
         bars=np.stack([market.bars[k : k + 105] for k in first]),
-        spans=told,
+        spans=reported,
         types=np.array(types),
-        overlap_fraction=np.diff(told)[:, 0] / full,
+        overlap_fraction=np.diff(reported)[:, 0] / full,
         start_time=market.timestamp[begin].astype(np.int64),
         offset=np.zeros(len(first), dtype=np.int64),
     )

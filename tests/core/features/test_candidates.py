@@ -25,7 +25,7 @@ CONFIG = CandidateConfig()
 
 
 class Slow:
-    """One window, told in lists, from the side of a run `sign` (+1 rising, -1 falling)."""
+    """One window, as lists, from the side of a run `sign` (+1 rising, -1 falling)."""
 
     def __init__(self, bars: FloatArray, sign: int, unit: UnitConfig) -> None:
         self.unit = local_atr(bars, unit.bars, unit.kind).tolist()

@@ -66,7 +66,7 @@ RECIPES = ("seed", "weighted", "crf", "jade", "span")
 def test_spans_and_confidences_of_each_recipe_do_not_depend_on_the_unit(
     name: str, factor: float, seed: int, level: float
 ) -> None:
-    """Untrained: weights at random tell features apart that a trained model may pass over."""
+    """Untrained: weights at random distinguish features that a trained model may pass over."""
     recipe = load_recipe(CONFIGS / f"{name}.yaml")
     if recipe.decoder.kind != "best_span":  # a threshold on random outputs finds nothing
         recipe = recipe.model_copy(update={"decoder": DecoderConfig(kind="best_span")})

@@ -58,12 +58,12 @@ def test_a_score_is_what_columns_and_states_say_together() -> None:
         for k in range(6):
             a, b = spans[i, k].tolist()
             seen = bars[i, a:b, 0].sum() + bars[i, a, 1] + bars[i, b - 1, 2]
-            told = head.linear(columns[i, k]) + head.mlp(columns[i, k])
-            torch.testing.assert_close(scores[i, k], told[0] + 2.71828182846**0.7 * seen)
+            taught = head.linear(columns[i, k]) + head.mlp(columns[i, k])
+            torch.testing.assert_close(scores[i, k], taught[0] + 2.71828182846**0.7 * seen)
 
 
 @pytest.mark.train
-def test_the_type_is_told_by_what_went_before_and_nothing_else() -> None:
+def test_the_type_depends_on_what_went_before_and_nothing_else() -> None:
     head = ContextHead(CONFIG)
     torch.nn.init.normal_(head.linear.weight)
     columns = torch.randn(1, 1, NUM_COLUMNS, requires_grad=True)

@@ -26,7 +26,7 @@ def test_inclusive_ends_become_half_open() -> None:
 
 
 @given(masks)
-def test_runs_tell_the_whole_mask(mask: BoolArray) -> None:
+def test_runs_give_the_whole_mask(mask: BoolArray) -> None:
     window, runs = find_runs(mask)
     rebuilt = np.zeros_like(mask)
     for row, (start, stop) in zip(window, runs, strict=True):

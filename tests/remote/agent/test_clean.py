@@ -62,10 +62,10 @@ def test_what_no_run_needs_goes_and_the_newest_stays(pod: AgentPod, trees: list[
 
 def test_a_run_goes_with_what_it_alone_needed(pod: AgentPod, trees: list[str]) -> None:
     gone, stays = run_on(pod, trees[0]), run_on(pod, trees[1])
-    told = clean(pod, gone, dry_run=True)
+    reported = clean(pod, gone, dry_run=True)
     assert pod.folder(gone).exists()
-    assert told == clean(pod, gone)
-    assert f"runs/{gone}" in told
+    assert reported == clean(pod, gone)
+    assert f"runs/{gone}" in reported
     assert not pod.folder(gone).exists()
     assert pod.folder(stays).exists()
     assert there(pod, "data") == {"b", "c"}

@@ -1,4 +1,4 @@
-"""A disk without any room: the job lives, its end is known, and nothing is told that isn't so."""
+"""A disk without any room: the job lives, its end is known, and only what is so is reported."""
 
 from __future__ import annotations
 
@@ -33,13 +33,15 @@ def small_pod(tmp_path: Path) -> Iterator[AgentPod]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def test_a_full_disk_changes_nothing_of_how_the_end_is_told(small_pod: AgentPod) -> None:
+def test_a_full_disk_changes_nothing_of_how_the_end_is_reported(small_pod: AgentPod) -> None:
     run_id = small_pod.shell(FILLS_THE_DISK + "exit 7")
     state = small_pod.wait(run_id)
     assert (state["state"], state["returncode"]) == ("FAILED", 7)
 
 
-def test_without_even_the_reserve_the_end_is_told_once_there_is_room(small_pod: AgentPod) -> None:
+def test_without_even_the_reserve_the_end_is_reported_once_there_is_room(
+    small_pod: AgentPod,
+) -> None:
     waits = 'while [ ! -e "$MOOLA_RUN_DIR/.go" ]; do sleep 0.02; done; '
     run_id = small_pod.shell(f"{waits}{FILLS_THE_DISK}exit 7")
     small_pod.wait(run_id, "RUNNING")

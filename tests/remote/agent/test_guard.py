@@ -19,8 +19,8 @@ from tests.support.runpod_double import GPU, IMAGE, KEY, Double, FakePod, servin
 pytestmark = pytest.mark.process
 
 BODY = {"name": "x", "image": IMAGE, "gpu": {"id": GPU}, "ports": ["22/tcp"]}
-TOLD = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)); "
-JOB = [sys.executable, "-c", f"{TOLD}print('on', flush=True); import time; time.sleep(600)"]
+ORDERLY = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)); "
+JOB = [sys.executable, "-c", f"{ORDERLY}print('on', flush=True); import time; time.sleep(600)"]
 
 
 @pytest.fixture
@@ -162,20 +162,20 @@ def test_a_run_that_reached_its_limit_before_does_not_hurry_a_later_start(
     assert not stopped(rented)
 
 
-def test_the_guard_tells_how_long_the_pod_is_idle_and_asking_is_no_work(
+def test_the_guard_reports_how_long_the_pod_is_idle_and_asking_is_no_work(
     pod: AgentPod, rented: FakePod, double: Double
 ) -> None:
     unknown = {"ok": True, "idle_s": None, "stops_in_s": None}
     assert pod.ask("idle") == unknown
     run_id = start(pod)
     pod.ask("guard", stdin=settings(double, idle_stop_s=60.0, stop_at=time.time() + 600))
-    told = wait_until(lambda: (now := pod.ask("idle"))["idle_s"] is not None and now)
-    assert told["idle_s"] == 0
+    reported = wait_until(lambda: (now := pod.ask("idle"))["idle_s"] is not None and now)
+    assert reported["idle_s"] == 0
     # Not by its idle time: it works. The API gives its time to the second.
-    assert 500 < told["stops_in_s"] < 602
+    assert 500 < reported["stops_in_s"] < 602
     pod.ask("cancel", run_id, "--grace", "0")
-    told = wait_until(lambda: (now := pod.ask("idle"))["idle_s"] > 0.5 and now)
-    assert told["stops_in_s"] == pytest.approx(60 - told["idle_s"])
+    reported = wait_until(lambda: (now := pod.ask("idle"))["idle_s"] > 0.5 and now)
+    assert reported["stops_in_s"] == pytest.approx(60 - reported["idle_s"])
     pod.end_guard()
     wait_until(lambda: has_left(pod))
     assert pod.ask("idle") == unknown
@@ -262,7 +262,7 @@ def test_there_is_one_guard_and_it_obeys_the_latest_settings(
     assert [record["means"] for record in records(pod)] == ["stopping", "python"]
 
 
-def test_a_key_that_does_not_open_is_told_before_anything_runs(
+def test_a_key_that_does_not_open_is_reported_before_anything_runs(
     pod: AgentPod, rented: FakePod, double: Double
 ) -> None:
     pod.env["RUNPOD_API_KEY"] = "wrong"

@@ -1,4 +1,4 @@
-"""A job that takes more memory than there is: the kernel really kills it, and that is told."""
+"""A job that takes more memory than there is: the kernel really kills it, and that is reported."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def group() -> Iterator[Path]:
     made.rmdir()
 
 
-def test_a_job_that_the_kernel_kills_for_memory_is_told_apart(group: Path, tmp_path: Path) -> None:
+def test_a_job_that_the_kernel_kills_for_memory_is_distinguished(
+    group: Path, tmp_path: Path
+) -> None:
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\necho $$ >{group}/cgroup.procs\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)

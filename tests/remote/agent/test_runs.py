@@ -1,4 +1,4 @@
-"""A run from its start to its end: exactly once, and told truly."""
+"""A run from its start to its end: exactly once, and reported truthfully."""
 
 from __future__ import annotations
 
@@ -91,7 +91,9 @@ def test_a_job_has_its_folders_and_its_own_session_and_nothing_of_ours(pod: Agen
         ("kill -KILL $$", ("FAILED", None, "SIGKILL", "killed by SIGKILL")),
     ],
 )
-def test_the_end_is_told_as_it_was(pod: AgentPod, script: str, expected: tuple[Any, ...]) -> None:
+def test_the_end_is_reported_as_it_was(
+    pod: AgentPod, script: str, expected: tuple[Any, ...]
+) -> None:
     state = pod.wait(pod.shell(f"echo some words; {script}"))
     assert (state["state"], state["returncode"], state["signal"], state["reason"]) == expected
     assert state["last_lines"] == ["some words"]
@@ -223,7 +225,7 @@ def test_the_gauges_are_read_while_it_runs(pod: AgentPod) -> None:
     assert event["disk_free"] > 0
 
 
-def test_a_gpus_gauges_are_events_and_how_often_it_was_idle_is_told(
+def test_a_gpus_gauges_are_events_and_how_often_it_was_idle_is_reported(
     pod: AgentPod, tmp_path: Path
 ) -> None:
     program = tmp_path / "bin" / "nvidia-smi"
@@ -325,8 +327,8 @@ def test_it_runs_under_the_oldest_python_that_is_promised(pod: AgentPod) -> None
         ({"lost": "gone"}, "cancel", "CANCELLED", False),
     ],
 )
-def test_out_of_memory_is_told_from_other_ends(
+def test_out_of_memory_is_distinguished_from_other_ends(
     end: dict[str, Any], stopping: str | None, state: str, oom_killed: bool
 ) -> None:
-    told = outcome.outcome(end, stopping, {"oom_kills": 4})
-    assert (told["state"], told["oom_killed"]) == (state, oom_killed)
+    reported = outcome.outcome(end, stopping, {"oom_kills": 4})
+    assert (reported["state"], reported["oom_killed"]) == (state, oom_killed)

@@ -52,8 +52,8 @@ def test_a_job_has_its_secret_and_no_file_keeps_it(pod: AgentPod) -> None:
 
 
 def test_a_log_that_is_none_keeps_no_secret_in_the_events(pod: AgentPod) -> None:
-    told = "printf '%s\\n' \"$TOKEN\" >>events.jsonl"
-    run_id = start(pod, f"cd $MOOLA_RUN_DIR; rm log; mkdir log; {told}")
+    print_it = "printf '%s\\n' \"$TOKEN\" >>events.jsonl"
+    run_id = start(pod, f"cd $MOOLA_RUN_DIR; rm log; mkdir log; {print_it}")
     assert pod.wait(run_id)["state"] == "SUCCEEDED"
     assert STARS in (pod.folder(run_id) / "events.jsonl").read_text(encoding="utf-8")
     assert leftovers(pod) == []

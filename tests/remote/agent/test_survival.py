@@ -100,11 +100,11 @@ def test_an_innocent_process_with_the_jobs_number_is_never_signalled(
     pod.kill(run_id, "supervisor", "keeper", "job")
     innocent = stranger()
     try:
-        told: dict[str, Any] = {"pid": innocent.pid}
+        noted: dict[str, Any] = {"pid": innocent.pid}
         if why == "another boot":
-            told = {**processes.identity(innocent.pid), "boot": "another"}
-            pod.edit(run_id, "state.json", supervisor=told, heartbeat_at=time.time() - 60)
-        pod.edit(run_id, ".moola/.job.json", **told)
+            noted = {**processes.identity(innocent.pid), "boot": "another"}
+            pod.edit(run_id, "state.json", supervisor=noted, heartbeat_at=time.time() - 60)
+        pod.edit(run_id, ".moola/.job.json", **noted)
         answer = pod.ask("cancel", run_id, "--grace", "0")
         assert answer["state"]["state"] == "LOST"
         reason = "restarted" if why == "another boot" else "no exit code"
@@ -192,8 +192,8 @@ def test_a_broken_state_file_is_an_error_and_hides_no_other_run(script: str, pod
     subprocess.run(["sh", "-c", script], cwd=pod.folder(broken), check=True)
     (pod.root / "runs" / "Somebody's own").mkdir()
     assert pod.ask("state", broken)["error"] == "bad_run"
-    told = {run["run_id"]: run["state"] for run in pod.ask("list")["runs"]}
-    assert told == {broken: "LOST", whole: "SUCCEEDED"}
+    reported = {run["run_id"]: run["state"] for run in pod.ask("list")["runs"]}
+    assert reported == {broken: "LOST", whole: "SUCCEEDED"}
 
 
 SPOILS = {

@@ -166,8 +166,8 @@ def test_a_pods_clock_that_is_a_day_ahead_does_not_stop_it_early(
     api = make_api(-DAY_S)
     guarded(rented, api.settings(stop_at=api.now() + 600))
     assert stays_up(api)
-    told = wait_until(lambda: (now := rented.ask("idle"))["idle_s"] is not None and now)
-    assert 500 < told["stops_in_s"] <= 602
+    reported = wait_until(lambda: (now := rented.ask("idle"))["idle_s"] is not None and now)
+    assert 500 < reported["stops_in_s"] <= 602
 
 
 def test_without_the_apis_time_the_one_that_was_kept_counts(

@@ -253,7 +253,7 @@ def test_nobody_reading_is_no_error(here: Project) -> None:
     assert (done.returncode, done.stderr) == (141, b"")
 
 
-def test_verbose_tells_what_we_do_and_nothing_of_our_libraries(here: Project) -> None:
+def test_verbose_reports_what_we_do_and_nothing_of_our_libraries(here: Project) -> None:
     script = """
 import logging
 from moola_remote.cli.error_handler import run

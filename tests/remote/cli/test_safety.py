@@ -43,6 +43,9 @@ def test_many_runs_are_counted_and_the_newest_named(
     runs = [RunState(run_id=f"r{n}", state="RUNNING", log_size=1000) for n in range(30)]
     with pytest.raises(LimitError, match=r"pod far: 30 runs have 30\.0 kB without .* cancel r29"):
         require_verified_copies(session, "down", runs)
-    told = capsys.readouterr().err.splitlines()
-    assert told[-2:] == ["would be lost, r29: is RUNNING, 1.0 kB", "would be lost, 10 older runs"]
-    assert len(told) == MAX_LISTED + 1
+    reported = capsys.readouterr().err.splitlines()
+    assert reported[-2:] == [
+        "would be lost, r29: is RUNNING, 1.0 kB",
+        "would be lost, 10 older runs",
+    ]
+    assert len(reported) == MAX_LISTED + 1

@@ -1,4 +1,4 @@
-"""Settings: what is read, where a project is found, what a wrong value is told."""
+"""Settings: what is read, where a project is found, how a wrong value is reported."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_pod_has_the_name_of_its_file(files: Project) -> None:
         ("a: !!python/object/apply:os.getcwd []\n", "not YAML"),
     ],
 )
-def test_a_wrong_value_is_told_with_file_and_key(files: Project, text: str, said: str) -> None:
+def test_a_wrong_value_is_reported_with_file_and_key(files: Project, text: str, said: str) -> None:
     files.write("configs/pods/host.yaml", text)
     with pytest.raises(ConfigError) as caught:
         load_pod(find_project(files.folder), "host")
@@ -60,7 +60,7 @@ def test_a_wrong_value_is_told_with_file_and_key(files: Project, text: str, said
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_no_text_is_told(files: Project) -> None:
+def test_what_is_no_text_is_reported(files: Project) -> None:
     (files.folder / "configs/pods/host.yaml").write_bytes(b"provider: \xff\n")
     with pytest.raises(ConfigError, match="not UTF-8 text at byte 10"):
         load_pod(find_project(files.folder), "host")

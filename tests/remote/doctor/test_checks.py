@@ -1,4 +1,4 @@
-"""The checks of doctor: a fault is told once, and hides what can't be known without it."""
+"""The checks of doctor: a fault is reported once, and hides what can't be known without it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     return project
 
 
-def test_a_connection_that_fails_is_the_last_thing_told(files: Project) -> None:
+def test_a_connection_that_fails_is_the_last_thing_reported(files: Project) -> None:
     findings = run_checks(Pod("host"))
     assert {finding.name: finding.is_ok for finding in findings} == {
         "rsync here": True,

@@ -93,10 +93,10 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         ("lost-after", lambda _: None),  # the field that nobody knows is taken
     ],
 )
-def test_whatever_call_fails_no_pod_is_left_or_it_is_told(
+def test_whatever_call_fails_no_pod_is_left_or_it_is_reported(
     calls: list[str], tmp_path: Path, fault: Fault, refuse: Callable[[Any], Any]
 ) -> None:
-    num_told = 0
+    num_reported = 0
     for first in range(1, len(calls)):  # the first reads the catalog, before there is anything
         double = Double(is_checked=False)
         double.ways_to_be_lost = httpx.ReadTimeout
@@ -108,10 +108,10 @@ def test_whatever_call_fails_no_pod_is_left_or_it_is_told(
         tried = go(double, tmp_path)
         last = tried[-1]
         assert last.name == "a removed pod is gone"
-        is_told = "a pod may be left, and cost money" in last.seen
-        assert is_told or double.pods == {}, (first, calls[first], tried)
-        num_told += is_told
-    assert num_told <= 8  # of the removal itself
+        is_reported = "a pod may be left, and cost money" in last.seen
+        assert is_reported or double.pods == {}, (first, calls[first], tried)
+        num_reported += is_reported
+    assert num_reported <= 8  # of the removal itself
 
 
 def test_an_interrupt_before_the_removal_leaves_no_pod(calls: list[str], tmp_path: Path) -> None:

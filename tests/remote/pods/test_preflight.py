@@ -1,4 +1,4 @@
-"""What a pod may lack, told before anything is sent or trained."""
+"""What a pod may lack, reported before anything is sent or trained."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_full_disk_matters_only_where_something_is_sent() -> None:
         (Torch(version="2.9.1+cpu", device="cpu"), "was built without CUDA"),
     ],
 )
-def test_a_gpu_that_torch_can_not_use_is_told_before_training(torch: Torch, said: str) -> None:
+def test_a_gpu_that_torch_can_not_use_is_reported_before_training(torch: Torch, said: str) -> None:
     facts = PodInfo(**GOOD, gpus=[PodGpu(name="RTX 4090", memory_total=24)], cuda_driver="12.4")
     with pytest.raises(ConfigError, match=f"torch {re.escape(torch.version)} can't use .*{said}"):
         check_gpu("x", facts, torch)
@@ -52,7 +52,7 @@ def test_a_gpu_that_torch_can_not_use_is_told_before_training(torch: Torch, said
 
 
 @pytest.mark.process
-def test_the_agent_tells_the_driver_and_that_nothing_can_be_written(
+def test_the_agent_reports_the_driver_and_that_nothing_can_be_written(
     pod: AgentPod, tmp_path: Any
 ) -> None:
     program = tmp_path / "bin" / "nvidia-smi"

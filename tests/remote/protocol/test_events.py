@@ -189,7 +189,9 @@ def test_a_result_is_read_with_its_scores_and_baselines(tmp_path: Path) -> None:
         (b" " * (MAX_RESULT_BYTES + 1), "at most"),
     ],
 )
-def test_a_wrong_result_is_told_in_one_line(tmp_path: Path, data: bytes | None, said: str) -> None:
+def test_a_wrong_result_is_reported_in_one_line(
+    tmp_path: Path, data: bytes | None, said: str
+) -> None:
     path = tmp_path / "result.json"
     if data is not None:
         path.write_bytes(data)

@@ -90,12 +90,12 @@ def test_the_version_is_read(shown: str, version: tuple[int, ...] | None) -> Non
 
 
 @pytest.mark.parametrize("version", [(3, 2, 7), "3.2.7", "3.1.3-8", (3, 3, 0)])
-def test_a_version_with_known_holes_is_told(version: tuple[int, ...] | str) -> None:
+def test_a_version_with_known_holes_is_reported(version: tuple[int, ...] | str) -> None:
     assert "known vulnerabilities before 3.4.0" in (known_holes(version) or "")
 
 
 @pytest.mark.parametrize("version", [(3, 4, 0), "3.4.1", "3.5.0", "4", "", None, "x" * 99])
-def test_a_version_without_known_holes_is_not_told(version: tuple[int, ...] | str) -> None:
+def test_a_version_without_known_holes_is_not_reported(version: tuple[int, ...] | str) -> None:
     assert known_holes(version) is None
 
 
@@ -107,7 +107,7 @@ def test_too_old_versions_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "stderr", "kind", "told"),
+    ("code", "stderr", "kind", "reported"),
     [
         (11, b"rsync: write failed: No space left on device (28)", TransferError, "disk is full"),
         (12, b"bash: line 1: rsync: command not found", UnreachableError, "rsync is missing"),
@@ -122,10 +122,10 @@ def test_too_old_versions_are_refused() -> None:
     ],
 )
 def test_an_exit_code_becomes_one_line(
-    code: int, stderr: bytes, kind: type[MoolaError], told: str
+    code: int, stderr: bytes, kind: type[MoolaError], reported: str
 ) -> None:
     error = output.failure("pod:/x", code, stderr)
     assert type(error) is kind
-    with pytest.raises(kind, match=told):
+    with pytest.raises(kind, match=reported):
         raise error
     assert "\n" not in str(error)

@@ -126,7 +126,7 @@ def test_a_list_of_no_runs_is_refused() -> None:
 
 
 @pytest.mark.process
-def test_the_agent_tells_recipe_and_scores_where_they_can_be_read(pod: AgentPod) -> None:
+def test_the_agent_reports_recipe_and_scores_where_they_can_be_read(pod: AgentPod) -> None:
     script = "echo 'a: 1' >$MOOLA_RUN_DIR/config.yaml; echo '%s' >$MOOLA_RUN_DIR/result.json"
     whole = pod.shell(script % json.dumps({"scores": {"validation": {"f1": {"value": 0.5}}}}))
     broken = pod.shell("mkfifo $MOOLA_RUN_DIR/config.yaml; echo 7 >$MOOLA_RUN_DIR/result.json")

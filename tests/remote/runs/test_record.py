@@ -62,7 +62,7 @@ def test_files_that_are_missing_or_no_json_are_one_line(tmp_path: Path) -> None:
         read_folder(tmp_path)
 
 
-def test_an_end_that_is_no_time_is_told_as_none(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_end_that_is_no_time_is_reported_as_none(capsys: pytest.CaptureFixture[str]) -> None:
     state = {"run_id": "r", "state": "FAILED", "started_at": 1.0, "ended_at": math.inf}
     print_record(App(), read_record({"spec": SPEC, "state": state}, "x"))
     shown = capsys.readouterr().out

@@ -36,7 +36,7 @@ def test_a_path_outside_of_the_tree_is_refused_whatever_its_digest(path: str) ->
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"files": [{}]}', b'{"files": [{"path": 3}]}'])
-def test_what_is_no_list_is_told(content: bytes) -> None:
+def test_what_is_no_list_is_reported(content: bytes) -> None:
     with pytest.raises(TransferError, match="its list on the pod can't be read"):
         read_list(content, "0" * 16)
 
@@ -53,7 +53,7 @@ def test_what_is_no_list_is_told(content: bytes) -> None:
         [],
     ],
 )
-def test_what_is_no_spec_is_told(spec: Any) -> None:
+def test_what_is_no_spec_is_reported(spec: Any) -> None:
     with pytest.raises(ConfigError, match="there: not the spec of a run"):
         Spec.read(json.dumps(spec).encode(), "there")
 

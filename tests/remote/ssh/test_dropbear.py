@@ -26,8 +26,8 @@ def dropbear(home: Path) -> Iterator[Endpoint]:
 def test_commands_the_agent_and_transfers(dropbear: Endpoint, tmp_path: Path) -> None:
     transport = connect(dropbear, known_hosts=tmp_path / "pins")
     try:
-        done = transport.run(["sh", "-c", "cat; echo told >&2; exit 7"], stdin=b"given")
-        assert (done.returncode, done.stdout, done.stderr) == (7, b"given", b"told\n")
+        done = transport.run(["sh", "-c", "cat; echo warned >&2; exit 7"], stdin=b"given")
+        assert (done.returncode, done.stdout, done.stderr) == (7, b"given", b"warned\n")
         data = bytes(range(256)) * 20_000
         assert transport.run(["cat"], stdin=data).stdout == data
         facts = probe(Agent(transport, root=dropbear.root, python=dropbear.python))

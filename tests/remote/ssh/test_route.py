@@ -150,7 +150,7 @@ while data := far.recv(65536):
 """
 
 
-def test_a_proxy_command_that_fails_is_told_with_its_words(
+def test_a_proxy_command_that_fails_is_reported_with_its_words(
     through: Through, tmp_path: Path
 ) -> None:
     config = "Host box\n  {pod}  ProxyCommand echo no such proxy >&2; exit 1\n"
@@ -159,7 +159,9 @@ def test_a_proxy_command_that_fails_is_told_with_its_words(
     assert error.cure.startswith("try by hand: echo no such proxy")
 
 
-def test_a_proxy_command_that_prints_junk_is_told_with_it(through: Through, tmp_path: Path) -> None:
+def test_a_proxy_command_that_prints_junk_is_reported_with_it(
+    through: Through, tmp_path: Path
+) -> None:
     error = _refusal(through("Host box\n  {pod}  ProxyCommand echo please log in\n"), tmp_path)
     assert "leads to no SSH server: it said please log in" in str(error)
     silent = _refusal(through("Host box\n  {pod}  ProxyCommand true\n"), tmp_path)

@@ -60,9 +60,9 @@ def test_answers_are_what_the_command_says(
     shell: str, rc: str, start: Start, tmp_path: Path
 ) -> None:
     transport = start(shell, rc)
-    script = "cat; echo told >&2; exit 7"
+    script = "cat; echo warned >&2; exit 7"
     done = transport.run(["sh", "-c", script], stdin=b"given")
-    assert (done.returncode, done.stdout, done.stderr) == (7, b"given", b"told\n")
+    assert (done.returncode, done.stdout, done.stderr) == (7, b"given", b"warned\n")
     done = transport.run(["printf", "%s\\0", *ODD_WORDS, "!", "!!", "a!b"])
     assert done.stdout.decode().split("\0")[:-1] == [*ODD_WORDS, "!", "!!", "a!b"]
     here, back, there = (tmp_path / name for name in ("here", "back", "the're \\!"))
@@ -152,13 +152,13 @@ def test_a_path_that_leads_somewhere_is_left_alone(start: Start) -> None:
 def test_a_shell_that_shows_its_commands_is_not_taken_for_the_command(
     shell: str, rc: str, start: Start
 ) -> None:
-    done = start(shell, rc).run(["sh", "-c", "cat; echo told >&2; exit 7"], stdin=b"given")
-    assert (done.returncode, done.stdout, done.stderr) == (7, b"given", b"told\n")
+    done = start(shell, rc).run(["sh", "-c", "cat; echo warned >&2; exit 7"], stdin=b"given")
+    assert (done.returncode, done.stdout, done.stderr) == (7, b"given", b"warned\n")
 
 
 @pytest.mark.parametrize("rc", ["exec 2>&1\n", "exec 2>&1; set -x; read -t 0.3 word\n"])
 def test_a_shell_that_leads_stderr_to_stdout_shows_no_mark(rc: str, start: Start) -> None:
-    done = start("bash", rc).run(["sh", "-c", "cat; echo told >&2; exit 7"], stdin=b"given")
+    done = start("bash", rc).run(["sh", "-c", "cat; echo warned >&2; exit 7"], stdin=b"given")
     assert (done.returncode, done.stdout, done.stderr) == (7, b"giventold\n", b"")
 
 

@@ -45,9 +45,9 @@ def test_arguments_arrive_as_they_are(transport: Transport) -> None:
     assert done.stdout.decode().split("\0")[:-1] == ODD_WORDS
 
 
-def test_stdout_stderr_and_exit_code_are_told_apart(transport: Transport) -> None:
-    done = transport.run(["sh", "-c", "cat; echo told >&2; exit 7"], stdin=b"given")
-    assert (done.returncode, done.stdout, done.stderr) == (7, b"given", b"told\n")
+def test_stdout_stderr_and_exit_code_are_kept_apart(transport: Transport) -> None:
+    done = transport.run(["sh", "-c", "cat; echo warned >&2; exit 7"], stdin=b"given")
+    assert (done.returncode, done.stdout, done.stderr) == (7, b"given", b"warned\n")
 
 
 def test_a_signal_is_minus_one(transport: Transport) -> None:
@@ -149,8 +149,8 @@ def test_a_cut_line_is_never_the_end_of_a_command(over_line: Transport, line: Li
     assert channel.read(100, 10) == b"first\n"
     line.cut()
     calls = [lambda: channel.read(1, 10), lambda: channel.returncode(10)]
-    told = _errors_of([*calls, lambda: channel.write(b"x"), lambda: over_line.run(["true"])])
-    assert all("connection lost" in message for message in told), told
+    reported = _errors_of([*calls, lambda: channel.write(b"x"), lambda: over_line.run(["true"])])
+    assert all("connection lost" in message for message in reported), reported
     over_line.close()
 
 
@@ -164,8 +164,8 @@ def test_a_pod_that_falls_silent_is_given_up(
 ) -> None:
     channel = over_line.open(["sleep", "30"])
     line.fall_silent()
-    (told,) = _errors_of([lambda: channel.read(1, 30)])
-    assert "nothing heard" in told
+    (reported,) = _errors_of([lambda: channel.read(1, 30)])
+    assert "nothing heard" in reported
     over_line.close()
 
 
@@ -196,11 +196,11 @@ def test_odd_names_travel_there_and_back(transport: Transport, tmp_path: Path) -
     content = _fill(here)
     back.mkdir()
     there = tmp_path / "th'ere; echo x"
-    told: list[int] = []
-    sent = transport.push(here, PurePosixPath(there), files=[*content], progress=told.append)
+    reported: list[int] = []
+    sent = transport.push(here, PurePosixPath(there), files=[*content], progress=reported.append)
     assert _content(there) == content
     assert sent == sum(map(len, content.values()))
-    assert told[-1] == sent
+    assert reported[-1] == sent
     far = PurePosixPath(there)
     transport.pull(far, back, files=[*content], max_file=3_000_000, max_bytes=4_000_000)
     assert _content(back) == content
@@ -350,7 +350,7 @@ def test_a_cut_line_in_a_transfer_is_unreachable(
     over_line.close()
 
 
-def test_rsync_missing_on_the_pod_is_told_with_its_cure(
+def test_rsync_missing_on_the_pod_is_reported_with_its_cure(
     openssh_server: Endpoint, tmp_path: Path
 ) -> None:
     made = connect(openssh_server, known_hosts=tmp_path / "known_hosts")
@@ -365,7 +365,7 @@ def test_rsync_missing_on_the_pod_is_told_with_its_cure(
         made.close()
 
 
-def test_rsync_missing_here_is_told_with_its_cure(
+def test_rsync_missing_here_is_reported_with_its_cure(
     transport: Transport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process.local_version.cache_clear()

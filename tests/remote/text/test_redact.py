@@ -1,4 +1,4 @@
-"""What is struck out of whatever we tell."""
+"""What is struck out of whatever is printed."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def test_a_secret_that_holds_another_goes_as_a_whole() -> None:
 @pytest.mark.parametrize("value", ["tok\\1234'x\"", "key of\nlines", "schlüssel"])
 def test_a_secret_is_struck_as_it_stands_and_as_it_is_quoted(value: str) -> None:
     remember(value)
-    told = f"a {value} b {value!r} c {json.dumps(value)}"
-    assert strike(told).replace('"', "'") == "a *** b '***' c '***'"
+    reported = f"a {value} b {value!r} c {json.dumps(value)}"
+    assert strike(reported).replace('"', "'") == "a *** b '***' c '***'"
 
 
 def test_a_value_of_a_few_letters_strikes_nothing() -> None:

@@ -39,7 +39,7 @@ def test_no_character_that_acts_on_a_terminal_comes_out(data: bytes) -> None:
 
 
 class Witness:
-    """A terminal emulator's screen that only notes what it is told to do."""
+    """A terminal emulator's screen that only notes what it is asked to do."""
 
     def __init__(self) -> None:
         self.acts: set[str] = set()
@@ -55,7 +55,7 @@ def acts_of(text: str) -> set[str]:
 
 
 @given(LOGS)
-def test_a_terminal_is_told_to_draw_and_nothing_else(data: bytes) -> None:
+def test_a_terminal_is_asked_to_draw_and_nothing_else(data: bytes) -> None:
     lines = "".join(f"{line}\r\n" for line in shown(data))
     assert acts_of(lines) <= {"draw", "tab", "carriage_return", "linefeed"}
 

@@ -113,7 +113,7 @@ def test_a_run_without_epochs_shows_its_log() -> None:
     assert len(lines) == 24
 
 
-def test_a_place_in_the_queue_and_a_lost_link_are_told() -> None:
+def test_a_place_in_the_queue_and_a_lost_link_are_reported() -> None:
     view = RunView("local", "r")
     view.link = "reconnecting, try 3 in 8 s"
     view.take_state(state(state="QUEUED", queue_position=2, started_at=None), NOW)
@@ -167,7 +167,7 @@ def test_the_end_of_a_run_shows_its_scores_and_not_its_checkpoints() -> None:
     assert text.count("checkpoint") == 1
 
 
-def test_what_a_run_does_not_tell_takes_no_column_and_is_no_alarm() -> None:
+def test_what_a_run_does_not_report_takes_no_column_and_is_no_alarm() -> None:
     view = RunView("local", "r")
     view.take_event(EpochEvent(epoch=1, epochs=5, train={"total": 1.9, "choice": 3.6}, seconds=1))
     text = shown(view, 120, 24)

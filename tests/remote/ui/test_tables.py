@@ -69,7 +69,7 @@ def test_what_comes_from_a_pod_is_shown_as_text(width: int) -> None:
         assert "[red]x[/]" in "\n".join(drawn(table, width))
 
 
-def test_runs_tell_what_idleness_has_cost() -> None:
+def test_runs_show_what_idleness_has_cost() -> None:
     states = [
         state(queued_at=100.0, started_at=100.0, ended_at=1900.0, idle_share=0.5, price_per_hour=4),
         state(run_id=OTHER, queued_at=100.0, on_finish=3),
@@ -80,7 +80,7 @@ def test_runs_tell_what_idleness_has_cost() -> None:
     assert rows[2][-1] == "on_finish: exit code 3"
 
 
-def test_runs_tell_state_age_and_time_on_the_pods_clock() -> None:
+def test_runs_show_state_age_and_time_on_the_pods_clock() -> None:
     states = [
         state(
             queued_at=100.0, started_at=110.0, ended_at=175.0, gpu=0, last_lines=["a", "the end"]

@@ -1,4 +1,4 @@
-"""The local pod comes up once, ends when told, and touches no process but its server."""
+"""The local pod comes up once, ends when asked, and touches no process but its server."""
 
 from __future__ import annotations
 

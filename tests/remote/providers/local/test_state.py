@@ -1,4 +1,4 @@
-"""A process is told by more than its number."""
+"""A process is identified by more than its number."""
 
 from __future__ import annotations
 

@@ -48,13 +48,13 @@ def test_each_pod_of_ours_is_a_line_running_stopped_or_gone(double: Double) -> N
     stopped.status = "EXITED"
     double.billed_before = {"gone1": 3.25}
     with RunpodClient(KEY, double.url) as client:
-        told = {line.pod_id: line for line in costs(client, "anna", days=30)}
-    assert set(told) == {running.id, stopped.id, "gone1"}
-    assert told[running.id].metered == pytest.approx(1.5, abs=0.01)
-    assert told[running.id].billed == 1.5
-    assert told[stopped.id].per_hour == pytest.approx(60 * 0.2 / 730)
-    assert told[stopped.id].metered == 0.0
-    assert (told["gone1"].billed, told["gone1"].per_hour) == (3.25, 0.0)
+        reported = {line.pod_id: line for line in costs(client, "anna", days=30)}
+    assert set(reported) == {running.id, stopped.id, "gone1"}
+    assert reported[running.id].metered == pytest.approx(1.5, abs=0.01)
+    assert reported[running.id].billed == 1.5
+    assert reported[stopped.id].per_hour == pytest.approx(60 * 0.2 / 730)
+    assert reported[stopped.id].metered == 0.0
+    assert (reported["gone1"].billed, reported["gone1"].per_hour) == (3.25, 0.0)
 
 
 def test_a_pod_is_past_its_end_by_its_name_and_its_last_start(double: Double) -> None:

@@ -67,7 +67,7 @@ def test_every_page_of_pods_is_read(client: RunpodClient) -> None:
     assert {pod.id for pod in client.pods()} == made
 
 
-def test_the_catalog_tells_price_and_stock_of_each_cloud(client: RunpodClient) -> None:
+def test_the_catalog_has_price_and_stock_of_each_cloud(client: RunpodClient) -> None:
     found = client.gpu_type(GPU, "SECURE", count=1, min_cuda="12.8")
     assert (found.price.secure, found.price.community) == (0.74, 0.34)
     assert {stock.id: stock.availability for stock in found.data_centers}["US-IL-1"] == "MEDIUM"
@@ -129,8 +129,8 @@ def test_a_busy_api_says_how_long_to_wait_and_a_create_is_then_repeated(double: 
 )
 def test_a_busy_api_may_name_seconds_or_a_time(after: str, wait_s: float) -> None:
     waits: list[float] = []
-    told = {"Retry-After": after, "Date": "Tue, 24 Nov 2026 10:00:00 GMT"}
-    answers = iter([httpx.Response(429, headers=told)])
+    reported = {"Retry-After": after, "Date": "Tue, 24 Nov 2026 10:00:00 GMT"}
+    answers = iter([httpx.Response(429, headers=reported)])
     transport = httpx.MockTransport(lambda _: next(answers, httpx.Response(200, json={"pods": []})))
     with RunpodClient(KEY, sleep=waits.append, transport=transport) as client:
         client.pods()
@@ -140,8 +140,8 @@ def test_a_busy_api_may_name_seconds_or_a_time(after: str, wait_s: float) -> Non
 @pytest.mark.parametrize("after", ["", "soon", "²", "-3", "Tue, 99 Nov 2026"])
 def test_a_busy_api_that_names_no_time_is_asked_again_by_our_own(after: str) -> None:
     waits: list[float] = []
-    told = [(b"Retry-After", after.encode("latin-1"))]
-    answers = iter([httpx.Response(429, headers=told)])
+    reported = [(b"Retry-After", after.encode("latin-1"))]
+    answers = iter([httpx.Response(429, headers=reported)])
     transport = httpx.MockTransport(lambda _: next(answers, httpx.Response(200, json={"pods": []})))
     with RunpodClient(KEY, sleep=waits.append, transport=transport) as client:
         client.pods()
@@ -255,7 +255,7 @@ def test_an_answer_that_is_none_is_one_line(body: str) -> None:
         client.pods()
 
 
-def test_a_key_that_may_only_read_is_told_from_one_that_may_write(
+def test_a_key_that_may_only_read_is_distinguished_from_one_that_may_write(
     client: RunpodClient, double: Double
 ) -> None:
     assert client.may_write()

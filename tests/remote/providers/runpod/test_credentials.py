@@ -91,13 +91,13 @@ def test_a_machine_without_a_keyring_is_no_error(
 
 
 @pytest.mark.parametrize("text", [f'apikey = "{KEY}', f"apikey = '{KEY} {KEY}'"])
-def test_a_broken_file_is_told_without_the_key(machine: Path, text: str) -> None:
+def test_a_broken_file_is_reported_without_the_key(machine: Path, text: str) -> None:
     machine.write_text(text)
     with pytest.raises(ConfigError) as caught:
         find_api_key()
-    told = "".join(traceback.format_exception(caught.value))
+    reported = "".join(traceback.format_exception(caught.value))
     assert str(machine) in str(caught.value)
-    assert KEY not in told.replace(text, "")
+    assert KEY not in reported.replace(text, "")
 
 
 def test_a_key_shows_itself_nowhere(machine: Path) -> None:

@@ -170,7 +170,7 @@ def test_a_pod_that_is_not_seen_at_once_is_waited_for(
     assert len(double.pods) == 1
 
 
-def test_what_can_not_be_undone_is_told_with_its_cost(
+def test_what_can_not_be_undone_is_reported_with_its_cost(
     provider: RunpodProvider, double: Double
 ) -> None:
     double.times = Times(address=99)
@@ -219,7 +219,7 @@ def make_another(provider: RunpodProvider) -> None:
     provider.client.create({**body, "env": {"PUBLIC_KEY": provider.public_key()}})
 
 
-def test_a_pod_of_an_earlier_up_that_is_never_ready_stays_and_its_price_is_told(
+def test_a_pod_of_an_earlier_up_that_is_never_ready_stays_and_its_price_is_reported(
     provider: RunpodProvider, double: Double
 ) -> None:
     make_another(provider)

@@ -155,7 +155,7 @@ def test_a_pod_that_was_made_without_an_answer_is_adopted() -> None:
     assert list(double.pods) == [pod.id]
 
 
-def test_a_pod_that_can_not_be_looked_for_is_told() -> None:
+def test_a_pod_that_can_not_be_looked_for_is_reported() -> None:
     double = Double()
     double.fault = lambda call: "500-after" if call.startswith("POST") else "html"
     with make_client(double) as client:
@@ -194,7 +194,7 @@ def test_an_interrupt_at_any_call_leaves_no_pod(call: str) -> None:
 def test_no_pod_is_left_behind_in_1000_tries_with_random_failures() -> None:
     chance = random.Random(6)
     double = Double(is_checked=False)
-    ends = {"rented": 0, "none": 0, "told": 0}
+    ends = {"rented": 0, "none": 0, "reported": 0}
     for _ in range(1000):
         rate = chance.choice([0.1, 0.3, 0.5])
         double.fault = partial(fault_at, chance, rate)
@@ -203,16 +203,16 @@ def test_no_pod_is_left_behind_in_1000_tries_with_random_failures() -> None:
         double.pods.clear()
         kept, said = rent_or_not(double)
         left = {pod.id: pod.body["name"] for pod in double.pods.values()}
-        is_told = "may have been made" in said
-        ends["rented" if kept else "told" if is_told else "none"] += 1
-        if is_told:
+        is_reported = "may have been made" in said
+        ends["rented" if kept else "reported" if is_reported else "none"] += 1
+        if is_reported:
             assert all(name in said for name in left.values())
         else:
             assert set(left) == kept
     sys.stdout.write(f"{ends}, calls: {len(double.calls)}\n")
     assert ends["rented"] > 500
     assert ends["none"] > 100
-    assert ends["told"] < 20, ends
+    assert ends["reported"] < 20, ends
 
 
 def rent_or_not(double: Double) -> tuple[set[str], str]:
@@ -240,7 +240,7 @@ def test_removing_and_stopping_are_seen_to_have_happened() -> None:
         assert double.pods == {}
 
 
-def test_a_pod_that_does_not_stop_is_told_with_its_cost() -> None:
+def test_a_pod_that_does_not_stop_is_reported_with_its_cost() -> None:
     double = Double()
     pod, _ = rent(double)
     double.fault = lambda call: "500" if call.endswith("/action") else None
@@ -251,7 +251,7 @@ def test_a_pod_that_does_not_stop_is_told_with_its_cost() -> None:
         halt(client, pod.id, no_wait)
 
 
-def test_a_name_tells_owner_pod_and_deadline() -> None:
+def test_a_name_holds_owner_pod_and_deadline() -> None:
     name = PodName.new("anna", "runpod-4090", in_hours(24))
     assert PodName.parse(str(name)) == name
     left = name.deadline - datetime.now(timezone.utc)
