@@ -48,7 +48,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--ends", choices=("inclusive", "half-open"), help="is the bar at the end inside?"
     )
-    parser.add_argument("--unit", choices=("seconds", "bars"), help="of a label track (seconds)")
+    parser.add_argument(
+        "--unit", choices=("seconds", "bars"), help="of a label track (seconds), or of lengths"
+    )
+    parser.add_argument("--label", help="the word of spans that have none (span, if none has)")
     parser.add_argument(
         "--length",
         type=int,
@@ -148,7 +151,9 @@ def _cut(arguments: argparse.Namespace) -> tuple[pa.Table, list[str]]:
     is_known = arguments.tz is not None or len(file.clock.named) < 2
     zone = file.clock.output_zone if is_known else None
     clock = Clock(str(arguments.spans), zone, None, arguments.fold, arguments.dates)
-    spans, faults = read_spans(arguments.spans, bars, clock, arguments.ends, arguments.unit)
+    spans, faults = read_spans(
+        arguments.spans, bars, clock, arguments.ends, arguments.unit, arguments.label
+    )
     if not is_known and clock.is_bare:
         raise DataError(
             f"{arguments.spans}: times without a zone, expected one, as the bars are of"

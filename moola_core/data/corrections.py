@@ -60,7 +60,7 @@ def read_corrections(path: Path) -> list[Correction]:
         ) from err
     except ValidationError as err:
         first = err.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
+        place = ".".join(str(part) for part in first["loc"]) or "its start"
         raise DataError(
             f"{path}: {place}: {first['msg']}, expected a file saved by the page of jobs.review;"
             " save it anew there with W"

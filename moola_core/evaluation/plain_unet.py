@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from moola_core.config.sections import DecoderConfig
 from moola_core.data.windows import Windows
 from moola_core.decoding.decode import Decoded, Predictions, decode, found_runs
-from moola_core.model.span_net import UNet
+from moola_core.model.unet import UNet
 from moola_core.spans.grid import MIN_LENGTH
 from moola_core.spans.intervals import FloatArray, drop_short
 
