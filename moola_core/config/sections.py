@@ -178,7 +178,7 @@ class DecoderConfig(Strict):
     max_length: int = Field(default=25, ge=1, le=2000)
     floor: float = Field(default=0.0, ge=0, le=1)
     # Of disjoint: expected IoU + P(IoU > 0.5) that a span has to have.
-    least_gain: float = Field(default=0.3, gt=0, le=2)
+    least_gain: float = Field(default=0.5, gt=0, le=2)
 
     @model_validator(mode="after")
     def _ordered(self) -> DecoderConfig:
