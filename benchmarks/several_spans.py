@@ -96,22 +96,21 @@ def learnt(train: Windows, held_out: Windows, recipe: Recipe, folder: Path | Non
 
 
 def answers(train: Windows, held_out: Windows, trained: TrainedModel, *, choose: bool) -> Any:
-    """Yield names and answers of the recipe and the U-Net or, to choose, of other decoders."""
+    """Yield names and answers of the recipe, to choose of other decoders, and of the U-Net."""
     began = time.process_time()
     predictions = trained.predict(held_out.bars)
     decoded = decode(predictions, trained.decoder)
     rate = held_out.bars[..., 0].size / (time.process_time() - began)
     gain = trained.decoder.least_gain
     yield f"recipe, least gain {gain} ({rate:,.0f} bars a second)", decoded, predictions
-    if not choose:
-        began = time.process_time()
-        said = plain_unet(train, held_out.bars)
-        yield f"plain U-Net ({time.process_time() - began:.0f} s of CPU)", said, None
-        return
-    for gain in GAINS:
+    for gain in GAINS if choose else ():
         decoder = trained.decoder.model_copy(update={"least_gain": gain})
         yield f"least gain {gain}", decode(predictions, decoder), predictions
-    yield "likeliest set (MAP)", likeliest(trained, held_out), predictions
+    if choose:
+        yield "likeliest set (MAP)", likeliest(trained, held_out), predictions
+    began = time.process_time()
+    said = plain_unet(train, held_out.bars)
+    yield f"plain U-Net ({time.process_time() - began:.0f} s of CPU)", said, None
 
 
 def likeliest(trained: TrainedModel, windows: Windows) -> Decoded:

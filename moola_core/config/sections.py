@@ -177,8 +177,8 @@ class DecoderConfig(Strict):
     min_length: int = Field(default=2, ge=1)
     max_length: int = Field(default=25, ge=1, le=2000)
     floor: float = Field(default=0.0, ge=0, le=1)
-    # Of disjoint: expected IoU + P(IoU >= 0.5) that a span has to have.
-    least_gain: float = Field(default=1.0, gt=0, le=2)
+    # Of disjoint: expected IoU + P(IoU > 0.5) that a span has to have.
+    least_gain: float = Field(default=0.5, gt=0, le=2)
 
     @model_validator(mode="after")
     def _ordered(self) -> DecoderConfig:

@@ -9,7 +9,7 @@ import pytest
 from moola_core.data.series import Bars
 from moola_core.errors import ConfigError, DataError
 from moola_core.inference.sliding import Answers, find_spans, suppress
-from moola_core.spans.intervals import FloatArray, IntArray
+from moola_core.spans.intervals import FloatArray, IntArray, find_runs
 
 NUM_BARS = 1000
 PLANTED = np.array([[3, 9], [150, 160], [300, 307], [420, 428], [985, 995]])
@@ -120,3 +120,21 @@ def test_suppression_is_greedy_by_confidence() -> None:
     rows, counts = suppress(spans, confidence, 500)
     assert rows.tolist() == sorted(kept, key=lambda row: spans[row, 0])
     assert counts.sum() == 200
+
+
+def _answer_all(windows: FloatArray) -> Answers:
+    """Every run in each window, as far as the window shows it."""
+    sure = windows[..., 1] - windows[..., 0]
+    window, spans = find_runs(sure > 0)
+    confidence = sure[window, spans[:, 0]] / 10
+    return Answers(spans, confidence, np.arange(len(spans)) * 0, confidence, window)
+
+
+@pytest.mark.parametrize("stride", [7, 80])
+def test_so_it_is_where_a_window_gives_several(stride: int) -> None:
+    planted = np.array([[3, 9], [10, 14], [20, 31], [500, 520], [523, 530], [990, 1000]])
+    found = find_spans(_chunks(_series(planted), 64), _answer_all, stride=stride)
+    assert found.spans.tolist() == planted.tolist()
+    np.testing.assert_allclose(found.confidence, np.arange(1, 7) / 10)
+    assert found.time is not None
+    assert found.time.tolist() == [[60 * a, 60 * (b - 1)] for a, b in planted]
