@@ -38,7 +38,7 @@ def segment_loss(
     """
     num_bars = tags.shape[1]
     start, stop = ends(tags)
-    table = _place_table(num_bars, max_length).to(scores.device)
+    table = place_table(num_bars, max_length).to(scores.device)
     first, last, share = _errors(end_noise, scores.dtype, str(scores.device))
     # the shape is now (B, E), of the runs that may have been drawn so
     begin, end = start[:, None] + first, stop[:, None] + last
@@ -63,7 +63,8 @@ def bar_loss(inside: Tensor, tags: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=8)
-def _place_table(num_bars: int, max_length: int) -> Tensor:
+def place_table(num_bars: int, max_length: int) -> Tensor:
+    """``(T + 1, T + 1)``: `moola_core.spans.grid.places` as a tensor."""
     return torch.from_numpy(places(num_bars, max_length).copy())
 
 
