@@ -183,19 +183,8 @@ def pool_split(loaded: Loaded) -> Split:
     return make_folds(loaded.train, folds, recipe.split, recipe.training.seed)[0]
 
 
-def left_out(loaded: Loaded) -> Windows | None:
-    """Return the windows of that fold on which the say is weighed and the run is scored.
-
-    None where validation windows are, or no columns.
-    """
-    ensemble = loaded.recipe.ensemble
-    if loaded.validation is not None or not ensemble.columns:
-        return None
-    return weighed_on(loaded)
-
-
 def weighed_on(loaded: Loaded) -> Windows:
-    """Return those of the fold left out that have a span, or a draw of so many of them."""
+    """Return those of the fold left out that have a span, or a draw of them; also scored on."""
     recipe = loaded.recipe
     windows = loaded.train.take(pool_split(loaded).validation)
     windows = windows.take(windows.has_span)

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from jobs.common.fitting import Loaded, left_out
+from jobs.common.fitting import Loaded, weighed_on
 from moola_core.inference.ensemble import columns_recipe, trained_recipes
 from moola_core.model.jade import count_parameters
 from moola_core.model.make import make_model
@@ -17,7 +17,9 @@ from moola_core.model.make import make_model
 def run_event(loaded: Loaded) -> dict[str, Any]:
     """Return the keys of the event `run`."""
     recipe = loaded.recipe
-    scored = loaded.validation if loaded.validation is not None else left_out(loaded)
+    scored = loaded.validation
+    if scored is None and recipe.ensemble.columns:
+        scored = weighed_on(loaded)
     return {
         "recipe": recipe.name,
         "device": device_name(loaded.device),
