@@ -113,7 +113,10 @@ def _validation(trained: TrainedModel, arguments: argparse.Namespace) -> Windows
         )
     _, validation = split_windows(windows, recipe)
     if validation is None:
-        raise DataError(f"{arguments.run}: trained on all windows, expected some to choose on")
+        raise DataError(
+            f"{arguments.run}: trained on all windows, expected some to choose on;"
+            " train again with --set split.validation_share=0.2 and tune that run"
+        )
     return validation
 
 

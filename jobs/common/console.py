@@ -20,10 +20,13 @@ def print_header(loaded: Loaded) -> None:
     """Print what is about to be trained, and the header of the epoch table."""
     event = run_event(loaded)
     windows = event["windows"]
+    scored = f"{windows['validation']} validation"
+    if loaded.validation is None and windows["validation"]:
+        scored = f"{windows['validation']} of them left out by the first model, to be scored"
     print(
         f"recipe {event['recipe']} | {event['device']} | seed {event['seed']}"
         f" | {event['num_parameters']:,} parameters | {event['num_features']} features"
-        f" | windows: {windows['train']} train, {windows['validation']} validation"
+        f" | windows: {windows['train']} train, {scored}"
     )
     losses = " ".join(f"{task:>9}" for task in event["tasks"])
     scores = f"{'F1':>5} {'in':>6} {'out':>6} {'s':>5}"

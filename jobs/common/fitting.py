@@ -23,7 +23,7 @@ from moola_core.decoding.decode import Predictions, choose_decoder
 from moola_core.errors import DataError
 from moola_core.evaluation.metrics import Truth
 from moola_core.features.tensors import WindowTensors, in_unit_of, make_tensors
-from moola_core.inference.ensemble import member_recipes
+from moola_core.inference.ensemble import trained_recipes
 from moola_core.inference.forward import predict
 from moola_core.inference.pool import PoolWeights
 from moola_core.inference.trained_model import TrainedModel, joined
@@ -166,7 +166,7 @@ def begin_run(loaded: Loaded, recipe: Recipe) -> Run:
         device=loaded.device,
         identity=identity_of(recipe, loaded.files),
         epochs_before=sum(before.recipe.training.epochs for before in loaded.runs),
-        epochs_in_all=sum(one.training.epochs for one in member_recipes(loaded.recipe)),
+        epochs_in_all=sum(one.training.epochs for one in trained_recipes(loaded.recipe)),
     )
     loaded.runs.append(run)
     return run
@@ -181,6 +181,15 @@ def pool_split(loaded: Loaded) -> Split:
     recipe = loaded.recipe
     folds = recipe.ensemble.pool_folds
     return make_folds(loaded.train, folds, recipe.split, recipe.training.seed)[0]
+
+
+def weighed_on(loaded: Loaded) -> Windows:
+    """Return those of the fold left out that have a span, or a draw of them; also scored on."""
+    recipe = loaded.recipe
+    windows = loaded.train.take(pool_split(loaded).validation)
+    windows = windows.take(windows.has_span)
+    number = min(recipe.ensemble.pool_windows, len(windows))
+    return draw(windows, number, recipe.training.seed)
 
 
 def resolved(recipe: Recipe, train: Windows) -> Recipe:
@@ -225,10 +234,11 @@ def _tensors_of(loaded: Loaded, recipe: Recipe) -> tuple[WindowTensors, WindowTe
 
 def judge(loaded: Loaded) -> tuple[TrainedModel, Predictions | None]:
     """Return the fitted models as one with its decoder, and what it says of validation."""
-    for run in loaded.runs:
+    runs = loaded.runs[int(loaded.recipe.ensemble.has_scout) :]
+    for run in runs:
         if run.recipe.training.keep == "best":
             run.model.load_state_dict(run.progress.best)
-    answering = [(model, run.validation) for run in loaded.runs for model in _answering(run)]
+    answering = [(model, run.validation) for run in runs for model in _answering(run)]
     models = tuple(model for model, _ in answering)
     decoder, predictions = loaded.recipe.decoder, None
     seen = [(model, tensors) for model, tensors in answering if tensors is not None]

@@ -87,6 +87,10 @@ def finish(loaded: Loaded, run_dir: Path, *, seconds: float) -> dict[str, Any]:
     print(f"\nscores on {side}, decoder {decoder_text(trained.decoder)}")
     if loaded.validation is None and side == "validation":
         print("of the windows left out to weigh networks and columns, by models not taught by them")
+        if recipe.ensemble.has_scout:
+            print(
+                "(a scout of shorter training stands for the networks, which do better as a rule)"
+            )
     print_scores(scores[side], rules)
     return result
 

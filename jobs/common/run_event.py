@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from jobs.common.fitting import Loaded
-from moola_core.inference.ensemble import columns_recipe, member_recipes
+from jobs.common.fitting import Loaded, weighed_on
+from moola_core.inference.ensemble import columns_recipe, trained_recipes
 from moola_core.model.jade import count_parameters
 from moola_core.model.make import make_model
 
@@ -17,16 +17,19 @@ from moola_core.model.make import make_model
 def run_event(loaded: Loaded) -> dict[str, Any]:
     """Return the keys of the event `run`."""
     recipe = loaded.recipe
+    scored = loaded.validation
+    if scored is None and recipe.ensemble.columns:
+        scored = weighed_on(loaded)
     return {
         "recipe": recipe.name,
         "device": device_name(loaded.device),
         "seed": recipe.training.seed,
-        "epochs": sum(one.training.epochs for one in member_recipes(recipe)),
+        "epochs": sum(one.training.epochs for one in trained_recipes(recipe)),
         "num_parameters": num_parameters(loaded),
         "num_features": loaded.train_tensors.features.shape[2],
         "windows": {
             "train": len(loaded.train),
-            "validation": len(loaded.validation) if loaded.validation else 0,
+            "validation": 0 if scored is None else len(scored),
             "test": len(loaded.test) if loaded.test else 0,
         },
         "tasks": list(recipe.model.tasks),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from jobs.common.fitting import Loaded, begin_run, pool_split, prepare
+from jobs.common.fitting import Loaded, begin_run, pool_split, prepare, weighed_on
 from jobs.common.window_sets import draw
 from moola_core.config.sections import EnsembleConfig, Recipe
 from moola_core.features.tensors import make_inputs
 from moola_core.inference.ensemble import (
     columns_recipe,
-    member_recipes,
+    trained_recipes,
     with_unit,
 )
 from moola_core.inference.forward import predict
@@ -21,31 +21,32 @@ from moola_core.training.loop import fit
 def members(loaded: Loaded) -> Iterator[Recipe]:
     """Yield the recipe of each model in turn; fit each before asking for the next.
 
-    Columns follow the networks only if they get a say, which is known once those are fitted.
+    Columns follow the networks only if they get a say.
     """
     ensemble = loaded.recipe.ensemble
-    for number, one in enumerate(member_recipes(loaded.recipe)):
-        if ensemble.columns and number == ensemble.num_networks:
+    scouts = int(ensemble.has_scout)
+    networks = scouts + ensemble.num_networks
+    for number, one in enumerate(trained_recipes(loaded.recipe)):
+        if ensemble.columns and number == (scouts or networks):
             loaded.pool = weigh(loaded)
-            if not loaded.pool.asks_columns:
-                return
+        if number == networks and loaded.pool and not loaded.pool.asks_columns:
+            return
         yield one
 
 
 def weigh(loaded: Loaded) -> PoolWeights:
     """Return the weights of networks and of columns, fit on the fold that taught neither.
 
-    Of the networks the first speaks for all, since the others know the fold. Columns learn from
-    what it did, in one unit of price, which says enough about several.
+    The network that was trained first speaks for all, since the others know the fold. Columns learn
+    from what it did, in one unit of price, which says enough about several.
     """
     recipe, split = loaded.recipe, pool_split(loaded)
     ensemble, seed = recipe.ensemble, recipe.training.seed
     alone = with_unit(columns_recipe(recipe), ensemble.columns[0])
     alone = alone.model_copy(update={"ensemble": EnsembleConfig()})
-    sides = (loaded.train.take(rows) for rows in (split.train, split.validation))
-    taught, held_out = (side.take(side.has_span) for side in sides)
+    taught, held_out = loaded.train.take(split.train), weighed_on(loaded)
+    taught = taught.take(taught.has_span)
     taught = draw(taught, min(ensemble.columns_windows, len(taught)), seed)
-    held_out = draw(held_out, min(ensemble.pool_windows, len(held_out)), seed)
     columns = begin_run(prepare(alone, taught, None, loaded.device, loaded.data_dir), alone)
     fit(columns)
     seen = make_inputs(held_out.bars, recipe, loaded.device, reflection=recipe.model.symmetric)

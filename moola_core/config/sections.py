@@ -154,6 +154,8 @@ class TrainingConfig(Strict):
     jitter: float = Field(default=0.0, ge=0, le=1)
     # At most so many windows are shown in all: many windows are shown in fewer epochs.
     most_shown: int | None = Field(default=None, ge=1)
+    # Of kind unet: the mean of the weights answers, which keeps so much of itself a step.
+    average: float = Field(default=0.0, ge=0, lt=1)
     seed: int = Field(default=0, ge=0, lt=2**31)
     keep: Literal["last", "best"] = "last"
     best_by: Literal["total", "f1"] = "total"
@@ -202,6 +204,9 @@ class EnsembleConfig(Strict):
     # which the say of networks and columns is weighed.
     pool_folds: int = Field(default=5, ge=2, le=20)
     pool_windows: int = Field(default=420, ge=20)  # at most so many
+    # Above 0: a scout leaves it out instead, a network that does not answer; it is trained for so
+    # large a share of the epochs.
+    scout: float = Field(default=0.0, ge=0, le=1)
 
     @property
     def num_networks(self) -> int:
@@ -210,8 +215,13 @@ class EnsembleConfig(Strict):
 
     @property
     def size(self) -> int:
-        """How many models are trained."""
+        """How many models are trained to answer."""
         return self.num_networks + len(self.columns)
+
+    @property
+    def has_scout(self) -> bool:
+        """Whether the first network that is trained does not answer."""
+        return bool(self.columns) and self.scout > 0
 
     @property
     def num_answers(self) -> int:
@@ -253,12 +263,15 @@ class Recipe(Strict):
                 " expected model.hidden_size and model.choice_hidden_size 0"
             )
         self._require_checkpoints()
-        is_net = self.model.kind == "unet"
-        if not is_net and (self.training.stretch or self.training.jitter or self.ensemble.columns):
+        training = self.training
+        alien = training.stretch or training.jitter or training.average or self.ensemble.columns
+        if self.model.kind != "unet" and alien:
             raise ValueError(
-                "training.stretch, training.jitter and ensemble.columns are for a model of kind"
-                " unet, expected 0, 0 and []"
+                "training.stretch, training.jitter, training.average and ensemble.columns are for"
+                " a model of kind unet, expected 0, 0, 0 and []"
             )
+        if training.average and self.ensemble.checkpoints > 1:
+            raise ValueError("ensemble.checkpoints: expected 1 with training.average")
         if self.ensemble.columns and self.ensemble.checkpoints > 1:
             raise ValueError("ensemble.checkpoints: expected 1 with ensemble.columns")
         if self.split.validation_share == 0 and (

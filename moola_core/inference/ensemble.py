@@ -29,6 +29,20 @@ def member_recipes(recipe: Recipe) -> list[Recipe]:
     ]
 
 
+def trained_recipes(recipe: Recipe) -> list[Recipe]:
+    """Return the recipe of each model that is trained, in turn: a scout, if any, and the members.
+
+    The scout is a network like the others, for a share of the epochs.
+    """
+    members = member_recipes(recipe)
+    if not recipe.ensemble.has_scout:
+        return members
+    epochs = max(round(recipe.ensemble.scout * recipe.training.epochs), 1)
+    scout = with_seed(recipe, recipe.training.seed + len(members))
+    training = scout.training.model_copy(update={"epochs": epochs})
+    return [scout.model_copy(update={"training": training}), *members]
+
+
 def columns_recipe(recipe: Recipe) -> Recipe:
     """`recipe` with a linear choice among candidates instead of its network."""
     model = ModelConfig(
@@ -39,6 +53,7 @@ def columns_recipe(recipe: Recipe) -> Recipe:
         end_noise=recipe.model.end_noise,
     )
     off: dict[str, Any] = {"stretch": 0.0, "jitter": 0.0, "reflection": False, "epochs": 5}
+    off["average"] = 0.0
     training = recipe.training.model_copy(update={**off, "optimizer": "lbfgs"})
     loss = LossConfig(ridge=recipe.ensemble.columns_ridge)
     return recipe.model_copy(update={"model": model, "training": training, "loss": loss})

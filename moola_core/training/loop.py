@@ -64,6 +64,8 @@ def fit(run: Run) -> None:
         if is_due or time.monotonic() - saved_at > 60 * training.checkpoint_minutes:
             write_checkpoint(run)
             saved_at = time.monotonic()
+    if run.average is not None:
+        run.model.load_state_dict(run.average.model.state_dict())
 
 
 def train_epoch(run: Run) -> None:
@@ -96,6 +98,9 @@ def train_epoch(run: Run) -> None:
         if progress.batch == 0:
             progress.gradient_share = run.criterion.gradient_share(judged, outputs)
         descend(run.optimizer, run.model, judged.total, training.clip_norm)
+        if run.average is not None:
+            step = progress.epoch * len(batches) + progress.batch + 1
+            run.average.update(run.model, step)
         _add(run.sums, judged, len(rows) / len(run.train))
         progress.batch += 1
 
@@ -130,15 +135,15 @@ def _whole_epoch(run: Run) -> None:
 @torch.no_grad()
 def evaluate(run: Run, windows: WindowTensors) -> tuple[dict[str, float], Predictions]:
     """Total and raw losses by the formula of training, and the model's answers."""
-    run.model.eval()
+    model = run.answering.eval()
     sums = torch.zeros_like(run.sums)
     answers = []
     for rows in torch.arange(len(windows), device=run.device).split(EVALUATION_BATCH):
         batch = windows.take(rows)
-        outputs = forward_outputs(run.model, batch)
+        outputs = forward_outputs(model, batch)
         _add(sums, run.criterion(outputs, batch), len(rows) / len(windows))
-        answers.append(merge_answers(run.model, outputs, batch))
-    return _named(run, sums), gather(run.model, answers)
+        answers.append(merge_answers(model, outputs, batch))
+    return _named(run, sums), gather(model, answers)
 
 
 def _add(sums: Tensor, judged: Judged, share: float) -> None:
@@ -187,4 +192,4 @@ def _note_best(run: Run, entry: dict[str, Any]) -> None:
     value = entry["validation"]["total"] if by_total else -entry["scores"]["f1"]
     if value < run.progress.best_value:
         run.progress.best_value, run.progress.best_epoch = value, entry["epoch"]
-        run.progress.best = {k: v.clone() for k, v in run.model.state_dict().items()}
+        run.progress.best = {k: v.clone() for k, v in run.answering.state_dict().items()}

@@ -17,6 +17,7 @@ from moola_core.features.tensors import WindowTensors
 from moola_core.losses.criterion import Criterion
 from moola_core.model.make import Model
 from moola_core.model.span_net import SpanNet
+from moola_core.training.average import RunningMean
 from moola_core.training.checkpoint import (
     Checkpoint,
     as_checkpoint_error,
@@ -79,9 +80,15 @@ class Run:
         self.optimizer = make_optimizer(self.model, training)
         self.sampler = torch.Generator().manual_seed(training.seed)
         self.progress = Progress(best={k: v.clone() for k, v in self.model.state_dict().items()})
+        self.average = RunningMean(self.model, training.average) if training.average else None
         # float64, so that a sum over batches adds no error of its own; rows: total, then tasks.
         self.sums = torch.zeros(len(self.recipe.model.tasks) + 1, dtype=torch.float64)
         self.epoch_start = self.sampler.get_state()
+
+    @property
+    def answering(self) -> Model:
+        """The model that is judged: with ``training.average`` that of the mean weights."""
+        return self.model if self.average is None else self.average.model
 
 
 @dataclass
@@ -111,6 +118,8 @@ def write_checkpoint(run: Run) -> None:
     tensors |= {f"best.{k}": v for k, v in progress.best.items()}
     for i, snapshot in enumerate(progress.snapshots):
         tensors |= {f"snapshot.{i}.{k}": v for k, v in snapshot.items()}
+    if run.average is not None:
+        tensors |= {f"average.{k}": v for k, v in run.average.model.state_dict().items()}
     tensors["sums"] = run.sums
     state = {
         "epoch": progress.epoch,
@@ -142,6 +151,8 @@ def _restore(run: Run, checkpoint: Checkpoint) -> None:
     tensors, state = checkpoint.tensors, checkpoint.state
     run.epoch_start = load_state_tensors(tensors, run.model, run.optimizer, run.device)
     run.sums = tensors["sums"]
+    if run.average is not None:
+        run.average.model.load_state_dict(below("average.", tensors))
     best = {k: v.to(run.device) for k, v in below("best.", tensors).items()}
     numbers = {int(key.split(".")[0]) for key in below("snapshot.", tensors)}
     snapshots = [below(f"snapshot.{i}.", tensors) for i in sorted(numbers)]

@@ -13,6 +13,7 @@ import torch
 from jobs.common.fitting import load, pool_split
 from jobs.evaluate import main as evaluate
 from jobs.train import main as train
+from jobs.tune import main as tune
 from moola_core.config.recipe import load_recipe
 from moola_core.data.windows import read_windows
 from moola_core.inference.trained_model import load_model
@@ -59,6 +60,10 @@ def test_it_is_scored_on_windows_that_taught_neither_networks_nor_columns(
     left_out = loaded.train.window_id[split.validation].tolist()
     assert sorted(judged["window_id"].to_pylist()) == sorted(left_out)
     assert not set(left_out) & set(loaded.train.window_id[split.train].tolist())
+    described = json.loads((run / "events.jsonl").read_text().splitlines()[0])
+    assert described["windows"] == {"train": 40, "validation": len(left_out), "test": 0}
+    # the scout, which left them out, has half the epochs and a folder of its own
+    assert sorted(one.name for one in (run / "checkpoints" / "seed-4").iterdir()) == ["epoch-0001"]
     scores = json.loads((run / "result.json").read_text())["scores"]["validation"]
     assert 0 <= scores["f1"]["value"] <= 1
     assert scores["f1"]["low"] <= scores["f1"]["value"] <= scores["f1"]["high"]
@@ -79,10 +84,22 @@ def test_a_loaded_model_answers_the_same_in_one_batch_and_window_by_window(
         np.testing.assert_allclose(alone, together[i : i + 1], rtol=1e-3, atol=1e-6)
 
 
-def test_a_run_of_one_seed_comes_out_the_same_twice(run: Path, data: Path, tmp_path: Path) -> None:
+def test_a_run_of_one_seed_comes_out_the_same_twice(
+    run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert _train(tmp_path / "again", data) == 0
+    printed = capsys.readouterr().out
+    number = len(pq.read_table(run / "artifacts" / "predictions.parquet"))
+    assert f"windows: 40 train, {number} of them left out by the first model" in printed
     for path in sorted((run / "artifacts").glob("*.safetensors")):
         assert path.read_bytes() == (tmp_path / "again" / "artifacts" / path.name).read_bytes()
+
+
+def test_a_run_that_trained_on_all_windows_names_what_tune_needs(
+    run: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tune([str(run), "--data", str(data)]) == 10
+    assert "train again with --set split.validation_share=0.2" in capsys.readouterr().err
 
 
 def test_it_is_scored_beside_the_rules_and_a_plain_unet(

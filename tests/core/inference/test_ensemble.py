@@ -9,7 +9,12 @@ import torch
 from moola_core.config.sections import DecoderConfig, EnsembleConfig, Recipe
 from moola_core.data.windows import Windows
 from moola_core.decoding.decode import Predictions, decode
-from moola_core.inference.ensemble import mean_predictions, member_recipes, with_unit
+from moola_core.inference.ensemble import (
+    mean_predictions,
+    member_recipes,
+    trained_recipes,
+    with_unit,
+)
 from moola_core.inference.trained_model import TrainedModel
 from moola_core.model.jade import JadeCompact
 
@@ -99,6 +104,26 @@ def test_members_take_the_units_in_turn(recipe: Recipe) -> None:
     members = member_recipes(units)
     assert [one.candidates.unit for one in members] == 2 * list(units.ensemble.units)
     assert [one.training.seed for one in members] == [0, 1, 2, 3]
+
+
+SPANS = {"kind": "unet", "width": 4, "tasks": ("segment", "type"), "max_length": 30}
+
+
+def test_a_scout_is_trained_first_for_its_share_of_the_epochs(recipe: Recipe) -> None:
+    table = recipe.model_dump() | {"model": SPANS}
+    table["ensemble"] = {"seeds": 2, "columns": UNITS, "scout": 0.5}
+    table["training"] |= {"epochs": 7, "average": 0.9}
+    spans = Recipe.model_validate(table)
+    scout, *members = trained_recipes(spans)
+    assert members == member_recipes(spans)
+    assert scout.training.epochs == 4
+    assert scout.model == spans.model
+    assert scout.training.seed not in [one.training.seed for one in members]
+    # columns are no network: nothing of theirs is averaged
+    assert [one.training.average for one in members] == [0.9, 0.9, 0, 0]
+    table["ensemble"]["scout"] = 0
+    alone = Recipe.model_validate(table)
+    assert trained_recipes(alone) == member_recipes(alone)
 
 
 def test_each_member_sees_candidates_of_its_own_unit(recipe: Recipe, windows: Windows) -> None:

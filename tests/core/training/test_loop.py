@@ -60,6 +60,7 @@ def new_run(request: pytest.FixtureRequest, small_recipe: Recipe, windows: Windo
         table["model"] |= {"kind": "unet", "width": 4, "max_length": 30}
         table["model"]["tasks"] = ["segment", "type"]
         table["training"] |= {"schedule": "one_cycle", "stretch": 0.2, "jitter": 0.15}
+        table["training"]["average"] = 0.9
         table["decoder"] = {"kind": "expected_iou", "max_length": 30}
     return lambda: make_run(Recipe.model_validate(table), windows)
 
@@ -73,6 +74,8 @@ def _assert_same(one: Run, other: Run) -> None:
     assert len(one.progress.snapshots) == len(other.progress.snapshots)
     for ours, others in zip(one.progress.snapshots, other.progress.snapshots, strict=True):
         assert all(torch.equal(value, others[name]) for name, value in ours.items())
+    for name, value in one.answering.state_dict().items():
+        assert torch.equal(value, other.answering.state_dict()[name]), name
     mine, theirs = one.optimizer.state_dict()["state"], other.optimizer.state_dict()["state"]
     assert mine.keys() == theirs.keys()
     for i, moments in mine.items():
