@@ -50,17 +50,15 @@ def main(argv=None):
 if __name__ == "__main__":
     sys.exit(main())
 """
-RAY_JOBS = (
-    *("jobs/many_ray.py", "jobs/ray_node.py"),
-    *("jobs/common/ray_asked.py", "jobs/common/ray_tuning.py"),
-)
+RAY_JOBS = ("jobs/many_ray.py", "jobs/ray_node.py", "jobs/common/ray_*.py")
 
 
 def make_ray_project(project: SweepProject) -> None:
     """Give it the jobs of a Ray cluster, and the training above."""
     make_recipe_project(project)
-    for name in RAY_JOBS:
-        project.write(name, (ROOT / name).read_text(encoding="utf-8"))
+    for pattern in RAY_JOBS:
+        for path in ROOT.glob(pattern):
+            project.write(str(path.relative_to(ROOT)), path.read_text(encoding="utf-8"))
     project.write("jobs/train.py", TRAIN)
     project.git("add", ".")
     project.git("commit", "--quiet", "--message=ray")
