@@ -82,11 +82,16 @@ def result(project: SweepProject, trial: dict[str, Any]) -> dict[str, Any]:
 
 def processes_of(project: SweepProject) -> list[str]:
     """The command lines of what lives of this project's pods, but for their SSH servers."""
+    return [words for _, words in marked(project) if "providers.local.sshd" not in words]
+
+
+def marked(project: SweepProject) -> list[tuple[int, str]]:
+    """The pids and command lines of what this project's commands and pods have started."""
     mark = f"{MARK}={project.env[MARK]}".encode()
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if mark in (path / "environ").read_bytes().split(b"\0"):
                 words = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                found.append(words)
-    return [words for words in found if "providers.local.sshd" not in words]
+                found.append((int(path.name), words))
+    return found
