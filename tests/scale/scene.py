@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tests.support.servers import MARK
-from tests.support.sweeps import ROOT, SweepProject, make_recipe_project
+from tests.support.sweeps import ROOT, SweepProject, make_recipe_project, sweep_project
 
 # Five epochs with a checkpoint each, from which it resumes; says where each attempt ran. Without a
 # file `go` none gets beyond its first epoch.
@@ -86,12 +88,27 @@ def processes_of(project: SweepProject) -> list[str]:
 
 
 def marked(project: SweepProject) -> list[tuple[int, str]]:
-    """The pids and command lines of what this project's commands and pods have started."""
-    mark = f"{MARK}={project.env[MARK]}".encode()
-    found = []
+    """The pids and command lines of what this project's commands and pods have started.
+
+    Their folder is in the environment of each: a pod's SSH server passes no mark of the tests on.
+    """
+    folder, found = os.fsencode(project.state), []
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if mark in (path / "environ").read_bytes().split(b"\0"):
+            if folder in (path / "environ").read_bytes():
                 words = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode()
                 found.append((int(path.name), words))
     return found
+
+
+@contextmanager
+def ray_project(folder: Path) -> Iterator[SweepProject]:
+    """A project as above; whatever it started ends with it."""
+    with sweep_project(folder) as project:
+        make_ray_project(project)
+        try:
+            yield project
+        finally:
+            for pid, _ in marked(project):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)

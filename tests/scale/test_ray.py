@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from tests.scale.scene import begun, make_ray_project, marked, processes_of, result
+from tests.scale.scene import begun, marked, processes_of, ray_project, result
 from tests.support.pods import is_gone, wait_until
 from tests.support.projects import PROGRAM
-from tests.support.sweeps import SweepProject, states_of, sweep_project
+from tests.support.sweeps import SweepProject, states_of
 
 pytestmark = [
     pytest.mark.scale,
@@ -58,15 +58,13 @@ class Swept:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[SweepProject]:
-    with sweep_project(tmp_path) as found:
-        make_ray_project(found)
+    with ray_project(tmp_path) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swept]:
-    with sweep_project(tmp_path_factory.mktemp("swept")) as project:
-        make_ray_project(project)
+    with ray_project(tmp_path_factory.mktemp("swept")) as project:
         scene = Swept(project)
         asked = words(project, "--pods", "2", "--trials", str(NUM_TRIALS))
         errors = project.state / "stderr"
@@ -207,7 +205,9 @@ def test_a_head_that_dies_costs_what_was_running_and_resume_does_the_rest(
 
 def gcs_of(project: SweepProject) -> int:
     """The process of a project's head that knows the cluster."""
-    (pid,) = (pid for pid, words in marked(project) if "gcs_server" in words.partition(" ")[0])
+    (pid,) = (
+        pid for pid, words in marked(project) if words.partition(" ")[0].endswith("/gcs_server")
+    )
     return pid
 
 

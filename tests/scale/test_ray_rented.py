@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.test_runpod import POD, double
-from tests.scale.scene import begun, make_ray_project, processes_of
+from tests.scale.scene import begun, processes_of, ray_project
 from tests.support.pods import AgentPod, wait_until
 from tests.support.projects import PROGRAM
 from tests.support.runpod_double import GPU, IMAGE, KEY, Double
 from tests.support.servers import SSHD
-from tests.support.sweeps import SweepProject, sweep_project
+from tests.support.sweeps import SweepProject
 
 __all__ = ["double"]  # a fixture
 pytestmark = [
@@ -34,8 +34,7 @@ PORT, STARTS = 31_500, 8
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[SweepProject]:
-    with sweep_project(tmp_path / "sweep") as found:
-        make_ray_project(found)
+    with ray_project(tmp_path / "sweep") as found:
         (found.marks / "go").touch()
         yield found
 
