@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+import moola_remote.config.no_plugins  # noqa: F401
 from moola_remote.config.text import as_text
 from moola_remote.errors import ConfigError
 
@@ -55,7 +56,8 @@ DataName: TypeAlias = Annotated[str, AfterValidator(data_name)]
 class Strict(BaseModel):
     """The base of every settings class: frozen, and a misspelt key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # What a command does not read is not built.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class RunpodConfig(Strict):

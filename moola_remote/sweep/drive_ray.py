@@ -25,7 +25,7 @@ from moola_remote.follow.follower import Listener
 from moola_remote.follow.whole_run import WholeRun
 from moola_remote.pods.pod import Pod
 from moola_remote.protocol.state import RunState
-from moola_remote.results.fetch import What
+from moola_remote.results.chosen import What
 from moola_remote.runs.launch import RunRequest, new_spec
 from moola_remote.sweep.cluster import (
     TOKEN,
