@@ -89,9 +89,11 @@ def sweep(arguments: argparse.Namespace) -> int:
         f"ray {ray.__version__}: {len(nodes)} nodes, {time.monotonic() - began:.1f} s", flush=True
     )
     scratch = session_folder(int(address.rpartition(":")[2])) if asked.is_own else None
-    tune(arguments.job, asked, run_dir, scratch)
-    if asked.is_own:
-        end_nodes()
+    try:
+        tune(arguments.job, asked, run_dir, scratch)
+    finally:
+        if asked.is_own:
+            end_nodes()
     return 0
 
 

@@ -31,6 +31,8 @@ from moola_core.errors import ConfigError, ProcessesError
 STARTS = 10
 OBJECTS_BYTES = 200_000_000
 POLL_S = 0.5
+# What `ray start` writes into a node's folder once it is up.
+UP = "ray_current_cluster"
 # Ray ends its own processes within 10 s; a pod that stops gives no longer either.
 END_S = 8.0
 # The parts of Ray that listen, by their place after the node's first port.
@@ -80,6 +82,8 @@ def _keep(arguments: argparse.Namespace) -> int:
             if finished.exists():
                 return 0
             print(f"ray start ended with {code}, start {number + 1} of {STARTS}", flush=True)
+            if arguments.head is None and (folder / UP).exists():
+                break  # what the cluster knew is lost, and with it the driver
             time.sleep(1.0)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

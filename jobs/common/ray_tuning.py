@@ -24,63 +24,13 @@ from ray.tune.search.optuna import OptunaSearch
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from jobs.common.ray_asked import NODE, SCRATCH, Asked, finished_file, goal_of, read_asked
+from jobs.common.ray_keeper import Keeper, files_of
 from jobs.common.signals import STOPPED
-from jobs.common.trial import do_trial
+from jobs.common.trial import END, do_trial
 from moola_core.errors import ProcessesError
-from moola_core.io.json_file import write_json
 
 HAND_OVER_S = 2.0
-GOAL, PARAMS = "goal", "params.json"
-Files = dict[str, bytes]
-
-
-class Keeper:
-    """Keeps what trials have written, in ``trials/NUMBER`` of the driver's run."""
-
-    def __init__(self, run_dir: str, first: int) -> None:
-        self._run_dir, self._first = Path(run_dir), first
-        self._begun: dict[str, list[str]] = {}
-
-    def begin(self, trial_id: str, params: dict[str, Any], node: str) -> tuple[int, Files]:
-        """Note that a trial begins on a node; return its number, and what it had written."""
-        nodes = self._begun.setdefault(trial_id, [])
-        nodes.append(node)
-        number = self._first + list(self._begun).index(trial_id)
-        folder = self._folder(number)
-        folder.mkdir(parents=True, exist_ok=True)
-        written = [path for path in _files(folder) if path != folder / PARAMS]  # by the trial
-        files = {str(path.relative_to(folder)): path.read_bytes() for path in written}
-        write_json(folder / PARAMS, {"params": params, "nodes": nodes})
-        if len(nodes) > 1:
-            print(f"trial {number}: begun again on {node}", flush=True)
-        return number, files
-
-    def put(self, number: int, names: list[str], changed: Files) -> None:
-        """Take what has changed of a trial's files; drop what is not among `names` any more."""
-        folder = self._folder(number)
-        for name, content in changed.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        known = {*names, PARAMS}
-        for path in _files(folder):
-            if str(path.relative_to(folder)) not in known:
-                path.unlink()
-                with suppress(OSError):
-                    path.parent.rmdir()
-
-    def _folder(self, number: int) -> Path:
-        return self._run_dir / "trials" / str(number)
-
-
-def _files(folder: Path) -> list[Path]:
-    """Return the files of a trial, without those that are being written."""
-    found = sorted(path for path in folder.rglob("*") if path.is_file())
-    return [
-        path
-        for path in found
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
+GOAL = "goal"
 
 
 class HandOver:
@@ -109,7 +59,7 @@ class HandOver:
 
     def _send(self) -> None:
         names, changed = [], {}
-        for path in _files(self._folder):
+        for path in files_of(self._folder):
             name = str(path.relative_to(self._folder))
             with suppress(FileNotFoundError):  # an old checkpoint, dropped meanwhile
                 status = path.stat()
@@ -150,17 +100,26 @@ class RayTrial(ray_tune.Trainable):  # type: ignore[misc]
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
             folder.mkdir(exist_ok=True)
-            if "MOOLA_DATA_DIR" not in os.environ and self._data_dir:
-                os.environ["MOOLA_DATA_DIR"] = self._data_dir
-            is_resumed = any(folder.glob("checkpoints/**/SHA256SUMS"))
-            with HandOver(self._keeper, number, folder):
-                words = self._asked.argv(self._params)
-                code, _ = do_trial(self._job, words, folder, is_resumed=is_resumed)
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the job's own handler was for the job
-            if code == STOPPED:
-                raise ProcessesError(f"trial {number}: stopped with its node")
+            if not (folder / END).exists():  # else its process was lost between that and its report
+                self._do(number, folder)
             value = goal_of(folder / "result.json", self._asked.goal)
             return {GOAL: value, "number": number, "done": True}
+
+    def _do(self, number: int, folder: Path) -> None:
+        """Run the job in the trial's folder, from the newest checkpoint that is there.
+
+        Raises:
+            ProcessesError: it was stopped, as its node is.
+        """
+        if "MOOLA_DATA_DIR" not in os.environ and self._data_dir:
+            os.environ["MOOLA_DATA_DIR"] = self._data_dir
+        words = self._asked.argv(self._params)
+        is_resumed = any(folder.glob("checkpoints/**/SHA256SUMS"))
+        with HandOver(self._keeper, number, folder):
+            code, _ = do_trial(self._job, words, folder, is_resumed=is_resumed)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the job's own handler was for the job
+        if code == STOPPED:
+            raise ProcessesError(f"trial {number}: stopped with its node")
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Save nothing: the keeper has it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -19,8 +19,11 @@ from moola_remote.files import atomic
 from moola_remote.pods.pod import Pod
 from moola_remote.protocol.spec import new_run_id
 from moola_remote.protocol.types import fault_of
-from moola_remote.sweep.plan import Plan, SweepFolder
+from moola_remote.sweep.plan import SEED, Plan, SweepFolder
+from moola_remote.sweep.study import spaces_json
+from moola_remote.sweep.verdict import MAX_ATTEMPTS
 
+TOKEN = "RAY_AUTH_TOKEN"  # noqa: S105 - a name
 # Below the ports that systems give out by themselves, a hundred a node.
 FIRST_PORT, NUM_BLOCKS, NODE_PORTS = 20_000, 100, 100
 
@@ -87,6 +90,24 @@ def new_cluster(plan: Plan, first: int, hosts: Sequence[tuple[str, str]]) -> Clu
         for index, (pod, host) in enumerate(hosts)
     ]
     return Cluster(first=first, address=f"{hosts[0][1]}:{base}", members=[*nodes, driver])
+
+
+def asked_of(plan: Plan, cluster: Cluster) -> dict[str, Any]:
+    """Return what the driver is asked beside the words of a trial, see jobs.common.ray_asked."""
+    first = cluster.first
+    return {
+        "spaces": spaces_json(plan),
+        "points": plan.table()[first:],
+        "first": first,
+        "trials": plan.trials - first,
+        "goal": plan.score_key,
+        "mode": plan.goal.direction[:3],
+        "seed": plan.seed + first,
+        "seed_key": SEED,
+        "max_failures": MAX_ATTEMPTS - 1,
+        "env": sorted({*plan.env, *plan.secrets} - {TOKEN}),
+        "is_own": bool(cluster.nodes),
+    }
 
 
 def write_cluster(folder: SweepFolder, cluster: Cluster) -> None:

@@ -12,31 +12,38 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, ValidationError
-
 from moola_remote.agent_client import verbs
 from moola_remote.errors import (
     JobCancelledError,
     JobFailedError,
     MoolaError,
     NoCapacityError,
+    PodGoneError,
     UnreachableError,
 )
 from moola_remote.follow.follower import Listener
 from moola_remote.follow.whole_run import WholeRun
 from moola_remote.pods.pod import Pod
 from moola_remote.protocol.state import RunState
-from moola_remote.protocol.types import Name, Remote, read_small
 from moola_remote.results.chosen import What
 from moola_remote.runs.launch import RunRequest, new_spec
-from moola_remote.sweep.cluster import Cluster, Member, new_cluster, read_cluster, write_cluster
+from moola_remote.sweep.cluster import (
+    TOKEN,
+    Cluster,
+    Member,
+    asked_of,
+    new_cluster,
+    read_cluster,
+    write_cluster,
+)
 from moola_remote.sweep.command import node_argv, ray_argv
 from moola_remote.sweep.coordinator import Coordinator
 from moola_remote.sweep.drive import Crew
 from moola_remote.sweep.ended import report_end
 from moola_remote.sweep.money import require_left
-from moola_remote.sweep.plan import SEED, Plan, SweepFolder
-from moola_remote.sweep.study import Study, spaces_json
+from moola_remote.sweep.packed import read_begun
+from moola_remote.sweep.plan import Plan, SweepFolder
+from moola_remote.sweep.study import Study
 from moola_remote.sweep.trial import SETTLED, Attempt, Job
 from moola_remote.sweep.verdict import MAX_ATTEMPTS
 from moola_remote.text.sanitize import safe
@@ -44,17 +51,9 @@ from moola_remote.text.sanitize import safe
 if TYPE_CHECKING:
     from moola_remote.deploy.deploy import Deployed
 
-TOKEN = "RAY_AUTH_TOKEN"  # noqa: S105 - a name
 NO_GPU = -1
 # Nodes end by themselves after their driver, within this.
 NODE_END_S = 20.0
-
-
-class Begun(Remote):
-    """``params.json`` of a trial; `nodes` are those on which it was begun, one after another."""
-
-    params: dict[str, int | float | str | bool | None] = Field(max_length=1000)
-    nodes: list[Name] = Field(min_length=1, max_length=1000)
 
 
 def drive_ray(folder: SweepFolder, plan: Plan, crew: Crew) -> Coordinator:
@@ -76,13 +75,18 @@ def drive_ray(folder: SweepFolder, plan: Plan, crew: Crew) -> Coordinator:
     crew.watcher.on_begin(coordinator.trials())
     driving = Driving(folder, plan, crew, study, coordinator)
     cluster = read_cluster(folder)
-    if cluster is not None and driving.is_unknown(cluster.driver):
-        driving.end_nodes(cluster, patience_s=0.0)  # this laptop died before the driver was started
-        cluster = None
-    if cluster is None and not coordinator.is_over:
-        cluster = driving.begin()
-    if cluster is not None:
-        driving.finish(cluster)
+    try:
+        if cluster is not None and driving.is_unknown(cluster.driver):
+            driving.end_nodes(cluster, patience_s=0.0)  # it was to be started last
+            cluster = None
+        if cluster is None and not coordinator.is_over:
+            cluster = driving.begin()
+        if cluster is not None:
+            driving.finish(cluster)
+    except PodGoneError as err:
+        if cluster is None:
+            raise
+        driving.give_up(cluster, err)
     return coordinator
 
 
@@ -218,11 +222,27 @@ class Driving:
             why = safe(state.reason or state.state.lower())
             self.coordinator.fail(kind(f"the driver on {driver.pod} ended: {why}"))
 
+    def give_up(self, cluster: Cluster, err: PodGoneError) -> None:
+        """End the nodes of a driver whose pod is gone; what a stopped one has can be fetched yet.
+
+        Args:
+            cluster: of the driver.
+            err: why it is gone.
+        """
+        self.end_nodes(cluster, patience_s=0.0)
+        if err.is_removed:
+            self.folder.cluster.unlink(missing_ok=True)
+        head = cluster.driver.pod
+        for name in dict.fromkeys(node.pod for node in cluster.nodes if node.pod != head):
+            self.crew.release(name)
+        self.crew.lose(head)
+        self.coordinator.fail(err)
+
     def _take_over(self, cluster: Cluster, state: RunState, results: Path) -> None:
         """Write the driver's trials into the study, each once."""
         driver = cluster.driver
         while (number := len(self.study.trials())) < self.plan.trials:
-            begun = _begun(results / driver.run_id / "trials" / str(number) / "params.json")
+            begun = read_begun(results / driver.run_id / "trials" / str(number))
             if begun is None:
                 break
             attempt = Attempt(driver.run_id, driver.pod, is_packed=True)
@@ -258,31 +278,3 @@ class Driving:
                 break
             time.sleep(0.5)
         run.fetch(state, "all" if self.plan.then else "results", self.crew.watcher.on_note)
-
-
-def asked_of(plan: Plan, cluster: Cluster) -> dict[str, Any]:
-    """Return what the driver is asked beside the words of a trial, see jobs.common.ray_asked."""
-    first = cluster.first
-    return {
-        "spaces": spaces_json(plan),
-        "points": plan.table()[first:],
-        "first": first,
-        "trials": plan.trials - first,
-        "goal": plan.score_key,
-        "mode": plan.goal.direction[:3],
-        "seed": plan.seed + first,
-        "seed_key": SEED,
-        "max_failures": MAX_ATTEMPTS - 1,
-        "env": sorted({*plan.env, *plan.secrets} - {TOKEN}),
-        "is_own": bool(cluster.nodes),
-    }
-
-
-def _begun(path: Path) -> Begun | None:
-    """Return what a driver noted of a trial; None where it never began."""
-    if not path.exists():
-        return None
-    try:
-        return Begun.model_validate_json(read_small(path))
-    except (ValidationError, MoolaError):
-        return None

@@ -25,10 +25,24 @@ class End(Remote):
     seconds: Annotated[float, Field(ge=0)] = 0.0
 
 
+class Begun(Remote):
+    """``params.json`` of a trial; `nodes` are those on which it was begun, one after another."""
+
+    params: dict[str, int | float | str | bool | None] = Field(max_length=1000)
+    nodes: list[Name] = Field(min_length=1, max_length=1000)
+
+
 def read_end(folder: Path) -> End | None:
     """Return how a trial ended; None where it did not, or what says so can't be read."""
     with suppress(OSError, ValidationError), (folder / "end.json").open("rb") as file:
         return End.model_validate_json(file.read(MAX_END_BYTES))
+    return None
+
+
+def read_begun(folder: Path) -> Begun | None:
+    """Return what a trial was begun with on a cluster; None where it was not, or can't be read."""
+    with suppress(OSError, ValidationError), (folder / "params.json").open("rb") as file:
+        return Begun.model_validate_json(file.read(MAX_END_BYTES))
     return None
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from jobs.common.ray_asked import goal_of, read_asked
+from jobs.common.ray_keeper import PARAMS, Keeper, files_of
 from jobs.many_ray import main as many_ray
 from jobs.ray_node import main as ray_node
 from jobs.ray_node import num_slots, start_words
@@ -75,6 +76,31 @@ def test_every_port_of_a_node_is_explicit_and_its_own() -> None:
     worker = start_words(Namespace(host="10.0.0.6", port=24100, head="10.0.0.5:24000"), 1)
     assert "--address=10.0.0.5:24000" in worker
     assert not any(word.startswith(("--head", "--include-dashboard")) for word in worker)
+
+
+def test_a_trial_that_begins_again_gets_back_what_it_had_written(tmp_path: Path) -> None:
+    keeper = Keeper(str(tmp_path), first=3)
+    assert keeper.begin("a", {"x": 1}, "node-1") == (3, {})
+    assert keeper.begin("b", {"x": 2}, "node-2") == (4, {})
+    names = ["log", "checkpoints/epoch-0001/state.json"]
+    keeper.put(3, names, {names[0]: b"one", names[1]: b"{}"})
+    number, files = keeper.begin("a", {"x": 1}, "node-2")
+    assert (number, files) == (3, {names[0]: b"one", names[1]: b"{}"})
+    keeper.put(3, [*files, PARAMS], {PARAMS: b"of another node"})
+    params = json.loads((tmp_path / "trials" / "3" / PARAMS).read_bytes())
+    assert params["params"] == {"x": 1}
+    assert params["nodes"] == ["node-1", "node-2"]
+
+
+def test_a_checkpoint_that_a_trial_dropped_is_dropped(tmp_path: Path) -> None:
+    keeper = Keeper(str(tmp_path), first=0)
+    keeper.begin("a", {}, "node")
+    old, new = "checkpoints/epoch-0001/state.json", "checkpoints/epoch-0002/state.json"
+    keeper.put(0, [old], {old: b"1"})
+    keeper.put(0, [new], {new: b"2"})
+    folder = tmp_path / "trials" / "0"
+    assert [path.relative_to(folder).as_posix() for path in files_of(folder)] == [new, PARAMS]
+    assert not (folder / "checkpoints" / "epoch-0001").exists()
 
 
 @pytest.mark.parametrize(("shown", "slots"), [("0,1,3", 3), ("2", 1), ("", 1)])

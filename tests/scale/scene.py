@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tests.support.servers import MARK
-from tests.support.sweeps import ROOT, SweepProject, make_recipe_project
+from tests.support.sweeps import ROOT, SweepProject, make_recipe_project, sweep_project
 
 # Five epochs with a checkpoint each, from which it resumes; says where each attempt ran. Without a
 # file `go` none gets beyond its first epoch.
@@ -50,17 +52,15 @@ def main(argv=None):
 if __name__ == "__main__":
     sys.exit(main())
 """
-RAY_JOBS = (
-    *("jobs/many_ray.py", "jobs/ray_node.py"),
-    *("jobs/common/ray_asked.py", "jobs/common/ray_tuning.py"),
-)
+RAY_JOBS = ("jobs/many_ray.py", "jobs/ray_node.py", "jobs/common/ray_*.py")
 
 
 def make_ray_project(project: SweepProject) -> None:
     """Give it the jobs of a Ray cluster, and the training above."""
     make_recipe_project(project)
-    for name in RAY_JOBS:
-        project.write(name, (ROOT / name).read_text(encoding="utf-8"))
+    for pattern in RAY_JOBS:
+        for path in ROOT.glob(pattern):
+            project.write(str(path.relative_to(ROOT)), path.read_text(encoding="utf-8"))
     project.write("jobs/train.py", TRAIN)
     project.git("add", ".")
     project.git("commit", "--quiet", "--message=ray")
@@ -84,11 +84,31 @@ def result(project: SweepProject, trial: dict[str, Any]) -> dict[str, Any]:
 
 def processes_of(project: SweepProject) -> list[str]:
     """The command lines of what lives of this project's pods, but for their SSH servers."""
-    mark = f"{MARK}={project.env[MARK]}".encode()
-    found = []
+    return [words for _, words in marked(project) if "providers.local.sshd" not in words]
+
+
+def marked(project: SweepProject) -> list[tuple[int, str]]:
+    """The pids and command lines of what this project's commands and pods have started.
+
+    Their folder is in the environment of each: a pod's SSH server passes no mark of the tests on.
+    """
+    folder, found = os.fsencode(project.state), []
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if mark in (path / "environ").read_bytes().split(b"\0"):
+            if folder in (path / "environ").read_bytes():
                 words = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                found.append(words)
-    return [words for words in found if "providers.local.sshd" not in words]
+                found.append((int(path.name), words))
+    return found
+
+
+@contextmanager
+def ray_project(folder: Path) -> Iterator[SweepProject]:
+    """A project as above; whatever it started ends with it."""
+    with sweep_project(folder) as project:
+        make_ray_project(project)
+        try:
+            yield project
+        finally:
+            for pid, _ in marked(project):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from tests.scale.scene import begun, make_ray_project, processes_of, result
+from tests.scale.scene import begun, marked, processes_of, ray_project, result
 from tests.support.pods import is_gone, wait_until
 from tests.support.projects import PROGRAM
-from tests.support.sweeps import SweepProject, states_of, sweep_project
+from tests.support.sweeps import SweepProject, states_of
 
 pytestmark = [
     pytest.mark.scale,
@@ -58,15 +58,13 @@ class Swept:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[SweepProject]:
-    with sweep_project(tmp_path) as found:
-        make_ray_project(found)
+    with ray_project(tmp_path) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swept]:
-    with sweep_project(tmp_path_factory.mktemp("swept")) as project:
-        make_ray_project(project)
+    with ray_project(tmp_path_factory.mktemp("swept")) as project:
         scene = Swept(project)
         asked = words(project, "--pods", "2", "--trials", str(NUM_TRIALS))
         errors = project.state / "stderr"
@@ -186,6 +184,31 @@ def test_cancel_ends_driver_workers_and_head(project: SweepProject) -> None:
     wait_until(lambda: is_gone(pid))
     assert processes_of(project) == []
     assert {one["state"] for one in project.trials()} <= {"complete", "failed"}
+
+
+def test_a_head_that_dies_costs_what_was_running_and_resume_does_the_rest(
+    project: SweepProject,
+) -> None:
+    asked = words(project, "--trials", "3", seconds=1)
+    errors = project.state / "stderr"
+    with errors.open("w") as file, project.running(PROGRAM, *asked, stderr=file) as process:
+        wait_until(lambda: begun(project), timeout_s=START_S)
+        os.kill(gcs_of(project), signal.SIGKILL)
+        assert process.wait(timeout=END_S) == 20, errors.read_text()
+    assert processes_of(project) == []
+    assert [one["state"] for one in project.trials()] == ["failed"]
+    (project.marks / "go").touch()
+    with project.running(PROGRAM, "sweep", "resume", stderr=subprocess.DEVNULL) as process:
+        assert process.wait(timeout=START_S + END_S) == 0
+    assert [one["state"] for one in project.trials()] == ["failed", "complete", "complete"]
+
+
+def gcs_of(project: SweepProject) -> int:
+    """The process of a project's head that knows the cluster."""
+    (pid,) = (
+        pid for pid, words in marked(project) if words.partition(" ")[0].endswith("/gcs_server")
+    )
+    return pid
 
 
 def test_a_laptop_that_was_killed_finds_what_the_driver_did(project: SweepProject) -> None:

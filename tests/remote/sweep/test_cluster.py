@@ -11,14 +11,17 @@ import pytest
 
 from jobs.common.ray_asked import read_asked
 from moola_remote.config.settings import find_project
-from moola_remote.errors import ConfigError
+from moola_remote.errors import ConfigError, PodGoneError
 from moola_remote.sweep.checks import check_plan
-from moola_remote.sweep.cluster import new_cluster, read_cluster, write_cluster
+from moola_remote.sweep.cluster import asked_of, new_cluster, read_cluster, write_cluster
 from moola_remote.sweep.command import node_argv, ray_argv
-from moola_remote.sweep.drive_ray import asked_of
+from moola_remote.sweep.drive import Crew
+from moola_remote.sweep.drive_ray import Driving, drive_ray
+from moola_remote.sweep.packed import read_begun
 from moola_remote.sweep.plan import Plan, SweepFolder, read_goal
 from moola_remote.sweep.study import Study
 from moola_remote.sweep.trial import Attempt
+from tests.remote.sweep.test_coordinator import Heard
 
 PROJECT = find_project(Path(__file__).parent)
 HOSTS = [("a", "10.0.0.5"), ("a.2", "10.0.0.6"), ("b", "10.0.0.7")]
@@ -130,3 +133,40 @@ def test_trials_of_a_driver_are_adopted_with_their_numbers(tmp_path: Path) -> No
         study.adopt({"model.hidden_size": 99, "loss.ridge": 0.5}, [attempt])
     again = Study(tmp_path / "study.journal", plan, is_writing=False)
     assert [one.params for one in again.trials()] == [first.params, second.params]
+
+
+@pytest.mark.parametrize("is_removed", [True, False])
+def test_a_head_that_is_gone_ends_the_workers_and_a_stopped_one_may_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_removed: bool
+) -> None:
+    folder, plan = SweepFolder(tmp_path), plan_of()
+    write_cluster(folder, new_cluster(plan, 0, HOSTS))
+    ended: list[str] = []
+
+    def is_unknown(*_: object) -> bool:
+        raise PodGoneError("pod a: gone", "up", is_removed=is_removed)
+
+    monkeypatch.setattr(Driving, "is_unknown", is_unknown)
+    monkeypatch.setattr(Driving, "end_nodes", lambda *_, **__: ended.append("nodes"))
+    crew = Crew(
+        pytest.fail,
+        Heard(),
+        release=lambda name: ended.append(f"release {name}"),
+        lose=lambda name: ended.append(f"lose {name}"),
+    )
+    coordinator = drive_ray(folder, plan, crew)
+    assert ended == ["nodes", "release a.2", "release b", "lose a"]
+    assert folder.cluster.exists() is not is_removed
+    with pytest.raises(PodGoneError):
+        coordinator.check_end()
+
+
+def test_what_a_trial_was_begun_with_is_read_as_far_as_it_can_be(tmp_path: Path) -> None:
+    assert read_begun(tmp_path) is None
+    path = tmp_path / "params.json"
+    path.write_text('{"schema": 1, "params": {"a": 1, "b": "x", "c": null}, "nodes": ["n", "m"]}')
+    begun = read_begun(tmp_path)
+    assert begun is not None
+    assert (begun.params, begun.nodes) == ({"a": 1, "b": "x", "c": None}, ["n", "m"])
+    path.write_text('{"params": {"a": [1]}, "nodes": []}')
+    assert read_begun(tmp_path) is None
