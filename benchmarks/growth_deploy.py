@@ -61,9 +61,59 @@ def after_another(place: Place, size: int, rounds: int) -> Pairs:
         yield float(sum(path.stat().st_nlink == 1 for path in files)), 0.0
 
 
+def peak(place: Place, size: int, rounds: int) -> Pairs:
+    """Megabytes that the laptop's side of a first deploy takes at most, beside rsync's."""
+    names = place.write_files(size)
+    for _ in range(rounds):
+        place.empty_pod()
+        ours = place.peak_mb(place.argv("deploy"))
+        yield ours, place.peak_mb(place.rsync_argv(*_way(place), names))
+
+
+def large(place: Place, size: int, rounds: int) -> Pairs:
+    """Time a first deploy of one file of `size` MB as data."""
+    file = _large_file(place, size)
+    for _ in range(rounds):
+        shutil.rmtree(place.root / "data", ignore_errors=True)
+        (place.folder / "peer.bin").unlink(missing_ok=True)
+        yield _deploy_file(place, file), _rsync_file(place, file)
+
+
+def large_changed(place: Place, size: int, rounds: int) -> Pairs:
+    """Time it again with eight bytes changed in its middle."""
+    file = _large_file(place, size)
+    _deploy_file(place, file)
+    _rsync_file(place, file)
+    for _ in range(rounds):
+        with file.open("r+b") as opened:
+            opened.seek(size * 500_000)
+            opened.write(secrets.token_bytes(8))
+        yield _deploy_file(place, file), _rsync_file(place, file)
+
+
+def _large_file(place: Place, megabytes: int) -> Path:
+    file = place.folder / "large.bin"
+    with file.open("wb") as opened:
+        for _ in range(megabytes):
+            opened.write(secrets.token_bytes(1_000_000))
+    return file
+
+
+def _deploy_file(place: Place, file: Path) -> float:
+    return place.moola("deploy", "--data", f"numbers={file}").cpu_s
+
+
+def _rsync_file(place: Place, file: Path) -> float:
+    return place.rsync(str(file), f"pod:{place.folder}/peer.bin").cpu_s
+
+
 def _trees(place: Place) -> set[str]:
     return {path.stem for path in (place.root / "code").glob("[!.]*.json")}
 
 
 def _rsync(place: Place, names: Path) -> float:
-    return place.rsync(f"{place.project.folder}/", f"pod:{place.folder}/peer/", names).cpu_s
+    return place.rsync(*_way(place), names).cpu_s
+
+
+def _way(place: Place) -> tuple[str, str]:
+    return f"{place.project.folder}/", f"pod:{place.folder}/peer/"

@@ -38,6 +38,12 @@ for number in range(int(sys.argv[1])):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"output {number}\\n" * 20)
 """
+# Runs the words behind it, and prints the memory of their largest process, kB.
+PEAK = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
 RECIPE = Path(__file__).resolve().parents[1] / "configs" / "train" / "jade.yaml"
 
 
@@ -78,15 +84,27 @@ class Place:
 
     def rsync(self, source: str, dest: str, names: Path | None = None) -> Cost:
         """``rsync -a`` to or from ``pod:``, with ``--files-from`` where there are `names`."""
+        return self.measure(self.rsync_argv(source, dest, names))
+
+    def rsync_argv(self, source: str, dest: str, names: Path | None = None) -> list[str]:
+        """Return the command line of `rsync`."""
         rsh = " ".join(["ssh", *ssh_options(self.endpoint, self.folder)])
         where = f"{self.endpoint.user}@{self.endpoint.host}:"
         listed = [f"--files-from={names}", "--from0"] if names else []
         words = [part.replace("pod:", where) for part in (source, dest)]
-        return self.measure(["rsync", "-a", *listed, "-e", rsh, *words])
+        return ["rsync", "-a", *listed, "-e", rsh, *words]
+
+    def argv(self, *words: str) -> list[str]:
+        """Return the command line of a command of ours."""
+        return [str(PROGRAM), "--pod", "host", *words]
 
     def moola(self, *words: str) -> Cost:
         """Run a command of ours to its end."""
-        return self.measure([str(PROGRAM), "--pod", "host", *words])
+        return self.measure(self.argv(*words))
+
+    def peak_mb(self, argv: Sequence[str]) -> float:
+        """Run a command; the memory of the largest of its processes here, in megabytes."""
+        return float(self.measure([sys.executable, "-c", PEAK, *argv]).out.split()[-1]) / 1000
 
     def measure(self, argv: Sequence[str], stdout: int = subprocess.PIPE) -> Cost:
         """Run a command; its CPU and its children's here, and that of sshd's children."""

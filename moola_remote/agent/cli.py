@@ -18,6 +18,7 @@ from moola_remote.agent.restart_guard import ensure_guard
 VERBS = {
     "probe": ("probe", "probe", "pod"),
     "room": ("probe", "room", "pod size"),
+    "link": ("trees", "link", "pod kind digest object"),
     "seal": ("trees", "seal", "pod kind digest object"),
     "environment": ("environment", "environment", "pod digest python text"),
     "start": ("start", "start", "pod object"),
@@ -71,9 +72,10 @@ def parse(argv: List[str]) -> argparse.Namespace:
                 verb.add_argument(f"--{file}-offset", type=int, default=0)
                 verb.add_argument(f"--{file}-generation")
     verbs.add_parser("room").add_argument("size", type=int)
-    verb = verbs.add_parser("seal")
-    verb.add_argument("kind", choices=["code", "data", "checkpoints"])
-    verb.add_argument("digest")
+    for name in ("link", "seal"):
+        verb = verbs.add_parser(name)
+        verb.add_argument("kind", choices=["code", "data", "checkpoints"])
+        verb.add_argument("digest")
     verb = verbs.add_parser("environment")
     verb.add_argument("digest")
     verb.add_argument("--python", default=sys.executable)

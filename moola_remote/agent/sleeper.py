@@ -1,10 +1,11 @@
-"""How a run waits that has another queued run in front of it: a Python of 2.7 MB instead of 8.
+"""How a run waits that has another queued run in front of it: a Python of 2.8 MB instead of 8.
 
 Its supervisor becomes this program (exec): the same process, which keeps the lock of the run, sends
 its heartbeat, and becomes the supervisor again as soon as anything has happened that may matter.
 Only the run that is next in line waits as a whole supervisor, so a freed GPU is taken at once.
 
-Run as ``python -c``; what is imported here is built into every Python, and takes no memory.
+Compiled, it comes through a pipe: words of a command line are kept three times, four bytes a
+character. What is imported here is built into every Python, and takes next to no memory.
 SIGTERM (the pod is being stopped) ends it, as it ends a supervisor whose run is queued.
 """
 
@@ -13,7 +14,6 @@ from __future__ import annotations
 import fcntl
 import posix
 import select
-import sys
 import time
 
 BEAT = b'"heartbeat_at":'
@@ -21,7 +21,7 @@ BEAT = b'"heartbeat_at":'
 MOMENT_S = 0.002
 
 
-def read(path: str) -> bytes:
+def read(path: str | bytes) -> bytes:
     """Return what a file holds; nothing where it can't be read."""
     try:
         fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK)
@@ -35,7 +35,7 @@ def read(path: str) -> bytes:
         posix.close(fd)
 
 
-def is_locked(path: str) -> bool:
+def is_locked(path: str | bytes) -> bool:
     """Return whether a living process holds a lock."""
     try:
         fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
@@ -79,7 +79,9 @@ def beat(folder: str, before: bytes, behind: bytes) -> None:
         return
 
 
-def sleep(bell: int, heartbeat_s: float, root: str, run: str, wish: str, front: list[str]) -> None:
+def sleep(
+    bell: int, heartbeat_s: float, root: str, run: str, wish: str, front: list[bytes]
+) -> None:
     """Return when something has happened that may matter.
 
     Args:
@@ -92,7 +94,7 @@ def sleep(bell: int, heartbeat_s: float, root: str, run: str, wish: str, front: 
     """
     before, behind = around_beat(read(f"{run}/state.json"))
     front_state, front_lock, seen = front
-    known = around_beat(bytes.fromhex(seen))
+    known = around_beat(seen)
     due = time.monotonic() + heartbeat_s
     while True:
         if around_beat(read(front_state)) != known or not is_locked(front_lock) or read(wish):
@@ -110,20 +112,22 @@ def sleep(bell: int, heartbeat_s: float, root: str, run: str, wish: str, front: 
             time.sleep(MOMENT_S)
 
 
-def main() -> None:
-    """Wait as the first words say, then become the program that the others name."""
-    bell, heartbeat_s, root, run, wish, *rest = sys.argv[1:]
-    front, (spare, *argv) = rest[:3], rest[3:]
+def main(words: list[str], front: list[bytes], argv: list[str], spare: str) -> None:
+    """Wait as the first words say, then become the supervisor again.
+
+    Args:
+        words: those of `sleep`.
+        front: likewise.
+        argv: of the supervisor.
+        spare: its program, where another version's came and ours was taken away.
+    """
+    bell, heartbeat_s, root, run, wish = words
     try:  # noqa: SIM105 - contextlib takes memory
         sleep(int(bell), float(heartbeat_s), root, run, wish, front)
     except ValueError:  # a state of another form: the supervisor looks at it
         pass
     try:
         posix.stat(argv[2])
-    except OSError:  # another version's was put there, and ours was taken away
+    except OSError:
         argv[2] = spare
     posix.execv(argv[0], argv)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""``seal``: an incoming tree becomes a complete one if it is exactly what was listed."""
+"""``link`` and ``seal``: an incoming tree takes what complete ones have of it, and becomes one."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from typing import Any, Dict, Iterable, Iterator, List, Set, Tuple
 
 from moola_remote.agent.constants import SCHEMA, Json
 from moola_remote.agent.errors import AgentError
-from moola_remote.agent.files import sha256_of, write_json
+from moola_remote.agent.files import read_json, sha256_of, write_json
 from moola_remote.agent.layout import Pod
 from moola_remote.agent.lazy import hashlib, shutil
 from moola_remote.agent.locks import locked
 
 # A thread is given so many at once: to hand over one costs more than to hash it.
 FILES_A_THREAD = 64
+# So many complete trees are looked at for files of another, the youngest first.
+MAX_TREES = 8
 
 
 def check_digest(digest: Any) -> None:
@@ -52,6 +54,55 @@ def seal(pod: Pod, kind: str, digest: str, wanted: Json) -> Json:
         stored = {"schema": SCHEMA, "kind": kind, "digest": digest, "sealed_at": time.time()}
         write_json(record, {**stored, "files": wanted["files"]})
         return {"sealed": True, "files": len(files)}
+
+
+def link(pod: Pod, kind: str, digest: str, wanted: Json) -> Json:
+    """Link into an incoming tree the files that complete ones have; name those to be sent.
+
+    Nothing is read here: whatever was linked, `seal` hashes. rsync does the same in five times the
+    CPU, on both sides.
+    """
+    check_digest(digest)
+    pod.make()
+    folder = pod.root / kind
+    files = wanted.get("files") or []  # checked when it is sealed
+    missing: Dict[str, Json] = {file["path"]: file for file in files}
+    with locked(folder / ".lock"):
+        incoming = folder / f".incoming-{digest}"
+        for record in sorted(folder.glob("[!.]*.json"), key=modified_ns, reverse=True)[:MAX_TREES]:
+            if len(missing) * 10 <= len(files):
+                break  # the rest is rsync's
+            there = (read_json(record) or {}).get("files") or []
+            link_files(record.with_suffix(""), incoming, there, missing)
+    return {"missing": list(missing)}
+
+
+def modified_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def link_files(tree: Path, incoming: Path, there: Any, missing: Dict[str, Json]) -> None:
+    """Link what a tree is said to have of the `missing`, which are then missing no more."""
+    made: Set[str] = set()
+    for file in there:
+        path = file.get("path") if isinstance(file, dict) else None  # a damaged list names none
+        if not isinstance(path, str) or path not in missing or missing[path] != file:
+            continue
+        if ".." in path or path.startswith("/") or not str(file["mode"]).startswith("100"):
+            continue
+        source, dest = f"{tree}/{path}", f"{incoming}/{path}"
+        parent = dest.rpartition("/")[0]
+        try:
+            if parent not in made:
+                os.makedirs(parent, mode=0o755, exist_ok=True)  # noqa: PTH103 - a text
+                made.add(parent)
+            os.link(source, dest, follow_symlinks=False)
+        except OSError:  # rsync sends it, or compares what lies there
+            continue
+        del missing[path]
 
 
 def check_list(digest: str, wanted: Json) -> Dict[str, Json]:

@@ -5,12 +5,15 @@ state or a wish is renamed into place. Where it can't there is a look five times
 """
 
 from __future__ import annotations
+import __future__
 
 import contextlib
+import marshal
 import os
 import signal
 import sys
 from pathlib import Path
+from types import CodeType
 from typing import List, Optional
 
 import moola_remote.agent
@@ -24,10 +27,15 @@ from moola_remote.agent.restart_guard import ensure_guard
 MOMENT_S = 0.002
 # Another machine that shares our volume frees its lock without our kernel's knowledge.
 LOCK_LOOK_S = 1.0
-# As text, since it is run as `python -c`; read at once, since our file may go.
-SLEEPER = moola_remote.agent.__spec__.loader.get_data(  # type: ignore[union-attr]
+# Read at once, since our file may go.
+SLEEPER: bytes = moola_remote.agent.__spec__.loader.get_data(  # type: ignore[union-attr]
     str(Path(moola_remote.agent.__path__[0], "sleeper.py"))
-).decode()
+)
+RUN_SLEEPER = (
+    "import marshal, posix, sys; fd = int(sys.argv[1]); "
+    "code, given = marshal.loads(posix.read(fd, 1 << 16)); posix.close(fd); "
+    "exec(code); main(*given)"
+)
 # With a program that was removed, Python is given the descriptor that we still have.
 OPEN_FILE = "/proc/self/fd/"
 
@@ -101,25 +109,28 @@ class Waiting:
         if self.fd is None or not self.is_complete or self.front is None:
             return
         ensure_guard(self.pod)
-        run, front = self.live.run, Run(self.pod.runs / self.front)
-        kept = open_program()
-        with contextlib.suppress(OSError):
-            program = str(Path(sys.argv[0]).resolve()) if kept is None else sys.argv[0]
-            kept = os.open(program, os.O_RDONLY) if kept is None else kept
-            given = (self.fd, self.lock_fd, kept)
-            for fd in given:
-                os.set_inheritable(fd, True)
+        run, front, kept = self.live.run, Run(self.pod.runs / self.front), open_program()
+        program = sys.argv[0] if kept is not None else str(Path(sys.argv[0]).resolve())
+        with contextlib.suppress(OSError), contextlib.ExitStack() as on_error:
+            fds = [self.fd, self.lock_fd, *os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)]
+            for fd in fds[2:]:
+                on_error.callback(os.close, fd)
+            if kept is None:
+                kept = os.open(program, os.O_RDONLY | os.O_CLOEXEC)
+                on_error.callback(os.close, kept)
             words = [str(self.fd), str(HEARTBEAT_S), str(self.pod.root), str(run.path)]
-            words += [str(run.own / ".cancel.json"), str(front.path / "state.json")]
-            words += [str(front.lock), seen.hex(), f"{OPEN_FILE}{kept}"]
-            python = [sys.executable, "-ISB"]
-            again = [program, "--root", str(self.pod.root), "supervise", run.id]
-            again += ["--held", str(self.lock_fd)]
-            try:
-                os.execv(sys.executable, [*python, "-c", SLEEPER, *words, *python, *again])
-            finally:  # there is no room for it
-                for fd in given:
-                    os.set_inheritable(fd, False)
+            words.append(str(run.own / ".cancel.json"))
+            seen_of = [os.fsencode(front.path / "state.json"), os.fsencode(front.lock), seen]
+            again = [sys.executable, "-ISB", program, "--root", str(self.pod.root)]
+            again += ["supervise", run.id, "--held", str(self.lock_fd)]
+            whole = marshal.dumps((sleeper(), (words, seen_of, again, f"{OPEN_FILE}{kept}")))
+            if os.write(fds[3], whole) < len(whole):
+                return
+            for fd in (*fds[:3], kept):
+                os.set_inheritable(fd, True)
+                on_error.callback(os.set_inheritable, fd, False)
+            small = [sys.executable, "-ISB", "-c", RUN_SLEEPER, str(fds[2]), run.id]
+            os.execv(sys.executable, small)
 
     def close(self) -> None:
         """Let go of everything."""
@@ -127,6 +138,14 @@ class Waiting:
         for fd in (self.signal_end, self.write_end, self.fd):
             if fd is not None:
                 os.close(fd)
+
+
+def sleeper() -> CodeType:
+    """Return sleeper.py compiled, without the import that its annotations need as text."""
+    source = SLEEPER.replace(b"from __future__ import annotations", b"")
+    flags = __future__.annotations.compiler_flag
+    code: CodeType = compile(source, "sleeper.py", "exec", flags, dont_inherit=True, optimize=2)
+    return code
 
 
 def open_program() -> Optional[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from moola_remote.cli.app import App
+from moola_remote.text.sanitize import write
 
 if TYPE_CHECKING:
     from moola_remote.agent_client.verbs import Place
@@ -67,8 +69,9 @@ class Printer:
 
 
 def _print(lines: list[str]) -> None:
-    if lines:
-        click.echo("\n".join(lines))
+    """Print lines of a `Screen`; click would look for escape sequences in each once more."""
+    if lines and sys.stdout is not None:
+        write(sys.stdout, "\n".join(lines) + "\n")
 
 
 def print_log(app: App, run: RunState, part: Part) -> None:

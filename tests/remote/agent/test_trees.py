@@ -84,6 +84,37 @@ def test_a_tree_as_listed_is_renamed_and_shown(pod: AgentPod, tree: Path) -> Non
     assert pod.ask("seal", "code", name, stdin=listed)["sealed"] is False
 
 
+def test_what_a_complete_tree_has_is_linked_and_hashed_all_the_same(
+    pod: AgentPod, tree: Path
+) -> None:
+    listed = listing(tree)
+    receive(pod, tree, digest(listed))
+    assert pod.ask("link", "code", digest(listed), stdin=listed)["missing"] == [
+        file["path"] for file in listed["files"]
+    ]
+    pod.ask("seal", "code", digest(listed), stdin=listed)
+    old = pod.root / "code" / digest(listed)
+    (tree / "-n").write_text("other\n")
+    (tree / "run.sh").chmod(0o644)
+    listed = listing(tree)
+    name = digest(listed)
+    changed = ["-n", "hollow/er", "link", "run.sh"]
+    assert sorted(pod.ask("link", "code", name, stdin=listed)["missing"]) == changed
+    incoming = pod.root / "code" / f".incoming-{name}"
+    assert (incoming / "package" / "empty").samefile(old / "package" / "empty")
+    shutil.copy(tree / "-n", incoming)
+    shutil.copy(tree / "run.sh", incoming)
+    (incoming / "link").symlink_to("package/deep")
+    (incoming / "hollow" / "er").mkdir(parents=True)
+    # What was linked is not taken on trust.
+    (old / "package" / "deep" / "a'b; echo.py").write_text("print(2)\n")
+    answer = pod.ask("seal", "code", name, stdin=listed)
+    assert answer["different"] == ["package/deep/a'b; echo.py"]
+    (old / "package" / "deep" / "a'b; echo.py").write_text("print(1)\n")
+    assert pod.ask("seal", "code", name, stdin=listed)["sealed"]
+    assert listing(pod.root / "code" / name) == listed
+
+
 def test_what_is_not_in_the_list_is_removed(pod: AgentPod, tree: Path) -> None:
     listed = listing(tree)
     name = digest(listed)

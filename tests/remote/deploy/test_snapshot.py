@@ -265,6 +265,15 @@ def test_empty_folders_links_and_executable_bits_arrive_as_they_are(
     assert not (Path(agent.root) / "code" / after.digest / "hollow").exists()
 
 
+@pytest.fixture(params=["by rsync", "by a verb"])
+def linked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How what the pod has already is linked: the verb is for trees of many files."""
+    if request.param == "by a verb":
+        monkeypatch.setattr(upload, "MANY_FILES", 1)
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("linked")
 def test_the_next_tree_sends_only_what_is_new(agent: Agent, project: Path) -> None:
     (project / "large").write_bytes(os.urandom(1_000_000))
     first = code_tree(project)
@@ -280,6 +289,7 @@ def test_the_next_tree_sends_only_what_is_new(agent: Agent, project: Path) -> No
     assert (Path(agent.root) / "code" / first.digest / "plain").read_text() == "one\n"
 
 
+@pytest.mark.usefixtures("linked")
 def test_equal_size_and_time_do_not_bring_old_content(agent: Agent, project: Path) -> None:
     os.utime(project / "plain", ns=(10**18, 10**18))
     _send(agent, code_tree(project))
