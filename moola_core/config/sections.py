@@ -89,8 +89,9 @@ class ModelConfig(Strict):
             raise ValueError("tasks: expected each once, span, choice or segment among them")
         if (self.kind == "unet") != ("segment" in self.tasks):
             raise ValueError("kind: expected unet with the task segment, and only with it")
-        if (self.no_span or self.several) and self.kind != "unet":
-            raise ValueError("no_span, several: expected true of kind unet alone")
+        for name in ("no_span", "several"):
+            if getattr(self, name) and self.kind != "unet":
+                raise ValueError(f"{name}: expected true of kind unet alone")
         if self.kind == "unet" and set(self.tasks) - {"segment", "type"}:
             raise ValueError("tasks: expected segment, or segment and type, of kind unet")
         if "context_type" in self.tasks and ("choice" not in self.tasks or "type" in self.tasks):

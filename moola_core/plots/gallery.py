@@ -30,12 +30,13 @@ def draw_gallery(
     Args:
         path: where to write.
         bars: ``(B, T, 4)``, open, high, low, close.
-        true: ``(B, M, 2)``, the labelled spans, ``[0, 0)`` after the last.
+        true: ``(B, 2)`` or ``(B, M, 2)``, the labelled spans, ``[0, 0)`` after the last.
         found: the same of the decoder; all empty where it abstains.
         probs: ``(B, T)`` in 0..1, the soft mask: each bar's probability to be inside.
         names: ``(B,)``, the windows' names.
     """
     num_bars = bars.shape[1]
+    true, found = (one.reshape(len(one), -1, 2) for one in (true, found))
     inside, said = sets_mask(true, num_bars), sets_mask(found, num_bars)
     iou = (inside & said).sum(axis=1) / np.maximum((inside | said).sum(axis=1), 1)
     order = np.argsort(iou, kind="stable")
