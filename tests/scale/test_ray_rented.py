@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -103,6 +104,7 @@ def running_head(project: SweepProject, log: Path) -> Iterator[str]:
                     yield found[1]
                     head.terminate()
                     head.wait(timeout=60)
+                    shutil.rmtree(f"/tmp/moola-ray-{PORT}", ignore_errors=True)
                     return
                 time.sleep(0.2)
     pytest.fail(log.read_text())
