@@ -181,11 +181,13 @@ def _caps(max_files: int | None, max_gb: float | None) -> Caps:
 
 
 def require_whole(fetched: Fetched) -> None:
-    """List what is missing on stderr.
+    """List on stderr what did not come.
 
     Raises:
         TransferError: something is.
     """
+    for one in fetched.empty[:MAX_LISTED]:
+        click.echo(f"{one.path}: {one.why}, nothing to fetch", err=True)
     for one in fetched.missing[:MAX_LISTED]:
         click.echo(f"not fetched, {one.path}: {one.why}", err=True)
     if len(fetched.missing) > MAX_LISTED:
@@ -209,6 +211,7 @@ def print_fetched(app: App, fetched: Fetched, *, has_page: bool = True) -> Path 
         answer |= {"files": fetched.files, "bytes": fetched.bytes}
         answer |= {"already_there": fetched.already_there, "report": str(page) if page else None}
         answer |= {"missing": [asdict(one) for one in fetched.missing]}
+        answer |= {"empty": [asdict(one) for one in fetched.empty]}
         answer |= {"left": [file.shown for file in fetched.left]}
         app.answer(answer)
         return page

@@ -67,6 +67,8 @@ class RunpodConfig(Strict):
     gpu_count: int = Field(default=1, ge=1, le=16)
     clouds: list[Literal["SECURE", "COMMUNITY"]] = Field(default=["SECURE"], min_length=1)
     data_centers: list[str] = []
+    # Pods in SECURE data centers that have it reach each other, at 100 Mbps.
+    global_networking: bool = False
     max_price: float = Field(gt=0)
     image: str
     cuda: str = Field(pattern=r"^\d+\.\d+$")
@@ -95,6 +97,8 @@ class PodConfig(Strict):
     ssh_options: list[str] = []
     ssh_config: Path | None = None
     host_key: str | None = Field(default=None, pattern=r"^SHA256:[A-Za-z0-9+/]{43}$")
+    # What other pods reach it by, on any port: for `sweep --engine ray`.
+    private_host: str | None = Field(default=None, pattern=r"^[A-Za-z0-9.-]{1,253}$")
     root: str = Field(default="/workspace/moola", pattern=r"^/[^\x00\n]+$")
     python: str = "python3"
     price_per_hour: float | None = Field(default=None, ge=0)

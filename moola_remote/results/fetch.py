@@ -59,6 +59,7 @@ class Fetched:
 
     Attributes:
         missing: what was asked for and is not here, with the reason.
+        empty: what the pod could not read and has no bytes, as a socket; nothing is lost with it.
         left: outputs in the working folder that ``results`` leaves on the pod for their size.
         changed_ns: when a file that was here already was changed last, its ctime.
     """
@@ -70,6 +71,7 @@ class Fetched:
     already_there: int
     seconds: float
     missing: tuple[Missing, ...] = ()
+    empty: tuple[Missing, ...] = ()
     left: tuple[ManifestFile, ...] = ()
     changed_ns: int = 0
 
@@ -203,7 +205,8 @@ def _bring(
 ) -> Fetched:
     """Bring what is not here of `manifest`, and write files of our own `beside` it, by name."""
     started = time.monotonic()
-    missing = [Missing(one.shown, safe(one.reason, 200), one.size) for one in manifest.unreadable]
+    unread = [Missing(one.shown, safe(one.reason, 200), one.size) for one in manifest.unreadable]
+    missing = [one for one in unread if one.size]
     wanted, in_the_way, changed_ns = _wanted(way, manifest.files)
     check_caps(way.run_id, way.final, wanted, caps)
     came: list[ManifestFile] = []
@@ -231,6 +234,7 @@ def _bring(
         already_there=len(manifest.files) - len(wanted) - len(in_the_way),
         seconds=time.monotonic() - started,
         missing=(*in_the_way, *not_come, *missing),
+        empty=tuple(one for one in unread if not one.size),
         left=tuple(left),
         changed_ns=changed_ns,
     )

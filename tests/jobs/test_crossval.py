@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score
 
 from jobs.crossval import main as crossval
 from moola_core.data.windows import read_windows
@@ -60,6 +59,8 @@ def test_scores_are_pooled_over_folds_and_averaged_over_repeats(data: Path) -> N
 
 
 def test_the_area_is_that_of_the_pooled_bars(data: Path) -> None:
+    from sklearn.metrics import average_precision_score
+
     windows, _ = read_windows(data / "labelled" / "train_210.parquet")
     inside = span_mask(windows.spans, 105)
     probs = np.random.default_rng(1).random(inside.shape) + 0.3 * inside

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -17,10 +18,12 @@ from typing import Any
 import pytest
 
 from moola_remote.ssh.endpoint import Endpoint
+from tests.support.prefork import Prefork
 
 PROGRAM = Path(sys.executable).with_name("moola-remote")
 JOB = Path(__file__).with_name("tiny_job.py")
 TIMEOUT_S = 110
+CLIENT = Prefork(sys.executable, Path(__file__).with_name("prefork.py"), "client", PROGRAM)
 
 PYPROJECT = """\
 [tool.moola-remote]
@@ -67,6 +70,10 @@ class Project:
         who = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
         subprocess.run(["git", *who, *words], cwd=self.folder, check=True, capture_output=True)
 
+    def environment(self) -> dict[str, str]:
+        """What a command of the user's sees."""
+        return {**os.environ, "MOOLA_STATE_DIR": str(self.state), **self.env}
+
     @contextmanager
     def running(self, *argv: object, **streams: Any) -> Iterator[subprocess.Popen[str]]:
         """A command of the user's while it runs, with pipes; killed at the end if need be."""
@@ -74,7 +81,7 @@ class Project:
         with subprocess.Popen(
             [str(word) for word in argv],
             cwd=self.folder,
-            env={**os.environ, "MOOLA_STATE_DIR": str(self.state), **self.env},
+            env=self.environment(),
             text=True,
             **{**pipes, **streams},
         ) as process:
@@ -85,6 +92,13 @@ class Project:
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """``moola-remote WORDS`` to its end, in pipes."""
+        env = self.environment()
+        if CLIENT.can_run(env):
+            done = CLIENT.run(words, env, b"", self.folder, TIMEOUT_S)
+            out, err = (
+                io.TextIOWrapper(io.BytesIO(part)).read() for part in (done.stdout, done.stderr)
+            )
+            return subprocess.CompletedProcess(words, done.returncode, out, err)
         with self.running(PROGRAM, *words) as process:
             out, err = process.communicate(timeout=TIMEOUT_S)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
@@ -108,6 +122,11 @@ class Project:
         assert line.startswith("error: "), done.stderr
         assert not any("error: " in word or "Traceback" in word for word in talk)
         return line
+
+
+def _text(output: bytes) -> str:
+    """As a pipe of `subprocess` in text mode gives it."""
+    return io.TextIOWrapper(io.BytesIO(output)).read()
 
 
 def make_project(

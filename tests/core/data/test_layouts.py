@@ -5,7 +5,6 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -53,6 +52,8 @@ def test_what_a_library_wrote_is_read(name: str, written: Bars) -> None:
     "kind", ["csv", "csv.gz", "csv.zst", "csv.bz2", "csv.xz", "csv.zip", "parquet", "feather"]
 )
 def test_an_index_of_pandas_is_the_time(tmp_path: Path, kind: str) -> None:
+    import pandas as pd
+
     index = pd.date_range("2024-01-02 09:30", periods=2, freq="min", tz="America/New_York")
     table = pd.DataFrame(PRICES, columns=["open", "high", "low", "close"], index=index)
     path = tmp_path / f"bars.{kind}"
@@ -444,6 +445,8 @@ def test_a_fold_is_chosen(fold: str, hours: list[int], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("turned", [False, True])
 def test_rows_in_order_choose_the_fold(turned: bool, tmp_path: Path) -> None:
+    import pandas as pd
+
     index = pd.date_range("2024-11-03 04:00", periods=40, freq="10min", tz="UTC")
     index = index[::-1] if turned else index
     local = index.tz_convert("America/New_York").tz_localize(None)
@@ -488,6 +491,8 @@ def test_another_kind_of_file_is_named(
 def test_rows_of_messages_are_those_of_the_file(
     kind: str, column: str, value: str, expected: str, tmp_path: Path
 ) -> None:
+    import pandas as pd
+
     table = pd.DataFrame(
         {
             "time": [f"2024-01-02 14:{minute}" for minute in (33, 32, 31, 30)],
@@ -555,6 +560,8 @@ def test_whole_prices_beside_ts_event_are_prices(tmp_path: Path) -> None:
 
 
 def test_header_rows_of_yfinance_without_a_name_for_the_times(tmp_path: Path) -> None:
+    import pandas as pd
+
     index = pd.date_range("2024-01-02 14:30", periods=2, freq="min", tz="UTC")
     table = pd.DataFrame(PRICES, columns=["Open", "High", "Low", "Close"], index=index)
     names = [(name, "AAPL") for name in table.columns]

@@ -181,17 +181,19 @@ def test_the_span_of_greatest_expected_iou_is_that_of_brute_force(num_bars: int,
         gains = {}
         for a in range(num_bars):
             for b in range(a + 3, min(a + 12, num_bars) + 1):
-                iou = np.array([_iou((a, b), (c, d)) for c, d in spans.tolist()])
+                iou = _iou((a, b), spans)
                 gains[a, b] = float((posterior[row] * (iou + (iou >= 0.5))).sum())
         a, b = decoded.spans[row].tolist()
         assert gains[a, b] == pytest.approx(max(gains.values()))
-        near = np.array([_iou((a, b), (c, d)) >= 0.5 for c, d in spans.tolist()])
+        near = _iou((a, b), spans) >= 0.5
         assert decoded.confidence[row] == pytest.approx(posterior[row][near].sum())
 
 
-def _iou(first: tuple[int, int], second: tuple[int, int]) -> float:
-    shared = max(min(first[1], second[1]) - max(first[0], second[0]), 0)
-    return shared / (first[1] - first[0] + second[1] - second[0] - shared)
+def _iou(span: tuple[int, int], others: IntArray) -> FloatArray:
+    (a, b), (start, stop) = span, others.T
+    shared = np.maximum(np.minimum(b, stop) - np.maximum(a, start), 0)
+    iou: FloatArray = shared / (b - a + stop - start - shared)
+    return iou
 
 
 def test_a_certain_posterior_is_decoded_as_it_is_and_a_vague_one_not_at_all() -> None:

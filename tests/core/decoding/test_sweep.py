@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import f1_score, precision_score, recall_score
 
 from moola_core.config.sections import DecoderConfig
 from moola_core.decoding.decode import Predictions, choose_decoder, decode
@@ -25,6 +24,8 @@ def predictions(spans: IntArray, rng: np.random.Generator) -> Predictions:
 
 
 def test_scores_equal_scikit_learn(predictions: Predictions, spans: IntArray) -> None:
+    from sklearn.metrics import f1_score, precision_score, recall_score
+
     truth = span_mask(spans).ravel()
     for one in sweep(predictions, spans, thresholds((0.1, 0.5, 0.99))):
         said = decode(predictions, one.decoder).mask.ravel()

@@ -4,12 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import (
-    average_precision_score,
-    f1_score,
-    precision_score,
-    recall_score,
-)
 
 from moola_core.decoding.decode import Decoded, Predictions, strongest_run
 from moola_core.evaluation.metrics import (
@@ -18,10 +12,10 @@ from moola_core.evaluation.metrics import (
     chance_type_f1,
     group_resamples,
     point_scores,
-    reliability,
     score,
     window_sums,
 )
+from moola_core.evaluation.reliability import reliability
 from moola_core.spans.intervals import span_iou, span_mask
 
 
@@ -41,6 +35,8 @@ def _case(num_windows: int = 40, seed: int = 0) -> tuple[Decoded, Predictions, T
 
 
 def test_scores_equal_scikit_learns() -> None:
+    from sklearn.metrics import average_precision_score, f1_score, precision_score, recall_score
+
     decoded, predictions, truth = _case()
     inside = span_mask(truth.spans, 105).ravel()
     said = decoded.mask.ravel()
@@ -97,6 +93,8 @@ def test_a_perfect_answer_scores_one_and_an_empty_one_zero() -> None:
 
 
 def test_intervals_come_from_resampling_groups() -> None:
+    from sklearn.metrics import average_precision_score
+
     decoded, predictions, truth = _case()
     scores = score(decoded, predictions, truth)
     weights = group_resamples(truth.group, 1000, seed=0)
@@ -150,6 +148,8 @@ def test_reliability_equals_plain_loops() -> None:
 
 
 def test_alarms_and_misses_are_counted_as_by_hand() -> None:
+    from sklearn.metrics import f1_score
+
     true = np.array([[10, 20], [10, 20], [0, 0], [0, 0], [0, 0]])
     said = np.array([[12, 20], [0, 0], [40, 50], [0, 0], [0, 0]])
     decoded = Decoded(said, np.array([0.9, 0.0, 0.7, 0.0, 0.0]), span_mask(said, 60))

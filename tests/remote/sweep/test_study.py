@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pytest
-from optuna.storages.journal import JournalFileBackend, JournalStorage
 
 from moola_remote.errors import ConfigError
 from moola_remote.sweep.plan import Plan, read_goal
@@ -35,6 +33,9 @@ def open_study(journal: Path, plan: Plan) -> Study:
 
 
 def test_optuna_opens_the_journal(tmp_path: Path) -> None:
+    import optuna
+    from optuna.storages.journal import JournalFileBackend, JournalStorage
+
     journal = tmp_path / "study.journal"
     study = open_study(journal, plan_of())
     asked = study.ask()

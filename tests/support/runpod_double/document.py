@@ -1,0 +1,49 @@
+"""The OpenAPI document that every request and answer is checked against."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import yaml
+from openapi_core import Config, OpenAPI
+from openapi_core.contrib.werkzeug import WerkzeugOpenAPIRequest, WerkzeugOpenAPIResponse
+from openapi_core.exceptions import OpenAPIError
+from werkzeug.wrappers import Request, Response
+
+# Beside the repository.
+DOCUMENTS = Path(__file__).resolve().parents[4] / "shared" / "runpod"
+
+
+@cache
+def openapi() -> OpenAPI:
+    """The document, for any host."""
+    document = yaml.safe_load((DOCUMENTS / "openapi-v2-pods.yaml").read_text(encoding="utf-8"))
+    config = Config(extra_media_type_deserializers={"application/problem+json": json.loads})
+    return OpenAPI.from_dict({**document, "servers": [{"url": "/"}]}, config=config)
+
+
+class NoTokenError(Exception):
+    """A request without a bearer token."""
+
+
+def faults_of(request: Request, document: OpenAPI) -> list[str]:
+    """Return what is wrong with a request; nothing if it is as the document says.
+
+    Raises:
+        NoTokenError: there is no bearer token.
+    """
+    try:
+        document.validate_request(WerkzeugOpenAPIRequest(request))
+    except OpenAPIError as err:
+        if "Security" in type(err).__name__:
+            raise NoTokenError from err
+        errors = getattr(err.__cause__, "schema_errors", [])
+        return [f"$: {error.message}" for error in errors] or [str(err)]
+    return []
+
+
+def check_answer(request: Request, answer: Response, document: OpenAPI) -> None:
+    """Raise where the double's own answer is not as the document says."""
+    document.validate_response(WerkzeugOpenAPIRequest(request), WerkzeugOpenAPIResponse(answer))
