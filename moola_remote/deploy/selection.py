@@ -71,7 +71,7 @@ def list_tree(
     for name in sorted(set(names)):
         path = decoded(folder, name).rstrip("/")
         try:
-            status = statuses.get(name) or os.lstat(f"{folder}/{path}")
+            status = statuses.pop(name, None) or os.lstat(f"{folder}/{path}")
         except FileNotFoundError:  # deleted, and git still lists it
             continue
         rule = rules.why_not(path, status)

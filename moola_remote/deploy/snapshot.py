@@ -153,8 +153,12 @@ def _data_entries(path: Path, leavings: SkipReport) -> tuple[Path, list[Entry]]:
         raise ConfigError(f"{path}: can't be read, {err.strerror}") from err
 
 
-def _hash(part: Part, entries: Iterable[Entry], hashes: HashCache) -> list[File]:
-    return [file_of(part.folder, entry, part.prefix, hashes) for entry in entries]
+def _hash(part: Part, entries: list[Entry], hashes: HashCache) -> list[File]:
+    """Return the files; `entries` is empty then, since a status takes more room than a file."""
+    files = []
+    while entries:
+        files.append(file_of(part.folder, entries.pop(), part.prefix, hashes))
+    return files
 
 
 def file_of(folder: Path, entry: Entry, prefix: str, hashes: HashCache) -> File:

@@ -75,10 +75,10 @@ class HashCache:
             return status.st_size, known[len(key) :]
         size, digest = sha256_of(path)
         if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > RACY_NS:
-            self._known[name] = key + digest
+            self._known[name] = known = key + digest
             self._is_changed = True
             if self._used is not None:
-                self._used[name] = key + digest
+                self._used[name] = known
         return size, digest
 
     def knows(self, path: str, status: os.stat_result) -> bool:
