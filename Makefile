@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all their own set-up; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help install tools browser data demo test unit check fuzz format golden bench faults sweep-campaign faults release docs clean
+.PHONY: help install tools browser data demo test unit check fuzz format golden bench faults sweep-campaign faults scale release docs clean
 
 PYTHON ?= python3
 # The tests start Python hundreds of times: what they start is compiled once, not each time.
@@ -36,7 +36,7 @@ demo: install  ## deploy, train twice and fetch on the embedded local pod
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh tests/demo.sh
 
 test: install browser check  ## everything that CI runs
-	@$(BIN)/python -m pytest -n 2 --dist loadfile tests
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not scale" tests
 
 unit: $(STAMP)  ## the tests that start no process, without those on random input
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -q -m "unit and not fuzz" tests
@@ -69,6 +69,11 @@ faults: install  ## the fault table of docs/results.md; fails if anything is los
 
 sweep-faults: install  ## MOOLA_KILLS (200) random kills under sweeps over three pods; fails if a trial is lost or done twice
 	@$(BIN)/python -m tests.faults.sweep $${MOOLA_KILLS:-200}
+	@$(BIN)/python -m tests.faults.sweep $${MOOLA_KILLS:-200} 19 4
+
+scale: install  ## sweeps over a Ray cluster on the loopback; installs Ray (70 MB, no part of the rest)
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ray]'
+	@$(BIN)/python -m pytest -m scale tests/scale
 
 release: $(STAMP)  ## build wheel and sdist into dist/, check them, start the wheel in an empty environment
 	@sh tests/release.sh $(BIN)/python

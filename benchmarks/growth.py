@@ -67,7 +67,7 @@ ROWS = {
     "reindex": Row(growth_runs.index_again, (1000,), "CPU s here", 1.0, 1.0, is_absolute=True),
     "sort": Row(growth_runs.sort, (1000,), "CPU s here", 1.0, 1.0, is_absolute=True),
     "waiting": Row(growth_runs.waiting, (10, 25), "cores", 0.02, 0.02, is_absolute=True),
-    "memory": Row(growth_runs.waiting_memory, (10,), "MB", 150.0, 150.0, is_absolute=True),
+    "memory": Row(growth_runs.waiting_memory, (10, 50), "MB", 150.0, 150.0, is_absolute=True),
     "lines": Row(growth_runs.lines, (100_000, 1_000_000), bar=2.0, aim=1.0, exponent=1.1),
 }
 

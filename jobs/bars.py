@@ -150,7 +150,7 @@ def _write(out: Path, bars: Bars) -> None:
     import pyarrow as pa
     import pyarrow.parquet
 
-    from moola_core.data.layouts import PRICES
+    from moola_core.data.column_names import PRICES
     from moola_core.data.series import step_ns
     from moola_core.io.atomic import replacing
 

@@ -74,13 +74,13 @@ def evaluate(arguments: argparse.Namespace) -> None:
     reads = {"skip_bad": arguments.skip_bad, "keep_none": trained.recipe.model.may_have_none}
     windows, entry = read_file(data_dir, arguments.file, **reads)
     windows = windows.with_labels(trained.labels, arguments.file)
-    _require_lengths(arguments, windows, trained)
+    _require_fit(arguments, windows, trained)
     train, _ = read_file(data_dir, trained.recipe.data.labelled.as_posix(), **reads)
     print(f"asking the model about {len(windows):,} windows", file=sys.stderr, flush=True)
     predictions = trained.predict(windows.bars)
     print("scoring its answers", file=sys.stderr, flush=True)
-    decoded = decode(predictions, trained.decoder)
-    scores = score(decoded, predictions, truth_of(windows))
+    decoded, truth = decode(predictions, trained.decoder), truth_of(windows)
+    scores = score(decoded, predictions, truth)
     if trained.recipe.data.windows is not None:  # peers learn from no more than the run did
         train = taught_windows(train, trained.recipe)
     peers = [*([TREES] if arguments.trees else []), *([UNET] if arguments.peers else [])]
@@ -90,8 +90,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
     reliable = reliability_of(repeats, "recipe")
     print(f"recipe {trained.recipe.name}, {len(windows)} windows of {arguments.file}")
     print_scores(scores, {})
-    chance = chance_type_f1(predictions, truth_of(windows))
-    print_beside(chance, predictions, decoded.spans)
+    chance = chance_type_f1(predictions, truth, decoded)
+    print_beside(chance, predictions, decoded, truth)
     print("\n".join([*table_lines(table), *reliability_lines(reliable)]))
     found = {"scores": as_json(scores), "comparison": table, "reliability": reliable}
     if arguments.out is not None:
@@ -111,12 +111,12 @@ def _load(arguments: argparse.Namespace) -> TrainedModel:
     return trained
 
 
-def _require_lengths(
-    arguments: argparse.Namespace, windows: Windows, trained: TrainedModel
-) -> None:
+def _require_fit(arguments: argparse.Namespace, windows: Windows, trained: TrainedModel) -> None:
+    from jobs.common.data import require_spans
     from moola_core.data.series_checks import require_length, require_window
 
     known = f"{arguments.run} was trained on"
+    require_spans(arguments.file, windows, trained.recipe)
     require_window(arguments.file, windows.num_bars, trained.window_bars, known)
     if not arguments.any_bar_length:
         require_length(arguments.file, windows.bar_ns, trained.bar_ns, known)

@@ -13,26 +13,21 @@ not begun again. Exit code 0 where each trial has ended, whatever its own; 143 a
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import threading
-import time
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
 from jobs.common.entry import exit_code_of, leave
 from jobs.common.signals import STOPPED
+from jobs.common.trial import END, LOG, do_trial
 from moola_core.errors import ConfigError, ProcessesError
 from moola_core.io.json_file import write_json
 
-END, LOG = "end.json", "log"
 Trials = list[tuple[int, list[str]]]
 
 
@@ -102,46 +97,13 @@ def _record_death(run_dir: Path, left: Trials, code: int) -> None:
 def _do_all(arguments: argparse.Namespace) -> int:
     """Do the trials in this process; 143 where it was asked to stop."""
     run_dir, trials = _checked(arguments)
-    main = importlib.import_module(arguments.job).main
     for number, words in trials:
-        folder = _folder(run_dir, number)
-        folder.mkdir(parents=True, exist_ok=True)
-        os.environ["MOOLA_RUN_DIR"] = str(folder)
-        os.environ.pop("MOOLA_RESUME_DIR", None)  # of the whole run, which has no checkpoint
-        began = time.monotonic()
-        with _printing_to(folder / LOG):
-            try:
-                code = int(main(list(words)) or 0)
-            except SystemExit as err:
-                code = err.code if isinstance(err.code, int) else int(err.code is not None)
-            except Exception:  # noqa: BLE001 - of that trial alone
-                traceback.print_exc()
-                code = 1
+        code, seconds = do_trial(arguments.job, words, _folder(run_dir, number))
         if code == STOPPED:
             return STOPPED
-        seconds = time.monotonic() - began
-        write_json(folder / END, {"exit_code": code, "signal": None, "seconds": seconds})
         how = "done" if code == 0 else f"failed with exit code {code}"
         print(f"trial {number}: {how}, {seconds:.1f} s", flush=True)
     return 0
-
-
-@contextmanager
-def _printing_to(path: Path) -> Iterator[None]:
-    """Send what this process and its libraries print to a file."""
-    kept = {number: os.dup(number) for number in (1, 2)}
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    try:
-        for number in kept:
-            os.dup2(descriptor, number)
-        yield
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for number, own in kept.items():
-            os.dup2(own, number)
-        for one in (*kept.values(), descriptor):
-            os.close(one)
 
 
 def _folder(run_dir: Path, number: int) -> Path:

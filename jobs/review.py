@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from jobs.common.entry import exit_code_of
 from jobs.common.paths import found, output, own_artifacts
-from moola_core.errors import ConfigError
+from moola_core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from moola_core.data.windows import Windows
@@ -66,6 +66,11 @@ def review(arguments: argparse.Namespace) -> None:
     is_path = Path(arguments.file).is_file()
     folder = Path() if is_path else data_folder(arguments.data)
     windows, _ = read_file(folder, arguments.file, skip_bad=arguments.skip_bad)
+    if windows.several is not None:
+        raise DataError(
+            f"{arguments.file}: windows of several spans, expected one a window to review; look at"
+            " those of the same list cut one by one: jobs.windows without --several"
+        )
     findings = find_noise(windows, arguments.near_bars)
     by_kind = {kind: [one for one in findings if one.kind == kind] for kind in KINDS}
     worst = {kind: some[: arguments.worst] for kind, some in by_kind.items() if some}

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from jobs.common.entry import exit_code_of
 from jobs.common.paths import found, output, own_artifacts
-from moola_core.errors import DataError
+from moola_core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from moola_core.config.sections import DecoderConfig
@@ -59,6 +59,11 @@ def tune(arguments: argparse.Namespace) -> None:
     from moola_core.plots.diagnostics import draw_sweeps
 
     trained = load_model(arguments.run / "artifacts", find_device(arguments.device))
+    if trained.decoder.kind == "disjoint":
+        raise ConfigError(
+            f"{arguments.run}: its model finds several spans a window, expected one that finds one;"
+            " choose its price of a span by jobs.crossval: --set decoder.least_gain=0.9"
+        )
     windows = _validation(trained, arguments)
     predictions = trained.predict(windows.bars)
     print(f"recipe {trained.recipe.name}, {len(windows)} validation windows", flush=True)

@@ -48,7 +48,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--ends", choices=("inclusive", "half-open"), help="is the bar at the end inside?"
     )
-    parser.add_argument("--unit", choices=("seconds", "bars"), help="of a label track (seconds)")
+    parser.add_argument(
+        "--unit", choices=("seconds", "bars"), help="of a label track (seconds), or of lengths"
+    )
+    parser.add_argument("--label", help="the word of spans that have none (span, if none has)")
     parser.add_argument(
         "--length",
         type=int,
@@ -62,6 +65,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument(
         "--negatives", type=int, default=0, help="add so many windows without a span (0)"
+    )
+    parser.add_argument(
+        "--several", action="store_true", help="mark every span that a window shows, not one alone"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the places (0)")
     parser.add_argument("--corrections", type=found, help="a file saved by the page of jobs.review")
@@ -113,10 +119,12 @@ def _cut(arguments: argparse.Namespace) -> tuple[pa.Table, list[str]]:
     """Return the windows around the marked spans, and what to report of them."""
     import numpy as np
 
-    from moola_core.data.make_windows import Placement, make_windows, summarise
+    from moola_core.data.make_windows import Placement, make_windows
     from moola_core.data.series import Bars
+    from moola_core.data.span_lists import LABELS
     from moola_core.data.spans_file import read_spans
     from moola_core.data.times import Clock
+    from moola_core.data.windows_report import summarise
 
     least, most = MIN_WINDOW_BARS, MAX_WINDOW_BARS
     if not least <= arguments.length <= most:
@@ -143,7 +151,9 @@ def _cut(arguments: argparse.Namespace) -> tuple[pa.Table, list[str]]:
     is_known = arguments.tz is not None or len(file.clock.named) < 2
     zone = file.clock.output_zone if is_known else None
     clock = Clock(str(arguments.spans), zone, None, arguments.fold, arguments.dates)
-    spans, faults = read_spans(arguments.spans, bars, clock, arguments.ends, arguments.unit)
+    spans, faults = read_spans(
+        arguments.spans, bars, clock, arguments.ends, arguments.unit, arguments.label
+    )
     if not is_known and clock.is_bare:
         raise DataError(
             f"{arguments.spans}: times without a zone, expected one, as the bars are of"
@@ -156,11 +166,15 @@ def _cut(arguments: argparse.Namespace) -> tuple[pa.Table, list[str]]:
         arguments.seed,
         arguments.negatives,
         arguments.length,
+        arguments.several,
     )
     table, report = make_windows(bars, spans, placement, arguments.spans.name)
     for fault in faults:
         report.leave_out(f"{fault.column}: expected {fault.expected}", fault.row)
-    return table, summarise(report, len(spans) + len(faults), table["label"].to_pylist())
+    words = table["label"].to_pylist()
+    if arguments.several:
+        words = [word for row in table[LABELS].to_pylist() for word in row]
+    return table, summarise(report, len(spans) + len(faults), words)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,11 @@ def add_bar_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--fold", choices=("0", "1", "order"), help="which hour where clocks go back over it"
     )
-    group.add_argument("--dates", choices=("dmy", "mdy"), help="01/02/2024: day or month first")
+    group.add_argument(
+        "--dates",
+        choices=("dmy", "mdy", "excel", "excel-1904"),
+        help="01/02/2024: day or month first; 45293.604: Excel's days since 1900 or 1904",
+    )
     group.add_argument("--symbol", help="the instrument, of several in one file")
 
 

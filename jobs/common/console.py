@@ -10,10 +10,10 @@ import numpy as np
 from jobs.common.fitting import Loaded
 from jobs.common.run_event import run_event
 from moola_core.config.sections import DecoderConfig
-from moola_core.decoding.decode import Predictions
-from moola_core.evaluation.metrics import Score
+from moola_core.decoding.decode import Decoded, Predictions
+from moola_core.evaluation.matching import sums_of_sets
+from moola_core.evaluation.metrics import Score, Truth
 from moola_core.inference.pool import evidence_of
-from moola_core.spans.intervals import IntArray
 
 
 def print_header(loaded: Loaded) -> None:
@@ -69,16 +69,18 @@ def decoder_text(decoder: DecoderConfig) -> str:
         "best_span": f", bias {decoder.bias:g}",
         "viterbi": "",
         "expected_iou": "",
+        "disjoint": f", gain {decoder.least_gain:g}",
     }
     return decoder.kind + chosen[decoder.kind]
 
 
-def print_beside(chance: Score, predictions: Predictions, spans: IntArray) -> None:
-    """Print what types score by chance, and which evidence carried the found spans, if known."""
+def print_beside(chance: Score, predictions: Predictions, decoded: Decoded, truth: Truth) -> None:
+    """Print what types score by chance, how many spans are hits, which evidence carried them."""
+    _print_counts(decoded, truth)
     if not math.isnan(chance.value):
         interval = f"[{chance.low:.3f}, {chance.high:.3f}]"
         print(f"type_f1 of the same answers by chance: {chance.value:.3f}  {interval}")
-    evidence = evidence_of(predictions, spans)
+    evidence = evidence_of(predictions, decoded.spans)
     if evidence is None:
         return
     known = evidence[np.isfinite(evidence).all(axis=1)]
@@ -87,6 +89,17 @@ def print_beside(chance: Score, predictions: Predictions, spans: IntArray) -> No
     print(
         f"evidence for the found spans: columns carried {carried} of {len(known)}"
         f" ({columns:.1f} nats a window), networks the others ({networks:.1f} nats)"
+    )
+
+
+def _print_counts(decoded: Decoded, truth: Truth) -> None:
+    """Print how many spans are true, were found and were hit, where windows may hold several."""
+    if decoded.sets is None:
+        return
+    sums = {name: int(part.sum()) for name, part in sums_of_sets(decoded, truth.sets[0]).items()}
+    print(
+        f"spans: {sums['one']:,} true, {sums['said_spans']:,} found,"
+        f" {sums['iou50']:,} of them hits (IoU >= 0.5, one to one)"
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from moola_core.config.sections import Recipe
 from moola_core.data.series_checks import in_words
 from moola_core.data.window_checks import summarise_faults
 from moola_core.data.windows import Windows, read_windows
@@ -62,6 +63,28 @@ def require_same_bars(path: Path, windows: Windows, others: Windows) -> None:
         raise DataError(
             f"{path}: windows of {windows.num_bars} bars, expected {others.num_bars}, as those to"
             " train on have; leave it out: --set data.test=null"
+        )
+
+
+def require_spans(where: str, windows: Windows, recipe: Recipe) -> None:
+    """Refuse windows of several spans for a recipe whose model looks for one.
+
+    Raises:
+        DataError: they are; or crops are asked for.
+    """
+    if windows.several is None:
+        return
+    number = (
+        f"{where}: {int((windows.sets[:, 1:, 1] > 0).any(axis=1).sum())} windows of several spans"
+    )
+    if recipe.model.kind != "unet" or recipe.model.several is False:
+        raise DataError(
+            f"{number}, recipe {recipe.name} expected one a window; train with"
+            " configs/train/span.yaml on a file of such, or make windows without --several"
+        )
+    if recipe.data.crops is not None:
+        raise DataError(
+            f"{number}, data.crops expected one a window; leave it out: --set data.crops=null"
         )
 
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from jobs.common.checkpoints import identity_of
-from jobs.common.data import find_device, read_file, require_same_bars
+from jobs.common.data import find_device, read_file, require_same_bars, require_spans
 from jobs.common.window_sets import draw, split_windows
 from moola_core.config.sections import Recipe
 from moola_core.data.recrop import recrop
@@ -183,12 +184,18 @@ def pool_split(loaded: Loaded) -> Split:
 
 
 def resolved(recipe: Recipe, train: Windows) -> Recipe:
-    """`recipe` with what it leaves to the training windows: longest span, no span, epochs."""
+    """`recipe` with what it leaves to the training windows: longest span, how many, epochs."""
     model, training = recipe.model, recipe.training
+    ensemble = recipe.ensemble
+    if model.kind == "unet" and model.several is None:
+        model = model.model_copy(update={"several": train.several is not None})
+    if model.several:  # that there is none is one of the sets; columns know of one span alone
+        model = model.model_copy(update={"no_span": True})
+        ensemble = ensemble.model_copy(update={"columns": ()})
     if model.may_have_none and model.no_span is None:
         model = model.model_copy(update={"no_span": not bool(train.has_span.all())})
     if model.kind == "unet" and model.max_length is None:
-        longest = int((train.spans[:, 1] - train.spans[:, 0]).max())
+        longest = int(np.diff(train.sets, axis=2).max())
         most = min(max(MAX_LENGTH, round(LONGER * longest)), train.bars.shape[1])
         model = model.model_copy(update={"max_length": most})
     if training.most_shown is not None:
@@ -197,7 +204,10 @@ def resolved(recipe: Recipe, train: Windows) -> Recipe:
     decoder = recipe.decoder
     if model.kind == "unet":
         decoder = decoder.model_copy(update={"max_length": model.max_length})
-    return recipe.model_copy(update={"model": model, "training": training, "decoder": decoder})
+    if model.several:
+        decoder = decoder.model_copy(update={"kind": "disjoint"})
+    parts = {"model": model, "training": training, "decoder": decoder, "ensemble": ensemble}
+    return recipe.model_copy(update=parts)
 
 
 def _tensors_of(loaded: Loaded, recipe: Recipe) -> tuple[WindowTensors, WindowTensors | None]:
@@ -256,6 +266,7 @@ def with_types_of(recipe: Recipe, windows: Windows) -> Recipe:
             f" expected {WINDOW_BARS}; train with --config configs/train/span.yaml, or make"
             f" windows anew: jobs.windows --length {WINDOW_BARS}"
         )
+    require_spans(recipe.data.labelled.as_posix(), windows, recipe)
     if len(windows.labels) <= recipe.model.num_types:
         return recipe
     if len(windows.labels) > MAX_TYPES:
@@ -268,4 +279,5 @@ def with_types_of(recipe: Recipe, windows: Windows) -> Recipe:
 
 def truth_of(windows: Windows) -> Truth:
     """Return what the metrics compare with."""
-    return Truth(windows.spans, windows.types, windows.group)
+    several = None if windows.several is None else (windows.several, windows.set_types)
+    return Truth(windows.spans, windows.types, windows.group, several)

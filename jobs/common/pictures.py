@@ -7,11 +7,12 @@ from pathlib import Path
 from jobs.common.fitting import Loaded, truth_of
 from moola_core.decoding.decode import Predictions, decode
 from moola_core.decoding.sweep import THRESHOLDS, sweep, thresholds
-from moola_core.evaluation.metrics import reliability, window_sums
+from moola_core.evaluation.matching import said_sets
+from moola_core.evaluation.metrics import window_sums
+from moola_core.evaluation.reliability import reliability
 from moola_core.inference.trained_model import TrainedModel
 from moola_core.plots import diagnostics
 from moola_core.plots.gallery import draw_gallery
-from moola_core.spans.intervals import span_mask
 
 
 def draw_pictures(
@@ -27,16 +28,16 @@ def draw_pictures(
     if windows is None or predictions is None:
         return
     probs, decoder = predictions.span_probs, trained.decoder
-    inside = span_mask(windows.spans, windows.bars.shape[1])
-    diagnostics.draw_span_probs(folder / "span_probs_soft.png", probs, inside)
-    swept = sweep(predictions, windows.spans, thresholds(THRESHOLDS))
-    own = sweep(predictions, windows.spans, [decoder])[0]
-    diagnostics.draw_sweeps(folder / "thresholds.png", {"threshold": swept}, own)
+    diagnostics.draw_span_probs(folder / "span_probs_soft.png", probs, windows.inside)
+    if decoder.kind != "disjoint":  # thresholds give one span a window
+        swept = sweep(predictions, windows.spans, thresholds(THRESHOLDS))
+        own = sweep(predictions, windows.spans, [decoder])[0]
+        diagnostics.draw_sweeps(folder / "thresholds.png", {"threshold": swept}, own)
     decoded = decode(predictions, decoder)
     sums = window_sums(decoded, predictions, truth_of(windows))
     pooled = {name: part.sum(axis=0) for name, part in sums.items()}
     reliable = {what: reliability(pooled, what) for what in ("bar", "confidence")}
     diagnostics.draw_reliability(folder / "reliability.png", reliable)
-    found = decoded.spans
+    found = said_sets(decoded)
     names = [str(name) for name in windows.window_id]
-    draw_gallery(folder / "gallery.png", windows.bars, windows.spans, found, probs, names)
+    draw_gallery(folder / "gallery.png", windows.bars, windows.sets, found, probs, names)

@@ -21,7 +21,7 @@ from moola_core.evaluation.comparison import Answers
 from moola_core.evaluation.metrics import Score, score, window_sums
 from moola_core.inference.trained_model import save_model
 from moola_core.io.json_file import write_json
-from moola_core.spans.intervals import IntArray, span_mask
+from moola_core.spans.intervals import IntArray
 from moola_core.training.state import Run
 
 TREES, UNET = PEERS = ("boosted_bars", "plain_unet")
@@ -110,7 +110,8 @@ def rule_answers(
     Args:
         windows: to be answered.
         train: what peers learn from.
-        peers: of `PEERS`, those that answer as well.
+        peers: of `PEERS`, those that answer as well; trees know of one span a window alone, and
+            are left out where there are several.
     """
     from moola_core.evaluation.boosting import boosted_bars
     from moola_core.evaluation.plain_unet import plain_unet
@@ -125,7 +126,7 @@ def rule_answers(
     }
     num_bars = windows.bars.shape[1]
     said = {name: baselines.as_decoded(one, num_bars) for name, one in spans.items()}
-    if TREES in peers:
+    if TREES in peers and train.several is None:
         said[TREES] = boosted_bars(train, windows.bars)
     if UNET in peers:
         said[UNET] = plain_unet(train, windows.bars)
@@ -156,5 +157,5 @@ def answers_of(
             **{name: window_sums(one, None, truth) for name, one in said.items()},
         },
         probs={"recipe": predictions.span_probs},
-        inside=span_mask(windows.spans, windows.bars.shape[1]),
+        inside=windows.inside,
     )

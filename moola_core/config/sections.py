@@ -52,6 +52,9 @@ class ModelConfig(Strict):
     # Of SpanNet: that a window has no span is one more outcome; null: where training windows show
     # such ones.
     no_span: bool | None = None
+    # Of SpanNet: a window may have any number of spans that share no bar, none too; null: where
+    # training windows have more than one.
+    several: bool | None = None
 
     # 0: no encoder, see tasks choice, context_type
     hidden_size: int = Field(default=96, ge=0, le=1024)
@@ -86,8 +89,8 @@ class ModelConfig(Strict):
             raise ValueError("tasks: expected each once, span, choice or segment among them")
         if (self.kind == "unet") != ("segment" in self.tasks):
             raise ValueError("kind: expected unet with the task segment, and only with it")
-        if self.no_span and self.kind != "unet":
-            raise ValueError("no_span: expected true of kind unet alone")
+        if (self.no_span or self.several) and self.kind != "unet":
+            raise ValueError("no_span, several: expected true of kind unet alone")
         if self.kind == "unet" and set(self.tasks) - {"segment", "type"}:
             raise ValueError("tasks: expected segment, or segment and type, of kind unet")
         if "context_type" in self.tasks and ("choice" not in self.tasks or "type" in self.tasks):
@@ -164,7 +167,8 @@ class TrainingConfig(Strict):
 class DecoderConfig(Strict):
     """From probabilities to a span; `choose` picks threshold or bias on validation."""
 
-    kind: Literal["threshold", "best_span", "viterbi", "expected_iou"] = "threshold"
+    # disjoint: any number of spans a window, of a model that knows several
+    kind: Literal["threshold", "best_span", "viterbi", "expected_iou", "disjoint"] = "threshold"
     choose: bool = False
     threshold: float = Field(default=0.5, gt=0, lt=1)
     max_gap: int = Field(default=0, ge=0)
@@ -173,6 +177,8 @@ class DecoderConfig(Strict):
     min_length: int = Field(default=2, ge=1)
     max_length: int = Field(default=25, ge=1, le=2000)
     floor: float = Field(default=0.0, ge=0, le=1)
+    # Of disjoint: expected IoU + P(IoU >= 0.5) that a span has to have.
+    least_gain: float = Field(default=1.0, gt=0, le=2)
 
     @model_validator(mode="after")
     def _ordered(self) -> DecoderConfig:

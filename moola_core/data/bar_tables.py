@@ -31,7 +31,7 @@ EXTERNAL_FORMATS = (
     (b"DBN", "Databento's DBN", "databento's DBNStore.to_parquet()"),
     (b"\xd0\xcf\x11\xe0", "an old Excel book", "Excel's Save as > CSV UTF-8"),
     (b"Obj\x01", "Avro", "polars' DataFrame.write_parquet()"),
-    (b"[{", "JSON", "pandas' DataFrame.to_csv() or DuckDB's COPY ... TO 'bars.parquet'"),
+    (b"[", "JSON", "pandas' DataFrame.to_csv() or DuckDB's COPY ... TO 'bars.parquet'"),
     (b'{"', "JSON", "pandas' DataFrame.to_csv() or DuckDB's COPY ... TO 'bars.parquet'"),
     (b"\x80\x04", "a pickle", "df.to_parquet()"),
     (b"\x80\x05", "a pickle", "df.to_parquet()"),
@@ -79,7 +79,7 @@ def open_table(path: Path, symbol: str | None = None) -> BarTable:
     with path.open("rb") as file:
         start = file.read(16)
     for magic, what, cure in EXTERNAL_FORMATS:
-        if start.startswith(magic):
+        if start.startswith(magic) and (magic != b"[" or start[1:].lstrip()[:1] in (b"{", b"[")):
             raise DataError(
                 f"{path}: {what}, expected CSV, Parquet, Feather or Arrow IPC; write it with {cure}"
             )

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import Field, ValidationError
 
+from moola_core.data.span_lists import STARTS
 from moola_core.data.window_checks import window_bars
 from moola_core.errors import DataError
 from moola_core.io.json_file import Written, read_json
@@ -59,7 +60,7 @@ def read_corrections(path: Path) -> list[Correction]:
         ) from err
     except ValidationError as err:
         first = err.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
+        place = ".".join(str(part) for part in first["loc"]) or "its start"
         raise DataError(
             f"{path}: {place}: {first['msg']}, expected a file saved by the page of jobs.review;"
             " save it anew there with W"
@@ -94,8 +95,14 @@ def apply_corrections(
     which nothing was, if the span is whole in it; a copy that then shows too little of it goes.
 
     Raises:
-        DataError: a correction is of a window that is not in the table, or has another span there.
+        DataError: a correction is of a window that is not in the table, or has another span there;
+            or windows may hold several.
     """
+    if STARTS in table.column_names:
+        raise DataError(
+            f"{where}: windows that may hold several spans, expected one a window to correct;"
+            " correct the list of spans, and make the windows anew: jobs.windows --several"
+        )
     by_id = {one.window_id: one for one in corrections}
     rows = {window_id: row for row, window_id in enumerate(table["window_id"].to_pylist())}
     columns = {name: table[name].to_pylist() for name in CHANGED}

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from moola_core.data.table_head import END_SERIAL, FIRST_SERIAL
 from moola_core.errors import DataError
 
 
@@ -37,6 +38,7 @@ def read_excel(path: Path) -> pa.Table:
     try:
         sheet = book.worksheets[0]
         rows = [list(row) for row in sheet.iter_rows(values_only=True)]
+        since = book.epoch
     finally:
         book.close()
     rows = [row for row in rows if any(value is not None for value in row)]
@@ -45,14 +47,28 @@ def read_excel(path: Path) -> pa.Table:
             f"{path}: the first sheet holds nothing, expected a table of spans; put it first"
         )
     names = ["" if name is None else str(name) for name in rows[0]]
-    columns = [_column([row[i] for row in rows[1:]]) for i in range(len(names))]
+    columns = [_column([row[i] for row in rows[1:]], since) for i in range(len(names))]
     return pa.Table.from_arrays(columns, names=names)
 
 
-def _column(values: list[Any]) -> pa.Array:
+def _column(values: list[Any], since: dt.datetime) -> pa.Array:
+    if _are_days(values):
+        from openpyxl.utils.datetime import (  # type: ignore[import-untyped, import-not-found, unused-ignore]
+            from_excel,
+        )
+
+        values = [None if value is None else from_excel(value, since) for value in values]
     if all(isinstance(value, dt.datetime | None) for value in values) and any(values):
         return pa.array(values, pa.timestamp("us"))
     return pa.array([_text(value) for value in values], pa.string())
+
+
+def _are_days(values: list[Any]) -> bool:
+    """Return whether numbers count days, as times do in cells whose format shows numbers."""
+    there = [value for value in values if value is not None]
+    are_numbers = all(type(value) in (int, float) for value in there)
+    has_part = are_numbers and any(value % 1 for value in there)
+    return has_part and all(FIRST_SERIAL <= value < END_SERIAL for value in there)
 
 
 def _text(value: Any) -> str | None:

@@ -6,14 +6,12 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from moola_core.data.column_names import PRICE_NAMES, PRICES, SYMBOL_NAMES
 from moola_core.data.layouts import (
     BARE,
     BARE_TABLE,
     HEADED,
     NAMES,
-    PRICE_NAMES,
-    PRICES,
-    SYMBOL_NAMES,
     TABLE,
     TRADINGVIEW,
     YFINANCE,

@@ -10,26 +10,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 Stamp = Literal["open", "close"]
-PRICES = ("open", "high", "low", "close")
-
-# Names of a price column, normalised, the best first.
-PRICE_NAMES = {
-    "open": ("open", "o", "open_price", "price_open", "first", "mid.o"),
-    "high": ("high", "h", "high_price", "price_high", "max", "mid.h"),
-    "low": ("low", "l", "low_price", "price_low", "min", "mid.l"),
-    "close": ("close", "c", "close_price", "price_close", "last", "price", "close/last", "mid.c"),
-}
-# Names of the column of times, the best first.
-TIME_NAMES = (
-    *("timestamp", "time", "datetime", "date_time", "date/time", "date", "open_time", "opentime"),
-    *("window_start", "ts_event", "ts", "mts", "t", "unix", "unix_timestamp", "unix_time"),
-    *("gmt_time", "local_time", "time_(utc)", "time_(eet)", "time_(est)", "bar_time", "timestamps"),
-    *("start_time", "start", "begin", "period_start", "time_period_start", "open_timestamp"),
-)
-END_NAMES = ("close_time", "closetime", "end_time", "period_end", "time_period_end", "bar_end")
-# An index without a name: CSV of pandas, Parquet of pandas, reset_index of pandas, polars.
-INDEX_NAMES = ("", "__index_level_0__", "index", "unnamed:_0")
-SYMBOL_NAMES = ("symbol", "ticker", "instrument_id")
 
 
 @dataclass(frozen=True)
@@ -40,7 +20,7 @@ class Layout:
         name: as in ``--layout``.
         needs: normalised names that its header holds; empty for a layout without a header.
         columns: of a layout without a header, the meaning of each column in order.
-        time: the column of times, or a day and a time of day; empty: by `TIME_NAMES`.
+        time: the column of times, or a day and a time of day; empty: by the usual names.
         zone: of times that have none of their own; None if the source does not fix it.
         stamp: whether the time is that of the bar's open or of its close.
         fixed_point: whole prices count units of 1e-9.
@@ -127,6 +107,12 @@ HEADED = (
         time=("date", "time"),
         zone=None,
         source="stooq.com database, ASCII files, 2024",
+    ),
+    Layout(
+        "stooq-pl",
+        _names("data otwarcie najwyzszy najnizszy zamkniecie"),
+        zone=None,
+        source="stooq.pl, CSV behind a chart, daily (Data) and of hours (Data, Czas), 2014 to 2026",
     ),
     Layout(
         "metatrader5",

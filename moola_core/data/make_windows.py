@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,10 @@ import pyarrow as pa
 
 from moola_core.data.corrections import VISIBLE
 from moola_core.data.series import Bars, step_ns
+from moola_core.data.span_lists import ENDS, LABELS, LISTS, STARTS
 from moola_core.data.spans_file import MarkedSpan
 from moola_core.data.window_columns import BAR_NS
+from moola_core.data.windows_report import Report
 from moola_core.spans.intervals import WINDOW_BARS, IntArray
 
 
@@ -28,6 +29,7 @@ class Placement:
         seed: of the draw.
         negatives: windows to add that show no bar of a marked span.
         length: T.
+        several: every span that a window shows is marked in it, not one alone.
     """
 
     place: str = "random"
@@ -36,31 +38,7 @@ class Placement:
     seed: int = 0
     negatives: int = 0
     length: int = WINDOW_BARS
-
-
-@dataclass
-class Report:
-    """What became of the spans.
-
-    Attributes:
-        kept: spans with a window.
-        copies: shifted windows beside them; `clipped` of all windows show a part of their span.
-        negatives: windows without a span, of so many that were asked for.
-        crowded: windows that show another span whole, since no place without it was left.
-        left_out: why, and the rows of the file.
-    """
-
-    kept: int = 0
-    copies: int = 0
-    clipped: int = 0
-    crowded: int = 0
-    negatives: int = 0
-    negatives_asked: int = 0
-    left_out: dict[str, list[int]] = field(default_factory=dict)
-
-    def leave_out(self, why: str, row: int) -> None:
-        """Note that the span of a row has no window."""
-        self.left_out.setdefault(why, []).append(row)
+    several: bool = False
 
 
 def make_windows(
@@ -68,7 +46,8 @@ def make_windows(
 ) -> tuple[pa.Table, Report]:
     """Cut a window around every span that fits one.
 
-    A window shows no other span whole if there is a place for that: a model looks for one run.
+    A window shows no other span whole if there is a place for that: a model looks for one run. With
+    `Placement.several` it marks every span of which it shows a third or more.
 
     Args:
         bars: the series.
@@ -80,29 +59,90 @@ def make_windows(
         The table (docs/data.md) and what became of the spans.
     """
     report, rng = Report(), np.random.default_rng(placement.seed)
-    ends = np.array([[one.start, one.stop] for one in spans], dtype=np.int64).reshape(-1, 2)
-    rows: list[dict[str, Any]] = []
-    kept: list[int] = []
+    kept = _kept(bars, spans, placement, report)
+    rows = _rows_of_several if placement.several else _rows_of_one
+    cut = rows(bars, spans, kept, placement, report, rng)
+    ends = _ends(spans)
+    begins = _places_without(ends, len(bars), placement, rng)
+    report.negatives, report.negatives_asked = len(begins), placement.negatives
+    cut += [_negative(bars, begin, k, placement) for k, begin in enumerate(begins)]
+    return _to_table([{**row, "source": source} for row in cut], bars, placement), report
+
+
+def _ends(spans: Sequence[MarkedSpan]) -> IntArray:
+    return np.array([[one.start, one.stop] for one in spans], dtype=np.int64).reshape(-1, 2)
+
+
+def _kept(
+    bars: Bars, spans: Sequence[MarkedSpan], placement: Placement, report: Report
+) -> list[int]:
+    """Return which spans can have a window, in the order of the file; note why others can't."""
+    ends, kept = _ends(spans), list[int]()
     for i, span in enumerate(spans):
         why = _reason(span, ends[kept], len(bars), placement.length)
         if why:
             report.leave_out(why, span.row)
-            continue
-        kept.append(i)
+        else:
+            kept.append(i)
+    report.kept = len(kept)
+    return kept
+
+
+def _rows_of_one(
+    bars: Bars,
+    spans: Sequence[MarkedSpan],
+    kept: Sequence[int],
+    placement: Placement,
+    report: Report,
+    rng: np.random.Generator,
+) -> list[dict[str, Any]]:
+    """Cut a window around each span, which marks that one alone."""
+    ends, rows = _ends(spans), []
+    for i in kept:
+        span = spans[i]
         first, is_crowded = _first_bar(span, np.delete(ends, i, axis=0), len(bars), placement, rng)
-        report.kept += 1
         report.crowded += is_crowded
         for shift in (0, *placement.shifts):
             row = _row(bars, span, first, shift, placement.length)
             if row is not None:
-                rows.append({**row, "source": source})
+                rows.append(row)
                 report.copies += shift != 0
                 report.clipped += row["overlap_fraction"] < 1
-    begins = _places_without(ends, len(bars), placement, rng)
-    report.negatives, report.negatives_asked = len(begins), placement.negatives
-    negatives = [_negative(bars, begin, k, placement.length) for k, begin in enumerate(begins)]
-    rows += [{**row, "source": source} for row in negatives]
-    return _to_table(rows, bars), report
+    return rows
+
+
+def _rows_of_several(
+    bars: Bars,
+    spans: Sequence[MarkedSpan],
+    kept: Sequence[int],
+    placement: Placement,
+    report: Report,
+    rng: np.random.Generator,
+) -> list[dict[str, Any]]:
+    """Cut a window around each span that none before it shows whole; it marks all that it shows."""
+    rows, whole = list[dict[str, Any]](), set[int]()
+    order = sorted(kept, key=lambda i: spans[i].start)
+    for i in order:
+        if i in whole:
+            report.shared += 1
+            continue
+        first, _ = _first_bar(spans[i], _ends([]), len(bars), placement, rng)
+        for shift in (0, *placement.shifts):
+            row = _row(bars, spans[i], first, shift, placement.length)
+            if row is None:
+                continue
+            shown = {k: _shown(spans[k], first + shift, placement.length) for k in order}
+            shown = {k: one for k, one in shown.items() if one[2] >= VISIBLE}
+            row[STARTS] = [start for start, _, _ in shown.values()]
+            row[ENDS] = [stop - 1 for _, stop, _ in shown.values()]
+            row[LABELS] = [spans[k].label for k in shown]
+            rows.append(row)
+            report.copies += shift != 0
+            report.marked[len(shown)] += 1
+            report.cut += sum(share < 1 for _, _, share in shown.values())
+            if not shift:
+                whole |= {k for k, (_, _, share) in shown.items() if share == 1}
+    return rows
 
 
 def _places_without(
@@ -121,37 +161,17 @@ def _places_without(
     return sorted(begins)
 
 
-def _negative(bars: Bars, begin: int, number: int, length: int) -> dict[str, Any]:
+def _negative(bars: Bars, begin: int, number: int, placement: Placement) -> dict[str, Any]:
     name = f"none{number}"
     return {
+        **({name: [] for name in LISTS} if placement.several else {}),
         "window_id": name,
         "base_window_id": name,
         "offset": 0,
         "quality": "",
-        "features": bars.prices[begin : begin + length].tolist(),
+        "features": bars.prices[begin : begin + placement.length].tolist(),
         "first": begin,
     }
-
-
-def summarise(report: Report, num_spans: int, labels: Sequence[str | None]) -> list[str]:
-    """Return the report as lines: how many of each were kept, and why others were not."""
-    lines = [f"{report.kept} of {num_spans} spans kept, {report.kept + report.copies} windows"]
-    if report.copies:
-        lines.append(f"{report.copies} of them shifted copies, {report.clipped} clip their span")
-    if report.crowded:
-        lines.append(f"{report.crowded} show another span whole: no place without it")
-    if report.negatives_asked:
-        lines.append(f"{report.negatives} of {report.negatives_asked} windows without a span kept")
-    if report.negatives < report.negatives_asked:
-        missing = report.negatives_asked - report.negatives
-        lines.append(f"{missing} left out: no place free of spans and of other such windows")
-    for why, rows in report.left_out.items():
-        some = ", ".join(str(row) for row in rows[:5]) + (" ..." if len(rows) > 5 else "")
-        lines.append(f"{len(rows)} left out: {why} (rows {some})")
-    counts = Counter(word for word in labels if word is not None)
-    if counts:
-        lines.append("types: " + ", ".join(f"{word} {n}" for word, n in sorted(counts.items())))
-    return lines
 
 
 def _reason(span: MarkedSpan, earlier: IntArray, num_bars: int, length: int) -> str:
@@ -193,12 +213,17 @@ def _first_bar(
     return int(rng.choice(places)), not len(clear)
 
 
+def _shown(span: MarkedSpan, begin: int, length: int) -> tuple[int, int, float]:
+    """Return the span in bars of the window that begins there, and the share that it shows."""
+    start, stop = max(span.start - begin, 0), min(span.stop - begin, length)
+    return start, stop, max(stop - start, 0) / (span.stop - span.start)
+
+
 def _row(
     bars: Bars, span: MarkedSpan, first: int, shift: int, length: int
 ) -> dict[str, Any] | None:
     begin = first + shift
-    start, stop = max(span.start - begin, 0), min(span.stop - begin, length)
-    fraction = (stop - start) / (span.stop - span.start)
+    start, stop, fraction = _shown(span, begin, length)
     if begin < 0 or begin + length > len(bars) or fraction < VISIBLE:
         return None
     return {
@@ -215,11 +240,13 @@ def _row(
     }
 
 
-def _to_table(rows: list[dict[str, Any]], bars: Bars) -> pa.Table:
+def _to_table(rows: list[dict[str, Any]], bars: Bars, placement: Placement) -> pa.Table:
     text, whole = pa.string(), pa.int64()
     fields = [("window_id", text), ("base_window_id", text), ("offset", whole)]
     fields += [("features", pa.list_(pa.list_(pa.float64()))), ("label", text)]
     fields += [("expansion_start", whole), ("expansion_end", whole)]
+    if placement.several:
+        fields += [(STARTS, pa.list_(whole)), (ENDS, pa.list_(whole)), (LABELS, pa.list_(text))]
     fields += [("overlap_fraction", pa.float64()), ("source", text), ("quality", text)]
     first = np.array([row.pop("first") for row in rows], dtype=np.int64)
     table = pa.Table.from_pylist(rows, schema=pa.schema(fields))

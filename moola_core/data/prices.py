@@ -9,14 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from moola_core.data.column_names import COMMA_NAMES, PRICES
 from moola_core.data.layout_choice import Columns
-from moola_core.data.layouts import PRICES
-from moola_core.data.table_head import Head, is_number
+from moola_core.data.table_head import Head, is_number, normalise
 from moola_core.data.window_checks import Fault
 from moola_core.errors import DataError
 from moola_core.spans.intervals import FloatArray, IntArray
 
 FIXED_POINT = 1e9
+CURRENCIES = "$€£¥"  # $100.25, as nasdaq.com has it
 LEAST_FIXED = 1e6  # 0.001 in units of 1e-9
 # With a comma for decimals and dots for thousands; or the other way round, or with no comma.
 _DECIMAL_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d*)?([eE][+-]?\d+)?")
@@ -45,10 +46,12 @@ class PriceReader:
         self.scale = FIXED_POINT if is_fixed else 1.0
         self.has_comma = any("," in value for value in shown)
         with_comma = [value for value in shown if "," in value]
-        # In Excel a comma is decimal where a semicolon is the delimiter: 1,100 is 1.1 there.
-        is_semicolon = delimiter == ";" and not any("." in value for value in shown)
+        # In Excel a comma is decimal where a semicolon is the delimiter, and in exports of some
+        # languages: 1,100 is 1.1 there.
+        is_abroad = delimiter == ";" or normalise(self.names["open"]) in COMMA_NAMES
+        is_plain = is_abroad and not any("." in value for value in shown)
         self.is_decimal_comma = self.has_comma and (
-            is_semicolon or not all(_THOUSANDS.fullmatch(value) for value in with_comma)
+            is_plain or not all(_THOUSANDS.fullmatch(value) for value in with_comma)
         )
 
     def read(
@@ -108,7 +111,7 @@ class PriceReader:
     def _plain_text(
         self, column: pa.ChunkedArray, name: str, file_rows: IntArray
     ) -> pa.ChunkedArray:
-        column = pc.utf8_trim_whitespace(column)
+        column = pc.utf8_ltrim(pc.utf8_trim_whitespace(column), CURRENCIES)
         if not self.has_comma:
             return column
         is_decimal = self.is_decimal_comma

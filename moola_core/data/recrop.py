@@ -24,8 +24,8 @@ def recrop(
 ) -> Windows:
     """`windows`, then up to ``config.number`` crops of each that shows its span whole.
 
-    Shifts are drawn without replacement from those of at most ``config.reach`` bars that keep the
-    span inside. A window where fewer are left gets fewer.
+    Shifts are drawn without replacement from those of at most ``config.reach`` bars that keep
+    every span inside. A window where fewer are left gets fewer.
 
     Args:
         windows: to train on; with times.
@@ -51,8 +51,9 @@ def recrop(
     count = np.concatenate([[0], np.cumsum(hidden)])
     rng = np.random.default_rng(seed)
     rows, shifts = [], []
+    outer_start, outer_stop = _outer(windows)
     for row in np.flatnonzero((windows.overlap_fraction == 1) & windows.has_span):
-        start, stop = windows.spans[row]
+        start, stop = outer_start[row], outer_stop[row]
         low = max(-config.reach, int(stop) - num_bars, -int(place[row]))
         high = min(config.reach, int(start), len(series) - num_bars - int(place[row]))
         every = np.arange(low, high + 1)
@@ -63,8 +64,17 @@ def recrop(
         shifts += drawn.tolist()
     crops = _cut(windows.take(np.array(rows, np.int64)), place[rows], np.array(shifts), series)
     rows_of = {name: [getattr(one, name) for one in (windows, crops)] for name in ROW_FIELDS}
-    joined: dict[str, Any] = {name: np.concatenate(both) for name, both in rows_of.items()}
+    joined: dict[str, Any] = {
+        name: None if both[0] is None else np.concatenate(both) for name, both in rows_of.items()
+    }
     return replace(windows, **joined)
+
+
+def _outer(windows: Windows) -> tuple[IntArray, IntArray]:
+    """``(B,)`` each: where the first span begins and the last one stops."""
+    starts, stops = windows.sets[..., 0], windows.sets[..., 1]
+    starts = np.where(stops > starts, starts, windows.bars.shape[1])
+    return starts.min(axis=1), stops.max(axis=1)
 
 
 def locate(windows: Windows, series: Bars) -> IntArray:
@@ -99,6 +109,10 @@ def _cut(windows: Windows, place: IntArray, shifts: IntArray, series: Bars) -> W
     """Return each of `windows` moved by its shift along the series."""
     assert series.time is not None
     first = place + shifts
+    several = windows.several
+    if several is not None:
+        is_span = several[..., 1:] > several[..., :1]
+        several = np.where(is_span, several - shifts[:, None, None], 0)
     names = [f"{name}~{shift:+d}" for name, shift in zip(windows.window_id, shifts, strict=True)]
     return replace(
         windows,
@@ -107,6 +121,7 @@ def _cut(windows: Windows, place: IntArray, shifts: IntArray, series: Bars) -> W
         bars=series.prices[first[:, None] + np.arange(windows.bars.shape[1])],
         spans=windows.spans - shifts[:, None],
         types=windows.types,
+        several=several,
         overlap_fraction=windows.overlap_fraction,
         start_time=series.time[first],
         offset=windows.offset + shifts,

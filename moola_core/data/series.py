@@ -15,10 +15,12 @@ import numpy as np
 import pyarrow as pa
 
 from moola_core.data.bar_tables import BarTable, open_table, readable
+from moola_core.data.column_names import PRICES
 from moola_core.data.layout_choice import Columns, choose
-from moola_core.data.layouts import PRICES, Stamp
+from moola_core.data.layouts import Stamp
 from moola_core.data.prices import PriceReader
 from moola_core.data.time_column import zone_in_name
+from moola_core.data.time_limits import require_years, whole_close
 from moola_core.data.times import Clock, Dates
 from moola_core.data.window_checks import Fault
 from moola_core.data.zones import Fold
@@ -164,7 +166,7 @@ class BarFile:
         name = self._names[self.columns.time[0]] or "(no name)"
         time = self.clock.read(columns[4 : 4 + len(self.columns.time)], name, rows)
         if self.columns.stamp == "close":
-            time = time - (self.bar_ns or 0)
+            time = whole_close(time) - (self.bar_ns or 0)
         return Bars(prices, time)
 
 
@@ -177,12 +179,10 @@ def open_bars(path: Path, options: ReadOptions | None = None) -> BarFile:
     """
     options = options or ReadOptions()
     table = open_table(path, options.symbol)
-    if not table.head.rows:
-        choose(table.head, options.layout, options.time_column)
-        raise DataError(f"{path}: holds no bar, expected at least 1 row; export it anew")
     columns = choose(table.head, options.layout, options.time_column)
-    if options.stamp is not None:
-        columns = replace(columns, stamp=options.stamp)
+    if not table.head.rows:
+        raise DataError(f"{path}: holds no bar, expected at least 1 row; export it anew")
+    columns = replace(columns, stamp=options.stamp or columns.stamp)
     names = list(table.head.names or [])
     names += [f"{i}" for i in range(len(names), table.num_columns)]
     zone = columns.layout.zone
@@ -226,7 +226,8 @@ def _with_step(file: BarFile) -> BarFile:
         time = trial.read(columns[4 : 4 + len(file.columns.time)], name, rows)
     file.clock.units |= trial.units
     file.clock.zones |= trial.zones
-    file.clock.dates = trial.dates
+    file.clock.dates, file.clock.clock_digits = trial.dates, trial.clock_digits
+    require_years(f"{file.path}: column {name}", time)
     bar_ns = step_ns(time)
     if file.columns.stamp == "close" and bar_ns is None:
         raise DataError(
@@ -285,12 +286,7 @@ def _check(path: Path, bars: Bars, rows: IntArray, last_time: int | None) -> Non
 
 
 def _refuse(
-    path: Path,
-    bad: BoolArray,
-    rows: IntArray,
-    name: str,
-    values: np.ndarray,
-    expected: str,
+    path: Path, bad: BoolArray, rows: IntArray, name: str, values: np.ndarray, expected: str
 ) -> None:
     if bad.any():
         row = int(np.argmax(bad))

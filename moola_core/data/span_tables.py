@@ -1,11 +1,12 @@
-"""Files of spans as tools write them: tables, Excel books, Label Studio, Audacity, rectangles."""
+"""Files of spans as tools write them: tables, Excel, Label Studio, Audacity, TradingView."""
 
 from __future__ import annotations
 
+import csv
 import json
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
@@ -13,90 +14,124 @@ import pyarrow.parquet as pq
 
 from moola_core.data.bar_tables import read_arrow
 from moola_core.data.excel_table import is_excel, read_excel
-from moola_core.data.label_studio import KEY, regions_of_cells, regions_of_tasks, words_of
+from moola_core.data.label_studio import regions_of_tasks
 from moola_core.data.packed import open_bytes, text_encoding
+from moola_core.data.span_columns import STARTS, WORDS, RawSpans, of_regions, of_table
+from moola_core.data.span_lengths import Unit
 from moola_core.data.table_head import is_number, normalise
 from moola_core.errors import DataError
 
-Ends = Literal["inclusive", "half-open"]
-Unit = Literal["seconds", "bars"]
-STARTS = (
-    *("start", "begin", "from", "start_time", "start_timestamp", "start_bar", "first", "first_bar"),
-    *("expansion_start", "first_timestamp", "time1", "time_1", "x1", "left"),
+ONE_TYPE = "span"
+EXTERNAL_FORMATS = (
+    ("<", "XML or HTML", "export spans as text with tabs, and a line of names: start, end, label"),
+    ("File type =", "a TextGrid of Praat", "write start,end,label of its intervals as CSV"),
 )
-STOPS = (
-    *("end", "stop", "to", "end_time", "stop_time", "end_timestamp", "end_bar", "stop_bar", "last"),
-    *("last_bar", "expansion_end", "last_timestamp", "time2", "time_2", "x2", "right"),
-)
-WORDS = ("label", "labels", "type", "class", "kind", "category", "tag", "text", "name")
-RECTANGLE = ("time1", "time_1", "x1", "left")
 
 
-@dataclass(frozen=True)
-class RawSpans:
-    """What a file of spans holds, before it is placed in a series.
-
-    Attributes:
-        starts, stops: bar numbers or times, as the file has them.
-        words: the labels.
-        start_name, stop_name: of their columns, for messages.
-        ends: whether the end is inside, where the format defines it.
-        unit: what numbers count.
-        is_rectangle: whether the ends may come in either order.
-    """
-
-    starts: pa.ChunkedArray
-    stops: pa.ChunkedArray
-    words: list[str]
-    start_name: str = "start"
-    stop_name: str = "end"
-    ends: Ends | None = None
-    unit: Unit = "bars"
-    is_rectangle: bool = False
-
-
-def read_raw(path: Path, unit: Unit | None) -> RawSpans:
+def read_raw(path: Path, unit: Unit | None, label: str | None = None) -> RawSpans:
     """Find out what a file of spans is, and read it.
+
+    Args:
+        path: of the file.
+        unit: what numbers count that have none.
+        label: the word of spans that have none.
 
     Raises:
         DataError: it is of no known kind, lacks a column, or holds no span.
     """
+    raw = _read(path)
+    raw = replace(raw, unit=unit or raw.unit)
+    if raw.words:
+        return replace(raw, words=[word if word.strip() else label or "" for word in raw.words])
+    if raw.others and label is None:
+        raise DataError(
+            f"{path}: column label is missing, expected one of {', '.join(WORDS[:6])} ...,"
+            f" got {', '.join(raw.others)}; rename the one that has the types, or give spans of"
+            " one type their word: --label WORD"
+        )
+    return replace(raw, words=[label or ONE_TYPE] * len(raw.starts))
+
+
+def _read(path: Path) -> RawSpans:
     with path.open("rb") as file:
         start = file.read(16)
     if start[:6] == b"ARROW1" or start[:4] in (b"FEA1", b"\xff\xff\xff\xff"):
-        return _of_table(path, read_arrow(path, start))
+        return of_table(path, read_arrow(path, start))
     if path.suffix == ".parquet" or start[:4] == b"PAR1":
         with pq.ParquetFile(path) as file:
-            return _of_table(path, file.read())
+            return of_table(path, file.read())
     if is_excel(path):
-        return _of_table(path, read_excel(path))
+        return of_table(path, read_excel(path))
     with open_bytes(path) as stream:
         content = stream.read()
     encoding, mark_bytes = text_encoding(content[:200])
-    text = content[mark_bytes:].decode(encoding)
+    try:
+        text = content[mark_bytes:].decode(encoding)
+    except UnicodeDecodeError as err:
+        raise DataError(
+            f"{path}: no UTF-8 at byte {err.start}, expected UTF-8 or UTF-16; in Excel: Save as >"
+            " CSV UTF-8"
+        ) from err
+    for mark, what, cure in EXTERNAL_FORMATS:
+        if text.lstrip().startswith(mark):
+            raise DataError(f"{path}: {what}, expected a table of spans; {cure}")
     if text.lstrip().startswith(("[", "{")):
-        content = json.loads(text)
+        content = _json(text)
         is_table = isinstance(content, list) and any(_is_row(one) for one in content)
-        return _of_rows(path, content) if is_table else _of_regions(path, regions_of_tasks(content))
+        return _of_rows(path, content) if is_table else of_regions(path, regions_of_tasks(content))
     lines = [line for line in text.splitlines() if line.strip() and line[0] not in "\\#"]
-    delimiter = max(",;\t|", key=lines[0].count) if lines else ","
-    has_header = bool(lines) and any(normalise(one) in STARTS for one in lines[0].split(delimiter))
-    if len(lines) < 1 + has_header:
+    lines = lines[1:] if lines and lines[0].startswith("sep=") else lines  # for Excel
+    delimiter = max(",;|", key=lines[0].count) if lines and "\t" not in lines[0] else "\t"
+    first = next(csv.reader(lines[:1], delimiter=delimiter), [])
+    if len(lines) < 1 + any(normalise(one) in STARTS for one in first):
         raise DataError(f"{path}: holds no span, expected at least 1 row; mark some")
-    first = lines[0].split(delimiter)[:2]
-    if delimiter == "\t" and len(first) == 2 and all(is_number(one) for one in first):
-        return _of_track(path, lines, unit)
-    table = pa.csv.read_csv(
-        pa.BufferReader("\n".join(lines).encode()),
-        parse_options=pa.csv.ParseOptions(delimiter=delimiter),
-        convert_options=pa.csv.ConvertOptions(
-            column_types=dict.fromkeys(
-                (name.strip('"') for name in lines[0].split(delimiter)), pa.string()
+    if delimiter == "\t" and len(first) > 1 and all(map(_is_count, first[:2])):
+        return _of_track(path, lines)
+    return of_table(path, _of_lines(path, lines, first, delimiter))
+
+
+def _of_lines(path: Path, lines: list[str], names: list[str], delimiter: str) -> pa.Table:
+    """Return the table in lines of text, all values as text."""
+    wrong: list[Any] = []
+
+    def refuse(row: Any) -> str:
+        wrong.append(row)
+        return "error"
+
+    try:
+        return pa.csv.read_csv(
+            pa.BufferReader("\n".join(lines).encode()),
+            read_options=pa.csv.ReadOptions(use_threads=False),
+            parse_options=pa.csv.ParseOptions(
+                delimiter=delimiter, invalid_row_handler=refuse, newlines_in_values=True
             ),
-            strings_can_be_null=True,
-        ),
-    )
-    return _of_table(path, table)
+            convert_options=pa.csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()),
+                strings_can_be_null=True,
+                null_values=[""],
+            ),
+        )
+    except pa.ArrowInvalid as err:
+        if not wrong:
+            raise
+        row = wrong[0]
+        number = "" if row.number is None else f" row {row.number - 2}:"
+        raise DataError(
+            f"{path}:{number} expected {row.expected_columns} values a row,"
+            f" got {row.actual_columns}: {row.text[:60]!r}; quote values that hold a {delimiter!r}"
+        ) from err
+
+
+def _json(text: str) -> Any:
+    """Return what JSON says; of JSON a line, the list of all."""
+    lines = text.splitlines()
+    if len(lines) > 1 and all(line.startswith("{") and line.endswith("}") for line in lines):
+        return [json.loads(line) for line in lines]
+    return json.loads(text)
+
+
+def _is_count(text: str) -> bool:
+    return is_number(text.replace(",", "."))
 
 
 def _is_row(value: Any) -> bool:
@@ -113,73 +148,24 @@ def _of_rows(path: Path, rows: list[Any]) -> RawSpans:
         name: pa.array([None if value is None else str(value) for value in column], pa.string())
         for name, column in columns.items()
     }
-    return _of_table(path, pa.table(texts))
+    return of_table(path, pa.table(texts))
 
 
-def _of_table(path: Path, table: pa.Table) -> RawSpans:
-    names = [normalise(name) for name in table.column_names]
-    cells = _label_studio(table)
-    if cells is not None:
-        return _of_regions(path, regions_of_cells(cells))
-    places = []
-    for what, known in (("start", STARTS), ("end", STOPS), ("label", WORDS)):
-        found = [name for name in known if name in names]
-        if not found:
-            raise DataError(
-                f"{path}: column {what} is missing, expected one of {', '.join(known[:6])} ...,"
-                f" got {', '.join(table.column_names)};"
-                " rename it, or add a line of names: start,end,label"
-            )
-        if names.count(found[0]) > 1:
-            raise DataError(f"{path}: column {found[0]} is there twice, expected it once; drop one")
-        places.append(names.index(found[0]))
-    start, stop, word = (table.column(i) for i in places)
-    words = ["" if one is None else str(one) for one in word.to_pylist()]
-    start_name, stop_name, _ = (table.column_names[i] for i in places)
-    is_rectangle = names[places[0]] in RECTANGLE
-    ends: Ends | None = "inclusive" if is_rectangle else None
-    return RawSpans(start, stop, words, start_name, stop_name, ends, "bars", is_rectangle)
-
-
-def _label_studio(table: pa.Table) -> list[str | None] | None:
-    """Return the column that holds Label Studio's regions, if there is one."""
-    for column in table.columns:
-        cells = column.to_pylist()
-        if any(isinstance(cell, str) and KEY in cell for cell in cells):
-            return cells
-    return None
-
-
-def _of_track(path: Path, lines: list[str], unit: Unit | None) -> RawSpans:
+def _of_track(path: Path, lines: list[str]) -> RawSpans:
     """Start, end and label in seconds, without a header: a label track as Audacity exports it."""
     rows = [line.split("\t") for line in lines]
-    wrong = next((row for row, one in enumerate(rows) if len(one) < 3), None)
+    wrong = next((row for row, one in enumerate(rows) if len(one) < 2), None)
     if wrong is not None:
         raise DataError(
             f"{path}: row {wrong}: expected start, end and label with tabs between,"
             f" got {lines[wrong][:60]!r}; fix that row"
         )
-    starts, stops, words = ([row[i] for row in rows] for i in range(3))
+    starts, stops = ([row[i] for row in rows] for i in range(2))
+    words = [row[2] if len(row) > 2 else "" for row in rows]
     return RawSpans(
         pa.chunked_array([pa.array(starts)]),
         pa.chunked_array([pa.array(stops)]),
-        words,
+        words if any(word.strip() for word in words) else None,
         ends="half-open",
-        unit=unit or "seconds",
-    )
-
-
-def _of_regions(path: Path, regions: list[dict[str, Any]]) -> RawSpans:
-    """Regions of Label Studio; the point at an end is inside."""
-    if not regions:
-        raise DataError(
-            f"{path}: no region of a time series, expected Label Studio's export (JSON, JSON-MIN,"
-            " CSV, TSV) with timeserieslabels; export it anew"
-        )
-    starts, stops = ([str(one.get(key, "")) for one in regions] for key in ("start", "end"))
-    return RawSpans(
-        pa.chunked_array([pa.array(starts)]),
-        pa.chunked_array([pa.array(stops)]),
-        [words_of(one) for one in regions],
-        ends="inclusive",
+        unit="seconds",
     )

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
 from moola_core.data.bar_tables import readable
 from moola_core.data.series import Bars
-from moola_core.data.span_tables import Ends, RawSpans, Unit, read_raw
+from moola_core.data.span_columns import Ends, RawSpans
+from moola_core.data.span_lengths import Unit, read_lengths
+from moola_core.data.span_tables import read_raw
+from moola_core.data.table_head import END_SERIAL, FIRST_SERIAL, is_number
+from moola_core.data.time_limits import FIRST_YEARS
 from moola_core.data.times import Clock
 from moola_core.data.window_checks import Fault
 from moola_core.errors import DataError
-from moola_core.spans.intervals import BoolArray, IntArray
+from moola_core.spans.intervals import BoolArray, FloatArray, IntArray
 
 MAX_BAR = 10**8  # a larger number counts from 1970
 SECOND = 10**9
@@ -42,7 +46,12 @@ class MarkedSpan:
 
 
 def read_spans(
-    path: Path, bars: Bars, clock: Clock, ends: Ends | None, unit: Unit | None = None
+    path: Path,
+    bars: Bars,
+    clock: Clock,
+    ends: Ends | None,
+    unit: Unit | None = None,
+    label: str | None = None,
 ) -> tuple[list[MarkedSpan], list[Fault]]:
     """Read a file of spans, and place them in a series.
 
@@ -52,7 +61,8 @@ def read_spans(
         clock: how its times, or times written like them, are read.
         ends: whether the end is the last bar inside; None: not said, which only formats that
             define it allow.
-        unit: what the numbers of a label track count: seconds from the first bar's open, or bars.
+        unit: what numbers count: seconds from the first bar's open, or bars.
+        label: the word of spans that have none.
 
     Returns:
         The spans, and the fault of each row that is none in this series.
@@ -65,7 +75,9 @@ def read_spans(
             f"{path}: no such file, expected spans as CSV, Parquet or JSON; look at the path"
         )
     with readable(path):
-        raw = read_raw(path, unit)
+        raw = read_raw(path, unit, label)
+    if raw.length_unit is not None:
+        return _of_lengths(path, bars, clock, raw, ends, unit)
     ends = ends or raw.ends
     if ends is None:
         raise DataError(
@@ -87,6 +99,41 @@ def read_spans(
         _bars_of(first, last, bars, ends) if is_time else (first, last + (ends == "inclusive"))
     )
     return _sort_out(raw, is_empty, np.stack([start, stop], axis=1), len(bars))
+
+
+def _of_lengths(
+    path: Path, bars: Bars, clock: Clock, raw: RawSpans, ends: Ends | None, unit: Unit | None
+) -> tuple[list[MarkedSpan], list[Fault]]:
+    """Place spans that have a start and a length, which says where they end."""
+    if ends == "inclusive":
+        raise DataError(
+            f"{path}: column {raw.stop_name}: a length says itself where a span ends, expected no"
+            " --ends inclusive; leave it out"
+        )
+    is_empty = _marks_none(path, raw)
+    first, is_time = _places(path, _filled(raw.starts, is_empty), raw.start_name, bars, clock, raw)
+    lengths = _filled(raw.stops, is_empty)
+    _require_all(path, lengths.to_pylist(), raw.stop_name, "a length")
+    said = raw.length_unit or {"seconds": "s", "bars": "bars", None: None}[unit]
+    length, is_ns = read_lengths(path, lengths, raw.stop_name, said, range(len(lengths)))
+    if is_ns:
+        begin = first if is_time else _opens(path, first, raw, bars)
+        start, stop = _bars_of(begin, begin + length, bars, "half-open")
+        start = start if is_time else first
+    else:
+        start = _bars_of(first, first, bars, "inclusive")[0] if is_time else first
+        stop = start + length
+    return _sort_out(raw, is_empty, np.stack([start, stop], axis=1), len(bars))
+
+
+def _opens(path: Path, first: IntArray, raw: RawSpans, bars: Bars) -> IntArray:
+    """Return when bars open; of those outside the series, any time."""
+    if bars.time is None:
+        raise DataError(
+            f"{path}: column {raw.stop_name}: lengths in time, but the bars have no times, expected"
+            " lengths in bars: --unit bars; or name the bars' times: --time-column"
+        )
+    return bars.time[np.clip(first, 0, len(bars) - 1)]
 
 
 def _marks_none(path: Path, raw: RawSpans) -> BoolArray:
@@ -111,8 +158,9 @@ def _sort_out(
     raw: RawSpans, is_empty: BoolArray, ends: IntArray, num_bars: int
 ) -> tuple[list[MarkedSpan], list[Fault]]:
     spans, faults = [], []
-    for row, ((a, b), word) in enumerate(zip(ends, raw.words, strict=True)):
-        if is_empty[row]:
+    for i, ((a, b), word) in enumerate(zip(ends, raw.words or [], strict=True)):
+        row = i if raw.rows is None else raw.rows[i]
+        if is_empty[i]:
             faults.append(Fault(row, raw.start_name, "nothing", "a span, such a row marks none"))
         elif not word.strip():
             faults.append(Fault(row, "label", repr(word), "one word for the type"))
@@ -133,16 +181,17 @@ def _places(
 ) -> tuple[IntArray, bool]:
     """Bar numbers, or nanoseconds since 1970; and which it is."""
     numbers = _numbers(path, column, name)
-    if numbers is not None and raw.unit == "seconds":
+    are_times = numbers is not None and _are_times(numbers, clock, raw.unit)
+    if numbers is not None and raw.unit == "seconds" and not are_times:
         if bars.time is None:
             raise DataError(
                 f"{path}: seconds, but the bars have no times, expected bar numbers:"
                 " --unit bars; or name the bars' times: --time-column"
             )
         return bars.time[0] + np.rint(numbers * SECOND).astype(np.int64), True
-    if numbers is not None and not (np.abs(numbers) >= MAX_BAR).any():
+    if numbers is not None and not are_times:
         wrong = np.flatnonzero(numbers != np.rint(numbers))
-        if len(wrong) and raw.unit == "bars":
+        if len(wrong):
             row = int(wrong[0])
             fault = Fault(row, name, str(numbers[row]), "a whole bar number")
             raise DataError(f"{path}: {fault}; fix that row")
@@ -152,7 +201,11 @@ def _places(
             f"{path}: column {name}: times, but the bars have none, expected bar numbers;"
             " write those, or name the bars' times: --time-column"
         )
-    return clock.read([column], name, np.arange(len(column))), True
+    rows = np.arange(len(column)) if raw.rows is None else np.array(raw.rows)
+    time = clock.read([column], name, rows)
+    if name == "onset" and (time < FIRST_YEARS).all():  # MNE, of a recording without a date
+        time = time + bars.time[0]
+    return time, True
 
 
 def _numbers(path: Path, column: pa.ChunkedArray, name: str) -> np.ndarray | None:
@@ -160,14 +213,32 @@ def _numbers(path: Path, column: pa.ChunkedArray, name: str) -> np.ndarray | Non
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return None
     values = column.to_pylist()
+    _require_all(path, values, name, "a bar number or a time")
+    texts = [str(value).replace(",", ".") for value in values]
+    is_count = [is_number(text) for text in texts]
+    if all(is_count):
+        return np.array([float(text) for text in texts])
+    if is_count[0]:
+        row = is_count.index(False)
+        fault = Fault(row, name, repr(values[row]), "a number, as in row 0")
+        raise DataError(f"{path}: {fault}; fix that row")
+    return None
+
+
+def _require_all(path: Path, values: list[Any], name: str, expected: str) -> None:
     for row, value in enumerate(values):
         if value is None or value == "":
-            fault = Fault(row, name, "nothing", "a bar number or a time")
+            fault = Fault(row, name, "nothing", expected)
             raise DataError(f"{path}: {fault}; fix that row, or empty its other end too")
-    try:
-        return np.array([float(value) for value in values])
-    except ValueError:
-        return None
+
+
+def _are_times(numbers: FloatArray, clock: Clock, unit: Unit) -> bool:
+    """Return whether numbers are Unix times, or days as Excel counts them."""
+    if (np.abs(numbers) >= MAX_BAR).any() or unit == "seconds":
+        return bool((np.abs(numbers) >= MAX_BAR).any())
+    is_days = (numbers >= FIRST_SERIAL) & (numbers < END_SERIAL)
+    is_said = clock.dates in ("excel", "excel-1904") or bool((numbers % 1 != 0).any())
+    return bool(is_days.all() and is_said)
 
 
 def _bars_of(first: IntArray, last: IntArray, bars: Bars, ends: Ends) -> tuple[IntArray, IntArray]:

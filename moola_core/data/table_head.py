@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+# Excel's days of 1970-01-01 and 2100-01-01; smaller numbers may be days since 1970, until 2040.
+FIRST_SERIAL, END_SERIAL = 25_569, 73_051
 MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 
 
@@ -46,8 +48,9 @@ def normalise(name: str) -> str:
 
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?(\s*[ap]\.?m\.?)?|\d{6}|\d{4}", re.IGNORECASE)
 _DATE = re.compile(
-    r"\d{4}[-./]\d{1,2}[-./]\d{1,2}.*|\d{1,2}[-./]\d{1,2}[-./]\d{4}.*|(19|20)\d{6}([ T]\s*\d.*)?"
-    rf"|\d{{1,2}}[- ]({MONTHS})[a-z]*\.?[- ]\d{{4}}.*|({MONTHS})[a-z]*\.? \d{{1,2}},? \d{{4}}.*",
+    r"\d{4}[-./]\d{1,2}[-./]\d{1,2}.*|\d{1,2}[-./]\d{1,2}[-./]\d{2}(\D.*|\d\d.*)?"
+    rf"|(19|20)\d{{6}}([ T]\s*\d.*)?|\d{{1,2}}[- ]({MONTHS})[a-z]*\.?[- ](\d\d){{1,2}}\b.*"
+    rf"|({MONTHS})[a-z]*\.? \d{{1,2}},? \d{{4}}.*",
     re.IGNORECASE,
 )
 
@@ -69,6 +72,18 @@ def is_clock(text: str) -> bool:
 def is_epoch(text: str) -> bool:
     """Return whether `text` counts seconds, or parts of one, since 1970, as from 1973 on."""
     return is_number(text) and abs(float(text)) >= 1e8
+
+
+def is_serial(text: str) -> bool:
+    """Return whether `text` counts days as Excel does, from 1970 to 2100."""
+    number = text.replace(",", ".", 1)
+    return is_number(number) and FIRST_SERIAL <= float(number) < END_SERIAL
+
+
+def is_part_of_day(text: str) -> bool:
+    """Return whether `text` is a time of day as Excel counts it: 0.604166667 is 14:30."""
+    number = text.replace(",", ".", 1)
+    return is_number(number) and 0 <= float(number) < 1
 
 
 def looks_like_date(text: str) -> bool:

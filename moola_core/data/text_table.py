@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv
 
-from moola_core.data.layouts import PRICE_NAMES
+from moola_core.data.column_names import PRICE_NAMES
 from moola_core.data.packed import is_packed, open_bytes, text_encoding
 from moola_core.data.table_head import Head, is_number, looks_like_time, normalise
 from moola_core.errors import DataError
@@ -142,6 +142,8 @@ def open_text(path: Path, symbol: str | None = None) -> TextTable:
         )
     is_all = len(start) + mark_bytes < HEAD_BYTES
     text = start.decode(encoding, errors="replace")
+    if encoding == "utf-8" and "\ufffd" in text[:-3]:
+        text = start.decode("cp1252", errors="replace")  # names as Excel writes them in the West
     if not is_all and "\n" in text:
         text = text[: text.rindex("\n")]
     lines = text.splitlines()

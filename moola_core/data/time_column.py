@@ -6,17 +6,27 @@ import re
 from itertools import pairwise
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from moola_core.data.layouts import END_NAMES, INDEX_NAMES, PRICE_NAMES, TIME_NAMES, Layout, Stamp
+from moola_core.data.column_names import (
+    DAY_AND_CLOCK,
+    END_NAMES,
+    INDEX_NAMES,
+    PRICE_NAMES,
+    TIME_NAMES,
+)
+from moola_core.data.layouts import Layout, Stamp
 from moola_core.data.table_head import (
     Head,
     is_clock,
     is_epoch,
+    is_part_of_day,
+    is_serial,
     looks_like_date,
     looks_like_time,
     normalise,
 )
 from moola_core.errors import DataError
 
+_ODD_TIME = re.compile(r"\d[-/:]\d")
 _PRICE_WORDS = frozenset(name for names in PRICE_NAMES.values() for name in names)
 
 
@@ -40,8 +50,9 @@ def find_time(
         return (wanted[0],), "open"
     if layout.needs and layout.time:
         return tuple(_only(head, names, name) for name in layout.time), "open"
-    if "date" in names and "time" in names and is_clock(_first(head, names.index("time"))):
-        return (_only(head, names, "date"), _only(head, names, "time")), "open"
+    pair = _day_and_clock(head, names)
+    if pair:
+        return pair, "open"
     for wanted_names, stamp in ((TIME_NAMES, "open"), (END_NAMES, "close")):
         for name in wanted_names:
             if name in names:
@@ -69,7 +80,20 @@ def _by_value(head: Head, names: list[str]) -> tuple[int, ...]:
                 f"{head.name}: columns {', '.join(given)} may be the time, expected one of a known"
                 f" name; say which: --time-column {given[0]}"
             )
+    _require_known(head, others)
     return ()
+
+
+def _require_known(head: Head, columns: list[int]) -> None:
+    """Refuse a table without a known time where a column may be one: it would be lost."""
+    for i in columns:
+        values = _values(head, i)
+        if len(set(values)) == len(values) > 1 and all(_ODD_TIME.search(one) for one in values):
+            name = (head.names or [])[i] or "(no name)"
+            raise DataError(
+                f"{head.name}: column {name}: {values[0]!r} may be a time of a form that is not"
+                " known, expected one like 2024-01-31 09:30:00; write it so, or drop the column"
+            )
 
 
 def _counts_time(name: str, values: list[str]) -> bool:
@@ -81,6 +105,18 @@ def _counts_time(name: str, values: list[str]) -> bool:
     numbers = [float(value) for value in values]
     steps = [abs(b - a) for a, b in pairwise(numbers)]
     return len(steps) >= 2 and min(steps) > 0 and all(step % min(steps) == 0 for step in steps)
+
+
+def _day_and_clock(head: Head, names: list[str]) -> tuple[int, ...]:
+    """Return where a day and a time of day are, as text or as Excel counts them; or nothing."""
+    for day, clock in DAY_AND_CLOCK:
+        if day in names and clock in names:
+            first = _first(head, names.index(clock))
+            is_part = is_serial(_first(head, names.index(day))) and is_part_of_day(first)
+            is_whole = looks_like_date(_first(head, names.index(day))) and first.isdigit()
+            if is_clock(first) or is_part or (is_whole and len(first) <= len("143000")):
+                return _only(head, names, day), _only(head, names, clock)
+    return ()
 
 
 def _only(head: Head, names: list[str], name: str) -> int:

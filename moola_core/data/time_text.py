@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,8 @@ _CLOCK = (
     r"\s*(?P<z>Z|UTC|GMT|(?:GMT|UTC)?[+-]\d{1,2}:?(?:\d{2})?|[A-Za-z_]+/[A-Za-z_/]+)?$"
 )
 _YEAR_FIRST = r"^(?P<y>\d{4})[-./]?(?P<a>\d{1,2})[-./]?(?P<b>\d{1,2})" + _CLOCK
-_YEAR_LAST = r"^(?P<a>\d{1,2})[-./](?P<b>\d{1,2})[-./](?P<y>\d{4})" + _CLOCK
+_YEAR_LAST = r"^(?P<a>\d{1,2})[-./](?P<b>\d{1,2})[-./](?P<y>\d{4}|\d{2})" + _CLOCK
+_SHORT = re.compile(r"\d{1,2}[./]\d{1,2}[./]\d{2}(?!\d)")
 
 
 def split_times(column: pa.ChunkedArray) -> tuple[pa.StructArray, bool]:
@@ -30,15 +32,44 @@ def split_times(column: pa.ChunkedArray) -> tuple[pa.StructArray, bool]:
         `a` is the day or the month.
     """
     first = column[0].as_py()
-    if MONTH_NAME.search(first):
+    has_name = MONTH_NAME.search(first) is not None
+    if has_name:
         column = _with_numbers(column)
         first = column[0].as_py()
     if re.search(r"[AaPp]\.?[Mm]\.?$", first):
         column = pc.replace_substring_regex(column, r"A(\.?)M(\.?)$", r"a\1m\2")
         column = pc.replace_substring_regex(column, r"P(\.?)M(\.?)$", r"p\1m\2")
     is_year_last = re.match(r"\d{1,2}[-./]\d{1,2}[-./]\d{4}", first) is not None
+    is_year_last |= has_name or _SHORT.match(first) is not None
     parts = pc.extract_regex(column, _YEAR_LAST if is_year_last else _YEAR_FIRST)
     return parts.combine_chunks() if isinstance(parts, pa.ChunkedArray) else parts, is_year_last
+
+
+def day_or_month(first: str, a: IntArray, b: IntArray) -> Literal["dmy", "mdy"] | None:
+    """Return which of day and month stands first in dates whose year stands last; None: either.
+
+    Args:
+        first: the first value.
+        a: ``(T,)``, the first number of each.
+        b: ``(T,)``, the second.
+    """
+    if MONTH_NAME.search(first):
+        return "dmy"
+    if _SHORT.match(first):
+        return None  # 24/01/02 may begin with its year, too
+    if re.match(r"\d{1,2}\.", first):
+        return "dmy"  # 02.01.2024 is written so in no country that has the month first
+    if (a > 12).any() != (b > 12).any():
+        return "dmy" if (a > 12).any() else "mdy"
+    return None
+
+
+def digits_of(clock: pa.ChunkedArray) -> int:
+    """Return how many digits times of day have, zeros in front among them (930 is 0930), or 0."""
+    if pc.any(pc.match_substring(clock, ":")).as_py():
+        return 0
+    longest = int(pc.max(pc.utf8_length(clock)).as_py() or 0)
+    return 4 if longest <= len("1430") else 6
 
 
 def _with_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -47,7 +78,7 @@ def _with_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
     column = pc.replace_substring_regex(column, day, "")
     for number, month in enumerate(MONTHS.split("|"), 1):
         name = rf"(?i)\b{month}[a-z]*\.?"
-        day_first, year = rf"^(\d{{1,2}})[-\s]+{name}", r"[-,\s]+(\d{4})"
+        day_first, year = rf"^(\d{{1,2}})[-\s]+{name}", r"[-,\s]+(\d{4}|\d{2})\b"
         column = pc.replace_substring_regex(column, day_first + year, rf"\1-{number:02}-\2")
         name_first = rf"^{name}\s+(\d{{1,2}})"
         column = pc.replace_substring_regex(column, name_first + year, rf"\1-{number:02}-\2")
@@ -64,6 +95,7 @@ def whole(parts: pa.StructArray, name: str) -> IntArray:
 def count_ns(parts: pa.StructArray, month: IntArray, day: IntArray) -> tuple[IntArray, BoolArray]:
     """Nanoseconds since 1970 of the local clock, and which rows are a time."""
     year, hour, minute, second = (whole(parts, name) for name in ("y", "h", "mi", "s"))
+    year = np.where(year < 69, year + 2000, np.where(year < 100, year + 1900, year))
     half = parts.field("p")
     is_late, is_early = (
         np.asarray(pc.equal(half, letter).to_numpy(zero_copy_only=False), dtype=bool)

@@ -11,14 +11,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from moola_core.data.table_head import is_epoch
-from moola_core.data.time_text import MONTH_NAME, count_ns, split_times, whole
+from moola_core.data.excel_days import EXPECTED as EXPECTED_DAYS
+from moola_core.data.excel_days import days_to_ns
+from moola_core.data.table_head import is_epoch, is_part_of_day, is_serial
+from moola_core.data.time_text import count_ns, day_or_month, digits_of, split_times, whole
 from moola_core.data.window_checks import Fault
-from moola_core.data.zones import Fold, offset_name, offset_ns, resolve_fold
-from moola_core.errors import ConfigError, DataError
+from moola_core.data.zones import Fold, offset_name, offset_ns, readings, resolve_fold
+from moola_core.errors import DataError
 from moola_core.spans.intervals import BoolArray, IntArray
 
-Dates = Literal["dmy", "mdy"]
+Dates = Literal["dmy", "mdy", "excel", "excel-1904"]
+ORDERS = ("dmy", "mdy")
 UNITS = ((1e17, "nanoseconds", 1), (1e14, "microseconds", 10**3), (1e11, "milliseconds", 10**6))
 SECOND = 10**9
 NO_ZONE = "no zone in the file, taken as UTC"
@@ -29,6 +32,7 @@ FOLD_CURE = (
     "say which hour is meant: --fold 0 (the first), --fold 1 (the second) or --fold order"
     " (as rows follow)"
 )
+EXCEL_CURE = "give the cells a format with seconds in Excel, and save them anew"
 _DIGITS = re.compile(r"(19|20)\d{6}(\d{4}|\d{6})?")
 
 
@@ -42,7 +46,8 @@ class Clock:
         zone: the zone of the layout, where `tz` is None.
         fold: which of two equal local hours is meant when clocks go back; order: the first time
             round the earlier one.
-        dates: the order of day and month in ``01/02/2024``.
+        dates: the order of day and month in ``01/02/2024``; where Excel's days are counted from.
+        clock_digits: of times of day without colons; whole numbers have lost their zeros.
         units, zones: what was seen.
     """
 
@@ -51,6 +56,7 @@ class Clock:
     zone: str | None = None
     fold: Fold | None = None
     dates: Dates | None = None
+    clock_digits: int = 0
     units: set[str] = field(default_factory=set)
     zones: set[str] = field(default_factory=set)
 
@@ -70,16 +76,19 @@ class Clock:
             empty = np.asarray(pc.is_null(column).to_numpy(), dtype=bool)
             _refuse(self.where, empty, column, name, file_rows, EXPECTED)
         column = _plain(columns[0])
+        if is_serial(str(column[0].as_py())):
+            return self._days(columns, name, file_rows)
         if len(columns) == 2:
-            column = pc.binary_join_element_wise(_as_text(column), _clock(columns[1]), " ")
+            clock = _as_text(columns[1])
+            self.clock_digits = self.clock_digits or digits_of(clock)
+            clock = pc.utf8_lpad(clock, self.clock_digits, "0")
+            column = pc.binary_join_element_wise(_day(column), clock, " ")
         kind = column.type
         if pa.types.is_date(kind):
             column = column.cast(pa.timestamp("s"))
             kind = column.type
         if pa.types.is_timestamp(kind):
             return self._typed(column, name, file_rows)
-        if pa.types.is_decimal(kind):
-            column = column.cast(pa.float64())
         if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
             return self._counted(column, name, file_rows)
         if pa.types.is_string(kind) or pa.types.is_large_string(kind):
@@ -88,9 +97,7 @@ class Clock:
 
     def describe(self) -> str:
         """Return units and zone in words."""
-        units = " and ".join(sorted(self.units))
-        zones = " and ".join(sorted(self.zones)[:3])
-        return f"{units}, {zones}"
+        return f"{' and '.join(sorted(self.units))}, {' and '.join(sorted(self.zones)[:3])}"
 
     @property
     def output_zone(self) -> str:
@@ -123,6 +130,19 @@ class Clock:
             return self._localise(count, name, file_rows)
         self.zones.add(kind.tz)
         return count
+
+    def _days(self, columns: list[pa.ChunkedArray], name: str, file_rows: IntArray) -> IntArray:
+        """Days since 1900 or 1904, as Excel saves them."""
+        since = "1904" if self.dates == "excel-1904" else "1900"
+        texts = [_as_text(column) for column in columns]
+        for text, is_one in zip(texts, (is_serial, is_part_of_day), strict=False):
+            wrong = np.array([not is_one(value) for value in text.to_pylist()], dtype=bool)
+            _refuse(self.where, wrong, text, name, file_rows, "days, as Excel counts them above")
+        count, is_coarse = days_to_ns(texts, since)
+        _refuse(self.where, is_coarse, texts[-1], name, file_rows, EXPECTED_DAYS, EXCEL_CURE)
+        other = " (1904: --dates excel-1904)" if since == "1900" else ""
+        self.units.add(f"Excel's days since {since}{other}")
+        return self._localise(count, name, file_rows)
 
     def _counted(self, column: pa.ChunkedArray, name: str, file_rows: IntArray) -> IntArray:
         """Unix times; each value by its own size, since Binance changed from ms to µs."""
@@ -164,11 +184,8 @@ class Clock:
         return self._zoned(count, parts.field("z"), column, name, file_rows)
 
     def _day_first(self, first: str, a: IntArray, b: IntArray, name: str) -> bool:
-        if self.dates is None and ("/" not in first or MONTH_NAME.search(first)):
-            self.dates = "dmy"
-        if self.dates is None and (a > 12).any() != (b > 12).any():
-            self.dates = "dmy" if (a > 12).any() else "mdy"
-        if self.dates is None:
+        self.dates = day_or_month(first, a, b) if self.dates not in ORDERS else self.dates
+        if self.dates not in ORDERS:
             raise DataError(
                 f"{self.where}: column {name}: {first!r} may be day or month first, expected dates"
                 " that can be read in one way only; say which: --dates dmy or --dates mdy"
@@ -211,21 +228,9 @@ class Clock:
         if zone is None or zone == "UTC":
             self.zones.add(zone or NO_ZONE)
             return count
-        local = pa.array(count, pa.timestamp("ns"))
-        try:
-            early, late = (
-                pc.assume_timezone(local, zone, ambiguous=which, nonexistent=which)
-                for which in ("earliest", "latest")
-            )
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as err:
-            raise ConfigError(
-                f"--tz {zone}: no such zone, expected a name like America/New_York or UTC;"
-                " look it up in the IANA list"
-            ) from err
-        back = pc.local_timestamp(early).cast(pa.int64()).to_numpy()
+        local, first, second, is_jumped = readings(count, zone)
         jumped = f"a time that clocks in {zone} show (they jump over it in spring)"
-        _refuse(self.where, back != count, local, name, file_rows, jumped, "say another zone: --tz")
-        first, second = (one.cast(pa.int64()).to_numpy() for one in (early, late))
+        _refuse(self.where, is_jumped, local, name, file_rows, jumped, "say another zone: --tz")
         self.zones.add(zone)
         chosen, open_rows = resolve_fold(count, first, second, self.fold)
         twice = f"a time that clocks in {zone} show once (they go back in autumn)"
@@ -256,6 +261,8 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
         column = column.cast(column.type.value_type)
     if pa.types.is_string_view(column.type):
         column = column.cast(pa.string())
+    if pa.types.is_decimal(column.type):
+        column = column.cast(pa.float64())
     return column
 
 
@@ -271,8 +278,5 @@ def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.utf8_trim_whitespace(_plain(column).cast(pa.string()))
 
 
-def _clock(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return a time of day as text; whole numbers have lost their zeros: 93000 is 09:30."""
-    is_whole = pa.types.is_integer(column.type)
-    text = _as_text(column)
-    return pc.utf8_lpad(text, 6, "0") if is_whole else text
+def _day(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.replace_substring_regex(_as_text(column), r"[ T]00:00(:00(\.0+)?)?$", "")

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from moola_core.data.span_lists import STARTS, list_faults
 from moola_core.spans.intervals import (
     MAX_WINDOW_BARS,
     MIN_WINDOW_BARS,
@@ -76,6 +77,10 @@ def row_faults(table: pa.Table) -> Iterator[Fault]:
 
 
 def _row_faults(table: pa.Table) -> Iterator[Fault]:
+    num_bars = window_bars(table["features"])
+    if STARTS in table.column_names:
+        for fault in list_faults(table, num_bars):
+            yield Fault(*fault)
     for name in table.column_names:
         for empty in np.flatnonzero(_is_null(table[name])):
             yield Fault(int(empty), name, "null", "a value")
@@ -83,7 +88,6 @@ def _row_faults(table: pa.Table) -> Iterator[Fault]:
     for row, label in enumerate(table["label"].to_pylist()):
         if label is not None and not label.strip():
             yield Fault(row, "label", repr(label), "a word for what went before")
-    num_bars = window_bars(table["features"])
     yield from _span_faults(table, num_bars)
     fraction = pc.cast(table["overlap_fraction"], pa.float64()).to_numpy()
     for wrong in np.flatnonzero(~((fraction > 0) & (fraction <= 1))):

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from moola_core.data.span_lists import LISTS, SINGLE, cast_lists, has_lists
 from moola_core.data.times import Clock
 from moola_core.errors import DataError
 
@@ -30,7 +31,7 @@ def cast_columns(path: Path, table: pa.Table) -> pa.Table:
     Raises:
         DataError: a column is missing, there twice, or of a type that can't be cast.
     """
-    known = (*REQUIRED, *OPTIONAL, TIME)
+    known = (*REQUIRED, *LISTS, *OPTIONAL, TIME)
     count = Counter(table.column_names)
     for name in known:
         if count[name] > 1:
@@ -38,14 +39,22 @@ def cast_columns(path: Path, table: pa.Table) -> pa.Table:
                 f"{path}: column {name} is there {count[name]} times, expected it once;"
                 " drop or rename the others"
             )
-    missing = [name for name in REQUIRED if name not in count]
+    several = has_lists(path, table.column_names)
+    needed = [name for name in REQUIRED if not (several and name in SINGLE)]
+    missing = [name for name in needed if name not in count]
     if missing:
         raise DataError(
             f"{path}: column {missing[0]} is missing, expected {', '.join(REQUIRED)}"
             f" (and {', '.join(OPTIONAL)}, if known), got {', '.join(table.column_names)};"
             " rename it, or make the file with jobs.windows"
         )
-    columns = {name: _cast(path, name, table[name]) for name in known if name in count}
+    columns = {
+        name: _cast(path, name, table[name])
+        for name in known
+        if name in count and name not in LISTS
+    }
+    if several:
+        columns |= cast_lists(path, table)
     rows = [str(row) for row in range(table.num_rows)]
     columns.setdefault("window_id", pa.chunked_array([pa.array(rows, pa.string())]))
     columns.setdefault("base_window_id", columns["window_id"])

@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from moola_core.data.span_lists import LABELS as LABEL_LISTS
+from moola_core.data.span_lists import padded_spans
 from moola_core.data.window_checks import (
     LABELS,
     Fault,
@@ -25,7 +27,13 @@ from moola_core.data.window_checks import (
 )
 from moola_core.data.window_columns import BAR_NS, cast_columns
 from moola_core.errors import DataError
-from moola_core.spans.intervals import BoolArray, FloatArray, IntArray, from_inclusive
+from moola_core.spans.intervals import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    from_inclusive,
+    sets_mask,
+)
 
 NANOSECONDS_A_BAR = 60_000_000_000
 
@@ -45,6 +53,9 @@ class Windows:
         offset: ``(B,)`` int, bars by which the window is shifted from its base window.
         labels: the words for the types, of the whole file.
         bar_ns: nanoseconds from bar to bar.
+        several: ``(B, M, 2)`` int, every span by its start, ``[0, 0)`` after the last; one of them
+            is that of `spans`. None where no window has more than one.
+        several_types: ``(B, M)`` int, -1 after the last; None as `several`.
     """
 
     window_id: np.ndarray[Any, Any]
@@ -57,6 +68,8 @@ class Windows:
     offset: IntArray
     labels: tuple[str, ...] = LABELS
     bar_ns: int = NANOSECONDS_A_BAR
+    several: IntArray | None = None
+    several_types: IntArray | None = None
 
     def __len__(self) -> int:
         return len(self.window_id)
@@ -71,9 +84,26 @@ class Windows:
         """``(B,)``."""
         return self.spans[:, 1] > self.spans[:, 0]
 
+    @property
+    def sets(self) -> IntArray:
+        """``(B, M, 2)``: every span of a window, as in `several`."""
+        return self.spans[:, None] if self.several is None else self.several
+
+    @property
+    def set_types(self) -> IntArray:
+        """``(B, M)``: the types of `sets`."""
+        return self.types[:, None] if self.several_types is None else self.several_types
+
+    @property
+    def inside(self) -> BoolArray:
+        """``(B, T)``: True inside a span."""
+        return sets_mask(self.sets, self.num_bars)
+
     def take(self, rows: IntArray | BoolArray) -> Windows:
         """Return the windows at `rows`, in that order."""
-        return replace(self, **{name: getattr(self, name)[rows] for name in ROW_FIELDS})
+        parts = {name: getattr(self, name) for name in ROW_FIELDS}
+        parts = {name: part if part is None else part[rows] for name, part in parts.items()}
+        return replace(self, **parts)
 
     def with_labels(self, labels: tuple[str, ...], where: str) -> Windows:
         """Return the same with types that count in `labels`, for example those of a trained model.
@@ -84,7 +114,7 @@ class Windows:
         if labels == self.labels:
             return self
         unknown = [word for word in self.labels if word not in labels]
-        used = {self.labels[kind] for kind in np.unique(self.types[self.types >= 0])}
+        used = {self.labels[kind] for kind in np.unique(self.set_types) if kind >= 0}
         wrong = [word for word in unknown if word in used]
         if wrong:
             raise DataError(
@@ -92,8 +122,12 @@ class Windows:
                 " rename it, or train a model with it"
             )
         place = np.array([labels.index(w) if w in labels else -1 for w in self.labels])
-        types = np.where(self.types < 0, -1, place[self.types]).astype(np.int64)
-        return replace(self, types=types, labels=labels)
+
+        def moved(types: IntArray) -> IntArray:
+            return np.where(types < 0, -1, place[types]).astype(np.int64)
+
+        several = None if self.several_types is None else moved(self.several_types)
+        return replace(self, types=moved(self.types), several_types=several, labels=labels)
 
 
 ROW_FIELDS = tuple(f.name for f in fields(Windows) if f.name not in ("labels", "bar_ns"))
@@ -190,7 +224,11 @@ def _to_windows(table: pa.Table, group: IntArray) -> Windows:
     if "start_timestamp" in table.column_names:
         start_time = table["start_timestamp"].cast(_utc(table)).cast(pa.int64()).to_numpy()
     words = table["label"].to_pylist()
-    labels = labels_of([word for word in words if word is not None])
+    every = words
+    if LABEL_LISTS in table.column_names:
+        every = [*words, *(word for row in table[LABEL_LISTS].to_pylist() for word in row)]
+    labels = labels_of([word for word in every if word is not None])
+    several, several_types = padded_spans(table, labels) or (None, None)
     return Windows(
         window_id=np.array(table["window_id"].to_pylist(), dtype=object),
         group=group,
@@ -202,6 +240,8 @@ def _to_windows(table: pa.Table, group: IntArray) -> Windows:
         offset=table["offset"].to_numpy().astype(np.int64),
         labels=labels,
         bar_ns=_bar_ns(table),
+        several=several,
+        several_types=several_types,
     )
 
 

@@ -6,7 +6,10 @@ import re
 from typing import Literal
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from moola_core.errors import ConfigError
 from moola_core.spans.intervals import BoolArray, IntArray
 
 Fold = Literal["0", "1", "order"]
@@ -43,6 +46,32 @@ def resolve_fold(
     is_second = twice & (seen > before)
     fell = np.bincount(run[twice], weights=falls[twice], minlength=run.max() + 1) > 0
     return np.where(is_second, second, first), twice & ~fell[run]
+
+
+def readings(count: IntArray, zone: str) -> tuple[pa.TimestampArray, IntArray, IntArray, BoolArray]:
+    """Read times of a zone's clocks.
+
+    Returns:
+        ``(T,)`` the local times; the instants that they may be, the earlier and the later one;
+        which of them clocks jump over.
+
+    Raises:
+        ConfigError: there is no such zone.
+    """
+    local = pa.array(count, pa.timestamp("ns"))
+    try:
+        early, late = (
+            pc.assume_timezone(local, zone, ambiguous=which, nonexistent=which)
+            for which in ("earliest", "latest")
+        )
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as err:
+        raise ConfigError(
+            f"--tz {zone}: no such zone, expected a name like America/New_York or UTC;"
+            " look it up in the IANA list"
+        ) from err
+    back = pc.local_timestamp(early).cast(pa.int64()).to_numpy()
+    first, second = (one.cast(pa.int64()).to_numpy() for one in (early, late))
+    return local, first, second, back != count
 
 
 def offset_ns(zone: str) -> int | None:

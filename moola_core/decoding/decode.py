@@ -1,7 +1,8 @@
 """From scores a bar to spans. Letters: B windows, T bars, L lengths tried.
 
-Every decoder gives at most one span a window with a confidence, and abstains (an empty span) below
-a floor. Work is on NumPy arrays on the host: small, exact, and the same on every device.
+Every decoder but `disjoint` gives at most one span a window with a confidence, and abstains (an
+empty span) below a floor. Work is on NumPy arrays on the host: small, exact, and the same on every
+device.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from moola_core.config.sections import DecoderConfig
+from moola_core.decoding.disjoint import FoundSets, best_sets, span_types
 from moola_core.decoding.expected import best_spans
 from moola_core.spans.intervals import (
     BoolArray,
@@ -19,6 +21,7 @@ from moola_core.spans.intervals import (
     close_gaps,
     drop_short,
     find_runs,
+    sets_mask,
     span_mask,
 )
 
@@ -37,6 +40,8 @@ class Predictions:
             the label, or None without a choice head; sums to 1 less that of no span.
         none_probs: ``(B,)``, the probability that there is no span; None: a model that always
             finds one.
+        type_bars: ``(B, T, K)``, of a model that knows several spans: the mean over a span's bars
+            are the scores of its types. Its `span_posterior` sums to the expected number of spans.
         network_evidence, column_evidence: ``(B, S)`` float32, of a pool what each adds to the
             logarithm of each span's probability, in nats more than for one drawn blindly.
     """
@@ -50,6 +55,7 @@ class Predictions:
     none_probs: FloatArray | None = None
     network_evidence: FloatArray | None = None
     column_evidence: FloatArray | None = None
+    type_bars: FloatArray | None = None
 
     @property
     def span_probs(self) -> FloatArray:
@@ -65,11 +71,15 @@ class Decoded:
         spans: ``(B, 2)`` int, ``[start, stop)``; ``[0, 0)`` where the decoder abstains.
         confidence: ``(B,)`` in 0..1.
         mask: ``(B, T)`` bool, the bars called inside; more than `spans` where several runs are.
+        sets: every span of the decoder `disjoint`, of which `spans` are the surest; None of others.
+        set_types: ``(N, K)``, the probability of each type of `sets`, or None without a type head.
     """
 
     spans: IntArray
     confidence: FloatArray
     mask: BoolArray
+    sets: FoundSets | None = None
+    set_types: FloatArray | None = None
 
 
 def log_odds(probs: FloatArray) -> FloatArray:
@@ -89,6 +99,8 @@ def decode(predictions: Predictions, config: DecoderConfig) -> Decoded:
         num_bars = predictions.span_logits.shape[1]
         none = predictions.none_probs
         return expected_iou(predictions.span_posterior, num_bars, config, none)
+    if config.kind == "disjoint":
+        return disjoint(predictions, config)
     if config.kind == "viterbi":
         if predictions.viterbi is None:
             raise ValueError("decoder viterbi: expected a model with a CRF")
@@ -117,6 +129,15 @@ def strongest_run(mask: BoolArray, probs: FloatArray, floor: float = 0.0) -> Dec
     keep = confidence >= floor
     spans[~keep] = 0
     return Decoded(spans, np.where(keep, confidence, 0.0), mask & keep[:, None])
+
+
+def found_runs(mask: BoolArray, probs: FloatArray) -> Decoded:
+    """Return every run of `mask` ``(B, T)``, each as sure as its bars' mean probability."""
+    window, runs = find_runs(mask)
+    before = np.pad(np.cumsum(probs, axis=1), ((0, 0), (1, 0)))
+    sums = before[window, runs[:, 1]] - before[window, runs[:, 0]]
+    found = FoundSets(window, runs, sums / (runs[:, 1] - runs[:, 0]))
+    return Decoded(*found.surest(len(mask)), mask, found)
 
 
 def span_scores(predictions: Predictions, config: DecoderConfig) -> FloatArray:
@@ -192,6 +213,21 @@ def expected_iou(
     return Decoded(found, np.where(keep, confidence, 0.0), span_mask(found, num_bars))
 
 
+def disjoint(predictions: Predictions, config: DecoderConfig) -> Decoded:
+    """Return any number of spans a window; see `moola_core.decoding.disjoint`."""
+    if predictions.span_posterior is None:
+        raise ValueError("decoder disjoint: expected a model of the probability of every span")
+    num_windows, num_bars = predictions.span_logits.shape
+    lengths = config.min_length, config.max_length
+    found = best_sets(
+        predictions.span_posterior, num_bars, lengths, config.least_gain, config.floor
+    )
+    spans, confidence = found.surest(num_windows)
+    mask = sets_mask(found.padded(num_windows), num_bars)
+    types = None if predictions.type_bars is None else span_types(predictions.type_bars, found)
+    return Decoded(spans, confidence, mask, found, types)
+
+
 def choose_decoder(
     predictions: Predictions, spans: IntArray, config: DecoderConfig
 ) -> DecoderConfig:
@@ -200,7 +236,7 @@ def choose_decoder(
     Thresholds 0.01..0.99 in steps of 0.01, biases -8..8 in steps of 0.25; of equally good ones the
     middle. Give validation windows, and judge the result on others.
     """
-    if not config.choose or config.kind in ("viterbi", "expected_iou"):
+    if not config.choose or config.kind in ("viterbi", "expected_iou", "disjoint"):
         return config
     key, grid = "threshold", np.arange(1, 100) / 100
     if config.kind == "best_span":

@@ -48,6 +48,54 @@ def gains(posterior: FloatArray, num_bars: int) -> FloatArray:
     return _all_gains(np.ascontiguousarray(posterior), first_places(num_bars, longest), longest)
 
 
+def worthwhile(
+    posterior: FloatArray, num_bars: int, lengths: tuple[int, int], least: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return how much more than `least` each span gains, and the mass near it; 0 where no more.
+
+    Near is an IoU above 0.5 here: of disjoint spans one alone can be so near to another, where two
+    halves of it have 0.5 each.
+
+    Args:
+        posterior: ``(B, S)``; a row may sum to more than 1, where several spans may be true.
+        num_bars: T.
+        lengths: bars of the shortest and of the longest span that are asked for.
+        least: gains below are not needed; what can't reach it is not looked at.
+    """
+    longest = longest_of(posterior.shape[1], num_bars)
+    first = first_places(num_bars, longest)
+    lengths = max(lengths[0], MIN_LENGTH), min(lengths[1], longest)
+    return _worthwhile(np.ascontiguousarray(posterior), first, longest, lengths, least)
+
+
+@numba.njit(cache=True)
+def _worthwhile(
+    posterior: FloatArray, first: IntArray, longest: int, lengths: tuple[int, int], least: float
+) -> tuple[FloatArray, FloatArray]:
+    num_bars = len(first) - 1
+    more, near = np.zeros(posterior.shape), np.zeros(posterior.shape)
+    mass, bars = np.zeros((2, num_bars, longest + 1))
+    inverse = _inverse(2 * longest + 1)
+    ends, shared = np.empty((2, num_bars + 1)), np.empty((2, num_bars + 1))
+    for row in range(len(posterior)):
+        _sum_rows(posterior[row], first, mass, bars)
+        _sum_ends(posterior[row], first, ends, shared)
+        for a in range(num_bars):
+            for b in range(a + lengths[0], min(a + lengths[1], num_bars) + 1):
+                # as in `_best`; a hit has an IoU above 0.5, so that hits <= 2 iou
+                iou = min((shared[0, b] - shared[0, a]) / (b - a), shared[1, b] - shared[1, a])
+                if 3.0 * iou + SLACK < least:
+                    continue
+                hits = _hits(mass, a, b, 1)
+                if iou + hits + SLACK < least:
+                    continue
+                gain = hits + _expected_iou(posterior[row], first, (mass, bars, inverse), a, b)
+                if gain > least:
+                    i = first[a] + b - a - MIN_LENGTH
+                    more[row, i], near[row, i] = gain - least, hits
+    return more, near
+
+
 @numba.njit(cache=True)
 def _best(
     posterior: FloatArray, first: IntArray, longest: int, lengths: tuple[int, int]
@@ -184,8 +232,8 @@ def _gain_of_likeliest(
 
 
 @numba.njit(cache=True)
-def _hits(mass: FloatArray, a: int, b: int) -> float:
-    """Return the mass of the spans whose IoU with ``[a, b)`` is at least 0.5."""
+def _hits(mass: FloatArray, a: int, b: int, above: int = 0) -> float:
+    """Return the mass of the spans whose IoU with ``[a, b)`` is at least 0.5; `above` 1: above."""
     longest, n, total = mass.shape[1] - 1, b - a, 0.0
     # shared bars are at least a third of both lengths together; so it begins within half of q
     for c in range(max(a - n, a - longest, 0), a + n // 2 + 1):
@@ -193,8 +241,8 @@ def _hits(mass: FloatArray, a: int, b: int) -> float:
             break
         early = max(a - c, 0)  # bars before q
         late = max(c - a, 0)  # bars of q before it
-        low = early + (n + early + 1) // 2 if late == 0 else (n + 1) // 2
-        high = 2 * n if late == 0 else 2 * (n - late) - late
+        low = early + (n + early + 1 + above) // 2 if late == 0 else (n + 1 + above) // 2
+        high = 2 * n - above if late == 0 else 2 * (n - late) - late - above
         low, high = max(low, MIN_LENGTH), min(high, longest)
         if low <= high:
             total += mass[c, high] - mass[c, low - 1]

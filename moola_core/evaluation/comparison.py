@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from moola_core.evaluation.metrics import Ranked, group_resamples, ratios, reliability
+from moola_core.evaluation.metrics import group_resamples, ratios
+from moola_core.evaluation.ranked import Ranked
+from moola_core.evaluation.reliability import reliability
 from moola_core.spans.intervals import BoolArray, FloatArray, IntArray
 
 SHOWN = (
     *("f1", "iou50", "iou", "hit3", "average_precision", "type_f1", "ece"),
-    *("span_f1", "false_alarms", "misses"),
+    *("span_precision", "span_recall", "span_f1", "false_alarms", "misses"),
 )
 NUM_RESAMPLES = 2000
 # By the answerer and the score: value, low and high.

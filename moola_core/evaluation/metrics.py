@@ -10,6 +10,10 @@ needs a true span (IoU, hits, errors, types) is over the windows with one. For t
 a span in which none was; and `span_f1`: hits (IoU >= 0.5) over the mean number of spans that were
 found and that are true.
 
+Where windows may hold several spans, true spans are counted in place of windows: `iou`, `iou50`,
+`hit3` and `type_f1` are over true spans, paired one to one with found ones; `type_f1` of hits.
+`span_recall` and `span_precision` are the hits over true and over found spans.
+
 Every score but the area is a ratio of sums over windows, so a resample is a matrix product: windows
 are resampled in groups (physical spans), since shifted copies of one are not independent.
 Letters: B windows, T bars, K types, R resamples, S sums.
@@ -17,17 +21,31 @@ Letters: B windows, T bars, K types, R resamples, S sums.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from moola_core.decoding.decode import Decoded, Predictions
-from moola_core.spans.intervals import FloatArray, IntArray, span_iou, span_mask
+from moola_core.evaluation.matching import (
+    HIT_BARS,
+    confidence_of_sets,
+    confusion_of_sets,
+    sums_of_sets,
+    typed_pairs,
+)
+from moola_core.evaluation.ranked import Ranked
+from moola_core.evaluation.reliability import binned
+from moola_core.spans.intervals import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    sets_mask,
+    span_iou,
+    span_mask,
+)
 
 NUM_RESAMPLES = 1000
-NUM_BINS = 10
-HIT_BARS = 3
 SCORES = (
     "f1",
     "precision",
@@ -45,6 +63,7 @@ SCORES = (
     "gap",
 )
 NONE_SCORES = ("span_f1", "false_alarms", "misses")  # where some windows have no span
+SET_SCORES = ("span_precision", "span_recall")  # where windows may hold several
 
 
 @dataclass(frozen=True)
@@ -62,11 +81,25 @@ class Score:
 
 @dataclass(frozen=True)
 class Truth:
-    """What is true of windows: spans ``(B, 2)``, types ``(B,)``, groups ``(B,)`` int."""
+    """What is true of windows: spans ``(B, 2)``, types ``(B,)``, groups ``(B,)`` int.
+
+    Where they may hold several, also every span ``(B, M, 2)`` and type ``(B, M)``, ``[0, 0)`` and
+    -1 after the last.
+    """
 
     spans: IntArray
     types: IntArray
     group: IntArray
+    several: tuple[IntArray, IntArray] | None = None
+
+    @property
+    def sets(self) -> tuple[IntArray, IntArray]:
+        """Every span and its type, also where windows hold one."""
+        return self.several or (self.spans[:, None], self.types[:, None])
+
+    def inside(self, num_bars: int) -> BoolArray:
+        """``(B, T)``: True inside a span."""
+        return sets_mask(self.sets[0], num_bars)
 
 
 def score(
@@ -78,12 +111,12 @@ def score(
     values = ratios({name: part.sum(axis=0) for name, part in sums.items()})
     samples = ratios({name: np.tensordot(weights, part, axes=1) for name, part in sums.items()})
     if predictions is not None:
-        ranked = Ranked(predictions.span_probs, span_mask(truth.spans, decoded.mask.shape[1]))
+        ranked = Ranked(predictions.span_probs, truth.inside(decoded.mask.shape[1]))
         values["average_precision"] = ranked.area(np.ones((1, len(truth.spans))))[0]
         samples["average_precision"] = ranked.area(weights)
     return {
         name: Score(float(values[name]), *_interval(np.asarray(samples[name])))
-        for name in (*SCORES, *NONE_SCORES)
+        for name in (*SCORES, *SET_SCORES, *NONE_SCORES)
         if name in values
     }
 
@@ -95,17 +128,23 @@ def point_scores(decoded: Decoded, predictions: Predictions, truth: Truth) -> di
     return {name: float(value) for name, value in values.items()}
 
 
-def chance_type_f1(predictions: Predictions, truth: Truth, *, seed: int = 0) -> Score:
+def chance_type_f1(
+    predictions: Predictions, truth: Truth, decoded: Decoded | None = None, *, seed: int = 0
+) -> Score:
     """Return `type_f1` of the same answers shuffled over the windows: mean and 95% interval.
 
     What the answers' shares alone are worth (a permutation test: Good 2005, Permutation, Parametric
-    and Bootstrap Tests of Hypotheses, ch. 3). NaN without a type head.
+    and Bootstrap Tests of Hypotheses, ch. 3). NaN without a type head. Of several spans a window
+    the hits of `decoded` are shuffled.
     """
-    if predictions.type_probs is None:
+    typed = None if decoded is None else typed_pairs(decoded, *truth.sets)
+    if typed is not None and decoded is not None and decoded.set_types is not None:
+        (_, said, true), num_types = typed, decoded.set_types.shape[1]
+    elif predictions.type_probs is not None:
+        num_types, has_type = predictions.type_probs.shape[1], truth.types >= 0
+        said, true = predictions.type_probs.argmax(axis=1)[has_type], truth.types[has_type]
+    else:
         return Score(float("nan"), float("nan"), float("nan"))
-    num_types = predictions.type_probs.shape[1]
-    has_type = truth.types >= 0
-    said, true = predictions.type_probs.argmax(axis=1)[has_type], truth.types[has_type]
     rng = np.random.default_rng(seed)
     cells = np.array([true * num_types + rng.permutation(said) for _ in range(NUM_RESAMPLES)])
     tables = [np.bincount(row, minlength=num_types**2) for row in cells]
@@ -127,6 +166,8 @@ def window_sums(
     decoded: Decoded, predictions: Predictions | None, truth: Truth
 ) -> dict[str, FloatArray]:
     """Return what each window adds to each score: ``(B,)`` each, or ``(B, ...)`` for tables."""
+    if decoded.sets is not None or truth.several is not None:
+        return _window_sums_of_sets(decoded, predictions, truth)
     inside = span_mask(truth.spans, decoded.mask.shape[1])
     is_true = truth.spans[:, 1] > truth.spans[:, 0]
     said = decoded.spans[:, 1] > decoded.spans[:, 0]
@@ -137,9 +178,8 @@ def window_sums(
     length = np.abs(np.diff(decoded.spans)[:, 0] - np.diff(truth.spans)[:, 0])
     sums = {
         "one": is_true,
-        "hit_bars": (decoded.mask & inside).sum(axis=1),
-        "said_bars": decoded.mask.sum(axis=1),
-        "true_bars": inside.sum(axis=1),
+        "marked": is_true,
+        **_bar_sums(decoded, inside),
         "iou": iou,
         "iou50": iou >= 0.5,
         "hit3": (error <= HIT_BARS).all(axis=1) * found,
@@ -153,11 +193,35 @@ def window_sums(
     }
     if predictions is not None:
         sums |= _probability_sums(predictions, inside, truth)
-        binned = _binned("confidence", decoded.confidence[:, None], (iou >= 0.5)[:, None])
+        of_bins = binned("confidence", decoded.confidence[:, None], (iou >= 0.5)[:, None])
         # that there is no span, rightly, is no answer of a confidence
         is_answer = said | is_true
-        sums |= {name: part * is_answer[:, None] for name, part in binned.items()}
+        sums |= {name: part * is_answer[:, None] for name, part in of_bins.items()}
     return {name: part.astype(np.float64) for name, part in sums.items()}
+
+
+def _window_sums_of_sets(
+    decoded: Decoded, predictions: Predictions | None, truth: Truth
+) -> dict[str, FloatArray]:
+    """Return the same where windows may hold several spans."""
+    true, types = truth.sets
+    inside = truth.inside(decoded.mask.shape[1])
+    sums = {**sums_of_sets(decoded, true), **_bar_sums(decoded, inside)}
+    if predictions is not None:
+        sums |= _probability_sums(replace(predictions, type_probs=None), inside, truth)
+        sums |= confidence_of_sets(decoded, true)
+        confusion = confusion_of_sets(decoded, true, types)
+        if confusion is not None:
+            sums["confusion"] = confusion
+    return {name: part.astype(np.float64) for name, part in sums.items()}
+
+
+def _bar_sums(decoded: Decoded, inside: BoolArray) -> dict[str, IntArray]:
+    return {
+        "hit_bars": (decoded.mask & inside).sum(axis=1),
+        "said_bars": decoded.mask.sum(axis=1),
+        "true_bars": inside.sum(axis=1),
+    }
 
 
 def _probability_sums(
@@ -169,7 +233,7 @@ def _probability_sums(
         "out_sum": (probs * ~inside).sum(axis=1),
         "in_bars": inside.sum(axis=1),
         "out_bars": (~inside).sum(axis=1),
-        **_binned("bar", probs, inside),
+        **binned("bar", probs, inside),
     }
     if predictions.type_probs is not None:
         num_types = predictions.type_probs.shape[1]
@@ -178,44 +242,6 @@ def _probability_sums(
         true = np.eye(num_types)[truth.types] * (truth.types >= 0)[:, None]
         sums["confusion"] = true[:, :, None] * said[:, None, :]
     return sums
-
-
-def _binned(what: str, probs: FloatArray, came_true: np.ndarray[Any, Any]) -> dict[str, FloatArray]:
-    """``(B, bins)`` each: of what ``(B, N)`` was said with a probability in the bin.
-
-    How much was said, the sum of its probabilities, and how much of it came true.
-    """
-    bins = np.minimum((probs * NUM_BINS).astype(np.int64), NUM_BINS - 1)
-    of_bin = bins[..., None] == np.arange(NUM_BINS)
-    return {
-        f"{what}_bin_said": of_bin.sum(axis=1),
-        f"{what}_bin_probs": (probs[..., None] * of_bin).sum(axis=1),
-        f"{what}_bin_true": (came_true[..., None] * of_bin).sum(axis=1),
-    }
-
-
-def reliability(sums: dict[str, Any], what: str) -> list[dict[str, float]]:
-    """Of each bin of probability that occurs: how much was said, its mean, and what came true.
-
-    Args:
-        sums: over windows, of what `window_sums` gave for each.
-        what: ``bar``, the probability of each bar to be inside; or ``confidence``, that of each
-            answer to hit (IoU >= 0.5).
-
-    Returns:
-        A row a bin: ``low`` (its lower end), ``said`` (bars, or windows), ``mean`` and ``true``.
-    """
-    said, probs, true = (sums[f"{what}_bin_{name}"] for name in ("said", "probs", "true"))
-    return [
-        {
-            "low": k / NUM_BINS,
-            "said": float(said[k]),
-            "mean": float(probs[k] / said[k]),
-            "true": float(true[k] / said[k]),
-        }
-        for k in range(NUM_BINS)
-        if said[k] > 0
-    ]
 
 
 def ratios(sums: dict[str, Any]) -> dict[str, Any]:
@@ -231,10 +257,14 @@ def ratios(sums: dict[str, Any]) -> dict[str, Any]:
             "center_mae": sums["center"] / sums["found"],
             "length_mae": sums["length"] / sums["found"],
         }
-        if np.any(sums["none"]):
+        if "several" in sums:
+            values["span_precision"] = _zero_if_none(sums["iou50"], sums["said_spans"])
+            values["span_recall"] = _zero_if_none(sums["iou50"], sums["one"])
+        if "several" in sums or np.any(sums["none"]):
             values["span_f1"] = _zero_if_none(2 * sums["iou50"], sums["said_spans"] + sums["one"])
+        if np.any(sums["none"]):
             values["false_alarms"] = sums["alarms"] / sums["none"]
-            values["misses"] = sums["missed"] / sums["one"]
+            values["misses"] = sums["missed"] / sums["marked"]
         if "in_sum" in sums:
             in_span, out_span = sums["in_sum"] / sums["in_bars"], sums["out_sum"] / sums["out_bars"]
             bars = sums["in_bars"] + sums["out_bars"]
@@ -263,28 +293,3 @@ def _interval(samples: FloatArray) -> tuple[float, float]:
         return float("nan"), float("nan")
     low, high = np.quantile(samples, [0.025, 0.975])
     return float(low), float(high)
-
-
-class Ranked:
-    """Bars sorted once by probability, so that each resample's area is one pass of sums."""
-
-    def __init__(self, probs: FloatArray, inside: np.ndarray[Any, Any]) -> None:
-        order = np.argsort(-probs, axis=None, kind="stable")
-        flat = probs.ravel()[order]
-        self.window = order // probs.shape[1]
-        self.inside = inside.ravel()[order].astype(np.float64)
-        # Bars of one probability are one step of the curve.
-        self.last = np.flatnonzero(np.append(np.diff(flat) != 0, True))
-
-    def area(self, weights: FloatArray) -> FloatArray:
-        """``(R,)``: area under precision over recall, a step a threshold; weights ``(R, B)``."""
-        areas = np.empty(len(weights))
-        for i, row in enumerate(weights):
-            weight = row[self.window]
-            said = np.cumsum(weight)[self.last]
-            hits = np.cumsum(weight * self.inside)[self.last]
-            gained = np.diff(hits, prepend=0.0)
-            total = hits[-1]
-            precision = hits / np.maximum(said, 1e-12)
-            areas[i] = (gained * precision).sum() / total if total > 0 else np.nan
-        return areas

@@ -1,8 +1,9 @@
 """A plain U-Net bar by bar: what a person in a hurry would try instead. Letters: B windows, T bars.
 
-Z-scored prices, cross-entropy of each bar, the best single span by prefix sums; of the kind that
-seismology picks phases with (Zhu & Beroza 2019, PhaseNet). Nothing is tuned, and nothing of it
-follows the recipe: it is there to be beaten.
+Z-scored prices, cross-entropy of each bar, the best single span by prefix sums, or where training
+windows have several the runs of bars likelier inside than not; of the kind that seismology picks
+phases with (Zhu & Beroza 2019, PhaseNet). Nothing is tuned, and nothing of it follows the recipe:
+it is there to be beaten.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from torch.nn import functional as F
 
 from moola_core.config.sections import DecoderConfig
 from moola_core.data.windows import Windows
-from moola_core.decoding.decode import Decoded, Predictions, decode
-from moola_core.model.span_net import UNet
-from moola_core.spans.intervals import FloatArray, span_mask
+from moola_core.decoding.decode import Decoded, Predictions, decode, found_runs
+from moola_core.model.unet import UNet
+from moola_core.spans.grid import MIN_LENGTH
+from moola_core.spans.intervals import FloatArray, drop_short
 
 EPOCHS, BATCH, RATE = 20, 32, 3e-3
 WIDTH = 16
@@ -31,7 +33,7 @@ def plain_unet(train: Windows, bars: FloatArray, *, epochs: int = EPOCHS) -> Dec
     The same answer each time on one machine; torch's own generator stays as it is.
     """
     train = train.take(train.offset == 0)
-    inside = torch.from_numpy(span_mask(train.spans, train.bars.shape[1])).float()
+    inside = torch.from_numpy(train.inside).float()
     with torch.random.fork_rng():
         torch.manual_seed(0)
         shown = views(train.bars)
@@ -42,6 +44,8 @@ def plain_unet(train: Windows, bars: FloatArray, *, epochs: int = EPOCHS) -> Dec
         logits = torch.cat([net(part)[:, 0] for part in views(bars).split(512)])
     nothing = np.zeros(logits.shape)
     said = Predictions(logits.numpy().astype(np.float64), nothing, nothing)
+    if train.several is not None:
+        return found_runs(drop_short(said.span_probs > 0.5, MIN_LENGTH), said.span_probs)
     longest = max(LONGEST, int((train.spans[:, 1] - train.spans[:, 0]).max()))
     return decode(said, DecoderConfig(kind="best_span", min_length=2, max_length=longest))
 

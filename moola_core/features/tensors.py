@@ -21,7 +21,7 @@ from moola_core.features.bars import reflect, window_features
 from moola_core.features.candidates import Candidates, find_candidates
 from moola_core.features.views import price_views
 from moola_core.spans.grid import label_noise, span_index
-from moola_core.spans.intervals import FloatArray, span_mask
+from moola_core.spans.intervals import FloatArray
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,9 @@ class WindowTensors(Inputs):
         likelihood: ``(B, K)`` float32, the probability of the label if the candidate is the run;
             None without candidates.
         weight: ``(B,)`` float32, mean 1.
+        sets: ``(B, M, 2)`` int64, every span by its start, ``[0, 0)`` after the last; None where
+            the model looks for one.
+        set_types: ``(B, M)`` int64, -1 after the last; None as `sets`.
     """
 
     span: Tensor
@@ -77,6 +80,8 @@ class WindowTensors(Inputs):
     stop_row: Tensor
     likelihood: Tensor | None
     weight: Tensor
+    sets: Tensor | None = None
+    set_types: Tensor | None = None
 
 
 def make_tensors(
@@ -103,8 +108,10 @@ def make_tensors(
         reflected=inputs.reflected,
         candidates=inputs.candidates,
         likelihood=_likelihood(inputs.candidates, windows, recipe),
-        tags=torch.from_numpy(span_mask(spans, num_bars).astype(np.int64)).to(device),
+        tags=torch.from_numpy(windows.inside.astype(np.int64)).to(device),
         types=torch.from_numpy(windows.types).to(device),
+        sets=torch.from_numpy(windows.sets).to(device) if recipe.model.several else None,
+        set_types=torch.from_numpy(windows.set_types).to(device) if recipe.model.several else None,
         **{name: _float32(array, device) for name, array in arrays.items()},
     )
 

@@ -79,6 +79,7 @@ def mean_predictions(predictions: Sequence[Predictions]) -> Predictions:
         viterbi=None if viterbi is None else viterbi > 0.5,
         span_posterior=_mean([one.span_posterior for one in predictions]),
         none_probs=_mean([one.none_probs for one in predictions]),
+        type_bars=_mean([one.type_bars for one in predictions]),
     )
 
 

@@ -15,6 +15,7 @@ from moola_core.model.heads import Outputs
 from moola_core.model.make import Model
 from moola_core.model.span_net import SpanNet
 from moola_core.spans.grid import blurred, coverage, label_posterior
+from moola_core.spans.segmentations import partition
 
 EVALUATION_BATCH = 512
 _folded: WeakKeyDictionary[SpanNet, tuple[object, FoldedUNet]] = WeakKeyDictionary()
@@ -79,13 +80,7 @@ def merge_answers(model: Model, outputs: Outputs, inputs: Inputs) -> dict[str, T
     none = torch.zeros(inputs.features.shape[:2])
     answers = {"start_logp": none, "stop_logp": none}
     if "segment_logits" in outputs:
-        scores = outputs["segment_logits"]
-        if "none_logits" in outputs:
-            scores = torch.cat([scores, outputs["none_logits"][:, None]], dim=1)
-        probs = torch.softmax(scores, dim=1)
-        answers["segment_probs"] = probs[:, : outputs["segment_logits"].shape[1]]
-        if "none_logits" in outputs:
-            answers["none_probs"] = probs[:, -1]
+        answers |= _of_sets(outputs) if "type_bars" in outputs else _of_spans(outputs)
     elif "span_logits" in outputs or model.crf is not None:
         answers["span_logits"] = model.span_logits(outputs)
     if "start_logits" in outputs:
@@ -103,6 +98,26 @@ def merge_answers(model: Model, outputs: Outputs, inputs: Inputs) -> dict[str, T
         each = torch.softmax(outputs["context_logits"].double(), dim=2)
         answers["type_probs"] = (answers["choice_probs"][..., None] * each).sum(dim=1)
     return answers
+
+
+def _of_spans(outputs: Outputs) -> dict[str, Tensor]:
+    """Return the probability of each span, and of none where that is an outcome."""
+    scores, none = outputs["segment_logits"], outputs.get("none_logits")
+    if none is None:
+        return {"segment_probs": torch.softmax(scores, dim=1)}
+    probs = torch.softmax(torch.cat([scores, none[:, None]], dim=1), dim=1)
+    return {"segment_probs": probs[:, : scores.shape[1]], "none_probs": probs[:, -1]}
+
+
+def _of_sets(outputs: Outputs) -> dict[str, Tensor]:
+    """Return the same of a model of several spans: of each how probably it is one of them."""
+    scores = outputs["segment_logits"]
+    total, probs = partition(scores.cpu().numpy(), outputs["span_logits"].shape[1])
+    return {
+        "segment_probs": torch.from_numpy(probs),
+        "none_probs": torch.from_numpy(np.exp(-total)),
+        "type_bars": outputs["type_bars"],
+    }
 
 
 def gather(model: Model, parts: list[dict[str, Tensor]], *, sparse: bool = False) -> Predictions:

@@ -115,7 +115,7 @@ def stacked(parts: Sequence[Predictions]) -> Predictions:
 
     names = (
         *("span_logits", "start_logp", "stop_logp", "type_probs", "span_posterior", "none_probs"),
-        *("network_evidence", "column_evidence"),
+        *("network_evidence", "column_evidence", "type_bars"),
     )
     return Predictions(**{name: join(name) for name in names})  # type: ignore[arg-type]
 

@@ -23,6 +23,7 @@ import numpy as np
 from moola_core.config.sections import DecoderConfig
 from moola_core.data.series import Bars
 from moola_core.decoding.decode import Predictions, decode
+from moola_core.decoding.disjoint import FoundSets
 from moola_core.errors import ConfigError, DataError
 from moola_core.features.bars import window_views
 from moola_core.spans.intervals import WINDOW_BARS, FloatArray, IntArray
@@ -34,18 +35,21 @@ BATCH_BARS = 256 * WINDOW_BARS
 
 @dataclass(frozen=True)
 class Answers:
-    """What is said of windows: one span each, empty where none.
+    """What is said of windows: one span each, empty where none; or N of some of them.
 
     Attributes:
         spans: ``(B, 2)`` int. confidence: ``(B,)`` in 0..1.
         types: ``(B,)`` int, an index into the model's labels, -1 where it is not said.
         type_confidence: ``(B,)`` in 0..1, NaN where it is not said.
+        window: ``(N,)`` int, which window each is of, where all of these are ``(N, ...)``; None:
+            one of each, in order.
     """
 
     spans: IntArray
     confidence: FloatArray
     types: IntArray
     type_confidence: FloatArray
+    window: IntArray | None = None
 
 
 # All that `find_spans` needs of a model: windows of bars (B, T, 4) in, an answer each out.
@@ -108,6 +112,8 @@ def answer(trained: Predictor, bars: FloatArray) -> Answers:
     """Return what `trained` says of windows of bars ``(B, T, 4)``."""
     predictions = trained.predict(bars)
     decoded = decode(predictions, trained.decoder)
+    if decoded.sets is not None:
+        return _of_sets(decoded.sets, decoded.set_types, len(trained.labels))
     types = np.full(len(bars), -1, dtype=np.int64)
     type_confidence = np.full(len(bars), np.nan)
     if predictions.type_probs is not None:
@@ -115,6 +121,13 @@ def answer(trained: Predictor, bars: FloatArray) -> Answers:
         probs = predictions.type_probs[:, : len(trained.labels)]
         types, type_confidence = probs.argmax(axis=1), probs.max(axis=1)
     return Answers(decoded.spans, decoded.confidence, types, type_confidence)
+
+
+def _of_sets(found: FoundSets, probs: FloatArray | None, num_types: int) -> Answers:
+    types, sure = np.full(len(found.spans), -1, dtype=np.int64), np.full(len(found.spans), np.nan)
+    if probs is not None:
+        types, sure = probs[:, :num_types].argmax(axis=1), probs[:, :num_types].max(axis=1)
+    return Answers(found.spans, found.confidence, types, sure, found.window)
 
 
 def find_spans(
@@ -194,15 +207,16 @@ def _in_series(
     """Return the answers that are spans, in bars of the series; with each window's first bar."""
     keep = (answers.spans[:, 1] > answers.spans[:, 0]) & (answers.confidence >= floor)
     spans = answers.spans[keep]
+    window = np.flatnonzero(keep) if answers.window is None else answers.window[keep]
     columns = {
-        "spans": spans + first[keep, None],
+        "spans": spans + first[window, None],
         "confidence": answers.confidence[keep],
         "types": answers.types[keep],
         "type_confidence": answers.type_confidence[keep],
-        "first": first[keep],
+        "first": first[window],
     }
     if time is not None:
-        columns["time"] = np.take_along_axis(time[keep], spans - np.array([0, 1]), axis=1)
+        columns["time"] = np.take_along_axis(time[window], spans - np.array([0, 1]), axis=1)
     return columns
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 from pathlib import Path
@@ -59,4 +60,4 @@ def read_json(path: Path, model: type[Model]) -> Model:
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise ValueError(f"{path.name}: expected at most {MAX_BYTES} bytes, got more")
-    return model.model_validate_json(data)
+    return model.model_validate_json(data.removeprefix(codecs.BOM_UTF8))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from moola_core.config.sections import LossConfig
 from moola_core.features.tensors import WindowTensors
-from moola_core.losses import functional, segment
+from moola_core.losses import functional, segment, several
 from moola_core.model.heads import Outputs
 from moola_core.model.make import Model
 from moola_core.model.span_net import SpanNet
@@ -101,6 +101,8 @@ def _pointer(self: Criterion, outputs: Outputs, batch: WindowTensors) -> Tensor:
 
 def _type(self: Criterion, outputs: Outputs, batch: WindowTensors) -> Tensor:
     del self
+    if batch.sets is not None and batch.set_types is not None:
+        return several.span_type_loss(outputs["type_bars"], batch.sets, batch.set_types)
     return functional.type_loss(outputs["type_logits"], batch.types)
 
 
@@ -138,7 +140,11 @@ def _segment(self: Criterion, outputs: Outputs, batch: WindowTensors) -> Tensor:
     if not isinstance(self.model, SpanNet):
         raise TypeError("expected a SpanNet for the task segment")
     scores, tags, none = outputs["segment_logits"], batch.tags, outputs.get("none_logits")
-    loss = segment.segment_loss(scores, tags, self.model.max_length, self.model.end_noise, none)
+    known = self.model.max_length, self.model.end_noise
+    if batch.sets is not None:
+        loss = several.several_loss(scores, batch.sets, tags.shape[1], *known)
+    else:
+        loss = segment.segment_loss(scores, tags, *known, none)
     return loss + self.config.bar_share * segment.bar_loss(outputs["span_logits"], tags)
 
 

@@ -38,19 +38,14 @@ def segment_loss(
     """
     num_bars = tags.shape[1]
     start, stop = ends(tags)
-    table = _place_table(num_bars, max_length).to(scores.device)
-    reach = len(end_noise) - 1
-    runs, shares = [], []
-    for first in range(-reach, reach + 1):
-        for last in range(-reach, reach + 1):
-            begin, end = start + first, stop + last
-            is_inside = (begin >= 0) & (end <= num_bars) & (end >= begin)
-            place = table[begin.clamp(0, num_bars), end.clamp(0, num_bars)]
-            share = end_noise[abs(first)] * end_noise[abs(last)]
-            runs.append(place.clamp_min(0))
-            shares.append(share * (is_inside & (place >= 0)).to(scores.dtype))
-    likelihood = torch.stack(shares, dim=1)
-    near = scores.gather(1, torch.stack(runs, dim=1)) + torch.log(likelihood + TINY)
+    table = place_table(num_bars, max_length).to(scores.device)
+    first, last, share = _errors(end_noise, scores.dtype, str(scores.device))
+    # the shape is now (B, E), of the runs that may have been drawn so
+    begin, end = start[:, None] + first, stop[:, None] + last
+    is_inside = (begin >= 0) & (end <= num_bars) & (end >= begin)
+    place = table[begin.clamp(0, num_bars), end.clamp(0, num_bars)]
+    likelihood = share * (is_inside & (place >= 0))
+    near = scores.gather(1, place.clamp_min(0)) + torch.log(likelihood + TINY)
     said = torch.logsumexp(near, dim=1)
     if none is None:
         return torch.logsumexp(scores, dim=1) - said
@@ -68,5 +63,19 @@ def bar_loss(inside: Tensor, tags: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=8)
-def _place_table(num_bars: int, max_length: int) -> Tensor:
+def place_table(num_bars: int, max_length: int) -> Tensor:
+    """``(T + 1, T + 1)``: `moola_core.spans.grid.places` as a tensor."""
     return torch.from_numpy(places(num_bars, max_length).copy())
+
+
+@lru_cache(maxsize=8)
+def _errors(
+    end_noise: tuple[float, ...], dtype: torch.dtype, device: str
+) -> tuple[Tensor, Tensor, Tensor]:
+    """``(E,)`` each: bars by which a start and a stop are off, and how probable both are."""
+    reach = len(end_noise) - 1
+    off = torch.arange(-reach, reach + 1)
+    first, last = torch.meshgrid(off, off, indexing="ij")
+    share = torch.tensor(end_noise, dtype=torch.float64)[off.abs()]
+    both = torch.outer(share, share).flatten().to(dtype)
+    return first.flatten().to(device), last.flatten().to(device), both.to(device)

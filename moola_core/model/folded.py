@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from moola_core.model.span_net import DEPTH, KERNEL, ConvBlock, UNet
+from moola_core.model.unet import DEPTH, KERNEL, ConvBlock, UNet
 
 HALF = KERNEL // 2
 TAPS = HALF // 2 + HALF - HALF // 2 + 1  # of a convolution over bars before they were doubled

@@ -1,7 +1,6 @@
 """A small U-Net that gives every span of a window its probability.
 
-Ronneberger, Fischer & Brox (2015), U-Net; on one axis as Zhu & Beroza (2019), PhaseNet. The scores
-of spans: a segment of a semi-Markov model (Sarawagi & Cohen 2004), one a window.
+The scores of spans: a segment of a semi-Markov model (Sarawagi & Cohen 2004), one a window.
 
 Letters: B windows, T bars, F features a bar, C channels, S spans of `moola_core.spans.grid`.
 """
@@ -12,60 +11,14 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from moola_core.config.sections import ModelConfig
 from moola_core.features.candidates import Candidates
 from moola_core.model.heads import Outputs
+from moola_core.model.quick_unet import quick_states
+from moola_core.model.span_scores import score_spans
+from moola_core.model.unet import UNet
 from moola_core.spans.grid import MAX_LENGTH, all_spans
-
-DEPTH = 3
-KERNEL = 7
-SCALES = (1, 2, 4, 8)  # channels of each level, times the width
-
-
-class ConvBlock(nn.Sequential):
-    """Two convolutions over bars, each normalised by batch and rectified."""
-
-    def __init__(self, num_in: int, num_out: int) -> None:
-        layers: list[nn.Module] = []
-        for size in (num_in, num_out):
-            layers += [
-                nn.Conv1d(size, num_out, KERNEL, padding=KERNEL // 2, bias=False),
-                nn.BatchNorm1d(num_out),
-                nn.ReLU(),
-            ]
-        super().__init__(*layers)
-
-
-class UNet(nn.Module):
-    """``(B, C, T)`` from ``(B, F, T)``: down by halves `DEPTH` times, and up again."""
-
-    def __init__(self, num_features: int, width: int) -> None:
-        super().__init__()
-        sizes = [width * scale for scale in SCALES]
-        self.down = nn.ModuleList(
-            ConvBlock(num_features if i == 0 else sizes[i - 1], sizes[i]) for i in range(DEPTH)
-        )
-        self.middle = ConvBlock(sizes[DEPTH - 1], sizes[DEPTH])
-        self.up = nn.ModuleList(
-            ConvBlock(sizes[i + 1] + sizes[i], sizes[i]) for i in reversed(range(DEPTH))
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """States of bars; the last bar is repeated up to a multiple of 8."""
-        num_bars = x.shape[2]
-        x = F.pad(x, (0, -num_bars % 2**DEPTH), mode="replicate")
-        seen = []
-        for block in self.down:
-            x = block(x)
-            seen.append(x)
-            x = F.max_pool1d(x, 2)
-        x = self.middle(x)
-        for block in self.up:
-            beside = seen.pop()
-            x = block(torch.cat([F.interpolate(x, size=beside.shape[2]), beside], dim=1))
-        return x[..., :num_bars]
 
 
 class SpanNet(nn.Module):
@@ -122,7 +75,7 @@ class SpanNet(nn.Module):
             (B, T, C)``; with `no_span` also ``none_logits (B,)``.
         """
         del candidates
-        return self.outputs_of(self.net(features.transpose(1, 2)))
+        return self.outputs_of(quick_states(self.net, features.transpose(1, 2)))
 
     def outputs_of(self, states: Tensor) -> Outputs:
         """Return the same from the states of bars ``(B, C, T)``."""
@@ -140,20 +93,25 @@ class SpanNet(nn.Module):
             "states": kept,
             "span_logits": inside,
             "type_logits": self.type_head(pooled),
-            "segment_logits": self.span_scores(scores) + prior[self.grid(scores)[2]],
+            "segment_logits": self.span_scores(scores, prior),
         }
         if self.none_head is not None:
             seen = torch.cat([states.amax(dim=2), states.mean(dim=2)], dim=1)
             outputs["none_logits"] = self.none_head(seen)[:, 0]
         return outputs
 
-    def span_scores(self, scores: Tensor) -> Tensor:
-        """``(B, S)`` from the scores of bars ``(B, 3, T)``: inside, start, stop."""
+    def span_scores(self, scores: Tensor, prior: Tensor | None = None) -> Tensor:
+        """``(B, S)`` from the scores of bars ``(B, 3, T)``: inside, start, stop.
+
+        Args:
+            scores: of bars.
+            prior: ``(L + 1,)``, of each length; None: 0.
+        """
         inside, start, stop = scores.unbind(dim=1)
         total = inside.cumsum(dim=1)
-        begin, end = start - (total - inside), stop + total
-        first, last, _ = self.grid(scores)
-        return begin[:, first] + end[:, last]
+        if prior is None:
+            prior = scores.new_zeros(self.max_length + 1)
+        return score_spans(start - (total - inside), stop + total, prior)
 
     def grid(self, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """First bar, last bar and bars of each span, ``(S,)``, of windows ``(..., T)``."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from moola_core.plots.style import BLUE, GREY, VERMILLION, save_figure
-from moola_core.spans.intervals import FloatArray, IntArray, span_iou
+from moola_core.spans.intervals import FloatArray, IntArray, sets_mask
 
 NUM_PANELS = 9
 
@@ -30,12 +30,14 @@ def draw_gallery(
     Args:
         path: where to write.
         bars: ``(B, T, 4)``, open, high, low, close.
-        true: ``(B, 2)``, the labelled spans.
-        found: ``(B, 2)``, the decoder's; empty where it abstains.
+        true: ``(B, M, 2)``, the labelled spans, ``[0, 0)`` after the last.
+        found: the same of the decoder; all empty where it abstains.
         probs: ``(B, T)`` in 0..1, the soft mask: each bar's probability to be inside.
         names: ``(B,)``, the windows' names.
     """
-    iou = span_iou(found, true)
+    num_bars = bars.shape[1]
+    inside, said = sets_mask(true, num_bars), sets_mask(found, num_bars)
+    iou = (inside & said).sum(axis=1) / np.maximum((inside | said).sum(axis=1), 1)
     order = np.argsort(iou, kind="stable")
     places = np.linspace(0, len(order) - 1, min(NUM_PANELS, len(order))).round().astype(int)
 
@@ -60,10 +62,13 @@ def _draw_window(
     low, high = bars.min(), bars.max()
     height = (high - low) or 1.0
     axes.set(xlim=(-1, len(bars)), ylim=(low - 0.32 * height, high + 0.05 * height))
-    axes.axvspan(true[0] - 0.5, true[1] - 0.5, color=BLUE, alpha=0.25, lw=0, label="labelled span")
-    if found[1] > found[0]:
-        ends = (found[0] - 0.5, found[1] - 0.5)
-        axes.axvspan(*ends, fill=False, edgecolor=VERMILLION, lw=1.2, label="found span")
+    for k, (start, stop) in enumerate(true[: max(int((true[:, 1] > 0).sum()), 1)]):
+        label = {"label": "labelled span"} if k == 0 else {}
+        axes.axvspan(start - 0.5, stop - 0.5, color=BLUE, alpha=0.25, lw=0, **label)
+    for k, (start, stop) in enumerate(found[found[:, 1] > found[:, 0]]):
+        label = {"label": "found span"} if k == 0 else {}
+        ends = (start - 0.5, stop - 0.5)
+        axes.axvspan(*ends, fill=False, edgecolor=VERMILLION, lw=1.2, **label)
     floor = low - 0.3 * height
     place = np.arange(len(bars))
     axes.fill_between(

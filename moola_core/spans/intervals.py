@@ -28,6 +28,14 @@ def span_mask(spans: IntArray, num_bars: int = WINDOW_BARS) -> BoolArray:
     return (bars >= spans[:, :1]) & (bars < spans[:, 1:])
 
 
+def sets_mask(sets: IntArray, num_bars: int) -> BoolArray:
+    """``(B, num_bars)``: True inside any of each window's spans ``(B, M, 2)``."""
+    mask = np.zeros((len(sets), num_bars), dtype=bool)
+    for k in range(sets.shape[1]):
+        mask |= span_mask(sets[:, k], num_bars)
+    return mask
+
+
 def span_iou(first: IntArray, second: IntArray) -> FloatArray:
     """Intersection over union of spans ``(B, 2)``: ``(B,)`` in 0..1, 0 where both are empty."""
     shared = np.minimum(first[:, 1], second[:, 1]) - np.maximum(first[:, 0], second[:, 0])

@@ -73,6 +73,8 @@ class Run:
             self.model.standardise.fit(self.train.candidates.features)
         if isinstance(self.model, SpanNet):
             lengths = self.train.tags.sum(dim=1)
+            if self.train.sets is not None:
+                lengths = self.train.sets.diff(dim=2).flatten()
             self.model.fit_lengths(lengths[lengths > 0])
         self.optimizer = make_optimizer(self.model, training)
         self.sampler = torch.Generator().manual_seed(training.seed)

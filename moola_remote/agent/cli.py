@@ -38,7 +38,7 @@ VERBS = {
     "guard": ("watchdog", "guard", "pod object"),
     "guard --watch": ("watchdog", "watch", "pod"),
     "idle": ("watchdog", "idleness_of_pod", "pod"),
-    "supervise": ("supervisor", "supervise", "pod run"),
+    "supervise": ("supervisor", "supervise", "pod run held"),
 }
 
 
@@ -61,6 +61,8 @@ def parse(argv: List[str]) -> argparse.Namespace:
         if name == "cancel":
             verb.add_argument("--grace", type=float)
             verb.add_argument("--patience", type=float, default=CANCEL_PATIENCE_S)
+        if name == "supervise":
+            verb.add_argument("--held", type=int)
         if name == "locate":
             verb.add_argument("--tail", type=int)
             verb.add_argument("--since", type=float)

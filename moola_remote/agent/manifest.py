@@ -45,16 +45,15 @@ def make_manifest(run: Run, between: Callable[[], None]) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def outputs(run: Run) -> Iterator[Tuple[bytes, Path]]:
+def outputs(run: Run) -> Iterator[Tuple[bytes, bytes]]:
     """Yield name and path of everything that a run has written, folders only where empty."""
     has_copy = (run.own / "workdir.json").is_file()
-    for name, path in below(run.path):
-        top = os.fsdecode(name.partition(b"/")[0])
-        is_ours = (
-            top == OWN
-            or (top == "workdir" and has_copy)
-            or (b"/" not in name and BESIDE.fullmatch(top))
-            or (run.own == run.path and OLD_OWN.fullmatch(top))
+    ours = {os.fsencode(OWN), b"workdir"} if has_copy else {os.fsencode(OWN)}
+    is_old = run.own == run.path
+    for name, path in below(run.path, leave=ours):
+        top, is_below, _ = name.partition(b"/")
+        is_ours = (not is_below and BESIDE.fullmatch(os.fsdecode(top))) or (
+            is_old and OLD_OWN.fullmatch(os.fsdecode(top))
         )
         if not is_ours:
             yield name, path
@@ -63,30 +62,31 @@ def outputs(run: Run) -> Iterator[Tuple[bytes, Path]]:
             yield b"workdir/" + name, path
 
 
-def describe(path: Path) -> Tuple[str, Json]:
+def describe(path: bytes) -> Tuple[str, Json]:
     """Return the list of the manifest that an entry belongs to, and its keys but the name.
 
     Raises:
         FileNotFoundError: it has gone meanwhile.
     """
     try:
-        mode = path.lstat().st_mode
+        found = os.lstat(path)
     except FileNotFoundError:
         raise
     except OSError as err:  # a path that is too long for the system; its size counts as some
         return "unreadable", {"reason": err.strerror or str(err), "size": 1}
+    mode = found.st_mode
     if stat.S_ISLNK(mode):
-        return "links", {"target": shown(os.fsencode(os.readlink(path)))}  # noqa: PTH115
+        return "links", {"target": shown(os.readlink(path))}  # noqa: PTH115 - as bytes
     try:
         if stat.S_ISDIR(mode):
             list_folder(path)  # an empty one; this says whether it can be read
             return "folders", {}
         if stat.S_ISREG(mode):
-            return "files", {"size": path.stat().st_size, "sha256": sha256_of(path)}
+            return "files", {"size": found.st_size, "sha256": sha256_of(path)}
     except FileNotFoundError:
         raise
     except OSError as err:
-        return "unreadable", {"reason": err.strerror or str(err), "size": path.lstat().st_size}
+        return "unreadable", {"reason": err.strerror or str(err), "size": found.st_size}
     return "unreadable", {"reason": KINDS.get(stat.S_IFMT(mode), "no regular file"), "size": 0}
 
 
@@ -176,7 +176,7 @@ def lock_ended(run: Run) -> int:
 def checkpoints(run: Run, asked: Json) -> Json:
     """Answer ``checkpoints``: the files of complete ones that the asker doesn't know."""
     known = set(asked.get("known") or [])
-    found: List[Tuple[Path, Json]] = []
+    found: List[Tuple[str, Json]] = []
     top = run.path / "checkpoints"
     for name, path in below(top) if top.is_dir() else ():
         keys = named(b"checkpoints/" + name)
@@ -186,6 +186,6 @@ def checkpoints(run: Run, asked: Json) -> Json:
             with contextlib.suppress(FileNotFoundError):
                 kind, entry = describe(path)
                 if kind == "files":
-                    found.append((path, {**keys, **entry}))
+                    found.append((os.fsdecode(path), {**keys, **entry}))
     # The run keeps the latest few: one that was removed meanwhile is not sent in part.
-    return {"files": [file for path, file in found if path.parent.is_dir()]}
+    return {"files": [file for path, file in found if Path(path).parent.is_dir()]}

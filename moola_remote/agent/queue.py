@@ -6,10 +6,12 @@ wakes it (waiting.py).
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Callable, List, Optional, Tuple
 
 from moola_remote.agent.constants import NO_GPU, Json
+from moola_remote.agent.files import head
 from moola_remote.agent.gpus import count_gpus
 from moola_remote.agent.layout import Pod, Run, stored_state
 from moola_remote.agent.live_state import LiveState
@@ -19,14 +21,18 @@ from moola_remote.agent.state import is_before
 from moola_remote.agent.unfinished import unfinished
 from moola_remote.agent.waiting import Waiting
 
+# A state that waits has one or two thousand.
+STATE_BYTES = 1 << 14
+
 
 class GpuQueue:
     """Waits for the GPUs of one run, and holds their locks until `release`."""
 
-    def __init__(self, pod: Pod, live: LiveState) -> None:
+    def __init__(self, pod: Pod, live: LiveState, lock_fd: int) -> None:
         self.pod = pod
         self.run = live.run
         self.live = live
+        self.lock_fd = lock_fd
         self.gpu_count: Optional[int] = None
         self.fds: List[int] = []
         # Another run without whose start or end nothing changes for us, once that was looked for.
@@ -69,14 +75,25 @@ class GpuQueue:
                 if not is_held_up and self.take(wants, count):
                     break
                 is_new = waiting is None
-                waiting = waiting or Waiting(self.pod, self.live, wants)
+                waiting = waiting or Waiting(self.pod, self.live, wants, self.lock_fd)
                 # What happened before the watch is not heard of: it takes one look more.
                 if not waiting.follow(self.front) and not is_new:
+                    self.sleep_behind(waiting, wants)
                     waiting.rest(is_held_up)
         finally:
             if waiting is not None:
                 waiting.close()
         return True, None
+
+    def sleep_behind(self, waiting: Waiting, wants: List[int]) -> None:
+        """Leave this Python for a small one while another run stands in front of us."""
+        if self.front is None:
+            return
+        seen = b""
+        with contextlib.suppress(OSError):
+            seen = head(self.pod.runs / self.front / "state.json", STATE_BYTES)
+        if seen and len(seen) < STATE_BYTES and self.is_held_up(wants) and self.front is not None:
+            waiting.become_sleeper(seen)
 
     def is_held_up(self, wants: List[int]) -> bool:
         """Return whether the run in front still waits, or each GPU that we want is still taken."""

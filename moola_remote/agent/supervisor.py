@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
 import time
-from typing import Any, Optional, Tuple
+from typing import Any, Optional, Set, Tuple
 
 from moola_remote.agent.constants import (
     ENDED,
@@ -28,6 +29,7 @@ from moola_remote.agent.processes import adopt_orphans, identity
 from moola_remote.agent.queue import GpuQueue
 from moola_remote.agent.redaction import report_errors, wipe_secrets
 from moola_remote.agent.start import discard
+from moola_remote.agent.waiting import open_program
 from moola_remote.agent.workdir import spoiled
 
 
@@ -40,7 +42,7 @@ class Supervisor:
         self.lock_fd = lock_fd
         self.spec = run.spec()
         self.live = LiveState(pod, run)
-        self.queue = GpuQueue(pod, self.live)
+        self.queue = GpuQueue(pod, self.live, lock_fd)
         self.job = JobProcess(pod, self.live, self.spec)
         self.is_pod_stopping = False
 
@@ -170,13 +172,29 @@ def acknowledge() -> None:
     os.close(nothing)
 
 
-def supervise(pod: Pod, run: Run) -> None:
-    """Supervise a run; a second supervisor of the same run leaves at once."""
-    if os.fork():
+def supervise(pod: Pod, run: Run, held: Optional[int] = None) -> None:
+    """Supervise a run; a second supervisor of the same run leaves at once.
+
+    Args:
+        pod: where it is.
+        run: the run.
+        held: the descriptor that holds its lock, of a supervisor that waited as a sleeper.
+    """
+    if held is None and os.fork():
         os._exit(0)
-    os.closerange(3, 256)  # what the caller left open
+    close_but({held, open_program()})  # what the caller left open
     os.chdir("/")
-    fd = lock(run.lock, patience_s=1.0)
-    if fd is None or run.state()["state"] in ENDED:
+    lock_fd = lock(run.lock, patience_s=1.0) if held is None else held
+    if lock_fd is None or run.state()["state"] in ENDED:
         return
-    Supervisor(pod, run, fd).supervise()
+    Supervisor(pod, run, lock_fd).supervise()
+
+
+def close_but(kept: Set[Optional[int]]) -> None:
+    """Close every descriptor but the standard ones and those that are kept, for ourselves alone."""
+    for fd in range(3, 256):
+        with contextlib.suppress(OSError):
+            if fd in kept:
+                os.set_inheritable(fd, False)
+            else:
+                os.close(fd)

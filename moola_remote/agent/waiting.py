@@ -9,26 +9,36 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import List, Optional
 
+import moola_remote.agent
 from moola_remote.agent.constants import HEARTBEAT_S, TICK_S
 from moola_remote.agent.inotify import CLOSE_WRITE, MOVED_TO, add_watch, open_inotify, remove_watch
 from moola_remote.agent.layout import Pod, Run
 from moola_remote.agent.live_state import LiveState
+from moola_remote.agent.restart_guard import ensure_guard
 
 # The kernel reports a lock's last close a moment before the lock is free.
 MOMENT_S = 0.002
 # Another machine that shares our volume frees its lock without our kernel's knowledge.
 LOCK_LOOK_S = 1.0
+# As text, since it is run as `python -c`; read at once, since our file may go.
+SLEEPER = moola_remote.agent.__spec__.loader.get_data(  # type: ignore[union-attr]
+    str(Path(moola_remote.agent.__path__[0], "sleeper.py"))
+).decode()
+# With a program that was removed, Python is given the descriptor that we still have.
+OPEN_FILE = "/proc/self/fd/"
 
 
 class Waiting:
     """What wakes one queued run: rest() returns when something may have changed."""
 
-    def __init__(self, pod: Pod, live: LiveState, gpus: List[int]) -> None:
+    def __init__(self, pod: Pod, live: LiveState, gpus: List[int], lock_fd: int) -> None:
         self.pod = pod
         self.live = live
+        self.lock_fd = lock_fd
         self.front: Optional[str] = None
         self.front_watches: List[int] = []
         self.fd = open_inotify()
@@ -82,9 +92,44 @@ class Waiting:
                 if os.read(bell, 1 << 12) and bell == self.fd:
                     self.live.pause(MOMENT_S)
 
+    def become_sleeper(self, seen: bytes) -> None:
+        """Turn into the small program that waits behind another run; return where that can't be.
+
+        Args:
+            seen: the state of the run in front, while which it held us up.
+        """
+        if self.fd is None or not self.is_complete or self.front is None:
+            return
+        ensure_guard(self.pod)
+        run, front = self.live.run, Run(self.pod.runs / self.front)
+        kept = open_program()
+        with contextlib.suppress(OSError):
+            program = str(Path(sys.argv[0]).resolve()) if kept is None else sys.argv[0]
+            kept = os.open(program, os.O_RDONLY) if kept is None else kept
+            given = (self.fd, self.lock_fd, kept)
+            for fd in given:
+                os.set_inheritable(fd, True)
+            words = [str(self.fd), str(HEARTBEAT_S), str(self.pod.root), str(run.path)]
+            words += [str(run.own / ".cancel.json"), str(front.path / "state.json")]
+            words += [str(front.lock), seen.hex(), f"{OPEN_FILE}{kept}"]
+            python = [sys.executable, "-ISB"]
+            again = [program, "--root", str(self.pod.root), "supervise", run.id]
+            again += ["--held", str(self.lock_fd)]
+            try:
+                os.execv(sys.executable, [*python, "-c", SLEEPER, *words, *python, *again])
+            finally:  # there is no room for it
+                for fd in given:
+                    os.set_inheritable(fd, False)
+
     def close(self) -> None:
         """Let go of everything."""
         signal.set_wakeup_fd(-1)
         for fd in (self.signal_end, self.write_end, self.fd):
             if fd is not None:
                 os.close(fd)
+
+
+def open_program() -> Optional[int]:
+    """Return the descriptor that this program was read from, its file having gone; else None."""
+    path = sys.argv[0]
+    return int(path[len(OPEN_FILE) :]) if path.startswith(OPEN_FILE) else None

@@ -13,7 +13,7 @@ import fcntl
 import os
 import stat
 from pathlib import Path
-from typing import Dict, Iterator, List, Tuple
+from typing import Container, Dict, Iterator, List, Tuple
 
 from moola_remote.agent.constants import BLOCK, Json
 from moola_remote.agent.files import PathLike, read_json, readable, write_json
@@ -69,7 +69,7 @@ def copy_file(source: Path, dest: Path, can_clone: bool) -> bool:
     return False
 
 
-def changed_paths(run: Run) -> Iterator[Tuple[bytes, Path]]:
+def changed_paths(run: Run) -> Iterator[Tuple[bytes, bytes]]:
     """Yield name and path of what the job added to its working copy or changed in it."""
     before: Dict[str, List[int]] = (read_json(run.own / "workdir.json") or {}).get("entries") or {}
     for name, path in below(run.workdir):
@@ -78,10 +78,12 @@ def changed_paths(run: Run) -> Iterator[Tuple[bytes, Path]]:
                 yield name, path
 
 
-def below(top: Path) -> Iterator[Tuple[bytes, Path]]:
+def below(top: Path, leave: Container[bytes] = ()) -> Iterator[Tuple[bytes, bytes]]:
     """Yield name and path of everything below a folder, of folders only the empty ones.
 
-    Links are not followed. A folder that can't be read even by its owner is yielded as it is.
+    Names in `leave`, directly below, are left out. Links are not followed. A folder that can't be
+    read even by its owner is yielded as it is. All as bytes: there may be very many, and a Path
+    each costs more than what is done with it.
     """
     todo = [(b"", os.fsencode(top))]
     while todo:
@@ -89,15 +91,17 @@ def below(top: Path) -> Iterator[Tuple[bytes, Path]]:
         try:
             entries = readable(folder, list_folder)
         except OSError:
-            yield prefix[:-1], Path(os.fsdecode(folder))
+            yield prefix[:-1], folder
             continue
         if prefix and not entries:
-            yield prefix[:-1], Path(os.fsdecode(folder))
+            yield prefix[:-1], folder
         for entry in entries:
+            if not prefix and entry.name in leave:
+                continue
             if entry.is_dir(follow_symlinks=False):
                 todo.append((prefix + entry.name + b"/", entry.path))
             else:
-                yield prefix + entry.name, Path(os.fsdecode(entry.path))
+                yield prefix + entry.name, entry.path
 
 
 def list_folder(path: PathLike) -> "List[os.DirEntry[bytes]]":
@@ -118,18 +122,18 @@ def list_folder(path: PathLike) -> "List[os.DirEntry[bytes]]":
     return listed
 
 
-def signature(path: Path) -> List[int]:
+def signature(path: bytes) -> List[int]:
     """Return what changes with a file's content or mode: its kind, size, times and inode.
 
     The change time can't be set by a program, so that a write which restores the other times shows.
     """
-    found = path.lstat()
+    found = os.lstat(path)
     if stat.S_ISDIR(found.st_mode):
         return [found.st_mode]
     return [found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
 
 
-def seen(path: Path) -> List[int]:
+def seen(path: bytes) -> List[int]:
     """Return the signature; an empty one where the system gives none, as of a path too long for it.
 
     Raises:
@@ -154,9 +158,9 @@ def spoiled(tree: Path, listed: Json) -> List[str]:
     wrong = set(files)
     for name, path in below(tree):
         text = os.fsdecode(name)
-        was_touched = path.lstat().st_ctime_ns > sealed_ns
+        was_touched = os.lstat(path).st_ctime_ns > sealed_ns
         if text in files and not (
-            was_touched and not is_as_listed(tree, os.fspath(path), files[text])
+            was_touched and not is_as_listed(tree, os.fsdecode(path), files[text])
         ):
             wrong.discard(text)
         elif text not in files:

@@ -12,11 +12,10 @@ from moola_remote.cli.app import App
 from moola_remote.errors import ConfigError, LimitError
 
 if TYPE_CHECKING:
-    from rich.text import Text
-
     from moola_remote.providers.runpod.account import PodCost
     from moola_remote.providers.runpod.provider import RunpodProvider
     from moola_remote.runs.costs import RunCost
+    from moola_remote.ui.tables import Cell
 
 
 def _rented(app: App) -> RunpodProvider:
@@ -144,7 +143,7 @@ def _run_cost(run: RunCost) -> list[str]:
     return [run.run_id, duration(run.seconds), f"{run.usd:.3f}", rest]
 
 
-def _texts(rows: Sequence[Sequence[str]]) -> list[list[Text]]:
-    from rich.text import Text
+def _texts(rows: Sequence[Sequence[str]]) -> list[list[Cell]]:
+    from moola_remote.ui.tables import Cell
 
-    return [[Text(cell) for cell in row] for row in rows]
+    return [[Cell(cell) for cell in row] for row in rows]

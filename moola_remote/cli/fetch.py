@@ -15,7 +15,8 @@ from moola_remote.errors import ConfigError, LimitError, MoolaError, RunLostErro
 
 if TYPE_CHECKING:
     from moola_remote.protocol.state import RunState
-    from moola_remote.results.fetch import Fetched, What
+    from moola_remote.results.chosen import What
+    from moola_remote.results.fetch import Fetched
     from moola_remote.results.verify import Caps
 
 MAX_LISTED = 20
@@ -150,6 +151,7 @@ def _fetch(
     from moola_remote.results.fetch import fetch_run
     from moola_remote.ui.progress import Progression
 
+    known = run if run.has_ended else None
     with Progression() as progression:
         fetched = fetch_run(
             app.pod.transport,
@@ -159,6 +161,8 @@ def _fetch(
             what=what,
             caps=caps,
             progress=partial(progression.update, what),
+            known=known,
+            cache=app.laptop.journal(app.pod.name, run.run_id) / "hashes.json",
         )
     page = print_fetched(app, fetched, has_page=what != "checkpoints")
     if is_opening and page:
@@ -177,11 +181,13 @@ def _caps(max_files: int | None, max_gb: float | None) -> Caps:
 
 
 def require_whole(fetched: Fetched) -> None:
-    """List what is missing on stderr.
+    """List on stderr what did not come.
 
     Raises:
         TransferError: something is.
     """
+    for one in fetched.empty[:MAX_LISTED]:
+        click.echo(f"{one.path}: {one.why}, nothing to fetch", err=True)
     for one in fetched.missing[:MAX_LISTED]:
         click.echo(f"not fetched, {one.path}: {one.why}", err=True)
     if len(fetched.missing) > MAX_LISTED:
@@ -199,12 +205,13 @@ def print_fetched(app: App, fetched: Fetched, *, has_page: bool = True) -> Path 
 
     from moola_remote.text.format import amount
 
-    page = _page(fetched.folder) if has_page else None
+    page = _page(fetched) if has_page else None
     if app.as_json:
         answer: dict[str, object] = {"run_id": fetched.run_id, "folder": str(fetched.folder)}
         answer |= {"files": fetched.files, "bytes": fetched.bytes}
         answer |= {"already_there": fetched.already_there, "report": str(page) if page else None}
         answer |= {"missing": [asdict(one) for one in fetched.missing]}
+        answer |= {"empty": [asdict(one) for one in fetched.empty]}
         answer |= {"left": [file.shown for file in fetched.left]}
         app.answer(answer)
         return page
@@ -222,8 +229,13 @@ def print_fetched(app: App, fetched: Fetched, *, has_page: bool = True) -> Path 
     return page
 
 
-def _page(folder: Path) -> Path | None:
+def _page(fetched: Fetched) -> Path | None:
     """Write the run's page and the list of all; the fetch is complete without: print a fault."""
+    from moola_remote.report.index_rows import PAGE, is_listed
+
+    folder = fetched.folder
+    if not fetched.files and is_listed(folder, since_ns=fetched.changed_ns):
+        return folder / PAGE
     from moola_remote.report.index_page import write_index
     from moola_remote.report.run_page import write_report
     from moola_remote.ui.progress import Progression

@@ -74,9 +74,7 @@ def show(ctx: click.Context) -> None:
     """
     import json
 
-    from rich.text import Text
-
-    from moola_remote.ui.tables import Columns
+    from moola_remote.ui.tables import Cell, Columns
     from moola_remote.ui.tables import show as show_table
 
     app: App = ctx.obj
@@ -85,7 +83,7 @@ def show(ctx: click.Context) -> None:
         app.answer({one.key: {"value": one.value, "from": one.origin} for one in settings})
         return
     rows = [[one.key, json.dumps(one.value, ensure_ascii=False), one.origin] for one in settings]
-    cells = [[Text(cell) for cell in row] for row in rows]
+    cells = [[Cell(cell) for cell in row] for row in rows]
     show_table(Columns(["key", "value", "from"], cells, flexible=1, is_folding=True))
 
 

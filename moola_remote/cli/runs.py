@@ -71,11 +71,15 @@ def finish_others(app: App, states: Sequence[RunState]) -> None:
 
 def print_away(app: App, states: Sequence[RunState]) -> None:
     """Print a line for each run that changed since this laptop last looked, the newest four."""
-    from moola_remote.follow.catch_up import catch_up
+    from moola_remote.runs.local_state import notes_of, was_away
 
     shown = 0
     for state in reversed(states):
-        lines = catch_up(app.pod, state) if shown < MAX_AWAY else []
+        if shown == MAX_AWAY or not was_away(notes_of(app.pod, state.run_id), state):
+            continue
+        from moola_remote.follow.catch_up import catch_up  # the stream: for who has news alone
+
+        lines = catch_up(app.pod, state)
         if lines:
             click.echo(f"{state.run_id}: {'; '.join(lines)}", err=True)
             shown += 1

@@ -103,6 +103,17 @@ _OPTIONS = (
         help="Cancel a trial that is worse than others were at the same epoch.",
     ),
     click.option(
+        "--engine",
+        type=click.Choice(["pods", "ray"]),
+        default="pods",
+        help="Who gives trials to pods: this machine, or Ray Tune on a cluster of them.",
+    ),
+    click.option(
+        "--address",
+        metavar="HOST:PORT",
+        help="With --engine ray: of a cluster that runs already; the pod is one of its machines.",
+    ),
+    click.option(
         "--pods",
         metavar="N|NAME,NAME",
         help="N pods of the pod's file, or these by name; default: one.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from moola_remote.sweep.plan import Plan
 
 DEFAULT_TRIALS = 16
+ADDRESS = r"[A-Za-z0-9.:-]{1,253}:[0-9]{1,5}"
 
 
 def make_sweep_plan(
@@ -42,7 +44,7 @@ def make_sweep_plan(
     data = {name: Path.cwd() / path for name, path in asked["data"].items()}
     table: dict[str, Any] = {"data": data}
     table |= {key: asked[key] for key in ("metric", "early", "env")}
-    table |= {key: asked[key] for key in ("folds", "repeats", "pack")}
+    table |= {key: asked[key] for key in ("folds", "repeats", "pack", "engine")}
     table |= {key: list(asked[key]) for key in ("settings", "spaces", "grid")}
     plan = Plan(
         schema=1,
@@ -53,6 +55,7 @@ def make_sweep_plan(
         seeds=read_seeds(asked["seeds"]) if asked["seeds"] else [],
         goal=read_goal(asked["goal"]),
         trials=asked["trials"] or DEFAULT_TRIALS,
+        address=read_address(asked["address"]),
         pods=pods_of(app, asked["pods"]),
         secrets=list(secrets),
         max_time_s=asked["max_time_s"],
@@ -67,6 +70,13 @@ def make_sweep_plan(
             raise click.UsageError("--grid and --seeds are as many trials as they are: no --trials")
         plan = plan.model_copy(update={"trials": len(plan.table())})
     return plan
+
+
+def read_address(text: str | None) -> str | None:
+    """Return ``--address``, checked."""
+    if text is not None and not re.fullmatch(ADDRESS, text):
+        raise click.BadParameter(f"expected HOST:PORT, got {text!r}", param_hint="--address")
+    return text
 
 
 def require_optuna() -> None:

@@ -74,6 +74,7 @@ def _drive(
     from moola_remote.results.folder import make_folder
     from moola_remote.runs.local_state import thin_out
     from moola_remote.sweep.drive import Crew, drive
+    from moola_remote.sweep.drive_ray import drive_ray
     from moola_remote.sweep.money import Budget
     from moola_remote.ui.sweep_output import sweep_output
 
@@ -98,7 +99,8 @@ def _drive(
         )
         try:
             with output:
-                coordinator = drive(folder, plan, crew)
+                engine = drive_ray if plan.engine == "ray" else drive
+                coordinator = engine(folder, plan, crew)
         except KeyboardInterrupt:
             click.echo(
                 f"\nthe started runs keep running; moola-remote sweep resume {plan.sweep_id}",
@@ -139,6 +141,7 @@ def _plan_again(app: App, folder: SweepFolder, plan: Plan) -> DeployPlan:
 def print_sweep(app: App, folder: SweepFolder) -> None:
     """Print the trials of a sweep as its study has them."""
     from moola_remote.sweep.checks import describe
+    from moola_remote.sweep.cluster import read_cluster
     from moola_remote.sweep.study import Study
 
     require_optuna()
@@ -148,6 +151,9 @@ def print_sweep(app: App, folder: SweepFolder) -> None:
     state = "running, " if folder.is_held() else state
     click.echo(f"sweep {plan.sweep_id}: {state}{describe(plan)}", err=True)
     print_trials(app, plan, trials)
+    if cluster := read_cluster(folder):
+        driver = cluster.driver
+        click.echo(f"trials come with the end of driver {driver.run_id} on {driver.pod}", err=True)
 
 
 def print_trials(app: App, plan: Plan, trials: Sequence[Trial]) -> None:
@@ -170,13 +176,16 @@ def print_trials(app: App, plan: Plan, trials: Sequence[Trial]) -> None:
 def cancel_sweep(app: App, folder: SweepFolder) -> None:
     """Start no further trial, cancel active runs, and record that in the study."""
     from moola_remote.sweep.begun import cancel_runs
+    from moola_remote.sweep.cluster import cancel_members, read_cluster
     from moola_remote.sweep.study import Study
 
     require_optuna()
     plan = folder.read_plan()
     folder.cancelled.touch()
     trials = Study(folder.journal, plan, is_writing=False).trials()
-    for line in cancel_runs(app.pod, trials):
+    cluster = read_cluster(folder)
+    lines = cancel_members(app.pod, cluster) if cluster else cancel_runs(app.pod, trials)
+    for line in lines:
         click.echo(line, err=True)
     if folder.is_held():
         click.echo(f"sweep {plan.sweep_id}: the process at it ends by itself", err=True)

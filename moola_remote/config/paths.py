@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from dataclasses import dataclass
@@ -115,6 +116,11 @@ class LaptopPaths:
     def hash_cache(self) -> Path:
         """``hashes.json``."""
         return self.state / "hashes.json"
+
+    def code_hashes(self, project: Path) -> Path:
+        """``code-hashes/<digest>.json``: those of a project's code."""
+        digest = hashlib.sha256(os.fsencode(project.resolve())).hexdigest()[:16]
+        return self.state / "code-hashes" / f"{digest}.json"
 
     @property
     def bug(self) -> Path:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+import moola_remote.config.no_plugins  # noqa: F401
 from moola_remote.config.text import as_text
 from moola_remote.errors import ConfigError
 
@@ -55,7 +56,8 @@ DataName: TypeAlias = Annotated[str, AfterValidator(data_name)]
 class Strict(BaseModel):
     """The base of every settings class: frozen, and a misspelt key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # What a command does not read is not built.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class RunpodConfig(Strict):
@@ -65,6 +67,8 @@ class RunpodConfig(Strict):
     gpu_count: int = Field(default=1, ge=1, le=16)
     clouds: list[Literal["SECURE", "COMMUNITY"]] = Field(default=["SECURE"], min_length=1)
     data_centers: list[str] = []
+    # Pods in SECURE data centers that have it reach each other, at 100 Mbps.
+    global_networking: bool = False
     max_price: float = Field(gt=0)
     image: str
     cuda: str = Field(pattern=r"^\d+\.\d+$")
@@ -93,6 +97,8 @@ class PodConfig(Strict):
     ssh_options: list[str] = []
     ssh_config: Path | None = None
     host_key: str | None = Field(default=None, pattern=r"^SHA256:[A-Za-z0-9+/]{43}$")
+    # What other pods reach it by, on any port: for `sweep --engine ray`.
+    private_host: str | None = Field(default=None, pattern=r"^[A-Za-z0-9.-]{1,253}$")
     root: str = Field(default="/workspace/moola", pattern=r"^/[^\x00\n]+$")
     python: str = "python3"
     price_per_hour: float | None = Field(default=None, ge=0)

@@ -162,7 +162,11 @@ def make_plan(pod: Pod, data: Mapping[str, Path] = MappingProxyType({})) -> Plan
     dependencies = read_dependencies(project, reader_of(project.folder))
     paths = data_paths(project, data)
     return Plan(
-        code=snapshot.code_tree(project.folder, results=project.results),
+        code=snapshot.code_tree(
+            project.folder,
+            results=project.results,
+            cache=pod.laptop.code_hashes(project.folder),
+        ),
         data=snapshot.data_tree(paths, cache=pod.laptop.hash_cache) if paths else None,
         dependencies=dependencies,
         missed=_missed(project, paths),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from moola_remote.deploy.checkout import SUBMODULE
@@ -57,37 +57,50 @@ def git(folder: Path, *args: str, stdin: bytes = b"", fine: Collection[int] = (0
     return done.stdout
 
 
-def git_list(folder: Path, leavings: SkipReport, prefix: bytes = b"") -> Iterator[bytes]:
+def git_list(
+    folder: Path, leavings: SkipReport, ignored: Sequence[bytes], prefix: bytes = b""
+) -> Iterator[tuple[bytes, os.stat_result | None]]:
     """Tracked and untracked files, not the ignored ones; those of repositories inside too.
 
     Git has no name for an empty folder: those that it would not ignore come with a slash behind.
+
+    Args:
+        folder: the work tree.
+        leavings: records the submodules that are not there.
+        ignored: of `ignored_by_git`.
+        prefix: what the names begin with.
+
+    Yields:
+        A name, and its ``lstat``; None where it was not looked at, or is gone.
     """
-    yield from (prefix + name for name in _empty_in_git(folder))
+    yield from ((prefix + name, None) for name in _empty_in_git(folder, ignored))
     listed = git(folder, "ls-files", "-co", "--exclude-standard", "-z")
     top = os.fsencode(folder) + b"/"
     for name in listed.split(b"\0"):
         if not name:
             continue
-        if name.endswith(b"/") or _is_folder(top + name):
+        status = _lstat(top + name)
+        if name.endswith(b"/") or (status is not None and stat.S_ISDIR(status.st_mode)):
             # A repository inside this one. A submodule that is not there is an empty folder.
             inner = folder / os.fsdecode(name)
             if (inner / ".git").exists():
-                yield from git_list(inner, leavings, prefix + name.rstrip(b"/") + b"/")
+                below = prefix + name.rstrip(b"/") + b"/"
+                yield from git_list(inner, leavings, ignored_by_git(inner), below)
             elif not name.endswith(b"/"):
                 leavings.add(SUBMODULE, os.fsdecode(prefix + name), 0)
         else:
-            yield prefix + name
+            yield prefix + name, status
 
 
-def _is_folder(path: bytes) -> bool:
+def _lstat(path: bytes) -> os.stat_result | None:
     try:
-        return stat.S_ISDIR(os.lstat(path).st_mode)
+        return os.lstat(path)
     except OSError:
-        return False
+        return None
 
 
-def _empty_in_git(folder: Path) -> Iterator[bytes]:
-    ignored = {os.fsdecode(name) for name in _ignored(folder)}
+def _empty_in_git(folder: Path, names: Sequence[bytes]) -> Iterator[bytes]:
+    ignored = {os.fsdecode(name) for name in names}
     empty = []
     for here, folders, files in os.walk(folder):
         base = Path(here).relative_to(folder).as_posix()
@@ -109,7 +122,7 @@ def _empty_in_git(folder: Path) -> Iterator[bytes]:
     yield from (name for name in empty if name not in refused)
 
 
-def _ignored(folder: Path) -> list[bytes]:
+def ignored_by_git(folder: Path) -> list[bytes]:
     """Return what git ignores here; a folder as a whole is one name."""
     ignored = git(folder, "ls-files", "-oi", "--exclude-standard", "--directory", "-z")
     return ignored.split(b"\0")[:-1]
@@ -120,15 +133,18 @@ def list_ignored(folder: Path) -> list[str]:
 
     Nothing outside of git.
     """
-    if not is_in_git(folder):
-        return []
-    names = [name.decode("utf-8", "replace") for name in _ignored(folder)]
+    return without_tools(ignored_by_git(folder)) if is_in_git(folder) else []
+
+
+def without_tools(ignored: Iterable[bytes]) -> list[str]:
+    """Return what git ignores, less the folders of tools."""
+    names = [name.decode("utf-8", "replace") for name in ignored]
     return [path for path in names if not TOOL_FOLDERS.intersection(path.split("/"))]
 
 
-def report_ignored(folder: Path, leavings: SkipReport) -> None:
+def report_ignored(folder: Path, leavings: SkipReport, ignored: Iterable[bytes]) -> None:
     """Report what git ignores, with sizes unless there are very many files: it may be data."""
-    paths = list_ignored(folder)
+    paths = without_tools(ignored)
     budget = iter(range(SIZED_FILES))
     sizes = [size_of(folder / path, budget) for path in paths]
     is_known = next(budget, None) is not None

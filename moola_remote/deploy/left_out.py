@@ -78,11 +78,11 @@ def _first(found: Sequence[tuple[str, int]], count: int) -> tuple[str, ...]:
 def size_of(path: Path, budget: Iterator[int]) -> int:
     """Bytes of a file, or of all below a folder as long as there is `budget`, one a file."""
     is_folder = path.is_dir() and not path.is_symlink()
-    below = (Path(here, name) for here, _, files in os.walk(path) for name in files)
+    below = (f"{here}/{name}" for here, _, files in os.walk(path) for name in files)
     total = 0
     for file in below if is_folder else [path]:
         if next(budget, None) is None:
             break
         with contextlib.suppress(OSError):  # gone meanwhile
-            total += file.lstat().st_size
+            total += os.lstat(file).st_size
     return total

@@ -29,7 +29,7 @@ PRIVATE_KEY = re.compile(rb"\s*-----BEGIN [A-Z ]*PRIVATE KEY")
 def is_secret(path: str) -> bool:
     """Return whether the name alone says that it should not leave this machine."""
     *folders, name = path.lower().split("/")
-    if SECRET_FOLDERS.intersection(folders):
+    if not SECRET_FOLDERS.isdisjoint(folders):
         return True
     return bool(SECRETS.match(name)) and not NO_SECRETS.match(name)
 

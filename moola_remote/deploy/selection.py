@@ -13,20 +13,35 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from moola_remote.deploy.checkout import LFS_POINTER, is_lfs_pointer
-from moola_remote.deploy.git import TOOL_FOLDERS, decoded, git_list, is_in_git, report_ignored
+from moola_remote.deploy.git import (
+    TOOL_FOLDERS,
+    decoded,
+    git_list,
+    ignored_by_git,
+    is_in_git,
+    report_ignored,
+)
 from moola_remote.deploy.left_out import Entry, SkipReport
 from moola_remote.deploy.secret_files import holds_private_key, is_in_environment, is_secret
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
+
+    from moola_remote.files.hashing import HashCache
 IGNORE_FILE = ".moolaignore"
 SECRET = "looks like a secret"  # noqa: S105 - a rule's name
 # The rest is worth a word: somebody may look for it on the pod.
-ORDINARY = frozenset({"ignored by git", "results", "tools' folders and virtual environments"})
+RESULTS, TOOLS = "results", "tools' folders and virtual environments"
+ORDINARY = frozenset({"ignored by git", RESULTS, TOOLS})
 
 
 def list_tree(
-    folder: Path, *, leavings: SkipReport, with_ignores: bool = True, exclude: Iterable[str] = ()
+    folder: Path,
+    *,
+    leavings: SkipReport,
+    with_ignores: bool = True,
+    exclude: Iterable[str] = (),
+    travelled: HashCache | None = None,
 ) -> list[Entry]:
     """Return what of `folder` travels, sorted by path.
 
@@ -35,27 +50,31 @@ def list_tree(
         leavings: records what stays behind, and why.
         with_ignores: git decides, or the ignore files outside of git; False takes all but secrets.
         exclude: paths below the folder that never travel, such as the results.
+        travelled: knows the files that travelled and have not changed since: what they hold was
+            looked at then.
 
     Raises:
         ConfigError: git fails, or a name is not UTF-8.
     """
+    statuses: dict[bytes, os.stat_result | None] = {}
     if not with_ignores:
         names: Iterable[bytes] = _walk(folder, ignore=False)
     elif is_in_git(folder):
-        names = _less(IGNORE_FILE, folder, git_list(folder, leavings))
-        report_ignored(folder, leavings)
+        ignored = ignored_by_git(folder)
+        statuses = dict(git_list(folder, leavings, ignored))
+        names = _less(IGNORE_FILE, folder, statuses)
+        report_ignored(folder, leavings, ignored)
     else:
         names = _walk(folder, ignore=True)
-    skipped = tuple(PurePosixPath(path).as_posix() for path in exclude)
-    environments: dict[str, bool] = {}
+    rules = _Rules(folder, [PurePosixPath(path).as_posix() for path in exclude], travelled)
     entries = []
     for name in sorted(set(names)):
         path = decoded(folder, name).rstrip("/")
         try:
-            status = os.lstat(f"{folder}/{path}")
+            status = statuses.get(name) or os.lstat(f"{folder}/{path}")
         except FileNotFoundError:  # deleted, and git still lists it
             continue
-        rule = _why_not(folder, path, status, skipped, environments)
+        rule = rules.why_not(path, status)
         if rule is None:
             entries.append(Entry(path, status))
         else:
@@ -70,6 +89,9 @@ def _less(ignore_file: str, folder: Path, names: Iterable[bytes]) -> Iterator[by
     tops = sorted({"", *(path[: -len(ignore_file)] for path in ends)})
     found = [(top, _spec(folder / top / ignore_file)) for top in tops]
     specs = [(top, spec) for top, spec in found if spec is not None]
+    if not specs:
+        yield from paths
+        return
     for name, path in paths.items():
         if not _is_ignored([(top, spec) for top, spec in specs if path.startswith(top)], path):
             yield name
@@ -119,30 +141,56 @@ def _spec(path: Path) -> GitIgnoreSpec | None:
         return pathspec.GitIgnoreSpec.from_lines(lines)
 
 
-def _why_not(
-    folder: Path,
-    path: str,
-    status: os.stat_result,
-    excluded: Sequence[str],
-    environments: dict[str, bool],
-) -> str | None:
-    parts = path.split("/")
-    if any(path == top or path.startswith(f"{top}/") for top in excluded):
-        return "results"
-    if TOOL_FOLDERS.intersection(parts) or is_in_environment(folder, path, environments):
-        return "tools' folders and virtual environments"
-    if stat.S_ISLNK(status.st_mode):
-        return None if _stays_inside(folder, path) else "links that leave the tree"
-    if stat.S_ISDIR(status.st_mode):
+class _Rules:
+    """What keeps a path from travelling; what is so of a whole folder is found out once.
+
+    Args:
+        folder: where the paths lie.
+        excluded: paths below it that never travel.
+        travelled: see `list_tree`.
+    """
+
+    def __init__(
+        self, folder: Path, excluded: Sequence[str], travelled: HashCache | None = None
+    ) -> None:
+        self._folder = folder
+        self._excluded = excluded
+        self._travelled = travelled
+        self._environments: dict[str, bool] = {}
+        self._of_folders: dict[str, str | None] = {}
+
+    def why_not(self, path: str, status: os.stat_result) -> str | None:
+        """Return the rule; None where it travels."""
+        parent, _, name = path.rpartition("/")
+        if parent not in self._of_folders:
+            self._of_folders[parent] = self._of_folder(parent)
+        if path in self._excluded:
+            return RESULTS
+        rule = self._of_folders[parent] or (TOOLS if name in TOOL_FOLDERS else None)
+        if rule is not None:
+            return rule
+        if stat.S_ISREG(status.st_mode):
+            return self._of_file(path, status)
+        if stat.S_ISLNK(status.st_mode):
+            return None if _stays_inside(self._folder, path) else "links that leave the tree"
+        return None if stat.S_ISDIR(status.st_mode) else "neither file nor link"
+
+    def _of_folder(self, path: str) -> str | None:
+        if any(path == top or path.startswith(f"{top}/") for top in self._excluded):
+            return RESULTS
+        is_environment = is_in_environment(self._folder, f"{path}/x", self._environments)
+        is_tools = path and (is_environment or not TOOL_FOLDERS.isdisjoint(path.split("/")))
+        return TOOLS if is_tools else None
+
+    def _of_file(self, path: str, status: os.stat_result) -> str | None:
+        file = f"{self._folder}/{path}"  # many: a Path each costs more than what is done with it
+        if self._travelled is not None and self._travelled.knows(file, status):
+            return None
+        if is_lfs_pointer(file, status):
+            return LFS_POINTER
+        if is_secret(path) or holds_private_key(file, status):
+            return SECRET
         return None
-    if not stat.S_ISREG(status.st_mode):
-        return "neither file nor link"
-    file = f"{folder}/{path}"  # many: a Path each costs more than what is done with it
-    if is_lfs_pointer(file, status):
-        return LFS_POINTER
-    if is_secret(path) or holds_private_key(file, status):
-        return SECRET
-    return None
 
 
 def _stays_inside(folder: Path, path: str) -> bool:

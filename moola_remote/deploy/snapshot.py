@@ -5,6 +5,7 @@ The digest and the list are those of docs/protocol.md.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from moola_remote import __version__
 from moola_remote.deploy.git import is_in_git
 from moola_remote.deploy.left_out import Entry, Skipped, SkipReport
 from moola_remote.deploy.selection import list_tree
@@ -67,7 +69,11 @@ class Tree:
 
 
 def code_tree(
-    folder: Path, *, results: Path = Path("results"), limit: int | None = CODE_LIMIT
+    folder: Path,
+    *,
+    results: Path = Path("results"),
+    limit: int | None = CODE_LIMIT,
+    cache: Path | None = None,
 ) -> Tree:
     """Return the code of a project.
 
@@ -75,18 +81,24 @@ def code_tree(
         folder: the project; in git its own list counts, elsewhere .gitignore and .moolaignore.
         results: below the folder; never sent.
         limit: bytes; None sends any amount.
+        cache: a file that remembers the hashes of code which has not changed.
 
     Raises:
         LimitError: it is larger than `limit`.
         ConfigError: nothing to send, git fails, or a file can't be read.
     """
     leavings = SkipReport()
-    entries = list_tree(folder, leavings=leavings, exclude=[results.as_posix()])
+    # Another version may know more of what is no code.
+    hashes = HashCache(cache, tag=__version__, is_whole=True)
+    entries = list_tree(folder, leavings=leavings, exclude=[results.as_posix()], travelled=hashes)
     if limit is not None:
         _guard(folder, entries, limit)
     part = Part("", folder, tuple(entry.path for entry in entries))
     source = read_source(folder, set(part.paths)) if is_in_git(folder) else None
-    return _tree(_hash(part, entries, HashCache(None)), [part], leavings, source)
+    files = _hash(part, entries, hashes)
+    with contextlib.suppress(OSError):  # a full disk costs the memory alone
+        hashes.save()
+    return _tree(files, [part], leavings, source)
 
 
 def data_tree(folders: Mapping[str, Path], *, cache: Path | None = None) -> Tree:

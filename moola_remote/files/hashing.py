@@ -25,29 +25,38 @@ def sha256_of(path: Path | str) -> tuple[int, str]:
     """
     # O_NONBLOCK: a planted fifo must not hold us up.
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(fd, "rb", buffering=0) as file:
+    try:  # a file object would cost as much as the hash of a file of source
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
             raise OSError(f"{path}: no regular file")
         digest, size = hashlib.sha256(), 0
         # To make room for a megabyte costs more than to hash a file of source.
         room = min(BLOCK, found.st_size + 1)
-        while block := file.read(room):
+        while block := os.read(fd, room):
             digest.update(block)
             size += len(block)
+    finally:
+        os.close(fd)
     return size, digest.hexdigest()
 
 
 class HashCache:
-    """Remembers the SHA-256 of a file by its path, size, time of change and inode.
+    """Remembers the SHA-256 of a file by its path, size, inode, and times of content and of change.
+
+    The last can't be set by a program, so that a write which restores the other shows. A file that
+    was changed just now is not remembered: it could change again within the same tick.
 
     Args:
         path: where it is kept between two commands, None for nowhere; a broken one counts as empty.
+        tag: what was remembered under another one is not known.
+        is_whole: what is not asked for before `save` is forgotten.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, tag: str = "", is_whole: bool = False) -> None:
         self._path = path
+        self._tag = f"{tag} " if tag else ""
         self._known: dict[str, str] = {}
+        self._used: dict[str, str] | None = {} if is_whole else None
         self._is_changed = False
         if path is not None:
             with contextlib.suppress(FileNotFoundError, ValueError):
@@ -58,19 +67,32 @@ class HashCache:
         """As `sha256_of`; `status` is the file's ``lstat``."""
         if self._path is None:
             return sha256_of(path)
-        key = f"{status.st_size} {status.st_mtime_ns} {status.st_ino} "
-        known = str(self._known.get(str(path)))
+        name, key = str(path), self._key(status)
+        known = str(self._known.get(name))
         if known.startswith(key):
+            if self._used is not None:
+                self._used[name] = known
             return status.st_size, known[len(key) :]
         size, digest = sha256_of(path)
-        if time.time_ns() - status.st_mtime_ns > RACY_NS:
-            self._known[str(path)] = key + digest
+        if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > RACY_NS:
+            self._known[name] = key + digest
             self._is_changed = True
+            if self._used is not None:
+                self._used[name] = key + digest
         return size, digest
+
+    def knows(self, path: str, status: os.stat_result) -> bool:
+        """Return whether a file has not changed since it was hashed."""
+        return str(self._known.get(path)).startswith(self._key(status))
+
+    def _key(self, status: os.stat_result) -> str:
+        times = f"{status.st_mtime_ns} {status.st_ctime_ns}"
+        return f"{self._tag}{status.st_size} {times} {status.st_ino} "
 
     def save(self) -> None:
         """Write what is new."""
-        if self._path is None or not self._is_changed:
+        kept = self._known if self._used is None else self._used
+        if self._path is None or not (self._is_changed or len(kept) < len(self._known)):
             return
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        atomic.write(self._path, json.dumps(self._known), sync=False)  # a lost cache costs time
+        atomic.write(self._path, json.dumps(kept), sync=False)  # a lost cache costs time

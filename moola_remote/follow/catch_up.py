@@ -15,11 +15,9 @@ from moola_remote.follow.reconnect import Link
 from moola_remote.pods.pod import Pod
 from moola_remote.protocol.events import EpochEvent, Event, NoteEvent
 from moola_remote.protocol.state import RunState
-from moola_remote.runs.local_state import LastSeen, LocalRun, notes_of
+from moola_remote.runs.local_state import AWAY_S, LastSeen, LocalRun, notes_of, was_away
 from moola_remote.text.format import duration
 
-# A shorter absence is none.
-AWAY_S = 60.0
 # How often it is noted that the user is watching.
 NOTE_S = 10.0
 
@@ -155,10 +153,7 @@ class _EnoughError(Exception):
 def catch_up(pod: Pod, run: RunState) -> list[str]:
     """Return what happened to a run since this laptop last looked; its log stays on the pod."""
     notes = notes_of(pod, run.run_id)
-    since = notes.seen
-    if since is None or time.time() - since.at < AWAY_S:
-        return []
-    if since.state == run.state and run.has_ended:
+    if not was_away(notes, run):
         return []
     shown: list[str] = []
 

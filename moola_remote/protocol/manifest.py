@@ -50,6 +50,8 @@ def check_path(path: str) -> str:
 
 def why_left(name: str) -> str:
     """Return why a harmless `name` can't be made here; empty where it can."""
+    if len(name) <= MAX_NAME_BYTES and name.isascii() and PARTIAL not in name:
+        return ""  # as nearly all
     parts = name.split("/")
     if PARTIAL in parts:
         return f"below a folder named {PARTIAL}, which rsync keeps for itself; rename it there"

@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+import moola_remote.config.no_plugins  # noqa: F401
 from moola_remote.errors import ConfigError, TransferError
 from moola_remote.text.sanitize import safe
 

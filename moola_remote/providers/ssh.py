@@ -67,6 +67,7 @@ class SshProvider:
             price_per_hour=pod.price_per_hour,
             host_config=config,
             scope=pod.scope,
+            private_host=pod.private_host,
         )
 
     def stop(self) -> None:

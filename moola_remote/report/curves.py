@@ -1,7 +1,7 @@
 """What the probabilities of bars say, as curves: how sure, how right, and at which threshold.
 
 All come from one table: the bars of each probability on a grid of 1/1000, inside and outside of the
-true span.
+true spans.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def counts(windows: Sequence[Window]) -> tuple[list[int], list[int]]:
     inside, outside = [0] * (GRID + 1), [0] * (GRID + 1)
     for window in windows:
         for bar, prob in enumerate(window.span_probs):
-            side = inside if window.true_start <= bar < window.true_stop else outside
+            side = inside if window.is_inside(bar) else outside
             side[int(prob * GRID)] += 1
     return inside, outside
 

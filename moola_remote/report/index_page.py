@@ -11,16 +11,13 @@ from urllib.parse import quote
 
 from moola_remote.protocol.result import Scores
 from moola_remote.report import html
-from moola_remote.report.index_rows import Field, Row, RowMemory
+from moola_remote.report.index_rows import INDEX, MEMORY, PAGE, Field, Row, RowMemory
 from moola_remote.report.metadata import instant
 from moola_remote.report.run_files import RunFiles, read_run
-from moola_remote.report.run_page import NAME as REPORT
 from moola_remote.report.score_names import LOW_IS_GOOD, SCORES
 from moola_remote.report.score_tables import cell_of
 from moola_remote.text.format import duration
 
-NAME = "index.html"
-MEMORY = ".index.json"
 # As many as fit on a desk; each run's page has all. A pre-training run has the last alone.
 SHOWN = ("f1", "iou50", "type_f1", "reconstruction")
 
@@ -43,9 +40,9 @@ def write_index(folder: Path) -> Path:
     specs = sorted(folder.glob("[!.]*/spec.json"), reverse=True)
     memory = RowMemory(folder / MEMORY)
     rows = [memory.row(path.parent, _row) for path in specs]
-    html.write(folder / NAME, index(rows))
+    html.write(folder / INDEX, index(rows))
     memory.save({path.parent.name for path in specs})
-    return folder / NAME
+    return folder / INDEX
 
 
 def index(known: Sequence[Row]) -> str:
@@ -78,8 +75,8 @@ def _judged(run: RunFiles) -> Scores:
 
 def _name(run: RunFiles) -> Field:
     queued = run.state.queued_at if run.state else None
-    has_page = (run.folder / REPORT).is_file()
-    link = f"{quote(os.fsencode(run.folder.name))}/{REPORT}" if has_page else ""
+    has_page = (run.folder / PAGE).is_file()
+    link = f"{quote(os.fsencode(run.folder.name))}/{PAGE}" if has_page else ""
     return Field(run.run_id, run.run_id, instant(queued) if queued is not None else "", link)
 
 

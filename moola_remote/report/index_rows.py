@@ -13,8 +13,9 @@ from typing import Any
 from moola_remote import __version__
 from moola_remote.files import atomic
 
+PAGE, INDEX, MEMORY = "report.html", "index.html", ".index.json"
 # A run's row is made of these, and of whether there is a page.
-FILES = ("spec.json", "state.json", "result.json", "config.yaml", "report.html")
+FILES = ("spec.json", "state.json", "result.json", "config.yaml", PAGE)
 # Another number with each change of what a row says.
 FORMAT = f"1 {__version__}"
 
@@ -57,9 +58,14 @@ class RowMemory:
             if isinstance(known, dict) and known.get("format") == FORMAT:
                 self._known = dict(known["rows"])
 
+    def knows(self, folder: Path) -> bool:
+        """Return whether the row of the run in `folder` is known, and nothing of it has changed."""
+        known = self._known.get(folder.name)
+        return isinstance(known, dict) and known.get("signature") == _signatures(folder)
+
     def row(self, folder: Path, make: Callable[[Path], Row]) -> Row:
         """Return the row of the run in `folder`; call `make` if it is unknown or has changed."""
-        signature = [_signature(f"{folder}/{name}") for name in FILES]
+        signature = _signatures(folder)
         with contextlib.suppress(LookupError, TypeError, AttributeError):
             known = self._known[folder.name]
             if known["signature"] == signature:
@@ -80,6 +86,25 @@ class RowMemory:
         if self._is_changed or len(kept) < len(self._known):
             with contextlib.suppress(OSError):
                 atomic.write(self._path, json.dumps({"format": FORMAT, "rows": kept}), sync=False)
+
+
+def is_listed(folder: Path, *, since_ns: int) -> bool:
+    """Return whether a run's page and the list of all are as this version wrote them last.
+
+    Args:
+        folder: of the run.
+        since_ns: when the last of its files was changed that the list does not show, as a ctime.
+    """
+    try:
+        pages = [(folder / PAGE).stat(), (folder.parent / INDEX).stat()]
+    except OSError:
+        return False
+    is_newer = min(page.st_ctime_ns for page in pages) > since_ns
+    return is_newer and RowMemory(folder.parent / MEMORY).knows(folder)
+
+
+def _signatures(folder: Path) -> list[list[int]]:
+    return [_signature(f"{folder}/{name}") for name in FILES]
 
 
 def _signature(path: str) -> list[int]:

@@ -15,17 +15,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from moola_remote.protocol.result import Score
-from moola_remote.report.predictions import Window
+from moola_remote.report.predictions import HIT_IOU, Window, pairs_of
 
 NUM_RESAMPLES = 2000
 NUM_BINS = 10
 HIT_BARS = 3
 MIN_GROUPS = 5  # fewer say nothing about how groups vary
 MAX_DRAWS = 1_000_000  # groups times resamples: beyond it there are fewer of these
-_PLAIN = ("one", "hit_bars", "said_bars", "true_bars", "iou", "iou50", "hit3", "found")
+_BARS = ("hit_bars", "said_bars", "true_bars", "in_sum", "out_sum", "in_bars", "out_bars")
 _SPAN = (
-    *(*_PLAIN, "center", "length", "in_sum", "out_sum", "in_bars", "out_bars"),
-    *("none", "alarms", "missed", "said_spans"),
+    *(*_BARS, "one", "iou", "iou50", "hit3", "found", "center", "length"),
+    *("none", "alarms", "missed", "said_spans", "marked", "several"),
 )
 
 
@@ -51,11 +51,7 @@ def pair(first: Sequence[Window], second: Sequence[Window]) -> list[tuple[Window
     """Return the windows that both runs were judged on, with the same truth."""
     others = {window.key: window for window in second}
     shared = ((window, others[window.key]) for window in first if window.key in others)
-    return [
-        (one, other)
-        for one, other in shared
-        if (one.true_start, one.true_stop) == (other.true_start, other.true_stop)
-    ]
+    return [(one, other) for one, other in shared if one.true == other.true]
 
 
 def lead(pairs: Sequence[tuple[Window, Window]], num_types: int, *, seed: int = 0) -> Lead:
@@ -121,43 +117,58 @@ def _added(rows: Sequence[Sequence[float]]) -> list[float]:
 
 def _sums(window: Window, num_types: int) -> list[float]:
     """Return what a window adds: `_SPAN`, the gap of each calibration bin, the table of types."""
-    true_bars = window.true_stop - window.true_start
-    has_span, said = true_bars > 0, window.stop > window.start
-    found = float(has_span and said)
-    edges = (abs(window.start - window.true_start), abs(window.stop - window.true_stop))
-    in_sum = sum(window.span_probs[window.true_start : window.true_stop])
+    true_bars = sum(stop - start for start, stop in window.true)
+    in_sum = sum(sum(window.span_probs[start:stop]) for start, stop in window.true)
     total, num_bars = sum(window.span_probs), len(window.span_probs)
-    middle = abs(window.start + window.stop - window.true_start - window.true_stop) / 2
-    length = abs((window.stop - window.start) - true_bars)
+    spans = _sums_of_several(window) if window.is_several else _sums_of_one(window)
+    has_span, said = bool(window.true), bool(window.found)
     return [
-        *(float(has_span), float(window.hit_bars), float(window.said_bars), float(true_bars)),
-        *(window.iou, float(window.is_hit), found * (max(edges) <= HIT_BARS), found),
-        *(middle * found, length * found),
+        *map(float, (window.hit_bars, window.said_bars, true_bars)),
         *(in_sum, total - in_sum, float(true_bars), float(num_bars - true_bars)),
-        *map(float, (not has_span, said and not has_span, has_span and not said, said)),
+        *(float(len(window.true)), *spans),
+        *map(float, (not has_span, said and not has_span, has_span and not said)),
+        *map(float, (len(window.found), has_span, window.is_several)),
         *_bin_gaps(window),
         *_type_table(window, num_types),
     ]
 
 
+def _sums_of_one(window: Window) -> list[float]:
+    """Return IoU, hit, both ends within 3 bars, found, and the errors of centre and length."""
+    found = float(bool(window.true and window.found))
+    edges = (abs(window.start - window.true_start), abs(window.stop - window.true_stop))
+    middle = abs(window.start + window.stop - window.true_start - window.true_stop) / 2
+    length = abs((window.stop - window.start) - (window.true_stop - window.true_start))
+    near = found * (max(edges) <= HIT_BARS)
+    return [window.iou, float(window.is_hit), near, found, middle * found, length * found]
+
+
+def _sums_of_several(window: Window) -> list[float]:
+    """Return the same, summed over pairs of a found and a true span."""
+    sums = [0.0] * 6
+    for iou, i, j in pairs_of(window):
+        (start, stop), (true_start, true_stop) = window.found[i], window.true[j]
+        edges = abs(start - true_start), abs(stop - true_stop)
+        middle = abs(start + stop - true_start - true_stop) / 2
+        length = abs((stop - start) - (true_stop - true_start))
+        hits = float(iou >= HIT_IOU), float(max(edges) <= HIT_BARS)
+        sums = [x + y for x, y in zip(sums, (iou, *hits, 1.0, middle, length), strict=True)]
+    return sums
+
+
 def _bin_gaps(window: Window) -> list[float]:
     gaps = [0.0] * NUM_BINS
     for bar, prob in enumerate(window.span_probs):
-        is_inside = window.true_start <= bar < window.true_stop
-        gaps[min(int(prob * NUM_BINS), NUM_BINS - 1)] += prob - is_inside
+        gaps[min(int(prob * NUM_BINS), NUM_BINS - 1)] += prob - window.is_inside(bar)
     return gaps
 
 
 def _type_table(window: Window, num_types: int) -> list[float]:
     """``num_types ** 2`` cells, true by predicted."""
     cells = [0.0] * num_types**2
-    said = window.said_type
-    if (
-        said is not None
-        and window.true_type is not None
-        and max(said, window.true_type) < num_types
-    ):
-        cells[window.true_type * num_types + said] = 1.0
+    for true, said in window.typed:
+        if max(true, said) < num_types:
+            cells[true * num_types + said] += 1.0
     return cells
 
 
@@ -178,10 +189,14 @@ def _ratios(sums: Sequence[float], num_types: int) -> dict[str, float]:
         "out_span": out_span,
         "gap": in_span - out_span,
     }
-    if of["none"]:
+    if of["several"]:
+        scores["span_precision"] = _over(of["iou50"], of["said_spans"], none=0.0)
+        scores["span_recall"] = _over(of["iou50"], of["one"], none=0.0)
+    if of["several"] or of["none"]:
         scores["span_f1"] = _over(2 * of["iou50"], of["said_spans"] + of["one"], none=0.0)
+    if of["none"]:
         scores["false_alarms"] = of["alarms"] / of["none"]
-        scores["misses"] = _over(of["missed"], of["one"])
+        scores["misses"] = _over(of["missed"], of["marked"])
     return scores | ({"type_f1": _macro_f1(cells, num_types)} if sum(cells) else {})
 
 

@@ -89,13 +89,15 @@ def card(judged: Sequence[tuple[str, Window]]) -> dict[str, Any]:
     return {
         "id": window.window_id,
         "at": instant(window.start_time / 1e9) if window.start_time >= 0 else "",
-        "true": [window.true_start, window.true_stop],
-        "type": window.true_type,
+        "true": list(map(list, window.true)),
+        "type": None if window.is_several else window.true_type,
+        **({"types": window.true_types} if window.is_several else {}),
         "bars": _candles(window.bars or ()),
         "runs": [
             {
                 "label": label,
-                "span": [one.start, one.stop],
+                "spans": list(map(list, one.found)),
+                **({"types": one.types} if one.types is not None else {}),
                 "iou": round(one.iou, 4),
                 "sure": round(one.confidence, 4),
                 "type": one.said_type,

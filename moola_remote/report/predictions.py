@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from moola_remote.errors import ConfigError, missing_package
 from moola_remote.protocol.types import MAX_NAME
@@ -24,6 +24,10 @@ MAX_FILE_BYTES = 256 * 2**20
 MAX_CONTENT_BYTES = 1 << 30  # as the footer has it, before it is unpacked
 HIT_IOU = 0.5
 EVIDENCE = ("evidence_networks", "evidence_columns")
+SETS = (("starts", "stops", "types"), ("true_starts", "true_stops", "true_types"))
+
+
+Span: TypeAlias = tuple[int, int]  # [start, stop)
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class Window:
         bars: open, high, low, close of each bar, flat.
         span_probs: of each bar, in 0..1.
         evidence_networks, evidence_columns: what each says for the found span, in nats.
+        starts, stops, types, true_starts, true_stops, true_types: of every found and every true
+            span, where windows may hold several; None where they hold one.
     """
 
     window_id: str
@@ -58,6 +64,31 @@ class Window:
     bars: list[float] | None = None
     evidence_networks: float | None = None
     evidence_columns: float | None = None
+    starts: list[int] | None = None
+    stops: list[int] | None = None
+    types: list[int] | None = None
+    true_starts: list[int] | None = None
+    true_stops: list[int] | None = None
+    true_types: list[int] | None = None
+
+    @property
+    def is_several(self) -> bool:
+        """Whether it may hold several spans."""
+        return self.true_starts is not None
+
+    @property
+    def found(self) -> list[Span]:
+        """Every span that was found, none of them empty."""
+        return _spans(self.starts, self.stops, (self.start, self.stop))
+
+    @property
+    def true(self) -> list[Span]:
+        """Every span that is true, none of them empty."""
+        return _spans(self.true_starts, self.true_stops, (self.true_start, self.true_stop))
+
+    def is_inside(self, bar: int) -> bool:
+        """Whether a bar is in a true span."""
+        return any(start <= bar < stop for start, stop in self.true)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -66,7 +97,10 @@ class Window:
 
     @property
     def iou(self) -> float:
-        """Intersection over union of the found and the true span."""
+        """Intersection over union of the found and the true span; of several, of all their bars."""
+        if self.is_several:
+            true = sum(stop - start for start, stop in self.true)
+            return self.hit_bars / max(self.said_bars + true - self.hit_bars, 1)
         shared = overlap(self.start, self.stop, self.true_start, self.true_stop)
         union = (self.stop - self.start) + (self.true_stop - self.true_start) - shared
         return shared / union if union else 0.0
@@ -81,6 +115,42 @@ class Window:
         """The likeliest type."""
         probs = self.type_probs
         return None if probs is None else max(range(len(probs)), key=probs.__getitem__)
+
+    @property
+    def typed(self) -> list[tuple[int, int]]:
+        """True and found type, where both are known; of several spans those of each hit."""
+        if not self.is_several:
+            said = self.said_type
+            return [] if said is None or self.true_type is None else [(self.true_type, said)]
+        if self.types is None or self.true_types is None:
+            return []
+        hits = [(i, j) for iou, i, j in pairs_of(self) if iou >= HIT_IOU]
+        return [(self.true_types[j], self.types[i]) for i, j in hits]
+
+
+def pairs_of(window: Window) -> list[tuple[float, int, int]]:
+    """Pair found and true spans one to one, from the greatest IoU down: IoU and both places.
+
+    As `moola_core.evaluation.matching` does, which this side may not import.
+    """
+    every = []
+    for i, (start, stop) in enumerate(window.found):
+        for j, (true_start, true_stop) in enumerate(window.true):
+            shared = overlap(start, stop, true_start, true_stop)
+            if shared:
+                union = (stop - start) + (true_stop - true_start) - shared
+                every.append((-shared / union, i, j))
+    pairs: list[tuple[float, int, int]] = []
+    for less, i, j in sorted(every):
+        if all(i != taken and j != other for _, taken, other in pairs):
+            pairs.append((-less, i, j))
+    return pairs
+
+
+def _spans(starts: list[int] | None, stops: list[int] | None, one: Span) -> list[Span]:
+    if starts is None or stops is None:
+        return [one] if one[1] > one[0] else []
+    return list(zip(starts, stops, strict=True))
 
 
 def overlap(start: int, stop: int, other_start: int, other_stop: int) -> int:
@@ -153,6 +223,9 @@ def _schema() -> Iterator[tuple[str, pa.DataType, bool]]:
         yield name, numbers, False
     for name in EVIDENCE:
         yield name, pa.float64(), False
+    for names in SETS:
+        for name in names:
+            yield name, pa.list_(pa.int64()), False
 
 
 def _window(row: dict[str, Any], index: int, where: str) -> Window:
@@ -176,6 +249,25 @@ def _number_faults(row: dict[str, Any]) -> Iterator[str]:
         yield f"{', '.join(EVIDENCE)}: expected finite numbers"
 
 
+def _set_faults(row: dict[str, Any], num_bars: int) -> Iterator[str]:
+    """Yield what can't be in the lists of a window of several spans."""
+    there = [name for names in SETS for name in names[:2] if name in row]
+    if there and len(there) < 4:
+        yield f"{', '.join(there)}: expected {', '.join(n for names in SETS for n in names[:2])}"
+        return
+    for starts, stops, types in SETS if there else ():
+        ends = list(zip(row[starts], row[stops], strict=False))
+        flat = [bar for span in ends for bar in span]
+        is_right = len(row[starts]) == len(row[stops]) and flat == sorted(flat)
+        if not (is_right and all(0 <= a < b <= num_bars for a, b in ends)):
+            yield f"{starts}, {stops}: expected spans in {num_bars} bars, by their start"
+        kinds = row.get(types)
+        if kinds is not None and not (
+            len(kinds) == len(ends) and all(0 <= kind < MAX_TYPES for kind in kinds)
+        ):
+            yield f"{types}: expected one of {MAX_TYPES} types a span"
+
+
 def _faults(row: dict[str, Any]) -> Iterator[str]:
     """Yield what can't be in a row, the cause before its consequences."""
     for name, value in row.items():
@@ -188,6 +280,7 @@ def _faults(row: dict[str, Any]) -> Iterator[str]:
     for start, stop in (("start", "stop"), ("true_start", "true_stop")):
         if not 0 <= row[start] <= row[stop] <= num_bars:
             yield f"{start}, {stop}: expected a span in {num_bars} bars"
+    yield from _set_faults(row, num_bars)
     yield from _number_faults(row)
     if not (0 < num_types <= MAX_TYPES and -1 <= row.get("true_type", 0) < MAX_TYPES):
         yield f"true_type, type_probs: expected 1 to {MAX_TYPES} types"

@@ -79,7 +79,8 @@ class RunFiles:
         """How many types there are, named or not."""
         said = (len(window.type_probs or ()) for window in self.windows)
         true = (window.true_type + 1 for window in self.windows if window.true_type is not None)
-        return max(len(self.types), *said, *true, 0)
+        several = (max(pair) + 1 for window in self.windows for pair in window.typed)
+        return max(len(self.types), *said, *true, *several, 0)
 
     @property
     def num_models(self) -> int:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from moola_remote.report import html, score_tables
+from moola_remote.report.index_rows import PAGE
 from moola_remote.report.metadata import command_of, decoder_words, facts, state_words
 from moola_remote.report.plot_data import plots
 from moola_remote.report.run_files import RunFiles, read_run
 
-NAME = "report.html"
 SHARES = {
     "sigma": ("Sigma", "Learnt noise of each task."),
     "share": ("Share of the precisions", "How much each task weighs in the loss."),
@@ -25,7 +25,7 @@ def write_report(folder: Path, path: Path | None = None) -> Path:
     Raises:
         ConfigError: the folder holds no run, or the page can't be written.
     """
-    path = path or folder / NAME
+    path = path or folder / PAGE
     html.write(path, report(read_run(folder)))
     return path
 

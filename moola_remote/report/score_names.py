@@ -19,6 +19,8 @@ SCORES = {
     "ece": "ECE",
     "gap": "gap",
     "span_f1": "span F1",
+    "span_precision": "span prec",
+    "span_recall": "span recall",
     "false_alarms": "alarms",
     "misses": "missed",
     "reconstruction": "hidden",

@@ -119,7 +119,10 @@ def _best_rule(run: RunFiles, name: str) -> str:
 
 @dataclass(frozen=True)
 class Confusion:
-    """Windows by true (rows) and predicted type (columns); shades are 0 to 9 of a row's share."""
+    """Windows, or hits of several spans, by true (rows) and predicted type (columns).
+
+    Shades are 0 to 9 of a row's share.
+    """
 
     side: str
     types: list[str]
@@ -130,11 +133,7 @@ def confusions(run: RunFiles) -> list[Confusion]:
     """One a split that has types; a type without a name is shown where it occurs."""
     found = []
     for side in run.sides:
-        pairs = [
-            (window.true_type, window.said_type)
-            for window in run.of_side(side)
-            if window.true_type is not None and window.said_type is not None
-        ]
+        pairs = [pair for window in run.of_side(side) for pair in window.typed]
         if pairs:
             unnamed = range(len(run.types), max(map(max, pairs)) + 1)
             found.append(_confusion(side, pairs, [*run.types, *(f"type {i}" for i in unnamed)]))

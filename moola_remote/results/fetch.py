@@ -14,23 +14,24 @@ import os
 import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from moola_remote.agent_client import client, verbs
 from moola_remote.config.paths import RunPaths
 from moola_remote.errors import PartialTransferError, TransferError
 from moola_remote.files import atomic
+from moola_remote.files.hashing import HashCache
 from moola_remote.protocol import state
 from moola_remote.protocol.manifest import (
     MANIFEST,
     STATE,
-    Entry,
     Manifest,
     ManifestFile,
     read_manifest,
 )
+from moola_remote.results.chosen import What, chosen_of
 from moola_remote.results.links import make_links_and_folders
 from moola_remote.results.manifest_file import manifest_content
 from moola_remote.results.staging import promote, staging_folder, sweep
@@ -40,22 +41,16 @@ from moola_remote.results.verify import (
     Missing,
     check_caps,
     check_space,
-    is_there,
+    status_of,
     verify,
 )
 from moola_remote.text.sanitize import safe
 
 if TYPE_CHECKING:
     from moola_remote.ssh.transport import Transport
-What = Literal["results", "logs", "checkpoints", "all"]
 # Bytes so far, bytes in all.
 Progress = Callable[[int, int], None]
 HASH_S = 600.0
-WORKDIR = "workdir/"
-# Of the run, or of one of the trials that it did.
-_CHECKPOINT = re.compile(r"(trials/\d+/)?checkpoints/")
-# What `results` brings of the working folder, the smallest files first.
-WORKDIR_BYTES = 200 * 10**6
 
 
 @dataclass(frozen=True)
@@ -64,7 +59,9 @@ class Fetched:
 
     Attributes:
         missing: what was asked for and is not here, with the reason.
+        empty: what the pod could not read and has no bytes, as a socket; nothing is lost with it.
         left: outputs in the working folder that ``results`` leaves on the pod for their size.
+        changed_ns: when a file that was here already was changed last, its ctime.
     """
 
     run_id: str
@@ -74,7 +71,9 @@ class Fetched:
     already_there: int
     seconds: float
     missing: tuple[Missing, ...] = ()
+    empty: tuple[Missing, ...] = ()
     left: tuple[ManifestFile, ...] = ()
+    changed_ns: int = 0
 
 
 def fetch_run(  # noqa: PLR0913 - each has its own source
@@ -86,6 +85,8 @@ def fetch_run(  # noqa: PLR0913 - each has its own source
     what: What = "results",
     caps: Caps = DEFAULT_CAPS,
     progress: Progress | None = None,
+    known: state.RunState | None = None,
+    cache: Path | None = None,
 ) -> Fetched:
     """Bring the files of a run that has ended to ``dest_root/<run id>``.
 
@@ -97,6 +98,8 @@ def fetch_run(  # noqa: PLR0913 - each has its own source
         what: `results` is all but checkpoints, `logs` the log and the events.
         caps: the most that may come.
         progress: given the bytes so far.
+        known: the run's last state, where it was asked for already.
+        cache: a file that remembers the hashes of what lies here and has not changed.
 
     Raises:
         TransferError: the run is active, or what the pod sends is not what it was asked for.
@@ -104,13 +107,16 @@ def fetch_run(  # noqa: PLR0913 - each has its own source
         UnreachableError: the connection was lost; the next fetch resumes from here.
     """
     _check_run_id(run_id)
-    state = verbs.get_state(agent, run_id)
-    content = manifest_content(transport, agent, state)
+    state = known or verbs.get_state(agent, run_id)
+    way = _Way(transport, agent.folder.run(run_id), dest_root, HashCache(cache))
+    content = manifest_content(transport, agent, state, way.read(MANIFEST))
     manifest = read_manifest(content, run_id)
-    chosen, left = _chosen(manifest, what)
+    chosen, left = chosen_of(manifest, what)
     stored = state.model_dump_json(exclude={"now", "queue_position"}).encode()
-    way = _Way(transport, agent.folder.run(run_id), dest_root)
-    return _bring(way, chosen, {MANIFEST: content, STATE: stored}, left, caps, progress)
+    fetched = _bring(way, chosen, {MANIFEST: content, STATE: stored}, left, caps, progress)
+    with contextlib.suppress(OSError):  # a full disk costs the memory alone
+        way.hashes.save()
+    return fetched
 
 
 def fetch_checkpoints(
@@ -143,7 +149,7 @@ def fetch_checkpoints(
     _check_run_id(run_id)
     answer = agent.call("checkpoints", run_id, stdin={"known": sorted(known)}, timeout_s=HASH_S)
     table = {"schema": 1, "run_id": run_id, "files": answer.get("files")}
-    manifest, _ = _chosen(read_manifest(json.dumps(table).encode(), run_id), "checkpoints")
+    manifest, _ = chosen_of(read_manifest(json.dumps(table).encode(), run_id), "checkpoints")
     way = _Way(transport, agent.folder.run(run_id), dest_root)
     fetched = _bring(way, manifest, {}, (), caps, None)
     if fetched.missing:
@@ -163,6 +169,7 @@ class _Way:
     transport: Transport
     far: RunPaths
     dest_root: Path
+    hashes: HashCache = field(default_factory=lambda: HashCache(None))
 
     @property
     def run_id(self) -> str:
@@ -180,6 +187,13 @@ class _Way:
             raise TransferError(f"{path}: expected a folder", "move it away, then fetch again")
         return path.resolve() if path.is_symlink() else path
 
+    def read(self, name: str) -> bytes:
+        """Return a file that we wrote beside those of the run; nothing where there is none."""
+        try:
+            return (self.final / name).read_bytes()
+        except OSError:
+            return b""
+
 
 def _bring(
     way: _Way,
@@ -191,8 +205,9 @@ def _bring(
 ) -> Fetched:
     """Bring what is not here of `manifest`, and write files of our own `beside` it, by name."""
     started = time.monotonic()
-    missing = [Missing(one.shown, safe(one.reason, 200), one.size) for one in manifest.unreadable]
-    wanted, in_the_way = _wanted(way.final, manifest.files)
+    unread = [Missing(one.shown, safe(one.reason, 200), one.size) for one in manifest.unreadable]
+    missing = [one for one in unread if one.size]
+    wanted, in_the_way, changed_ns = _wanted(way, manifest.files)
     check_caps(way.run_id, way.final, wanted, caps)
     came: list[ManifestFile] = []
     not_come: list[Missing] = []
@@ -219,65 +234,36 @@ def _bring(
         already_there=len(manifest.files) - len(wanted) - len(in_the_way),
         seconds=time.monotonic() - started,
         missing=(*in_the_way, *not_come, *missing),
+        empty=tuple(one for one in unread if not one.size),
         left=tuple(left),
+        changed_ns=changed_ns,
     )
 
 
-def _wanted(final: Path, files: Sequence[ManifestFile]) -> tuple[list[ManifestFile], list[Missing]]:
-    """Return the files that are not here, and those whose place is taken by something else."""
-    taken = {file.name: _why_taken(final, file) for file in files}
-    wanted = [file for file in files if taken[file.name] == ""]
-    in_the_way = [
-        Missing(file.shown, why, file.size) for file in files if (why := taken[file.name])
-    ]
-    return wanted, in_the_way
-
-
-def _why_taken(final: Path, file: ManifestFile) -> str | None:
-    """Return why a file can't come: None where it is here, empty where its place is free."""
-    try:
-        return None if is_there(final / file.name, file) else ""
-    except TransferError as err:
-        return str(err)
+def _wanted(
+    way: _Way, files: Sequence[ManifestFile]
+) -> tuple[list[ManifestFile], list[Missing], int]:
+    """Return the files that are not here, those whose place is taken, the last change of others."""
+    final = str(way.final)
+    wanted, in_the_way, changed_ns = [], [], 0
+    for file in files:
+        try:
+            status = status_of(f"{final}/{file.name}", file, way.hashes)
+        except TransferError as err:  # each has its own reason
+            in_the_way.append(Missing(file.shown, str(err), file.size))
+            continue
+        if status is None:
+            wanted.append(file)
+        else:
+            changed_ns = max(changed_ns, status.st_ctime_ns)
+    return wanted, in_the_way, changed_ns
 
 
 def _write_beside(way: _Way, beside: Mapping[str, bytes]) -> None:
     for name, content in beside.items():
         path = way.final / name
-        if not path.is_file() or path.read_bytes() != content:
+        if way.read(name) != content:
             atomic.write(path, content)
-
-
-def _chosen(manifest: Manifest, what: What) -> tuple[Manifest, list[ManifestFile]]:
-    """Return what is asked for of a manifest, and what ``results`` leaves for its size."""
-
-    def is_wanted(entry: Entry) -> bool:
-        is_checkpoint = _CHECKPOINT.match(entry.path) is not None
-        return {
-            "results": not is_checkpoint,
-            "logs": entry.path in ("log", "events.jsonl"),
-            "checkpoints": is_checkpoint,
-            "all": True,
-        }[what]
-
-    files = [file for file in manifest.files if is_wanted(file)]
-    left: list[ManifestFile] = []
-    if what == "results":
-        room = WORKDIR_BYTES
-        for file in sorted(files, key=lambda file: file.size):
-            if file.path.startswith(WORKDIR):
-                room -= file.size
-                if room < 0:
-                    left.append(file)
-        large = {file.name for file in left}
-        files = [file for file in files if file.name not in large]
-    lists = {
-        "files": files,
-        "links": [link for link in manifest.links if is_wanted(link)],
-        "folders": [folder for folder in manifest.folders if is_wanted(folder)],
-        "unreadable": [one for one in manifest.unreadable if is_wanted(one)],
-    }
-    return manifest.model_copy(update=lists), left
 
 
 def _pull(

@@ -53,24 +53,25 @@ def _lock(fd: int, staging: Path, run_id: str) -> None:
 def sweep(staging: Path, wanted: set[str]) -> list[str]:
     """Remove all but wanted files, whole or in part; what that was."""
     removed = []
+    top = len(f"{staging}/")
     for path, status in below(staging):
-        name = str(path.relative_to(staging))
+        name = path[top:]
         is_wanted = name.replace(f"{PARTIAL_DIR}/", "") in wanted
         if not stat.S_ISDIR(status.st_mode) and not (is_wanted and stat.S_ISREG(status.st_mode)):
-            path.unlink()
+            os.unlink(path)  # noqa: PTH108 - one of many
             removed.append(name)
     return removed
 
 
-def below(top: Path) -> Iterator[tuple[Path, os.stat_result]]:
+def below(top: Path) -> Iterator[tuple[str, os.stat_result]]:
     """Everything below a folder, if it is one, with its ``lstat``; links are not followed."""
-    folders = [top] if top.is_dir() else []
+    folders = [str(top)] if top.is_dir() else []
     while folders:
         for entry in list(os.scandir(folders.pop())):
             status = entry.stat(follow_symlinks=False)
-            yield Path(entry.path), status
+            yield entry.path, status
             if stat.S_ISDIR(status.st_mode):
-                folders.append(Path(entry.path))
+                folders.append(entry.path)
 
 
 def promote(staging: Path, final: Path, paths: Sequence[str], *, is_whole: bool) -> None:
@@ -89,7 +90,7 @@ def promote(staging: Path, final: Path, paths: Sequence[str], *, is_whole: bool)
         for _ in threads.map(sync, (f"{staging}/{path}" for path in paths)):
             pass
     if is_whole and not final.exists():
-        folders = [path for path, status in below(staging) if stat.S_ISDIR(status.st_mode)]
+        folders = [Path(path) for path, status in below(staging) if stat.S_ISDIR(status.st_mode)]
         for folder in reversed(folders):  # the deepest first
             if folder.name == PARTIAL_DIR:
                 shutil.rmtree(folder)

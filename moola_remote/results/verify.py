@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from moola_remote.errors import LimitError, TransferError
-from moola_remote.files.hashing import sha256_of
+from moola_remote.files.hashing import HashCache, sha256_of
 from moola_remote.protocol.manifest import ManifestFile
 from moola_remote.results.staging import below, logger, sweep
 from moola_remote.text.sanitize import safe
@@ -36,21 +36,24 @@ class Missing:
     size: int = 0
 
 
-def is_there(path: Path, file: ManifestFile) -> bool:
-    """Return whether the file was fetched before.
+def status_of(path: str, file: ManifestFile, hashes: HashCache) -> os.stat_result | None:
+    """Return the ``lstat`` of a file that was fetched before; None where there is none.
+
+    What `hashes` knows unchanged is not read.
 
     Raises:
         TransferError: something else lies there.
     """
     try:
-        if sha256_of(path) == (file.size, file.sha256):
-            return True
+        status = os.lstat(path)
+        if hashes.sha256_of(path, status) == (file.size, file.sha256):
+            return status
     except (FileNotFoundError, NotADirectoryError):
-        return False
+        return None
     except OSError as err:  # a link or a folder is in the way as well
         logger.info("%s: %s", path, err)
     raise TransferError(
-        f"{safe(str(path))}: differs from the pod's, and is not replaced",
+        f"{safe(path)}: differs from the pod's, and is not replaced",
         "move it away, then fetch again",
     )
 

@@ -67,6 +67,40 @@ def environment_of(deployed: Deployed, asked: RunRequest) -> dict[str, str]:
     return {**({"PYTHONPATH": paths} if paths else {}), **asked.env}
 
 
+def new_spec(
+    pod: Pod, deployed: Deployed, asked: RunRequest, run_id: str, argv: Sequence[str], **more: Any
+) -> Spec:
+    """Return the spec of a run on what was deployed to its pod.
+
+    Args:
+        pod: where it runs.
+        deployed: what is there.
+        asked: of it.
+        run_id: of the run.
+        argv: its command.
+        more: further keys of docs/protocol.md.
+
+    Raises:
+        ConfigError: a value is out of bounds, or a limit can't be kept.
+    """
+    from moola_remote.protocol.spec import Spec
+
+    return Spec.new(
+        run_id,
+        argv,
+        trees=deployed.trees,
+        recipe=asked.recipe,
+        source=deployed.plan.source,
+        machine=deployed.machine,
+        price_per_hour=pod.endpoint.price_per_hour,
+        limits=limits_of(pod, asked),
+        env=environment_of(deployed, asked),
+        packages=deployed.environment.packages,
+        on_finish=pod.project.on_finish.pod,
+        **more,
+    )
+
+
 def submit(pod: Pod, spec: Spec, asked: RunRequest) -> RunState:
     """Record a run on this laptop, then start it on the pod.
 

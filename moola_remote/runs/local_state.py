@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ from moola_remote.protocol.state import ENDED, RunState
 
 logger = logging.getLogger(__name__)
 BULK = ("log", "events.jsonl", "offsets")
+# A shorter absence is none.
+AWAY_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,14 @@ class Hook:
 def notes_of(pod: Pod, run_id: str) -> LocalRun:
     """Return what this laptop has noted of a run on `pod`."""
     return LocalRun(pod.laptop.journal(pod.name, run_id))
+
+
+def was_away(notes: LocalRun, run: RunState) -> bool:
+    """Return whether a run may have news since this laptop looked at it last."""
+    since = notes.seen
+    if since is None or time.time() - since.at < AWAY_S:
+        return False
+    return since.state != run.state or not run.has_ended
 
 
 class LocalRun:

@@ -45,7 +45,7 @@ _KEEPS = frozenset(
     (
         *("hostname", "port", "user", "addressfamily", "proxyjump", "proxycommand"),
         *("identityfile", "identitiesonly", "identityagent", "certificatefile"),
-        *("hostkeyalias", "serveraliveinterval", "serveralivecountmax"),
+        *("hostkeyalias", "knownhostscommand", "serveraliveinterval", "serveralivecountmax"),
     )
 )
 

@@ -115,11 +115,11 @@ class Dialler:
             on_error.callback(sock.close)
             connection = self._make_connection(endpoint, sock, known, ring)
             on_error.callback(connection.close)
-            is_jump = bool(passed)
+            ask = _for_jump(self.ask, endpoint) if passed else self.ask
             self.pins.guard(
                 connection.client,
                 endpoint,
-                _for_jump(self.ask, endpoint) if is_jump else self.ask,
+                _as_configured(ask, endpoint),
                 _vouches(endpoint, known),
             )
             with one_line_errors(endpoint, sock):
@@ -173,12 +173,13 @@ def _penalty(endpoint: Endpoint) -> tuple[str, str, float]:
     return place(endpoint), why, PENALTY_PATIENCE_S
 
 
-def _vouches(endpoint: Endpoint, known: KnownKeys) -> Vouches | None:
+def _vouches(endpoint: Endpoint, first: KnownKeys) -> Vouches | None:
     config = endpoint.host_config
     if config is None:
         return None
 
     def vouches(key: bytes, certificate: bytes | None) -> bool | None:
+        known = read_known_hosts(config, key) if config.known_hosts_command else first
         if key in known.revoked:
             raise HostKeyError(
                 f"pod {endpoint.name}: its host key {fingerprint(key)} is revoked by your "
@@ -190,6 +191,29 @@ def _vouches(endpoint: Endpoint, known: KnownKeys) -> Vouches | None:
         return None if key_type(key) in map(key_type, known.keys) else False
 
     return vouches
+
+
+def _as_configured(ask: Ask | None, endpoint: Endpoint) -> Ask | None:
+    """Answer the question for an unknown key where the user's StrictHostKeyChecking does."""
+    unknown_keys = endpoint.host_config.unknown_keys if endpoint.host_config else "ask"
+
+    def accept(shown: str) -> bool:
+        logger.warning(
+            "pod %s: host key %s is unknown and taken unseen, as your ssh configuration has "
+            "StrictHostKeyChecking accept-new or no; from now on it is pinned",
+            endpoint.name,
+            shown,
+        )
+        return True
+
+    def refuse(shown: str) -> bool:
+        raise HostKeyError(
+            f"pod {endpoint.name}: its host key {shown} is unknown, and your ssh configuration "
+            "has StrictHostKeyChecking yes",
+            f"compare it with the pod's own, then write `host_key: {shown}` into the pod's file",
+        )
+
+    return {"ask": ask, "accept": accept, "refuse": refuse}[unknown_keys]
 
 
 def _for_jump(ask: Ask | None, endpoint: Endpoint) -> Ask | None:

@@ -19,7 +19,8 @@ class Endpoint:
     public key (``ssh-ed25519 AAAA...``); with neither, the first contact has to ask. `guard` is
     what a rented pod gets sent, so that it stops by itself. `host_config` is what the user's SSH
     configuration says of the host; None leaves the user's files unread. `scope` distinguishes pods
-    of one name where the name alone does not: the project's folder, as a digest.
+    of one name where the name alone does not: the project's folder, as a digest. `private_host` is
+    what other pods reach it by, on any port; None where they can't.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Endpoint:
     guard: dict[str, Any] | None = None
     host_config: HostConfig | None = None
     scope: str = ""
+    private_host: str | None = None
 
     @property
     def pin(self) -> str:

@@ -16,8 +16,8 @@ import re
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,9 @@ DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa", "id_ecdsa_sk", "id_ed25519_s
 PARAMIKO_CRITERIA = frozenset(
     ("all", "host", "originalhost", "user", "localuser", "exec", "canonical", "final")
 )
+# Of StrictHostKeyChecking as `ssh -G` shows it; `no` takes a changed key too, our pins don't.
+UNKNOWN_KEYS = {"accept-new": "accept", "no": "accept", "false": "accept", "off": "accept"}
+UNKNOWN_KEYS |= {"yes": "refuse", "true": "refuse"}
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,13 @@ class HostConfig:
     Attributes:
         host: as the user names it: an alias, a name or an address.
         arguments: of ssh, which lead to this answer; without the host.
-        hostname: what is connected to.
         jumps: ``[user@]host[:port]`` each, in the order in which they are passed.
         proxy_command: a shell command whose stdin and stdout lead to the host.
         passes_socket: the command sends a connected socket on its stdout instead, and ends.
         identity_agent: the agent's socket; None is no agent.
+        known_hosts_command: its argv as one line, with tokens; None is no command.
+        unknown_keys: of a host key that nobody knows: ``ask``, ``accept`` or ``refuse``.
+        tokens: what ssh's ``%`` tokens stand for, without ``%``.
         alive: seconds between two heartbeats and how many may be missed; None takes ours.
     """
 
@@ -65,6 +70,9 @@ class HostConfig:
     identity_agent: str | None = None
     host_key_alias: str | None = None
     known_hosts: tuple[Path, ...] = ()
+    known_hosts_command: str | None = None
+    unknown_keys: str = "ask"
+    tokens: Mapping[str, str] = field(default_factory=dict)
     address_family: str = "any"
     alive: tuple[float, int] | None = None
 
@@ -201,6 +209,9 @@ def _make(host: str, arguments: tuple[str, ...], values: dict[str, list[str]]) -
         found = values.get(keyword, default)
         return tuple(Path(expand(one.strip('"'), tokens)) for one in found if is_set(one))
 
+    def command_of(keyword: str) -> str | None:
+        return first(keyword) if is_set(first(keyword)) else None
+
     files = [first(f"{key}knownhostsfile") for key in ("user", "global")]
     # `ssh -G` shows a name with a blank in it without quotes.
     known = [
@@ -208,7 +219,7 @@ def _make(host: str, arguments: tuple[str, ...], values: dict[str, list[str]]) -
         for file in files
         for word in ([file] if file and Path(expand(file, tokens)).exists() else file.split())
     ]
-    jump, command = first("proxyjump"), first("proxycommand")
+    jump, command = first("proxyjump"), command_of("proxycommand")
     interval, count = first("serveraliveinterval", "0"), first("serveralivecountmax", "3")
     return HostConfig(
         host=host,
@@ -217,7 +228,7 @@ def _make(host: str, arguments: tuple[str, ...], values: dict[str, list[str]]) -
         port=int(port),
         user=user,
         jumps=tuple(one.strip() for one in jump.split(",")) if is_set(jump) else (),
-        proxy_command=expand(command, tokens) if is_set(command) else None,
+        proxy_command=expand(command, tokens) if command else None,
         passes_socket=first("proxyusefdpass").lower() == "yes",
         identity_files=paths("identityfile", [f"~/.ssh/{name}" for name in DEFAULT_KEYS]),
         certificate_files=paths("certificatefile"),
@@ -226,6 +237,9 @@ def _make(host: str, arguments: tuple[str, ...], values: dict[str, list[str]]) -
         host_key_alias=first("hostkeyalias") if is_set(first("hostkeyalias")) else None,
         known_hosts=tuple(_below_home(expand(one.strip('"'), tokens)) for one in known)
         or (Path.home() / ".ssh" / "known_hosts", Path("/etc/ssh/ssh_known_hosts")),
+        known_hosts_command=command_of("knownhostscommand"),
+        unknown_keys=UNKNOWN_KEYS.get(first("stricthostkeychecking").lower(), "ask"),
+        tokens=tokens,
         address_family=first("addressfamily", "any").lower(),
         alive=(float(interval), int(count)) if interval.isdecimal() and int(interval) else None,
     )

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moola_remote.ssh.hostkeys import CERTIFICATE, SSH_PORT, key_type
+from moola_remote.ssh.known_hosts_command import known_hosts_lines
 
 if TYPE_CHECKING:
     from moola_remote.ssh.user_config import HostConfig
@@ -56,14 +57,22 @@ class KnownKeys:
         )
 
 
-def read_known_hosts(config: HostConfig) -> KnownKeys:
-    """Read the user's and the system's files; what can't be read says nothing."""
+def read_known_hosts(config: HostConfig, shown: bytes | None = None) -> KnownKeys:
+    """Read the user's and the system's files; what can't be read says nothing.
+
+    Args:
+        config: of the host; its ``KnownHostsCommand`` is run after the files are read.
+        shown: the key that the host shows, in SSH's wire form; None before it has shown one.
+
+    Raises:
+        HostKeyError: the command fails.
+    """
     names = lookup_names(config)
+    texts = [*map(_text, config.known_hosts), known_hosts_lines(config, names[0], shown)]
     found: dict[str, set[bytes]] = {"": set(), "@cert-authority": set(), "@revoked": set()}
-    for path in config.known_hosts:
-        for marker, key in _matching(path, names):
-            if marker in found:
-                found[marker].add(key)
+    for marker, key in (pair for text in texts for pair in _matching(text, names)):
+        if marker in found:
+            found[marker].add(key)
     return KnownKeys(
         keys=frozenset(found[""]),
         authorities=frozenset(found["@cert-authority"]),
@@ -84,19 +93,24 @@ def principals(config: HostConfig) -> list[str]:
     return [(config.host_key_alias or config.hostname).lower()]
 
 
-def _matching(path: Path, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    with contextlib.suppress(OSError):
+def _text(path: Path) -> str:
+    try:
         with path.open("rb") as file:
-            text = file.read(MAX_BYTES).decode("utf-8", "replace")
-        for line in text.splitlines():
-            words = line.split()
-            if not words or words[0].startswith("#"):
-                continue
-            marker = words.pop(0) if words[0].startswith("@") else ""
-            if len(words) < 3 or not any(matches(words[0], name) for name in names):
-                continue
-            with contextlib.suppress(binascii.Error, ValueError):
-                yield marker, base64.b64decode(words[2], validate=True)
+            return file.read(MAX_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _matching(text: str, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    for line in text.splitlines():
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        marker = words.pop(0) if words[0].startswith("@") else ""
+        if len(words) < 3 or not any(matches(words[0], name) for name in names):
+            continue
+        with contextlib.suppress(binascii.Error, ValueError):
+            yield marker, base64.b64decode(words[2], validate=True)
 
 
 def matches(pattern: str, name: str) -> bool:

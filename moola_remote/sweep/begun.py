@@ -10,6 +10,7 @@ from moola_remote.config.paths import LaptopPaths
 from moola_remote.errors import ConfigError, MoolaError
 from moola_remote.pods.pod import Pod
 from moola_remote.protocol.spec import Spec
+from moola_remote.sweep.cluster import read_cluster
 from moola_remote.sweep.plan import Plan, SweepFolder
 from moola_remote.sweep.study import Study
 from moola_remote.sweep.trial import Trial
@@ -19,11 +20,19 @@ def first_spec(laptop: LaptopPaths, folder: SweepFolder, plan: Plan) -> Spec | N
     """Return the spec of the first run of a sweep; None where none was begun."""
     if not folder.journal.exists():
         return None
+    if cluster := read_cluster(folder):
+        return _noted(laptop, cluster.driver.pod, cluster.driver.run_id)
     for trial in Study(folder.journal, plan, is_writing=False).trials():
         for attempt in trial.attempts:
-            path = laptop.journal(attempt.pod, attempt.run_id) / "spec.json"
-            with suppress(OSError, ConfigError):
-                return Spec.read(path.read_bytes(), str(path))
+            if spec := _noted(laptop, attempt.pod, attempt.run_id):
+                return spec
+    return None
+
+
+def _noted(laptop: LaptopPaths, pod: str, run_id: str) -> Spec | None:
+    path = laptop.journal(pod, run_id) / "spec.json"
+    with suppress(OSError, ConfigError):
+        return Spec.read(path.read_bytes(), str(path))
     return None
 
 

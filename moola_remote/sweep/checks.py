@@ -12,7 +12,7 @@ from moola_remote.config.recipe import check_recipe, recipe_path
 from moola_remote.config.settings import PodConfig, Project, base_of, load_pod
 from moola_remote.errors import ConfigError
 from moola_remote.runs.launch import check_train
-from moola_remote.sweep.command import crossval_of, many_of, require_used
+from moola_remote.sweep.command import crossval_of, driver_of, many_of, require_used
 from moola_remote.sweep.estimate import price_of
 from moola_remote.sweep.objective import read_metric
 from moola_remote.sweep.plan import SEED, Plan
@@ -38,6 +38,7 @@ def check_plan(project: Project, plan: Plan) -> list[str]:
         _check_folds(project, plan)
     if plan.pack > 1:
         _check_pack(project, plan)
+    _check_engine(project, plan)
     if plan.recipe is None:
         require_used(plan.command, [space.key for space in plan.tried])
         return []
@@ -74,11 +75,55 @@ def _check_pack(project: Project, plan: Plan) -> None:
         raise ConfigError(
             "--early: cancels runs, and with --pack a run is several trials", "leave one out"
         )
+    _check_threads(plan, "--pack")
+
+
+def _check_threads(plan: Plan, option: str) -> None:
     if any(space.key == "training.threads" for space in plan.tried):
         raise ConfigError(
-            "training.threads: is fixed when a process begins, and with --pack trials share one",
-            "leave --pack out",
+            f"training.threads: is fixed when a process begins, and with {option} trials share one",
+            f"leave {option} out",
         )
+
+
+def _check_engine(project: Project, plan: Plan) -> None:
+    if plan.engine != "ray":
+        if plan.address is not None:
+            raise ConfigError("--address: is that of a Ray cluster, expected --engine ray with it")
+        return
+    if plan.recipe is None:
+        raise ConfigError(
+            "--engine ray: has recipes tried in warm processes, a command is one of its own",
+            "leave --engine out",
+        )
+    driver_of(project)
+    words = {"--early": plan.early != "none", "--pack": plan.pack > 1, "--metric": plan.metric}
+    for option in (option for option, is_given in words.items() if is_given):
+        raise ConfigError(f"{option}: not with --engine ray", f"leave {option} out")
+    _check_threads(plan, "--engine ray")
+    if plan.address is not None and len(plan.pods) > 1:
+        raise ConfigError(
+            f"--address {plan.address}: that cluster has its own nodes, expected one pod, on which "
+            "the driver runs",
+            "leave --pods out",
+        )
+    unlinked = [name for name in plan.pods if not _is_linked(load_pod(project, name))]
+    if unlinked and plan.address is None:
+        raise ConfigError(
+            f"--engine ray: other pods can't reach {unlinked[0]}, nodes of a cluster have to",
+            f"write {_LINKS[load_pod(project, unlinked[0]).provider]} into its file, or leave "
+            "--engine out",
+        )
+
+
+# What the file of a pod has to say for others to reach it.
+_LINKS = {"runpod": "global_networking: true", "ssh": "private_host: ADDRESS"}
+
+
+def _is_linked(config: PodConfig) -> bool:
+    if config.runpod is not None:
+        return config.runpod.global_networking
+    return config.provider == "local" or config.private_host is not None
 
 
 def require_price(config: PodConfig) -> None:
@@ -171,4 +216,5 @@ def describe(plan: Plan) -> str:
     """Return what is tried, on one line."""
     what = f"recipe {plan.recipe}" if plan.recipe else json.dumps(" ".join(plan.command))
     folds = f" over {plan.folds} folds" if plan.folds else ""
-    return f"{plan.trials} trials of {what}, by {plan.goal}{folds}"
+    engine = " with Ray" if plan.engine == "ray" else ""
+    return f"{plan.trials} trials of {what}, by {plan.goal}{folds}{engine}"

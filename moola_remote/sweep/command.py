@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from moola_remote.config.settings import Project
 from moola_remote.errors import ConfigError
@@ -44,6 +45,41 @@ def pack_argv(project: Project, plan: Plan, trials: Mapping[int, Mapping[str, Va
     module = next(iter(commands.values()))[2]
     words = json.dumps([[number, argv[3:]] for number, argv in commands.items()])
     return ["python", "-m", many_of(project), module, words]
+
+
+def ray_argv(project: Project, plan: Plan, asked: Mapping[str, Any]) -> list[str]:
+    """Return the command of the driver of a Ray cluster.
+
+    Args:
+        project: has the job.
+        plan: of the sweep.
+        asked: what the driver is asked beside the words of each trial.
+
+    Raises:
+        ConfigError: no such recipe, or no job that drives a cluster.
+    """
+    _, _, module, *words = trial_argv(project, plan, {})
+    return ["python", "-m", driver_of(project), module, json.dumps({"words": words, **asked})]
+
+
+def driver_of(project: Project) -> str:
+    """Return the job that has Ray do trials, beside the one that trains.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    return _beside(project, "many_ray", "--engine ray", "has Ray do trials")
+
+
+def node_argv(project: Project, host: str, port: int, head: str | None) -> list[str]:
+    """Return the command of a node of a Ray cluster; `head` is HOST:PORT, None of the head.
+
+    Raises:
+        ConfigError: no job that is one.
+    """
+    module = _beside(project, "ray_node", "--engine ray", "is a node of Ray")
+    where = ["--host", host, "--port", str(port), *(["--head", head] if head else [])]
+    return ["python", "-m", module, *where]
 
 
 def many_of(project: Project) -> str:

@@ -53,6 +53,16 @@ def metered_pods(sweeps: Path) -> list[str]:
     return sorted(names)
 
 
+def require_left(left_usd: float | None, run_id: str) -> None:
+    """Check that a run which is about to be started may cost something; None is no limit.
+
+    Raises:
+        LimitError: it may not: without a limit of its own it would have none.
+    """
+    if left_usd is not None and left_usd <= 0:
+        raise LimitError(f"--max-cost: nothing is left of it, so that {run_id} is not started")
+
+
 class Budget:
     """The meter of a sweep, and its limit; every method may be called from any thread.
 

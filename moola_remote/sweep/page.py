@@ -10,8 +10,7 @@ from urllib.parse import quote
 
 from moola_remote.report import html
 from moola_remote.report.index_page import Head
-from moola_remote.report.index_rows import Field
-from moola_remote.report.run_page import NAME as REPORT
+from moola_remote.report.index_rows import PAGE, Field
 from moola_remote.sweep.checks import describe
 from moola_remote.sweep.equals import Difference, differences
 from moola_remote.sweep.plan import Plan, SweepFolder
@@ -67,7 +66,7 @@ def write_page(folder: SweepFolder, results: Path, out: Path | None, spent: floa
     """
     plan = folder.read_plan()
     study = Study(folder.journal, plan, is_writing=False)
-    path = out or folder.path / REPORT
+    path = out or folder.path / PAGE
     html.write(path, page(plan, study.trials(), study.importance(), results, spent))
     return path
 
@@ -204,8 +203,8 @@ def _row(trial: Trial, keys: Sequence[str], best: Trial | None, results: Path) -
     if score is not None and score.low is not None and score.high is not None:
         interval = f"{number_words(score.low)} to {number_words(score.high)}"
     link = ""
-    if attempt is not None and (results / attempt.run_id / REPORT).is_file():
-        link = f"../../{quote(attempt.run_id)}/{REPORT}"
+    if attempt is not None and (results / attempt.run_id / PAGE).is_file():
+        link = f"../../{quote(attempt.run_id)}/{PAGE}"
     run = Field(attempt.run_id, attempt.run_id, attempt.pod, link) if attempt else Field("")
     state = "best" if best is not None and best.number == trial.number else trial.state
     return [

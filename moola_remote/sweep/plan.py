@@ -22,6 +22,7 @@ from moola_remote.sweep.space import Space, Value, read_space, table_of
 
 SEED = "seed"
 Early = Literal["none", "median", "asha"]
+Engine = Literal["pods", "ray"]
 # Goals of which less is better, where nothing else is said.
 _LESS = re.compile(r"(loss|error|err|mae|mse|rmse|nll|perplexity|total)$", re.IGNORECASE)
 
@@ -68,6 +69,8 @@ class Plan(Strict):
         repeats: of that, each with other folds.
         pack: so many trials are done by one run, one after another in one warm process.
         metric: the pattern of a line of the log that has the goal, or None.
+        engine: who gives trials to pods: this laptop, or Ray Tune on a cluster.
+        address: of a cluster that runs already, HOST:PORT; None: the pods become one.
         pods: their names.
         secrets: names alone; the values are asked for again.
         max_time_s: of one trial, kept by the pod.
@@ -91,6 +94,8 @@ class Plan(Strict):
     repeats: int = Field(default=1, ge=1)
     pack: int = Field(default=1, ge=1, le=256)
     early: Early = "none"
+    engine: Engine = "pods"
+    address: str | None = Field(default=None, max_length=300)
     pods: list[str] = Field(min_length=1)
     data: dict[str, Path] = Field(default_factory=dict)
     env: dict[str, str] = Field(default_factory=dict)
@@ -104,6 +109,11 @@ class Plan(Strict):
     def is_static(self) -> bool:
         """Whether all trials are known beforehand: nothing has to be asked between two of them."""
         return bool(self.grid or self.seeds)
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether one run does several trials, each in a folder of its own."""
+        return self.pack > 1 or self.engine == "ray"
 
     @property
     def score_key(self) -> str:
@@ -147,6 +157,11 @@ class SweepFolder:
     def money(self) -> Path:
         """``money.json``: which pod was used when, at which price."""
         return self.path / "money.json"
+
+    @property
+    def cluster(self) -> Path:
+        """``cluster.json``: the runs that are nodes and driver of a Ray cluster, while it is up."""
+        return self.path / "cluster.json"
 
     @property
     def cancelled(self) -> Path:

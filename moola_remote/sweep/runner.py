@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moola_remote.agent_client import verbs
@@ -22,12 +21,13 @@ from moola_remote.pods.pod import Pod
 from moola_remote.protocol.events import EpochEvent, Event
 from moola_remote.protocol.spec import Spec
 from moola_remote.protocol.state import RunState
-from moola_remote.runs.launch import RunRequest, environment_of, limits_of
+from moola_remote.runs.launch import RunRequest, new_spec
 from moola_remote.runs.local_state import notes_of
 from moola_remote.sweep.command import pack_argv, trial_argv
 from moola_remote.sweep.coordinator import Coordinator
-from moola_remote.sweep.objective import read_score, score_of_epoch
-from moola_remote.sweep.packed import judge_trial
+from moola_remote.sweep.ended import report_end
+from moola_remote.sweep.money import require_left
+from moola_remote.sweep.objective import score_of_epoch
 from moola_remote.sweep.packs import claim_packs, take_pack
 from moola_remote.sweep.plan import Plan
 from moola_remote.sweep.trial import Job
@@ -137,25 +137,7 @@ class Runner:
                 return
             self._fetch(state, jobs)
         for job in jobs:
-            self._report(job, state)
-
-    def _report(self, job: Job, state: RunState) -> None:
-        """Report what the end of its run means for a trial."""
-        folder = job.trial.folder(self.pod.project.results_folder)
-        assert folder is not None
-        if job.attempt.is_packed:
-            verdict, seconds = judge_trial(state, folder, len(job.trial.attempts))
-        else:
-            verdict, seconds = judge(state, len(job.trial.attempts)), state.took_s or 0.0
-        if verdict.kind == "again":
-            self.coordinator.again(job, verdict.why)
-            return
-        if verdict.kind == "succeeded":
-            self._judge_score(job, folder, seconds)
-        elif verdict.kind == "cancelled":
-            self.coordinator.cancelled(job, verdict.why, seconds)
-        else:
-            self.coordinator.failed(job, verdict.why, seconds)
+            report_end(self.coordinator, self.plan, self.pod.project.results_folder, job, state)
 
     def _fetch(self, state: RunState, jobs: list[Job]) -> None:
         """Fetch what a run left; what a pod that is to be stopped needs, of lost runs, too."""
@@ -163,27 +145,26 @@ class Runner:
         if not is_lost or jobs[0].attempt.is_packed or self.plan.then:
             self._run.fetch(state, "all" if self.plan.then else "results", self.watcher.on_note)
 
-    def _judge_score(self, job: Job, folder: Path, seconds: float) -> None:
-        score = read_score(folder, self.plan.score_key, self.plan.metric)
-        if score is not None:
-            self.coordinator.complete(job, score, seconds)
-            return
-        where = "line of its log" if self.plan.metric else "result.json or event"
-        self.coordinator.failed(job, f"no {where} has a finite {self.plan.goal.name}", seconds)
-
     @property
     def _run(self) -> WholeRun:
         return WholeRun(self.pod, self.patience_s, lambda: self.coordinator.is_stopped)
 
     def _start(self, jobs: list[Job]) -> None:
-        """Start the run, unless it was before: its id is started once."""
+        """Start the run, unless it was before: its id is started once.
+
+        Raises:
+            LimitError: it was not, and nothing is left of what the sweep may cost.
+        """
+        left, run_id = self.left_usd(), jobs[0].attempt.run_id
+        if jobs[0].is_new or (left == 0 and self._run.is_unknown(run_id)):
+            require_left(left, run_id)
         request = RunRequest(
             label=self.plan.label,
             recipe=self.plan.recipe,
             secrets=self.secrets,
             env=self.plan.env,
             max_time_s=self.plan.max_time_s and self.plan.max_time_s * len(jobs),
-            max_cost_usd=self.left_usd() or None,
+            max_cost_usd=left or None,
         )
         self._run.start(lambda: self._spec(jobs, request), request)
 
@@ -195,19 +176,13 @@ class Runner:
             noted = notes_of(self.pod, run_id).spec
             with suppress(OSError, ConfigError):
                 return Spec.read(noted.read_bytes(), str(noted))
-        return Spec.new(
+        return new_spec(
+            self.pod,
+            deployed,
+            request,
             run_id,
             self._argv(jobs),
-            trees=deployed.trees,
-            recipe=request.recipe,
             parent=job.earlier.run_id if job.earlier and not is_packed else None,
-            source=deployed.plan.source,
-            machine=deployed.machine,
-            price_per_hour=self.pod.endpoint.price_per_hour,
-            limits=limits_of(self.pod, request),
-            env=environment_of(deployed, request),
-            packages=deployed.environment.packages,
-            on_finish=self.pod.project.on_finish.pod,
             sweep=self.plan.sweep_id,
             trial=None if is_packed else job.trial.number,
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +103,7 @@ class Study:
             known = len(self._study.trials)
             self._study.sampler = _sampler(plan.seed + known)
             self._study.pruner = _pruner(plan.early)
-            for row in plan.table()[known:]:
+            for row in plan.table()[known:] if plan.engine == "pods" else ():
                 self._study.enqueue_trial(row)
 
     def trials(self) -> list[Trial]:
@@ -131,6 +131,25 @@ class Study:
             _suggest(trial, space)
         return self.trial(trial.number)
 
+    def adopt(self, params: Mapping[str, Value], attempts: Sequence[Attempt]) -> Trial:
+        """Take a trial that was chosen and begun elsewhere, as the next number.
+
+        Raises:
+            ConfigError: its parameters are not of the spaces.
+        """
+        number = len(self._study.get_trials(deepcopy=False))
+        try:
+            trial = optuna.trial.create_trial(
+                state=TrialState.RUNNING,
+                params=dict(params),
+                distributions={space.key: distribution_of(space) for space in self._spaces},
+                user_attrs={"runs": _pairs(attempts)},
+            )
+        except ValueError as err:
+            raise ConfigError(f"trial {number}: not of the spaces of this sweep, {err}") from err
+        self._study.add_trial(trial)
+        return self.trial(number)
+
     def complete_params(self, number: int) -> Trial:
         """Return a trial whose asking may have been cut off, with all of its parameters."""
         for space in self._spaces:
@@ -140,8 +159,7 @@ class Study:
     def note_attempt(self, number: int, attempt: Attempt) -> None:
         """Write down which run is about to be started for a trial."""
         attempts = [*self.trial(number).attempts, attempt]
-        pairs = [[one.run_id, one.pod, *([True] if one.is_packed else [])] for one in attempts]
-        self._open(number).set_user_attr("runs", pairs)
+        self._open(number).set_user_attr("runs", _pairs(attempts))
 
     def note(self, number: int, key: str, value: Any) -> None:
         """Write down something about a trial that has not ended."""
@@ -187,6 +205,22 @@ class Study:
         return self._trials[number]
 
 
+def distribution_of(space: Space) -> optuna.distributions.BaseDistribution:
+    """Return Optuna's form of a space."""
+    if space.kind == "choice":
+        return optuna.distributions.CategoricalDistribution(space.choices)
+    if space.kind == "int":
+        ends = int(space.low), int(space.high)
+        return optuna.distributions.IntDistribution(*ends, log=space.is_log)
+    return optuna.distributions.FloatDistribution(space.low, space.high, log=space.is_log)
+
+
+def spaces_json(plan: Plan) -> dict[str, str]:
+    """Return the spaces of a plan by key, as Optuna reads them on another machine."""
+    to_json = optuna.distributions.distribution_to_json
+    return {space.key: to_json(distribution_of(space)) for space in plan.tried}
+
+
 def _suggest(trial: optuna.trial.Trial, space: Space) -> Value:
     if space.kind == "choice":
         return trial.suggest_categorical(space.key, space.choices)
@@ -208,6 +242,10 @@ def _pruner(early: Early) -> optuna.pruners.BasePruner:
     if early == "median":
         return optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS)
     return optuna.pruners.NopPruner()
+
+
+def _pairs(attempts: Sequence[Attempt]) -> list[list[str | bool]]:
+    return [[one.run_id, one.pod, *([True] if one.is_packed else [])] for one in attempts]
 
 
 def _trial(frozen: FrozenTrial) -> Trial:

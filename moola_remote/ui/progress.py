@@ -1,22 +1,16 @@
-"""The progress line of a deploy."""
+"""The progress of a deploy or a fetch."""
 
 from __future__ import annotations
 
+import sys
+from typing import TYPE_CHECKING
+
 import click
-from rich.console import Console, Group
-from rich.live import Live
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
-from rich.table import Column
+
+from moola_remote.ui.tables import may_be_terminal
+
+if TYPE_CHECKING:
+    from moola_remote.ui.bars import Bars
 
 
 class Progression:
@@ -26,49 +20,41 @@ class Progression:
     """
 
     def __init__(self) -> None:
-        console = Console(stderr=True)
-        self._is_live = console.is_terminal
-        self._bars = Progress(
-            *(_words("{task.description:>8}"), BarColumn(), DownloadColumn()),
-            *(TransferSpeedColumn(), TimeRemainingColumn()),
-            console=console,
-        )
-        self._talk = Progress(
-            SpinnerColumn(), _words("{task.description}"), TimeElapsedColumn(), console=console
-        )
-        self._tasks: dict[str, TaskID] = {}
-        self._said: TaskID | None = None
-        self._live = Live(Group(self._bars, self._talk), console=console, transient=True)
+        self._bars = _bars() if may_be_terminal(sys.stderr) else None
 
     def __enter__(self) -> Progression:
-        if self._is_live:
-            self._live.start()
+        if self._bars:
+            self._bars.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._is_live:
-            self._live.stop()
+        if self._bars:
+            self._bars.stop()
 
     def update(self, name: str, done: int, total: int) -> None:
         """`done` of `total` bytes of the transfer `name` have gone."""
-        if name not in self._tasks:
-            self._tasks[name] = self._bars.add_task(name)
-        self._bars.update(self._tasks[name], completed=done, total=total)
+        if self._bars:
+            self._bars.update(name, done, total)
 
     def step(self, text: str) -> None:
         """Show what is done now, and for how long, instead of the step before."""
-        if self._said is not None:
-            self._talk.remove_task(self._said)
-        self._said = self._talk.add_task(text, total=None)
+        if self._bars:
+            self._bars.step(text)
 
     def say(self, line: str) -> None:
         """Print a line of the pod's."""
-        if self._is_live:
+        if self._bars:
             self.step(f"pod: {line}")
         else:
             click.echo(f"pod: {line}", err=True)
 
 
-def _words(form: str) -> TextColumn:
-    # A pod's line is no markup, and must not wrap: the live view would jump.
-    return TextColumn(form, markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
+def _bars() -> Bars | None:
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        return None
+    from moola_remote.ui.bars import Bars
+
+    return Bars(console)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.text import Text
 
 TRAIN, VALIDATION, GOOD, WARN, BAD, QUIET = "cyan", "magenta", "green", "yellow", "bold red", "dim"
 AWAY = "bold cyan"
@@ -29,6 +31,8 @@ def fit(name: str, size: int) -> str:
 
 def rule(width: int, words: Mapping[int, str]) -> Text:
     """Return a line across, with words let in at their columns."""
+    from rich.text import Text
+
     line = ["─"] * width
     for at, word in words.items():
         line[at - 1 : at + len(word) + 1] = f" {word} "

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.text import Text
-
 from moola_remote.sweep.plan import Plan
 from moola_remote.sweep.trial import Trial
 from moola_remote.sweep.words import number_words, params_words, score_words, short, value_words
 from moola_remote.text.format import duration
 from moola_remote.text.sanitize import safe
-from moola_remote.ui.tables import Columns
+from moola_remote.ui.tables import Cell, Columns
 
 STYLES = {
     "complete": "green",
@@ -46,7 +44,7 @@ def trials_table(trials: Sequence[Trial], plan: Plan, best: Trial | None) -> Col
     return Columns(heads, rows, right=frozenset(range(2, last - 1)) | {0}, flexible=last)
 
 
-def _row(trial: Trial, keys: Sequence[str], best: Trial | None) -> list[Text]:
+def _row(trial: Trial, keys: Sequence[str], best: Trial | None) -> list[Cell]:
     attempt = trial.attempt
     state = "best" if best is not None and trial.number == best.number else trial.state
     what = f"{state}: {trial.why}" if trial.why and state in ("failed", "pruned") else state
@@ -55,11 +53,11 @@ def _row(trial: Trial, keys: Sequence[str], best: Trial | None) -> list[Text]:
         step = max(trial.steps)
         what, scored = f"running, {step}", number_words(trial.steps[step])
     return [
-        Text(str(trial.number)),
-        Text(safe(what, MAX_WHY), STYLES.get(trial.state, "")),
-        Text(scored),
-        *(Text(value_words(trial.params[key]) if key in trial.params else "") for key in keys),
-        Text(duration(trial.seconds) if trial.seconds else ""),
-        Text(attempt.pod if attempt else ""),
-        Text(attempt.run_id if attempt else ""),
+        Cell(str(trial.number)),
+        Cell(safe(what, MAX_WHY), STYLES.get(trial.state, "")),
+        Cell(scored),
+        *(Cell(value_words(trial.params[key]) if key in trial.params else "") for key in keys),
+        Cell(duration(trial.seconds) if trial.seconds else ""),
+        Cell(attempt.pod if attempt else ""),
+        Cell(attempt.run_id if attempt else ""),
     ]

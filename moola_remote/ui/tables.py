@@ -1,30 +1,30 @@
 """The tables of deploy and runs: drawn on a terminal, one plain line a row in a pipe.
 
 Each function gives something that `show` prints. Names and details may come from a pod: they are
-made safe here and go to rich as `Text`, never as markup.
+made safe here and go to rich as `Text`, never as markup. rich is imported where something is drawn:
+it is an eighth of a command that asks the pod.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import IO, Literal, Protocol, TypeAlias
-
-from rich.box import ROUNDED, SIMPLE_HEAD, Box
-from rich.cells import cell_len
-from rich.console import Console, RenderableType
-from rich.table import Table
-from rich.text import Text
+from typing import IO, TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from moola_remote.protocol.state import RunState
 from moola_remote.text.format import duration
 from moola_remote.text.sanitize import safe, write
 from moola_remote.ui.styles import STATE_STYLES
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+    from rich.text import Text
 Mark: TypeAlias = Literal["ok", "same", "warn", "bad", "none"]
 MARKS: dict[Mark, tuple[str, str]] = {
     "ok": ("✓", "green"),
@@ -50,6 +50,20 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Cell:
+    """A text of a table, and its style on a terminal."""
+
+    plain: str
+    style: str = ""
+
+    def __rich__(self) -> Text:
+        """Return it for a terminal."""
+        from rich.text import Text
+
+        return Text(self.plain, self.style)
+
+
+@dataclass(frozen=True)
 class Columns:
     """A table: `console.print` draws it for a terminal, `plain` is for pipes and files.
 
@@ -60,27 +74,30 @@ class Columns:
         right: the columns of numbers.
         flexible: the column that gives way on a narrow terminal.
         is_folding: whether that one continues in the next line; otherwise it is cut.
-        box: what is drawn around it.
+        is_boxed: whether a box is drawn around it.
     """
 
     heads: Sequence[str]
-    rows: Sequence[Sequence[Text]]
+    rows: Sequence[Sequence[Cell | Text]]
     title: str = ""
     right: frozenset[int] = frozenset()
     flexible: int = -1
     is_folding: bool = False
-    box: Box = SIMPLE_HEAD
+    is_boxed: bool = False
 
     def __rich__(self) -> Table:
         """Return the table for a terminal."""
-        is_boxed = self.box is ROUNDED
+        from rich.box import ROUNDED, SIMPLE_HEAD
+        from rich.table import Table
+        from rich.text import Text
+
         table = Table(
-            box=self.box,
+            box=ROUNDED if self.is_boxed else SIMPLE_HEAD,
             title=self.title or None,
             title_justify="left",
-            show_edge=is_boxed,
-            pad_edge=is_boxed,
-            padding=(0, 1) if is_boxed else (0, 1, 0, 0),
+            show_edge=self.is_boxed,
+            pad_edge=self.is_boxed,
+            padding=(0, 1) if self.is_boxed else (0, 1, 0, 0),
         )
         for index, (head, width) in enumerate(zip(self.heads, self._widths(), strict=True)):
             table.add_column(
@@ -93,11 +110,12 @@ class Columns:
             table.add_row(*(self._cell(index, cell) for index, cell in enumerate(row)))
         return table
 
-    def _cell(self, index: int, cell: Text) -> Text:
+    def _cell(self, index: int, cell: Cell | Text) -> Text:
+        text = cell.__rich__() if isinstance(cell, Cell) else cell
         if index == self.flexible and not self.is_folding:
-            cell = cell.copy()
-            cell.no_wrap, cell.overflow = True, "ellipsis"
-        return cell
+            text = text.copy()
+            text.no_wrap, text.overflow = True, "ellipsis"
+        return text
 
     def _widths(self) -> list[int]:
         columns = zip(self.heads, *([cell.plain for cell in row] for row in self.rows), strict=True)
@@ -109,9 +127,9 @@ class Columns:
         lines = [self.title] if self.title else []
         for row in [list(self.heads), *([cell.plain for cell in row] for row in self.rows)]:
             cells = [
-                " " * (width - cell_len(cell)) + cell
+                " " * (width - _line_width(cell)) + cell
                 if index in self.right
-                else cell + " " * (width - cell_len(cell))
+                else cell + " " * (width - _line_width(cell))
                 for index, (cell, width) in enumerate(zip(row, widths, strict=True))
             ]
             lines.append("  ".join(cells).rstrip())
@@ -120,7 +138,15 @@ class Columns:
 
 def width_of(text: str) -> int:
     """Terminal cells of the widest line."""
-    return max(map(cell_len, text.split("\n")))
+    return max(map(_line_width, text.split("\n")))
+
+
+def _line_width(text: str) -> int:
+    if text.isascii() and text.isprintable():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
 
 
 class Printable(Protocol):
@@ -136,17 +162,30 @@ class Printable(Protocol):
 def show(table: Printable, file: IO[str] | None = None) -> None:
     """Print `table` to `file` (stdout), drawn on a terminal and plain elsewhere."""
     file = file or sys.stdout
-    console = Console(file=file, highlight=False)
-    if console.is_terminal:
-        console.print(table)
-    else:
-        write(file, table.plain())
+    if may_be_terminal(file):
+        from rich.console import Console
+
+        console = Console(file=file, highlight=False)
+        if console.is_terminal:
+            console.print(table)
+            return
+    write(file, table.plain())
+
+
+def may_be_terminal(file: IO[str] | None) -> bool:
+    """Return False where rich would find no terminal, without the import of rich."""
+    if not {"FORCE_COLOR", "TTY_COMPATIBLE"}.isdisjoint(os.environ):
+        return True
+    try:
+        return file is not None and file.isatty()
+    except ValueError:  # it is closed
+        return False
 
 
 def component_table(rows: Sequence[Row]) -> Columns:
     """Return what is on a pod, after a deploy."""
-    cells = [[Text(*MARKS[row.mark]), _text(row.name, "bold"), _text(row.details)] for row in rows]
-    return Columns(["", "component", "details"], cells, flexible=2, is_folding=True, box=ROUNDED)
+    cells = [[Cell(*MARKS[row.mark]), _cell(row.name, "bold"), _cell(row.details)] for row in rows]
+    return Columns(["", "component", "details"], cells, flexible=2, is_folding=True, is_boxed=True)
 
 
 def runs_table(
@@ -167,27 +206,27 @@ def runs_table(
         rows = [[*row[:5], row[6]] for row in rows]
     heads[2:2] = more
     rows = [
-        [*row[:2], *(_text(values[i], "bold") for values in more.values()), *row[2:]]
+        [*row[:2], *(_cell(values[i], "bold") for values in more.values()), *row[2:]]
         for i, row in enumerate(rows)
     ]
     last = len(heads) - 1
     return Columns(heads, rows, right=frozenset(range(2, last)), flexible=last)
 
 
-def _run_row(state: RunState, now: float) -> list[Text]:
+def _run_row(state: RunState, now: float) -> list[Cell]:
     position = f" {state.queue_position}" if state.queue_position is not None else ""
     took = _between(state.started_at, now if state.ended_at is None else state.ended_at)
     what = state.reason or (state.last_lines[-1] if state.last_lines else state.command or "")
     if state.on_finish:
         what = f"{what}; on_finish: exit code {state.on_finish}".removeprefix("; ")
     return [
-        _text(state.run_id, "bold"),
-        Text(f"{state.state}{position}", STATE_STYLES.get(state.state, "bold red")),
-        Text(_between(state.queued_at, now)),
-        Text(took),
-        Text("" if state.gpu is None else str(state.gpu)),
-        Text(state.idle),
-        _text(what, "" if state.reason else "dim"),
+        _cell(state.run_id, "bold"),
+        Cell(f"{state.state}{position}", STATE_STYLES.get(state.state, "bold red")),
+        Cell(_between(state.queued_at, now)),
+        Cell(took),
+        Cell("" if state.gpu is None else str(state.gpu)),
+        Cell(state.idle),
+        _cell(what, "" if state.reason else "dim"),
     ]
 
 
@@ -197,5 +236,5 @@ def _between(start: float | None, end: float) -> str:
     return duration(max(end - start, 0.0))
 
 
-def _text(text: str, style: str = "") -> Text:
-    return Text(safe(text, MAX_TEXT), style)
+def _cell(text: str, style: str = "") -> Cell:
+    return Cell(safe(text, MAX_TEXT), style)

@@ -1,6 +1,6 @@
 """Random kills under a sweep over three pods: no trial is lost, none is done twice.
 
-python -m tests.faults.sweep [KILLS] [SEED]
+python -m tests.faults.sweep [KILLS] [SEED] [PACK]
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.support.lines import Line
 from tests.support.pods import AgentPod
 from tests.support.projects import PROGRAM, pod_file
 from tests.support.servers import running_local_pod
-from tests.support.sweeps import SweepProject, states_of, sweep_project
+from tests.support.sweeps import SweepProject, make_recipe_project, states_of, sweep_project
 
 PODS = "local,local.2,wire"
 TRIALS = 24
@@ -44,12 +44,16 @@ say = partial(print, flush=True)
 
 @dataclass
 class Place:
-    """Three embedded pods, one of them behind a line that can be reset, and a sweep over them."""
+    """Three embedded pods, one of them behind a line that can be reset, and a sweep over them.
+
+    `pack` is how many trials a run does.
+    """
 
     project: SweepProject
     line: Line
     dice: random.Random
     trials: int = TRIALS
+    pack: int = 1
     kills: Counter[str] = field(default_factory=Counter)
     process: subprocess.Popen[str] | None = None
 
@@ -90,6 +94,7 @@ class Place:
                 found = [state[who]["pid"] for who in ("supervisor", "job") if state.get(who)]
                 if state.get("job"):
                     found.append(_parent(state["job"]["pid"]))
+                    found += _of_run(state["run_id"])  # of a pack the process that does trials
                 pids += [pid for pid in found if pid > 1]
         return sum(map(_kill, pids)) > 0
 
@@ -124,6 +129,16 @@ def _kill(pid: int) -> bool:
     return True
 
 
+def _of_run(run_id: str) -> list[int]:
+    """The processes that bear a run's mark."""
+    mark, found = f"MOOLA_RUN_ID={run_id}".encode(), []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if mark in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+    return found
+
+
 def _parent(pid: int) -> int:
     try:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
@@ -132,14 +147,16 @@ def _parent(pid: int) -> int:
 
 
 @contextlib.contextmanager
-def place(folder: Path, seed: int, trials: int = TRIALS) -> Iterator[Place]:
+def place(folder: Path, seed: int, trials: int = TRIALS, pack: int = 1) -> Iterator[Place]:
     """Three pods and a project; all that they started ends with them."""
     with sweep_project(folder) as project, running_local_pod(project.state / "local-pod.3") as far:
+        if pack > 1:
+            make_recipe_project(project)
         line = Line(far.port)
         try:
             wire = replace(far, port=line.port)
             project.write("configs/pods/wire.yaml", pod_file(wire))
-            yield Place(project, line, random.Random(seed), trials)
+            yield Place(project, line, random.Random(seed), trials, pack)
         finally:
             line.cut()
 
@@ -161,7 +178,11 @@ def torment(place: Place, kills: int, say: Callable[[str], None]) -> Findings:
 
 
 def _one_sweep(place: Place, kills: int, found: Findings) -> None:
-    words = place.project.words("--trials", str(place.trials), "--pods", PODS, seconds=JOB_S)
+    asked = ("--trials", str(place.trials), "--pods", PODS)
+    words = place.project.words(*asked, seconds=JOB_S)
+    if place.pack > 1:
+        job = ("--env", f"MARKS={place.project.marks}", "--set", f"job.seconds={JOB_S:g}")
+        words = ("sweep", "--pack", str(place.pack), "--try", "job.x=0.0..0.4", *asked, *job)
     deadline = time.monotonic() + SWEEP_S
     while time.monotonic() < deadline:
         with (place.project.folder.parent / "said").open("a") as said:
@@ -202,11 +223,14 @@ def _check(place: Place, found: Findings) -> None:
     for trial in study.trials:
         name = f"trial {trial.number}"
         found.expect(trial.state.name == "COMPLETE", f"{name}: {trial.state.name}, {_why(trial)}")
-        run_ids = [run_id for run_id, _ in trial.user_attrs.get("runs", [])]
-        found.expect(not seen & set(run_ids), f"{name}: a run of another trial")
+        run_ids = [pair[0] for pair in trial.user_attrs.get("runs", [])]
+        is_shared = place.pack == 1 and seen & set(run_ids)
+        found.expect(not is_shared, f"{name}: a run of another trial")
         seen |= set(run_ids)
         done = [one for one in run_ids if by_id.get(one, {}).get("state") == "SUCCEEDED"]
-        found.expect(len(done) == 1, f"{name}: {len(done)} runs succeeded")
+        if place.pack > 1:  # a run that was killed may have brought it to its end
+            done = [one for one in run_ids if _has_ended(project, one, trial.number)]
+        found.expect(len(done) == 1, f"{name}: done {len(done)} times")
         found.expect(
             not list(project.marks.glob(f"{trial.number}-*.twice")), f"{name}: two at once"
         )
@@ -224,10 +248,21 @@ def _check_run(place: Place, found: Findings, run_id: str, trial: Any) -> None:
         far = place.project.pod(number).folder(run_id)
         if far.is_dir():
             check_fetched(found, far, near)
-    result = json.loads((near / "workdir" / "result.json").read_text())
-    found.expect(result["loss"] == trial.value, f"trial {trial.number}: another run's score")
-    x = trial.params["x"]
-    found.expect(abs(result["loss"] - (x - 0.3) ** 2) < 1e-12, f"{run_id}: of other parameters")
+    if place.pack > 1:
+        result = json.loads((near / "trials" / str(trial.number) / "result.json").read_text())
+        score = result["scores"]["validation"]["f1"]["value"]
+        wanted = 1 - (trial.params["job.x"] - 0.3) ** 2
+    else:
+        score = json.loads((near / "workdir" / "result.json").read_text())["loss"]
+        wanted = (trial.params["x"] - 0.3) ** 2
+    found.expect(score == trial.value, f"trial {trial.number}: another run's score")
+    found.expect(abs(score - wanted) < 1e-12, f"{run_id}: of other parameters")
+
+
+def _has_ended(project: SweepProject, run_id: str, trial: int) -> bool:
+    """Whether a trial has ended in a run, on whichever pod that was."""
+    folders = [project.pod(number).folder(run_id) for number in (1, 2, 3)]
+    return any((folder / "trials" / str(trial) / "end.json").exists() for folder in folders)
 
 
 def _why(trial: Any) -> str:
@@ -238,10 +273,11 @@ def main() -> int:
     """Kill, and print what came of it; 1 if anything was lost."""
     kills = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else 17
+    pack = int(sys.argv[3]) if len(sys.argv) > 3 else 1
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with tempfile.TemporaryDirectory(prefix="moola-sweep-faults-") as folder:
         os.environ["HOME"] = folder
-        with place(Path(folder), seed) as scene:
+        with place(Path(folder), seed, pack=pack) as scene:
             found = torment(scene, kills, partial(say, file=sys.stderr))
             say(f"kills: {scene.kills.total()}, {dict(sorted(scene.kills.items()))}")
             say("\n  ".join([f"lost or done twice: {len(found.lost)}", *found.lost]))

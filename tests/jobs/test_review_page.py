@@ -26,6 +26,7 @@ pytestmark = pytest.mark.process
 ROOT = Path(__file__).parents[2]
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 OWNED = "<script>document.title='owned'</script>"
+WORD = 'say "a, b": 上昇 & <i>Rückzug</i>, עלייה, \\n, =1+1'
 Opening = Callable[..., "Page"]
 
 
@@ -158,11 +159,13 @@ def test_keys_correct_and_the_file_is_applied(
     assert word in (OWNED, "down")
 
 
-def test_fields_and_mouse_do_the_same(opened: Opening, tmp_path: Path) -> None:
+def test_fields_and_mouse_do_the_same_with_any_word(
+    opened: Opening, labelled: Path, tmp_path: Path
+) -> None:
     page = opened()
     page.get_by_label("First bar").fill("38")
     page.get_by_label("Last bar").fill("52")
-    page.get_by_label("Type").fill("a new word")
+    page.get_by_label("Type").fill(f" {WORD} ")
     page.get_by_label("Type").press("Tab")
     expect(page.locator("#decision")).to_have_text("changed")
     chart = page.locator("#chart")
@@ -187,12 +190,17 @@ def test_fields_and_mouse_do_the_same(opened: Opening, tmp_path: Path) -> None:
         "action": "change",
         "start": 38,
         "stop": 61,
-        "label": "a new word",
+        "label": WORD,
         "was_start": 40,
         "was_stop": 50,
         "was_label": "up",
     }
     assert (second["window_id"], second["action"]) == ("w1", "drop")
+    paths = ["--windows", str(labelled), "--corrections", str(tmp_path / "corrections.json")]
+    assert windows([*paths, "--out", str(tmp_path / "out.parquet")]) == 0
+    found, _ = read_windows(tmp_path / "out.parquet")
+    assert found.spans[0].tolist() == [38, 61]
+    assert found.labels[found.types[0]] == WORD
 
 
 def test_a_saved_file_is_gone_on_with(opened: Opening, tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from moola_core.decoding.decode import Decoded, Predictions, log_odds
+from moola_core.decoding.disjoint import FoundSets
 from moola_core.evaluation.metrics import Truth, ratios, window_sums
-from moola_core.spans.intervals import span_mask
+from moola_core.spans.intervals import sets_mask, span_mask
 from moola_remote.report.paired_bootstrap import lead, pair, scores_of
 from moola_remote.report.predictions import Window, read_windows
 from tests.report.made import make_run
@@ -57,6 +58,51 @@ def test_so_it_is_where_some_windows_have_no_span(windows: list[Window]) -> None
     assert ours == pytest.approx(theirs, abs=1e-7)
     assert 0 < ours["false_alarms"] < 1
     assert 0 < ours["misses"] < 1
+
+
+def test_so_it_is_where_windows_hold_several(windows: list[Window]) -> None:
+    several = [as_several(window, i) for i, window in enumerate(windows)]
+    ours = scores_of(several, 2)
+    found = FoundSets(
+        np.array([i for i, one in enumerate(several) for _ in one.found]),
+        np.array([span for one in several for span in one.found]),
+        np.ones(sum(len(one.found) for one in several)),
+    )
+    most = max(len(one.true) for one in several)
+    true = np.array([[*one.true, *[(0, 0)] * (most - len(one.true))] for one in several])
+    kinds = [[*(one.true_types or ()), *[-1] * (most - len(one.true))] for one in several]
+    probs = np.array([window.span_probs for window in several])
+    nothing = np.zeros_like(probs)
+    said = np.eye(2)[[kind for one in several for kind in one.types or ()]]
+    mask = sets_mask(found.padded(len(several)), probs.shape[1])
+    decoded = Decoded(*found.surest(len(several)), mask, found, said)
+    truth = Truth(true[:, 0], true[:, 0, 0], np.arange(len(several)), (true, np.array(kinds)))
+    sums = window_sums(decoded, Predictions(log_odds(probs), nothing, nothing), truth)
+    theirs = ratios({name: part.sum(axis=0) for name, part in sums.items()})
+    assert set(ours) == set(theirs)
+    assert ours == pytest.approx({k: float(v) for k, v in theirs.items()}, abs=1e-7)
+    assert 0 < ours["span_precision"] < 1
+    assert 0 < ours["type_f1"] < 1
+
+
+def as_several(window: Window, number: int) -> Window:
+    """The same with further spans, true and found, at its end; some windows have none."""
+    more = [(82 + number % 3, 90), (92, 97 + number % 7)][: number % 3]
+    wrong = [(81, 86 + number % 4), (93, 99)][: (number + 1) % 3]
+    true = [span for span in [(window.true_start, window.true_stop)] if span[1] <= 80] + more
+    found = [span for span in [(window.start, window.stop)] if span[1] <= 80] + wrong
+    bars = [{bar for a, b in spans for bar in range(a, b)} for spans in (found, true)]
+    lists = {
+        "starts": [a for a, _ in found],
+        "stops": [b for _, b in found],
+        "true_starts": [a for a, _ in true],
+        "true_stops": [b for _, b in true],
+        "types": [(a + number) % 2 for a, _ in found],
+        "true_types": [a % 2 for a, _ in true],
+        "said_bars": len(bars[0]),
+        "hit_bars": len(bars[0] & bars[1]),
+    }
+    return Window(**{**vars(window), "type_probs": None, **lists})
 
 
 def test_windows_that_were_not_found_are_misses(windows: list[Window]) -> None:

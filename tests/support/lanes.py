@@ -1,4 +1,4 @@
-"""The lanes of the tests: units, those that start processes or servers, and trainings.
+"""The lanes of the tests: units, those that start processes or servers, trainings, clusters.
 
 A test without a mark is a unit, and fails where it starts a process. Limits are by lane: they end
 what hangs, also on a machine with a load of 20, and say nothing of speed.
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-LIMITS_S = {"unit": 120, "process": 600, "train": 1200}
+LIMITS_S = {"unit": 120, "process": 600, "train": 1200, "scale": 1200}
 STARTS = frozenset(
     ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "pty.spawn")
 )

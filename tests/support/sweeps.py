@@ -106,7 +106,7 @@ def states_of(pod: AgentPod) -> list[dict[str, Any]]:
 
 # A training that takes no time, beside the job that does several of them.
 TRAIN = """\
-import argparse, json, os, signal, sys, time
+import argparse, fcntl, json, os, signal, sys, time
 from pathlib import Path
 
 def main(argv=None):
@@ -119,6 +119,11 @@ def main(argv=None):
     run_dir, marks = Path(os.environ["MOOLA_RUN_DIR"]), Path(os.environ["MARKS"])
     number, run_id = run_dir.name, os.environ["MOOLA_RUN_ID"]
     (marks / f"{number}-{run_id}.begun").touch()
+    lock = open(marks / f"{number}.lock", "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        (marks / f"{number}-{run_id}.twice").touch()
     x = float(given.get("job.x", 0))
     print(f"x {x}", flush=True)
     time.sleep(float(given.get("job.seconds", 0)))
@@ -137,7 +142,12 @@ if __name__ == "__main__":
 """
 PACKED = (
     *("jobs/__init__.py", "jobs/many.py", "jobs/common/__init__.py", "jobs/common/entry.py"),
-    *("jobs/common/signals.py", "moola_core/__init__.py", "moola_core/errors.py"),
+    *(
+        "jobs/common/signals.py",
+        "jobs/common/trial.py",
+        "moola_core/__init__.py",
+        "moola_core/errors.py",
+    ),
     *(f"moola_core/io/{name}.py" for name in ("__init__", "atomic", "json_file")),
 )
 

@@ -25,7 +25,16 @@ if TYPE_CHECKING:
     from moola_remote.config.settings import PodConfig
 START_LIMIT_S = 30.0
 STOP_LIMIT_S = 5.0
-_OURS_TO_CHOOSE = {"host", "port", "user", "identity_file", "host_key", "root", "python"}
+_OURS_TO_CHOOSE = {
+    "host",
+    "port",
+    "user",
+    "identity_file",
+    "host_key",
+    "root",
+    "python",
+    "private_host",
+}
 
 
 @dataclass(frozen=True)
@@ -162,7 +171,13 @@ class LocalProvider:
             root=str(self.folder.root.absolute()),
             python=sys.executable,
             price_per_hour=self.price_per_hour,
+            private_host=self._private_host(),
         )
+
+    def _private_host(self) -> str:
+        """Return an address of the loopback that is this pod's own, as each number is."""
+        number = int(self.name[len(base_of(self.name)) + 1 :] or 1)
+        return f"127.0.{number // 200}.{number % 200 + 10}"
 
 
 def _end(record: PodRecord, number: signal.Signals) -> bool:

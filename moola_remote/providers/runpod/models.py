@@ -70,6 +70,13 @@ class Mounts(Answer):
     persistent: Volume | None = None
 
 
+class GlobalNetworking(Answer):
+    """The network between pods; `ip` is there once the pod has a machine."""
+
+    enabled: bool = False
+    ip: Annotated[str, Field(pattern=r"^[0-9A-Fa-f.:]{2,45}$")] | None = None
+
+
 class Pod(Answer):
     """One pod. ``RUNNING`` is said from the time it is scheduled on, long before SSH answers."""
 
@@ -83,6 +90,7 @@ class Pod(Answer):
     mounts: Mounts = Mounts()
     ssh: Ssh = Ssh()
     runtime: Runtime | None = None
+    global_networking: GlobalNetworking = GlobalNetworking()
     created_at: datetime | None = None
     started_at: datetime | None = None
 

@@ -74,6 +74,8 @@ def _of(pair: Any, cloud: Cloud) -> Any:
 def _refusal(listed: GpuType, cloud: Cloud, price: float, wanted: RunpodConfig) -> str | None:
     if not (listed.secure if cloud == "SECURE" else listed.community) or price == 0:
         return "not on this cloud"
+    if wanted.global_networking and cloud != "SECURE":
+        return "has no network between pods"
     if price > wanted.max_price:
         return f"${price:.2f}/h is above max_price ${wanted.max_price:.2f}"
     most = _of(listed.max_count, cloud)

@@ -68,7 +68,14 @@ class RunpodProvider:
                 f"{where}: runpod: missing, expected a section with gpus, image, cuda, max_price",
                 "copy configs/pods/runpod-4090.yaml",
             )
-        chosen = {"host", "port", "user", "host_key", "price_per_hour"} & pod.model_fields_set
+        chosen = {
+            "host",
+            "port",
+            "user",
+            "host_key",
+            "price_per_hour",
+            "private_host",
+        } & pod.model_fields_set
         if chosen:
             raise ConfigError(
                 f"{where}: {min(chosen)}: comes from RunPod, expected no such key",
@@ -197,6 +204,7 @@ class RunpodProvider:
             python=self.pod.python,
             price_per_hour=pod.cost,
             guard=self._guard(pod),
+            private_host=pod.global_networking.ip,
         )
 
     def _guard(self, pod: Pod) -> dict[str, Any]:

@@ -43,6 +43,7 @@ def body_of(offer: Offer, wanted: RunpodConfig, name: str, public_key: str) -> d
         "ports": ["22/tcp"],
         "mounts": {"persistent": {"size": wanted.volume_gb, "path": wanted.volume_path}},
         "env": {"PUBLIC_KEY": public_key},
+        **({"globalNetworking": True} if wanted.global_networking else {}),
         **({"dataCenterIds": [offer.data_center]} if offer.data_center else {}),
     }
 

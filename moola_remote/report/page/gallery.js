@@ -102,10 +102,10 @@ class Gallery {
 
   lines(card) {
     const type = (i) => (i === null ? "" : this.types[i] || `type ${i}`);
-    const span = ([from, to]) => (to > from ? `${from} to ${to - 1}` : "none");
-    const lines = [`${card.at ? `${card.at}, ` : ""}true span ${span(card.true)}${card.type === null ? "" : `, ${type(card.type)}`}`];
+    const spans = (list, types) => list.map(([from, to], i) => `${from} to ${to - 1}${types ? ` (${type(types[i])})` : ""}`).join(", ") || "none";
+    const lines = [`${card.at ? `${card.at}, ` : ""}true span${card.true.length > 1 ? "s" : ""} ${spans(card.true, card.types)}${card.type === null ? "" : `, ${type(card.type)}`}`];
     for (const run of card.runs) {
-      lines.push(`${run.label} ${span(run.span)}, confidence ${run.sure.toFixed(2)}${run.type === null ? "" : `, ${type(run.type)}`}`);
+      lines.push(`${run.label} ${spans(run.spans, run.types)}, confidence ${run.sure.toFixed(2)}${run.type === null ? "" : `, ${type(run.type)}`}`);
       if (run.evidence) {
         const [networks, columns] = run.evidence;
         lines.push(`carried by ${columns > networks ? "columns" : "networks"}: columns ${columns.toFixed(1)}, networks ${networks.toFixed(1)} nats`);

@@ -207,9 +207,9 @@ function candles(card, t) {
   const margin = 0.05 * (high - low) || 1;
   const grids = hasBars ? [0, 1] : [1];
   for (const grid of grids) {
-    const spans = [[card.true, t.truth, 0.28, 1], ...card.runs.map((run, i) => [run.span, t.runs[i % 4], 0.05, 1.75])];
-    for (const [range, ...look] of spans) {
-      if (range[1] > range[0]) series.push({ type: "custom", silent: true, xAxisIndex: grid, yAxisIndex: grid, z: 1, data: [[0, 0]], renderItem: across(range, ...look) });
+    const spans = [[card.true, t.truth, 0.28, 1], ...card.runs.map((run, i) => [run.spans, t.runs[i % 4], 0.05, 1.75])];
+    for (const [ranges, ...look] of spans) {
+      for (const range of ranges) series.push({ type: "custom", silent: true, xAxisIndex: grid, yAxisIndex: grid, z: 1, data: [[0, 0]], renderItem: across(range, ...look) });
     }
   }
   if (hasBars) series.push({ type: "candlestick", name: "bar", data: card.bars, z: 2, barMaxWidth: 8, itemStyle: { color: t.paper, color0: t.ink, borderColor: t.ink, borderColor0: t.ink, borderWidth: 1 } });

@@ -107,3 +107,10 @@ def test_a_bad_file_is_one_line(content: object, expected: str, tmp_path: Path) 
 def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         read_corrections(tmp_path / "c.json")
+
+
+def test_a_mark_before_the_file_is_passed_over(tmp_path: Path) -> None:
+    corrections = [{"window_id": "a", "action": "drop"}]
+    text = json.dumps({"schema": 1, "corrections": corrections})
+    (tmp_path / "c.json").write_text(text, encoding="utf-8-sig")
+    assert [one.window_id for one in read_corrections(tmp_path / "c.json")] == ["a"]

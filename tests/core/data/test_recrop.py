@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -63,6 +65,21 @@ def test_spans_that_a_window_cuts_are_not_cropped(market: Market) -> None:
     both = recrop(clipped, _series(market), [], CONFIG, seed=0)
     assert (both.group == 0).sum() == 1
     assert (both.group == 1).sum() == 7
+
+
+def test_crops_keep_every_span_of_a_window_whole(market: Market) -> None:
+    windows, series = cut(market, [200, 900]), _series(market)
+    first = np.array([[10, 14], [60, 66]])
+    several = np.stack([np.stack([first[0], windows.spans[0]]), np.array([[0, 0], [0, 0]])])
+    several[1, 0] = windows.spans[1]
+    both = recrop(replace(windows, several=several), series, [], CONFIG, seed=0)
+    is_first = both.group == windows.group[0]
+    moved = several[0] - (both.offset[is_first] - windows.offset[0])[:, None, None]
+    assert both.several is not None
+    assert (both.several[is_first] == moved).all()
+    assert (both.several[is_first] >= 0).all()
+    assert both.offset[is_first].max() <= 10
+    assert (both.several[~is_first, 1] == 0).all()
 
 
 def test_a_draw_depends_on_its_seed_alone(market: Market) -> None:

@@ -12,10 +12,10 @@ from moola_core.evaluation.metrics import (
     chance_type_f1,
     group_resamples,
     point_scores,
-    reliability,
     score,
     window_sums,
 )
+from moola_core.evaluation.reliability import reliability
 from moola_core.spans.intervals import span_iou, span_mask
 
 

@@ -10,7 +10,8 @@ from moola_core.config.sections import ModelConfig
 from moola_core.features.tensors import Inputs
 from moola_core.inference.forward import folded, predict
 from moola_core.model.folded import FoldedUNet
-from moola_core.model.span_net import SpanNet, UNet
+from moola_core.model.span_net import SpanNet
+from moola_core.model.unet import UNet
 
 
 @pytest.fixture

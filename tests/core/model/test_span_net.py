@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from moola_core.config.sections import ModelConfig
 from moola_core.features.bars import reflect
@@ -10,7 +11,9 @@ from moola_core.features.tensors import Inputs
 from moola_core.features.views import VIEWS, price_views
 from moola_core.inference.forward import forward_outputs
 from moola_core.losses.segment import bar_loss, segment_loss
+from moola_core.model.quick_unet import quick_states
 from moola_core.model.span_net import SpanNet
+from moola_core.model.span_scores import score_spans
 from moola_core.spans.grid import all_spans
 
 
@@ -95,21 +98,20 @@ def test_a_symmetric_answer_is_that_of_the_mirrored_market(rng: np.random.Genera
 
 
 def test_no_gradient_comes_from_bars_that_are_no_bars(net: SpanNet) -> None:
-    slopes: list[torch.Tensor] = []
-
-    def keep(module: object, given: object, states: torch.Tensor) -> None:
-        del module, given
-        states.register_hook(slopes.append)
-
-    net.net.up[-1].register_forward_hook(keep)
     tags = torch.zeros(2, 105, dtype=torch.long)
     tags[0, 95:], tags[1, 3:9] = 1, 1
-    outputs = net(torch.randn(2, 105, len(VIEWS)))
+    features = torch.randn(2, 105, len(VIEWS))
+    padded = F.pad(features.transpose(1, 2), (0, 7), mode="replicate")
+    states = quick_states(net.net, padded)
+    states.retain_grad()
+    outputs = net.outputs_of(states[..., :105])
+    torch.testing.assert_close(outputs["segment_logits"], net(features)["segment_logits"])
     loss = segment_loss(outputs["segment_logits"], tags, 40, net.end_noise)
     (loss + bar_loss(outputs["span_logits"], tags)).sum().backward()
-    assert slopes[0].shape[2] == 112
-    assert bool((slopes[0][..., 105:] == 0).all())
-    assert bool((slopes[0][..., :105] != 0).any())
+    assert states.grad is not None
+    assert states.grad.shape[2] == 112
+    assert bool((states.grad[..., 105:] == 0).all())
+    assert bool((states.grad[..., :105] != 0).any())
 
 
 def test_the_softmax_over_spans_and_its_gradient_are_those_of_enumeration(net: SpanNet) -> None:
@@ -128,3 +130,20 @@ def test_the_softmax_over_spans_and_its_gradient_are_those_of_enumeration(net: S
     (slope,) = torch.autograd.grad(log_mass, scores)
     (wanted,) = torch.autograd.grad(expected, scores)
     torch.testing.assert_close(slope, wanted)
+
+
+@pytest.mark.parametrize(("num_bars", "longest"), [(16, 25), (16, 16), (30, 7), (9, 2)])
+def test_slopes_of_spans_scores_are_those_of_scattering(num_bars: int, longest: int) -> None:
+    shape = [(3, num_bars), (3, num_bars), (longest + 1,)]
+    given = [torch.randn(one, dtype=torch.float64, requires_grad=True) for one in shape]
+    start, stop, length = given
+    spans = torch.from_numpy(all_spans(num_bars, longest).copy())
+    bars = spans[:, 1] - spans[:, 0]
+    expected = start[:, spans[:, 0]] + stop[:, spans[:, 1] - 1] + length[bars]
+    found = score_spans(start, stop, length)
+    torch.testing.assert_close(found, expected)
+    weight = torch.randn_like(expected)
+    slopes = torch.autograd.grad((found * weight).sum(), given)
+    wanted = torch.autograd.grad((expected * weight).sum(), given)
+    for slope, by_hand in zip(slopes, wanted, strict=True):
+        torch.testing.assert_close(slope, by_hand)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import sys
 import time
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -89,6 +91,38 @@ def test_a_run_that_waits_does_nothing_but_its_heartbeat(pod: AgentPod) -> None:
     time.sleep(4)  # twenty looks of one that polls
     after = [num_wakes(pod, run_id) for run_id in runs[2:]]
     assert max(b - a for a, b in zip(before, after, strict=True)) < 10
+    assert [is_asleep(pod, run_id) for run_id in runs] == [False, False, True, True]
+    asleep = runs[2:]
+    beats = {run_id: pod.stored(run_id)["heartbeat_at"] for run_id in asleep}
+    wait_until(lambda: all(pod.stored(one)["heartbeat_at"] > beats[one] for one in asleep))
+
+
+def is_asleep(pod: AgentPod, run_id: str) -> bool:
+    """Whether a run's supervisor is the small program that waits."""
+    words = Path(f"/proc/{pod.process(run_id, 'supervisor')}/cmdline").read_bytes().split(b"\0")
+    return b"-c" in words
+
+
+def is_running(pod: AgentPod, run_id: str) -> bool:
+    return bool(pod.stored(run_id)["state"] == "RUNNING")
+
+
+def test_who_sleeps_wakes_with_the_agent_s_file_gone(pod: AgentPod) -> None:
+    """Another version's is there then, and a `clean` may have taken ours."""
+    agent = pod.agent
+    pod.agent = Path(shutil.copy(agent, pod.root.with_name("of-this-version.pyz")))
+    runs = [pod.shell(WAITS) for _ in range(4)]
+    asleep = runs[2:]
+    wait_until(lambda: all(is_asleep(pod, run_id) for run_id in asleep))
+    pids = [pod.process(run_id, "supervisor") for run_id in asleep]
+    pod.agent.unlink()
+    pod.agent = agent
+    pod.kill(runs[1], "supervisor")  # nobody asks for it: the next in line takes its place
+    for run_id in (runs[0], *asleep):
+        wait_until(partial(is_running, pod, run_id))
+        go(pod, run_id)
+    wait_until(lambda: all(pod.stored(one)["state"] == "SUCCEEDED" for one in asleep))
+    assert [pod.process(run_id, "supervisor") for run_id in asleep] == pids
 
 
 def test_who_waits_behind_a_supervisor_that_is_killed_takes_its_place(pod: AgentPod) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 from pathlib import Path, PurePosixPath
@@ -15,6 +16,7 @@ from moola_remote.deploy import source, upload
 from moola_remote.deploy.snapshot import Tree, code_tree, data_tree
 from moola_remote.deploy.source import read_source
 from moola_remote.errors import ConfigError, LimitError, TransferError
+from moola_remote.files import hashing
 from moola_remote.protocol.answers import PodInfo
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
@@ -179,6 +181,33 @@ def test_data_sets_lie_below_their_names(tmp_path: Path) -> None:
     assert [file.path for file in tree.files] == ["x/a", "x/b", "y/a"]
 
 
+@pytest.fixture
+def is_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written now counts as written long ago: a program can't set a file's ctime."""
+    monkeypatch.setattr(hashing, "RACY_NS", 0)
+
+
+@pytest.mark.usefixtures("is_old")
+def test_code_is_read_once_and_again_when_anything_of_it_changed(
+    project: Path, tmp_path: Path
+) -> None:
+    memory = tmp_path / "state" / "hashes.json"
+    first = code_tree(project, cache=memory)
+    assert len(json.loads(memory.read_bytes())) == 3  # a link is none of them
+    assert code_tree(project, cache=memory).files == first.files == code_tree(project).files
+    plain = project / "plain"
+    status = plain.stat()
+    with plain.open("r+b") as file:  # the same size, inode and time of the content
+        file.write(b"ONE\n")
+    os.utime(plain, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert code_tree(project, cache=memory).digest == code_tree(project).digest != first.digest
+    plain.write_text("-----BEGIN RSA PRIVATE KEY-----\n")
+    (project / "program").unlink()
+    assert [file.path for file in code_tree(project, cache=memory).files] == ["link", "sub/other"]
+    assert len(json.loads(memory.read_bytes())) == 1
+
+
+@pytest.mark.usefixtures("is_old")
 def test_data_is_hashed_once(tmp_path: Path) -> None:
     folder, memory = _write(tmp_path / "one", a="1"), tmp_path / "hashes.json"
     os.utime(folder / "a", ns=(1, 1))

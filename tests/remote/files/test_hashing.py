@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from pathlib import Path
 
 import pytest
 
+from moola_remote.files import hashing
 from moola_remote.files.hashing import HashCache, sha256_of
 
 
@@ -32,18 +34,28 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
             sha256_of(tmp_path / name)
 
 
+@pytest.fixture
+def is_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written now counts as written long ago: a program can't set a file's ctime."""
+    monkeypatch.setattr(hashing, "RACY_NS", 0)
+
+
+@pytest.mark.usefixtures("is_old")
 def test_an_unchanged_file_is_not_read_again(tmp_path: Path) -> None:
     path, memory = _old(tmp_path / "file", b"old"), tmp_path / "state" / "hashes.json"
     cache = HashCache(memory)
     first = cache.sha256_of(path, path.lstat())
     cache.save()
     status = path.lstat()
-    with path.open("r+b") as file:  # the same size, inode and time: only a memory can miss it
+    with path.open("r+b") as file:  # as `status` does not say: only a memory can miss it
         file.write(b"new")
     os.utime(path, ns=(10**18, 10**18))
     assert HashCache(memory).sha256_of(path, status) == first
+    # The same size, inode and time of its content: the time of its change can't be restored.
+    assert HashCache(memory).sha256_of(path, path.lstat()) == sha256_of(path) != first
 
 
+@pytest.mark.usefixtures("is_old")
 def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
     path, memory = _old(tmp_path / "file", b"old"), tmp_path / "hashes.json"
     cache = HashCache(memory)
@@ -60,6 +72,22 @@ def test_a_file_that_may_still_change_is_not_remembered(tmp_path: Path) -> None:
     cache.sha256_of(path, path.lstat())
     cache.save()
     assert not memory.exists()
+
+
+@pytest.mark.usefixtures("is_old")
+def test_what_was_remembered_otherwise_or_not_asked_for_is_forgotten(tmp_path: Path) -> None:
+    one, other = _old(tmp_path / "one", b"1"), _old(tmp_path / "other", b"2")
+    memory = tmp_path / "hashes.json"
+    cache = HashCache(memory, tag="1")
+    for path in (one, other):
+        cache.sha256_of(path, path.lstat())
+    cache.save()
+    again = HashCache(memory, tag="1", is_whole=True)
+    assert again.knows(str(one), one.lstat())
+    assert not HashCache(memory, tag="2").knows(str(one), one.lstat())
+    again.sha256_of(one, one.lstat())
+    again.save()
+    assert list(json.loads(memory.read_bytes())) == [str(one)]
 
 
 @pytest.mark.parametrize("broken", ["", "{", "[1]", "3", '{"x": 3}', '{"x": [1, 2]}'])

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from moola_remote.agent_client.client import Agent
-from moola_remote.follow.catch_up import AWAY_S, CatchUp
+from moola_remote.follow.catch_up import CatchUp
 from moola_remote.follow.follower import Listener, Notice, follow
 from moola_remote.follow.journal import Journal, LogEnd
 from moola_remote.follow.reconnect import Link
 from moola_remote.protocol.events import EpochEvent, NoteEvent
 from moola_remote.protocol.state import RunState
-from moola_remote.runs.local_state import LastSeen, LocalRun
+from moola_remote.runs.local_state import AWAY_S, LastSeen, LocalRun
 from tests.support.fakes import ShellTransport
 from tests.support.pods import AgentPod, wait_until
 

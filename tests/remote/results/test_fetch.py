@@ -117,6 +117,23 @@ def test_a_deep_tree_and_names_of_rsyncs_own_cost_no_other_file(
     assert content["d/" + "e/" * 400 + "low"] == b"low\n"
 
 
+def test_a_socket_or_a_pipe_is_named_and_nothing_lost(
+    transport: Transport, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    agent = Agent(transport, root=str(tmp_path / "root"), python=endpoint.python)
+    listen = "import socket; socket.socket(socket.AF_UNIX).bind('s')"
+    closed = "echo secret >closed; chmod 0 closed; touch nothing; chmod 0 nothing"
+    submit(agent, _spec(f'cd $MOOLA_RUN_DIR; mkfifo p; python3 -c "{listen}"; {closed}'))
+    wait_until(lambda: get_state(agent, RUN).has_ended)
+    fetched = fetch_run(transport, agent, RUN, tmp_path / "results", what="all")
+    named = [(one.path, one.why) for one in fetched.empty]
+    if os.geteuid() == 0:  # who may read everything
+        assert (named, fetched.missing) == ([("p", "a pipe"), ("s", "a socket")], ())
+    else:
+        assert [one.path for one in fetched.empty] == ["nothing", "p", "s"]
+        assert [one.path for one in fetched.missing] == ["closed"]
+
+
 def test_results_may_be_a_link_to_another_disk(pod: Pod, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()

@@ -12,7 +12,7 @@ import pytest
 from moola_remote.errors import HostKeyError
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
-from moola_remote.ssh.hostkeys import KnownHosts
+from moola_remote.ssh.hostkeys import KnownHosts, fingerprint
 from moola_remote.ssh.user_known_hosts import matches
 from tests.remote.ssh.conftest import Through, keygen, vouch
 from tests.support.servers import running_openssh
@@ -113,6 +113,77 @@ def test_a_file_with_a_blank_in_its_name_is_read(
     (dot_ssh / "known_hosts").rename(dot_ssh / "a file")
     text = f'Host box\n  {{pod}}  UserKnownHostsFile "{dot_ssh}/a file"\n'
     _connects(dataclasses.replace(through(text), known_key=None), tmp_path)
+
+
+def _with(through: Through, line: str) -> Endpoint:
+    return dataclasses.replace(through(f"Host box\n  {{pod}}  {line}\n"), known_key=None)
+
+
+def test_the_users_command_for_known_hosts_vouches(
+    through: Through, openssh_server: Endpoint, tmp_path: Path
+) -> None:
+    """Asked before the host has shown a key, and with the key that it shows, as by ssh."""
+    program, asked = tmp_path / "known", tmp_path / "asked"
+    assert openssh_server.known_key
+    kind, key = openssh_server.known_key.split()
+    program.write_text(
+        f'#!/bin/sh\necho "$@" >> {asked}\n[ "$1" = ORDER ] || echo "$2 {kind} {key}"\n'
+    )
+    program.chmod(0o755)
+    endpoint = _with(through, f'KnownHostsCommand {program} %I %H %t %K %f "%n %%"')
+    _connects(endpoint, tmp_path)
+    name = f"[127.0.0.1]:{openssh_server.port}"
+    shown = fingerprint(base64.b64decode(key))
+    assert asked.read_text().splitlines() == [
+        f"ORDER {name} NONE NONE NONE box %",
+        f"HOSTNAME {name} {kind} {key} {shown} box %",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        ("/bin/sh -c 'echo no database >&2; exit 3'", "ended with 3, no database"),
+        ("/no/such/program", "can't be run"),
+    ],
+)
+def test_a_command_for_known_hosts_that_fails_ends_the_connection(
+    command: str,
+    why: str,
+    through: Through,
+    openssh_server: Endpoint,
+    dot_ssh: Path,
+    tmp_path: Path,
+) -> None:
+    vouch(dot_ssh, openssh_server)
+    refusal = _refusal(_with(through, f"KnownHostsCommand {command}"), tmp_path)
+    assert why in str(refusal)
+    assert "run it by hand" in refusal.cure
+
+
+@pytest.mark.parametrize("value", ["accept-new", "no", "off"])
+def test_an_unknown_key_is_taken_where_the_users_ssh_takes_it_and_pinned(
+    value: str,
+    through: Through,
+    openssh_server: Endpoint,
+    dot_ssh: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    endpoint = _with(through, f"StrictHostKeyChecking {value}")
+    _connects(endpoint, tmp_path)
+    assert "taken unseen" in caplog.text
+    other = base64.b64decode(keygen(tmp_path / "other").with_suffix(".pub").read_text().split()[1])
+    pins = KnownHosts(tmp_path / "pins")
+    assert pins.get("box") not in (None, other)
+    pins.pin("box", other)
+    assert "has changed" in str(_refusal(endpoint, tmp_path))
+
+
+def test_strict_checking_asks_nobody(through: Through, tmp_path: Path) -> None:
+    endpoint = _with(through, "StrictHostKeyChecking yes")
+    with pytest.raises(HostKeyError, match="StrictHostKeyChecking yes"):
+        connect(endpoint, known_hosts=tmp_path / "pins", ask=lambda _shown: True).close()
 
 
 def test_our_pin_stays_the_judge(

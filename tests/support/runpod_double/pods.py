@@ -96,6 +96,15 @@ def machine_user(pod: FakePod) -> str:
     return getattr(pod.machine, "user", "root")
 
 
+def networking(pod: FakePod, *, is_placed: bool) -> dict[str, Any]:
+    """The network between pods; here each has an address of the loopback."""
+    if not pod.body.get("globalNetworking"):
+        return {"enabled": False}
+    number = int(pod.id.lstrip("pod")) + 9
+    address = {"ip": f"127.0.5.{number}", "internalDns": f"{pod.id}.runpod.internal"}
+    return {"enabled": True, **(address if is_placed else {})}
+
+
 def described(pod: FakePod, times: Times, gauge: int) -> dict[str, Any]:
     """A pod as the API describes it now; `gauge` is its GPU use in per cent."""
     age, body = time.monotonic() - pod.started, pod.body
@@ -140,7 +149,7 @@ def described(pod: FakePod, times: Times, gauge: int) -> dict[str, Any]:
         "template": None,
         "cost": pod.price if is_up else 0.0,
         "locked": False,
-        "globalNetworking": {"enabled": False},
+        "globalNetworking": networking(pod, is_placed=is_placed),
         "runtime": gauges if is_up and age >= times.runtime else None,
         "createdAt": timestamp(pod.created_at),
         "startedAt": timestamp(pod.started_at) if is_placed else None,

@@ -72,6 +72,21 @@ def test_the_best_stocked_data_centre_is_asked_first_and_alone() -> None:
     assert double.wrong == []
 
 
+def test_the_network_between_pods_is_asked_for_where_there_is_one() -> None:
+    double = Double()
+    linked = {"global_networking": True, "clouds": ["COMMUNITY", "SECURE"]}
+    pod, said = rent(double, WANTED.model_copy(update=linked))
+    assert double.pods[pod.id].body["globalNetworking"] is True
+    assert pod.cloud == "SECURE"
+    assert f"not tried: {GPU}, COMMUNITY: has no network between pods" in said
+    assert double.wrong == []
+    with make_client(double) as client:
+        seen = client.pod(pod.id)
+    assert seen is not None
+    assert seen.global_networking.enabled
+    assert seen.global_networking.ip == "127.0.5.10"
+
+
 def test_each_candidate_is_one_request_and_each_refusal_has_its_reason() -> None:
     double = Double()
     double.refuse = lambda body: None if body["cloud"] == "COMMUNITY" else (400, NO_CAPACITY)

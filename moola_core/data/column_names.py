@@ -1,0 +1,46 @@
+"""Names of columns of bars, normalised, the best first; languages with what they were read from."""
+
+from __future__ import annotations
+
+PRICES = ("open", "high", "low", "close")
+
+PRICE_NAMES = {
+    "open": (
+        *("open", "o", "open_price", "price_open", "first", "mid.o"),
+        "otwarcie",  # stooq.pl, CSV of daily and hourly bars, 2014 to 2026
+        *("erster", "eröffnung"),  # ariva.de, historical prices
+        *("ouv.", "apertura"),  # Investing.com, French and Spanish
+    ),
+    "high": (
+        *("high", "h", "high_price", "price_high", "max", "mid.h"),
+        *("najwyzszy", "hoch", "plus_haut", "máximo"),
+    ),
+    "low": (
+        *("low", "l", "low_price", "price_low", "min", "mid.l"),
+        *("najnizszy", "tief", "plus_bas", "mínimo"),
+    ),
+    "close": (
+        *("close", "c", "close_price", "price_close", "last", "price", "close/last", "mid.c"),
+        *("zamkniecie", "schlusskurs", "schluss", "dernier", "último"),
+    ),
+}
+# Of exports in languages that write a comma for decimals.
+COMMA_NAMES = frozenset(("otwarcie", "erster", "eröffnung", "ouv.", "apertura"))
+# Names of the column of times.
+TIME_NAMES = (
+    *("open_time", "opentime", "window_start"),  # these say of themselves which time they are
+    *("timestamp", "time", "datetime", "date_time", "date/time", "date"),
+    *("ts_event", "ts", "mts", "t", "unix", "unix_timestamp", "unix_time"),
+    *("gmt_time", "local_time", "time_(utc)", "time_(eet)", "time_(est)", "bar_time", "timestamps"),
+    *("start_time", "start", "begin", "period_start", "time_period_start", "open_timestamp"),
+    *("datum", "zeit", "data", "fecha"),
+)
+END_NAMES = ("close_time", "closetime", "end_time", "period_end", "time_period_end", "bar_end")
+# A day and, beside it, a time of day.
+DAY_AND_CLOCK = (
+    *(("date", "time"), ("day", "time"), ("datum", "uhrzeit"), ("datum", "zeit"), ("data", "czas")),
+    ("fecha", "hora"),
+)
+# An index without a name: CSV of pandas, Parquet of pandas, reset_index of pandas, polars.
+INDEX_NAMES = ("", "__index_level_0__", "index", "unnamed:_0")
+SYMBOL_NAMES = ("symbol", "ticker", "instrument_id", "tic", "name", "instrument", "pair")

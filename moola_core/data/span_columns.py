@@ -1,0 +1,187 @@
+"""Columns of lists of spans: which is the start, the end or the length, and the label."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from moola_core.data.label_studio import KEY, regions_of_cells, words_of
+from moola_core.data.span_lengths import Unit, is_length, unit_in
+from moola_core.data.table_head import is_clock, normalise
+from moola_core.data.trades_list import places_of, read_trades
+from moola_core.errors import DataError
+
+Ends = Literal["inclusive", "half-open"]
+STARTS = (
+    *("start", "begin", "from", "start_time", "start_timestamp", "start_bar", "first", "first_bar"),
+    *("expansion_start", "first_timestamp", "time1", "time_1", "x1", "left"),
+    *("onset", "beginn", "von"),
+    # backtesting.py, vectorbt, freqtrade; and what jobs.predict writes for charts
+    *("entrytime", "entry_timestamp", "entry_time", "entry_date", "open_date", "time"),
+)
+STOPS = (
+    *("end", "stop", "to", "end_time", "stop_time", "end_timestamp", "end_bar", "stop_bar", "last"),
+    *("last_bar", "expansion_end", "last_timestamp", "time2", "time_2", "x2", "right"),
+    *("ende", "bis"),
+    *("exittime", "exit_timestamp", "exit_time", "exit_date", "close_date"),
+)
+WORDS = (
+    *("label", "labels", "type", "class", "kind", "category", "tag", "text", "name", "pattern"),
+    *("description", "trial_type", "typ", "direction", "side"),  # MNE-Python, BIDS
+)
+# Columns that are no labels, beside spans of one type.
+NO_WORDS = (
+    *("", "index", "id", "row", "#", "no", "nr", "price", "price1", "price2", "price_1", "price_2"),
+    *("y1", "y2", "high", "low", "top", "bottom", "color", "colour"),
+)
+DAYS = ("date", "day")
+_MIDNIGHT = re.compile(r"[ T]00:00(:00(\.0+)?)?$")
+RECTANGLE = ("time1", "time_1", "x1", "left")
+
+
+@dataclass(frozen=True)
+class RawSpans:
+    """What a file of spans holds, before it is placed in a series.
+
+    Attributes:
+        starts, stops: bar numbers or times, as the file has them.
+        words: the labels; None where no column has them.
+        start_name, stop_name: of their columns, for messages.
+        ends: whether the end is inside, where the format defines it.
+        unit: what numbers count.
+        is_rectangle: whether the ends may come in either order.
+        rows: of the file, from 0; None: as they come.
+        length_unit: what numbers in `stops` count where those are lengths; "" where nothing says
+            it, None where they are ends.
+        others: columns that may hold labels, where none is known to.
+    """
+
+    starts: pa.ChunkedArray
+    stops: pa.ChunkedArray
+    words: list[str] | None
+    start_name: str = "start"
+    stop_name: str = "end"
+    ends: Ends | None = None
+    unit: Unit = "bars"
+    is_rectangle: bool = False
+    rows: list[int] | None = None
+    length_unit: str | None = None
+    others: list[str] = field(default_factory=list)
+
+
+def of_table(path: Path, table: pa.Table) -> RawSpans:
+    """Return the spans of a table, by the names of its columns.
+
+    Raises:
+        DataError: a column is missing, or there twice.
+    """
+    names = [normalise(name) for name in table.column_names]
+    cells = _label_studio(table)
+    if cells is not None:
+        return of_regions(path, regions_of_cells(cells))
+    trades = None if set(names) & set(STARTS) else places_of(names)
+    if trades is not None:
+        return _of_trades(path, [table.column(i).to_pylist() for i in trades])
+    start = _place(path, table, names, "start", STARTS)
+    length = next((i for i, name in enumerate(names) if is_length(name)), None)
+    ends_known = any(name in STOPS for name in names)
+    stop = length if length is not None and not ends_known else None
+    if stop is None:
+        stop = _place(path, table, names, "end", STOPS)
+    word = _place(path, table, names, "label", WORDS) if set(names) & set(WORDS) else None
+    words = None
+    if word is not None:
+        words = ["" if one is None else str(one) for one in table.column(word).to_pylist()]
+    used = (start, stop, word, length)
+    others = [
+        name
+        for i, name in enumerate(table.column_names)
+        if i not in used and names[i] not in (*NO_WORDS, *DAYS, *STARTS, *STOPS)
+    ]
+    is_rectangle = names[start] in RECTANGLE
+    is_length_given = stop == length
+    return RawSpans(
+        _with_day(table, names, table.column(start)),
+        table.column(stop) if is_length_given else _with_day(table, names, table.column(stop)),
+        words,
+        table.column_names[start],
+        table.column_names[stop],
+        "inclusive" if is_rectangle else None,
+        "seconds" if names[start] == "onset" else "bars",
+        is_rectangle,
+        length_unit=(unit_in(names[stop]) or _of_onsets(names[start])) if is_length_given else None,
+        others=others,
+    )
+
+
+def _with_day(table: pa.Table, names: list[str], column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column of times; times of day behind the day of their row, where one has it."""
+    texts = [None if one is None else str(one) for one in column.to_pylist()]
+    day = next((names.index(one) for one in DAYS if one in names), None)
+    if day is None or not all(is_clock(one) and ":" in one for one in texts if one):
+        return column
+    days = [_MIDNIGHT.sub("", str(one or "")) for one in table.column(day).to_pylist()]
+    texts = [one and f"{at} {one}" for at, one in zip(days, texts, strict=True)]
+    return pa.chunked_array([pa.array(texts, pa.string())])
+
+
+def _of_onsets(name: str) -> str:
+    """Return the unit of lengths beside a column: onsets are in seconds (BIDS, MNE)."""
+    return "s" if name == "onset" else ""
+
+
+def _place(path: Path, table: pa.Table, names: list[str], what: str, known: tuple[str, ...]) -> int:
+    """Return where the column is that has one of the known names."""
+    found = [name for name in known if name in names]
+    if not found:
+        raise DataError(
+            f"{path}: column {what} is missing, expected one of {', '.join(known[:6])} ...,"
+            f" got {', '.join(table.column_names)};"
+            " rename it, or add a line of names: start,end,label"
+        )
+    if names.count(found[0]) > 1:
+        raise DataError(f"{path}: column {found[0]} is there twice, expected it once; drop one")
+    return names.index(found[0])
+
+
+def _of_trades(path: Path, columns: list[list[Any]]) -> RawSpans:
+    """TradingView's list of trades: a span from the entry to the exit."""
+    texts = [[None if one is None else str(one) for one in column] for column in columns]
+    trades = read_trades(path, *texts)
+    return RawSpans(
+        pa.chunked_array([pa.array([one.start for one in trades], pa.string())]),
+        pa.chunked_array([pa.array([one.stop for one in trades], pa.string())]),
+        [one.side for one in trades],
+        "Date/Time",
+        "Date/Time",
+        rows=[one.row for one in trades],
+    )
+
+
+def _label_studio(table: pa.Table) -> list[str | None] | None:
+    """Return the column that holds Label Studio's regions, if there is one."""
+    for column in table.columns:
+        cells = column.to_pylist()
+        if any(isinstance(cell, str) and KEY in cell for cell in cells):
+            return cells
+    return None
+
+
+def of_regions(path: Path, regions: list[dict[str, Any]]) -> RawSpans:
+    """Regions of Label Studio; the point at an end is inside."""
+    if not regions:
+        raise DataError(
+            f"{path}: no region of a time series, expected Label Studio's export (JSON, JSON-MIN,"
+            " CSV, TSV) with timeserieslabels; export it anew"
+        )
+    starts, stops = ([str(one.get(key, "")) for one in regions] for key in ("start", "end"))
+    return RawSpans(
+        pa.chunked_array([pa.array(starts)]),
+        pa.chunked_array([pa.array(stops)]),
+        [words_of(one) for one in regions],
+        ends="inclusive",
+    )

@@ -1,0 +1,32 @@
+"""Times of bars that can't be what they say: closes inside their bar, years of another unit."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from moola_core.errors import DataError
+from moola_core.spans.intervals import IntArray
+
+SECOND = 10**9
+LAST_MS = 999 * 10**6
+FIRST_YEARS = 10**17  # nanoseconds, until 1973
+
+
+def whole_close(time: IntArray) -> IntArray:
+    """Return times of closes that are the last part of a second inside their bar as its end."""
+    rest = time % SECOND
+    return time + SECOND - rest if (rest >= LAST_MS).all() else time
+
+
+def require_years(where: str, time: IntArray) -> None:
+    """Refuse times of 1970 that lie parts of a second apart: their unit is not what they count.
+
+    Raises:
+        DataError: they are.
+    """
+    step = np.abs(np.diff(time))
+    if len(step) and (np.abs(time) < FIRST_YEARS).all() and np.median(step) < SECOND:
+        raise DataError(
+            f"{where}: times from {time[0].astype('datetime64[ns]')} on, expected bars of a second"
+            " or more; their unit is another one than the file says: write them anew"
+        )

@@ -1,0 +1,288 @@
+"""Drive a sweep over a Ray cluster: start its nodes and driver as runs, follow, fetch, end them.
+
+The driver is an ordinary run on the head's pod: once it is started, no laptop is needed until its
+results are fetched. It does what a run of several trials does, in ``trials/NUMBER`` of its folder.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, ValidationError
+
+from moola_remote.agent_client import verbs
+from moola_remote.errors import (
+    JobCancelledError,
+    JobFailedError,
+    MoolaError,
+    NoCapacityError,
+    UnreachableError,
+)
+from moola_remote.follow.follower import Listener
+from moola_remote.follow.whole_run import WholeRun
+from moola_remote.pods.pod import Pod
+from moola_remote.protocol.state import RunState
+from moola_remote.protocol.types import Name, Remote, read_small
+from moola_remote.results.chosen import What
+from moola_remote.runs.launch import RunRequest, new_spec
+from moola_remote.sweep.cluster import Cluster, Member, new_cluster, read_cluster, write_cluster
+from moola_remote.sweep.command import node_argv, ray_argv
+from moola_remote.sweep.coordinator import Coordinator
+from moola_remote.sweep.drive import Crew
+from moola_remote.sweep.ended import report_end
+from moola_remote.sweep.money import require_left
+from moola_remote.sweep.plan import SEED, Plan, SweepFolder
+from moola_remote.sweep.study import Study, spaces_json
+from moola_remote.sweep.trial import SETTLED, Attempt, Job
+from moola_remote.sweep.verdict import MAX_ATTEMPTS
+from moola_remote.text.sanitize import safe
+
+if TYPE_CHECKING:
+    from moola_remote.deploy.deploy import Deployed
+
+TOKEN = "RAY_AUTH_TOKEN"  # noqa: S105 - a name
+NO_GPU = -1
+# Nodes end by themselves after their driver, within this.
+NODE_END_S = 20.0
+
+
+class Begun(Remote):
+    """``params.json`` of a trial; `nodes` are those on which it was begun, one after another."""
+
+    params: dict[str, int | float | str | bool | None] = Field(max_length=1000)
+    nodes: list[Name] = Field(min_length=1, max_length=1000)
+
+
+def drive_ray(folder: SweepFolder, plan: Plan, crew: Crew) -> Coordinator:
+    """Do what is left of a sweep; the caller holds its folder.
+
+    Args:
+        folder: of the sweep.
+        plan: of the sweep.
+        crew: what it works with.
+
+    Returns:
+        The coordinator; `check_end` says how it ended.
+
+    Raises:
+        MoolaError: a pod can't be used; runs that were started keep running.
+    """
+    study = Study(folder.journal, plan, is_writing=True)
+    coordinator = Coordinator(study, plan, crew.watcher)
+    crew.watcher.on_begin(coordinator.trials())
+    driving = Driving(folder, plan, crew, study, coordinator)
+    cluster = read_cluster(folder)
+    if cluster is not None and driving.is_unknown(cluster.driver):
+        driving.end_nodes(cluster, patience_s=0.0)  # this laptop died before the driver was started
+        cluster = None
+    if cluster is None and not coordinator.is_over:
+        cluster = driving.begin()
+    if cluster is not None:
+        driving.finish(cluster)
+    return coordinator
+
+
+@dataclass
+class Driving:
+    """One laptop's work at the cluster of a sweep.
+
+    Attributes:
+        folder: of the sweep.
+        plan: of the sweep.
+        crew: what it works with.
+        study: takes the trials once the driver has ended.
+        coordinator: likewise.
+    """
+
+    folder: SweepFolder
+    plan: Plan
+    crew: Crew
+    study: Study
+    coordinator: Coordinator
+    _deployed: dict[str, Deployed] = field(default_factory=dict)
+
+    def begin(self) -> Cluster:
+        """Bring pods up, send code and data, start head, workers and driver.
+
+        Raises:
+            MoolaError: no pod is there, or a run can't be started.
+        """
+        hosts = self._hosts()
+        cluster = new_cluster(self.plan, len(self.study.trials()), hosts)
+        write_cluster(self.folder, cluster)
+        token = secrets.token_hex(32)
+        try:
+            for member in cluster.members:
+                self._start(cluster, member, token)
+                self.crew.watcher.on_note(f"{member.role} on {member.pod}: run {member.run_id}")
+        except MoolaError:
+            self.end_nodes(cluster, patience_s=0.0)
+            self.folder.cluster.unlink(missing_ok=True)
+            raise
+        return cluster
+
+    def _hosts(self) -> list[tuple[str, str]]:
+        """Return the pods that are up and have code and data, and what others reach each by."""
+        hosts: list[tuple[str, str]] = []
+        for name in self.plan.pods:
+            host = self._bring_up(name)
+            if host is not None:
+                hosts.append((name, host))
+        if not hosts:
+            self.coordinator.check_end()  # raises why the first was refused
+        self.crew.share([name for name, _ in hosts])
+        for name, _ in hosts:
+            self._deployed[name] = self.crew.deploy(name)
+        return hosts
+
+    def _bring_up(self, name: str) -> str | None:
+        """Return what other pods reach a pod by; None of one that takes no part."""
+        try:
+            self.crew.bring_up(name)
+            with Pod(name) as pod:
+                host = pod.endpoint.private_host or ""
+        except (NoCapacityError, UnreachableError) as err:
+            self.coordinator.lose_pod(name, err, is_gone=False)
+            return None
+        if not host and self.plan.address is None:
+            no_address = UnreachableError(f"pod {name}: has no address for other pods")
+            self.coordinator.lose_pod(name, no_address, is_gone=False)
+            return None
+        return host
+
+    def _start(self, cluster: Cluster, member: Member, token: str) -> None:
+        deployed, is_driver = self._deployed[member.pod], member.role == "driver"
+        left = self.crew.budget.left() if self.crew.budget else None
+        require_left(left, member.run_id)
+        max_time_s = self.plan.max_time_s if is_driver else None
+        request = RunRequest(
+            label=self.plan.label,
+            recipe=self.plan.recipe,
+            secrets=self._secrets(token),
+            env={**self.plan.env, **self._environment(cluster)},
+            max_time_s=max_time_s and max_time_s * (self.plan.trials - cluster.first),
+            max_cost_usd=left,
+        )
+        with Pod(member.pod) as pod:
+            if is_driver:
+                argv = ray_argv(pod.project, self.plan, asked_of(self.plan, cluster))
+            else:
+                head = None if member.role == "head" else cluster.address
+                argv = node_argv(pod.project, member.host, member.port, head)
+            more = {"sweep": self.plan.sweep_id, "gpu": NO_GPU if is_driver else None}
+
+            def spec() -> Any:
+                return new_spec(pod, deployed, request, member.run_id, argv, **more)
+
+            WholeRun(pod, self.crew.patience_s).start(spec, request)
+
+    def _secrets(self, token: str) -> dict[str, str]:
+        """Return the values for the runs; the token of somebody else's cluster is the user's."""
+        own = {} if self.plan.address is not None else {TOKEN: token}
+        return {**self.crew.secrets, **own}
+
+    def _environment(self, cluster: Cluster) -> dict[str, str]:
+        """Return how Ray's parts find and trust each other."""
+        found = {"RAY_ADDRESS": cluster.address, "RAY_USAGE_STATS_ENABLED": "0"}
+        if cluster.nodes:
+            found["MOOLA_RAY_HOST"] = cluster.nodes[0].host
+        if self.plan.address is None or TOKEN in self.crew.secrets:
+            found["RAY_AUTH_MODE"] = "token"
+        return found
+
+    def is_unknown(self, member: Member) -> bool:
+        """Return whether a run was never started."""
+        with Pod(member.pod) as pod:
+            return WholeRun(pod, self.crew.patience_s).is_unknown(member.run_id)
+
+    def finish(self, cluster: Cluster) -> None:
+        """Follow the driver to its end, fetch, take over its trials, end the nodes."""
+        driver = cluster.driver
+        what: What = "all" if self.plan.then else "results"
+        with Pod(driver.pod) as pod:
+            run = WholeRun(pod, self.crew.patience_s)
+            listener = Listener(on_notice=lambda notice: self.crew.watcher.on_note(notice.text))
+            state = run.follow(driver.run_id, listener)
+            results = run.fetch(state, what, self.crew.watcher.on_note).parent
+        self._take_over(cluster, state, results)
+        self.end_nodes(cluster)
+        self.folder.cluster.unlink(missing_ok=True)
+        for name in dict.fromkeys(member.pod for member in cluster.members):
+            self.crew.release(name)
+        if state.state != "SUCCEEDED" and not self.coordinator.is_stopped:
+            kind = JobCancelledError if state.state == "CANCELLED" else JobFailedError
+            why = safe(state.reason or state.state.lower())
+            self.coordinator.fail(kind(f"the driver on {driver.pod} ended: {why}"))
+
+    def _take_over(self, cluster: Cluster, state: RunState, results: Path) -> None:
+        """Write the driver's trials into the study, each once."""
+        driver = cluster.driver
+        while (number := len(self.study.trials())) < self.plan.trials:
+            begun = _begun(results / driver.run_id / "trials" / str(number) / "params.json")
+            if begun is None:
+                break
+            attempt = Attempt(driver.run_id, driver.pod, is_packed=True)
+            self.study.adopt(begun.params, [attempt] * min(len(begun.nodes), MAX_ATTEMPTS))
+        for trial in self.study.trials():
+            if trial.state not in SETTLED and trial.attempt is not None:
+                job = Job(trial, trial.attempt, None, is_new=False)
+                report_end(self.coordinator, self.plan, results, job, state)
+
+    def end_nodes(self, cluster: Cluster, patience_s: float = NODE_END_S) -> None:
+        """See the nodes end, or cancel them, workers before the head; fetch what they printed."""
+        deadline = time.monotonic() + patience_s
+        for node in cluster.backwards[1:]:
+            problem = self._end_node(node, deadline)
+            if problem:
+                self.crew.watcher.on_note(f"{node.role} on {node.pod}: {problem}")
+
+    def _end_node(self, node: Member, deadline: float) -> MoolaError | None:
+        try:
+            with Pod(node.pod) as pod:
+                self._see_end(pod, node, deadline)
+        except MoolaError as err:
+            return err
+        return None
+
+    def _see_end(self, pod: Pod, node: Member, deadline: float) -> None:
+        run = WholeRun(pod, self.crew.patience_s)
+        if run.is_unknown(node.run_id):
+            return
+        while not (state := verbs.get_state(pod.agent, node.run_id)).has_ended:
+            if time.monotonic() > deadline:
+                state = verbs.cancel(pod.agent, node.run_id).state
+                break
+            time.sleep(0.5)
+        run.fetch(state, "all" if self.plan.then else "results", self.crew.watcher.on_note)
+
+
+def asked_of(plan: Plan, cluster: Cluster) -> dict[str, Any]:
+    """Return what the driver is asked beside the words of a trial, see jobs.common.ray_asked."""
+    first = cluster.first
+    return {
+        "spaces": spaces_json(plan),
+        "points": plan.table()[first:],
+        "first": first,
+        "trials": plan.trials - first,
+        "goal": plan.score_key,
+        "mode": plan.goal.direction[:3],
+        "seed": plan.seed + first,
+        "seed_key": SEED,
+        "max_failures": MAX_ATTEMPTS - 1,
+        "env": sorted({*plan.env, *plan.secrets} - {TOKEN}),
+        "is_own": bool(cluster.nodes),
+    }
+
+
+def _begun(path: Path) -> Begun | None:
+    """Return what a driver noted of a trial; None where it never began."""
+    if not path.exists():
+        return None
+    try:
+        return Begun.model_validate_json(read_small(path))
+    except (ValidationError, MoolaError):
+        return None

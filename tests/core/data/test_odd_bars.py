@@ -1,0 +1,141 @@
+"""Bars as people and libraries write them that were once read wrongly, or without their times."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from moola_core.data.series import ReadOptions, read_bars
+from moola_core.data.times import Dates
+from moola_core.errors import DataError
+
+FIRST = 1_704_205_800  # 2024-01-02 14:30 UTC
+OHLC = "open,high,low,close"
+ROWS = ("100.25,101.5,99.5,100.75", "100.75,102,100.5,101.25")
+
+
+def written(path: Path, header: str, *times: str) -> Path:
+    rows = [f"{time},{prices}" for time, prices in zip(times, ROWS, strict=True)]
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def assert_times(path: Path, options: ReadOptions | None = None) -> None:
+    bars = read_bars(path, options)
+    assert bars.time is not None
+    assert (bars.time // 10**6).tolist() == [FIRST * 1000, (FIRST + 60) * 1000]
+    assert bars.prices.tolist() == [[100.25, 101.5, 99.5, 100.75], [100.75, 102.0, 100.5, 101.25]]
+
+
+@pytest.mark.parametrize(
+    ("times", "dates"),
+    [
+        (("02/01/24 14:30", "02/01/24 14:31"), "dmy"),  # pandas' date_format="%d/%m/%y %H:%M"
+        (("1/2/24 14:30", "1/2/24 14:31"), "mdy"),  # Excel's own m/d/yy h:mm
+        (("02.01.24 14:30", "02.01.24 14:31"), "dmy"),
+        (("2-Jan-24 14:30", "2-Jan-24 14:31"), None),  # Excel's d-mmm-yy
+    ],
+)
+@pytest.mark.parametrize("name", ["", "Date"])
+def test_years_of_two_digits_are_read_where_the_order_is_known(
+    times: tuple[str, str], dates: Dates | None, name: str, tmp_path: Path
+) -> None:
+    path = written(tmp_path / "bars.csv", f"{name},{OHLC}", *times)
+    assert_times(path, ReadOptions(dates=dates))
+    if dates is not None:
+        with pytest.raises(DataError, match="say which: --dates dmy or --dates mdy"):
+            read_bars(path)
+
+
+@pytest.mark.parametrize("times", [("24-01-02", "24-01-03"), ("14:30 2/1", "14:31 2/1")])
+@pytest.mark.parametrize("name", ["", "Zeitpunkt"])
+def test_what_may_be_a_time_is_not_lost(times: tuple[str, str], name: str, tmp_path: Path) -> None:
+    path = written(tmp_path / "bars.csv", f"{name},{OHLC}", *times)
+    with pytest.raises(DataError, match=r"expected (a time|one) like 2024-01-31"):
+        read_bars(path)
+
+
+def test_days_of_another_count_are_not_excels(tmp_path: Path) -> None:
+    path = written(tmp_path / "bars.csv", f"time,{OHLC}", "19724", "19725")  # days since 1970
+    with pytest.raises(DataError, match="row 0, column time: expected a time like"):
+        read_bars(path)
+
+
+def test_a_dash_says_no_more_of_day_and_month_than_a_slash(tmp_path: Path) -> None:
+    times = ("01-02-2024 14:30", "01-02-2024 14:31")
+    path = written(tmp_path / "bars.csv", f"time,{OHLC}", *times)
+    assert_times(path, ReadOptions(dates="mdy"))
+    with pytest.raises(DataError, match="'01-02-2024 14:30' may be day or month first"):
+        read_bars(path)
+    days = written(tmp_path / "days.csv", f"time,{OHLC}", "01-12-2024", "01-13-2024")
+    time = read_bars(days).time
+    assert time is not None
+    assert str(time[0].astype("datetime64[ns]"))[:10] == "2024-01-12"
+
+
+def test_the_time_of_a_bars_open_goes_before_any_other(tmp_path: Path) -> None:
+    header = f"timestamp,open_time,{OHLC}"
+    times = (f"{FIRST + 7},{FIRST}", f"{FIRST + 67},{FIRST + 60}")
+    assert_times(written(tmp_path / "bars.csv", header, *times))
+
+
+@pytest.mark.parametrize("end", ["999", "999999"])
+def test_a_close_inside_its_bar_is_its_end(end: str, tmp_path: Path) -> None:
+    times = (f"{FIRST + 59}{end}", f"{FIRST + 119}{end}")  # Binance's close_time
+    assert_times(written(tmp_path / "bars.csv", f"close_time,{OHLC}", *times))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "clocks"),
+    [("0930", "0931", (930, 931)), ("1000", "1001", (1000, 1001)), ("0000", "0001", (0, 1))],
+)
+@pytest.mark.parametrize("seconds", [False, True])
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_whole_numbers_are_times_of_day_that_have_lost_their_zeros(
+    first: str, second: str, clocks: tuple[int, int], seconds: bool, kind: str, tmp_path: Path
+) -> None:
+    # The last bars of the day are there, so that HHMM and HHMMSS can be told apart.
+    numbers = [one * 100 if seconds else one for one in (*clocks, 2358)]
+    columns = {name: [1.0] * 3 for name in OHLC.split(",")}
+    table = pa.table({"date": ["20240102"] * 3, "time": numbers, **columns})
+    if kind == "parquet":
+        pq.write_table(table, tmp_path / "bars")
+    else:
+        lines = [",".join(str(value) for value in row.values()) for row in table.to_pylist()]
+        (tmp_path / "bars").write_text(f"date,time,{OHLC}\n" + "\n".join(lines) + "\n")
+    time = read_bars(tmp_path / "bars").time
+    assert time is not None
+    texts = np.datetime_as_string(time.astype("datetime64[ns]"), "m")
+    expected = [f"{one[:2]}:{one[2:]}" for one in (first, second, "2358")]
+    assert [text[-5:] for text in texts] == expected
+
+
+def test_times_in_a_unit_that_they_do_not_count_are_refused(tmp_path: Path) -> None:
+    # fastparquet's int96 of pandas' microseconds: read as nanoseconds they are of January 1970.
+    times = pa.array((FIRST + 60 * np.arange(3)) * 10**6, pa.timestamp("ns"))
+    columns = {name: [1.0] * 3 for name in OHLC.split(",")}
+    pq.write_table(pa.table({"ts": times, **columns}), tmp_path / "bars.parquet")
+    with pytest.raises(DataError, match="column ts: times from 1970-01-20"):
+        read_bars(tmp_path / "bars.parquet")
+
+
+def test_prices_with_a_currency_and_names_of_excel_are_read(tmp_path: Path) -> None:
+    header = "Date,Close/Last,Volume,Open,High,Low"  # nasdaq.com
+    rows = ["01/03/2024,$101.25,5,$100.75,$102,$100.5", "01/02/2024,$100.75,5,$100.25,$101.5,$99.5"]
+    (tmp_path / "bars.csv").write_text("\n".join([header, *rows]))
+    prices = read_bars(tmp_path / "bars.csv", ReadOptions(dates="mdy")).prices
+    assert prices.tolist() == [[100.25, 101.5, 99.5, 100.75], [100.75, 102.0, 100.5, 101.25]]
+    text = "Datum;Eröffnung;Hoch;Tief;Schluss\n02.01.2024 14:30;1,1;1,3;1,0;1,2\n"
+    (tmp_path / "bars.csv").write_bytes(text.encode("cp1252"))
+    assert read_bars(tmp_path / "bars.csv").prices.tolist() == [[1.1, 1.3, 1.0, 1.2]]
+
+
+@pytest.mark.parametrize("text", ['[{"open": 1}]', '[\n\t{"open": 1}\n]', "[[1704205800, 1, 2]]"])
+def test_json_is_named(text: str, tmp_path: Path) -> None:
+    (tmp_path / "bars.json").write_text(text)
+    with pytest.raises(DataError, match=r"bars.json: JSON, expected CSV"):
+        read_bars(tmp_path / "bars.json")

@@ -1,0 +1,132 @@
+"""A sweep's cluster as the laptop has it: its runs, their ports, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.common.ray_asked import read_asked
+from moola_remote.config.settings import find_project
+from moola_remote.errors import ConfigError
+from moola_remote.sweep.checks import check_plan
+from moola_remote.sweep.cluster import new_cluster, read_cluster, write_cluster
+from moola_remote.sweep.command import node_argv, ray_argv
+from moola_remote.sweep.drive_ray import asked_of
+from moola_remote.sweep.plan import Plan, SweepFolder, read_goal
+from moola_remote.sweep.study import Study
+from moola_remote.sweep.trial import Attempt
+
+PROJECT = find_project(Path(__file__).parent)
+HOSTS = [("a", "10.0.0.5"), ("a.2", "10.0.0.6"), ("b", "10.0.0.7")]
+
+
+def plan_of(**keys: Any) -> Plan:
+    table = {"recipe": "jade", "spaces": ["model.hidden_size=16..32"], "engine": "ray", **keys}
+    table = {"goal": read_goal("f1"), "trials": 4, "pods": ["local"], **table}
+    return Plan(schema=1, sweep_id=table.pop("sweep_id", "s-1"), label="s", **table)
+
+
+def test_the_first_pod_is_the_head_and_has_the_driver() -> None:
+    cluster = new_cluster(plan_of(), 0, HOSTS)
+    assert [one.role for one in cluster.members] == ["head", "worker", "worker", "driver"]
+    assert [one.pod for one in cluster.members] == ["a", "a.2", "b", "a"]
+    assert cluster.address == f"10.0.0.5:{cluster.nodes[0].port}"
+    assert [one.role for one in cluster.backwards][0::3] == ["driver", "head"]
+    assert len({one.run_id for one in cluster.members}) == 4
+
+
+def test_ports_of_a_node_are_a_hundred_of_its_own_below_those_of_the_system() -> None:
+    for number in range(50):
+        nodes = new_cluster(plan_of(sweep_id=f"s-{number}"), 0, HOSTS).nodes
+        assert [one.port - nodes[0].port for one in nodes] == [0, 100, 200]
+        assert 20_000 <= nodes[0].port < nodes[-1].port + 100 < 32_768
+
+
+def test_somebody_elses_cluster_gets_a_driver_alone() -> None:
+    cluster = new_cluster(plan_of(address="10.9.9.9:6379"), 0, HOSTS[:1])
+    assert (cluster.address, cluster.nodes) == ("10.9.9.9:6379", [])
+    assert cluster.driver.role == "driver"
+
+
+def test_a_cluster_is_read_as_it_was_written(tmp_path: Path) -> None:
+    folder, cluster = SweepFolder(tmp_path), new_cluster(plan_of(), 3, HOSTS)
+    assert read_cluster(folder) is None
+    write_cluster(folder, cluster)
+    assert read_cluster(folder) == cluster
+    folder.cluster.write_text('{"first": 0, "address": "a:1", "members": []}')
+    with pytest.raises(ConfigError, match=r"cluster\.json: members"):
+        read_cluster(folder)
+
+
+def test_the_driver_reads_what_it_is_asked() -> None:
+    spaces = ["training.learning_rate=log:1e-5..1e-2", "model.gate=true,false"]
+    plan = plan_of(spaces=spaces, settings=["training.epochs=3"])
+    argv = ray_argv(PROJECT, plan, asked_of(plan, new_cluster(plan, 1, HOSTS)))
+    assert argv[:4] == ["python", "-m", "jobs.many_ray", "jobs.train"]
+    asked = read_asked(argv[4])
+    assert (asked.first, asked.trials, asked.mode, asked.is_own) == (1, 3, "max", True)
+    assert asked.argv({"training.learning_rate": 1e-05, "model.gate": True}) == [
+        *("--config", "configs/train/jade.yaml", "--set", "training.epochs=3"),
+        *("--set", "training.learning_rate=1e-05", "--set", "model.gate=true"),
+    ]
+
+
+def test_a_static_plan_is_tried_row_by_row() -> None:
+    plan = plan_of(spaces=[], seeds=[3, 4, 5], trials=3)
+    asked = asked_of(plan, new_cluster(plan, 1, HOSTS))
+    assert asked["points"] == [{"seed": 4}, {"seed": 5}]
+    text = json.dumps({"words": ["--config", "c"], **asked})
+    assert read_asked(text).argv({"seed": 4}) == ["--config", "c", "--seed", "4"]
+
+
+def test_a_worker_is_pointed_to_the_head() -> None:
+    head = node_argv(PROJECT, "10.0.0.5", 24000, None)
+    assert head == ["python", "-m", "jobs.ray_node", "--host", "10.0.0.5", "--port", "24000"]
+    worker = node_argv(PROJECT, "10.0.0.6", 24100, "10.0.0.5:24000")
+    assert worker[-2:] == ["--head", "10.0.0.5:24000"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"early": "asha"}, "--early: not with --engine ray"),
+        ({"pack": 2}, "--pack: not with --engine ray"),
+        ({"metric": r"loss (\S+)"}, "--metric: not with --engine ray"),
+        ({"recipe": None, "command": ["x", "{a}"], "spaces": ["a=0..1"]}, "recipes tried in warm"),
+        ({"spaces": ["training.threads=1,2"]}, "--engine ray trials share one"),
+        ({"pods": ["local", "local.2"], "address": "h:1"}, "has its own nodes"),
+        ({"pods": ["runpod-4090"]}, "can't reach runpod-4090.*global_networking: true"),
+        ({"engine": "pods", "address": "h:1"}, "expected --engine ray"),
+    ],
+)
+def test_what_a_cluster_can_not_do_is_refused(keys: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_plan(PROJECT, plan_of(**keys))
+    assert re.search(said, str(caught.value))
+
+
+def test_what_a_cluster_can_do_is_taken() -> None:
+    assert check_plan(PROJECT, plan_of(pods=["local", "local.2"])) == []
+    assert check_plan(PROJECT, plan_of(address="10.0.0.5:6379")) == []
+
+
+def test_trials_of_a_driver_are_adopted_with_their_numbers(tmp_path: Path) -> None:
+    plan = plan_of(spaces=["model.hidden_size=16..32", "loss.ridge=log:1e-3..1"])
+    study = Study(tmp_path / "study.journal", plan, is_writing=True)
+    attempt = Attempt("run-1", "a", is_packed=True)
+    first = study.adopt({"model.hidden_size": 20, "loss.ridge": 0.5}, [attempt])
+    second = study.adopt({"model.hidden_size": 21, "loss.ridge": 0.25}, [attempt, attempt])
+    assert [(one.number, one.state, len(one.attempts)) for one in (first, second)] == [
+        (0, "running", 1),
+        (1, "running", 2),
+    ]
+    assert second.params == {"model.hidden_size": 21, "loss.ridge": 0.25}
+    assert second.folder(tmp_path) == tmp_path / "run-1" / "trials" / "1"
+    with pytest.raises(ConfigError, match="trial 2: not of the spaces"):
+        study.adopt({"model.hidden_size": 99, "loss.ridge": 0.5}, [attempt])
+    again = Study(tmp_path / "study.journal", plan, is_writing=False)
+    assert [one.params for one in again.trials()] == [first.params, second.params]

@@ -1,0 +1,202 @@
+"""A sweep over a Ray cluster of embedded pods, with real Ray processes on the loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.scale.scene import begun, make_ray_project, processes_of, result
+from tests.support.pods import is_gone, wait_until
+from tests.support.projects import PROGRAM
+from tests.support.sweeps import SweepProject, states_of, sweep_project
+
+pytestmark = [
+    pytest.mark.scale,
+    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: make scale"),
+]
+START_S, END_S = 400, 400
+NUM_TRIALS = 6
+CONNECT = """
+import ray
+try:
+    ray.init(address="{address}", _node_ip_address="{host}", log_to_driver=False)
+except Exception as err:
+    print("refused:", type(err).__name__, str(err).splitlines()[0])
+else:
+    print("connected", len(ray.nodes()))
+"""
+
+
+def words(project: SweepProject, *more: str, seconds: float = 2) -> tuple[str, ...]:
+    """The command line of a sweep over a cluster."""
+    job = ("--env", f"MARKS={project.marks}", "--set", f"job.seconds={seconds:g}")
+    return ("sweep", "--engine", "ray", "--try", "job.x=0.0..0.6", *job, *more)
+
+
+@dataclass
+class Swept:
+    """A sweep over two pods in which a trial's process and a node were killed."""
+
+    project: SweepProject
+    killed: list[dict[str, Any]] = field(default_factory=list)
+    wrong_token: str = ""
+    no_token: str = ""
+    code: int | None = None
+    said: str = ""
+    left: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[SweepProject]:
+    with sweep_project(tmp_path) as found:
+        make_ray_project(found)
+        yield found
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swept]:
+    with sweep_project(tmp_path_factory.mktemp("swept")) as project:
+        make_ray_project(project)
+        scene = Swept(project)
+        asked = words(project, "--pods", "2", "--trials", str(NUM_TRIALS))
+        errors = project.state / "stderr"
+        with errors.open("w") as file, project.running(PROGRAM, *asked, stderr=file) as process:
+            worker = wait_until(lambda: on_worker(project), timeout_s=START_S)
+            scene.wrong_token = connect(project, "f" * 64)
+            scene.no_token = connect(project, None)
+            kill_trial(scene, worker)
+            again = wait_until(lambda: on_worker(project, after=2), timeout_s=START_S)
+            scene.killed.append({**again, "what": "node"})
+            os.kill(again["raylet"], signal.SIGKILL)
+            (project.marks / "go").touch()
+            scene.code = process.wait(timeout=END_S)
+        scene.said = errors.read_text()
+        scene.left = processes_of(project)
+        yield scene
+
+
+def on_worker(project: SweepProject, after: int = 0) -> dict[str, Any] | None:
+    """The newest attempt of a trial on the worker's node, of those after the first `after`."""
+    found = [one for one in begun(project)[after:] if "-worker-" in one["run"]]
+    return found[-1] if found else None
+
+
+def kill_trial(scene: Swept, attempt: dict[str, Any]) -> None:
+    """Kill the process of a trial in its middle, once the driver has a checkpoint of it."""
+    trial = driver_of(scene.project) / "trials" / str(attempt["number"])
+    wait_until(lambda: list(trial.glob("checkpoints/*/SHA256SUMS")))
+    scene.killed.append({**attempt, "what": "process"})
+    os.kill(attempt["pid"], signal.SIGKILL)
+
+
+def driver_of(project: SweepProject) -> Path:
+    """The folder of the driver's run, on the head's pod."""
+    (state,) = (one for one in states_of(project.pod(1)) if "-driver-" in one["run_id"])
+    return project.pod(1).folder(state["run_id"])
+
+
+def connect(project: SweepProject, token: str | None) -> str:
+    """What Ray says to somebody with this token, on the head's machine."""
+    env = json.loads((driver_of(project) / "spec.json").read_text())["env"]
+    address = env["RAY_ADDRESS"]
+    code = CONNECT.format(address=address, host=address.partition(":")[0])
+    given = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token} if token else {}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **given},
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    return done.stdout + done.stderr
+
+
+def test_no_trial_is_lost_when_a_process_and_a_node_are_killed(swept: Swept) -> None:
+    assert swept.code == 0, swept.said
+    trials = swept.project.trials()
+    assert [one["state"] for one in trials] == ["complete"] * NUM_TRIALS
+    for trial in trials:
+        assert trial["value"] == pytest.approx(1 - (trial["params"]["job.x"] - 0.3) ** 2)
+    for killed in swept.killed:
+        assert len(trials[killed["number"]]["runs"]) > 1, killed
+    assert "lost and asked again" in swept.said
+
+
+def test_a_trial_resumes_from_the_checkpoint_that_was_handed_over(swept: Swept) -> None:
+    killed = next(one for one in swept.killed if one["what"] == "process")
+    trial = swept.project.trials()[killed["number"]]
+    assert result(swept.project, trial)["resumed_after"] >= 1
+
+
+def test_both_nodes_did_trials_in_warm_processes(swept: Swept) -> None:
+    found = begun(swept.project)
+    assert {word for one in found for word in ("head", "worker") if word in one["run"]} == {
+        "head",
+        "worker",
+    }
+    assert len({one["pid"] for one in found}) < len(found)
+
+
+def test_who_has_not_the_token_is_refused(swept: Swept) -> None:
+    assert "refused" in swept.wrong_token
+    assert "connected" not in swept.wrong_token
+    assert "refused" in swept.no_token
+    assert "connected" not in swept.no_token
+
+
+def test_nothing_is_left_running(swept: Swept) -> None:
+    assert swept.left == []
+    assert not list(Path("/tmp").glob(f"moola-ray-{port_of(swept)}*"))
+
+
+def port_of(swept: Swept) -> str:
+    """The head's port, as its run was told."""
+    env = json.loads((driver_of(swept.project) / "spec.json").read_text())["env"]
+    return str(env["RAY_ADDRESS"].rpartition(":")[2])
+
+
+def test_the_report_and_the_table_have_the_trials(swept: Swept) -> None:
+    folder = swept.project.journal().parent
+    assert (folder / "report.html").is_file()
+    assert (folder / "trials.parquet").is_file()
+    assert not (folder / "cluster.json").exists()
+    states = {
+        one["run_id"]: one["state"] for pod in (1, 2) for one in states_of(swept.project.pod(pod))
+    }
+    for run_id, state in states.items():  # the killed node may still be on its way back
+        assert state == "SUCCEEDED" or ("-worker-" in run_id and state == "CANCELLED")
+
+
+def test_cancel_ends_driver_workers_and_head(project: SweepProject) -> None:
+    asked = words(project, "--pods", "2", "--trials", "20", seconds=10)
+    with project.running(PROGRAM, *asked) as process:
+        wait_until(lambda: begun(project), timeout_s=START_S)
+        pid = begun(project)[-1]["pid"]
+        said = project.run("sweep", "cancel").stderr
+        for role in ("driver", "worker", "head"):
+            assert f"{role} on local" in said
+        assert process.wait(timeout=END_S) != 0
+    wait_until(lambda: is_gone(pid))
+    assert processes_of(project) == []
+    assert {one["state"] for one in project.trials()} <= {"complete", "failed"}
+
+
+def test_a_laptop_that_was_killed_finds_what_the_driver_did(project: SweepProject) -> None:
+    asked = words(project, "--trials", "3", seconds=3)
+    with project.running(PROGRAM, *asked) as process:
+        wait_until(lambda: begun(project), timeout_s=START_S)
+        process.kill()
+        process.wait()
+    (project.marks / "go").touch()
+    project.pod(1).wait(driver_of(project).name, timeout_s=END_S)
+    project.ok("sweep", "resume")
+    assert [one["state"] for one in project.trials()] == ["complete"] * 3
+    assert len(begun(project)) == 3
+    assert processes_of(project) == []
