@@ -6,18 +6,20 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
 
 from jobs.review import main as review
 from jobs.windows import main as windows
 from moola_core.data.windows import read_windows
+from tests.support.browsing import axe, expect
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.process
 
@@ -25,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 OWNED = "<script>document.title='owned'</script>"
 WORD = 'say "a, b": 上昇 & <i>Rückzug</i>, עלייה, \\n, =1+1'
-Opening = Callable[..., Page]
+Opening = Callable[..., "Page"]
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +233,7 @@ def test_it_is_accessible(opened: Opening, scheme: str) -> None:
     page = opened(color_scheme=scheme)
     press(page, "f")
     rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
-    found = Axe().run(page, options=rules)
+    found = axe(page, options=rules)
     assert "color-contrast" in {rule["id"] for rule in found.response["passes"]}
     assert found.violations_count == 0, found.generate_report()
 

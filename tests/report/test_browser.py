@@ -6,11 +6,9 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
 
 from moola_remote.report.compare_page import write_comparison
 from moola_remote.report.comparison import compare_runs
@@ -18,7 +16,11 @@ from moola_remote.report.index_page import write_index
 from moola_remote.report.run_files import read_run
 from moola_remote.report.run_page import write_report
 from tests.report.made import keep_epochs, make_run, write
+from tests.support.browsing import axe, expect
 from tests.support.pods import wait_until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.process
 
@@ -227,7 +229,7 @@ def test_it_is_accessible_and_its_contrast_is_enough(
     ]:
         details.evaluate("one => { one.open = true; }")
     rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
-    found = Axe().run(there.page, options=rules)
+    found = axe(there.page, options=rules)
     assert "color-contrast" in {rule["id"] for rule in found.response["passes"]}
     assert found.violations_count == 0, found.generate_report()
 
@@ -346,7 +348,7 @@ def test_the_list_of_runs_is_sorted_by_mouse_and_by_keyboard(
     assert width <= VIEWS[view]["viewport"]["width"]
     if view.startswith("desktop"):  # a desk sees every column
         assert page.locator(".scroll").evaluate("one => one.scrollWidth <= one.clientWidth")
-    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "best-practice"]})
+    found = axe(page, options={"runOnly": ["wcag2a", "wcag2aa", "best-practice"]})
     assert found.violations_count == 0, found.generate_report()
     there.assert_quiet(index_file.as_uri())
     page.get_by_role("link", name="20260101").click()

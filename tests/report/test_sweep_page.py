@@ -6,8 +6,6 @@ import random
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import expect
 
 from moola_remote.sweep.page import write_page
 from moola_remote.sweep.plan import SweepFolder
@@ -16,6 +14,7 @@ from moola_remote.sweep.trial import Attempt, Score
 from tests.remote.sweep.test_study import plan_of
 from tests.report.made import make_run
 from tests.report.test_browser import INK, VIEWS, Visiting, visit
+from tests.support.browsing import axe, expect
 
 __all__ = ["visit"]  # a fixture
 pytestmark = pytest.mark.process
@@ -87,7 +86,7 @@ def test_every_plot_is_drawn(sweep_file: Path, view: str, visit: Visiting) -> No
         assert canvas.evaluate(INK) > 1000, canvas.get_attribute("aria-label")
     width = there.page.evaluate("document.documentElement.scrollWidth")
     assert width <= VIEWS[view]["viewport"]["width"]
-    assert Axe().run(there.page).response["violations"] == []
+    assert axe(there.page).response["violations"] == []
     there.assert_quiet(sweep_file.as_uri())
 
 

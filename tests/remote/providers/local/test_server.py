@@ -17,13 +17,16 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
-import asyncssh
 import pytest
 
 from moola_remote.providers.local.pty import set_size
 from tests.remote.providers.conftest import Client
 from tests.support.servers import changed_signals
+
+if TYPE_CHECKING:
+    import asyncssh
 
 pytestmark = pytest.mark.process
 
@@ -194,6 +197,8 @@ def test_control_c_in_a_terminal_interrupts_the_command(client: Client) -> None:
 
 
 def test_terminal_modes_of_the_client_are_taken_over(client: Client) -> None:
+    import asyncssh
+
     async def show() -> str:
         async with _asyncssh(client) as connection:
             modes = {asyncssh.PTY_VERASE: 8, asyncssh.PTY_ECHO: 0, asyncssh.PTY_VINTR: 24}
@@ -224,6 +229,8 @@ def test_a_signal_reaches_a_command_whose_stdin_has_ended(client: Client) -> Non
 
 @asynccontextmanager
 async def _asyncssh(client: Client) -> AsyncIterator[asyncssh.SSHClientConnection]:
+    import asyncssh
+
     endpoint = client.endpoint
     known = asyncssh.import_known_hosts(f"[{endpoint.host}]:{endpoint.port} {endpoint.known_key}\n")
     async with asyncssh.connect(
