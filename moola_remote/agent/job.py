@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import sys
 import time
 from typing import Dict, Optional, Set, Tuple
 
 from moola_remote.agent.constants import KILL_PATIENCE_S, RESERVE_BYTES, Json
-from moola_remote.agent.errors import AgentError
+from moola_remote.agent.errors import AgentError, report
 from moola_remote.agent.files import read_json
 from moola_remote.agent.keeper import Launch, keep, prepare, record_end
 from moola_remote.agent.layout import Pod
@@ -101,7 +100,7 @@ class JobProcess:
             os.close(pipe)
             code = keep(self.run, launch)
         except OSError as err:
-            print(f"keeper: {err}", file=sys.stderr, flush=True)
+            report(f"keeper: {err}")
         finally:
             os._exit(code)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import sys
 import time
 from typing import Any, Optional, Sequence
 
 from moola_remote.agent.constants import HEARTBEAT_S, TELEMETRY_S, TICK_S, TIMES_S, Json
+from moola_remote.agent.errors import report
 from moola_remote.agent.files import append, read_json, size_of
 from moola_remote.agent.gpus import idleness
 from moola_remote.agent.layout import Pod, Run
@@ -40,7 +40,7 @@ class LiveState:
             self.run.write("state.json", self.values, sync=sync)
         except OSError as err:
             if self.is_saved:
-                print(f"state not written: {err}", file=sys.stderr, flush=True)
+                report(f"state not written: {err}")
             self.is_saved = False
         else:
             self.is_saved = True

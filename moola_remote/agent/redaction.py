@@ -6,11 +6,11 @@ import contextlib
 import json
 import os
 import re
-import sys
 from pathlib import Path
 from typing import Iterator, List, Optional
 
 from moola_remote.agent.constants import BLOCK
+from moola_remote.agent.errors import report
 from moola_remote.agent.files import open_file, read_json, size_of
 from moola_remote.agent.layout import Run
 
@@ -68,7 +68,7 @@ def report_errors(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as err:
-        print(f"{what}: {err}", file=sys.stderr, flush=True)
+        report(f"{what}: {err}")
 
 
 def wipe_secrets(run: Run) -> None:

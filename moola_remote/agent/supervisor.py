@@ -17,6 +17,7 @@ from moola_remote.agent.constants import (
     STRAGGLER_GRACE_S,
     Json,
 )
+from moola_remote.agent.errors import report
 from moola_remote.agent.files import last_lines, put_aside, read_json
 from moola_remote.agent.job import JobProcess
 from moola_remote.agent.layout import Pod, Run
@@ -158,7 +159,7 @@ class Supervisor:
             stdout=sys.stderr,
             check=False,
         )
-        print(f"on_finish: exit code {done.returncode}", file=sys.stderr, flush=True)
+        report(f"on_finish: exit code {done.returncode}")
         changes: Json = {"on_finish": done.returncode}
         with report_errors("no manifest of what on_finish wrote"):
             changes["manifest_sha256"] = make_manifest(self.run, self.live.beat)

@@ -111,9 +111,12 @@ class Rental:
         self._note(f"list: {self.pod.ask('list')['ok']}")
 
     def _kill_the_guard(self) -> None:
-        for pid in self._guards():
+        guards = set(self._guards())
+        for pid in guards:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        # Until it is gone it holds its lock, and nobody misses it.
+        wait_until(lambda: not guards.intersection(self._guards()))
         self._fault("kill -9 of the guard")
 
     def _guards(self) -> list[int]:
