@@ -44,11 +44,11 @@ def test_a_heartbeat_that_can_be_neither_written_nor_reported_ends_no_supervisor
     run.write("state.json", {"run_id": "one", "state": "RUNNING"})
     live = live_state.LiveState(layout.Pod(tmp_path), run)
     live.save(sync=False)
-    assert live.is_saved
+    saved = [live.is_saved]
     shutil.rmtree(run.path)
     live.save(sync=False)
-    assert not live.is_saved
+    saved.append(live.is_saved)
     run.own.mkdir(parents=True)
     live.save(sync=False)
-    assert live.is_saved
+    assert [*saved, live.is_saved] == [True, False, True]
     assert run.state()["state"] == "RUNNING"
