@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,26 +15,25 @@ from moola_remote.agent import errors, layout, live_state
 FULL = Path("/dev/full")  # each write to it fails for want of room
 
 
-@pytest.fixture
-def full_stderr(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+@contextlib.contextmanager
+def _full_stderr() -> Iterator[None]:
     if not FULL.exists():
         pytest.skip("no /dev/full on this system")
     fd = os.open(FULL, os.O_WRONLY)
     file = os.fdopen(fd, "w", closefd=False)
-    monkeypatch.setattr(sys, "stderr", file)
-    yield
+    with contextlib.redirect_stderr(file):
+        yield
     with contextlib.suppress(OSError):  # what is still in its buffer
         file.close()
     os.close(fd)
 
 
-@pytest.mark.usefixtures("full_stderr")
 def test_a_line_without_room_is_lost_and_raises_nothing() -> None:
-    for _ in range(2):  # what is left in a buffer is tried again
-        errors.report("state not written")
+    with _full_stderr():
+        for _ in range(2):  # what is left in a buffer is tried again
+            errors.report("state not written")
 
 
-@pytest.mark.usefixtures("full_stderr")
 def test_a_heartbeat_that_can_be_neither_written_nor_reported_ends_no_supervisor(
     tmp_path: Path,
 ) -> None:
@@ -46,7 +44,8 @@ def test_a_heartbeat_that_can_be_neither_written_nor_reported_ends_no_supervisor
     live.save(sync=False)
     saved = [live.is_saved]
     shutil.rmtree(run.path)
-    live.save(sync=False)
+    with _full_stderr():
+        live.save(sync=False)
     saved.append(live.is_saved)
     run.own.mkdir(parents=True)
     live.save(sync=False)
