@@ -51,6 +51,8 @@ class Prefork:
         self._argv = [str(word) for word in argv]
         self._lock = threading.Lock()
         self._line: socket.socket | None = None
+        # As it is before any server marks what it starts, to end it.
+        self._environment = dict(os.environ)
         self._env = _at_start(os.environ)
 
     def can_run(self, env: Mapping[str, str]) -> bool:
@@ -111,7 +113,11 @@ class Prefork:
             fd = theirs.fileno()
             none = subprocess.DEVNULL
             server = subprocess.Popen(
-                [*self._argv, str(fd)], stdin=none, stdout=none, pass_fds=[fd]
+                [*self._argv, str(fd)],
+                stdin=none,
+                stdout=none,
+                pass_fds=[fd],
+                env=self._environment,
             )
 
         def end() -> None:

@@ -159,7 +159,7 @@ def test_a_shell_that_shows_its_commands_is_not_taken_for_the_command(
 @pytest.mark.parametrize("rc", ["exec 2>&1\n", "exec 2>&1; set -x; read -t 0.3 word\n"])
 def test_a_shell_that_leads_stderr_to_stdout_shows_no_mark(rc: str, start: Start) -> None:
     done = start("bash", rc).run(["sh", "-c", "cat; echo warned >&2; exit 7"], stdin=b"given")
-    assert (done.returncode, done.stdout, done.stderr) == (7, b"giventold\n", b"")
+    assert (done.returncode, done.stdout, done.stderr) == (7, b"givenwarned\n", b"")
 
 
 def test_a_forced_command_is_named_as_a_reason(home: Path, tmp_path: Path) -> None:
