@@ -19,6 +19,7 @@ from moola_core.data.packed import open_bytes, text_encoding
 from moola_core.data.span_columns import STARTS, WORDS, RawSpans, are_names, of_regions, of_table
 from moola_core.data.span_lengths import Unit
 from moola_core.data.table_head import is_number, normalise
+from moola_core.data.text_table import wrong_width
 from moola_core.errors import DataError
 
 ONE_TYPE = "span"
@@ -114,12 +115,8 @@ def _of_lines(path: Path, lines: list[str], names: list[str], delimiter: str) ->
     except pa.ArrowInvalid as err:
         if not wrong:
             raise
-        row = wrong[0]
-        number = "" if row.number is None else f" row {row.number - 2}:"
-        raise DataError(
-            f"{path}:{number} expected {row.expected_columns} values a row,"
-            f" got {row.actual_columns}: {row.text[:60]!r}; quote values that hold a {delimiter!r}"
-        ) from err
+        cure = f"quote values that hold a {delimiter!r}"
+        raise wrong_width(path, wrong[0], 2, cure) from err
 
 
 def _json(text: str) -> Any:

@@ -109,12 +109,7 @@ class TextTable:
             except pa.ArrowInvalid as err:
                 if not wrong:
                     raise
-                row = wrong[0]
-                number = "" if row.number is None else f" row {row.number - self.shape.skip - 1}:"
-                raise DataError(
-                    f"{self.path}:{number} expected {row.expected_columns} values a row,"
-                    f" got {row.actual_columns}: {row.text[:60]!r}; {self._cure()}"
-                ) from err
+                raise wrong_width(self.path, wrong[0], self.shape.skip + 1, self._cure()) from err
 
     def _batches(
         self, stream: Any, read: Any, parse: Any, convert: Any, wanted: list[str]
@@ -124,6 +119,15 @@ class TextTable:
             for batch in reader:
                 if len(batch):
                     yield [pa.chunked_array([batch.column(name)]) for name in wanted]
+
+
+def wrong_width(path: Path, row: Any, above: int, cure: str) -> DataError:
+    """Return the error for a row that pyarrow refuses; `above` are the lines before the first."""
+    number = "" if row.number is None else f" row {row.number - above}:"
+    return DataError(
+        f"{path}:{number} expected {row.expected_columns} values a row,"
+        f" got {row.actual_columns}: {row.text[:60]!r}; {cure}"
+    )
 
 
 def open_text(path: Path, symbol: str | None = None) -> TextTable:
