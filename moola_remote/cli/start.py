@@ -84,28 +84,15 @@ def begin(
     Raises:
         MoolaError: it can't be started, or did not succeed.
     """
-    from moola_remote.protocol.spec import Spec, new_run_id
-    from moola_remote.runs.launch import environment_of, keep_code, limits_of
+    from moola_remote.protocol.spec import new_run_id
+    from moola_remote.runs.launch import keep_code, new_spec
 
     problem = keep_code(app.pod, deployed)
     if problem:
         click.echo(f"note: {problem}", err=True)
     report_early_end(app, asked)
-    spec = Spec.new(
-        new_run_id(asked.label),
-        argv,
-        trees=deployed.trees,
-        recipe=asked.recipe,
-        gpu=asked.gpu,
-        gpus=asked.gpus,
-        replay_of=asked.replay_of,
-        source=deployed.plan.source,
-        machine=deployed.machine,
-        price_per_hour=app.pod.endpoint.price_per_hour,
-        limits=limits_of(app.pod, asked),
-        env=environment_of(deployed, asked),
-        packages=deployed.environment.packages,
-    )
+    more = {"gpu": asked.gpu, "gpus": asked.gpus, "replay_of": asked.replay_of}
+    spec = new_spec(app.pod, deployed, asked, new_run_id(asked.label), argv, **more)
     launch(app, spec, asked, detach=detach, gpu=deployed.gpu)
 
 

@@ -27,7 +27,7 @@ from moola_remote.predict.tasks import (
     write_index,
 )
 from moola_remote.protocol.spec import Spec, new_run_id
-from moola_remote.runs.launch import RunRequest, environment_of, limits_of
+from moola_remote.runs.launch import RunRequest, new_spec
 from moola_remote.runs.local_state import notes_of
 
 if TYPE_CHECKING:
@@ -112,17 +112,9 @@ class Spread:
                 processes = min(self.processes or deployed.facts.cpus or 1, len(share))
                 words = ["--run", MODEL, "--out", OUT, "--processes", str(processes)]
                 bars = [f"bars{number:04}/{one.path.name}" for number, one in enumerate(share)]
-                spec = Spec.new(
-                    begun.run_id,
-                    ["python", "-m", "jobs.predict_files", *words, *self.work.options, *bars],
-                    trees=deployed.trees,
-                    source=deployed.plan.source,
-                    machine=deployed.machine,
-                    price_per_hour=pod.endpoint.price_per_hour,
-                    limits=limits_of(pod, request),
-                    env=environment_of(deployed, request),
-                    packages=deployed.environment.packages,
-                )
+                job = ["python", "-m", "jobs.predict_files"]
+                argv = [*job, *words, *self.work.options, *bars]
+                spec = new_spec(pod, deployed, request, begun.run_id, argv)
                 with self._lock:
                     index = read_index(self.out)
                     index.begun.append(begun)

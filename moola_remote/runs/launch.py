@@ -96,7 +96,6 @@ def new_spec(
         limits=limits_of(pod, asked),
         env=environment_of(deployed, asked),
         packages=deployed.environment.packages,
-        on_finish=pod.project.on_finish.pod,
         **more,
     )
 

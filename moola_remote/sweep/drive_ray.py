@@ -180,7 +180,10 @@ class Driving:
             more = {"sweep": self.plan.sweep_id, "gpu": NO_GPU if is_driver else None}
 
             def spec() -> Any:
-                return new_spec(pod, deployed, request, member.run_id, argv, **more)
+                on_finish = pod.project.on_finish.pod
+                return new_spec(
+                    pod, deployed, request, member.run_id, argv, on_finish=on_finish, **more
+                )
 
             WholeRun(pod, self.crew.patience_s).start(spec, request)
 

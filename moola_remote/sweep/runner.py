@@ -182,6 +182,7 @@ class Runner:
             request,
             run_id,
             self._argv(jobs),
+            on_finish=self.pod.project.on_finish.pod,
             parent=job.earlier.run_id if job.earlier and not is_packed else None,
             sweep=self.plan.sweep_id,
             trial=None if is_packed else job.trial.number,
