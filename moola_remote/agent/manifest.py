@@ -110,12 +110,14 @@ def manifest(pod: Pod, run: Run) -> Json:
         raise AgentError(
             "not_ended", f"run {run.id}: {state['state']}, a manifest is made at its end"
         )
-    if is_current(run, state):
+    if is_finished(run, state) and is_current(run, state):
         return {"manifest_sha256": state["manifest_sha256"]}
     fd = lock_ended(run)
     try:
-        state["manifest_sha256"] = make_manifest(run, lambda: None)
-        run.write("state.json", state)
+        state = run.state()  # its supervisor may have stored more before it left
+        if not is_current(run, state):
+            state["manifest_sha256"] = make_manifest(run, lambda: None)
+            run.write("state.json", state)
     finally:
         os.close(fd)
     return {"manifest_sha256": state["manifest_sha256"]}
@@ -145,6 +147,11 @@ def try_manifest(pod: Pod, run_id: Any) -> Json:
         return manifest(pod, pod.run(run_id))
     except (AgentError, OSError) as err:
         return {"error": str(err)}
+
+
+def is_finished(run: Run, state: Json) -> bool:
+    """Return whether nothing of ours writes any more: ``on_finish`` has ended, or there is none."""
+    return not run.spec().get("on_finish") or state.get("on_finish") is not None
 
 
 def is_current(run: Run, state: Json) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.remote.agent.test_trees import digest, listing
-from tests.support.pods import AgentPod
+from tests.support.pods import AgentPod, wait_until
 
 pytestmark = pytest.mark.process
 
@@ -145,11 +145,15 @@ def test_a_run_whose_folders_are_closed_is_removed_whole(pod: AgentPod, code: st
 
 
 def test_what_on_finish_writes_is_in_the_manifest(pod: AgentPod, code: str) -> None:
-    run_id = pod.shell("echo hi", code=code, on_finish="echo s >summary.txt; echo end >>log")
+    script = "until [ -e go ]; do sleep 0.02; done; rm go; echo s >summary.txt; echo end >>log"
+    run_id = pod.shell("echo hi", code=code, on_finish=script)
     pod.wait(run_id)
+    # The command has written nothing yet: what is there is as the manifest says, and not the end.
     answer = pod.ask("manifests", stdin={"runs": [run_id]})["manifests"][run_id]
-    while "error" in answer:  # the command is still at work
-        answer = pod.ask("manifests", stdin={"runs": [run_id]})["manifests"][run_id]
+    assert "on_finish command is at work" in answer["error"]
+    (pod.folder(run_id) / "go").touch()
+    wait_until(lambda: pod.stored(run_id).get("on_finish") == 0)
+    answer = pod.ask("manifests", stdin={"runs": [run_id]})["manifests"][run_id]
     assert answer["manifest_sha256"] == pod.stored(run_id)["manifest_sha256"]
     files = {entry["path"]: entry for entry in _manifest(pod, run_id)["files"]}
     assert "summary.txt" in files
