@@ -145,7 +145,8 @@ def test_a_run_whose_folders_are_closed_is_removed_whole(pod: AgentPod, code: st
 
 
 def test_what_on_finish_writes_is_in_the_manifest(pod: AgentPod, code: str) -> None:
-    script = "until [ -e go ]; do sleep 0.02; done; rm go; echo s >summary.txt; echo end >>log"
+    wait = "for i in $(seq 900); do [ -e go ] && break; sleep 0.02; done; rm go"
+    script = f"{wait}; echo s >summary.txt; echo end >>log"
     run_id = pod.shell("echo hi", code=code, on_finish=script)
     pod.wait(run_id)
     # The command has written nothing yet: what is there is as the manifest says, and not the end.
