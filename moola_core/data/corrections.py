@@ -81,7 +81,7 @@ def read_corrections(path: Path) -> list[Correction]:
         if one.action == "change" and (one.stop <= one.start or not one.label.strip()):
             raise DataError(
                 f"{path}: correction {row}: expected start < stop and a label,"
-                f" got {one.start}, {one.stop}, {one.label!r}; mend it on the page"
+                f" got {one.start}, {one.stop}, {one.label!r}; fix it on the page"
             )
     return found
 

@@ -70,7 +70,7 @@ class TextTable:
     def _cure(self) -> str:
         if self.shape.delimiter == " ":
             return "write one blank, or a comma, between values"
-        return "is the file cut short? export it anew, or mend that row"
+        return "is the file cut short? export it again, or fix that row"
 
     def read(self, columns: list[int], chunk_rows: int) -> Iterator[list[pa.ChunkedArray]]:
         """Yield the columns at these places as text.

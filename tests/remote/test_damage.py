@@ -1,4 +1,4 @@
-"""Damage here or on the pod costs the one thing that is damaged, and is mended from the rest."""
+"""Damage here or on the pod costs the one thing that is damaged, and is repaired from the rest."""
 
 from __future__ import annotations
 

@@ -183,11 +183,11 @@ def test_a_run_that_goes_on_is_not_fetched(
 
 
 def test_everything_comes_once(pod: Pod) -> None:
-    told: list[tuple[int, int]] = []
-    fetched = pod.fetch(progress=lambda *step: told.append(step))
+    steps: list[tuple[int, int]] = []
+    fetched = pod.fetch(progress=lambda *step: steps.append(step))
     assert content_of(pod.final) == FILES
     assert (fetched.files, fetched.bytes) == (4, sum(map(len, FILES.values())))
-    assert told[-1] == (fetched.bytes, fetched.bytes)
+    assert steps[-1] == (fetched.bytes, fetched.bytes)
     assert not pod.staging.exists()
     again = pod.fetch()
     assert (again.files, again.bytes, again.already_there) == (0, 0, 4)
