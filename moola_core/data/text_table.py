@@ -183,7 +183,7 @@ def _shape(path: Path, lines: list[str], symbol: str | None) -> tuple[_Shape, li
         shown = next((line for line in lines if line.strip()), "")
         missing = _almost_header(lines)
         if not shown:
-            raise DataError(f"{path}: holds no bar, expected at least 1 row; export it anew")
+            raise DataError(f"{path}: holds no bar, expected at least 1 row; export it again")
         if missing:
             raise DataError(
                 f"{path}: column {missing} is missing, expected open, high, low, close"
