@@ -124,7 +124,7 @@ class World:
         for _ in range(1000):
             if self.coordinator.is_over:
                 return
-            for pod in sorted(lost):  # after a death of the laptop it learns of it anew
+            for pod in sorted(lost):  # after a death of the laptop it learns of it again
                 gone = UnreachableError(f"pod {pod}: gone")
                 self.coordinator.lose_pod(pod, gone, is_gone=True)
             self.take()
@@ -234,7 +234,7 @@ def test_a_wide_interval_is_reported_once(tmp_path: Path) -> None:
     assert "0.33 wide" in heard.notes[0]
 
 
-def test_a_pruned_trial_is_told_as_such_and_a_cancelled_one_as_failed(tmp_path: Path) -> None:
+def test_a_pruned_trial_is_recorded_as_such_and_a_cancelled_one_as_failed(tmp_path: Path) -> None:
     coordinator, _ = begun(tmp_path, trials=8, early="median")
     for _ in range(5):
         job = coordinator.take("a")
