@@ -6,6 +6,8 @@ PYTHON ?= python3
 # The tests start Python hundreds of times: what they start is compiled once, not each time.
 unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
+# Tests of servers wait for one another much of the time: one worker more than processors.
+WORKERS ?= $(shell expr `nproc 2>/dev/null || sysctl -n hw.ncpu` + 1)
 STAMP := .venv/.installed
 
 help:  ## list the targets
@@ -36,7 +38,7 @@ demo: install  ## deploy, train twice and fetch on the embedded local pod
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh tests/demo.sh
 
 test: install browser check  ## everything that CI runs
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not scale" tests
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not scale" tests
 
 unit: $(STAMP)  ## the tests that start no process, without those on random input
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -q -m "unit and not fuzz" tests

@@ -3,7 +3,7 @@
     python benchmarks/several_spans.py --data ../shared/data/human --file ludb_twave_train.parquet
 
 Each subject's windows, which hold one whole wave each, are put one after the other (each begins at
-the price at which the one before ended), and cut anew as `jobs.windows --several` cuts: any number
+the price at which the one before ended), and cut again as `jobs.windows --several` cuts: any number
 of waves a window. One subject in five is held out, and judged once. With --choose a fifth of the
 others is held out instead, and every way of decoding is tried on it. Test files are not read.
 """

@@ -6,8 +6,8 @@ r"""Look at a file of bars, and make one clean Parquet of it.
 In: CSV of any kind, Parquet, Feather or Arrow IPC (docs/data.md has the layouts). --check prints a
 table: order, repeats, the bar length, gaps by session, impossible and glitch bars, flat stretches;
 exit 0 if the series can be used, 10 if not. --out writes timestamp (UTC), open, high, low, close;
-a series that can't be used is refused, or repaired with --mend: put in order, repeats and
-impossible bars left out, of repeats with other prices the last one kept.
+a series that can't be used is refused. --repair fixes it: bars are sorted, repeated and impossible
+ones left out; of repeats with different prices the last one is kept.
 
 Several files are joined by their times: python -m jobs.bars klines-2024-*.zip --out all.parquet
 """
@@ -40,7 +40,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="print the table of checks")
     parser.add_argument("--out", type=output, help="the clean series, .parquet")
     parser.add_argument(
-        "--mend", action="store_true", help="leave out what can't be, sort the rest"
+        "--repair",
+        "--mend",
+        action="store_true",
+        help="sort the bars, leave out repeated and impossible ones",
     )
     parser.add_argument("--calendar", help="an exchange, like XNYS: gaps by its sessions")
     add_bar_options(parser)
@@ -62,12 +65,12 @@ def look(arguments: argparse.Namespace) -> None:
     if arguments.check or out is None:
         _print_table(checks)
     faults = [one for one in checks if one.is_fault]
-    if arguments.mend and out is not None:
-        repaired = _mend(bars)
+    if arguments.repair and out is not None:
+        repaired = _repair(bars)
         print(f"left out {len(bars) - len(repaired):,} bars")
         bars, faults = repaired, []
     if faults:
-        cure = "; leave such bars out: --mend --out FILE.parquet"
+        cure = "; leave such bars out: --repair --out FILE.parquet"
         raise DataError(
             f"{name}: {faults[0].count:,} bars {faults[0].name},"
             f" the first is row {faults[0].row}, expected none{cure}"
@@ -126,7 +129,7 @@ def _print_table(checks: list[Check]) -> None:
         print(f"{one.name:>{width}} {one.count:10,}  {note}{mark}".rstrip())
 
 
-def _mend(bars: Bars) -> Bars:
+def _repair(bars: Bars) -> Bars:
     """Without impossible bars, in order, each time once."""
     import numpy as np
 

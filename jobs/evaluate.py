@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
         "--decoder", type=found, help="decoder.yaml of jobs.tune, not the run's own"
     )
     parser.add_argument("--trees", action="store_true", help="boosted trees beside it; slow")
-    parser.add_argument("--peers", action="store_true", help="a plain U-Net beside it, taught anew")
+    parser.add_argument("--peers", action="store_true", help="a plain U-Net beside it, trained now")
     parser.add_argument("--out", type=output, help="write the scores as JSON too")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--skip-bad", action="store_true", help="leave faulty windows out")

@@ -109,7 +109,7 @@ def make(arguments: argparse.Namespace) -> None:
         where = arguments.windows or arguments.spans
         raise DataError(
             f"{where}: no window, expected at least 1: {'; '.join(lines)};"
-            " mend the spans that were left out, or choose a shorter --length"
+            " fix the spans that were left out, or choose a shorter --length"
         )
     with replacing(out) as aside:
         pyarrow.parquet.write_table(table, aside)

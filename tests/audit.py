@@ -24,7 +24,7 @@ def judge(report: str) -> tuple[int, list[str]]:
         return 0, [UNREACHED]
     holes = [
         f"audit: {package['name']} {package['version']}: {hole['id']}, "
-        f"mended in {', '.join(hole['fix_versions']) or 'no version yet'}"
+        f"fixed in {', '.join(hole['fix_versions']) or 'no version yet'}"
         for package in asked
         for hole in package["vulns"]
     ]

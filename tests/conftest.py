@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from moola_remote.ssh.endpoint import Endpoint
-from tests.support.lanes import StartedProcesses, assign, lane_of
-from tests.support.pods import put_agent
+from tests.support.lanes import StartedProcesses, assign, lane_of, put_slow_files_first
+from tests.support.pods import put_agent, share_cache
 from tests.support.servers import SSHD, running_local_pod, running_openssh
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ STARTED = StartedProcesses()
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sort the tests into lanes, before ``-m`` chooses among them."""
     assign(items)
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        put_slow_files_first(items)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -70,6 +72,7 @@ def local_pod(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """The embedded pod, one for the whole session."""
     with running_local_pod(tmp_path_factory.mktemp("pod") / "local-pod") as endpoint:
         put_agent(endpoint.root)
+        share_cache(Path(endpoint.root), tmp_path_factory)
         yield endpoint
 
 
@@ -80,6 +83,7 @@ def openssh_server(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         pytest.skip("no OpenSSH server here: apt install openssh-server")
     with running_openssh(tmp_path_factory.mktemp("openssh") / "sshd") as endpoint:
         put_agent(endpoint.root)
+        share_cache(Path(endpoint.root), tmp_path_factory)
         yield endpoint
 
 

@@ -1,4 +1,4 @@
-"""Write the schema of the recipes anew: ``python -m tests.recipe_schema``, after a new key."""
+"""Write the schema of the recipes again: ``python -m tests.recipe_schema``, after a new key."""
 
 from __future__ import annotations
 

@@ -16,10 +16,10 @@ def _report(*packages: dict[str, Any]) -> str:
     return json.dumps({"dependencies": packages, "fixes": []})
 
 
-def test_a_known_hole_fails_and_is_named_with_its_mended_version() -> None:
+def test_a_known_hole_fails_and_is_named_with_its_fixed_version() -> None:
     code, lines = judge(_report(CLEAN, {"name": "x", "version": "2.0", "vulns": [HOLE]}, SKIPPED))
     assert code == 1
-    assert lines[0] == "audit: x 2.0: CVE-2030-1, mended in 2.1"
+    assert lines[0] == "audit: x 2.0: CVE-2030-1, fixed in 2.1"
     assert lines[1] == "audit: 2 packages asked for, 1 known holes, 1 not listed"
 
 

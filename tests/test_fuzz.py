@@ -5,32 +5,19 @@ A hundred cases each in ``make test``, always the same; ``make fuzz`` tries new 
 
 from __future__ import annotations
 
-import functools
-import io
 import json
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from moola_core.config.recipe import load_recipe
-from moola_core.data.series import read_bars
-from moola_core.data.synthetic import make_market, windows_table
-from moola_core.data.windows import read_windows
 from moola_core.errors import JobError
 from moola_remote.agent_client.answers import read_answer
 from moola_remote.config.settings import Project, find_project, load_pod
-from moola_remote.deploy.parquet import _footer
 from moola_remote.errors import MoolaError
 from moola_remote.protocol.answers import Environment, PodInfo
 from moola_remote.protocol.events import EventReader
@@ -39,10 +26,9 @@ from moola_remote.protocol.manifest import read_manifest
 from moola_remote.protocol.result import load_result
 from moola_remote.protocol.state import read_state
 from moola_remote.protocol.types import read_answer_as
-from moola_remote.report.predictions import Window
-from moola_remote.report.predictions import read_windows as read_predictions
 from moola_remote.text.sanitize import MAX_LINE, Screen, safe
 from moola_remote.ui.tables import runs_table
+from tests.support.mutation import MUTATIONS, one_line
 from tests.support.plain import is_one_line
 
 pytestmark = pytest.mark.fuzz
@@ -56,17 +42,6 @@ DEEP_YAML = "[" * 1_200  # above the limit of recursion too; PyYAML takes the sq
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where files are written over and over."""
     return tmp_path_factory.mktemp("fuzz")
-
-
-def one_line(read: Callable[[], object], *errors: type[Exception]) -> object:
-    """What `read` gives; None where it refuses, as it must: by one of `errors`, in one line."""
-    try:
-        return read()
-    except errors as err:
-        text = str(err)
-        assert is_one_line(text)
-        assert 0 < len(text) < 5000
-    return None
 
 
 # ---- the frames, the answers and the manifest of a pod
@@ -91,42 +66,6 @@ JSON = st.recursive(
 def objects_of(*keys: str) -> st.SearchStrategy[dict[str, Any]]:
     """Objects with some of these keys, of whatever value."""
     return st.dictionaries(st.sampled_from(keys), JSON, max_size=len(keys))
-
-
-@dataclass(frozen=True)
-class Mutation:
-    """Some bytes are changed, and a stretch is cut out or doubled.
-
-    Attributes:
-        edits: places, in millionths of the length or below 0 from the end, and bytes.
-        stretch: where, how long, how often it is there afterwards.
-    """
-
-    edits: list[tuple[int, int]]
-    stretch: tuple[int, int, int] | None
-
-    def of(self, whole: bytes) -> bytes:
-        """`whole`, mutated."""
-        data = bytearray(whole)
-        for place, byte in self.edits:
-            data[self._index(place, len(data))] = byte
-        if self.stretch is not None:
-            start, size, times = self.stretch
-            at = self._index(start, len(data))
-            data[at : at + size] = data[at : at + size] * times
-        return bytes(data)
-
-    def _index(self, place: int, length: int) -> int:
-        return max(length + place, 0) if place < 0 else place * (length - 1) // 1_000_000
-
-
-# A footer is at the end, so that is where most is decided.
-PLACES = st.integers(0, 1_000_000) | st.integers(-2000, -1)
-MUTATIONS = st.builds(
-    Mutation,
-    st.lists(st.tuples(PLACES, st.integers(0, 255)), max_size=8),
-    st.none() | st.tuples(PLACES, st.integers(0, 64), st.sampled_from([0, 2])),
-)
 
 
 @given(STREAMS, st.integers(1, 50))
@@ -317,118 +256,3 @@ def test_any_recipe_is_read_or_refused(folder: Path, text: str, overrides: list[
 
 
 # ---- Parquet
-
-
-def _parquet(table: pa.Table) -> bytes:
-    file = io.BytesIO()
-    pq.write_table(table, file, compression="none")
-    return file.getvalue()
-
-
-@functools.cache
-def windows_file() -> bytes:
-    market = make_market(5_000, seed=3)
-    return _parquet(windows_table(market, 6, per_span=1, shifts=False, seed=5)[0])
-
-
-@functools.cache
-def bars_file() -> bytes:
-    prices = np.linspace(10.0, 20.0, 50)
-    columns = dict.fromkeys(("open", "high", "low", "close"), prices)
-    time = pa.array(np.arange(50) * 60_000_000_000).cast(pa.timestamp("ns", tz="UTC"))
-    return _parquet(pa.table({"timestamp": time, **columns}))
-
-
-@functools.cache
-def predictions_file() -> bytes:
-    spans: dict[str, Any] = {name: [3, 4] for name in ("start", "true_start", "said_bars")}
-    spans |= {name: [8, 9] for name in ("stop", "true_stop")}
-    columns = {"window_id": ["a", "b"], "side": ["test", "test"], "confidence": [0.5, 0.9]}
-    lists = {
-        "span_probs": [[0.5] * 10] * 2,
-        "type_probs": [[0.3, 0.7]] * 2,
-        "bars": [[1.0] * 40] * 2,
-    }
-    return _parquet(pa.table({**columns, **spans, "hit_bars": [1, 2], **lists}))
-
-
-def _read_all(path: Path) -> None:
-    for read in (read_windows, read_bars):
-        one_line(functools.partial(read, path), JobError)
-    one_line(lambda: read_windows(path, skip_bad=True), JobError)
-    one_line(lambda: read_predictions(path), MoolaError)
-    _footer(path)
-
-
-@example(Mutation([(3810, 128)], None))  # a window's id is no UTF-8
-@given(MUTATIONS)
-def test_a_mutated_file_of_windows_is_read_or_refused(folder: Path, change: Mutation) -> None:
-    path = folder / "windows.parquet"
-    path.write_bytes(change.of(windows_file()))
-    _read_all(path)
-
-
-@example(Mutation([], (0, 10, 2)))  # pyarrow quotes a control character
-@given(MUTATIONS)
-def test_a_mutated_file_of_bars_is_read_or_refused(folder: Path, change: Mutation) -> None:
-    path = folder / "bars.parquet"
-    path.write_bytes(change.of(bars_file()))
-    _read_all(path)
-
-
-@given(MUTATIONS)
-def test_a_mutated_file_of_predictions_is_read_or_refused(folder: Path, change: Mutation) -> None:
-    path = folder / "predictions.parquet"
-    path.write_bytes(change.of(predictions_file()))
-    for window in _predictions(path):
-        assert 0.0 <= window.iou <= 1.0
-        assert is_one_line(window.window_id)
-    _read_all(path)
-
-
-def _predictions(path: Path) -> list[Window]:
-    found = one_line(lambda: read_predictions(path), MoolaError)
-    return found if isinstance(found, list) else []
-
-
-NUMBERS = st.floats(width=64) | st.sampled_from([0.0, 1.0, -1.0, math.inf, math.nan, 1e308])
-VALUES = st.one_of(
-    st.lists(NUMBERS | st.none(), min_size=3, max_size=3),
-    st.lists(st.integers(-(2**63), 2**63 - 1) | st.none(), min_size=3, max_size=3),
-    st.lists(st.text(max_size=5) | st.none(), min_size=3, max_size=3),
-    st.lists(st.booleans(), min_size=3, max_size=3),
-    st.lists(st.binary(max_size=3), min_size=3, max_size=3),
-    st.lists(st.datetimes(), min_size=3, max_size=3),
-    st.lists(st.lists(st.lists(NUMBERS, max_size=5), max_size=3), min_size=3, max_size=3),
-    st.lists(st.lists(NUMBERS | st.none(), max_size=5), min_size=3, max_size=3),
-    st.just([None, None, None]),
-)
-
-
-@given(
-    st.dictionaries(
-        st.sampled_from(
-            [
-                *("timestamp", "open", "high", "low", "close"),
-                *("window_id", "base_window_id", "offset", "features", "label", "source"),
-                *("expansion_start", "expansion_end", "overlap_fraction", "quality"),
-                *("start_timestamp", "file", "span_id", "side", "span_probs", "bars"),
-            ]
-        ),
-        VALUES,
-        max_size=16,
-    ),
-    st.booleans(),
-)
-@example(columns={"start_timestamp": [datetime(2263, 1, 1)] * 3}, is_whole=True)  # noqa: DTZ001
-def test_a_file_of_other_columns_is_read_or_refused(
-    folder: Path, columns: dict[str, list[Any]], is_whole: bool
-) -> None:
-    """With `is_whole`, these replace columns of a right file of windows, or of bars."""
-    path = folder / "columns.parquet"
-    theirs = {name: pa.array(values) for name, values in columns.items()}
-    for base in (windows_file(), bars_file()) if is_whole else (None,):
-        table = pq.read_table(io.BytesIO(base)).slice(0, 3) if base else pa.table({})
-        ours = {name: table[name] for name in table.column_names}
-        pq.write_table(pa.table({**ours, **theirs}), path)
-        _read_all(path)

@@ -35,7 +35,7 @@ def newest_checkpoint(
     for key, value in identity.items():
         if checkpoint.state["identity"].get(key) != value:
             raise CheckpointError(
-                f"{source}: a checkpoint of another run, its {key} differs; start anew"
+                f"{source}: a checkpoint of another run, its {key} differs; start over"
             )
     for line in torn:
         print(f"note: {line}; using the one before")

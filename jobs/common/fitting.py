@@ -274,7 +274,7 @@ def with_types_of(recipe: Recipe, windows: Windows) -> Recipe:
         raise DataError(
             f"{recipe.data.labelled}: windows of {windows.num_bars} bars, recipe {recipe.name}"
             f" expected {WINDOW_BARS}; train with --config configs/train/span.yaml, or make"
-            f" windows anew: jobs.windows --length {WINDOW_BARS}"
+            f" windows again: jobs.windows --length {WINDOW_BARS}"
         )
     require_spans(recipe.data.labelled.as_posix(), windows, recipe)
     if len(windows.labels) <= recipe.model.num_types:

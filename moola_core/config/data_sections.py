@@ -11,7 +11,7 @@ from moola_core.config.strict import Strict
 
 
 class CropConfig(Strict):
-    """More training windows, cut anew from the series; see `moola_core.data.recrop`."""
+    """More training windows, cut from the series once more; see `moola_core.data.recrop`."""
 
     number: int = Field(default=4, ge=1)  # at most, of each window
     reach: int = Field(default=20, ge=1, le=104)  # bars that a crop is shifted at most

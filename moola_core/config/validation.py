@@ -18,7 +18,11 @@ BROKEN_YAML = (
 
 
 def apply_setting(table: dict[str, Any], override: str) -> dict[str, Any]:
-    """Return the table with one ``section.key=value`` of the command line applied."""
+    """Return the table with one ``section.key=value`` of the command line applied.
+
+    Raises:
+        ConfigError: it has another form, its value is not YAML, or the section has no keys.
+    """
     key, equals, text = override.partition("=")
     section, dot, name = key.strip().partition(".")
     where = f"--set {flat(override)}"
@@ -35,7 +39,11 @@ def apply_setting(table: dict[str, Any], override: str) -> dict[str, Any]:
 
 
 def validate(table: dict[str, Any], where: str) -> Recipe:
-    """Make a recipe of a table; `where` names it in errors."""
+    """Make a recipe of a table; `where` names it in errors.
+
+    Raises:
+        ConfigError: a key is unknown, or its value is of the wrong type or out of range.
+    """
     try:
         return Recipe.model_validate(table)
     except ValidationError as err:

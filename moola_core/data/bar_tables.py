@@ -89,7 +89,7 @@ def open_table(path: Path, symbol: str | None = None) -> BarTable:
         return _open_arrow(path, start)
     if path.suffix in (".feather", ".arrow", ".ipc"):
         raise DataError(
-            f"{path}: not readable, expected Arrow IPC, as the name says; rename or write it anew"
+            f"{path}: not readable, expected Arrow IPC, as the name says; rename or write it again"
         )
     return _open_text(path, symbol)
 
@@ -109,7 +109,7 @@ def readable(path: Path) -> Iterator[None]:
     except BROKEN as err:
         reason = " ".join(str(err).split())[:300]
         raise DataError(
-            f"{path}: not readable, {reason}, expected a whole file; write or download it anew"
+            f"{path}: not readable, {reason}, expected a whole file; write or download it again"
         ) from err
 
 

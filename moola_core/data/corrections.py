@@ -63,12 +63,12 @@ def read_corrections(path: Path) -> list[Correction]:
         place = ".".join(str(part) for part in first["loc"]) or "its start"
         raise DataError(
             f"{path}: {place}: {first['msg']}, expected a file saved by the page of jobs.review;"
-            " save it anew there with W"
+            " save it again there with W"
         ) from err
     except (OSError, ValueError) as err:
         reason = " ".join(str(err).split())[:200]
         raise DataError(
-            f"{path}: not readable, {reason}, expected corrections of jobs.review; save them anew"
+            f"{path}: not readable, {reason}, expected corrections of jobs.review; save them again"
         ) from err
     seen: set[str] = set()
     for row, one in enumerate(found):
@@ -81,7 +81,7 @@ def read_corrections(path: Path) -> list[Correction]:
         if one.action == "change" and (one.stop <= one.start or not one.label.strip()):
             raise DataError(
                 f"{path}: correction {row}: expected start < stop and a label,"
-                f" got {one.start}, {one.stop}, {one.label!r}; mend it on the page"
+                f" got {one.start}, {one.stop}, {one.label!r}; fix it on the page"
             )
     return found
 
@@ -101,7 +101,7 @@ def apply_corrections(
     if STARTS in table.column_names:
         raise DataError(
             f"{where}: windows that may hold several spans, expected one a window to correct;"
-            " correct the list of spans, and make the windows anew: jobs.windows --several"
+            " correct the list of spans, and make the windows again: jobs.windows --several"
         )
     by_id = {one.window_id: one for one in corrections}
     rows = {window_id: row for row, window_id in enumerate(table["window_id"].to_pylist())}

@@ -83,7 +83,7 @@ class PriceReader:
             fault = Fault(row, name, "nothing", "a number")
             raise DataError(
                 f"{self.where}: {fault}; leave such bars out:"
-                " python -m jobs.bars FILE --mend --out FILE.parquet"
+                " python -m jobs.bars FILE --repair --out FILE.parquet"
             )
         if pa.types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)

@@ -1,6 +1,6 @@
-"""Re-cropping: labelled windows cut anew from the series that they came from.
+"""Re-cropping: labelled windows cut once more from the series that they came from.
 
-A crop shows the whole span at another place, its features begun anew at its own first bar. It
+A crop shows the whole span at another place, with features that start at its own first bar. It
 shows no bar of a window that judges. Letters: B windows, T bars a window, N bars of the series.
 """
 

@@ -139,7 +139,7 @@ class BarFile:
                 num_bars += len(bars)
                 last_time = None if bars.time is None else int(bars.time[-1])
         if num_bars == 0:
-            raise DataError(f"{self.path}: holds no bar, expected at least 1 row; export it anew")
+            raise DataError(f"{self.path}: holds no bar, expected at least 1 row; export it again")
 
     def _read(self, *, may_lack: bool) -> Iterator[tuple[IntArray, Bars]]:
         pieces = _pieces(self.path, self._table, self.columns, self._options.symbol)
@@ -181,7 +181,7 @@ def open_bars(path: Path, options: ReadOptions | None = None) -> BarFile:
     table = open_table(path, options.symbol)
     columns = choose(table.head, options.layout, options.time_column)
     if not table.head.rows:
-        raise DataError(f"{path}: holds no bar, expected at least 1 row; export it anew")
+        raise DataError(f"{path}: holds no bar, expected at least 1 row; export it again")
     columns = replace(columns, stamp=options.stamp or columns.stamp)
     names = list(table.head.names or [])
     names += [f"{i}" for i in range(len(names), table.num_columns)]
@@ -208,7 +208,10 @@ def read_chunks(path: Path, options: ReadOptions | None = None) -> Iterator[Bars
 
 
 def step_ns(time: IntArray) -> int | None:
-    """Return the most frequent step of rising times, the shortest of equals; None below two."""
+    """Return the most frequent step of rising times ``(N,)`` in nanoseconds; None below two.
+
+    Of equally frequent steps it is the shortest.
+    """
     steps = np.abs(np.diff(time))
     steps, count = np.unique(steps[steps > 0], return_counts=True)
     return int(steps[np.argmax(count)]) if len(steps) else None

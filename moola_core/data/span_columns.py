@@ -182,7 +182,7 @@ def of_regions(path: Path, regions: list[dict[str, Any]]) -> RawSpans:
     if not regions:
         raise DataError(
             f"{path}: no region of a time series, expected Label Studio's export (JSON, JSON-MIN,"
-            " CSV, TSV) with timeserieslabels; export it anew"
+            " CSV, TSV) with timeserieslabels; export it again"
         )
     starts, stops = ([str(one.get(key, "")) for one in regions] for key in ("start", "end"))
     return RawSpans(

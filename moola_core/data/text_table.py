@@ -70,7 +70,7 @@ class TextTable:
     def _cure(self) -> str:
         if self.shape.delimiter == " ":
             return "write one blank, or a comma, between values"
-        return "is the file cut short? export it anew, or mend that row"
+        return "is the file cut short? export it again, or fix that row"
 
     def read(self, columns: list[int], chunk_rows: int) -> Iterator[list[pa.ChunkedArray]]:
         """Yield the columns at these places as text.
@@ -183,7 +183,7 @@ def _shape(path: Path, lines: list[str], symbol: str | None) -> tuple[_Shape, li
         shown = next((line for line in lines if line.strip()), "")
         missing = _almost_header(lines)
         if not shown:
-            raise DataError(f"{path}: holds no bar, expected at least 1 row; export it anew")
+            raise DataError(f"{path}: holds no bar, expected at least 1 row; export it again")
         if missing:
             raise DataError(
                 f"{path}: column {missing} is missing, expected open, high, low, close"

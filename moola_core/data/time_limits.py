@@ -13,13 +13,16 @@ FIRST_YEARS = 10**17  # nanoseconds, until 1973
 
 
 def whole_close(time: IntArray) -> IntArray:
-    """Return times of closes that are the last part of a second inside their bar as its end."""
+    """Return times ``(N,)`` in nanoseconds, closes such as 14:30:59.999 moved to the full second.
+
+    Unless every time lies in the last millisecond of its second they stay as they are.
+    """
     rest = time % SECOND
     return time + SECOND - rest if (rest >= LAST_MS).all() else time
 
 
 def require_years(where: str, time: IntArray) -> None:
-    """Refuse times of 1970 that lie parts of a second apart: their unit is not what they count.
+    """Refuse times ``(N,)`` of 1970 that lie parts of a second apart: their unit is misread.
 
     Raises:
         DataError: they are.
@@ -28,5 +31,5 @@ def require_years(where: str, time: IntArray) -> None:
     if len(step) and (np.abs(time) < FIRST_YEARS).all() and np.median(step) < SECOND:
         raise DataError(
             f"{where}: times from {time[0].astype('datetime64[ns]')} on, expected bars of a second"
-            " or more; their unit is another one than the file says: write them anew"
+            " or more; their unit is another one than the file says: write them again"
         )

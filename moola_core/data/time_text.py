@@ -86,14 +86,14 @@ def _with_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def whole(parts: pa.StructArray, name: str) -> IntArray:
-    """Return one part of times as whole numbers; what is not there is 0."""
+    """Return one part of N times, such as the hour, as integers ``(N,)``; 0 where it is absent."""
     text = parts.field(name)
     text = pc.if_else(pc.equal(text, ""), "0", text)
     return text.cast(pa.int64()).to_numpy(zero_copy_only=False)
 
 
 def count_ns(parts: pa.StructArray, month: IntArray, day: IntArray) -> tuple[IntArray, BoolArray]:
-    """Nanoseconds since 1970 of the local clock, and which rows are a time."""
+    """Nanoseconds since 1970 of the local clock ``(N,)``, and which rows are a time ``(N,)``."""
     year, hour, minute, second = (whole(parts, name) for name in ("y", "h", "mi", "s"))
     year = np.where(year < 69, year + 2000, np.where(year < 100, year + 1900, year))
     half = parts.field("p")

@@ -32,7 +32,7 @@ FOLD_CURE = (
     "say which hour is meant: --fold 0 (the first), --fold 1 (the second) or --fold order"
     " (as rows follow)"
 )
-EXCEL_CURE = "give the cells a format with seconds in Excel, and save them anew"
+EXCEL_CURE = "give the cells a format with seconds in Excel, and save them again"
 _DIGITS = re.compile(r"(19|20)\d{6}(\d{4}|\d{6})?")
 
 

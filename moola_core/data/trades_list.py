@@ -65,7 +65,7 @@ def read_trades(
         is_entry = found[1].lower() == "entry"
         if (trade.start if is_entry else trade.stop) is not None:
             fault = Fault(row, "Type", repr(kind), f"one entry and one exit of trade {number}")
-            raise DataError(f"{path}: {fault}; export the list anew")
+            raise DataError(f"{path}: {fault}; export the list again")
         when = None if (time or "").strip().lower() in ("", "open") else time
         if is_entry:
             trade.row, trade.start = row, when

@@ -100,7 +100,7 @@ class Windows:
         return sets_mask(self.sets, self.num_bars)
 
     def take(self, rows: IntArray | BoolArray) -> Windows:
-        """Return the windows at `rows`, in that order."""
+        """Return the windows at `rows`, numbers ``(N,)`` in that order or a mask of all."""
         parts = {name: getattr(self, name) for name in ROW_FIELDS}
         parts = {name: part if part is None else part[rows] for name, part in parts.items()}
         return replace(self, **parts)
@@ -172,7 +172,7 @@ def read_windows(
     if marks_none(good).all():
         raise DataError(
             f"{path}: no window left, expected at least 1 good row of {table.num_rows} with a span;"
-            " mark one, or make the file anew: jobs.windows"
+            " mark one, or make the file again: jobs.windows"
         )
     try:
         return _to_windows(good, _read_groups(path, good)), [*faults, *map(_negative, negatives)]
@@ -207,7 +207,7 @@ def _read_table(path: Path) -> pa.Table:
     except (pa.ArrowException, OSError, UnicodeDecodeError) as err:
         reason = " ".join(str(err).split())
         raise DataError(
-            f"{path}: not readable as Parquet, {reason}, expected a whole file; make it anew"
+            f"{path}: not readable as Parquet, {reason}, expected a whole file; make it again"
         ) from err
     return table
 

@@ -89,7 +89,11 @@ def log_odds(probs: FloatArray) -> FloatArray:
 
 
 def decode(predictions: Predictions, config: DecoderConfig) -> Decoded:
-    """Spans by the decoder that `config` names."""
+    """Spans by the decoder that `config` names.
+
+    Raises:
+        ValueError: the model has no head that this decoder needs.
+    """
     if config.kind == "best_span":
         scores = span_scores(predictions, config)
         return best_span(scores, config)
@@ -166,6 +170,10 @@ def best_span(scores: FloatArray, config: DecoderConfig) -> Decoded:
 
     Its confidence: read the scores as unnormalised log-probabilities of all spans; the mass of
     those whose IoU with the winner is at least 0.5, that is how probably the answer is a hit.
+
+    Args:
+        scores: ``(B, T, L)``, of the spans that begin at a bar and have a length.
+        config: its shortest length and its floor of confidence.
     """
     num_windows, num_bars, num_lengths = scores.shape
     best = scores.reshape(num_windows, -1).argmax(axis=1)
@@ -214,7 +222,11 @@ def expected_iou(
 
 
 def disjoint(predictions: Predictions, config: DecoderConfig) -> Decoded:
-    """Return any number of spans a window; see `moola_core.decoding.disjoint`."""
+    """Return any number of spans per window; see `moola_core.decoding.disjoint`.
+
+    Raises:
+        ValueError: the model gives no probability for every span.
+    """
     if predictions.span_posterior is None:
         raise ValueError("decoder disjoint: expected a model of the probability of every span")
     num_windows, num_bars = predictions.span_logits.shape
@@ -234,7 +246,7 @@ def choose_decoder(
     """`config` with the threshold or bias that gives the best bar F1 on these windows.
 
     Thresholds 0.01..0.99 in steps of 0.01, biases -8..8 in steps of 0.25; of equally good ones the
-    middle. Give validation windows, and judge the result on others.
+    middle. Give validation windows with their spans ``(B, 2)``, and judge the result on others.
     """
     if not config.choose or config.kind in ("viterbi", "expected_iou", "disjoint"):
         return config

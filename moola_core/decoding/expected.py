@@ -12,9 +12,9 @@ at bar c, q is [a, b).
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from moola_core.io.compiled import compiled
 from moola_core.spans.grid import MIN_LENGTH, first_places, longest_of
 from moola_core.spans.intervals import BoolArray, FloatArray, IntArray
 
@@ -68,7 +68,7 @@ def worthwhile(
     return _worthwhile(np.ascontiguousarray(posterior), first, longest, lengths, least)
 
 
-@numba.njit(cache=True)
+@compiled()
 def _worthwhile(
     posterior: FloatArray, first: IntArray, longest: int, lengths: tuple[int, int], least: float
 ) -> tuple[FloatArray, FloatArray]:
@@ -96,7 +96,7 @@ def _worthwhile(
     return more, near
 
 
-@numba.njit(cache=True)
+@compiled()
 def _best(
     posterior: FloatArray, first: IntArray, longest: int, lengths: tuple[int, int]
 ) -> IntArray:
@@ -126,7 +126,7 @@ def _best(
     return spans
 
 
-@numba.njit(cache=True)
+@compiled()
 def _is_near(spans: IntArray, first: IntArray) -> BoolArray:
     """``(B, S)``: whether the IoU of a span with that of its window is at least 0.5."""
     num_bars = len(first) - 1
@@ -141,7 +141,7 @@ def _is_near(spans: IntArray, first: IntArray) -> BoolArray:
     return out
 
 
-@numba.njit(cache=True)
+@compiled()
 def _all_gains(posterior: FloatArray, first: IntArray, longest: int) -> FloatArray:
     num_bars = len(first) - 1
     out = np.empty(posterior.shape)
@@ -157,7 +157,7 @@ def _all_gains(posterior: FloatArray, first: IntArray, longest: int) -> FloatArr
     return out
 
 
-@numba.njit(cache=True)
+@compiled()
 def _inverse(most: int) -> FloatArray:
     """``1 / n`` at n, and 0 at 0."""
     out = np.zeros(most + 1)
@@ -166,7 +166,7 @@ def _inverse(most: int) -> FloatArray:
     return out
 
 
-@numba.njit(cache=True)
+@compiled()
 def _sum_rows(row: FloatArray, first: IntArray, mass: FloatArray, bars: FloatArray) -> None:
     """Fill in ``(T, L + 1)``: of what begins at a bar, up to each length: mass, mass x length."""
     longest = mass.shape[1] - 1
@@ -180,7 +180,7 @@ def _sum_rows(row: FloatArray, first: IntArray, mass: FloatArray, bars: FloatArr
             mass[c, n], bars[c, n] = total, weighed
 
 
-@numba.njit(cache=True)
+@compiled()
 def _sum_ends(row: FloatArray, first: IntArray, ends: FloatArray, shared: FloatArray) -> None:
     """Fill in what is known of every stretch of bars.
 
@@ -213,7 +213,7 @@ def _sum_ends(row: FloatArray, first: IntArray, ends: FloatArray, shared: FloatA
         ends[1, c] += ends[1, c + 1]
 
 
-@numba.njit(cache=True)
+@compiled()
 def _gain_of_likeliest(
     row: FloatArray,
     first: IntArray,
@@ -231,7 +231,7 @@ def _gain_of_likeliest(
     return _hits(sums[0], start, stop) + _expected_iou(row, first, sums, start, stop)
 
 
-@numba.njit(cache=True)
+@compiled()
 def _hits(mass: FloatArray, a: int, b: int, above: int = 0) -> float:
     """Return the mass of the spans whose IoU with ``[a, b)`` is at least 0.5; `above` 1: above."""
     longest, n, total = mass.shape[1] - 1, b - a, 0.0
@@ -249,7 +249,7 @@ def _hits(mass: FloatArray, a: int, b: int, above: int = 0) -> float:
     return total
 
 
-@numba.njit(cache=True, fastmath={"contract", "reassoc"})
+@compiled(fastmath={"contract", "reassoc"})
 def _expected_iou(
     row: FloatArray,
     first: IntArray,

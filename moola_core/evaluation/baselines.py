@@ -54,12 +54,17 @@ def local_path(bars: FloatArray, atr_bars: int) -> FloatArray:
 
 
 def choose_fee(bars: FloatArray, spans: IntArray) -> float:
-    """Return the fee of `FEES` with the best mean IoU; give training windows."""
+    """Return the fee of `FEES` with the best mean IoU on training windows.
+
+    Args:
+        bars: ``(B, T, 4)``.
+        spans: ``(B, 2)``, half-open, in bars.
+    """
     return max(FEES, key=lambda fee: float(span_iou(fastest_segment(bars, fee), spans).mean()))
 
 
 def as_decoded(spans: IntArray, num_bars: int) -> Decoded:
-    """Return a rule's spans in a decoder's form, of confidence 1."""
+    """Return a rule's spans ``(B, 2)`` in a decoder's form, of confidence 1."""
     return Decoded(spans.astype(np.int64), np.ones(len(spans)), span_mask(spans, num_bars))
 
 

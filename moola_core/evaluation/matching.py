@@ -94,7 +94,10 @@ def sums_of_sets(decoded: Decoded, true: IntArray) -> dict[str, Any]:
 
 
 def confidence_of_sets(decoded: Decoded, true: IntArray) -> dict[str, FloatArray]:
-    """Return for bins of confidence how many spans were said, and how many of them are hits."""
+    """Return for bins of confidence how many spans were predicted, and how many of them are hits.
+
+    `true` is ``(B, K, 2)``, padded; each sum is ``(B, NUM_BINS)``.
+    """
     said, pairs = said_sets(decoded), pair_spans(said_sets(decoded), true)
     hit = np.zeros(said.shape[:2])
     hit[pairs.window, pairs.said] = pairs.iou >= HIT_IOU

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from moola_core.io.compiled import compiled
 from moola_core.spans.intervals import WINDOW_BARS, FloatArray
 
 COLUMNS = (
@@ -39,7 +39,7 @@ TIE = 1.0 - 1e-9
 
 
 def window_features(bars: FloatArray, *, position: bool = False) -> NDArray[np.float32]:
-    """Features of windows, each begun anew at its own first bar.
+    """Features of windows, each starting at its own first bar.
 
     Args:
         bars: ``(B, T, 4)`` float64: open, high, low, close.
@@ -81,12 +81,12 @@ def reflect(bars: FloatArray) -> FloatArray:
     return -bars[..., [0, 2, 1, 3]]
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def _clip(value: float, low: float, high: float) -> float:
     return min(max(value, low), high)
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def _distance(price: float, atr: float) -> float:
     """Return a distance in units of `atr`, -3..3; where nothing moved any distance is far."""
     if atr > 0.0:
@@ -94,7 +94,7 @@ def _distance(price: float, atr: float) -> float:
     return 3.0 * ((price > 0.0) - (price < 0.0))
 
 
-@numba.njit(cache=True)
+@compiled()
 def _fill(bars: NDArray[Any], out: NDArray[Any]) -> None:  # noqa: C901, PLR0915
     """One pass over each window; a single function, because the columns share one state."""
     ranges = np.empty(ATR_BARS)
@@ -109,7 +109,7 @@ def _fill(bars: NDArray[Any], out: NDArray[Any]) -> None:  # noqa: C901, PLR0915
             atr = 0.0
             if t > 0:
                 ranges[(t - 1) % ATR_BARS] = max(size, abs(high - previous), abs(low - previous))
-                # Summed anew: a running sum would carry rounding from bar to bar.
+                # Summed again: a running sum would carry rounding from bar to bar.
                 count = min(t, ATR_BARS)
                 true_sum = 0.0
                 for i in range(count):

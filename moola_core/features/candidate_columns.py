@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from moola_core.features.price_path import TIE, Path, rank
+from moola_core.io.compiled import compiled
 
 # A bank holds one condition at several limits; which of them count is left to the weights. Limits
 # read off the labels looked .02 better in cross-validation than they were (.757 to .738 F1).
@@ -50,7 +50,7 @@ CONTEXT_COLUMNS = (
 )
 
 
-@numba.njit(cache=True)
+@compiled()
 def describe(  # noqa: PLR0913 - the arrays of one window
     up: Path,
     down: Path,
@@ -80,7 +80,7 @@ def describe(  # noqa: PLR0913 - the arrays of one window
         _place(out[k], i, start, stop, len(ranges))
 
 
-@numba.njit(cache=True)
+@compiled()
 def _first_of(values: NDArray[Any], number: int) -> NDArray[Any]:
     """Return where the lowest `number` stand, in order; of equal ones the first comes first."""
     if number < len(values) and not np.isnan(values).any():
@@ -89,12 +89,12 @@ def _first_of(values: NDArray[Any], number: int) -> NDArray[Any]:
     return np.argsort(values, kind="mergesort")[:number]
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def _between(value: float, low: float, high: float) -> float:
     return min(max(value, low), high)
 
 
-@numba.njit(cache=True)
+@compiled()
 def _size(  # noqa: PLR0913 - the arrays of one span
     row: NDArray[Any],
     i: int,
@@ -116,7 +116,7 @@ def _size(  # noqa: PLR0913 - the arrays of one span
     return i + len(SIZE)
 
 
-@numba.njit(cache=True)
+@compiled()
 def _within(  # noqa: PLR0913 - the arrays of one span
     row: NDArray[Any],
     i: int,
@@ -148,7 +148,7 @@ def _within(  # noqa: PLR0913 - the arrays of one span
     return i + len(PATH)
 
 
-@numba.njit(cache=True)
+@compiled()
 def _before(row: NDArray[Any], i: int, path: Path, start: int, local: float) -> int:
     """How high and low price was in the last 5..30 bars before the run, from where it starts."""
     price = path.price[start]
@@ -180,7 +180,7 @@ def _before(row: NDArray[Any], i: int, path: Path, start: int, local: float) -> 
     return first + len(BEFORE)
 
 
-@numba.njit(cache=True)
+@compiled()
 def _after(row: NDArray[Any], i: int, path: Path, stop: int, local: float) -> int:
     """Return how much further the 5..20 bars after the run go, and how far back."""
     price = path.price[stop]
@@ -193,7 +193,7 @@ def _after(row: NDArray[Any], i: int, path: Path, stop: int, local: float) -> in
     return i
 
 
-@numba.njit(cache=True)
+@compiled()
 def _bars(  # noqa: PLR0913 - the arrays of one span
     row: NDArray[Any],
     i: int,
@@ -211,7 +211,7 @@ def _bars(  # noqa: PLR0913 - the arrays of one span
     return i + len(BARS)
 
 
-@numba.njit(cache=True)
+@compiled()
 def _place(row: NDArray[Any], i: int, start: int, stop: int, num_bars: int) -> None:
     """Where in the window: labels keep away from its edges, as windows were cut around them."""
     for j in range(len(EDGE)):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from moola_core.features.volatility import edge_prices
+from moola_core.io.compiled import compiled
 from moola_core.spans.grid import MIN_LENGTH
 from moola_core.spans.intervals import FloatArray
 
@@ -44,7 +44,7 @@ def price_path(bars: FloatArray, unit: FloatArray, fee: float) -> Path:
     return Path(high, low, price, step, gain, before, after)
 
 
-@numba.njit(cache=True)
+@compiled()
 def _reach(gain: NDArray[Any], before: NDArray[Any], after: NDArray[Any]) -> None:
     for t in range(len(gain)):
         if t > 0:
@@ -53,7 +53,7 @@ def _reach(gain: NDArray[Any], before: NDArray[Any], after: NDArray[Any]) -> Non
             after[t] = gain[t + 1 : t + 1 + REACH].max() - gain[t]
 
 
-@numba.njit(cache=True)
+@compiled()
 def rank(up: Path, down: Path, grid: NDArray[Any]) -> NDArray[Any]:
     """``(S,)``: the rule's score of every span, less what its ends do wrong."""
     priority = np.empty(len(grid))

@@ -18,7 +18,7 @@ def stretch(batch: WindowTensors, amount: float, jitter: float) -> WindowTensors
     A window without a span is played about its middle.
 
     Draws from torch's own generator, which a checkpoint holds. Features, tags and the mask are made
-    anew; the targets of other tasks than `segment` and `type` are not.
+    again; the targets of other tasks than `segment` and `type` are not.
 
     Args:
         batch: windows that hold a span each, or none.

@@ -87,7 +87,14 @@ class WindowTensors(Inputs):
 def make_tensors(
     windows: Windows, recipe: Recipe, device: torch.device, *, reflection: bool = False
 ) -> WindowTensors:
-    """Everything that the model and the criterion need of `windows`, on `device`."""
+    """Everything that the model and the criterion need of `windows`, on `device`.
+
+    Args:
+        windows: B of them, of T bars.
+        recipe: which features, candidates, targets and weights.
+        device: where the tensors live.
+        reflection: add the features of the mirrored market.
+    """
     num_bars = windows.bars.shape[1]
     spans, target = windows.spans, recipe.targets
     start_row, stop_row = targets.edge_rows(spans, num_bars, target.pointer_edge_width)

@@ -42,7 +42,7 @@ def predict(model: Model, inputs: Inputs, *, sparse: bool = False) -> Prediction
 
 
 def folded(model: SpanNet) -> FoldedUNet:
-    """Return the model's network in fewer operations; made anew where its weights changed."""
+    """Return the model's network in fewer operations; made again where its weights changed."""
     weights = (*model.net.parameters(), *model.net.buffers())
     state = tuple((one.data_ptr(), one._version) for one in weights)
     known = _folded.get(model)
@@ -58,6 +58,9 @@ def forward_outputs(model: Model, inputs: Inputs, net: FoldedUNet | None = None)
         model: to be asked.
         inputs: of the windows.
         net: in place of a SpanNet's own network.
+
+    Raises:
+        ValueError: a symmetric model, and no reflected features.
     """
 
     def ask(features: Tensor) -> Outputs:
@@ -76,7 +79,10 @@ def forward_outputs(model: Model, inputs: Inputs, net: FoldedUNet | None = None)
 
 
 def merge_answers(model: Model, outputs: Outputs, inputs: Inputs) -> dict[str, Tensor]:
-    """Return the fields of `Predictions` that the model has heads for, less derived ones."""
+    """Return the fields of `Predictions` that the model has heads for, less derived ones.
+
+    Each has B rows, one per window; its shape is that of the field.
+    """
     none = torch.zeros(inputs.features.shape[:2])
     answers = {"start_logp": none, "stop_logp": none}
     if "segment_logits" in outputs:

@@ -71,7 +71,12 @@ def fit_weights(
 
 
 def better_alone(experts: Sequence[FloatArray], truth: IntArray) -> list[float]:
-    """Return the power 1 for the expert under which `truth` is likeliest, 0 for the others."""
+    """Return the power 1 for the expert under which `truth` is likeliest, 0 for the others.
+
+    Args:
+        experts: of each the probability ``(B, S)`` of every span.
+        truth: ``(B,)``, the number of the true span.
+    """
     rows = np.arange(len(truth))
     likelihood = [float(np.log(doubted(one))[rows, truth].sum()) for one in experts]
     best = int(np.argmax(likelihood))
@@ -126,6 +131,9 @@ def pool_predictions(
     """One answer of both, or of networks alone where columns have no say.
 
     Whether there is a span at all networks alone say.
+
+    Raises:
+        ValueError: networks give no probability for every span.
     """
     types = networks.type_probs
     evidence: list[FloatArray | None] = [None, None]

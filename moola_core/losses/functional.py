@@ -37,7 +37,10 @@ def soft_span_loss(logits: Tensor, target: Tensor, *, pos_weight: float = 1.0) -
 
 
 def probability_span_loss(logits: Tensor, target: Tensor, *, pos_weight: float = 1.0) -> Tensor:
-    """Return the seed's `soft_span_loss`: through probabilities, which saturate; same shapes."""
+    """Return the seed's `soft_span_loss`: through probabilities, which saturate.
+
+    Shapes, units and errors are those of `soft_span_loss`.
+    """
     _require_same_shape("logits and target", logits, target)
     loss = F.binary_cross_entropy(torch.sigmoid(logits), target, reduction="none")
     return (loss * (1.0 + (pos_weight - 1.0) * target)).mean(dim=1)

@@ -27,6 +27,9 @@ class SpanCrf(CRF):  # type: ignore[misc]
 
         Returns:
             ``(B,)`` float, nats a bar.
+
+        Raises:
+            ValueError: the shapes do not match.
         """
         if emissions.shape[:2] != tags.shape:
             shapes = f"{tuple(emissions.shape)} and {tuple(tags.shape)}"

@@ -81,6 +81,9 @@ class JadeCompact(nn.Module):
             (B, T, 2)``, ``countdown (B, T)`` in scaled bars, ``start_logits (B, T)`` and
             ``stop_logits (B, T)``, scores of each bar as the first and as the last one inside,
             ``choice_logits (B, K)``, ``context_logits (B, K, C)``.
+
+        Raises:
+            ValueError: a task needs candidates, and there are none.
         """
         # the shape is now (B, T, H); of a model without encoder H is 0
         states = features[..., :0]

@@ -44,7 +44,10 @@ class UNet(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """States of bars; the last bar is repeated up to a multiple of 8."""
+        """States of bars ``(B, C, T)`` from features ``(B, F, T)``.
+
+        The last bar is repeated up to a multiple of 8 bars.
+        """
         num_bars = x.shape[2]
         x = F.pad(x, (0, -num_bars % 2**DEPTH), mode="replicate")
         seen = []

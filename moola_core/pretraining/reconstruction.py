@@ -132,7 +132,15 @@ def reconstruction_loss(output: Tensor, target: Tensor, mask: Tensor, delta: flo
 
 
 def interpolate(target: Tensor, mask: Tensor) -> Tensor:
-    """Hidden bars on a line between the nearest shown ones; the nearest one at a window's end."""
+    """Hidden bars on a line between the nearest shown ones; the nearest one at a window's end.
+
+    Args:
+        target: ``(B, T, G)``.
+        mask: ``(B, T)`` bool, true where a bar is hidden.
+
+    Returns:
+        ``(B, T, G)``.
+    """
     bars = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)
     left = torch.where(mask, -1, bars).cummax(dim=1).values
     right = torch.where(mask, mask.shape[1], bars).flip(1).cummin(dim=1).values.flip(1)

@@ -26,6 +26,7 @@ from moola_core.training.checkpoint import (
     save_checkpoint,
 )
 from moola_core.training.optim import load_state_tensors, state_tensors
+from moola_core.training.optimizers import AdamW
 from moola_core.training.state import Report
 from moola_core.training.team import ALONE, Team
 
@@ -59,7 +60,7 @@ class Pretraining:
 
     def __post_init__(self) -> None:
         training = self.recipe.training
-        self.optimizer = torch.optim.AdamW(
+        self.optimizer = AdamW(
             self.model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
         )
         self.sampler = torch.Generator().manual_seed(training.seed)
@@ -123,7 +124,7 @@ def restore(run: Pretraining, checkpoint: Checkpoint) -> None:
 def _restore(run: Pretraining, checkpoint: Checkpoint) -> None:
     tensors, state = dict(checkpoint.tensors), checkpoint.state
     if not run.team.is_first:
-        # One that is new, as the run had fewer processes, goes on with the generators it has.
+        # One that is new, as the run had fewer processes, keeps the generators it has.
         now = state_tensors(run.model, run.optimizer, run.epoch_start, run.device)
         own = {key: tensors.get(f"{key}.{run.team.rank}", now.get(key)) for key in GENERATORS}
         tensors |= {key: value for key, value in own.items() if value is not None}

@@ -53,14 +53,14 @@ def find_runs(mask: BoolArray) -> tuple[IntArray, IntArray]:
 
 
 def close_gaps(mask: BoolArray, max_gap: int) -> BoolArray:
-    """`mask` with each gap of at most `max_gap` bars between two runs filled."""
+    """`mask` ``(B, T)`` with each gap of at most `max_gap` bars between two runs filled."""
     window, gaps = find_runs(~mask)
     inner = (gaps[:, 0] > 0) & (gaps[:, 1] < mask.shape[1])
     return _with_runs(mask, window, gaps, inner & (gaps[:, 1] - gaps[:, 0] <= max_gap), fill=True)
 
 
 def drop_short(mask: BoolArray, min_bars: int) -> BoolArray:
-    """`mask` without the runs shorter than `min_bars`."""
+    """`mask` ``(B, T)`` without the runs shorter than `min_bars`."""
     window, runs = find_runs(mask)
     return _with_runs(mask, window, runs, runs[:, 1] - runs[:, 0] < min_bars, fill=False)
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from moola_core.io.compiled import compiled
 from moola_core.spans.intervals import FloatArray, IntArray
 
 
-@numba.njit(cache=True)
+@compiled()
 def covered(posterior: NDArray[Any], first: IntArray, shortest: int) -> FloatArray:
     """``(B, T)``: the sum over the spans that hold each bar, of ``(B, S)``; first ``(T + 1,)``."""
     num_bars = len(first) - 1
@@ -36,7 +36,7 @@ def covered(posterior: NDArray[Any], first: IntArray, shortest: int) -> FloatArr
     return out
 
 
-@numba.njit(cache=True)
+@compiled()
 def blur(
     posterior: NDArray[Any], first: IntArray, shortest: int, longest: int, noise: FloatArray
 ) -> FloatArray:
@@ -68,7 +68,7 @@ def blur(
     return out
 
 
-@numba.njit(cache=True)
+@compiled()
 def _add(to: NDArray[Any], what: NDArray[Any], share: float) -> None:
     for i in range(len(to)):
         to[i] += share * what[i]

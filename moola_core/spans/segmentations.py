@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from moola_core.io.compiled import compiled
 from moola_core.spans.grid import MIN_LENGTH, first_places, longest_of
 from moola_core.spans.intervals import FloatArray, IntArray
 
@@ -51,7 +51,7 @@ def best_segmentations(values: NDArray[Any], num_bars: int) -> tuple[IntArray, I
     return found[:, 0].copy(), found[:, 1:].copy()
 
 
-@numba.njit(cache=True)
+@compiled()
 def _partition(scores: FloatArray, first: IntArray) -> tuple[FloatArray, FloatArray]:
     num_bars = len(first) - 1
     total, probs = np.empty(len(scores)), np.empty(scores.shape)
@@ -86,7 +86,7 @@ def _partition(scores: FloatArray, first: IntArray) -> tuple[FloatArray, FloatAr
     return total, probs
 
 
-@numba.njit(cache=True)
+@compiled()
 def _log_sum(terms: FloatArray, count: int, top: float) -> float:
     mass = 0.0
     for k in range(count):
@@ -94,7 +94,7 @@ def _log_sum(terms: FloatArray, count: int, top: float) -> float:
     return top + np.log(mass)
 
 
-@numba.njit(cache=True)
+@compiled()
 def _best(values: FloatArray, first: IntArray) -> IntArray:
     num_bars, count = len(first) - 1, 0
     found = np.empty((len(values) * (num_bars // MIN_LENGTH), 3), dtype=np.int64)

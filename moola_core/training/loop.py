@@ -21,6 +21,7 @@ from moola_core.features.tensors import WindowTensors
 from moola_core.inference.forward import EVALUATION_BATCH, forward_outputs, gather, merge_answers
 from moola_core.losses.criterion import Judged
 from moola_core.training.optim import descend, learning_rate, set_rate
+from moola_core.training.optimizers import LBFGS
 from moola_core.training.state import Run, Stopped, write_checkpoint
 
 EPOCH_SCORES = ("f1", "precision", "recall", "iou", "in_span", "out_span")
@@ -69,7 +70,12 @@ def fit(run: Run) -> None:
 
 
 def train_epoch(run: Run) -> None:
-    """One pass over the training windows, or what is left of it."""
+    """One pass over the training windows, or what is left of it.
+
+    Raises:
+        NonFiniteLossError: as `fit`.
+        Stopped: as `fit`.
+    """
     training, progress = run.recipe.training, run.progress
     run.model.train()
     if training.optimizer == "lbfgs":
@@ -113,7 +119,7 @@ def _whole_epoch(run: Run) -> None:
     if run.is_stopping():
         write_checkpoint(run)
         raise Stopped
-    optimizer = torch.optim.LBFGS(
+    optimizer = LBFGS(
         run.model.column_parameters(),
         max_iter=STEPS,
         history_size=MEMORY,
@@ -134,7 +140,7 @@ def _whole_epoch(run: Run) -> None:
 
 @torch.no_grad()
 def evaluate(run: Run, windows: WindowTensors) -> tuple[dict[str, float], Predictions]:
-    """Total and raw losses by the formula of training, and the model's answers."""
+    """Total and raw losses by the formula of training, means over windows; and the answers."""
     model = run.answering.eval()
     sums = torch.zeros_like(run.sums)
     answers = []

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from moola_core.config.sections import TrainingConfig
 from moola_core.model.make import Model
 from moola_core.model.span_net import SpanNet
+from moola_core.training.optimizers import AdamW
 from moola_core.training.team import ALONE, Team
 
 RISE, LOWEST = 0.3, 1 / 25
@@ -69,7 +70,10 @@ def below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def state_tensors(
     model: nn.Module, optimizer: torch.optim.Optimizer, sampler: Tensor, device: torch.device
 ) -> dict[str, Tensor]:
-    """By name: weights, the optimizer's moments, the sampler's state and the generators'."""
+    """By name: weights, the optimizer's moments, the sampler's state and the generators'.
+
+    Weights and moments have their parameter's shape; states of generators are bytes ``(N,)``.
+    """
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
     for i, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{i}.{k}": v for k, v in state.items()}
@@ -99,7 +103,7 @@ def load_state_tensors(
     return tensors["generator.sampler"]
 
 
-def make_optimizer(model: Model, training: TrainingConfig) -> torch.optim.AdamW:
+def make_optimizer(model: Model, training: TrainingConfig) -> AdamW:
     """AdamW; what looks at candidates' columns has a rate and a decay of its own.
 
     A group's ``scale`` is its rate over ``training.learning_rate``, which the schedule moves.
@@ -121,4 +125,4 @@ def make_optimizer(model: Model, training: TrainingConfig) -> torch.optim.AdamW:
     # One pass over all weights; others keep the bits that they had without it.
     fused = True if isinstance(model, SpanNet) else None
     kept = [g for g in groups if g["params"]]
-    return torch.optim.AdamW(kept, lr=training.learning_rate, fused=fused)
+    return AdamW(kept, lr=training.learning_rate, fused=fused)

@@ -104,7 +104,7 @@ def shown(name: bytes) -> str:
 
 
 def manifest(pod: Pod, run: Run) -> Json:
-    """Answer ``manifest``: its SHA-256, after it was made anew if anything changed since."""
+    """Answer ``manifest``: its SHA-256, after it was made again if anything changed since."""
     state = settle(pod, run)
     if state["state"] not in ENDED:
         raise AgentError(

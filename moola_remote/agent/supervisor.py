@@ -128,7 +128,7 @@ class Supervisor:
         self.finish()
 
     def check_code(self) -> None:
-        """Report sealed code that was changed, and remove it; the next deploy sends it anew."""
+        """Report sealed code that was changed, and remove it; the next deploy sends it again."""
         code = self.spec.get("code")
         if not code:
             return

@@ -36,7 +36,7 @@ GUARD_FRESH_S = 60.0
 GUARD_START_S = 5.0
 # How often the API is asked for its time.
 CHECK_CLOCK_S = 900.0
-# A pod that was started anew has so long to be given new settings before an old deadline counts.
+# A pod that was started again has so long to be given new settings before an old deadline counts.
 NEW_START_S = 300.0
 LOG_PATIENCE_S = 5.0
 CONFLICT = 409  # what a pod answers that has stopped already

@@ -38,7 +38,12 @@ def _rented(app: App) -> RunpodProvider:
 
 
 @click.command()
-@click.option("--days", type=click.IntRange(1, 365), default=30, help="Of RunPod's bill; 30.")
+@click.option(
+    "--days",
+    type=click.IntRange(1, 365),
+    default=30,
+    help="Days of RunPod's bill; default: 30.",
+)
 @click.pass_obj
 def cost(app: App, days: int) -> None:
     """Print what the rented pods cost: by our meter, by RunPod's bill, and by run.

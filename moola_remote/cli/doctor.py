@@ -12,11 +12,15 @@ from moola_remote.errors import ConfigError
 
 
 @click.command()
-@click.option("--live", is_flag=True, help="Rent the cheapest pod, try RunPod itself, remove it.")
+@click.option(
+    "--live",
+    is_flag=True,
+    help="Rent the cheapest pod, check each assumption, remove it.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask before renting.")
 @click.pass_obj
 def doctor(app: App, live: bool, yes: bool) -> None:
-    """Check this machine, the project and the pod; exit code 1 and a cure for whatever is wrong.
+    """Check this machine, the project and the pod; each problem has its fix, and exit code 1.
 
     \b
     Example:

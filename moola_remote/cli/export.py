@@ -27,7 +27,7 @@ from moola_remote.cli.complete import fetched_ids
     show_default=True,
     help="What each row is.",
 )
-@click.option("--tensorboard", is_flag=True, help="Write results/tensorboard, a folder a run.")
+@click.option("--tensorboard", is_flag=True, help="Write results/tensorboard, one folder per run.")
 @click.pass_obj
 def export(
     app: App, run_ids: tuple[str, ...], file: Path | None, table: str, tensorboard: bool

@@ -48,10 +48,10 @@ any_word = completing(lambda place, ctx: [*KINDS, *place.known(pod_of(ctx))])
     "--watch",
     "is_watching",
     is_flag=True,
-    help="Bring each checkpoint when it is complete, then WHAT when the run has ended.",
+    help="Fetch each checkpoint as soon as it is complete, then WHAT when the run has ended.",
 )
-@click.option("--max-files", type=click.IntRange(1), help="Limit of files; default 100000.")
-@click.option("--max-gb", type=click.FloatRange(0), help="Limit of gigabytes; default 50.")
+@click.option("--max-files", type=click.IntRange(1), help="Limit of files; default: 100000.")
+@click.option("--max-gb", type=click.FloatRange(0), help="Limit in GB; default: 50.")
 @open_option
 @click.pass_context
 def fetch(
@@ -67,9 +67,9 @@ def fetch(
     """Fetch runs' files into results/RUN, verified against the pod's manifest.
 
     WHAT is results, logs, checkpoints or all. RUN is a run's id or its beginning, or several;
-    the latest by default. An interrupted fetch continues where it stopped. What can't be
-    fetched is listed (exit code 15), and comes with the next fetch once it can. With the
-    results comes report.html, a page to look at them.
+    the latest by default. An interrupted fetch continues where it stopped. Files that
+    can't be fetched are listed (exit code 15); the next fetch tries them again. Fetching results
+    also writes report.html, a page that shows them.
 
     \b
     Example:

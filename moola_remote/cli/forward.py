@@ -34,10 +34,10 @@ def _place(ctx: click.Context, param: click.Parameter, text: str) -> tuple[int, 
 @click.argument("ports", metavar="[HERE:]PORT ...", nargs=-1, required=True, callback=_places)
 @click.pass_obj
 def forward(app: App, ports: list[tuple[int, str, int]]) -> None:
-    """Reach ports of the pod at ports of this machine, until Ctrl-C: TensorBoard, notebooks.
+    """Forward ports of the pod to this machine until Ctrl-C: TensorBoard, notebooks.
 
-    What listens on the pod's PORT answers at 127.0.0.1:PORT here, or at HERE; HERE:HOST:PORT is a
-    host that the pod can reach.
+    The pod's PORT becomes 127.0.0.1:PORT here, or 127.0.0.1:HERE. With HERE:HOST:PORT it is a port
+    of HOST, a machine that the pod can reach.
 
     \b
     Example:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.pass_obj
 def init(app: App) -> None:
-    """Write a commented [tool.moola-remote] for this project; what is there stays.
+    """Write a commented [tool.moola-remote] for this project; existing settings stay.
 
     It goes into pyproject.toml, or into moola-remote.toml where there is none. Which file declares
     the packages and which folders are data is guessed and reported.

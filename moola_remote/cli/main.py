@@ -55,7 +55,7 @@ class Program(click.Group):
     metavar="NAME",
     envvar="MOOLA_POD",
     shell_complete=pod_names,
-    help="A file of configs/pods; default: the project's.",
+    help="The pod: a file in configs/pods; default: the project's.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON lines on stdout.")
 @click.option(

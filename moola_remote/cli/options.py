@@ -135,8 +135,8 @@ env_option = click.option(
     metavar="NAME[=VALUE]",
     multiple=True,
     callback=_variables,
-    help="Set a variable of the job, such as WANDB_MODE=offline; without =VALUE, to yours. It is "
-    "on record with the run: for a password there is --secret.",
+    help="Set a variable of the job, such as WANDB_MODE=offline; without =VALUE, to your own. "
+    "It is recorded with the run: use --secret for a password.",
 )
 
 
@@ -171,22 +171,22 @@ max_time_option = click.option(
     "max_time_s",
     metavar="TIME",
     callback=_seconds,
-    help="Limit of time, such as 1h30m: the run ends with a last checkpoint; enforced on the pod.",
+    help="Time limit, such as 1h30m: the run ends with a last checkpoint; enforced on the pod.",
 )
 max_cost_option = click.option(
     "--max-cost",
     "max_cost_usd",
     type=click.FloatRange(min=0, min_open=True),
     metavar="USD",
-    help="Limit of cost: the run ends with a last checkpoint; enforced on the pod.",
+    help="Cost limit: the run ends with a last checkpoint; enforced on the pod.",
 )
 retry_option = click.option(
     "--retry",
     type=click.IntRange(min=0, max=100),
     default=0,
     metavar="N",
-    help="Up to N times: when the pod was taken away or lost, resume from the last checkpoint, "
-    "or start from scratch where there is none.",
+    help="Up to N times, if the pod is preempted or lost: resume from the last checkpoint, "
+    "or start from scratch if there is none.",
 )
 run_argument = click.argument("run_id", metavar="[RUN]", required=False, shell_complete=run_ids)
 data_option = click.option(
@@ -203,7 +203,7 @@ detach_option = click.option("--detach", is_flag=True, help="Start it, print its
 on_finish_option = click.option(
     "--on-finish",
     metavar="COMMAND",
-    help="Run on this machine once the run has ended, with MOOLA_RUN_ID and MOOLA_STATE; also if "
+    help="Run on this machine once the run has ended, with MOOLA_RUN_ID and MOOLA_STATE; even if "
     "you come back later.",
 )
 on_finish_pod_option = click.option(
@@ -216,6 +216,7 @@ gpus_option = click.option(
     "--gpus",
     type=click.IntRange(min=1, max=64),
     metavar="N",
-    help="Take N GPUs, all or none, or wait for N; CUDA_VISIBLE_DEVICES names them. `train` shares "
+    help="Wait until N GPUs are free, then take all of them; CUDA_VISIBLE_DEVICES names them. "
+    "`train` shares "
     "a pre-training among them.",
 )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def up(app: App) -> None:
     """Create or start the pod and print its address; a rented one is billed from then on.
 
-    What it costs and each candidate is printed to stderr. A rented pod that isn't ready in time is
+    The price and each candidate are printed to stderr. A rented pod that isn't ready in time is
     removed again, or stopped where it had been stopped; Ctrl-C asks whether to keep it.
 
     \b

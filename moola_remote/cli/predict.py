@@ -31,20 +31,27 @@ if TYPE_CHECKING:
     metavar="PATTERN",
     multiple=True,
     required=True,
-    help="Series, a file each.",
+    help="The series, one file each, as a glob pattern.",
 )
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
     metavar="FOLDER",
-    help="For the spans, a file a series, and index.json.",
+    help="For the spans, one file per series, and index.json.",
 )
 @click.option("--pods", metavar="N|NAME,NAME", help="N pods of the pod's file, or these by name.")
 @click.option(
-    "--processes", type=click.IntRange(min=1), metavar="N", help="On a pod; default: its CPUs."
+    "--processes",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Processes per pod; default: one per CPU.",
 )
-@click.option("--stride", type=click.IntRange(1, 80), help="Bars from window to window; 35.")
+@click.option(
+    "--stride",
+    type=click.IntRange(1, 80),
+    help="Bars from window to window; default: 35.",
+)
 @click.option(
     "--min-confidence", type=click.FloatRange(0, 1), help="Leave out spans with a lower confidence."
 )
@@ -59,10 +66,10 @@ def predict(
     stride: int | None,
     min_confidence: float | None,
 ) -> None:
-    """Find spans in many series: a file is a task, spread over processes and pods.
+    """Find spans in many series, one file each, spread over processes and pods.
 
-    What already exists, by the hashes of bars, model and result, is not done again; what was
-    lost is asked again. Typed again after a crash, it resumes the runs that were started.
+    A file whose spans already exist (by the hashes of bars, model and spans) is skipped; one that
+    was lost is done again. After a crash, the same command resumes the runs that it had started.
 
     \b
     Example:

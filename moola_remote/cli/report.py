@@ -71,8 +71,8 @@ def compare(app: App, run_ids: tuple[str, ...], out: Path | None, is_opening: bo
     """Put fetched runs side by side; the latest two by default.
 
     What differs in config, code, data and machine; the scores, and each run's lead over the first
-    one on the windows that both were judged on, with the interval of a paired bootstrap; how they
-    learned; and the windows that only one of them got right.
+    one on the windows that both were judged on, with the interval of a paired bootstrap; the
+    learning curves; and the windows that only one of them got right.
 
     \b
     Example:

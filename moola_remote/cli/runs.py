@@ -105,14 +105,16 @@ def _conditions(
     metavar="N",
     help="The newest N, and all that have not ended.  [default: 50; all with --json]",
 )
-@click.option("--sort", metavar="KEY", help="The largest last: a key of the recipe, or a score.")
+@click.option(
+    "--sort", metavar="KEY", help="Sort by a key of the recipe or a score, the largest last."
+)
 @click.option(
     "--where",
     "conditions",
     metavar="KEY=VALUE",
     multiple=True,
     callback=_conditions,
-    help="Only runs of which this is true; also != < <= > >=.",
+    help="Only runs for which this holds; also != < <= > >=.",
 )
 @click.pass_context
 def runs(
@@ -120,8 +122,8 @@ def runs(
 ) -> None:
     """List the pod's runs, newest last; `runs show` prints all about one.
 
-    A KEY is one of the recipe as it was run (model.hidden_size, or hidden_size), a score (f1,
-    validation.f1), state, or the sweep or trial that it is of.
+    KEY is a key of the recipe as it was run (model.hidden_size, or hidden_size), a score (f1,
+    validation.f1), state, sweep or trial.
 
     \b
     Example:
@@ -153,9 +155,9 @@ def runs(
 @click.option("--diff", "with_diff", is_flag=True, help="Print all changes against the commit.")
 @click.pass_obj
 def show(app: App, run_id: str | None, with_diff: bool) -> None:
-    """Print what is on record of a run: its code, data, environment, machine and configuration.
+    """Print what is recorded about a run: its code, data, environment, machine and configuration.
 
-    Also of a run that was fetched and is not on the pod any more.
+    Works for fetched runs that are no longer on the pod, too.
 
     \b
     Example:
@@ -189,7 +191,7 @@ def logs(
 ) -> None:
     """Print a run's log, made safe for a screen; the latest run's by default.
 
-    The bytes as they were written: moola-remote fetch logs.
+    For the bytes as they were written: moola-remote fetch logs.
 
     \b
     Example:

@@ -16,9 +16,10 @@ from moola_remote.errors import ConfigError
 @click.argument("command", metavar="[-- COMMAND ...]", nargs=-1)
 @click.pass_obj
 def ssh(app: App, command: tuple[str, ...]) -> None:
-    """Open a shell on the pod, or run a command there; its exit code is ours.
+    """Open a shell on the pod, or run a command there; its exit code is returned.
 
-    A command goes over the tool's own connection; a shell is OpenSSH's, with the same pinned key.
+    A command uses the tool's own connection; a shell is opened by OpenSSH, with the same pinned
+    host key.
 
     \b
     Example:

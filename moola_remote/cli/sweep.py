@@ -53,13 +53,13 @@ _OPTIONS = (
         "--recipe",
         metavar="NAME",
         shell_complete=recipe_names,
-        help="A file of configs/train; default: the project's.",
+        help="A file in configs/train; default: the project's.",
     ),
     _repeated(
         "--try",
         "spaces",
         "KEY=SPACE",
-        "Draw KEY from a..b, log:a..b or x,y,z; whole numbers where both ends are.",
+        "Draw KEY from a..b, log:a..b or x,y,z; integers if both ends are.",
     ),
     _repeated("--grid", "grid", "KEY=x,y,z", "Try every combination of these instead."),
     click.option("--seeds", metavar="0..9", help="Try each of these seeds instead."),
@@ -94,24 +94,25 @@ _OPTIONS = (
     click.option(
         "--metric",
         metavar="PATTERN",
-        help="The goal is in the last line of the log that this matches, in its first group.",
+        help="Read the goal from the first group of this pattern, in the last line of the log that "
+        "matches.",
     ),
     click.option(
         "--early",
         type=click.Choice(["none", "median", "asha"]),
         default="none",
-        help="Cancel a trial that is worse than others were at the same epoch.",
+        help="Cancel a trial that does worse than others did at the same epoch.",
     ),
     click.option(
         "--engine",
         type=click.Choice(["pods", "ray"]),
         default="pods",
-        help="Who gives trials to pods: this machine, or Ray Tune on a cluster of them.",
+        help="What assigns trials to pods: this machine, or Ray Tune on a cluster of them.",
     ),
     click.option(
         "--address",
         metavar="HOST:PORT",
-        help="With --engine ray: of a cluster that runs already; the pod is one of its machines.",
+        help="With --engine ray: the address of a running cluster; the pod is one of its machines.",
     ),
     click.option(
         "--pods",
@@ -157,8 +158,8 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 def sweep(ctx: click.Context, /, dry_run: bool, command: tuple[str, ...], **asked: Any) -> None:
     """Try many settings of a recipe, or of a command, on one pod or several; each is a run.
 
-    Optuna draws values for --try; --grid and --seeds try every combination. A command has {KEY}
-    where a value belongs. Ctrl-C leaves the started runs running; `sweep resume` continues.
+    Optuna draws values for --try; --grid and --seeds try every combination. In a command, {KEY}
+    stands for the value. Ctrl-C leaves the started runs running; `sweep resume` continues.
 
     Exit codes: 0 all trials ended, 14 a limit ended it, 20 most failed, 11 no pod was left.
 

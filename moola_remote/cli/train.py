@@ -48,7 +48,7 @@ def _job_options(command: Callable[..., None]) -> Callable[..., None]:
     "--recipe",
     metavar="NAME",
     shell_complete=recipe_names,
-    help="A file of configs/train; default: the project's.",
+    help="A file in configs/train; default: the project's.",
 )
 @click.option("--epochs", type=click.IntRange(min=1), help="Overrides the recipe.")
 @click.option(
@@ -127,7 +127,7 @@ def train(
 def run(app: App, /, detach: bool, dry_run: bool, command: tuple[str, ...], **job: Any) -> None:
     """Run any command on the pod, as a run: detached, logged, verified.
 
-    It starts in a copy of the code of its own, with MOOLA_RUN_DIR and MOOLA_DATA_DIR; `python` is
+    It starts in its own copy of the code, with MOOLA_RUN_DIR and MOOLA_DATA_DIR set; `python` is
     the environment's.
 
     \b

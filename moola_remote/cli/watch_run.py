@@ -101,7 +101,7 @@ def conclude(app: App, state: RunState, *, is_log_shown: bool = False) -> None:
         MoolaError: the run did not succeed.
     """
     app.finish([state])
-    _tell_use(state)
+    _report_use(state)
     if state.state == "SUCCEEDED":
         click.echo(f"run {state.run_id} succeeded", err=True)
         click.echo(f"  fetch it:  {app.pod.command} fetch results {state.run_id}", err=True)
@@ -112,7 +112,7 @@ def conclude(app: App, state: RunState, *, is_log_shown: bool = False) -> None:
     raise _ending(app, state)
 
 
-def _tell_use(state: RunState) -> None:
+def _report_use(state: RunState) -> None:
     if state.idle:
         what = "CPU" if state.gpu is None else "GPU"
         share, _, cost = state.idle.partition(" ")

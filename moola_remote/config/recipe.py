@@ -118,7 +118,7 @@ def _schema_of(project: Project) -> dict[str, Any] | None:
         schema = json.loads(read_text(path))
         first_fault(schema, {})
     except (ValueError, RecursionError, TypeError, AttributeError) as err:
-        raise ConfigError(f"{path}: not a JSON schema, {one_line(err)}", "make it anew") from err
+        raise ConfigError(f"{path}: not a JSON schema, {one_line(err)}", "make it again") from err
     return dict(schema)
 
 

@@ -37,7 +37,7 @@ class Archive:
         return self._list(digest).is_file()
 
     def keep(self, tree: Tree) -> None:
-        """Keep a snapshot that lies here; of what is kept already, what was damaged is kept anew.
+        """Keep a snapshot that lies here; of what is kept already, what was damaged is kept again.
 
         Raises:
             ConfigError: a file can't be read, or is not any more as it was listed.

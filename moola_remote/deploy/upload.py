@@ -111,12 +111,12 @@ class _Carrier:
                 files=paths,
                 link_dests=[tree / part.name for tree in link_dests],
                 compare_content=compare_content,
-                progress=functools.partial(self._tell, before),
+                progress=functools.partial(self._report, before),
             )
             before += sum(sizes[part.prefix + path] for path in paths)
         return sent
 
-    def _tell(self, before: int, done: int) -> None:
+    def _report(self, before: int, done: int) -> None:
         self.progress(self.kind, min(before + done, self.tree.size), self.tree.size)
 
 

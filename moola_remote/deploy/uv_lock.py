@@ -30,7 +30,7 @@ def read_lock(
 ) -> Dependencies:
     """Return the packages of a lock, each with version and hashes, as uv would install them.
 
-    The lock is not made anew, and the group ``dev`` is left out unless `groups` has it. Members of
+    The lock is not made again, and the group ``dev`` is left out unless `groups` has it. Members of
     a workspace, and other folders of the project, are imported from where they are.
 
     Raises:

@@ -91,7 +91,7 @@ class WholeRun:
         return persist(call, on_lost, self.patience_s)
 
     def start(self, spec: Callable[[], Spec], request: RunRequest) -> RunState:
-        """Start the run, or learn how it stands; without checkpoints of its parent, anew.
+        """Start the run, or learn how it stands; without checkpoints of its parent, from scratch.
 
         Args:
             spec: made again with each try, as it may name what the pod has.

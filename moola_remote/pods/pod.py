@@ -166,7 +166,7 @@ class Pod:
         return "moola-remote" if is_default else f"moola-remote --pod {self.name}"
 
     def forget(self) -> None:
-        """Drop the connection and where the pod was: the next use looks for the pod anew."""
+        """Drop the connection and where the pod was: the next use looks for the pod again."""
         with contextlib.suppress(UnreachableError, OSError):
             self.close()
         self.__dict__.pop("endpoint", None)

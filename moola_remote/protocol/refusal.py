@@ -22,7 +22,7 @@ MAX_LINE = 2000
 CURES = {
     "unknown_run": "see them with: moola-remote runs",
     "different": "send it again with: moola-remote deploy",
-    "no_checkpoint": "start anew with: moola-remote train",
+    "no_checkpoint": "start over with: moola-remote train",
     "disk_full": "make room on the pod, for example with: moola-remote clean",
 }
 # Of "environment", which has other causes too.

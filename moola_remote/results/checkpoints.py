@@ -25,7 +25,7 @@ class Mirror:
     """Keeps ``results/<run id>/checkpoints`` at what the run has completed; what it drops stays.
 
     Args:
-        reach: makes a connection with its agent; called anew when one was lost.
+        reach: makes a connection with its agent; called again when one was lost.
         run_id: a whole run id.
         results: where fetched runs lie.
         say: called with each checkpoint that has come.
@@ -49,7 +49,7 @@ class Mirror:
             self.look()
 
     def look(self) -> None:
-        """Bring what is new; a lost connection is made anew at the next look.
+        """Bring what is new; a lost connection is made again at the next look.
 
         Raises:
             TransferError: what came was not what the pod had declared, three times in a row.

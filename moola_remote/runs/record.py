@@ -170,7 +170,7 @@ def _head(path: Path, limit: int) -> bytes:
 
 
 def _run_event(path: Path) -> RunEvent | None:
-    """Return the last one: a run that was resumed says it anew."""
+    """Return the last one: a run that was resumed says it again."""
     found, reader = None, EventReader()
     with contextlib.suppress(OSError), path.open("rb") as file:
         while block := file.read(MAX_EVENT_BYTES):

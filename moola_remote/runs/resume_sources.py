@@ -116,7 +116,7 @@ class Sources:
             where = "its pod can't be reached, " if far is None else ""
             raise NoCheckpointError(
                 f"run {run_id}: {where}{checkpoints} is not there: no checkpoint to resume from",
-                "start anew with: moola-remote train",
+                "start over with: moola-remote train",
             )
         self.watcher.step("sending the checkpoints, and having them verified")
         tree, facts = snapshot.data_tree({"": checkpoints}), probe(pod.agent)

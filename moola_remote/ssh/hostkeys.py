@@ -208,7 +208,7 @@ class KnownHosts:
         expected, shown = fingerprint(pinned), fingerprint(key)
         return HostKeyError(
             f"pod {endpoint.name}: its host key has changed, expected {expected}, got {shown}",
-            "was the pod made anew? Compare with its log, then "
+            "was the pod recreated? Compare with its log, then "
             f"`ssh-keygen -R {alias(name)} -f '{self.path}'`; "
             "otherwise someone is in between: send nothing",
         )
@@ -275,7 +275,7 @@ def _not_as_known(endpoint: Endpoint, key: bytes) -> HostKeyError:
     return HostKeyError(
         f"pod {endpoint.name}: its host key {fingerprint(key)} is not the one that your "
         "known_hosts has for it",
-        f"was the pod made anew? Compare with its log, then `ssh-keygen -R '{name}'`; "
+        f"was the pod recreated? Compare with its log, then `ssh-keygen -R '{name}'`; "
         "otherwise someone is in between: send nothing",
     )
 

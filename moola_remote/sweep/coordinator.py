@@ -135,7 +135,7 @@ class Coordinator:
     def complete(self, job: Job, score: Score, seconds: float) -> None:
         """Record the score of a trial."""
         with self._changed:
-            self._tell(job, "complete", seconds, score)
+            self._report(job, "complete", seconds, score)
             is_first = sum(one.state == "complete" for one in self._study.trials()) == 1
             if is_first and (note := noise_note(score, self._plan.goal.name)):
                 self._watcher.on_note(note)
@@ -145,11 +145,11 @@ class Coordinator:
         with self._changed:
             noted = self._study.trial(job.trial.number).why
             state: State = "pruned" if noted.startswith("pruned") else "failed"
-            self._tell(job, state, seconds, why=noted if state == "pruned" else why)
+            self._report(job, state, seconds, why=noted if state == "pruned" else why)
 
     def failed(self, job: Job, why: str, seconds: float) -> None:
         """Record that a trial failed by itself; its parameters are not tried again."""
-        self._tell(job, "failed", seconds, why=why)
+        self._report(job, "failed", seconds, why=why)
         with self._changed:
             if err := failure_of(self._plan.sweep_id, self._study.trials(), job, why):
                 self.fail(err)
@@ -167,7 +167,7 @@ class Coordinator:
             self.assigned.release(job.trial.number)
             self._changed.notify_all()
 
-    def _tell(
+    def _report(
         self, job: Job, state: State, seconds: float, score: Score | None = None, why: str = ""
     ) -> None:
         with self._changed:

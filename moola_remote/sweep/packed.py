@@ -60,9 +60,9 @@ def judge_trial(state: RunState, folder: Path, num_attempts: int) -> tuple[Verdi
     if end is not None:
         why = f"killed by {end.signal}" if end.signal else f"exit code {end.exit_code}"
         last = _last_line(folder / "log")
-        told = {"state": "FAILED", "signal": end.signal, "returncode": end.exit_code}
-        told["reason"] = f"{why}, {last}" if last else why
-        return judge(state.model_copy(update=told), num_attempts), end.seconds
+        changes = {"state": "FAILED", "signal": end.signal, "returncode": end.exit_code}
+        changes["reason"] = f"{why}, {last}" if last else why
+        return judge(state.model_copy(update=changes), num_attempts), end.seconds
     verdict = judge(state, num_attempts)
     if verdict.kind == "succeeded":
         return Verdict("failed", "its run ended without it"), 0.0

@@ -73,7 +73,7 @@ class Plan(Strict):
         address: of a cluster that runs already, HOST:PORT; None: the pods become one.
         pods: their names.
         secrets: names alone; the values are asked for again.
-        max_time_s: of one trial, kept by the pod.
+        max_time_s: of one trial, enforced on the pod.
         max_cost_usd: of the whole sweep, all pods together.
         then: what is done with a pod that has nothing left to do.
     """

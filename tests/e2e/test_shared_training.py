@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.pods import AgentPod, give_gpus, wait_until
+from tests.support.pods import AgentPod, give_gpus, share_cache, wait_until
 from tests.support.shared import market
 
 pytestmark = [pytest.mark.e2e, pytest.mark.train]
@@ -17,8 +17,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def pod(tmp_path: Path) -> Iterator[AgentPod]:
+def pod(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentPod]:
     pod = AgentPod(tmp_path / "pod")
+    share_cache(pod.root, tmp_path_factory)
     give_gpus(pod, tmp_path / "bin", 2)
     yield pod
     pod.clear()

@@ -78,7 +78,7 @@ def happen(place: Scene, fault: Fault) -> Row:
     return fault, place.kind, found
 
 
-def told_loss(found: Findings) -> str:
+def reported_loss(found: Findings) -> str:
     """The number of things that were lost, or why nothing was tried."""
     return f"skipped: {found.skipped}" if found.skipped else str(len(found.lost))
 
@@ -89,7 +89,7 @@ def table(rows: list[Row]) -> str:
     order = [fault.name for fault in (*FAULTS, SILENCE)]
     for fault, kind, found in sorted(rows, key=lambda row: (order.index(row[0].name), row[1])):
         saw = safe(found.saw, 300).replace("|", "\\|")
-        alike.setdefault((fault.name, found.tries, told_loss(found), saw), []).append(kind)
+        alike.setdefault((fault.name, found.tries, reported_loss(found), saw), []).append(kind)
     lines = ["| fault | server | tries | lost | what the user saw |", "|---|---|---|---|---|"]
     for (name, tries, loss, saw), kinds in alike.items():
         each = " each" if len(kinds) > 1 else ""

@@ -26,7 +26,7 @@ def five_minutes(data: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_windows_of_another_length_are_not_scored_unless_told(
+def test_windows_of_another_length_are_not_scored_unless_asked(
     small_run: Path, five_minutes: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = ["--run", str(small_run), "--data", str(five_minutes), "--device", "cpu"]

@@ -37,7 +37,7 @@ def test_a_good_series_is_checked_and_written(
     assert table.schema.metadata[b"moola.bar_ns"] == b"60000000000"
 
 
-def test_a_bad_series_is_refused_and_mended(
+def test_a_bad_series_is_refused_and_repaired(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, out = tmp_path / "bars.csv", tmp_path / "clean.parquet"
@@ -56,9 +56,9 @@ def test_a_bad_series_is_refused_and_mended(
     printed = capsys.readouterr()
     assert printed.err.count("\n") == 2
     assert "1 bars out of order, the first is row 5" in printed.err
-    assert "--mend" in printed.err
+    assert "--repair" in printed.err
     assert not out.exists()
-    assert run(path, "--mend", "--out", str(out)) == 0
+    assert run(path, "--repair", "--out", str(out)) == 0
     assert "left out 3 bars" in capsys.readouterr().out
     table = pq.read_table(out)
     minutes = table["timestamp"].cast(pa.int64()).to_numpy() // 60_000_000_000 % 60

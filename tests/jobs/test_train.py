@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.train import main
-from tests.support.pods import AgentPod, wait_until
+from tests.support.pods import AgentPod, share_cache, wait_until
 
 pytestmark = pytest.mark.train
 
@@ -224,8 +224,9 @@ def _last_epoch(run_dir: Path) -> int:
 
 
 @pytest.fixture
-def pod(tmp_path: Path) -> Iterator[AgentPod]:
+def pod(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentPod]:
     pod = AgentPod(tmp_path / "pod")
+    share_cache(pod.root, tmp_path_factory)
     yield pod
     pod.clear()
 

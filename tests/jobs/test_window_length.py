@@ -117,7 +117,7 @@ def test_a_recipe_of_105_bars_says_so_with_the_cure(
     assert train(argv) == 10
     said = capsys.readouterr().err
     assert f"windows of 48 bars, recipe {name} expected 105; train with --config" in said
-    assert "or make windows anew: jobs.windows --length 105" in said
+    assert "or make windows again: jobs.windows --length 105" in said
     assert said.count("\n") == 1
 
 

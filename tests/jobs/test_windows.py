@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,12 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.train import main as train
-from jobs.windows import main
 from moola_core.data.windows import read_windows
+from tests.jobs.span_lists import NUM_BARS, SPANS, run, table
 
-NUM_BARS = 2000
 OHLC = ("open", "high", "low", "close")
-SPANS = [(200, 207, "up"), (420, 440, "down"), (900, 905, "spike"), (1500, 1512, "up")]
 SEED = Path(__file__).parents[2] / "configs" / "train" / "seed.yaml"
 
 
@@ -34,185 +30,6 @@ def bars(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("bars") / "bars.parquet"
     pq.write_table(pa.table({"timestamp": time, **columns}), path)
     return path
-
-
-def stamp(bar: int, zone: str = "") -> str:
-    return str(np.datetime64(1_704_205_800 + 60 * bar, "s")).replace("T", " ") + zone
-
-
-def run(bars: Path, spans: Path, *options: str) -> tuple[int, Path]:
-    out = spans.with_name("windows.parquet")
-    code = main(["--bars", str(bars), "--spans", str(spans), "--out", str(out), *options])
-    return code, out
-
-
-def table(rows: Sequence[tuple[object, object, str]], header: str = "start,end,label") -> str:
-    return header + "\n" + "".join(f"{a},{b},{word}\n" for a, b, word in rows)
-
-
-def label_studio(start: int, stop: int, word: str) -> dict[str, object]:
-    value = {"start": stamp(start), "end": stamp(stop - 1), "instant": False}
-    return {"type": "timeserieslabels", "value": {**value, "timeserieslabels": [word]}}
-
-
-FORMATS: dict[str, tuple[str, str, list[str]]] = {
-    "bars-inclusive": (
-        "s.csv",
-        table([(a, b - 1, w) for a, b, w in SPANS]),
-        ["--ends", "inclusive"],
-    ),
-    "bars-half-open": ("s.csv", table(SPANS), ["--ends", "half-open"]),
-    "excel": (
-        "s.csv",
-        "\ufeff" + table([(a, b, w) for a, b, w in SPANS], "Start,Stop,Type").replace(",", ";"),
-        ["--ends", "half-open"],
-    ),
-    "times-inclusive": (
-        "s.csv",
-        table([(stamp(a), stamp(b - 1), w) for a, b, w in SPANS]),
-        ["--ends", "inclusive"],
-    ),
-    "times-half-open": (
-        "s.tsv",
-        table([(stamp(a), stamp(b), w) for a, b, w in SPANS]).replace(",", "\t"),
-        ["--ends", "half-open"],
-    ),
-    "inside-a-bar": (
-        "s.csv",
-        table([(stamp(a)[:-2] + "31", stamp(b - 1)[:-2] + "59", w) for a, b, w in SPANS]),
-        ["--ends", "inclusive"],
-    ),
-    "another-zone": (
-        "s.csv",
-        table([(stamp(a - 300, "-05:00"), stamp(b - 301, "-05:00"), w) for a, b, w in SPANS]),
-        ["--ends", "inclusive"],
-    ),
-    "rectangles": (
-        "s.csv",
-        table(
-            [
-                (f"{1_704_205_800 + 60 * (b - 1)},1.5", f"{1_704_205_800 + 60 * a},2.5", w)
-                for a, b, w in SPANS
-            ],
-            "time1,price1,time2,price2,text",
-        ),
-        [],
-    ),
-    "audacity": (
-        "s.txt",
-        "".join(f"{60 * a:.6f}\t{60 * b:.6f}\t{w}\n" for a, b, w in SPANS),
-        [],
-    ),
-    "label-studio": (
-        "s.json",
-        json.dumps(
-            [
-                {
-                    "id": 1,
-                    "data": {"csv": "x"},
-                    "annotations": [
-                        {"was_cancelled": False, "result": [label_studio(*one) for one in SPANS]}
-                    ],
-                }
-            ]
-        ),
-        [],
-    ),
-    "label-studio-min": (
-        "s.json",
-        json.dumps(
-            [{"id": 1, "csv": "x", "label": [label_studio(*one)["value"] for one in SPANS]}]
-        ),
-        [],
-    ),
-}
-
-
-@pytest.mark.parametrize("name", FORMATS)
-def test_every_format_gives_the_same_spans(bars: Path, tmp_path: Path, name: str) -> None:
-    file, content, options = FORMATS[name]
-    (tmp_path / file).write_text(content)
-    code, out = run(bars, tmp_path / file, *options)
-    assert code == 0
-    assert_the_spans(bars, out)
-
-
-@pytest.mark.parametrize(
-    "name", ["label-studio.json", "label-studio-min.json", "label-studio.csv", "label-studio.tsv"]
-)
-def test_what_label_studio_wrote_is_read(bars: Path, tmp_path: Path, name: str) -> None:
-    shutil.copy(Path(__file__).parent / "span_files" / name, tmp_path / name)
-    code, out = run(bars, tmp_path / name)
-    assert code == 0
-    assert_the_spans(bars, out)
-
-
-@pytest.mark.parametrize("kind", ["times", "bars"])
-def test_a_book_of_excel_is_read(bars: Path, tmp_path: Path, kind: str) -> None:
-    openpyxl = pytest.importorskip("openpyxl")
-    book = openpyxl.Workbook()
-    book.active.append(["Start", "End", "Label"])
-    for start, stop, word in SPANS:
-        ends = [np.datetime64(stamp(bar)).item() for bar in (start, stop)]
-        book.active.append([*(ends if kind == "times" else (start, stop)), word])
-    book.save(tmp_path / "s.xlsx")
-    code, out = run(bars, tmp_path / "s.xlsx", "--ends", "half-open")
-    assert code == 0
-    assert_the_spans(bars, out)
-
-
-@pytest.mark.parametrize("kind", ["feather", "stream", "records", "comments", "no-suffix"])
-def test_tables_of_other_kinds_are_read(bars: Path, tmp_path: Path, kind: str) -> None:
-    columns = [pa.array(list(part)) for part in zip(*SPANS, strict=True)]
-    spans, path = pa.table(columns, names=["start", "end", "label"]), tmp_path / "s.arrow"
-    if kind == "feather":
-        pa.feather.write_feather(spans, path)
-    elif kind == "stream":
-        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, spans.schema) as stream:
-            stream.write_table(spans)
-    elif kind == "records":
-        path = tmp_path / "s.json"
-        path.write_text(json.dumps(spans.to_pylist()))
-    elif kind == "comments":
-        path = tmp_path / "s.csv"
-        path.write_text("# marked by hand\n" + table(SPANS))
-    else:
-        path = tmp_path / "spans"
-        pq.write_table(spans, path)
-    code, out = run(bars, path, "--ends", "half-open")
-    assert code == 0
-    assert_the_spans(bars, out)
-
-
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        ("start,end,label\n", "holds no span, expected at least 1 row; mark some"),
-        ("# nothing yet\n", "holds no span, expected at least 1 row; mark some"),
-        ("500,510,up\n600,610,up\n", "add a line of names: start,end,label"),
-    ],
-)
-def test_a_list_that_says_too_little_is_refused_with_the_cure(
-    bars: Path, tmp_path: Path, content: str, says: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "s.csv").write_text(content)
-    assert run(bars, tmp_path / "s.csv", "--ends", "half-open")[0] == 10
-    assert says in capsys.readouterr().err
-
-
-def assert_the_spans(bars: Path, out: Path) -> None:
-    windows, faults = read_windows(out)
-    assert faults == []
-    assert windows.labels == ("down", "spike", "up")
-    series = pq.read_table(bars)
-    first = (windows.start_time // 10**9 - 1_704_205_800) // 60
-    found = windows.spans + first[:, None]
-    assert found.tolist() == [[a, b] for a, b, _ in SPANS]
-    for row, begin in enumerate(first):
-        np.testing.assert_array_equal(
-            windows.bars[row, :, 3], series["close"].to_numpy()[begin : begin + 105]
-        )
-    assert [windows.labels[kind] for kind in windows.types] == [word for *_, word in SPANS]
 
 
 def test_what_is_left_out_is_counted(

@@ -3,125 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from moola_remote.report.compare_page import write_comparison
-from moola_remote.report.comparison import compare_runs
 from moola_remote.report.index_page import write_index
-from moola_remote.report.run_files import read_run
 from moola_remote.report.run_page import write_report
 from tests.report.made import keep_epochs, make_run, write
 from tests.support.browsing import axe, expect
 from tests.support.pods import wait_until
+from tests.support.visits import DESKTOP, INK, PHONE, VIEWS, Visiting
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.process
-
-DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"}
-PHONE: dict[str, Any] = {
-    "viewport": {"width": 390, "height": 844},
-    "color_scheme": "dark",
-    "has_touch": True,
-}
-VIEWS = {"desktop, light": DESKTOP, "phone, dark": PHONE}
-# Pixels of each canvas that are not the paper: an empty plot has only its axes.
-INK = """
-canvas => {
-  const layers = [...canvas.querySelectorAll("canvas")];
-  return Math.max(...layers.map(layer => {
-    const { data } = layer.getContext("2d").getImageData(0, 0, layer.width, layer.height);
-    let count = 0;
-    for (let i = 3; i < data.length; i += 4) count += data[i] > 0;
-    return count;
-  }));
-}
-"""
-
-# What each canvas is drawn with: colours of words and of marks, and how opaque a mark is. Lines of
-# the grid and areas under a line are decoration, as the line and its axis show the same.
-COLOURS = """
-() => [...document.querySelectorAll(".canvas")].flatMap((canvas) => {
-  const option = echarts.getInstanceByDom(canvas).getOption();
-  const axes = [...option.xAxis, ...option.yAxis].filter((axis) => axis.show !== false);
-  const words = [
-    ...axes.flatMap((axis) => [axis.axisLabel.color, axis.name && axis.nameTextStyle.color]),
-    ...(option.legend || []).filter((one) => one.show).map((one) => one.textStyle.color),
-    ...option.tooltip.map((one) => one.textStyle.color),
-    ...option.series.flatMap((one) => [one.markLine, one.markPoint])
-      .filter((mark) => mark && mark.data.length).map((mark) => mark.label.color),
-  ];
-  const marks = option.series.filter((one) => one.type !== "custom").map((one, i) => [
-    one.itemStyle?.borderColor || one.color || option.color[i % option.color.length],
-    one.lineStyle?.opacity ?? one.itemStyle?.opacity ?? 1,
-  ]);
-  return [
-    ...words.filter(Boolean).map((color) => ["word", color, 1]),
-    ...marks.map(([color, opacity]) => ["mark", color, opacity]),
-  ];
-})
-"""
-EDGES = (
-    "() => { const t = theme(); return [t.truth, ...t.runs].map((color) => ['mark', color, 1]); }"
-)
-LEAST = {"word": 4.5, "mark": 3.0}  # WCAG 2.1, 1.4.3 and 1.4.11
-
-
-@dataclass
-class Visit:
-    """A page that was opened, and what it did meanwhile."""
-
-    page: Page
-    messages: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-
-    def assert_quiet(self, url: str) -> None:
-        """No console line, no error, no dialog, no request but the file itself."""
-        assert self.messages == []
-        assert self.requests == [url]
-
-
-Visiting = Callable[[Path, dict[str, Any]], Visit]
-
-
-@pytest.fixture
-def visit(chromium: Browser) -> Iterator[Visiting]:
-    """Opens a file, offline, and waits until its script has run."""
-    contexts = []
-
-    def opened(path: Path, view: dict[str, Any]) -> Visit:
-        context = chromium.new_context(**view, offline=True)
-        contexts.append(context)
-        visit = Visit(context.new_page())
-        visit.page.on("console", lambda message: visit.messages.append(message.text))
-        visit.page.on("pageerror", lambda error: visit.messages.append(str(error)))
-        visit.page.on("request", lambda request: visit.requests.append(request.url))
-        visit.page.goto(path.as_uri())
-        visit.page.wait_for_selector("html[data-ready]")
-        return visit
-
-    yield opened
-    for context in contexts:
-        context.close()
-
-
-@pytest.fixture(scope="module")
-def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_report(make_run(tmp_path_factory.mktemp("runs") / "20260101-000000-jade-abcd"))
-
-
-@pytest.fixture(scope="module")
-def compare_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    top = tmp_path_factory.mktemp("compared")
-    runs = [make_run(top / f"run{skill}", skill=skill, note=skill) for skill in (0.3, 0.8)]
-    write_comparison(compare_runs([read_run(run) for run in runs]), top / "compare.html")
-    return top / "compare.html"
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -213,67 +110,6 @@ def test_everything_is_reached_and_read_by_keyboard(report_file: Path, visit: Vi
     page.keyboard.press("Enter")
     expect(page.locator(".page")).to_have_text("page 2 of 4, 30 windows")
     there.assert_quiet(report_file.as_uri())
-
-
-@pytest.mark.parametrize(
-    ("file", "scheme"),
-    [("report_file", "light"), ("report_file", "dark"), ("compare_file", "light")],
-)
-def test_it_is_accessible_and_its_contrast_is_enough(
-    file: str, scheme: str, visit: Visiting, request: pytest.FixtureRequest
-) -> None:
-    there = visit(request.getfixturevalue(file), {**DESKTOP, "color_scheme": scheme})
-    for details in [
-        *there.page.locator(".numbers").all()[:2],
-        *there.page.locator("#facts > details").all(),
-    ]:
-        details.evaluate("one => { one.open = true; }")
-    rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
-    found = axe(there.page, options=rules)
-    assert "color-contrast" in {rule["id"] for rule in found.response["passes"]}
-    assert found.violations_count == 0, found.generate_report()
-
-
-def luminance(rgb: tuple[float, ...]) -> float:
-    """Relative, of sRGB in 0..1; WCAG 2.1."""
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(color: str, paper: str, opacity: float = 1.0) -> float:
-    top, below = ([int(one[i : i + 2], 16) / 255 for i in (1, 3, 5)] for one in (color, paper))
-    seen = tuple(opacity * a + (1 - opacity) * b for a, b in zip(top, below, strict=True))
-    light, dark = sorted((luminance(seen), luminance(tuple(below))), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
-
-
-def test_contrast_is_that_of_wcag() -> None:
-    assert contrast("#000000", "#ffffff") == pytest.approx(21.0)
-    assert contrast("#767676", "#ffffff") == pytest.approx(4.54, abs=0.01)
-    assert contrast("#000000", "#ffffff", 0.0) == 1.0
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("file", ["report_file", "compare_file"])
-def test_what_a_canvas_draws_stands_out_from_the_paper(
-    file: str, scheme: str, visit: Visiting, request: pytest.FixtureRequest
-) -> None:
-    page = visit(request.getfixturevalue(file), {**DESKTOP, "color_scheme": scheme}).page
-    paper = page.evaluate("theme().paper")
-    drawn = {tuple(one) for one in page.evaluate(COLOURS) + page.evaluate(EDGES)}
-    assert {kind for kind, _, _ in drawn} == set(LEAST)
-    faint = [one for one in drawn if contrast(one[1], paper, one[2]) < LEAST[one[0]]]
-    assert faint == []
-
-
-def test_the_plots_follow_the_colour_scheme(report_file: Path, visit: Visiting) -> None:
-    page = visit(report_file, DESKTOP).page
-    background = "getComputedStyle(document.body).backgroundColor"
-    ink = "echarts.getInstanceByDom(document.querySelector('[data-plot]')).getOption().color[0]"
-    light = page.evaluate(background), page.evaluate(ink)
-    page.emulate_media(color_scheme="dark")
-    wait_until(lambda: page.evaluate(ink) != light[1])
-    assert page.evaluate(background) != light[0]
 
 
 def test_hostile_text_does_nothing(tmp_path: Path, visit: Visiting) -> None:

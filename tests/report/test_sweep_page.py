@@ -13,10 +13,9 @@ from moola_remote.sweep.study import Study
 from moola_remote.sweep.trial import Attempt, Score
 from tests.remote.sweep.test_study import plan_of
 from tests.report.made import make_run
-from tests.report.test_browser import INK, VIEWS, Visiting, visit
 from tests.support.browsing import axe, expect
+from tests.support.visits import INK, VIEWS, Visiting
 
-__all__ = ["visit"]  # a fixture
 pytestmark = pytest.mark.process
 SKILLS = (0.3, 0.8, 0.75, 0.5)
 

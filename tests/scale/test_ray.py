@@ -155,7 +155,7 @@ def test_nothing_is_left_running(swept: Swept) -> None:
 
 
 def port_of(swept: Swept) -> str:
-    """The head's port, as its run was told."""
+    """The head's port, as it was passed to its run."""
     env = json.loads((driver_of(swept.project) / "spec.json").read_text())["env"]
     return str(env["RAY_ADDRESS"].rpartition(":")[2])
 

@@ -1,4 +1,4 @@
-"""Texts that are kept as files. `make golden` writes them anew; then read the diff."""
+"""Texts that are kept as files. `make golden` writes them again; then read the diff."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 import pytest
@@ -36,6 +36,19 @@ def assign(items: list[pytest.Item]) -> None:
             item.add_marker("unit")
         if not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(LIMITS_S[lane]))
+
+
+def put_slow_files_first(items: list[pytest.Item]) -> None:
+    """Sort files by lane, trainings first, so that workers share out short ones at the end.
+
+    xdist takes the files with the most tests first, which leaves those with one long test for last.
+    """
+    lanes = tuple(LIMITS_S)
+    slowest: dict[Path, int] = {}
+    for item in items:
+        rank = lanes.index(lane_of(item))
+        slowest[item.path] = max(rank, slowest.get(item.path, 0))
+    items.sort(key=lambda item: -slowest[item.path])
 
 
 class StartedProcesses:

@@ -29,6 +29,7 @@ from moola_remote.agent import processes
 from moola_remote.agent.constants import ENDED
 from moola_remote.agent_client.program import agent_program
 from tests.support.prefork import Prefork
+from tests.support.shared import made_once
 
 DIGEST, CONTENT = agent_program()
 
@@ -63,6 +64,18 @@ def put_agent(root: str) -> None:
     path = Path(root, "agent", f"{DIGEST}.pyz")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     shutil.copyfile(AGENT, path)
+
+
+def share_cache(root: Path, factory: pytest.TempPathFactory) -> None:
+    """Give a pod that trains the bytecode and kernels of the session's others.
+
+    Without it each new pod compiles torch and numba for itself, as a pod does once.
+    """
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (root / "cache").mkdir(exist_ok=True)
+    for name in ("pycache", "numba"):
+        shared = made_once(factory, f"pod-{name}", lambda _: None)
+        (root / "cache" / name).symlink_to(shared)
 
 
 def old_agent() -> bytes:

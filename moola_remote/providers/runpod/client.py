@@ -172,7 +172,7 @@ class RunpodClient:
 
         The stream never ends, marks no end of what is old, and sends not even a header before its
         first line: silence is the only end, and a sign of life is silence too. The newest lines
-        may be missing, until it is read anew.
+        may be missing, until it is read again.
         """
         started = time.monotonic()
         lines: deque[str] = deque(maxlen=tail)

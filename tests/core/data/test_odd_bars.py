@@ -98,7 +98,7 @@ def test_a_close_inside_its_bar_is_its_end(end: str, tmp_path: Path) -> None:
 def test_whole_numbers_are_times_of_day_that_have_lost_their_zeros(
     first: str, second: str, clocks: tuple[int, int], seconds: bool, kind: str, tmp_path: Path
 ) -> None:
-    # The last bars of the day are there, so that HHMM and HHMMSS can be told apart.
+    # The last bars of the day are there, so that HHMM and HHMMSS can be distinguished.
     numbers = [one * 100 if seconds else one for one in (*clocks, 2358)]
     columns = {name: [1.0] * 3 for name in OHLC.split(",")}
     table = pa.table({"date": ["20240102"] * 3, "time": numbers, **columns})

@@ -28,7 +28,7 @@ def test_a_crop_shows_the_bars_of_the_series_and_the_whole_span(market: Market) 
     place = locate(both, series)
     assert len(set(place.tolist())) == len(both)
     row = np.concatenate([np.arange(3), np.repeat(np.arange(3), 6)])
-    # Each tells the same bars of the series to be the run.
+    # Each window labels the same bars of the series.
     assert (
         both.spans + place[:, None] == (windows.spans + locate(windows, series)[:, None])[row]
     ).all()

@@ -115,7 +115,7 @@ def test_uv_adds_what_the_base_lacks_and_nothing_that_it_has(
     ("requirements", "env"),
     [
         ("candle>=2.6\nlamp\n", {}),  # what the base has does not do
-        ("lamp\n", {"PIP_INDEX_URL": "http://127.0.0.1:9/simple"}),  # pip was told where to look
+        ("lamp\n", {"PIP_INDEX_URL": "http://127.0.0.1:9/simple"}),  # pip has an index of its own
     ],
 )
 def test_where_uv_would_not_do_pip_is_asked(

@@ -216,13 +216,13 @@ def test_how_far_it_is_is_said_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -
     counted = iter(range(0, 100_000_000, 5_000_000))
     monkeypatch.setattr("moola_remote.agent.downloads.received", lambda: next(counted, 10**8))
     said: list[str] = []
-    told = threading.Event()
+    arrived = threading.Event()
 
     def say(line: str) -> None:
         said.append(line)
         if re.match(r"fetched about \d+\.\d MB of 40.0 MB", line):
-            told.set()
+            arrived.set()
 
     with Progress(say, [Download("big", "1", 40_000_000)], {}, []):
-        assert told.wait(10)
+        assert arrived.wait(10)
     assert said[0] == "fetching 1 package, 40.0 MB: big 1 40.0 MB"

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import email.utils
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,57 +18,12 @@ from moola_remote.agent.layout import Pod
 from moola_remote.agent.locks import is_locked
 from moola_remote.agent.watchdog import read_settings
 from tests.support.pods import AGENT, AgentPod, wait_until
+from tests.support.stop_api import Api
 
 pytestmark = pytest.mark.process
 
 DAY_S = 86400.0
 ANOTHER_USER = 64999  # root has no limit of process numbers
-
-
-class Api:
-    """A pod's own view of the API, with a clock that is `ahead_s` of this machine's."""
-
-    def __init__(self, ahead_s: float = 0.0) -> None:
-        self.ahead_s = ahead_s
-        self.stops: list[float] = []
-        api = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, *_: Any) -> None:
-                pass
-
-            def date_time_string(self, timestamp: float | None = None) -> str:
-                return email.utils.formatdate(timestamp or api.now(), usegmt=True)
-
-            def do_GET(self) -> None:
-                status = "EXITED" if api.stops else "RUNNING"
-                body = json.dumps({"id": "p1", "status": status}).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def do_POST(self) -> None:
-                if b"stop" in self.rfile.read(int(self.headers["Content-Length"])):
-                    api.stops.append(time.time())
-                self.do_GET()
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def now(self) -> float:
-        """What time it is for the API."""
-        return time.time() + self.ahead_s
-
-    def close(self) -> None:
-        """Answer no more."""
-        self.server.shutdown()
-        self.server.server_close()
-
-    def settings(self, **changes: Any) -> dict[str, Any]:
-        """Settings of a guard without limits."""
-        return {"api": self.url, "idle_stop_s": None, "stop_at": None, "tick_s": 0.05, **changes}
 
 
 @pytest.fixture

@@ -242,7 +242,7 @@ def test_a_state_of_wrong_types_is_refused(changes: dict[str, Any]) -> None:
     ("share", "price", "words"),
     [(None, 2.0, ""), (0.004, 2.0, ""), (0.25, None, "25%"), (0.25, 2.0, "25% $0.05")],
 )
-def test_idleness_is_told_with_its_price(
+def test_idleness_is_reported_with_its_price(
     share: float | None, price: float | None, words: str
 ) -> None:
     state = RunState(
@@ -259,7 +259,7 @@ def test_idleness_is_told_with_its_price(
 def test_a_state_as_stored_is_read_whole(pod: AgentPod) -> None:
     run_id = pod.shell("true")
     pod.wait(run_id)
-    told = json.loads(json.dumps(pod.state(run_id)))
-    state = RunState.model_validate(told)
+    answer = json.loads(json.dumps(pod.state(run_id)))
+    state = RunState.model_validate(answer)
     for key in RunState.model_fields:
-        assert getattr(state, key) == told[key]
+        assert getattr(state, key) == answer[key]

@@ -18,7 +18,7 @@ RECIPES = sorted(path.stem for path in (HERE.folder / HERE.recipes).glob("*.yaml
 
 
 def test_the_schema_is_that_of_the_jobs_recipe() -> None:
-    """Made anew with: python -m tests.recipe_schema."""
+    """Made again with: python -m tests.recipe_schema."""
     path = HERE.folder / HERE.recipes / "schema.json"
     assert json.loads(path.read_text(encoding="utf-8")) == recipe_schema()
 

@@ -58,7 +58,7 @@ def test_a_folder_without_a_declaration_needs_nothing(tmp_path: Path) -> None:
         (["requirements.txt"], "requirements.txt"),
     ],
 )
-def test_the_most_telling_file_is_taken(tmp_path: Path, names: list[str], taken: str) -> None:
+def test_the_most_specific_file_is_taken(tmp_path: Path, names: list[str], taken: str) -> None:
     found = declared(tmp_path, {name: PYPROJECT if "toml" in name else "six\n" for name in names})
     assert found.source == taken
 

@@ -68,7 +68,7 @@ def test_an_environment_is_named_by_requirements_and_python() -> None:
     assert all(len(name) == 16 for name in names)
 
 
-def test_what_git_ignores_and_no_data_names_is_told(files: Project) -> None:
+def test_what_git_ignores_and_no_data_names_is_reported(files: Project) -> None:
     assert make_plan(Pod()).missed == ""
     files.write(".gitignore", "results/\n*.tmp\nbuild/\nmore/\n.env\n*.ckpt\ndata/\n")
     files.write("build/lib.txt", "junk\n")
@@ -82,7 +82,7 @@ def test_what_git_ignores_and_no_data_names_is_told(files: Project) -> None:
     assert "more/" not in make_plan(Pod()).missed
 
 
-def test_a_gpu_is_told_with_its_memory() -> None:
+def test_a_gpu_is_reported_with_its_memory() -> None:
     gpu = PodGpu(name="NVIDIA RTX 4090", memory_total=24 * 2**30)
     assert gpu_name(PodInfo(python="3", gpus=[gpu, gpu])) == "NVIDIA RTX 4090, 24 GiB"
     assert gpu_name(PodInfo(python="3")) == ""

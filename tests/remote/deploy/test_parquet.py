@@ -25,5 +25,5 @@ def test_windows_and_bars_are_counted_and_what_is_torn_is_named(tmp_path: Path) 
     folders = {name: tmp_path / name for name in ("labelled", "bars")}
     assert str(contents_of(data_tree(folders))) == "34 windows, 1,234 bars"
     (tmp_path / "bars" / "torn.parquet").write_bytes(b"PAR1")
-    told = str(contents_of(data_tree(folders)))
-    assert told == "34 windows, 1,234 bars, not Parquet: bars/torn.parquet"
+    shown = str(contents_of(data_tree(folders)))
+    assert shown == "34 windows, 1,234 bars, not Parquet: bars/torn.parquet"

@@ -86,10 +86,10 @@ def test_too_much_code_names_the_ten_largest(project: Path) -> None:
         (project / f"big{number:02}").write_bytes(bytes(1_000_000 + number))
     with pytest.raises(LimitError) as caught:
         code_tree(project, limit=10_000_000)
-    told = str(caught.value)
-    assert "big11 1.0, big10 1.0" in told
-    assert "big02" in told
-    assert "big01" not in told
+    message = str(caught.value)
+    assert "big11 1.0, big10 1.0" in message
+    assert "big02" in message
+    assert "big01" not in message
     assert code_tree(project, limit=None).size > 12_000_000
 
 
@@ -233,12 +233,12 @@ def _send(agent: Agent, tree: Tree, **options: Any) -> int:
 
 def test_a_tree_is_sent_once_and_sealed(agent: Agent, project: Path) -> None:
     tree = code_tree(project)
-    told: list[tuple[str, int, int]] = []
-    assert _send(agent, tree, progress=lambda *step: told.append(step)) == tree.size - 9
+    steps: list[tuple[str, int, int]] = []
+    assert _send(agent, tree, progress=lambda *step: steps.append(step)) == tree.size - 9
     there = Path(agent.root) / "code" / tree.digest
     assert (there / "link").readlink() == Path("sub/other")
     assert (there / "program").stat().st_mode & 0o100
-    assert told[-1] == ("code", tree.size, tree.size)
+    assert steps[-1] == ("code", tree.size, tree.size)
     assert _send(agent, tree) == 0
 
 

@@ -79,7 +79,7 @@ def test_a_short_absence_is_none(tmp_path: Path, clock: Clock, seconds: float) -
     assert shown == []
 
 
-def test_a_run_never_seen_before_or_without_news_has_nothing_to_tell(
+def test_a_run_never_seen_before_or_without_news_has_nothing_to_report(
     tmp_path: Path, clock: Clock
 ) -> None:
     shown = list[str]()

@@ -91,7 +91,7 @@ def test_another_files_name_is_passed_over_and_a_wrong_hash_promotes_nothing(pod
 def test_a_mirror_bears_a_lost_connection_and_a_vanished_checkpoint_but_not_for_ever(
     pod: Pod,
 ) -> None:
-    told: list[str] = []
+    reported: list[str] = []
     tries = iter([UnreachableError("x: lost")])
 
     def reach() -> Agent:
@@ -99,18 +99,18 @@ def test_a_mirror_bears_a_lost_connection_and_a_vanished_checkpoint_but_not_for_
             raise error
         return pod.agent
 
-    mirror = Mirror(reach, RUN, pod.results, told.append)
+    mirror = Mirror(reach, RUN, pod.results, reported.append)
     mirror.on_event(CheckpointEvent())
-    assert told == []
+    assert reported == []
     mirror.on_event(CheckpointEvent())
-    assert told == ["checkpoints/epoch-0001"]
+    assert reported == ["checkpoints/epoch-0001"]
     mirror.on_event(CheckpointEvent())
-    assert told == ["checkpoints/epoch-0001"]
+    assert reported == ["checkpoints/epoch-0001"]
 
     gone = {"path": "checkpoints/gone/state", "size": 5, "sha256": "0" * 64}
     lying: Any = Lying(pod.agent, gone)
     lying.transport = pod.transport
-    mirror = Mirror(lambda: lying, RUN, pod.results, told.append)
+    mirror = Mirror(lambda: lying, RUN, pod.results, reported.append)
     for _ in range(MAX_FAILED - 1):
         mirror.look()
     with pytest.raises(TransferError):

@@ -13,7 +13,10 @@ import pytest
 
 from moola_remote.config.settings import PodConfig
 from moola_remote.providers import provider_for
+from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
+from moola_remote.ssh.transport import Transport
+from tests.support.lines import Line
 from tests.support.servers import SSHD, running_openssh
 
 Through = Callable[..., Endpoint]
@@ -95,3 +98,10 @@ def keygen(path: Path, *words: str, passphrase: str = "") -> Path:
     command = ["ssh-keygen", "-q", *kind, "-N", passphrase, *words, "-f", str(path)]
     subprocess.run(command, check=True)
     return path
+
+
+@pytest.fixture
+def over_line(openssh_server: Endpoint, line: Line, tmp_path: Path) -> Transport:
+    """A connection over a line that can be cut."""
+    endpoint = dataclasses.replace(openssh_server, port=line.port)
+    return connect(endpoint, known_hosts=tmp_path / "known_hosts")

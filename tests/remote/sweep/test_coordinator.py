@@ -20,7 +20,7 @@ PODS = ("a", "b", "c")
 
 
 class Heard:
-    """A watcher that keeps what it is told."""
+    """A watcher that records what is reported."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -43,7 +43,7 @@ class World:
     def __init__(self, journal: Path, plan: Plan, seed: int) -> None:
         self.journal, self.plan, self.dice = journal, plan, random.Random(seed)
         self.alive: dict[str, Job] = {}  # runs that go on, whoever watches
-        self.ended: dict[str, Job] = {}  # runs that ended well, and nobody told it yet
+        self.ended: dict[str, Job] = {}  # runs that ended well, not reported yet
         self.watched: list[Job] = []
         self.succeeded: dict[int, int] = {}
         self.pods = list(PODS)
@@ -78,7 +78,7 @@ class World:
         self.watched.append(job)
 
     def end(self) -> None:
-        """A run ends well; its worker tells it, if there is one."""
+        """End a run well; its worker reports that, if there is one."""
         if self.alive:
             run_id = self.dice.choice(sorted(self.alive))
             self.ended[run_id] = self.alive.pop(run_id)
@@ -124,7 +124,7 @@ class World:
         for _ in range(1000):
             if self.coordinator.is_over:
                 return
-            for pod in sorted(lost):  # after a death of the laptop it learns of it anew
+            for pod in sorted(lost):  # after a death of the laptop it learns of it again
                 gone = UnreachableError(f"pod {pod}: gone")
                 self.coordinator.lose_pod(pod, gone, is_gone=True)
             self.take()
@@ -234,7 +234,7 @@ def test_a_wide_interval_is_reported_once(tmp_path: Path) -> None:
     assert "0.33 wide" in heard.notes[0]
 
 
-def test_a_pruned_trial_is_told_as_such_and_a_cancelled_one_as_failed(tmp_path: Path) -> None:
+def test_a_pruned_trial_is_recorded_as_such_and_a_cancelled_one_as_failed(tmp_path: Path) -> None:
     coordinator, _ = begun(tmp_path, trials=8, early="median")
     for _ in range(5):
         job = coordinator.take("a")

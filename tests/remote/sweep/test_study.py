@@ -50,7 +50,7 @@ def test_optuna_opens_the_journal(tmp_path: Path) -> None:
     assert found.direction is optuna.study.StudyDirection.MAXIMIZE
 
 
-def test_a_trial_is_told_once(tmp_path: Path) -> None:
+def test_a_trial_is_recorded_once(tmp_path: Path) -> None:
     study = open_study(tmp_path / "j", plan_of())
     study.ask()
     assert study.tell(0, "complete", Score(0.7))

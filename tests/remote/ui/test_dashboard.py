@@ -7,13 +7,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -22,33 +15,13 @@ from rich.console import Console
 
 from moola_remote.follow.view import RunView
 from moola_remote.protocol.events import CheckpointEvent, EpochEvent, EventReader, NoteEvent
-from moola_remote.protocol.state import RunState
 from moola_remote.text.format import score
 from moola_remote.text.sanitize import safe_lines
 from moola_remote.ui import panels, sparkline
 from moola_remote.ui.dashboard import Dashboard
 from tests.remote.text.test_sanitize import LOGS, acts_of
 from tests.support.golden import kept
-from tests.support.terminal import Terminal, on_terminal
-
-GOLDEN = Path(__file__).parent / "golden"
-BENCHMARK = Path(__file__).parents[3] / "benchmarks" / "dashboard.py"
-STATE: dict[str, Any] = json.loads((GOLDEN / "state.json").read_bytes())
-NOW = STATE["now"]
-
-
-def state(**changes: Any) -> RunState:
-    return RunState(**{**STATE, **changes})
-
-
-def golden_view() -> RunView:
-    view = RunView("runpod-4090", STATE["run_id"], gpu="RTX 4090 24 GiB", price_per_hour=0.44)
-    view.link = "connected"
-    view.take_state(state(), NOW)
-    view.take_log((GOLDEN / "log").read_bytes())
-    for event in EventReader().feed((GOLDEN / "events.jsonl").read_bytes()):
-        view.take_event(event)
-    return view
+from tests.support.golden_run import GOLDEN, NOW, golden_view, state
 
 
 def shown(view: RunView, width: int, height: int, *, is_final: bool = False) -> str:
@@ -251,81 +224,3 @@ def test_json_is_one_strict_object_a_line() -> None:
     assert tables[0]["state"]["state"] == "RUNNING"
     assert out.getvalue().isascii()
     assert "\x7f" not in out.getvalue()
-
-
-def test_a_flood_of_news_is_drawn_ten_times_a_second_at_most() -> None:
-    class Frames(io.StringIO):
-        num_frames = 0
-
-        def write(self, text: str) -> int:
-            self.num_frames += text.count("RUNNING")
-            return len(text)
-
-    frames = Frames()
-    console = Console(file=frames, force_terminal=True, width=80, height=24)
-    begun = time.monotonic()
-    with Dashboard(golden_view(), console=console) as dashboard:
-        while time.monotonic() - begun < 1.0:
-            dashboard.on_log(b"one more line\n" * 100)
-    seconds = time.monotonic() - begun
-    assert 2 <= frames.num_frames <= 10 * seconds + 3  # and the first, the last and the summary
-
-
-def test_drawing_takes_a_twentieth_of_a_core_however_dear_a_redraw_is() -> None:
-    cost_s = 0.02
-
-    class Slow(io.StringIO):
-        num_frames = 0
-
-        def write(self, text: str) -> int:
-            if "RUNNING" in text:
-                self.num_frames += 1
-                begun = time.thread_time()
-                while time.thread_time() - begun < cost_s:
-                    pass
-            return len(text)
-
-    slow = Slow()
-    console = Console(file=slow, force_terminal=True, width=80, height=24)
-    begun = time.monotonic()
-    with Dashboard(golden_view(), console=console) as dashboard:
-        while time.monotonic() - begun < 1.5:
-            dashboard.on_log(b"one more line\n")
-            time.sleep(0.01)
-    seconds = time.monotonic() - begun
-    assert 2 <= slow.num_frames <= 0.05 * seconds / cost_s + 2  # the first, and the summary
-
-
-@pytest.mark.process
-def test_a_real_terminal_is_given_back_with_the_table_on_it() -> None:
-    with replayed(seconds=1) as terminal:
-        pass
-    screen, _, after = bytes(terminal.written).partition(b"\x1b[?1049l")
-    assert screen.count(b"\x1b[?1049h") == 1
-    assert b"SUCCEEDED" in after
-    assert b"countdown" in after
-    assert b"of a core" in after
-    for forbidden in (b"owned", b"\x1b]", "\u202e".encode(), b"not markup\x1b"):
-        assert forbidden not in terminal.written
-
-
-@pytest.mark.process
-def test_a_terminal_that_is_resized_is_filled_again() -> None:
-    with replayed(seconds=4) as terminal:
-        for width, height in ((160, 50), (100, 20)):
-            drawn = len(terminal.written)
-            terminal.resize(width, height)
-            rule = "─ log ".ljust(width, "─").encode()
-            terminal.wait_for(rule + b"\x1b", rule + b"\r", since=drawn)
-
-
-@contextmanager
-def replayed(seconds: float) -> Iterator[Terminal]:
-    """A run that is shown on a terminal of 80 by 24, to its end."""
-    command = [sys.executable, str(BENCHMARK), "--seconds", str(seconds), "--lines", "5"]
-    environment = {**os.environ, "TERM": "xterm-256color"}
-    for name in ("COLUMNS", "LINES"):
-        environment.pop(name, None)
-    with on_terminal(command, environment) as terminal:
-        yield terminal
-        assert terminal.program.wait(timeout=60) == 0

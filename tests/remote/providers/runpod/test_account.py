@@ -60,7 +60,7 @@ def test_each_pod_of_ours_is_a_line_running_stopped_or_gone(double: Double) -> N
 def test_a_pod_is_past_its_end_by_its_name_and_its_last_start(double: Double) -> None:
     late, fresh = add(double, hours=2, age_h=3), add(double, hours=24, age_h=3)
     again, stopped = add(double, hours=2, age_h=3), add(double, hours=2, age_h=3)
-    again.started_at = time.time() - 60  # started anew a minute ago
+    again.started_at = time.time() - 60  # started again a minute ago
     stopped.status = "EXITED"
     with RunpodClient(KEY, double.url) as client:
         pods = ours(client.pods(), "anna")

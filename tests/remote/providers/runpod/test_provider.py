@@ -2,84 +2,33 @@
 
 from __future__ import annotations
 
-import io
-import itertools
 import re
 import shutil
 import stat
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import click
 import pytest
 
-from moola_remote.config.paths import LaptopPaths
-from moola_remote.config.settings import PodConfig, RunpodConfig
+from moola_remote.config.settings import PodConfig
 from moola_remote.errors import ConfigError, HostKeyError, NoCapacityError, UnreachableError
 from moola_remote.providers.runpod.account import overdue
-from moola_remote.providers.runpod.client import RunpodClient
-from moola_remote.providers.runpod.pod_name import PodName
 from moola_remote.providers.runpod.provider import RunpodProvider
-from moola_remote.providers.runpod.startup import probe_pod
-from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.hostkeys import KnownHosts
-from moola_remote.ui import prompts
+from tests.remote.providers.runpod.conftest import make_another
 from tests.support.runpod_double import (
     GPU,
-    IMAGE,
-    KEY,
     NO_CAPACITY,
     NO_GPU_ON_HOST,
     Double,
-    Machine,
     Times,
-    serving,
 )
-from tests.support.servers import SSHD, SshMachine
+from tests.support.servers import SSHD
 
 pytestmark = [
     pytest.mark.skipif(not SSHD.exists(), reason="no OpenSSH server here"),
     pytest.mark.process,
 ]
-
-
-@pytest.fixture
-def double(tmp_path: Path) -> Iterator[Double]:
-    """RunPod, whose pods are OpenSSH servers here."""
-    numbers = itertools.count()
-
-    def make_machine() -> Machine:
-        folder = tmp_path / f"machine-{next(numbers)}"
-        folder.mkdir()
-        return SshMachine(folder)
-
-    with serving(Double()) as double:
-        double.make_machine = make_machine
-        yield double
-        assert double.wrong == []
-
-
-@pytest.fixture
-def provider(double: Double, tmp_path: Path) -> Iterator[RunpodProvider]:
-    """The provider of ``configs/pods/x.yaml``."""
-    section = RunpodConfig(
-        gpus=[GPU], max_price=0.9, image=IMAGE, cuda="12.8", start_limit_min=0.2, owner="anna"
-    )
-    pod = PodConfig(name="x", provider="runpod", runpod=section)
-    laptop = LaptopPaths(tmp_path / "state")
-    with RunpodClient(KEY, double.url, sleep=lambda _: None, silence_s=0.1) as client:
-        yield RunpodProvider(
-            pod,
-            section,
-            laptop,
-            double.url,
-            lambda: client,
-            lambda endpoint, ask: probe_pod(endpoint, ask, laptop),
-            poll_s=0.05,
-            sleep=lambda _: None,
-        )
 
 
 def pinned(provider: RunpodProvider) -> bytes | None:
@@ -122,54 +71,6 @@ def test_a_pod_is_rented_pinned_stopped_started_anew_and_removed(
     assert pinned(provider) is None
 
 
-def test_running_is_not_ready(provider: RunpodProvider, double: Double) -> None:
-    double.times = Times(running=0.1, address=0.3, sshd=0.8, runtime=5.0)
-    said: list[str] = []
-    provider.up(say=said.append)
-    assert "RUNNING, container started, no SSH address yet" in said
-    assert said[-1].startswith("waiting for SSH: x (127.0.0.1:1): connection refused")
-
-
-def test_the_port_of_the_start_before_is_passed_over(
-    provider: RunpodProvider, double: Double
-) -> None:
-    first = provider.up()
-    provider.stop()
-    double.times = Times(fresh_port=0.6)
-    again = provider.up()
-    assert again.port == next(iter(double.pods.values())).port
-    assert again.host_key != first.host_key
-
-
-def test_another_machine_behind_the_old_port_is_not_taken_for_ours(
-    provider: RunpodProvider, double: Double, openssh_server: Endpoint
-) -> None:
-    provider.up()
-    provider.stop()
-    double.times = Times(fresh_port=0.6)
-    next(iter(double.pods.values())).port = openssh_server.port  # given away meanwhile
-    again = provider.up()
-    assert again.port != openssh_server.port
-
-
-def test_a_silent_api_does_not_cost_a_pod_its_start(
-    provider: RunpodProvider, double: Double
-) -> None:
-    double.times = Times(address=0.5)
-    calls = itertools.count()
-    double.fault = lambda call: "html" if call.startswith("GET") and next(calls) % 9 > 1 else None
-    assert provider.up().host_key is not None
-    assert len(double.pods) == 1
-
-
-def test_a_pod_that_is_not_seen_at_once_is_waited_for(
-    provider: RunpodProvider, double: Double
-) -> None:
-    double.unread_for = 3
-    assert provider.up().host_key is not None
-    assert len(double.pods) == 1
-
-
 def test_what_can_not_be_undone_is_reported_with_its_cost(
     provider: RunpodProvider, double: Double
 ) -> None:
@@ -202,81 +103,6 @@ def test_without_a_key_in_the_log_somebody_has_to_vouch_and_is_asked_once(
     assert provider.up(confirm=yes).host_key is None
     assert len(questions) == 1
     provider.probe(provider.endpoint(), lambda _: False)  # the pin is kept
-
-
-def test_a_pod_that_is_never_ready_is_removed(provider: RunpodProvider, double: Double) -> None:
-    double.times = Times(address=99)
-    provider.wanted = provider.wanted.model_copy(update={"start_limit_min": 0.01})
-    with pytest.raises(UnreachableError, match=r"not ready within 0.01 min.*; pod pod000001 remov"):
-        provider.up()
-    assert double.pods == {}
-
-
-def make_another(provider: RunpodProvider) -> None:
-    """A pod of the same file, as another `up` makes it."""
-    name = PodName.new("anna", "x", provider.client.now())
-    body = {"name": str(name), "image": IMAGE, "gpu": {"id": GPU}, "ports": ["22/tcp"]}
-    provider.client.create({**body, "env": {"PUBLIC_KEY": provider.public_key()}})
-
-
-def test_a_pod_of_an_earlier_up_that_is_never_ready_stays_and_its_price_is_reported(
-    provider: RunpodProvider, double: Double
-) -> None:
-    make_another(provider)
-    double.times = Times(address=99)
-    provider.wanted = provider.wanted.model_copy(update={"start_limit_min": 0.01})
-    said = r"not ready within .*; pod pod000001 stays, for \$0.75/h; end it with: .* --pod x stop"
-    with pytest.raises(UnreachableError, match=said):
-        provider.up()
-    make_another(provider)
-    provider.stop()
-    assert [pod.status for pod in double.pods.values()] == ["EXITED", "EXITED"]
-
-
-def test_a_start_that_can_not_succeed_is_ended_at_once(
-    provider: RunpodProvider, double: Double
-) -> None:
-    double.times = Times(address=99)
-    double.more_system_log = [
-        "error starting container: requirement error: unsatisfied condition: cuda>=12.8, please"
-    ]
-    with pytest.raises(UnreachableError, match="its host's driver is older than the image's CUDA"):
-        provider.up()
-    assert double.pods == {}
-
-
-def test_a_started_pod_that_is_never_ready_is_stopped_and_keeps_its_volume(
-    provider: RunpodProvider, double: Double
-) -> None:
-    provider.up()
-    provider.stop()
-    double.times = Times(address=99)
-    provider.wanted = provider.wanted.model_copy(update={"start_limit_min": 0.01})
-    with pytest.raises(UnreachableError, match="stopped again"):
-        provider.up()
-    assert [pod.status for pod in double.pods.values()] == ["EXITED"]
-
-
-@pytest.mark.parametrize("is_kept", [True, False])
-def test_an_interrupt_asks_whether_to_keep_the_pod(
-    provider: RunpodProvider, double: Double, *, is_kept: bool
-) -> None:
-    double.times = Times(address=99)
-    questions: list[str] = []
-
-    def interrupt(_: float) -> None:
-        raise KeyboardInterrupt
-
-    def answer(question: str) -> bool:
-        questions.append(question)
-        provider.sleep = lambda _: None
-        return is_kept
-
-    provider.sleep = interrupt
-    with pytest.raises(KeyboardInterrupt):
-        provider.up(confirm=answer)
-    assert questions == ["Keep pod pod000001? It costs $0.75/h"]
-    assert len(double.pods) == is_kept
 
 
 def test_a_host_without_a_free_gpu_offers_another_pod(
@@ -378,14 +204,3 @@ def test_the_shipped_file_is_right(tmp_path: Path) -> None:
     pod = load_pod(project, "runpod-4090")
     assert RunpodProvider.of(pod).wanted.gpus == [GPU]
     shutil.rmtree(tmp_path)
-
-
-def test_a_second_interrupt_at_the_question_is_a_no(monkeypatch: pytest.MonkeyPatch) -> None:
-    def abort(*_: object, **__: object) -> None:
-        raise click.Abort
-
-    monkeypatch.setattr("sys.stdin", io.StringIO())
-    for stream in (sys.stdin, sys.stderr):
-        monkeypatch.setattr(stream, "isatty", lambda: True)
-    monkeypatch.setattr(click, "confirm", abort)
-    assert prompts.confirm("Keep pod x?") is False

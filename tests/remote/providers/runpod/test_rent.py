@@ -137,7 +137,7 @@ def test_what_the_catalog_rules_out_is_not_tried(change: dict[str, object], said
 @pytest.mark.parametrize(
     ("status", "kind"), [(402, LimitError), (422, MoolaError), (401, MoolaError)]
 )
-def test_what_no_other_candidate_would_mend_ends_the_search(
+def test_what_no_other_candidate_would_fix_ends_the_search(
     status: int, kind: type[MoolaError]
 ) -> None:
     double = Double()

@@ -1,0 +1,164 @@
+"""Bars whose reading an option chooses: zone, column, stamp, fold, decimal comma."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from moola_core.data.series import ReadOptions, open_bars, read_bars
+from tests.support.bar_texts import OHLC, assert_read, text
+
+
+@pytest.mark.parametrize(
+    ("content", "options"),
+    [
+        (
+            text(f"timestamp,{OHLC}", "2024-01-02 09:30", "2024-01-02 09:31"),
+            ReadOptions(tz="America/New_York"),
+        ),
+        (
+            text(f"timestamp,{OHLC}", "01/02/2024 14:30", "01/02/2024 14:31"),
+            ReadOptions(dates="mdy"),
+        ),
+        (
+            text(f"x,{OHLC},when", "1", "2", end=",1704205800").replace(
+                "101.25,1704205800", "101.25,1704205860"
+            ),
+            ReadOptions(time_column="when"),
+        ),
+        (text(f"time,{OHLC}", "1704205860", "1704205920"), ReadOptions(stamp="close")),
+        (
+            text(
+                f"timestamp, {OHLC}, note", "2024-01-02T14:30Z", "2024-01-02T14:31Z", end=',"a, b"'
+            ),
+            ReadOptions(),
+        ),
+        (
+            text(f'timestamp,{OHLC},"a, b"', "2024-01-02T14:30Z", "2024-01-02T14:31Z", end=",1"),
+            ReadOptions(),
+        ),
+        (text(f"Zeit,{OHLC}", "02.01.2024 14:30", "02.01.2024 14:31"), ReadOptions()),
+        (text(f"kline_start,{OHLC}", "1704205800000", "1704205860000"), ReadOptions()),
+        (
+            text(
+                f"expiry,bar,{OHLC}", "2024-03-15,2024-01-02 14:30", "2024-03-15,2024-01-02 14:31"
+            ),
+            ReadOptions(),
+        ),
+        (text(f"Time (EST),{OHLC}", "2024-01-02 09:30", "2024-01-02 09:31"), ReadOptions()),
+        (
+            text(f"Bar (America/New_York),{OHLC}", "2024-01-02 09:30", "2024-01-02 09:31"),
+            ReadOptions(),
+        ),
+        (
+            text(f"Time (CST),{OHLC}", "2024-01-02 08:30", "2024-01-02 08:31"),
+            ReadOptions(tz="America/Chicago"),
+        ),
+        (
+            text(f"timestamp,{OHLC}", "01/13/2024 2:30:00 PM", "x")
+            .replace("x", "01/13/2024 2:31 p.m.")
+            .replace("01/13", "01/02"),
+            ReadOptions(dates="mdy"),
+        ),
+        (text(f"timestamp,{OHLC}", "02-Jan-2024 14:30", "02-Jan-2024 14:31"), ReadOptions()),
+        (
+            text(f"timestamp,{OHLC}", '"Jan 2, 2024 14:30"', '"January 2, 2024 14:31"'),
+            ReadOptions(),
+        ),
+        (
+            text(
+                f"timestamp,{OHLC}",
+                '"Tue, 02 Jan 2024 14:30:00 GMT"',
+                '"Tue, 02 Jan 2024 14:31:00 GMT"',
+            ),
+            ReadOptions(),
+        ),
+        (text(f"timestamp,{OHLC}", "1704205800", "1704205860", sep="^"), ReadOptions()),
+        (text(f"timestamp,{OHLC}", "1704205800", "1704205860", sep="~"), ReadOptions()),
+        (text(f"timestamp,{OHLC}", "2024-01-02T14:30", "2024-01-02T14:31", sep=" "), ReadOptions()),
+        (text(f"timestamp,{OHLC}", "202401021430", "202401021431"), ReadOptions()),
+        (text(f"timestamp,{OHLC}", "20240102143000", "20240102143100"), ReadOptions()),
+        (text(f"timestamp,{OHLC}", "1.7042058e9", "1.70420586e9"), ReadOptions()),
+        (
+            "sep=;\n"
+            + text(f"timestamp,{OHLC}", "2024-01-02 14:30", "2024-01-02 14:31", sep=";").replace(
+                ".", ","
+            ),
+            ReadOptions(),
+        ),
+    ],
+)
+def test_what_is_named_is_done(content: str, options: ReadOptions, tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text(content)
+    assert_read(path, options)
+
+
+@pytest.mark.parametrize(("fold", "hours"), [("0", [5, 5, 5]), ("1", [6, 6, 6])])
+def test_a_fold_is_chosen(fold: str, hours: list[int], tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    rows = "".join(f"2024-11-03 01:{minute},1,2,0.5,1\n" for minute in (10, 20, 30))
+    path.write_text(f"timestamp,{OHLC}\n{rows}")
+    time = read_bars(path, ReadOptions(tz="America/New_York", fold=fold)).time  # type: ignore[arg-type]
+    assert time is not None
+    assert (time // 3_600_000_000_000 % 24).tolist() == hours
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_rows_in_order_choose_the_fold(turned: bool, tmp_path: Path) -> None:
+    import pandas as pd
+
+    index = pd.date_range("2024-11-03 04:00", periods=40, freq="10min", tz="UTC")
+    index = index[::-1] if turned else index
+    local = index.tz_convert("America/New_York").tz_localize(None)
+    table = pd.DataFrame(1.0, columns=OHLC.split(","), index=local.rename("timestamp"))
+    table.to_csv(tmp_path / "bars.csv")
+    options = ReadOptions(tz="America/New_York", fold="order")
+    time = read_bars(tmp_path / "bars.csv", options).time
+    assert time is not None
+    assert (time == np.sort(index.as_unit("ns").asi8)).all()
+
+
+@pytest.mark.parametrize(
+    ("rows", "delimiter", "high"),
+    [
+        ("1,100;1,102;1,099;1,1", ";", 1.102),  # decimal: no thousands beside a semicolon
+        ('"1,100","1,102","1,099","1,100"', ",", 1102.0),
+        ('"1,100.5","1,102.5","1,099.25","1,100.5"', ",", 1102.5),
+        ("1.100,5;1.102,5;1.099,25;1.100,5", ";", 1102.5),
+    ],
+)
+def test_a_comma_is_for_thousands_or_for_decimals(
+    rows: str, delimiter: str, high: float, tmp_path: Path
+) -> None:
+    path = tmp_path / "bars.csv"
+    header = delimiter.join(["time", *OHLC.split(",")])
+    path.write_text(f"{header}\n1704205800{delimiter}{rows}\n1704205860{delimiter}{rows}\n")
+    assert read_bars(path).prices[:, 1].tolist() == [high, high]
+
+
+@pytest.mark.parametrize(("name", "scale"), [("ts_event", 1e-9), ("time", 1.0)])
+def test_prices_in_units_of_1e_9_go_by_the_name_of_their_time(
+    name: str, scale: float, tmp_path: Path
+) -> None:
+    path = tmp_path / "bars.csv"
+    price = 100_250_000_000
+    path.write_text(f"{name},{OHLC}\n1704205800000000000{f',{price}' * 4}\n")
+    file = open_bars(path)
+    assert next(file.chunks()).prices[0, 0] == price * scale
+    assert ("prices in units of 1e-9" in file.describe()) == (scale < 1)
+
+
+def test_whole_prices_beside_ts_event_are_prices(tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text(f"ts_event,{OHLC}\n1704205800000000000,17000,17001,16999,17000\n")
+    assert read_bars(path).prices[0, 0] == 17000
+
+
+@pytest.mark.parametrize(("name", "column"), [("tradingview", "date"), ("table", "time")])
+def test_a_named_layout_is_taken(name: str, column: str, tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text(text(f"{column},{OHLC}", "2024-01-02 14:30", "2024-01-02 14:31"))
+    assert_read(path, ReadOptions(layout=name), f"read as: {name}, ")
