@@ -59,6 +59,7 @@ ROWS = {
     "large": Row(growth_deploy.large, (200,), bar=1.5, aim=1.1),
     "bytes": Row(growth_deploy.large_changed, (200,), bar=1.5, aim=1.1),
     "ask": Row(growth_runs.ask, (1,), "CPU s here", 0.35, 0.2, is_absolute=True),
+    "ask-first": Row(growth_runs.ask_first, (1,), "CPU s here", 0.35, 0.2, is_absolute=True),
     "start": Row(growth_runs.start, (1,), "wall s", 3.0, 1.5),
     "ended": Row(growth_runs.ended, (10, 1000), "s from queued to started", 1.3, 1.0),
     "listed": Row(growth_runs.listed, (10, 1000), "wall s", 1.3, 1.0),

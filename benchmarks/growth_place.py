@@ -18,6 +18,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from moola_remote.ssh.endpoint import Endpoint
+from moola_remote.ssh.master import Keeping, keeping
+from tests.support.masters import end_masters, masters
 from tests.support.projects import PROGRAM, Project, make_project
 from tests.support.servers import running_openssh, ssh_options
 
@@ -108,7 +110,7 @@ class Place:
 
     def measure(self, argv: Sequence[str], stdout: int = subprocess.PIPE) -> Cost:
         """Run a command; its CPU and its children's here, and that of sshd's children."""
-        pod_before, began = self._pod_cpu(), time.monotonic()
+        pod_before, masters, began = self._pod_cpu(), self._masters(), time.monotonic()
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         env = {**os.environ, "MOOLA_STATE_DIR": str(self.project.state)}
         env.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program is compiled once
@@ -125,17 +127,34 @@ class Place:
         if done.returncode != 0:
             raise SystemExit(f"{argv[:6]}: exit code {done.returncode}: {done.stderr[-400:]!r}")
         here_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        here_s += sum(cpu_s - masters.get(pid, 0.0) for pid, cpu_s in self._masters().items())
         pod_s = self._pod_cpu() - pod_before
         return Cost(here_s, pod_s, wall_s, (done.stdout or b"").decode("utf-8", "replace"))
 
+    def end_masters(self) -> None:
+        """Close the connections that stay."""
+        end_masters(self._keep)
+
+    @property
+    def _keep(self) -> Keeping:
+        keep = keeping(self.project.state, 1)
+        assert keep
+        return keep
+
+    def _masters(self) -> dict[int, float]:
+        """CPU seconds of each connection that stays, this machine's side."""
+        return {pid: _cpu_s(pid, 13) for pid in masters(self._keep.folder)}
+
     def _pod_cpu(self) -> float:
-        """CPU seconds of sshd and of the connections that have ended, once all have."""
-        children = Path(f"/proc/{self.sshd}/task/{self.sshd}/children")
+        """CPU seconds of sshd and what is below it, once no command is at work there."""
         deadline = time.monotonic() + 10
-        while children.read_text().strip() and time.monotonic() < deadline:
+        while self._is_at_work() and time.monotonic() < deadline:
             time.sleep(0.01)
-        fields = Path(f"/proc/{self.sshd}/stat").read_text().rpartition(")")[2].split()
-        return sum(map(int, fields[11:15])) / TICKS_S
+        return sum(_cpu_s(pid, 15) for pid in (self.sshd, *_below(self.sshd)))
+
+    def _is_at_work(self) -> bool:
+        is_closing = len(_children(self.sshd)) > len(masters(self._keep.folder))
+        return is_closing or any(_name_of(pid) != "sshd" for pid in _below(self.sshd))
 
     def write_files(self, count: int) -> Path:
         """Give the project `count` source files under ``src``; the list that git has of it all."""
@@ -210,9 +229,32 @@ def place() -> Iterator[Place]:
 
 
 def _sshd() -> int:
-    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    return next(int(pid) for pid in children if _name_of(pid) == "sshd")
+    return next(pid for pid in _children(os.getpid()) if _name_of(pid) == "sshd")
 
 
-def _name_of(pid: str) -> str:
-    return Path(f"/proc/{pid}/comm").read_text().strip()
+def _children(pid: int) -> list[int]:
+    try:
+        words = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return []
+    return list(map(int, words))
+
+
+def _below(pid: int) -> list[int]:
+    return [found for child in _children(pid) for found in (child, *_below(child))]
+
+
+def _cpu_s(pid: int, end: int) -> float:
+    """Seconds of a process; with 15 for `end`, those of its children that have ended, too."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:  # it has ended meanwhile
+        return 0.0
+    return sum(map(int, fields[11:end])) / TICKS_S
+
+
+def _name_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return "sshd"  # it has ended meanwhile

@@ -24,6 +24,14 @@ def ask(place: Place, size: int, rounds: int) -> Pairs:
         yield place.moola("runs").here_s, place.measure([*place.ssh, "true"]).here_s
 
 
+def ask_first(place: Place, size: int, rounds: int) -> Pairs:
+    """Ask likewise where no connection has stayed."""
+    place.end_one()
+    for _ in range(rounds * size):
+        place.end_masters()
+        yield place.moola("runs").here_s, place.measure([*place.ssh, "true"]).here_s
+
+
 def start(place: Place, size: int, rounds: int) -> Pairs:
     """Start one job, warm, and come back; beside ``ssh setsid nohup``."""
     bare = [*place.ssh, "setsid nohup true >/dev/null 2>&1 </dev/null &"]

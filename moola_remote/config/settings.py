@@ -142,6 +142,8 @@ class Project(Strict):
     data: dict[DataName, list[Path]] = {}
     on_finish: OnFinish = OnFinish()
     journals_mb: int = Field(default=2000, ge=1)
+    # 0 keeps no connection to a pod open between two commands.
+    keep_connection_s: int = Field(default=300, ge=0, le=86400)
 
     @property
     def pods_folder(self) -> Path:

@@ -147,12 +147,14 @@ class Pod:
 
     def _connect_to(self, endpoint: Endpoint) -> Transport:
         from moola_remote.ssh.connect import connect
+        from moola_remote.ssh.master import keeping
 
         return connect(
             endpoint,
             known_hosts=self.laptop.known_hosts,
             ask=self._ask(),
             ask_passphrase=self._ask_passphrase(),
+            keep=keeping(self.laptop.state, self.project.keep_connection_s),
         )
 
     def other(self, name: str) -> Pod:

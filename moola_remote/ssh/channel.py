@@ -10,16 +10,16 @@ from moola_remote.errors import UnreachableError
 from moola_remote.ssh.marks import ShellError
 
 if TYPE_CHECKING:
-    from moola_remote.ssh.liveness import Liveness
+    from moola_remote.ssh.liveness import Vitals
     from moola_remote.ssh.marks import MarkedChannel
 BLOCK = 1 << 16
 STDERR_KEPT = 1 << 16
 
 
 class SSHChannel:
-    """`Channel` over one channel of paramiko's."""
+    """`Channel` over one channel of paramiko's, or of what has its methods."""
 
-    def __init__(self, liveness: Liveness, channel: MarkedChannel) -> None:
+    def __init__(self, liveness: Vitals, channel: MarkedChannel) -> None:
         self._liveness = liveness
         self._channel = channel
         self._stderr = b""

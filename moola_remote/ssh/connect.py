@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from moola_remote.ssh.endpoint import Endpoint
     from moola_remote.ssh.hostkeys import Ask
+    from moola_remote.ssh.link import Link
+    from moola_remote.ssh.master import Keeping
 logger = logging.getLogger(__name__)
 # paramiko would take aes128-ctr with a separate MAC first; GCM costs it less.
 CIPHERS = (
@@ -228,6 +230,7 @@ def connect(
     known_hosts: Path,
     ask: Ask | None = None,
     ask_passphrase: AskPassphrase | None = None,
+    keep: Keeping | None = None,
     timeout_s: float = 10.0,
 ) -> Transport:
     """Connect to a pod; its host key is checked against the pin, and pinned at first contact.
@@ -240,6 +243,8 @@ def connect(
         known_hosts: the tool's own file of pins.
         ask: confirms a fingerprint never seen before; None if not interactive.
         ask_passphrase: of a key file; None if not interactive.
+        keep: OpenSSH's client connects where it can, and its connection stays for the next command;
+            None makes a connection of our own, which ends with `Transport.close`.
         timeout_s: for the TCP connection, for the banner and for the authentication, each.
 
     Raises:
@@ -249,14 +254,34 @@ def connect(
     """
     from moola_remote.ssh.ssh_transport import SSHTransport
 
+    dialler = Dialler(KnownHosts(known_hosts), ask, ask_passphrase, timeout_s)
+
+    def own() -> Link:
+        return _own_link(dialler, endpoint)
+
+    def any_link() -> Link:
+        return _kept_link(dialler, endpoint, keep) if keep else own()
+
+    return SSHTransport(place(endpoint), any_link(), spare=own, again=any_link)
+
+
+def _own_link(dialler: Dialler, endpoint: Endpoint) -> Link:
+    from moola_remote.ssh.link import ParamikoLink
+
     # With no handler at all, logging would print paramiko's own tracebacks to stderr.
     logging.getLogger("paramiko").addHandler(logging.NullHandler())
-    dialler = Dialler(KnownHosts(known_hosts), ask, ask_passphrase, timeout_s)
     started = time.monotonic()
     connection, sock = dialler.dial(endpoint)
     took_ms = 1000 * (time.monotonic() - started)
     logger.info("connected to %s in %.0f ms", place(endpoint), took_ms)
     alive = endpoint.host_config.alive if endpoint.host_config else None
-    return SSHTransport(
-        place(endpoint), connection, sock, alive=alive, dial=lambda: dialler.dial(endpoint)
-    )
+    return ParamikoLink(place(endpoint), connection, sock, alive)
+
+
+def _kept_link(dialler: Dialler, endpoint: Endpoint, keep: Keeping) -> Link:
+    """Return OpenSSH's connection; where it makes none, one of our own, or why there is none."""
+    from moola_remote.ssh import master
+
+    found = master.find(endpoint, dialler.pins, keep, timeout_s=dialler.timeout_s)
+    link = found.open() if found else None
+    return link or _own_link(dialler, endpoint)

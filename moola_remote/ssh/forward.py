@@ -9,12 +9,9 @@ import socket
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import Any
 
 from moola_remote.errors import ConfigError, UnreachableError
-
-if TYPE_CHECKING:
-    import paramiko
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +19,7 @@ LOOPBACK = "127.0.0.1"
 BLOCK = 1 << 15
 
 # A channel to a host and port as the pod sees them, for the caller at a local address.
-OpenChannel = Callable[[tuple[str, int], tuple[str, int]], "paramiko.Channel"]
+OpenChannel = Callable[[tuple[str, int], tuple[str, int]], Any]
 
 
 @contextlib.contextmanager
@@ -85,11 +82,9 @@ def _carry(
     refused: Callable[[str], None],
 ) -> None:
     """Copy both ways until both have ended."""
-    import paramiko
-
     try:
         channel = open_channel(target, address)
-    except (paramiko.SSHException, OSError, EOFError, UnreachableError) as err:
+    except UnreachableError as err:
         logger.info("port %d of the pod: %s", target[1], err)
         refused(
             f"nothing answers at {target[0]}:{target[1]} on the pod yet, or its server allows no "
@@ -107,7 +102,7 @@ def _carry(
     channel.close()
 
 
-def _copy_back(channel: paramiko.Channel, caller: socket.socket) -> None:
+def _copy_back(channel: Any, caller: socket.socket) -> None:
     with contextlib.suppress(OSError, EOFError):
         while data := channel.recv(BLOCK):
             caller.sendall(data)

@@ -153,19 +153,23 @@ class KnownHosts:
         if pinned != key:
             self.pin(name, key)
             logger.info("pod %s: pinned host key %s", endpoint.name, fingerprint(key))
-        is_plain = bool(endpoint.scope) and name == endpoint.name
-        if is_plain and self._owners().get(name) != endpoint.scope:
+        if self._is_unowned(endpoint, name):
             self._own(endpoint)
 
     def name_of(self, endpoint: Endpoint) -> str:
         """Return the name that the pod's key is kept under: its own, unless another project's."""
         if not endpoint.scope:
             return endpoint.name
-        is_free = self.get(endpoint.name) is None or self._owners().get(endpoint.name) in (
-            None,  # pinned by an older version
-            endpoint.scope,
-        )
+        owners = (None, endpoint.scope)  # None: pinned by an older version
+        is_free = self.get(endpoint.name) is None or self._owners().get(endpoint.name) in owners
         return endpoint.name if is_free and self.get(endpoint.pin) is None else endpoint.pin
+
+    def settled(self, endpoint: Endpoint) -> bytes | None:
+        """Return the pin where `check` of it would neither ask nor write; else None."""
+        name = self.name_of(endpoint)
+        pinned = self.get(name)
+        is_right = pinned is not None and _expected(endpoint) in (None, fingerprint(pinned))
+        return pinned if is_right and not self._is_unowned(endpoint, name) else None
 
     def known_type_first(
         self, endpoint: Endpoint, types: Iterable[str], vouched: Sequence[str] = ()
@@ -196,6 +200,10 @@ class KnownHosts:
             return {}
         return owners if isinstance(owners, dict) else {}
 
+    def _is_unowned(self, endpoint: Endpoint, name: str) -> bool:
+        is_plain = bool(endpoint.scope) and name == endpoint.name
+        return is_plain and self._owners().get(name) != endpoint.scope
+
     def _own(self, endpoint: Endpoint) -> None:
         """Note whose the pin under the pod's name is."""
         with self._lock():
@@ -220,8 +228,7 @@ class KnownHosts:
             return {}
         except UnicodeDecodeError as err:
             raise ConfigError(f"{self.path}: not a file of host keys", "remove it") from err
-        numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-        return dict(self._parse(number, line) for number, line in numbered)
+        return dict(self._parse(at, line) for at, line in enumerate(lines, 1) if line.strip())
 
     def _parse(self, number: int, line: str) -> tuple[str, bytes]:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from moola_remote.errors import UnreachableError
 
@@ -20,6 +20,22 @@ KEEPALIVE_MISSED = 3
 
 class SilenceError(UnreachableError):
     """A deadline has passed."""
+
+
+class Vitals(Protocol):
+    """Whether a connection still lives, and the errors for one that does not."""
+
+    def lost(self) -> UnreachableError:
+        """Return the error for a connection that is gone."""
+        ...
+
+    def silence(self, timeout_s: float | None) -> SilenceError:
+        """Return the error for a deadline that has passed."""
+        ...
+
+    def is_lost(self) -> bool:
+        """Return whether the connection is gone."""
+        ...
 
 
 class Liveness:

@@ -37,6 +37,13 @@ def place(endpoint: Endpoint) -> str:
     return f"{endpoint.name} ({host}:{endpoint.port})"
 
 
+def no_answer(where: str, timeout_s: float) -> UnreachableError:
+    """Return the error for an address at which nothing answers."""
+    return UnreachableError(
+        f"{where}: no answer within {timeout_s:.0f} s", "is the pod running, and is its port open?"
+    )
+
+
 def open_route(
     endpoint: Endpoint, passed: tuple[str, ...], dial: DialGateway, timeout_s: float
 ) -> ReadAheadSocket:
@@ -252,10 +259,7 @@ def _by_tcp(endpoint: Endpoint, timeout_s: float) -> ReadAheadSocket:
             "check the name, and this machine's network; an alias must be in ~/.ssh/config",
         ) from err
     except TimeoutError as err:
-        raise UnreachableError(
-            f"{where}: no answer within {timeout_s:.0f} s",
-            "is the pod running, and is its port open?",
-        ) from err
+        raise no_answer(where, timeout_s) from err
     except ConnectionRefusedError as err:
         raise UnreachableError(
             f"{where}: connection refused",

@@ -16,58 +16,45 @@ from moola_remote.errors import MoolaError, TransferError, UnreachableError
 from moola_remote.rsync import argv, output, process, tunnel
 from moola_remote.ssh.channel import BLOCK, SSHChannel
 from moola_remote.ssh.forward import forwarding
-from moola_remote.ssh.liveness import Liveness, SilenceError
+from moola_remote.ssh.link import LinkGoneError, SessionRefusedError
+from moola_remote.ssh.liveness import SilenceError
 from moola_remote.ssh.marks import MarkedChannel, exec_line, is_eaten, make_mark, marked
 from moola_remote.ssh.transport import MAX_OUTPUT, Completed, Progress
 from moola_remote.text.sanitize import safe
 
 if TYPE_CHECKING:
-    import paramiko
-
-    from moola_remote.ssh.connection import Connection
-    from moola_remote.ssh.socket import ReadAheadSocket
+    from moola_remote.ssh.link import Link
+    from moola_remote.ssh.liveness import Vitals
 
 logger = logging.getLogger(__name__)
-Dial = Callable[[], "tuple[Connection, ReadAheadSocket]"]
+Dial = Callable[[], "Link"]
 # A server of `MaxSessions 1` may not have noticed yet that the last command has ended.
 REFUSED_PAUSES_S = (0.0, 0.05, 0.2)
 # So many connections more for a server that allows one command at a time on each.
 MAX_SPARE = 4
 
-# A channel to a port of the pod: its server asks the port first.
-OPEN_TIMEOUT_S = 20.0
-
 
 class SSHTransport:
-    """`Transport` over one SSH connection, with a heartbeat: 15 s of silence end it.
+    """`Transport` over one connection.
 
     Where the server allows fewer commands at a time on a connection (MaxSessions), others are made
     for the rest.
 
     Args:
         where: the pod, as errors name it.
-        connection: open and authenticated.
-        sock: below it.
-        alive: of `Liveness`.
-        dial: makes another such connection; None makes none.
+        link: the connection.
+        spare: makes a connection of our own beside it; None makes none.
+        again: makes another in place of one that was gone before it was used; None makes none.
     """
 
     def __init__(
-        self,
-        where: str,
-        connection: Connection,
-        sock: ReadAheadSocket,
-        *,
-        alive: tuple[float, int] | None = None,
-        dial: Dial | None = None,
+        self, where: str, link: Link, *, spare: Dial | None = None, again: Dial | None = None
     ) -> None:
         self._where = where
-        self._connection = connection
-        self._sock = sock
-        self._ssh: paramiko.Transport = connection.transport
-        self._alive = alive
-        self._liveness = Liveness(where, self._ssh, sock, alive)
-        self._dial = dial
+        self._link = link
+        self._left: list[Link] = []
+        self._dial = spare
+        self._again = again
         self._spare: list[SSHTransport] = []
         self._spare_lock = threading.Lock()
         self._mark = make_mark()
@@ -111,53 +98,63 @@ class SSHTransport:
         """Return a channel on which `command` runs."""
         return self._start(command)[1]
 
-    def _start(self, command: str) -> tuple[Liveness, MarkedChannel]:
-        import paramiko
-
+    def _start(self, command: str) -> tuple[Vitals, MarkedChannel]:
         refusal = ""
         for pause_s in REFUSED_PAUSES_S:
             time.sleep(pause_s)
+            link = self._link
             try:
-                return self._liveness, self._start_here(command)
-            except paramiko.ChannelException as err:
-                refusal = safe(err.text)
-            except (paramiko.SSHException, OSError, EOFError) as err:
+                return self._start_here(command)
+            except SessionRefusedError as err:
+                refusal = safe(str(err))
+            except LinkGoneError as err:
+                if self._again is None:
+                    raise self._failure(err) from err
+                self._replace(link, self._again)
+            except (OSError, EOFError) as err:
                 raise self._failure(err) from err
         try:
             return self._start_elsewhere(command)
-        except (paramiko.ChannelException, MoolaError) as err:
+        except (SessionRefusedError, MoolaError) as err:
             raise UnreachableError(
                 f"{self._where}: the pod starts no further command on this connection "
                 f"({refusal}), nor on another: {safe(str(err), 200)}",
                 "raise MaxSessions in its sshd_config",
             ) from err
 
-    def _start_here(self, command: str) -> MarkedChannel:
-        channel = self._ssh.open_session()
-        channel.exec_command(marked(command, self._mark))
+    def _start_here(self, command: str) -> tuple[Vitals, MarkedChannel]:
+        link = self._link
+        channel = link.session(marked(command, self._mark))
         started = MarkedChannel(self._where, channel, self._mark)
         started.begin(wait=self._reads_input)
-        return started
+        return link.vitals, started
 
-    def _start_elsewhere(self, command: str) -> tuple[Liveness, MarkedChannel]:
+    def _replace(self, gone: Link, again: Dial) -> None:
+        """Take another connection in place of `gone`, unless another thread has."""
+        with self._spare_lock:
+            if self._link is gone:
+                logger.info("%s: the connection was gone; making another", self._where)
+                self._link = again()
+                self._left.append(gone)
+
+    def _start_elsewhere(self, command: str) -> tuple[Vitals, MarkedChannel]:
         """Start it on one of the spare connections, or on a new one."""
-        import paramiko
-
         with self._spare_lock:
             for transport in self._spare:
-                with contextlib.suppress(paramiko.SSHException, OSError, EOFError):
-                    return transport._liveness, transport._start_here(command)
+                with contextlib.suppress(SessionRefusedError, OSError, EOFError):
+                    return transport._start_here(command)
             if self._dial is None or len(self._spare) >= MAX_SPARE:
                 raise UnreachableError(f"{len(self._spare) + 1} connections are at work already")
             logger.info("%s: one command at a time on a connection; opening another", self._where)
-            transport = SSHTransport(self._where, *self._dial(), alive=self._alive)
+            transport = SSHTransport(self._where, self._dial())
             transport._mark, transport._reads_input = self._mark, self._reads_input
             self._spare.append(transport)
-            return transport._liveness, transport._start_here(command)
+            return transport._start_here(command)
 
     def _failure(self, err: Exception) -> UnreachableError:
-        if self._liveness.is_lost():
-            return self._liveness.lost()
+        vitals = self._link.vitals
+        if vitals.is_lost():
+            return vitals.lost()
         return UnreachableError(f"{self._where}: the pod starts no command, {safe(str(err))}")
 
     def push(
@@ -208,8 +205,8 @@ class SSHTransport:
         names = b"".join(b"./" + os.fsencode(name) + b"\0" for name in files)
         code, sent, stderr = job.run(argv, names)
         if code != 0:
-            if self._liveness.is_lost():
-                raise self._liveness.lost()
+            if self._link.vitals.is_lost():
+                raise self._link.vitals.lost()
             raise output.failure(job.where, code, stderr)
         logger.info("%s: %d bytes in %.0f ms", job.where, sent, 1000 * (time.monotonic() - started))
         return sent
@@ -218,24 +215,19 @@ class SSHTransport:
         self, target: tuple[str, int], *, port: int, say: Callable[[str], None]
     ) -> AbstractContextManager[int]:
         """See `Transport.forward`."""
-
-        def open_channel(target: tuple[str, int], caller: tuple[str, int]) -> paramiko.Channel:
-            return self._ssh.open_channel("direct-tcpip", target, caller, timeout=OPEN_TIMEOUT_S)
-
-        return forwarding(open_channel, target, port=port, say=say)
+        return forwarding(self._link.channel_to, target, port=port, say=say)
 
     def check(self) -> None:
         """See `Transport.check`."""
-        if not self._ssh.is_active():
-            raise self._liveness.lost()
+        if not self._link.is_active():
+            raise self._link.vitals.lost()
 
     def close(self) -> None:
         """See `Transport.close`."""
         for transport in self._spare:
             transport.close()
-        self._liveness.stop()
-        self._connection.close()
-        self._sock.close()
+        for link in (*self._left, self._link):
+            link.close()
 
 
 def _left(deadline: float) -> float:

@@ -9,6 +9,8 @@ import pytest
 
 from moola_remote.agent.constants import ENDED
 from moola_remote.ssh.endpoint import Endpoint
+from moola_remote.ssh.master import keeping
+from tests.support.masters import end_masters
 from tests.support.pods import AgentPod
 from tests.support.projects import Project, make_project
 from tests.support.servers import running_local_pod
@@ -33,6 +35,7 @@ def host_project(openssh_server: Endpoint, tmp_path: Path) -> Iterator[Project]:
     """A project whose pod is an OpenSSH server."""
     yield make_project(tmp_path / "project", tmp_path / "state", openssh_server, "host")
     end_runs(openssh_server)
+    end_masters(keeping(tmp_path / "state", 1))
 
 
 def end_runs(endpoint: Endpoint) -> None:

@@ -15,7 +15,10 @@ import pytest
 
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.hostkeys import KnownHosts, alias, fingerprint, ssh_options
+from moola_remote.ssh.master import keeping
 from tests.support.lines import Line
+from tests.support.masters import masters
+from tests.support.pods import wait_until
 from tests.support.projects import PROGRAM, Project, make_project, pod_file, read_to_end
 from tests.support.servers import running_local_pod, running_openssh
 
@@ -80,6 +83,8 @@ def test_a_stranger_at_the_pods_address_is_refused_by_every_command(
     known = _vouched(project, pod, address.port)
     project.ok("runs")
     address.target = stranger.port
+    project.ok("runs")  # the connection that has stayed leads to the pod as before
+    _cut_what_stays(project, address)
     for words in ("runs", "deploy", "fetch all"):
         line = project.refused(12, *words.split())
         assert f"has changed, expected {known}, got SHA256:" in line
@@ -87,6 +92,15 @@ def test_a_stranger_at_the_pods_address_is_refused_by_every_command(
         assert "someone is in between: send nothing" in line
     project.write("configs/pods/host.yaml", pod_file(pod, port=address.port, host_key=known))
     assert f"expected {known}, got SHA256:" in project.refused(12, "runs")
+
+
+def _cut_what_stays(project: Project, address: Line) -> None:
+    """Reset the connections that were made before; what is new leads to the stranger."""
+    keep = keeping(project.state, 1)
+    assert keep
+    assert masters(keep.folder)
+    address.drop()
+    wait_until(lambda: not masters(keep.folder))
 
 
 one_kind = pytest.mark.parametrize("pod", ["openssh_server"], indirect=True)

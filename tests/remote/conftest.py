@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,8 +11,12 @@ import pytest
 
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
+from moola_remote.ssh.hostkeys import KnownHosts
+from moola_remote.ssh.master import Keeping, keeping
 from moola_remote.ssh.transport import Transport
+from moola_remote.ssh.user_config import resolve
 from tests.support.lines import Line
+from tests.support.masters import end_masters, masters
 from tests.support.pods import AgentPod, make_bare_python
 
 
@@ -36,11 +42,42 @@ def endpoint(request: pytest.FixtureRequest) -> Endpoint:
 
 
 @pytest.fixture
-def transport(endpoint: Endpoint, tmp_path: Path) -> Iterator[Transport]:
-    """A connection to `endpoint`."""
-    made = connect(endpoint, known_hosts=tmp_path / "known_hosts")
+def keep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keeping]:
+    """A folder for connections that stay; they end with the test."""
+    made = keeping(tmp_path_factory.mktemp("k"), 60)
+    assert made
+    yield made
+    end_masters(made)
+
+
+@pytest.fixture(params=["paramiko", "OpenSSH's client"])
+def transport(
+    request: pytest.FixtureRequest, endpoint: Endpoint, tmp_path: Path
+) -> Iterator[Transport]:
+    """A connection to `endpoint`, each way."""
+    known_hosts = tmp_path / "known_hosts"
+    if request.param == "paramiko":
+        made = connect(endpoint, known_hosts=known_hosts)
+    else:
+        made = by_client(endpoint, known_hosts, request.getfixturevalue("keep"))
     yield made
     made.close()
+
+
+def by_client(endpoint: Endpoint, known_hosts: Path, keep: Keeping) -> Transport:
+    """A connection of OpenSSH's client, which takes a pin and the user's configuration."""
+    pins = KnownHosts(known_hosts)
+    assert endpoint.known_key
+    pins.pin(endpoint.name, base64.b64decode(endpoint.known_key.split()[1]))
+    made = connect(configured(endpoint), known_hosts=known_hosts, keep=keep)
+    assert masters(keep.folder)
+    return made
+
+
+def configured(endpoint: Endpoint) -> Endpoint:
+    """The same, as a pod of provider `ssh` has it."""
+    config = resolve(endpoint.host, user=endpoint.user, port=endpoint.port)
+    return dataclasses.replace(endpoint, host_config=config)
 
 
 @pytest.fixture

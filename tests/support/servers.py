@@ -96,8 +96,12 @@ def running_openssh(  # noqa: PLR0913 - each caller names one or two
                 )
                 return
         finally:
+            connections = _below(server.pid)
             server.terminate()
             server.wait(timeout=10)
+            for pid in connections:  # sshd leaves them open
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             end_marked(folder)
     raise RuntimeError(f"sshd did not start: {(folder / 'sshd.log').read_text()}")
 
@@ -109,6 +113,15 @@ def end_marked(folder: Path) -> None:
         for pid in marked:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+
+def _below(pid: int) -> list[int]:
+    """The children of a process, and theirs."""
+    try:
+        words = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return []
+    return [found for word in words for found in (int(word), *_below(int(word)))]
 
 
 def _processes() -> list[int]:

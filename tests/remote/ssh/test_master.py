@@ -1,0 +1,285 @@
+"""One connection of OpenSSH's client for many commands: whose it is, when it is none, its end."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import dataclasses
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from moola_remote.errors import HostKeyError, UnreachableError
+from moola_remote.ssh import master, mux
+from moola_remote.ssh.connect import connect
+from moola_remote.ssh.endpoint import Endpoint
+from moola_remote.ssh.hostkeys import KnownHosts
+from moola_remote.ssh.link import ParamikoLink
+from moola_remote.ssh.master import Keeping, MasterLink, keeping
+from moola_remote.ssh.transport import Transport
+from tests.remote.conftest import by_client, configured
+from tests.remote.ssh.conftest import keygen
+from tests.support.lines import Line
+from tests.support.masters import end_masters, masters, sockets
+from tests.support.pods import wait_until
+from tests.support.servers import SSHD, running_openssh
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture(scope="module")
+def server(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+    """A server that starts one command at a time on a connection."""
+    if not SSHD.exists():
+        pytest.skip("no OpenSSH server here: apt install openssh-server")
+    folder = tmp_path_factory.mktemp("server") / "sshd"
+    with running_openssh(folder, settings="MaxSessions 1") as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def pins(server: Endpoint, tmp_path: Path) -> Path:
+    """A file that has the server's key."""
+    assert server.known_key
+    path = tmp_path / "pins"
+    KnownHosts(path).pin(server.name, base64.b64decode(server.known_key.split()[1]))
+    return path
+
+
+def _logins(server: Endpoint) -> int:
+    assert server.identity_file
+    log = server.identity_file.with_name("sshd.log").read_text()
+    return log.count("Accepted publickey")
+
+
+def _link(transport: Transport) -> object:
+    return vars(transport)["_link"]
+
+
+def test_commands_one_after_the_other_log_in_once(
+    server: Endpoint, pins: Path, keep: Keeping
+) -> None:
+    before = _logins(server)
+    for number in range(3):
+        transport = connect(configured(server), known_hosts=pins, keep=keep)
+        assert transport.run(["echo", str(number)]).stdout == b"%d\n" % number
+        transport.close()
+    assert _logins(server) == before + 1
+
+
+def test_beyond_what_the_server_allows_paramiko_connects(
+    server: Endpoint, pins: Path, keep: Keeping
+) -> None:
+    transport = connect(configured(server), known_hosts=pins, keep=keep)
+    before = _logins(server)
+    first = transport.open(["cat"])
+    first.write(b"one")
+    assert first.read(10, 10) == b"one"
+    assert transport.run(["echo", "two"]).stdout == b"two\n"
+    first.write(b"still")
+    assert first.read(10, 10) == b"still"
+    assert _logins(server) == before + 1
+    transport.close()
+    assert len(masters(keep.folder)) == 1
+
+
+def test_a_dead_master_costs_another_login_and_no_error(
+    server: Endpoint, pins: Path, keep: Keeping
+) -> None:
+    transport = connect(configured(server), known_hosts=pins, keep=keep)
+    assert transport.run(["true"]).returncode == 0
+    (pid,) = masters(keep.folder)
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not masters(keep.folder))
+    assert transport.run(["echo", "again"]).stdout == b"again\n"
+    assert isinstance(_link(transport), MasterLink)
+    transport.close()
+
+
+def test_a_master_that_ends_under_a_command_is_a_lost_connection(
+    server: Endpoint, pins: Path, keep: Keeping
+) -> None:
+    transport = connect(configured(server), known_hosts=pins, keep=keep)
+    channel = transport.open(["sh", "-c", "echo first; sleep 30"])
+    assert channel.read(10, 10) == b"first\n"
+    (pid,) = masters(keep.folder)
+    os.kill(pid, signal.SIGKILL)
+    # Another command makes one at the same path meanwhile: not that of our command.
+    wait_until(lambda: not masters(keep.folder))
+    connect(configured(server), known_hosts=pins, keep=keep).close()
+    assert masters(keep.folder)
+    with pytest.raises(UnreachableError, match="connection lost"):
+        channel.read(10, 10)
+    with pytest.raises(UnreachableError, match="connection lost"):
+        channel.returncode(10)
+    transport.close()
+
+
+def test_after_a_sleep_of_the_laptop_the_dead_connection_is_left(
+    server: Endpoint, pins: Path, keep: Keeping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mux, "SESSION_TIMEOUT_S", 0.5)
+    line = Line(server.port)
+    endpoint = configured(dataclasses.replace(server, port=line.port))
+    try:
+        transport = connect(endpoint, known_hosts=pins, keep=keep)
+        assert transport.run(["true"]).returncode == 0
+        (first,) = masters(keep.folder)
+        line.fall_silent()
+        threading.Timer(0.8, line.speak).start()  # for the new connection
+        assert transport.run(["echo", "awake"]).stdout == b"awake\n"
+        assert masters(keep.folder) != [first]
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(first, signal.SIGTERM)
+    finally:
+        transport.close()
+        line.cut()
+
+
+def test_a_close_ends_what_the_connection_carries(
+    server: Endpoint, pins: Path, keep: Keeping
+) -> None:
+    transport = connect(configured(server), known_hosts=pins, keep=keep)
+    channel = transport.open(["cat"])
+    failed: list[Exception] = []
+
+    def read() -> None:
+        try:
+            channel.read(10)
+        except UnreachableError as err:
+            failed.append(err)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    time.sleep(0.1)
+    transport.close()
+    reader.join(5)
+    assert "connection lost" in str(failed[0])
+    assert masters(keep.folder)
+
+
+def test_a_login_that_asks_is_left_to_us_and_not_tried_again_at_once(
+    home: Path, tmp_path: Path, keep: Keeping
+) -> None:
+    key = keygen(tmp_path / "locked", passphrase="secret")
+    public = key.with_name("locked.pub").read_text()
+    with running_openssh(tmp_path / "sshd", public_key=public) as server:
+        endpoint = configured(dataclasses.replace(server, identity_file=key))
+        pins = tmp_path / "pins"
+        for _ in ("the first contact", "what OpenSSH can't do", "without another try of it"):
+            transport = connect(
+                endpoint, known_hosts=pins, keep=keep, ask_passphrase=lambda _: "secret"
+            )
+            assert transport.run(["true"]).returncode == 0
+            transport.close()
+            assert isinstance(_link(transport), ParamikoLink)
+        log = (tmp_path / "sshd" / "sshd.log").read_text()
+        assert log.count("Connection closed by authenticating user") == 1
+    assert not sockets(keep.folder)
+
+
+def test_another_key_than_the_pin_is_refused_whatever_the_configuration_says(
+    server: Endpoint, tmp_path: Path, dot_ssh: Path, keep: Keeping
+) -> None:
+    (dot_ssh / "config").write_text(
+        "Host *\n  NoHostAuthenticationForLocalhost yes\n  StrictHostKeyChecking no\n"
+        f"  UserKnownHostsFile {dot_ssh / 'known_hosts'}\n  VerifyHostKeyDNS yes\n"
+    )
+    (dot_ssh / "known_hosts").write_text(f"[{server.host}]:{server.port} {server.known_key}\n")
+    pins = tmp_path / "pins"
+    other = keygen(tmp_path / "other").with_name("other.pub").read_text().split()[1]
+    KnownHosts(pins).pin(server.name, base64.b64decode(other))
+    endpoint = dataclasses.replace(configured(server), known_key=None, host_key=None)
+    with pytest.raises(HostKeyError, match="has changed"):
+        connect(endpoint, known_hosts=pins, keep=keep)
+    assert not sockets(keep.folder)
+
+
+def test_what_openssh_would_judge_otherwise_is_left_to_us(
+    server: Endpoint, pins: Path, tmp_path: Path, keep: Keeping
+) -> None:
+    endpoint = configured(server)
+    known = KnownHosts(pins)
+    assert endpoint.host_config
+    assert master.find(endpoint, known, keep, timeout_s=5)
+
+    def by(**changes: object) -> Endpoint:
+        config = dataclasses.replace(endpoint.host_config, **changes)  # type: ignore[type-var]
+        return dataclasses.replace(endpoint, host_config=config)
+
+    revoked = tmp_path / "known_hosts"
+    revoked.write_text(f"@revoked [{server.host}]:{server.port} {server.known_key}\n")
+    key = keygen(tmp_path / "another")
+    left = [
+        dataclasses.replace(endpoint, host_config=None),
+        dataclasses.replace(endpoint, name="unknown"),
+        dataclasses.replace(endpoint, known_key=None, host_key="SHA256:" + "x" * 43),
+        by(jumps=("bastion",)),
+        by(known_hosts_command="/bin/true"),
+        by(known_hosts=(revoked,)),
+        by(identity_files=(key,)),
+    ]
+    assert [one for one in left if master.find(one, known, keep, timeout_s=5)] == []
+
+
+def test_a_socket_is_of_one_address_one_user_and_one_pin(
+    server: Endpoint, pins: Path, keep: Keeping
+) -> None:
+    known, endpoint = KnownHosts(pins), configured(server)
+    pin = known.settled(endpoint)
+    assert pin
+    others = [
+        (endpoint, pin),
+        (dataclasses.replace(endpoint, port=1), pin),
+        (dataclasses.replace(endpoint, host="127.0.0.2"), pin),
+        (dataclasses.replace(endpoint, user="other"), pin),
+        (dataclasses.replace(endpoint, identity_file=None), pin),
+        (endpoint, pin[:-1] + b"x"),
+    ]
+    paths = {master.Master(one, known, key, keep, 5).path for one, key in others}
+    assert len(paths) == len(others)
+
+
+def test_a_folder_that_others_may_enter_is_not_used(tmp_path: Path) -> None:
+    made = keeping(tmp_path, 300)
+    assert made
+    assert made.folder.stat().st_mode & 0o777 == 0o700
+    made.folder.chmod(0o755)
+    assert keeping(tmp_path, 300) is None
+    made.folder.rmdir()
+    made.folder.symlink_to(tmp_path)
+    assert keeping(tmp_path, 300) is None
+    assert keeping(tmp_path / "other", 0) is None
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_state_folder_with_a_long_path_has_its_sockets_elsewhere(
+    server: Endpoint, tmp_path: Path
+) -> None:
+    state = tmp_path / ("x" * 100)
+    made = keeping(state, 60)
+    assert made
+    try:
+        assert made.folder.parent == Path("/tmp")
+        transport = by_client(server, tmp_path / "long-pins", made)
+        assert transport.run(["echo", "in"]).stdout == b"in\n"
+        transport.close()
+    finally:
+        end_masters(made)
+        for path in made.folder.iterdir():
+            path.unlink()
+        made.folder.rmdir()
+
+
+def test_nobody_uses_it_and_it_ends(server: Endpoint, pins: Path, tmp_path: Path) -> None:
+    brief = keeping(tmp_path / "s", 1)
+    assert brief
+    connect(configured(server), known_hosts=pins, keep=brief).close()
+    (pid,) = masters(brief.folder)
+    wait_until(lambda: not sockets(brief.folder))
+    wait_until(lambda: not Path(f"/proc/{pid}").exists())
