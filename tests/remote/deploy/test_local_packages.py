@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from moola_remote.deploy.declared import Dependencies
 from moola_remote.deploy.dependencies import read_dependencies, reader_of
 from moola_remote.deploy.local_paths import parse_local
 from moola_remote.deploy.snapshot import code_tree
+from moola_remote.deploy.uv_lock import find_uv
 from moola_remote.errors import ConfigError
+from tests.remote.agent.test_environment import make_wheel
 from tests.remote.deploy.test_dependencies import declared, refused
 
 WHEEL = "lamp-1.0-py3-none-any.whl"
@@ -215,3 +218,33 @@ def test_what_stands_for_a_file_is_no_package(tmp_path: Path) -> None:
     assert "a link, expected a file" in refused(tmp_path, files={})
     with pytest.raises(ConfigError):
         reader_of(tmp_path).sha256(Path("gone"))  # type: ignore[arg-type]
+
+
+@pytest.mark.process
+def test_a_lock_of_uv_names_them_with_their_hashes(tmp_path: Path) -> None:
+    uv = find_uv()
+    if uv is None:
+        pytest.skip("no uv here: pip install uv")
+    make_wheel(tmp_path / "libs", "lamp", "1.0")
+    make_wheel(tmp_path / "wheels", "wick", "2.0")
+    text = f"""
+[project]
+name = "mine"
+version = "0"
+requires-python = ">=3.10"
+dependencies = ["lamp", "wick"]
+[tool.uv]
+no-index = true
+find-links = ["wheels"]
+[tool.uv.sources]
+lamp = {{ path = "libs/{WHEEL}" }}
+"""
+    (tmp_path / "pyproject.toml").write_text(text)
+    subprocess.run([uv, "lock", "--quiet"], cwd=tmp_path, check=True)
+    found = declared(tmp_path, {})
+    assert found.source == "uv.lock"
+    assert found.requirements.split() == [
+        *("--find-links", "${MOOLA_CODE}/wheels"),
+        *("lamp", "@", f"${{MOOLA_CODE}}/libs/{WHEEL}", "wick==2.0"),
+    ]
+    assert set(found.files) == {f"libs/{WHEEL}", "wheels/wick-2.0-py3-none-any.whl"}
