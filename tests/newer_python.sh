@@ -29,6 +29,8 @@ mkdir -p "$(dirname "$folder")"
 rm -rf "$folder" ; mv "$work/all" "$folder"
 folder=$(cd "$folder" && pwd) ; loader="$folder${loader#"$work/all"}"
 mv "$folder/usr/bin/python$version" "$folder/usr/bin/.python$version"
+# Where its pip lies, for environments.
+sed -i "s#'WHEEL_PKG_DIR': '/usr/#'WHEEL_PKG_DIR': '$folder/usr/#" "$folder"/usr/lib/python"$version"/_sysconfigdata__*.py
 # The name it is called by stays argv[0], so that a virtual environment finds itself.
 cat >"$folder/usr/bin/python$version" <<END
 #!/bin/sh

@@ -203,12 +203,7 @@ class SSHTransport:
         return self._rsync(words, files, job, here=dest)
 
     def _rsync(
-        self,
-        argv: list[str],
-        files: Sequence[str],
-        job: process.Rsync,
-        *,
-        here: Path | None = None,
+        self, argv: list[str], files: Sequence[str], job: process.Rsync, here: Path | None = None
     ) -> int:
         started = time.monotonic()
         # Without "./" rsync takes a name that begins with # or ; for a comment.
