@@ -43,7 +43,8 @@ HEAD = """\
 
 Made by `python -m tests.compatibility` on {machine}; each row was tried for real on this machine.
 "Works" is: commands with exit code, stdout and stderr apart, the agent's probe, rsync both ways.
-Python 3.14 is that of Debian's unstable suite with its own C library (`sh tests/newer_python.sh`); quotas are limits of btrfs, which hold for root.
+Python 3.14 is that of Debian's unstable suite with its own C library (`tests/newer_python.sh`);
+a quota is one of btrfs, which holds for root too.
 
 | pod | result |
 |---|---|
