@@ -161,7 +161,11 @@ def with_quota(folder: Path, limit: int) -> Iterator[Endpoint]:
     if missing_for_quota():
         raise NotHereError(f"it needs {missing_for_quota()}")
     (folder / "volume").mkdir()
-    with openssh(folder) as endpoint, quota_folder(folder / "volume", limit) as root:
+    with openssh(folder) as endpoint, contextlib.ExitStack() as stack:
+        try:
+            root = stack.enter_context(quota_folder(folder / "volume", limit))
+        except OSError as err:
+            raise NotHereError(str(err)) from err
         yield dataclasses.replace(endpoint, root=str(root))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Iterator
@@ -26,7 +27,11 @@ def limited(tmp_path: Path) -> Iterator[Path]:
     if missing_for_quota():
         pytest.skip(f"a quota needs {missing_for_quota()}")
     (tmp_path / "volume").mkdir()
-    with quota_folder(tmp_path / "volume", 64 * MEGABYTE) as folder:
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = stack.enter_context(quota_folder(tmp_path / "volume", 64 * MEGABYTE))
+        except OSError as err:  # a container without the right to mount
+            pytest.skip(f"no quota here: {err}")
         yield folder
 
 
