@@ -26,9 +26,10 @@ $(STAMP): pyproject.toml constraints.txt jobs/requirements.txt tests/requirement
 tools:
 	@PYTHON=$(PYTHON) sh tests/tools.sh
 
-# What only the tests of the HTML pages need.
+# What only the tests need: Chromium for pages, shells, and the newest Python of a pod.
 browser:
 	@PYTHON=$(PYTHON) sh tests/tools.sh browser
+	@sh tests/newer_python.sh 3.14 .venv/pythons/3.14
 
 # A synthetic market, used where ../shared/data is absent; written once, from a seed.
 data: $(STAMP)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import platform
 import re
 import shutil
@@ -28,6 +27,8 @@ from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
 from tests.remote.ssh.test_shells import RC_FILES
 from tests.support.dropbear import missing_for_dropbear, running_dropbear
+from tests.support.pythons import find_python
+from tests.support.quotas import missing_for_quota, quota_folder
 from tests.support.servers import running_local_pod, running_openssh
 
 DOC = Path(__file__).parents[1] / "docs" / "compatibility.md"
@@ -42,6 +43,8 @@ HEAD = """\
 
 Made by `python -m tests.compatibility` on {machine}; each row was tried for real on this machine.
 "Works" is: commands with exit code, stdout and stderr apart, the agent's probe, rsync both ways.
+Python 3.14 is that of Debian's unstable suite with its own C library (`tests/newer_python.sh`);
+a quota is one of btrfs, which holds for root too.
 
 | pod | result |
 |---|---|
@@ -116,9 +119,7 @@ def dropbear(_: Path) -> Iterator[Endpoint]:
 @contextlib.contextmanager
 def with_python(folder: Path, version: str) -> Iterator[Endpoint]:
     """OpenSSH on a pod whose python3 is of this version."""
-    versions = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
-    found = [*sorted(versions.glob(f"{version}.*/bin/python{version}"))]
-    path = found[-1] if found else shutil.which(f"python{version}")
+    path = find_python(version)
     if path is None:
         raise NotHereError(f"no Python {version} on this machine")
     script = folder / "bin" / "python3"
@@ -152,6 +153,20 @@ def mounted(folder: Path, place: str, options: str) -> Iterator[Endpoint]:
             yield endpoint
         finally:
             subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+@contextlib.contextmanager
+def with_quota(folder: Path, limit: int) -> Iterator[Endpoint]:
+    """OpenSSH on a pod whose root has a quota in bytes, on btrfs."""
+    if missing_for_quota():
+        raise NotHereError(f"it needs {missing_for_quota()}")
+    (folder / "volume").mkdir()
+    with openssh(folder) as endpoint, contextlib.ExitStack() as stack:
+        try:
+            root = stack.enter_context(quota_folder(folder / "volume", limit))
+        except OSError as err:
+            raise NotHereError(str(err)) from err
+        yield dataclasses.replace(endpoint, root=str(root))
 
 
 RC_LINES = {
@@ -188,7 +203,9 @@ def rows() -> Iterator[tuple[str, Server]]:
     yield "no rsync", without_rsync
     yield "read-only home", lambda folder: mounted(folder, "home", "ro")
     yield "root mounted noexec", lambda folder: mounted(folder, "root", "noexec")
-    yield "a quota of 8 MB on the root", lambda folder: mounted(folder, "root", "size=8m")
+    yield "a root of 8 MB", lambda folder: mounted(folder, "root", "size=8m")
+    yield "a quota of 8 MB on the root", lambda folder: with_quota(folder, 8 << 20)
+    yield "a quota of 64 MB on the root", lambda folder: with_quota(folder, 64 << 20)
 
 
 def main() -> int:

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Install the programs that are not Python's, where root or sudo allows; otherwise say in one line what is missing.
-# With the word `browser` Chromium too, the shells that are tested and a second SSH server: 310 MB, for the tests alone.
+# With the word `browser` Chromium too, the shells that are tested, a second SSH server and a disk with quotas: 315 MB, for the tests alone.
 set -eu
 needed="" ; for_tests=""
 command -v rsync >/dev/null || needed="$needed rsync"
@@ -12,6 +12,7 @@ if [ "${1:-}" = browser ]; then
     command -v chromium >/dev/null || command -v google-chrome >/dev/null || for_tests="$for_tests chromium"
     for shell in zsh fish tcsh; do command -v $shell >/dev/null || for_tests="$for_tests $shell"; done
     command -v dropbear >/dev/null || for_tests="$for_tests dropbear-bin"
+    command -v mkfs.btrfs >/dev/null || for_tests="$for_tests btrfs-progs"
 fi
 [ -z "$needed$for_tests" ] && exit 0
 

@@ -58,7 +58,8 @@ KILL_PATIENCE_S = 10.0
 LAST_LINES = 25
 LIMIT_REACHED = "its limit was reached"
 IDLE_PERCENT = 5
-RESERVE_BYTES = 1 << 16
+# A rename on btrfs wants about 0.3 MB to be left of a quota.
+RESERVE_BYTES = 1 << 19
 ROOM_BYTES = 1 << 24
 BLOCK = 1 << 18
 JSON_BYTES = 1 << 26

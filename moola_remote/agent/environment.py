@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import time
 from pathlib import Path
 
@@ -63,6 +64,7 @@ def environment(pod: Pod, digest: str, python: str, text: str) -> Json:
             with contextlib.suppress(FileNotFoundError):
                 marker.unlink()
             shutil.rmtree(folder, ignore_errors=True)
+            find_files(pod, asked)
             make_environment(folder, python, base)
             install(pod.root / "cache", folder, asked)
         say("looking at what is there")  # torch reports the GPUs, and a volume may change its host
@@ -85,6 +87,23 @@ def read_asked(text: str) -> Json:
     if not isinstance(asked, dict) or not isinstance(asked.get("requirements"), str):
         raise AgentError("bad_request", "stdin: expected an object with requirements")
     return asked
+
+
+def find_files(pod: Pod, asked: Json) -> None:
+    """Have pip and uv find what is installed from the code: they put in what the lists leave out.
+
+    Raises:
+        AgentError: the code is not there, or lacks one of the files.
+    """
+    code = asked.get("code")
+    if not asked.get("files"):
+        return
+    check_digest(code)
+    tree = pod.root / "code" / str(code)
+    missing = [name for name in asked["files"] if not (tree / name).is_file()]
+    if missing:
+        raise AgentError("environment", f"code {code}: no such file: {missing[0]}")
+    os.environ["MOOLA_CODE"] = tree.as_uri()
 
 
 def make_environment(folder: Path, python: str, base: Json) -> None:

@@ -35,6 +35,8 @@ def install(cache: Path, folder: Path, asked: Json) -> None:
         folder: of the environment, with the base's packages in sight.
         asked: ``requirements``, and the rest of docs/protocol.md.
     """
+    if asked.get("files"):
+        say("from the code that was sent: " + ", ".join(map(os.path.basename, asked["files"])))
     python = str(folder / "bin" / "python")
     os.environ.setdefault("PIP_CACHE_DIR", str(cache / "pip"))
     os.environ.setdefault("UV_CACHE_DIR", str(cache / "uv"))

@@ -148,19 +148,16 @@ def _bring_up(app: App, name: str) -> None:
 
 def _deploy(app: App, name: str, artifacts: Path, share: Sequence[Series]) -> Deployed:
     """Have the code, the model and these series on a pod."""
-    from moola_remote.deploy.dependencies import read_dependencies, reader_of
-    from moola_remote.deploy.deploy import Plan, deploy
-    from moola_remote.deploy.snapshot import code_tree, data_tree
+    from moola_remote.deploy.deploy import Plan, deploy, read_code
+    from moola_remote.deploy.snapshot import data_tree
     from moola_remote.predict.spread import MODEL
     from moola_remote.sweep.runner import Quiet
 
     project = app.project
     bars = {f"bars{number:04}": one.path for number, one in enumerate(share)}
-    plan = Plan(
-        code=code_tree(project.folder, results=project.results),
-        data=data_tree({MODEL: artifacts, **bars}, cache=app.laptop.hash_cache),
-        dependencies=read_dependencies(project, reader_of(project.folder)),
-    )
+    code, needs = read_code(project)
+    data = data_tree({MODEL: artifacts, **bars}, cache=app.laptop.hash_cache)
+    plan = Plan(code, data, needs)
     with app.for_pod(name) as one:
         return deploy(one.pod, plan, Quiet())
 

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
-from typing import Any, Literal
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, Protocol
 
-# The content of a project's file by its path below the project; None where there is none.
-Reader = Callable[[PurePosixPath], "str | None"]
 LOCK = PurePosixPath("uv.lock")
 PYPROJECT = PurePosixPath("pyproject.toml")
+
+
+class Reader(Protocol):
+    """The files of a project, by their paths below it: as it is here, or as a snapshot has it."""
+
+    @property
+    def folder(self) -> Path:
+        """The project on this machine, as an absolute path in a list may name it."""
+
+    def __call__(self, path: PurePosixPath, /) -> str | None:
+        """Return the text of a file; None where there is none."""
+
+    def look(self, path: PurePosixPath, /) -> list[str] | None:
+        """Return the file itself, or the packages that are files of this folder; None: neither."""
+
+    def sha256(self, path: PurePosixPath, /) -> str:
+        """Return the hash of a file that `look` has named."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +42,7 @@ class Dependencies:
         without_torch: what is left of a locked list where the pod's own torch stays; None where the
             list is not locked.
         torch: whose torch the job gets: the image's where it has one, or the project's.
+        files: what lies in the project and is installed from there: each SHA-256 by its path.
         paths: below the code, where the project's own packages are imported from.
         notes: what was left out or taken for granted, a line each.
     """
@@ -37,6 +53,7 @@ class Dependencies:
     is_locked: bool = False
     without_torch: str | None = None
     torch: Literal["image", "project"] = "image"
+    files: Mapping[str, str] = field(default_factory=dict)
     paths: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=(), compare=False)
 
@@ -57,4 +74,5 @@ class Dependencies:
             "locked": self.is_locked,
             "without_torch": self.without_torch,
             "torch": self.torch,
+            **({"files": dict(self.files)} if self.files else {}),
         }

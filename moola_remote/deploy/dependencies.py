@@ -8,11 +8,13 @@ installs does not depend on files that are not there.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from moola_remote.config.text import as_text
+from moola_remote.deploy.bundled import is_built
+from moola_remote.deploy.checkout import is_lfs_pointer
 from moola_remote.deploy.declared import LOCK, PYPROJECT, Dependencies, Reader
 from moola_remote.deploy.pyproject import (
     declares,
@@ -24,6 +26,7 @@ from moola_remote.deploy.requirements import read_requirements
 from moola_remote.deploy.undeclared import undeclared
 from moola_remote.deploy.uv_lock import read_lock
 from moola_remote.errors import ConfigError
+from moola_remote.files.hashing import sha256_of
 
 if TYPE_CHECKING:
     from moola_remote.config.settings import Project
@@ -56,13 +59,13 @@ def read_dependencies(project: Project, read: Reader) -> Dependencies:
     if path is None:
         _refuse_choice(PurePosixPath("the project"), extras=project.extras, groups=project.groups)
     made = Dependencies(notes=undeclared(read)) if path is None else _read(project, path, read)
-    constraints = ""
+    bounds = Dependencies()
     if project.constraints is not None:
-        where = PurePosixPath(project.constraints.as_posix())
-        constraints = read_requirements(where, read).requirements
+        bounds = read_requirements(PurePosixPath(project.constraints.as_posix()), read)
     return replace(
         made,
-        constraints=made.constraints + constraints,
+        constraints=made.constraints + bounds.requirements,
+        files={**made.files, **bounds.files},
         torch=project.torch,
         paths=tuple(dict.fromkeys([*_import_paths(read), *made.paths])),
     )
@@ -106,15 +109,49 @@ def _import_paths(read: Reader) -> list[str]:
     return [] if pyproject is None else import_paths(pyproject)
 
 
-def reader_of(folder: Path) -> Reader:
-    """Return a reader of files of a project in `folder`; it raises on one it can't read."""
+@dataclass(frozen=True)
+class FolderReader:
+    """A reader of a project that lies on this machine; it raises on a file it can't read.
 
-    def read(path: PurePosixPath) -> str | None:
+    Args:
+        place: where it lies.
+        folder: the project, which `place` may be an older snapshot of.
+    """
+
+    place: Path
+    folder: Path
+
+    def __call__(self, path: PurePosixPath, /) -> str | None:
+        """See `Reader`."""
+        file = self.place / path
         try:
-            return as_text(folder / path, (folder / path).read_bytes(), wide=True)
+            return as_text(file, file.read_bytes(), wide=True)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as err:
-            raise ConfigError(f"{folder / path}: can't be read, {err.strerror}") from err
+            raise ConfigError(f"{file}: can't be read, {err.strerror}") from err
 
-    return read
+    def look(self, path: PurePosixPath, /) -> list[str] | None:
+        """See `Reader`."""
+        there = self.place / path
+        if there.is_dir():
+            names = (str(path / one.name) for one in there.iterdir() if is_built(one.name))
+            return sorted(names)
+        return [str(path)] if there.is_file() else None
+
+    def sha256(self, path: PurePosixPath, /) -> str:
+        """See `Reader`."""
+        file = self.place / path
+        try:
+            if is_lfs_pointer(file, file.lstat()):
+                raise ConfigError(f"{file}: a Git LFS pointer without its content", "git lfs pull")
+            if file.is_symlink():
+                raise ConfigError(f"{file}: a link, expected a file", "put the file itself there")
+            return sha256_of(file)[1]
+        except OSError as err:
+            raise ConfigError(f"{file}: can't be read, {err.strerror}") from err
+
+
+def reader_of(folder: Path, project: Path | None = None) -> FolderReader:
+    """Return a reader of the files in `folder`, of a `project` that lies elsewhere if it is one."""
+    return FolderReader(folder, project or folder)

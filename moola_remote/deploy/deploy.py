@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -16,14 +16,13 @@ from moola_remote.deploy.declared import Dependencies
 from moola_remote.deploy.dependencies import read_dependencies, reader_of
 from moola_remote.deploy.git import list_ignored
 from moola_remote.deploy.ignored import described, worth_a_word
+from moola_remote.deploy.sealed_list import SealedReader
 from moola_remote.errors import ConfigError
 from moola_remote.pods.pod import Pod
 from moola_remote.pods.preflight import check_gpu, check_pod, check_room
 from moola_remote.protocol.answers import Environment, PodInfo
 from moola_remote.protocol.types import read_answer_as
-from moola_remote.ssh.read_file import read_file
 
-MAX_REQUIREMENTS_BYTES = 16 << 20  # a lock of a large project has a few
 MAX_NAMED = 5
 
 
@@ -89,16 +88,7 @@ def dependencies_on_pod(pod: Pod, code: str) -> Dependencies:
         ConfigError: it has no such list, or one that can't be understood.
         TransferError: it can't be read.
     """
-    folder = pod.agent.folder.tree("code", code)
-
-    def read(path: PurePosixPath) -> str | None:
-        there = pod.transport.run(["test", "-f", str(folder / path)])
-        if there.returncode != 0:
-            return None
-        content = read_file(pod.transport, folder / path, MAX_REQUIREMENTS_BYTES)
-        return content.decode("utf-8", "replace")
-
-    return read_dependencies(pod.project, read)
+    return read_dependencies(pod.project, SealedReader(pod, code))
 
 
 def gpu_name(facts: PodInfo) -> str:
@@ -159,21 +149,35 @@ def make_plan(pod: Pod, data: Mapping[str, Path] = MappingProxyType({})) -> Plan
         LimitError: the code is too large.
     """
     project = pod.project
-    dependencies = read_dependencies(project, reader_of(project.folder))
     paths = data_paths(project, data)
+    code, dependencies = read_code(project, cache=pod.laptop.code_hashes(project.folder))
     return Plan(
-        code=snapshot.code_tree(
-            project.folder,
-            results=project.results,
-            cache=pod.laptop.code_hashes(project.folder),
-        ),
+        code=code,
         data=snapshot.data_tree(paths, cache=pod.laptop.hash_cache) if paths else None,
         dependencies=dependencies,
-        missed=_missed(project, paths),
+        missed=_missed(project, paths, dependencies.files),
     )
 
 
-def _missed(project: Project, data: Mapping[str, Path]) -> str:
+def read_code(project: Project, *, cache: Path | None = None) -> tuple[snapshot.Tree, Dependencies]:
+    """Return the code as it is here, with what of its packages lies in it, and what it needs.
+
+    Args:
+        project: its settings.
+        cache: see `snapshot.code_tree`.
+
+    Raises:
+        ConfigError: the list of requirements is missing, or a file can't be read.
+        LimitError: the code is too large.
+    """
+    needs = read_dependencies(project, reader_of(project.folder))
+    code = snapshot.code_tree(
+        project.folder, results=project.results, also=needs.files, cache=cache
+    )
+    return code, needs
+
+
+def _missed(project: Project, data: Mapping[str, Path], sent: Iterable[str]) -> str:
     """Return a note on what git ignores: it is not sent, and may be missing on the pod."""
     folder = project.folder.resolve()
     named = [
@@ -186,6 +190,7 @@ def _missed(project: Project, data: Mapping[str, Path]) -> str:
         for path in data.values()
         if path.resolve().is_relative_to(folder)
     ]
+    named += sent
     found = worth_a_word(list_ignored(folder), data=named, results=project.results.as_posix())
     if not found:
         return ""
@@ -236,8 +241,11 @@ def deploy(pod: Pod, plan: Plan, watcher: Watcher) -> Deployed:
                 pod.transport, pod.agent, tree, kind, facts=facts, progress=watcher.update
             )
     watcher.step("preparing the environment")
+    code = {"code": plan.code.digest} if plan.dependencies.files else {}
     answer = pod.agent.environment(
-        plan.dependencies.digest(facts.python), plan.dependencies.asked, say=watcher.say
+        plan.dependencies.digest(facts.python),
+        {**plan.dependencies.asked, **code},
+        say=watcher.say,
     )
     environment = read_answer_as(Environment, answer, "environment")
     check_gpu(pod.name, facts, environment.torch)

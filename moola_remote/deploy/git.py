@@ -138,7 +138,7 @@ def list_ignored(folder: Path) -> list[str]:
 
 def without_tools(ignored: Iterable[bytes]) -> list[str]:
     """Return what git ignores, less the folders of tools."""
-    names = [name.decode("utf-8", "replace") for name in ignored]
+    names = map(os.fsdecode, ignored)
     return [path for path in names if not TOOL_FOLDERS.intersection(path.split("/"))]
 
 
@@ -150,14 +150,3 @@ def report_ignored(folder: Path, leavings: SkipReport, ignored: Iterable[bytes])
     is_known = next(budget, None) is not None
     for path, size in zip(paths, sizes, strict=True):
         leavings.add("ignored by git", path, size if is_known else 0)
-
-
-def decoded(folder: Path, name: bytes) -> str:
-    """Return a file name as text; raise a ConfigError where it is not UTF-8."""
-    try:
-        return name.decode("utf-8")
-    except UnicodeDecodeError as err:
-        shown = name.decode("utf-8", "backslashreplace")
-        raise ConfigError(
-            f"{folder}: file name {shown!r} is not UTF-8", "rename it, or have it ignored"
-        ) from err

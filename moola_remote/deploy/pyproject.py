@@ -6,10 +6,13 @@ import difflib
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
+from moola_remote.deploy.bundled import Bundle
 from moola_remote.deploy.declared import PYPROJECT, Dependencies, Reader
+from moola_remote.deploy.local_paths import parse_local
 from moola_remote.deploy.requirements import read_requirements
 from moola_remote.errors import ConfigError
 
@@ -17,6 +20,9 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+# A package, its extras, and a marker.
+_REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(\[[^\]]*\])?[^;]*(;.*)?$")
 
 
 def declares(text: str) -> bool:
@@ -51,9 +57,41 @@ def read_pyproject(
     lists += [_group(_table(tables, "dependency-groups"), name, path, ()) for name in groups]
     chosen = [f"extra {name}" for name in extras] + [f"group {name}" for name in groups]
     own = _canonical(str(project.get("name", "")))
-    lines = [line for one in lists for line in one if not _is_named(line, own)]
-    source = f"{path} ({', '.join(chosen)})" if chosen else str(path)
-    return Dependencies(source=source, requirements="".join(f"{line}\n" for line in lines))
+    bundle, sources = Bundle(read), _table(_table(_table(tables, "tool"), "uv"), "sources")
+    lines = [
+        _placed(line, path, bundle, sources)
+        for one in lists
+        for line in one
+        if not _is_named(line, own)
+    ]
+    return Dependencies(
+        source=f"{path} ({', '.join(chosen)})" if chosen else str(path),
+        requirements="".join(f"{line}\n" for line in lines),
+        files=bundle.files,
+        notes=tuple(bundle.notes),
+    )
+
+
+def _placed(line: str, path: PurePosixPath, bundle: Bundle, sources: Mapping[str, Any]) -> str:
+    """Return a requirement as it is found on the pod, if it is a file of the project.
+
+    Raises:
+        ConfigError: the file is missing, or lies outside of the project.
+    """
+    found = _REQUIREMENT.match(line)
+    named = {_canonical(name): source for name, source in sources.items()}
+    source = named.get(_canonical(found[1])) if found else None
+    if found and isinstance(source, dict) and isinstance(source.get("path"), str):
+        local = parse_local(f"{found[1]}{found[2] or ''} @ {source['path']} {found[3] or ''}")
+        if local is not None and local.kind == "file":
+            return bundle.file_line(path, line, local)
+    if source is not None:
+        bundle.notes.append(
+            f"{path}: {line}: its source in [tool.uv.sources] is for uv alone; uv lock, and name "
+            "uv.lock as `requirements`"
+        )
+    local = parse_local(line)
+    return bundle.file_line(path, line, local) if local and local.kind == "file" else line
 
 
 def import_paths(text: str) -> list[str]:
@@ -91,7 +129,7 @@ def read_installed(folder: PurePosixPath, read: Reader, extras: Sequence[str]) -
     needs = read_pyproject(file, read, extras=extras) if text and declares(text) else Dependencies()
     places = built_paths(_load(file, read)) if text else ["src", "."]
     paths = tuple(str(folder / place) for place in places)
-    return Dependencies(source=needs.source, requirements=needs.requirements, paths=paths)
+    return replace(needs, paths=paths)
 
 
 def console_scripts(read: Reader) -> dict[str, str]:

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from moola_remote.deploy.bundled import Bundle, normal
 from moola_remote.deploy.declared import Dependencies, Reader
+from moola_remote.deploy.local_paths import Local, parse_local
 from moola_remote.errors import ConfigError
 
 _INCLUDE = re.compile(r"(-r|--requirement|-c|--constraint)(?:\s+|=|(?<=-[rc]))(.+)")
-_EDITABLE = re.compile(r"(?:-e|--editable)(?:\s+|=)(.+)")
-# The extras of a path: `.[train]`.
-_PATH = re.compile(
-    r"(?:file:)?(\.{1,2}(?:/[^\[\s;]*)?|/[^\[\s;]*|\.?/?[^\s:@=<>!~;\[]+/)(\[[^\]]*\])?$"
-)
-
-
-_BUILT = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".egg")
+_INDEX = re.compile(r"(-i|--index-url|--extra-index-url)(?:\s+|=)(?!\S+://|\$)(\S+)")
 # What a folder of the project declares with these extras: its packages and import paths.
 ReadProject = Callable[[PurePosixPath, Sequence[str]], Dependencies]
 
@@ -27,14 +22,15 @@ ReadProject = Callable[[PurePosixPath, Sequence[str]], Dependencies]
 class _Text:
     """What was read so far: requirements, constraints, and lines about what was left out.
 
-    `project` reads what a folder declares that the list names as a package; None reads nothing.
+    `bundle` has the files of the project that are named; `project` reads what a folder declares
+    that the list names as a package; None reads nothing.
     """
 
+    bundle: Bundle
+    project: ReadProject | None
     requirements: list[str] = field(default_factory=list)
     constraints: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
-    project: ReadProject | None = None
 
 
 def read_requirements(
@@ -42,20 +38,22 @@ def read_requirements(
 ) -> Dependencies:
     """Return the packages of a list in pip's form.
 
-    What it includes by ``-r`` and ``-c`` is read in. In place of paths of the project, as of
-    ``-e .``, what they need is taken: the code travels as it is, and is imported from where it is.
+    What it includes by ``-r`` and ``-c`` is read in. Wheels and archives of the project are named
+    as they are found on the pod. In place of its folders, as of ``-e .``, what they need is taken:
+    the code travels as it is, and is imported from where it is.
 
     Raises:
-        ConfigError: a file is missing, or includes itself.
+        ConfigError: a file is missing, lies outside of the project, or includes itself.
     """
-    text = _Text(project=project)
+    text = _Text(Bundle(read), project)
     _take(path, read, text, into=text.requirements, above=())
     return Dependencies(
         source=str(path),
         requirements=_joined(text.requirements),
         constraints=_joined(text.constraints),
+        files=text.bundle.files,
         paths=tuple(dict.fromkeys(text.paths)),
-        notes=tuple(text.notes),
+        notes=tuple(text.bundle.notes),
     )
 
 
@@ -77,58 +75,75 @@ def _take(
             "that a job needs, a line each",
             "write it, empty where it needs none, or correct `requirements` in [tool.moola-remote]",
         )
-    for line in content.splitlines():
-        words = re.sub(r"(^|\s)#.*$", "", line).strip()
-        included, editable = _INCLUDE.match(words), _EDITABLE.match(words)
-        local = _PATH.match(editable[1] if editable else words)
+    for lines, words in logical_lines(content):
+        included, local = _INCLUDE.match(words), parse_local(words)
         if included and "://" not in included[2]:
             is_constraint = included[1] in ("-c", "--constraint")
-            inner = _normal(path.parent / included[2].strip(" '\""))
+            inner = _included(path.parent / included[2].strip(" '\""))
             target = text.constraints if is_constraint else into
             _take(inner, read, text, into=target, above=(*above, path))
-        elif words and local:
-            _take_local(path, words, local, text, into)
+        elif local is None:
+            if _INDEX.match(words):
+                text.bundle.notes.append(
+                    f"{path}: {words}: an index in a folder is not sent; name its files with "
+                    "--find-links FOLDER"
+                )
+            into += lines
         else:
-            into.append(line)
+            into += [line for line in _take_local(path, words, local, text) if line]
 
 
-def _take_local(
-    path: PurePosixPath, words: str, local: re.Match[str], text: _Text, into: list[str]
-) -> None:
-    """Take what a path of the project needs, in place of the path."""
-    name = local[1].split("#")[0]
-    if name.endswith(_BUILT):
-        text.notes.append(
-            f"{path}: {words}: a built package is not installed from the code that is sent; unpack "
-            "it beside the code, or name it by its address"
-        )
-        return
-    text.notes.append(f"{path}: {words}: its code travels, and is not installed")
-    if text.project is None or name.startswith("/"):
-        return
-    extras = [one.strip() for one in (local[2] or "").strip("[]").split(",") if one.strip()]
+def logical_lines(content: str) -> Iterator[tuple[list[str], str]]:
+    """Yield the lines of each entry, and what it says: in one line, without a comment."""
+    held: list[str] = []
+    for line in content.splitlines():
+        held.append(line)
+        if line.endswith("\\") and not line.lstrip().startswith("#"):
+            continue
+        yield held, _words(held)
+        held = []
+    if held:
+        yield held, _words(held)
+
+
+def _words(lines: Sequence[str]) -> str:
+    bare = (re.sub(r"(^|\s)#.*$", "", line).removesuffix("\\").strip() for line in lines)
+    return " ".join(bare).strip()
+
+
+def _take_local(path: PurePosixPath, words: str, local: Local, text: _Text) -> list[str]:
+    """Return what is installed in place of a path of the project."""
+    bundle = text.bundle
+    if local.kind == "file":
+        return [bundle.file_line(path, words, local)]
+    if local.kind == "links":
+        return [bundle.links_line(path, words, local)]
+    place = bundle.place(path, words, local)
+    if place is None:
+        return [words]
+    bundle.notes.append(f"{path}: {words}: its code travels, and is not installed")
+    if text.project is None:
+        return []
+    extras = [one.strip() for one in local.extras.strip("[]").split(",") if one.strip()]
     try:
-        found = text.project(_normal(path.parent / name), extras)
+        found = text.project(place, extras)
     except ConfigError as err:
-        text.notes.append(f"{path}: {words}: what it needs is left out: {err.message}")
-        return
-    into += found.requirements.splitlines()
+        bundle.notes.append(f"{path}: {words}: what it needs is left out: {err.message}")
+        return []
+    bundle.files.update(found.files)
+    bundle.notes += found.notes
     text.paths += found.paths
+    return found.requirements.splitlines()
 
 
-def _normal(path: PurePosixPath) -> PurePosixPath:
-    parts: list[str] = []
-    for part in path.parts:
-        if part == ".." and parts:
-            parts.pop()
-        elif part == "..":
-            raise ConfigError(
-                f"{path}: outside of the project, so that it doesn't travel",
-                "move it into the project",
-            )
-        else:
-            parts.append(part)
-    return PurePosixPath(*parts)
+def _included(path: PurePosixPath) -> PurePosixPath:
+    found = normal(path)
+    if found is None:
+        raise ConfigError(
+            f"{path}: outside of the project, so that it doesn't travel",
+            "move it into the project",
+        )
+    return found
 
 
 def _joined(lines: list[str]) -> str:

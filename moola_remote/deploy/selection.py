@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from moola_remote.deploy.checkout import LFS_POINTER, is_lfs_pointer
 from moola_remote.deploy.git import (
     TOOL_FOLDERS,
-    decoded,
     git_list,
     ignored_by_git,
     is_in_git,
@@ -41,6 +40,7 @@ def list_tree(
     leavings: SkipReport,
     with_ignores: bool = True,
     exclude: Iterable[str] = (),
+    also: Collection[str] = (),
     travelled: HashCache | None = None,
 ) -> list[Entry]:
     """Return what of `folder` travels, sorted by path.
@@ -50,31 +50,33 @@ def list_tree(
         leavings: records what stays behind, and why.
         with_ignores: git decides, or the ignore files outside of git; False takes all but secrets.
         exclude: paths below the folder that never travel, such as the results.
+        also: files that travel whatever is ignored, since the project's own list names them.
         travelled: knows the files that travelled and have not changed since: what they hold was
             looked at then.
 
     Raises:
-        ConfigError: git fails, or a name is not UTF-8.
+        ConfigError: git fails.
     """
     statuses: dict[bytes, os.stat_result | None] = {}
+    named = {os.fsencode(path) for path in also}
     if not with_ignores:
         names: Iterable[bytes] = _walk(folder, ignore=False)
     elif is_in_git(folder):
         ignored = ignored_by_git(folder)
         statuses = dict(git_list(folder, leavings, ignored))
         names = _less(IGNORE_FILE, folder, statuses)
-        report_ignored(folder, leavings, ignored)
+        report_ignored(folder, leavings, [name for name in ignored if name not in named])
     else:
         names = _walk(folder, ignore=True)
     rules = _Rules(folder, [PurePosixPath(path).as_posix() for path in exclude], travelled)
     entries = []
-    for name in sorted(set(names)):
-        path = decoded(folder, name).rstrip("/")
+    for name in sorted(named.union(names)):
+        path = os.fsdecode(name).rstrip("/")
         try:
             status = statuses.pop(name, None) or os.lstat(f"{folder}/{path}")
         except FileNotFoundError:  # deleted, and git still lists it
             continue
-        rule = rules.why_not(path, status)
+        rule = None if name in named else rules.why_not(path, status)
         if rule is None:
             entries.append(Entry(path, status))
         else:

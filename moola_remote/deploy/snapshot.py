@@ -9,7 +9,7 @@ import contextlib
 import functools
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,11 @@ CODE_LIMIT = 100 * MEGABYTE
 
 @dataclass(frozen=True)
 class File:
-    """One file of a tree; `mode` is git's: ``100644``, ``100755``, `LINK`, or an empty `FOLDER`."""
+    """One file of a tree; `mode` is git's: ``100644``, ``100755``, `LINK`, or an empty `FOLDER`.
+
+    A byte of `path` that is no UTF-8 is half of a surrogate pair, as Python's file functions take
+    it and JSON carries it.
+    """
 
     path: str
     size: int
@@ -73,6 +77,7 @@ def code_tree(
     *,
     results: Path = Path("results"),
     limit: int | None = CODE_LIMIT,
+    also: Collection[str] = (),
     cache: Path | None = None,
 ) -> Tree:
     """Return the code of a project.
@@ -81,6 +86,7 @@ def code_tree(
         folder: the project; in git its own list counts, elsewhere .gitignore and .moolaignore.
         results: below the folder; never sent.
         limit: bytes; None sends any amount.
+        also: files that are sent whatever is ignored, however large: packages that it needs.
         cache: a file that remembers the hashes of code which has not changed.
 
     Raises:
@@ -90,9 +96,10 @@ def code_tree(
     leavings = SkipReport()
     # Another version may know more of what is no code.
     hashes = HashCache(cache, tag=__version__, is_whole=True)
-    entries = list_tree(folder, leavings=leavings, exclude=[results.as_posix()], travelled=hashes)
+    excluded = [results.as_posix()]
+    entries = list_tree(folder, leavings=leavings, exclude=excluded, also=also, travelled=hashes)
     if limit is not None:
-        _guard(folder, entries, limit)
+        _guard(folder, [entry for entry in entries if entry.path not in also], limit)
     part = Part("", folder, tuple(entry.path for entry in entries))
     source = read_source(folder, set(part.paths)) if is_in_git(folder) else None
     files = _hash(part, entries, hashes)
@@ -126,9 +133,13 @@ def data_tree(folders: Mapping[str, Path], *, cache: Path | None = None) -> Tree
 def digest_of(files: Iterable[File]) -> str:
     """Return the name of a tree with these files: 16 hex digits, after docs/protocol.md."""
     records = hashlib.sha256()
-    for file in sorted(files, key=lambda file: file.path.encode()):
-        records.update(f"{file.mode} {file.sha256} {file.path}\0".encode())
+    for file in sorted(files, key=_name):
+        records.update(f"{file.mode} {file.sha256} ".encode() + _name(file) + b"\0")
     return records.hexdigest()[:16]
+
+
+def _name(file: File) -> bytes:
+    return os.fsencode(file.path)
 
 
 def _guard(folder: Path, entries: Sequence[Entry], limit: int) -> None:
@@ -189,5 +200,5 @@ def _tree(
             f"{where}: nothing to send, expected at least one file",
             "write one, have it not ignored, or change to the project's folder",
         )
-    files.sort(key=lambda file: file.path.encode())
+    files.sort(key=_name)
     return Tree(digest_of(files), tuple(files), tuple(parts), leavings.all(), source)

@@ -10,8 +10,11 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+from moola_remote.deploy.bundled import Bundle
 from moola_remote.deploy.declared import PYPROJECT, Dependencies, Reader
+from moola_remote.deploy.local_paths import parse_local
 from moola_remote.deploy.pyproject import check_choice, read_installed
+from moola_remote.deploy.requirements import logical_lines
 from moola_remote.errors import ConfigError
 
 if sys.version_info >= (3, 11):
@@ -53,15 +56,17 @@ def read_lock(
             if text is None:
                 raise ConfigError(f"{file}: not there, expected it beside {path.name}", "uv lock")
             (folder / file.name).write_text(text, encoding="utf-8")
-        whole = _export(uv, folder, path, chosen)
+        bundle = Bundle(read)
+        whole = _placed(_export(uv, folder, path, chosen), path, bundle)
         pruned = [word for package in TORCH for word in ("--prune", package)]
-        without = _export(uv, folder, path, [*chosen, *pruned])
+        without = _placed(_export(uv, folder, path, [*chosen, *pruned]), path, bundle)
     words = [f"extra {name}" for name in extras] + [f"group {name}" for name in groups]
     return Dependencies(
         source=f"{path} ({', '.join(words)})" if words else str(path),
         requirements=whole,
         is_locked=True,
         without_torch=without,
+        files=bundle.files,
         paths=tuple(_local_paths(path, read)),
     )
 
@@ -88,18 +93,35 @@ def _export(uv: str, folder: Path, path: PurePosixPath, chosen: Sequence[str]) -
     options = ("--frozen", "--no-emit-workspace", "--no-header", "--no-annotate", "--offline")
     places = ("--emit-index-url", "--emit-find-links")
     argv = [uv, "export", *options, *places, "--format", "requirements-txt", *chosen]
-    text = _without_folders(_run(argv, folder, path))
-    entries = [line.strip() for line in text.replace("\\\n", " ").splitlines()]
+    text = _run(argv, folder, path)
+    entries = [words for _, words in logical_lines(text) if not _is_folder(words)]
     if not all("--hash=" in entry for entry in entries if entry and not entry.startswith("--")):
-        text = _without_folders(_run([*argv, "--no-hashes"], folder, path))
+        text = _run([*argv, "--no-hashes"], folder, path)
     # Where the project names no index, the pod's own counts.
     return text.replace(f"{DEFAULT_INDEX}\n", "", 1).lstrip("\n")
 
 
-def _without_folders(text: str) -> str:
-    """Return a list without the folders of the project in it."""
-    lines = text.splitlines(keepends=True)
-    return "".join(line for line in lines if not line.startswith(("-e ", "./", ".\n", "../")))
+def _is_folder(words: str) -> bool:
+    local = parse_local(words)
+    return local is not None and local.kind == "folder"
+
+
+def _placed(text: str, path: PurePosixPath, bundle: Bundle) -> str:
+    """Return a list without the folders of the project, its files named for the pod.
+
+    Raises:
+        ConfigError: a file is missing, or lies outside of the project.
+    """
+    made: list[str] = []
+    for lines, words in logical_lines(text):
+        local = parse_local(words)
+        if local is None:
+            made += lines
+        elif local.kind == "file":
+            made.append(bundle.file_line(path, words, local))
+        elif local.kind == "links":
+            made.append(bundle.links_line(path, words, local))
+    return "".join(f"{line}\n" for line in made)
 
 
 def _run(argv: Sequence[str], folder: Path, path: PurePosixPath) -> str:

@@ -68,6 +68,16 @@ Path: TypeAlias = Annotated[
 Size: TypeAlias = Annotated[int, Field(ge=0, le=2**63)]
 
 
+def name_keys(name: str) -> dict[str, str]:
+    """Return the keys that name an entry; `name` is as Python's file functions take it."""
+    raw = os.fsencode(name)
+    try:
+        return {"path": raw.decode("utf-8")}
+    except UnicodeDecodeError:
+        shown = raw.decode("utf-8", "backslashreplace")
+        return {"path": shown, "raw": base64.b64encode(raw).decode("ascii")}
+
+
 class Entry(Remote):
     """Something that a run declares; `path` names it, `raw` where the name is no UTF-8."""
 

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from moola_remote.errors import MoolaError, PartialTransferError, TransferError, UnreachableError
 from moola_remote.rsync.argv import STALL_S
+
+FULL = {
+    "No space left on device": "the disk is full",
+    "Disk quota exceeded": "its quota is used up",
+}
 
 
 def parse_progress(line: bytes) -> int | None:
@@ -20,17 +26,20 @@ def parse_sent(line: bytes) -> int | None:
     return int(match[1]) if match else None
 
 
-def failure(where: str, code: int, stderr: bytes) -> MoolaError:
+def failure(where: str, code: int, stderr: bytes, *, here: Path | None = None) -> MoolaError:
     """Return what an exit code of rsync means; call it once the connection is known to be alive.
 
     Args:
         where: the pod and the folder, the beginning of the message.
         code: rsync's exit code; negative where a signal ended it.
         stderr: what it said, both sides'.
+        here: the folder of this machine that it wrote to; None where it wrote on the pod.
     """
     said = _said(stderr)
-    if "No space left on device" in said or "Disk quota exceeded" in said:
-        return TransferError(f"{where}: the disk is full", "free some space, then run it again")
+    for words, what in FULL.items():
+        if words in said:  # only who writes can say so
+            place = where if here is None else f"{here} on this machine"
+            return TransferError(f"{place}: {what}", "free some space, then run it again")
     if code == 127 or ("rsync" in said and "not found" in said):
         return UnreachableError(
             f"{where}: rsync is missing on the pod", "there: apt-get install rsync"

@@ -12,19 +12,14 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from pydantic import Field, ValidationError
-from pydantic_core import from_json
-
 from moola_remote.deploy import deploy, snapshot, upload
+from moola_remote.deploy.sealed_list import MAX_LIST_BYTES, read_list
 from moola_remote.errors import TransferError, UnreachableError
 from moola_remote.pods.pod import Pod
-from moola_remote.protocol.manifest import ManifestFile
-from moola_remote.protocol.types import Remote
+from moola_remote.protocol.manifest import ManifestFile, name_keys
 from moola_remote.results.staging import real_folder, sweep
 from moola_remote.results.verify import verify
 from moola_remote.ssh.read_file import read_file
-
-MAX_LIST_BYTES = 64 * 2**20
 
 
 def carry_tree(
@@ -59,47 +54,6 @@ def carry_tree(
     return snapshot.Tree(digest, files, (part,), ())
 
 
-class _Listed(Remote):
-    """A sealed tree's list, as its pod has it."""
-
-    files: list[_ListedFile] = Field(max_length=200_000)
-
-
-class _ListedFile(Remote):
-    path: str
-    size: int = Field(ge=0)
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    mode: str
-
-
-def read_list(content: bytes, digest: str) -> tuple[snapshot.File, ...]:
-    """Return the files of a sealed tree.
-
-    Raises:
-        TransferError: the list is not the one that the digest names, or could not be one.
-    """
-    try:
-        listed = _Listed.model_validate(from_json(content)).files
-    except (ValidationError, ValueError) as err:
-        raise TransferError(f"tree {digest}: its list on the pod can't be read") from err
-    files = tuple(snapshot.File(**file.model_dump()) for file in listed)
-    is_inside = all(
-        {".", "..", ""}.isdisjoint(file.path.split("/")) and "\0" not in file.path for file in files
-    )
-    if not is_inside or snapshot.digest_of(files) != digest:
-        raise TransferError(f"tree {digest}: its list on the pod is not the one of this name")
-    if not _is_tree(files):
-        raise TransferError(f"tree {digest}: its list on the pod names something twice")
-    return files
-
-
-def _is_tree(files: tuple[snapshot.File, ...]) -> bool:
-    """Return whether each path is named once, and what lies above one is a folder."""
-    paths = {file.path for file in files}
-    above = {str(folder) for file in files for folder in PurePosixPath(file.path).parents}
-    return len(paths) == len(files) and paths.isdisjoint(above)
-
-
 def _pull(
     far: Pod,
     source: PurePosixPath,
@@ -109,7 +63,7 @@ def _pull(
 ) -> None:
     """Bring the plain files, and have each as it is listed."""
     wanted = [
-        ManifestFile(path=file.path, size=file.size, sha256=file.sha256)
+        ManifestFile(**name_keys(file.path), size=file.size, sha256=file.sha256)
         for file in files
         if file.mode not in (snapshot.LINK, snapshot.FOLDER)
     ]

@@ -17,6 +17,7 @@ from moola_remote.deploy.deploy import (
     Plan,
     data_paths,
     dependencies_on_pod,
+    read_code,
 )
 from moola_remote.errors import ConfigError
 from moola_remote.protocol.answers import PodInfo
@@ -55,12 +56,12 @@ def _code(pod: Pod, spec: Spec, facts: PodInfo, folder: Path) -> tuple[snapshot.
     if Archive(pod.laptop.snapshots).has(digest):
         with contextlib.suppress(ConfigError):  # damaged since
             tree = Archive(pod.laptop.snapshots).restore(digest, folder)
-            return tree, read_dependencies(project, reader_of(folder))
+            return tree, read_dependencies(project, reader_of(folder, project.folder))
     if digest in facts.trees.code:
         return snapshot.Tree(digest, (), (), ()), dependencies_on_pod(pod, digest)
-    tree = snapshot.code_tree(project.folder, results=project.results)
+    tree, needs = read_code(project)
     if tree.digest == digest:
-        return tree, read_dependencies(project, reader_of(project.folder))
+        return tree, needs
     commit = spec.source and spec.source.commit
     raise ConfigError(
         f"run {spec.run_id}: its code {digest} is not on pod {pod.name}, was not kept on "

@@ -71,8 +71,7 @@ class Sources:
         pod = self.pod
         try:
             if kind == "code":
-                project = pod.project
-                return snapshot.code_tree(project.folder, results=project.results)
+                return deploy.read_code(pod.project)[0]
             paths = deploy.data_paths(pod.project, self.data)
             return snapshot.data_tree(paths, cache=pod.laptop.hash_cache)
         except MoolaError as err:
@@ -96,7 +95,8 @@ class Sources:
     def _dependencies(self, code: snapshot.Tree) -> Dependencies:
         """Return the packages that the run's own code asks for."""
         if code.parts:
-            return read_dependencies(self.pod.project, reader_of(code.parts[0].folder))
+            project = self.pod.project
+            return read_dependencies(project, reader_of(code.parts[0].folder, project.folder))
         return deploy.dependencies_on_pod(self.pod, code.digest)
 
     def send_checkpoints(self) -> str | None:

@@ -197,9 +197,11 @@ class SSHTransport:
         job = process.Rsync(
             self.start, f"{self._where}:{source}", progress=progress, max_bytes=max_bytes
         )
-        return self._rsync(words, files, job)
+        return self._rsync(words, files, job, here=dest)
 
-    def _rsync(self, argv: list[str], files: Sequence[str], job: process.Rsync) -> int:
+    def _rsync(
+        self, argv: list[str], files: Sequence[str], job: process.Rsync, here: Path | None = None
+    ) -> int:
         started = time.monotonic()
         # Without "./" rsync takes a name that begins with # or ; for a comment.
         names = b"".join(b"./" + os.fsencode(name) + b"\0" for name in files)
@@ -207,7 +209,7 @@ class SSHTransport:
         if code != 0:
             if self._link.vitals.is_lost():
                 raise self._link.vitals.lost()
-            raise output.failure(job.where, code, stderr)
+            raise output.failure(job.where, code, stderr, here=here)
         logger.info("%s: %d bytes in %.0f ms", job.where, sent, 1000 * (time.monotonic() - started))
         return sent
 

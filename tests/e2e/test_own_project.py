@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -187,3 +188,28 @@ def test_a_package_with_a_lock(stranger: Project, wheels: Path) -> None:
     assert again.returncode == 0, again.stderr
     assert "not as it was" not in again.stderr
     assert "uv.lock (extra fast)" in stranger.ok("deploy")
+
+
+def test_packages_that_lie_in_the_repository(stranger: Project, wheels: Path) -> None:
+    """Built ones that git ignores, in lists that include each other; nothing else is asked for."""
+    make_wheel(stranger.folder / "dist", "lamp", "1.0", code="VALUE = 1\n")
+    (stranger.folder / "my wheels").mkdir()
+    for wheel in wheels.iterdir():
+        shutil.copy(wheel, stranger.folder / "my wheels")
+    stranger.write(".gitignore", "dist/\n*.whl\nresults/\n")
+    stranger.write("requirements.txt", "./dist/lamp-1.0-py3-none-any.whl\n-r more/other.txt\n")
+    stranger.write("more/other.txt", '--no-index\n--find-links "../my wheels"\ntinytorch\n')
+    stranger.write("more/bounds.txt", "tinytorch<2\n")
+    with (stranger.folder / "requirements.txt").open("a") as listed:
+        listed.write("-c more/bounds.txt\n")
+    program = "import lamp, tinytorch; print(lamp.VALUE, tinytorch.step(3.0))"
+    done = stranger.run("run", "--", "python", "-c", program)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "1 1.5\n"
+    run_id = stranger.json("runs")[-1]["run_id"]
+    assert stranger.json("runs", "show", run_id)[0]["spec"]["packages"]["lamp"] == "1.0"
+    again = stranger.run("train", "--replay", run_id)
+    assert again.returncode == 0, again.stderr
+    assert "not as it was" not in again.stderr
+    make_wheel(stranger.folder / "dist", "lamp", "1.0", code="VALUE = 2\n")
+    assert stranger.ok("run", "--", "python", "-c", program) == "2 1.5\n"

@@ -88,7 +88,7 @@ def with_uv(pod: AgentPod, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> A
 def make_wheel(
     folder: Path, name: str, version: str, needs: str = "", code: str = "VALUE = 1\n"
 ) -> None:
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     info = f"{name}-{version}.dist-info"
     head = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
     with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
@@ -130,3 +130,27 @@ def test_where_uv_would_not_do_pip_is_asked(
 def test_a_python_that_is_not_there_is_one_line(pod: AgentPod) -> None:
     answer = make(pod, Path("/no/such/python"), "candle\n")
     assert answer["message"] == "/no/such/python: No such file or directory"
+
+
+@pytest.mark.parametrize("by", ["pip", "uv"])
+def test_packages_that_lie_in_the_code_are_installed(
+    with_uv: AgentPod, bare_python: Path, by: str
+) -> None:
+    """Where something is missing beside them uv is asked, else pip without a network."""
+    make_wheel(with_uv.root / "code" / DIGEST / "my libs", "glow", "1.0", needs="wick>=2")
+    name = "my libs/glow-1.0-py3-none-any.whl"
+    listed = "glow @ ${MOOLA_CODE}/my%20libs/glow-1.0-py3-none-any.whl\n"
+    listed += "lamp\n" if by == "uv" else ""
+    asked = {"requirements": listed, "files": {name: "0" * 64}, "code": DIGEST}
+    words = ("environment", DIGEST, "--python", str(bare_python))
+    answer = with_uv.ask(*words, stdin=asked)
+    assert answer["ok"], answer
+    versions = {name: answer["packages"].get(name) for name in ("glow", "lamp", "wick")}
+    assert versions == {"glow": "1.0", "lamp": "1.0" if by == "uv" else None, "wick": "2.5"}
+
+
+def test_a_package_that_the_code_lacks_is_one_line(pod: AgentPod, bare_python: Path) -> None:
+    asked = {"requirements": "", "files": {"libs/x.whl": "0" * 64}, "code": DIGEST}
+    answer = pod.ask("environment", DIGEST, "--python", str(bare_python), stdin=asked)
+    assert answer["message"] == f"code {DIGEST}: no such file: libs/x.whl"
+    assert pod.ask("probe")["environments"] == []

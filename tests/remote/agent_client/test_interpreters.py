@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -12,21 +11,20 @@ from moola_remote.agent_client.client import Agent, probe
 from moola_remote.agent_client.interpreters import Interpreter, find_interpreter, parse
 from moola_remote.errors import UnreachableError
 from tests.support.fakes import ShellTransport
+from tests.support.pythons import find_python
 
 pytestmark = pytest.mark.process
 
-PYENV = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
 OLD = ["2.7", "3.6", "3.7"]
 GOOD = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14"]
 
 
 def _python(version: str) -> Path:
-    """A real interpreter of this version, of pyenv or of the PATH."""
-    found = [*sorted(PYENV.glob(f"{version}.*/bin/python{version}"))]
-    on_path = shutil.which(f"python{version}")
-    if not found and on_path is None:
+    """A real interpreter of this version."""
+    found = find_python(version)
+    if found is None:
         pytest.skip(f"no Python {version} on this machine")
-    return found[-1] if found else Path(str(on_path))
+    return found
 
 
 @pytest.fixture

@@ -31,6 +31,9 @@ ODD_NAMES = [
     "\\",
     "[a]",
     "!x",
+    ";c",
+    "n" * 255,
+    os.fsdecode(b"caf\xe9"),  # latin-1, as an archive from another machine brings it
 ]
 
 
@@ -99,15 +102,19 @@ def test_odd_names_are_listed_as_they_are(in_git: bool, repository: Path, tmp_pa
     folder = repository if in_git else tmp_path / "plain"
     _write(folder, *ODD_NAMES, "folder with 'q'/a\tb")
     assert is_in_git(folder) == in_git
-    assert _listed(folder)[0] == sorted([*ODD_NAMES, "folder with 'q'/a\tb"], key=str.encode)
+    assert _listed(folder)[0] == sorted([*ODD_NAMES, "folder with 'q'/a\tb"], key=os.fsencode)
 
 
 @pytest.mark.parametrize("in_git", [True, False])
-def test_a_name_that_is_not_utf8_is_refused(in_git: bool, repository: Path, tmp_path: Path) -> None:
+def test_an_odd_name_that_stays_is_named(in_git: bool, repository: Path, tmp_path: Path) -> None:
     folder = repository if in_git else tmp_path
-    _write(folder, os.fsdecode(b"caf\xe9"))
-    with pytest.raises(ConfigError, match=r"caf\\\\xe9.*not UTF-8"):
-        _listed(folder)
+    odd = os.fsdecode(b"caf\xe9.key")
+    _write(folder, "a", odd)
+    leavings = SkipReport()
+    assert [entry.path for entry in list_tree(folder, leavings=leavings)] == ["a"]
+    (left,) = leavings.all()
+    assert left.paths == (odd,)
+    assert r"caf\udce9.key" in str(left)
 
 
 def test_a_sub_folder_of_a_repository_is_listed_below_itself(repository: Path) -> None:

@@ -265,6 +265,26 @@ def test_empty_folders_links_and_executable_bits_arrive_as_they_are(
     assert not (Path(agent.root) / "code" / after.digest / "hollow").exists()
 
 
+def test_names_travel_as_they_are_whatever_bytes_they_have(
+    agent: Agent, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latin = os.fsdecode(b"caf\xe9")
+    names = [latin, f"{latin}-folder/deep\\", "n" * 255, "-rf", "new\nline", ";c", ":c", "~", " "]
+    for name in names:
+        (project / name).parent.mkdir(exist_ok=True)
+        (project / name).write_text(name[:3].strip("\udce9"))
+    (project / "to").symlink_to(latin)
+    first = code_tree(project)
+    _send(agent, first)
+    there = Path(agent.root) / "code" / first.digest
+    assert code_tree(there).digest == first.digest
+    assert (there / os.fsdecode(b"caf\xe9")).read_text() == "caf"
+    monkeypatch.setattr(upload, "MANY_FILES", 1)  # the verb that links names them as well
+    (project / "plain").write_text("changed\n")
+    second = code_tree(project)
+    assert _send(agent, second) == len("changed\n")
+
+
 @pytest.fixture(params=["by rsync", "by a verb"])
 def linked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """How what the pod has already is linked: the verb is for trees of many files."""

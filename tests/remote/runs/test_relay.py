@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
@@ -68,7 +69,8 @@ def victim(tmp_path: Path) -> Path:
 def test_an_honest_tree_comes_as_it_is(
     transport: Transport, endpoint: Endpoint, tmp_path: Path
 ) -> None:
-    files = (plain("a/b"), link("a/to", "b"), link("up", "a/b"), folder("a/none"))
+    latin = os.fsdecode(b"caf\xe9")
+    files = (plain("a/b"), link("a/to", "b"), link("up", "a/b"), folder("a/none"), plain(latin))
     far = Far(tmp_path, transport, endpoint.python, *files)
     (far.tree / "a" / "to").symlink_to("b")
     (far.tree / "up").symlink_to("a/b")
@@ -76,6 +78,7 @@ def test_an_honest_tree_comes_as_it_is(
     assert (far.relay / "a" / "b").read_bytes() == b"x"
     assert (far.relay / "a" / "to").readlink() == Path("b")
     assert (far.relay / "a" / "none").is_dir()
+    assert (far.relay / latin).read_bytes() == b"x"
 
 
 @pytest.mark.parametrize("below", [plain("x/keys"), link("x/keys", "any"), folder("x/made")])

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from moola_remote.deploy.sealed_list import read_list
 from moola_remote.deploy.snapshot import File, digest_of
 from moola_remote.errors import ConfigError, TransferError
 from moola_remote.protocol.spec import Spec
 from moola_remote.runs.parents import Parent
-from moola_remote.runs.relay import read_list
 from moola_remote.runs.resume import require_secrets
 
 FILE = File("tiny/train.py", 3, "ab" * 32, "100644")
