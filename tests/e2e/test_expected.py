@@ -85,7 +85,7 @@ def test_several_runs_are_fetched_at_once_and_those_that_are_missing(alone: Proj
     for run_id in runs:
         pod_of(alone).wait(run_id)
     alone.ok("fetch", "--run", runs[0], runs[1])
-    assert sorted(path.name for path in (alone.folder / "results").glob("2*")) == runs[:2]
+    assert sorted(path.name for path in (alone.folder / "results").glob("2*")) == sorted(runs[:2])
     answers = alone.json("fetch", "--unfetched")
     assert [answer["run_id"] for answer in answers] == [runs[2]]
     done = alone.run("fetch", "--unfetched")
