@@ -95,8 +95,9 @@ class Master:
     """The connection to one endpoint, as one pin has it.
 
     Args:
-        endpoint: where it leads.
+        endpoint: where it leads, with its `host_config`.
         pins: the file that OpenSSH checks the host key by.
+        pin: the key that it has of the endpoint.
         keep: how it stays open.
         timeout_s: for the TCP connection.
     """
@@ -106,6 +107,7 @@ class Master:
     ) -> None:
         name = pins.name_of(endpoint)
         config = endpoint.host_config
+        assert config
         way = (endpoint.host, endpoint.port, endpoint.user, endpoint.identity_file, config)
         known = (name, pin, pins.path, keep.seconds)
         digest = hashlib.sha256(repr((way, known)).encode()).hexdigest()
@@ -114,10 +116,10 @@ class Master:
         self._keep = keep
         self.path = keep.folder / digest[:NAME_LENGTH]
         self._unable = self.path.with_suffix(".unable")
-        keys = [endpoint.identity_file] if endpoint.identity_file else []
-        if config and not keys:  # as our HOME has them; OpenSSH takes the account's
-            keys = [path for path in config.identity_files if path.is_file()]
-        alive = () if config and config.alive else _heartbeat()
+        # As our HOME has them; OpenSSH takes the account's.
+        files = [path for path in config.identity_files if path.is_file()]
+        keys = [endpoint.identity_file] if endpoint.identity_file else files
+        alive = () if config.alive else _heartbeat()
         self._argv = [
             *("ssh", "-N", "-f", "-T", "-S", str(self.path)),
             *(word for option in (*OPTIONS, *alive) for word in ("-o", option)),
@@ -126,9 +128,8 @@ class Master:
             *ssh_options(pins.path, name),
             *(word for path in keys for word in ("-i", str(path))),
             *(("-o", "IdentitiesOnly=yes") if endpoint.identity_file else ()),
-            *(config.arguments if config else ("-F", "none", "-p", str(endpoint.port))),
-            *(() if config else ("-l", endpoint.user)),
-            *("--", config.host if config else endpoint.host),
+            *config.arguments,
+            *("--", config.host),
         ]
 
     def is_able(self) -> bool:

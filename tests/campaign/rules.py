@@ -185,7 +185,7 @@ def restore_an_old_state(sequence: Sequence) -> None:
         kept.rename(state)
         sequence.fault("an old state folder is restored")
     elif state.exists():
-        shutil.copytree(state, kept, symlinks=True)
+        shutil.copytree(state, kept, symlinks=True, ignore=shutil.ignore_patterns("ssh"))
 
 
 RULES: Rules = {

@@ -39,6 +39,7 @@ def connection_is_reset(scene: Scene, tries: int) -> Findings:
     scene.pod.wait_for_size(run_id, len(steady_log(num_lines)) - len("end\n"))
     scene.go(run_id)
     dice = random.Random(8)
+    scene.end_kept()  # so that the command makes one, which can be reset
     before = scene.line.num_resets
     # More than a greeting takes, less than the log: each falls among its frames.
     scene.line.resets = iter([dice.randrange(20_000, 60_000) for _ in range(tries)])

@@ -18,7 +18,9 @@ from typing import Literal, TypeAlias
 
 from moola_remote.providers.local.state import LocalPodFolder
 from moola_remote.ssh.endpoint import Endpoint
+from moola_remote.ssh.master import keeping
 from tests.support.lines import Line
+from tests.support.masters import end_masters
 from tests.support.pods import AgentPod, is_gone, wait_until
 from tests.support.projects import PROGRAM, Project, make_project
 from tests.support.servers import SSHD, running_local_pod, running_openssh
@@ -165,6 +167,10 @@ class Scene:
             server = subprocess.Popen(list(map(str, argv)))
             self.stack.callback(server.wait)
             self.stack.callback(server.terminate)
+
+    def end_kept(self) -> None:
+        """Close the connections that have stayed from commands before."""
+        end_masters(keeping(self.project.state, 1))
 
     def _server_pids(self) -> list[int]:
         if self.kind == "embedded":

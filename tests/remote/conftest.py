@@ -50,16 +50,14 @@ def keep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keeping]:
     end_masters(made)
 
 
-@pytest.fixture(params=["paramiko", "OpenSSH's client"])
-def transport(
-    request: pytest.FixtureRequest, endpoint: Endpoint, tmp_path: Path
-) -> Iterator[Transport]:
-    """A connection to `endpoint`, each way."""
+@pytest.fixture
+def transport(endpoint: Endpoint, tmp_path: Path, keep: Keeping) -> Iterator[Transport]:
+    """A connection to `endpoint`, as a command has it: OpenSSH's, to a pod of provider `ssh`."""
     known_hosts = tmp_path / "known_hosts"
-    if request.param == "paramiko":
+    if endpoint.name == "local":
         made = connect(endpoint, known_hosts=known_hosts)
     else:
-        made = by_client(endpoint, known_hosts, request.getfixturevalue("keep"))
+        made = by_client(endpoint, known_hosts, keep)
     yield made
     made.close()
 

@@ -15,11 +15,27 @@ from moola_remote.config.settings import PodConfig
 from moola_remote.providers import provider_for
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
+from moola_remote.ssh.master import Keeping
 from moola_remote.ssh.transport import Transport
+from tests.remote.conftest import by_client
 from tests.support.lines import Line
 from tests.support.servers import SSHD, running_openssh
 
 Through = Callable[..., Endpoint]
+
+
+@pytest.fixture(params=["paramiko", "OpenSSH's client"])
+def transport(
+    request: pytest.FixtureRequest, endpoint: Endpoint, tmp_path: Path, keep: Keeping
+) -> Iterator[Transport]:
+    """A connection to `endpoint`, each way."""
+    known_hosts = tmp_path / "known_hosts"
+    if request.param == "paramiko":
+        made = connect(endpoint, known_hosts=known_hosts)
+    else:
+        made = by_client(endpoint, known_hosts, keep)
+    yield made
+    made.close()
 
 
 @pytest.fixture
