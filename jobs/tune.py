@@ -6,8 +6,10 @@
 Tried: the seed's thresholds 0.1..0.9, thresholds 0.01..0.99 with gaps closed and short runs
 dropped, and the best single span with biases -8..8. Writes ``decoder.yaml`` and ``decoder.png`` to
 the run's artifacts; as a run of moola-remote, where the id of another run on the pod will do, to
-its own. The validation windows are those of the run: same file, split and seed. The chosen score is
-of the windows that it was chosen on; judge it on others.
+its own. The validation windows are those of the run: same file, split and seed. Where all windows
+trained, they are those that its scout left out: scout and columns are trained again (the same bits;
+half the epochs), since the networks that answer know every window. The chosen score is of the
+windows that it was chosen on; judge it on others.
 """
 
 from __future__ import annotations
@@ -64,8 +66,7 @@ def tune(arguments: argparse.Namespace) -> None:
             f"{arguments.run}: its model finds several spans a window, expected one that finds one;"
             " choose its price of a span by jobs.crossval: --set decoder.least_gain=0.9"
         )
-    windows = _validation(trained, arguments)
-    predictions = trained.predict(windows.bars)
+    windows, predictions = _validation(trained, arguments)
     print(f"recipe {trained.recipe.name}, {len(windows)} validation windows", flush=True)
     _print_seed(sweep(predictions, windows.spans, thresholds(SEED_THRESHOLDS)))
     swept = {
@@ -87,9 +88,13 @@ def tune(arguments: argparse.Namespace) -> None:
     print(f"chosen: {decoder_text(chosen)}; written: {out / 'decoder.yaml'}, decoder.png")
 
 
-def _validation(trained: TrainedModel, arguments: argparse.Namespace) -> Windows:
-    """Return the windows on which the run was validated."""
+def _validation(
+    trained: TrainedModel, arguments: argparse.Namespace
+) -> tuple[Windows, Predictions]:
+    """Return the windows on which the run was validated, and what is said of them."""
     from jobs.common.data import data_folder, read_file
+    from jobs.common.fitting import load
+    from jobs.common.weighing import said_of_left_out
     from jobs.common.window_sets import split_windows
     from moola_core.inference.trained_model import RunResult
     from moola_core.io.json_file import read_json
@@ -112,12 +117,17 @@ def _validation(trained: TrainedModel, arguments: argparse.Namespace) -> Windows
             " its validation windows are unknown; give the run's own --data"
         )
     _, validation = split_windows(windows, recipe)
-    if validation is None:
+    if validation is not None:
+        return validation, trained.predict(validation.bars)
+    if not recipe.ensemble.columns:
         raise DataError(
             f"{arguments.run}: trained on all windows, expected some to choose on;"
             " train again with --set split.validation_share=0.2 and tune that run"
         )
-    return validation
+    print("trained on all windows: its scout again, on those it left out", file=sys.stderr)
+    data_dir = data_folder(arguments.data)
+    loaded = load(recipe, data_dir, arguments.device, skip_bad=arguments.skip_bad)
+    return said_of_left_out(loaded)
 
 
 def _print_seed(tried: list[Tried]) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from jobs.common.fitting import Loaded, begin_run, pool_split, prepare, weighed_on
 from jobs.common.window_sets import draw
 from moola_core.config.sections import EnsembleConfig, Recipe
+from moola_core.data.windows import Windows
+from moola_core.decoding.decode import Predictions
 from moola_core.features.tensors import make_inputs
 from moola_core.inference.ensemble import (
     columns_recipe,
@@ -55,3 +57,19 @@ def weigh(loaded: Loaded) -> PoolWeights:
     weights = fit_pool(networks, others, held_out.spans, held_out.types)
     loaded.left_out = held_out, pool_predictions(networks, others, weights)
     return weights
+
+
+def said_of_left_out(loaded: Loaded) -> tuple[Windows, Predictions]:
+    """Train what leaves a fold out, and return its windows with what it and columns say of them.
+
+    Raises:
+        ValueError: the recipe asks no columns, so that nothing is left out.
+    """
+    for one in members(loaded):
+        if loaded.left_out is None:
+            fit(begin_run(loaded, one))
+        if loaded.left_out is not None:
+            break
+    if loaded.left_out is None:
+        raise ValueError("expected a recipe with ensemble.columns")
+    return loaded.left_out

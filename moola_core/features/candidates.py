@@ -20,7 +20,7 @@ from torch import Tensor
 from moola_core.config.sections import CandidateConfig
 from moola_core.features.bars import reflect
 from moola_core.features.candidate_columns import PLACE, SPAN_COLUMNS, describe
-from moola_core.features.price_path import price_path
+from moola_core.features.price_path import price_paths
 from moola_core.features.volatility import local_atr, true_range
 from moola_core.spans.grid import all_spans
 from moola_core.spans.intervals import FloatArray, IntArray
@@ -50,10 +50,11 @@ def find_candidates(bars: FloatArray, config: CandidateConfig) -> SpanCandidates
     kept = np.empty((num_windows, num_candidates), dtype=np.int64)
     mirrored = reflect(bars)
     unit = local_atr(bars, config.unit.bars, config.unit.kind)
+    ups = price_paths(bars, unit, config.unit.fee)
+    downs = price_paths(mirrored, unit, config.unit.fee)
+    ranges = np.ascontiguousarray(true_range(bars))
     for i in range(num_windows):
-        up = price_path(bars[i], unit[i], config.unit.fee)
-        down = price_path(mirrored[i], unit[i], config.unit.fee)
-        describe(up, down, true_range(bars[i]), unit[i], grid, kept[i], features[i])
+        describe(ups[i], downs[i], ranges[i], unit[i], grid, kept[i], features[i])
     np.clip(np.nan_to_num(features, copy=False), -LIMIT, LIMIT, out=features)
     if not config.place:
         features[..., -len(PLACE) :] = 0

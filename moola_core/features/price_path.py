@@ -33,15 +33,23 @@ class Path(NamedTuple):
     after: NDArray[Any]
 
 
-def price_path(bars: FloatArray, unit: FloatArray, fee: float) -> Path:
-    """Return bars ``(T, 4)`` as a rising run sees them; `unit` is ``(T,)``, `fee` in units."""
+def price_paths(bars: FloatArray, unit: FloatArray, fee: float) -> list[Path]:
+    """Return windows of bars ``(B, T, 4)`` as a rising run sees each, with arrays made for all.
+
+    Args:
+        bars: of the windows.
+        unit: ``(B, T)``, of price.
+        fee: a bar, in units.
+    """
     price = edge_prices(bars)
-    step = np.diff(price) / unit
-    gain = np.concatenate([[0.0], np.cumsum(step - fee)])
-    before, after = np.zeros_like(gain), np.zeros_like(gain)
-    _reach(gain, before, after)
-    high, low = np.ascontiguousarray(bars[:, 1]), np.ascontiguousarray(bars[:, 2])
-    return Path(high, low, price, step, gain, before, after)
+    step = np.diff(price, axis=1) / unit
+    gain = np.concatenate([np.zeros((len(bars), 1)), np.cumsum(step - fee, axis=1)], axis=1)
+    before, after = np.zeros_like(gain, order="C"), np.zeros_like(gain, order="C")
+    columns = (bars[..., 1], bars[..., 2], price, step, gain, before, after)
+    paths = [Path(*rows) for rows in zip(*map(np.ascontiguousarray, columns), strict=True)]
+    for path in paths:
+        _reach(path.gain, path.before, path.after)
+    return paths
 
 
 @compiled()

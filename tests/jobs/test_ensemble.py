@@ -13,6 +13,7 @@ from safetensors.numpy import load_file
 from jobs.ensemble import main as join
 from jobs.evaluate import main as evaluate
 from jobs.train import main as train
+from jobs.tune import main as tune
 
 pytestmark = pytest.mark.train
 
@@ -79,6 +80,13 @@ def test_an_interrupted_ensemble_goes_on_where_it_was(
     assert "resuming after epoch 2" in capsys.readouterr().out
     for name in ("model-4.safetensors", "model-5.safetensors"):
         assert _weights(run, name) == _weights(two, name)
+
+
+def test_a_run_that_left_nothing_out_names_what_tune_needs(
+    two: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tune([str(two), "--data", str(data)]) == 10
+    assert "train again with --set split.validation_share=0.2" in capsys.readouterr().err
 
 
 def test_each_unit_has_a_model_and_they_answer_as_one(

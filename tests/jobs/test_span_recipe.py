@@ -95,11 +95,19 @@ def test_a_run_of_one_seed_comes_out_the_same_twice(
         assert path.read_bytes() == (tmp_path / "again" / "artifacts" / path.name).read_bytes()
 
 
-def test_a_run_that_trained_on_all_windows_names_what_tune_needs(
-    run: Path, data: Path, capsys: pytest.CaptureFixture[str]
+def test_tune_judges_a_run_of_all_windows_by_what_its_scout_left_out(
+    run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert tune([str(run), "--data", str(data)]) == 10
-    assert "train again with --set split.validation_share=0.2" in capsys.readouterr().err
+    argv = [str(run), "--data", str(data), "--out", str(tmp_path), "--device", "cpu"]
+    assert tune(argv) == 0
+    printed = capsys.readouterr().out
+    number = len(pq.read_table(run / "artifacts" / "predictions.parquet"))
+    assert f"{number} validation windows" in printed
+    # scout and columns come out as in the run, so that its own decoder has the run's own score
+    scores = json.loads((run / "result.json").read_text())["scores"]["validation"]
+    own = next(line for line in printed.splitlines() if line.startswith("the run's own"))
+    assert f" {scores['f1']['value']:.3f} " in own
+    assert (tmp_path / "decoder.yaml").exists()
 
 
 def test_it_is_scored_beside_the_rules_and_a_plain_unet(
