@@ -33,6 +33,13 @@ def dot_ssh(home: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
+def over_line(openssh_server: Endpoint, line: Line, tmp_path: Path) -> Transport:
+    """A connection over a line that can be cut."""
+    endpoint = dataclasses.replace(openssh_server, port=line.port)
+    return connect(endpoint, known_hosts=tmp_path / "known_hosts")
+
+
+@pytest.fixture
 def bastion(home: Path, tmp_path: Path) -> Iterator[Endpoint]:
     """A second OpenSSH server, to be jumped over."""
     if not SSHD.exists():
@@ -98,10 +105,3 @@ def keygen(path: Path, *words: str, passphrase: str = "") -> Path:
     command = ["ssh-keygen", "-q", *kind, "-N", passphrase, *words, "-f", str(path)]
     subprocess.run(command, check=True)
     return path
-
-
-@pytest.fixture
-def over_line(openssh_server: Endpoint, line: Line, tmp_path: Path) -> Transport:
-    """A connection over a line that can be cut."""
-    endpoint = dataclasses.replace(openssh_server, port=line.port)
-    return connect(endpoint, known_hosts=tmp_path / "known_hosts")
