@@ -13,10 +13,7 @@ import pytest
 
 from moola_remote.config.settings import PodConfig
 from moola_remote.providers import provider_for
-from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
-from moola_remote.ssh.transport import Transport
-from tests.support.lines import Line
 from tests.support.servers import SSHD, running_openssh
 
 Through = Callable[..., Endpoint]
@@ -30,13 +27,6 @@ def dot_ssh(home: Path) -> Iterator[Path]:
     folder.mkdir(mode=0o700)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture
-def over_line(openssh_server: Endpoint, line: Line, tmp_path: Path) -> Transport:
-    """A connection over a line that can be cut."""
-    endpoint = dataclasses.replace(openssh_server, port=line.port)
-    return connect(endpoint, known_hosts=tmp_path / "known_hosts")
 
 
 @pytest.fixture
