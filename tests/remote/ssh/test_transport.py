@@ -6,11 +6,13 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from moola_remote.errors import TransferError, UnreachableError
 from moola_remote.ssh import channel, liveness, ssh_transport
+from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
 from tests.support.lines import Line, connect_over
 
