@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import select
 import socket
 import struct
 import threading
 from collections.abc import Iterator
+from pathlib import Path
+
+from moola_remote.ssh.connect import connect
+from moola_remote.ssh.endpoint import Endpoint
+from moola_remote.ssh.transport import Transport
 
 TICK_S = 0.02
 
@@ -114,3 +120,9 @@ class Line:
             self._others.pop(end, None)
             self._budgets.pop(end, None)
             end.close()
+
+
+def connect_over(line: Line, server: Endpoint, folder: Path) -> Transport:
+    """A connection to `server` over a line that can be cut."""
+    endpoint = dataclasses.replace(server, port=line.port)
+    return connect(endpoint, known_hosts=folder / "known_hosts")

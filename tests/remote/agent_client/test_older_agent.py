@@ -18,7 +18,7 @@ from tests.support.pods import AgentPod, old_agent, wait_until
 
 pytestmark = pytest.mark.process
 
-RUN = "20260101-000000-x-abcd"
+RUN = "20260101-000000-old-abcd"
 WAITS = 'echo ready; while [ ! -e "$MOOLA_RUN_DIR/.go" ]; do sleep 0.02; done; echo done'
 
 

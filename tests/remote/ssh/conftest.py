@@ -18,7 +18,6 @@ from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.master import Keeping
 from moola_remote.ssh.transport import Transport
 from tests.remote.conftest import by_client
-from tests.support.lines import Line
 from tests.support.servers import SSHD, running_openssh
 
 Through = Callable[..., Endpoint]
@@ -114,10 +113,3 @@ def keygen(path: Path, *words: str, passphrase: str = "") -> Path:
     command = ["ssh-keygen", "-q", *kind, "-N", passphrase, *words, "-f", str(path)]
     subprocess.run(command, check=True)
     return path
-
-
-@pytest.fixture
-def over_line(openssh_server: Endpoint, line: Line, tmp_path: Path) -> Transport:
-    """A connection over a line that can be cut."""
-    endpoint = dataclasses.replace(openssh_server, port=line.port)
-    return connect(endpoint, known_hosts=tmp_path / "known_hosts")

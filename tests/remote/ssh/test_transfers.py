@@ -15,7 +15,7 @@ from moola_remote.rsync import process
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
-from tests.support.lines import Line
+from tests.support.lines import Line, connect_over
 from tests.support.pods import wait_until
 
 pytestmark = pytest.mark.process
@@ -35,6 +35,11 @@ ODD_NAMES = [
     "[a]",
     "\\",
 ]
+
+
+@pytest.fixture
+def over_line(openssh_server: Endpoint, line: Line, tmp_path: Path) -> Transport:
+    return connect_over(line, openssh_server, tmp_path)
 
 
 def _fill(folder: Path) -> dict[str, bytes]:

@@ -6,13 +6,15 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from moola_remote.errors import TransferError, UnreachableError
 from moola_remote.ssh import channel, liveness, ssh_transport
+from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
-from tests.support.lines import Line
+from tests.support.lines import Line, connect_over
 
 pytestmark = pytest.mark.process
 
@@ -105,6 +107,11 @@ def test_commands_run_side_by_side(transport: Transport) -> None:
     for thread in threads:
         thread.join()
     assert answers == {number: b"%d\n" % number for number in range(8)}
+
+
+@pytest.fixture
+def over_line(openssh_server: Endpoint, line: Line, tmp_path: Path) -> Transport:
+    return connect_over(line, openssh_server, tmp_path)
 
 
 def _errors_of(calls: list[Callable[[], object]]) -> list[str]:
