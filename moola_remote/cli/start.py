@@ -10,7 +10,7 @@ import click
 
 from moola_remote.cli.app import App
 from moola_remote.cli.then import finish
-from moola_remote.cli.watch_run import hints, is_of_the_pod, watch
+from moola_remote.cli.watch_run import hints, is_of_the_pod, is_pod_gone, watch
 from moola_remote.errors import MoolaError
 
 if TYPE_CHECKING:
@@ -132,7 +132,8 @@ def launch(app: App, spec: Spec, asked: RunRequest, *, detach: bool, gpu: str = 
         watch(app, state.run_id, gpu=gpu)
     except MoolaError as err:
         err.run_id = state.run_id
-        if asked.then and not (asked.retry and is_of_the_pod(err)):
+        is_tried_again = bool(asked.retry) and is_of_the_pod(err)
+        if asked.then and not is_tried_again and not is_pod_gone(err):
             finish(app, state.run_id, asked.then)
         raise
     if asked.then:

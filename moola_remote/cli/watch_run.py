@@ -80,7 +80,12 @@ def _without_pod(app: App, run_id: str, err: PodGoneError) -> MoolaError:
 
 def is_of_the_pod(err: MoolaError) -> bool:
     """Return whether it was the pod that ended, and not the job."""
-    return isinstance(err, PreemptedError | RunLostError) or isinstance(err.__cause__, PodGoneError)
+    return isinstance(err, PreemptedError | RunLostError) or is_pod_gone(err)
+
+
+def is_pod_gone(err: MoolaError) -> bool:
+    """Return whether there is no pod left to be asked, fetched from or stopped."""
+    return isinstance(err.__cause__, PodGoneError)
 
 
 def leave(app: App, run_id: str) -> None:

@@ -97,9 +97,9 @@ def test_a_series_that_can_not_be_read_costs_no_other(project: SweepProject) -> 
     assert "not done, b: no bars" in said.stderr
     assert "1 of 4 series are not done" in said.stderr
     assert sorted(spans(project)) == ["a", "c", "d"]
-    project.write("data/b.parquet", "repaired")
+    project.write("data/b.parquet", "good")
     project.ok(*words())
-    assert spans(project)["b"] == "MENDED"
+    assert spans(project)["b"] == "GOOD"
 
 
 def test_typed_again_after_a_crash_it_goes_on(project: SweepProject) -> None:
