@@ -15,9 +15,27 @@ def exit_code_of(work: Callable[[], int | None]) -> int:
     """Run `work`; return its exit code (None is 0), or that of the error that it raised."""
     try:
         return work() or 0
-    except JobError as err:
+    except Exception as err:
+        stopped = _exit_behind(err)
+        if stopped is not None:
+            return stopped
+        if not isinstance(err, JobError):
+            raise
         print(f"error: {err}", file=sys.stderr)
         return err.exit_code
+
+
+def _exit_behind(err: BaseException | None) -> int | None:
+    """Return the exit code of a SystemExit that `err` came of; None where there is none.
+
+    SIGTERM raises one wherever the job is. Within a call of a compiled library it becomes that
+    library's own error (a PydanticSerializationError, for example).
+    """
+    while err is not None:
+        if isinstance(err, SystemExit) and isinstance(err.code, int):
+            return err.code
+        err = err.__cause__ or err.__context__
+    return None
 
 
 def leave(code: int) -> NoReturn:
