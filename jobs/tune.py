@@ -99,13 +99,10 @@ def _validation(
     from moola_core.inference.trained_model import RunResult
     from moola_core.io.json_file import read_json
 
-    recipe = trained.recipe
+    recipe, data_dir = trained.recipe, data_folder(arguments.data)
     name = recipe.data.labelled.as_posix()
     windows, entry = read_file(
-        data_folder(arguments.data),
-        name,
-        skip_bad=arguments.skip_bad,
-        keep_none=recipe.model.may_have_none,
+        data_dir, name, skip_bad=arguments.skip_bad, keep_none=recipe.model.may_have_none
     )
     try:
         files = read_json(arguments.run / "result.json", RunResult).data.files
@@ -125,7 +122,6 @@ def _validation(
             " train again with --set split.validation_share=0.2 and tune that run"
         )
     print("trained on all windows: its scout again, on those it left out", file=sys.stderr)
-    data_dir = data_folder(arguments.data)
     loaded = load(recipe, data_dir, arguments.device, skip_bad=arguments.skip_bad)
     return said_of_left_out(loaded)
 

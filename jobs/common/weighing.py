@@ -66,10 +66,9 @@ def said_of_left_out(loaded: Loaded) -> tuple[Windows, Predictions]:
         ValueError: the recipe asks no columns, so that nothing is left out.
     """
     for one in members(loaded):
-        if loaded.left_out is None:
-            fit(begin_run(loaded, one))
         if loaded.left_out is not None:
             break
+        fit(begin_run(loaded, one))
     if loaded.left_out is None:
         raise ValueError("expected a recipe with ensemble.columns")
     return loaded.left_out

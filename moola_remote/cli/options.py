@@ -217,6 +217,5 @@ gpus_option = click.option(
     type=click.IntRange(min=1, max=64),
     metavar="N",
     help="Wait until N GPUs are free, then take all of them; CUDA_VISIBLE_DEVICES names them. "
-    "`train` shares "
-    "a pre-training among them.",
+    "`train` shares a pre-training among them.",
 )

@@ -147,14 +147,18 @@ class Pod:
 
     def _connect_to(self, endpoint: Endpoint) -> Transport:
         from moola_remote.ssh.connect import connect
-        from moola_remote.ssh.master import keeping
 
+        keep = None
+        if endpoint.host_config:  # OpenSSH connects by the user's configuration, or not at all
+            from moola_remote.ssh.master import keeping
+
+            keep = keeping(self.laptop.state, self.project.keep_connection_s)
         return connect(
             endpoint,
             known_hosts=self.laptop.known_hosts,
             ask=self._ask(),
             ask_passphrase=self._ask_passphrase(),
-            keep=keeping(self.laptop.state, self.project.keep_connection_s),
+            keep=keep,
         )
 
     def other(self, name: str) -> Pod:

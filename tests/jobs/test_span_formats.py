@@ -14,20 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from moola_core.data.windows import read_windows
-from tests.jobs.span_lists import NUM_BARS, SPANS, run, table
+from tests.jobs.span_lists import SPANS, run, table, write_bars
 
 
 @pytest.fixture(scope="module")
 def bars(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    rng = np.random.default_rng(0)
-    close = 100 + rng.normal(0, 0.1, NUM_BARS).cumsum()
-    opened = np.r_[close[0], close[:-1]]
-    high, low = np.maximum(opened, close) + 0.05, np.minimum(opened, close) - 0.05
-    time = pa.array(1_704_205_800 + 60 * np.arange(NUM_BARS), pa.timestamp("s", tz="UTC"))
-    columns = {"open": opened, "high": high, "low": low, "close": close}
-    path = tmp_path_factory.mktemp("bars") / "bars.parquet"
-    pq.write_table(pa.table({"timestamp": time, **columns}), path)
-    return path
+    return write_bars(tmp_path_factory.mktemp("bars"))
 
 
 def stamp(bar: int, zone: str = "") -> str:

@@ -15,23 +15,12 @@ from moola_remote.deploy.left_out import SkipReport
 from moola_remote.deploy.secret_files import is_secret
 from moola_remote.deploy.selection import list_tree
 from moola_remote.errors import ConfigError
+from tests.support.odd_names import ODD_NAMES
 
 pytestmark = pytest.mark.process
 
-ODD_NAMES = [
-    "a b",
-    "it's",
-    '"q"',
-    "-rf",
-    "new\nline",
-    "ä→😀",
-    "$HOME",
-    "#c",
-    "*",
-    "\\",
-    "[a]",
-    "!x",
-    ";c",
+NAMES = [
+    *ODD_NAMES,
     "n" * 255,
     os.fsdecode(b"caf\xe9"),  # latin-1, as an archive from another machine brings it
 ]
@@ -100,9 +89,9 @@ def test_a_tracked_file_that_was_deleted_is_passed_over(repository: Path) -> Non
 @pytest.mark.parametrize("in_git", [True, False])
 def test_odd_names_are_listed_as_they_are(in_git: bool, repository: Path, tmp_path: Path) -> None:
     folder = repository if in_git else tmp_path / "plain"
-    _write(folder, *ODD_NAMES, "folder with 'q'/a\tb")
+    _write(folder, *NAMES, "folder with 'q'/a\tb")
     assert is_in_git(folder) == in_git
-    assert _listed(folder)[0] == sorted([*ODD_NAMES, "folder with 'q'/a\tb"], key=os.fsencode)
+    assert _listed(folder)[0] == sorted([*NAMES, "folder with 'q'/a\tb"], key=os.fsencode)
 
 
 @pytest.mark.parametrize("in_git", [True, False])

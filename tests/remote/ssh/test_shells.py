@@ -14,8 +14,8 @@ from moola_remote.errors import UnreachableError
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.marks import MAX_GREETING, MarkedChannel, ShellError, marked
 from moola_remote.ssh.transport import Transport
-from tests.remote.ssh.test_transfers import ODD_NAMES
 from tests.remote.ssh.test_transport import ODD_WORDS
+from tests.support.odd_names import ODD_NAMES
 from tests.support.servers import SSHD, running_openssh
 
 pytestmark = pytest.mark.process

@@ -16,25 +16,10 @@ from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
 from tests.support.lines import Line, connect_over
+from tests.support.odd_names import ODD_NAMES
 from tests.support.pods import wait_until
 
 pytestmark = pytest.mark.process
-
-
-ODD_NAMES = [
-    "a b",
-    "it's",
-    '"q"',
-    "-rf",
-    "new\nline",
-    "ä→😀",
-    "$HOME",
-    "#c",
-    ";x",
-    "*",
-    "[a]",
-    "\\",
-]
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,26 +18,15 @@ from tests.support.runpod_double import (
     IMAGE,
     KEY,
     Double,
-    Machine,
-    serving,
 )
-from tests.support.servers import SshMachine
+from tests.support.runpod_over_ssh import double_over_ssh
 
 
 @pytest.fixture
 def double(tmp_path: Path) -> Iterator[Double]:
     """RunPod, whose pods are OpenSSH servers here."""
-    numbers = itertools.count()
-
-    def make_machine() -> Machine:
-        folder = tmp_path / f"machine-{next(numbers)}"
-        folder.mkdir()
-        return SshMachine(folder)
-
-    with serving(Double()) as double:
-        double.make_machine = make_machine
+    with double_over_ssh(tmp_path) as double:
         yield double
-        assert double.wrong == []
 
 
 @pytest.fixture
