@@ -16,7 +16,7 @@ from moola_remote.agent.restart_guard import ensure_guard
 # Verb: module, function, and what the function takes; `object` is the JSON on stdin, `text` stdin
 # as it is, any other name than `pod` and `run` an option of the verb.
 VERBS = {
-    "probe": ("probe", "probe", "pod"),
+    "probe": ("probe", "probe", "pod reserve"),
     "room": ("probe", "room", "pod size"),
     "link": ("trees", "link", "pod kind digest object"),
     "seal": ("trees", "seal", "pod kind digest object"),
@@ -53,7 +53,8 @@ def parse(argv: List[str]) -> argparse.Namespace:
     listing.add_argument("--last", type=int)
     listing.add_argument("--prefix", default="")
     verbs.add_parser("guard").add_argument("--watch", action="store_true")
-    for name in ("probe", "start", "idle", "clean", "manifests"):
+    verbs.add_parser("probe").add_argument("--reserve", action="append", default=[])
+    for name in ("start", "idle", "clean", "manifests"):
         verbs.add_parser(name)
     followed = ("cancel", "locate", "follow")
     for name in ("state", "show", "checkpoints", "manifest", "supervise", *followed):

@@ -17,7 +17,7 @@ from moola_remote.agent.install import install, run_quietly
 from moola_remote.agent.layout import Pod
 from moola_remote.agent.lazy import shutil
 from moola_remote.agent.locks import locked
-from moola_remote.agent.trees import check_digest
+from moola_remote.agent.trees import check_digest, reserve
 
 DESCRIBE_BASE = """
 import json, os, platform, site, sys
@@ -57,7 +57,11 @@ def environment(pod: Pod, digest: str, python: str, text: str) -> Json:
         base = ask_python(python, DESCRIBE_BASE)
         known = read_json(marker) or {}
         gpus = [row[0] for row in gpu_rows("name")]
-        is_there = known.get("base") == base and (folder / "bin" / "python").exists()
+        is_there = (
+            known.get("base") == base
+            and reserve(pod, "env", digest)
+            and (folder / "bin" / "python").exists()
+        )
         if is_there and known.get("gpus") == gpus:
             return {**known["answer"], "created": False}
         if not is_there:

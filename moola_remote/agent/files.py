@@ -140,11 +140,17 @@ def bytes_of(top: Path) -> int:
     return total
 
 
+def reservation_of(tree: Path) -> Path:
+    """Return the file whose time says when a tree was last about to be used."""
+    return tree.with_name(f".reserved-{tree.name}")
+
+
 def put_aside(path: Path) -> Path:
     """Out of sight in one step; what a cut leaves behind goes with the next sweep."""
     aside = path.with_name(f".removed-{path.name}-{os.getpid()}")
-    with contextlib.suppress(FileNotFoundError):
-        path.with_name(f"{path.name}.json").unlink()
+    for beside in (path.with_name(f"{path.name}.json"), reservation_of(path)):
+        with contextlib.suppress(FileNotFoundError):
+            beside.unlink()
     with contextlib.suppress(FileNotFoundError):
         path.rename(aside)
     return aside

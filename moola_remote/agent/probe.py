@@ -8,19 +8,30 @@ import os
 import re
 import time
 from pathlib import Path
-from typing import List, Optional
+from typing import List, Optional, Sequence
 
 from moola_remote.agent.constants import ROOM_BYTES, Json
 from moola_remote.agent.gpus import gpu_rows, mebibytes
 from moola_remote.agent.layout import Pod
 from moola_remote.agent.lazy import shutil, subprocess
 from moola_remote.agent.telemetry import cpu_count, disk_free, memory
+from moola_remote.agent.trees import check_digest, reserve
 
 
-def probe(pod: Pod) -> Json:
+def probe(pod: Pod, reserved: Sequence[str] = ()) -> Json:
+    """Report what the pod is and has.
+
+    Args:
+        pod: to look at.
+        reserved: trees as KIND/DIGEST: those that are here stay until a run names them, or a day.
+    """
     import platform
 
     pod.make()
+    for tree in reserved:
+        kind, _, digest = tree.partition("/")
+        check_digest(digest)
+        reserve(pod, kind, digest)
     gpus = [
         {"name": row[0], "memory_total": mebibytes(row[1])} for row in gpu_rows("name,memory.total")
     ]

@@ -156,8 +156,13 @@ class Agent:
             channel.close()
 
 
-def probe(agent: Agent) -> PodInfo:
+def probe(agent: Agent, *, reserve: Mapping[str, str | None] = {}) -> PodInfo:
     """Return what is on the pod.
+
+    Args:
+        agent: on the pod.
+        reserve: digests of code and data by kind; those that are on the pod are left by every
+            client's `clean` until the run that is about to be started.
 
     Raises:
         MoolaError: it can't be asked, or answers with something else.
@@ -165,4 +170,5 @@ def probe(agent: Agent) -> PodInfo:
     from moola_remote.protocol.answers import PodInfo
     from moola_remote.protocol.types import read_answer_as
 
-    return read_answer_as(PodInfo, agent.call("probe"), "probe")
+    words = [f"--reserve={kind}/{digest}" for kind, digest in reserve.items() if digest]
+    return read_answer_as(PodInfo, agent.call("probe", *words), "probe")

@@ -227,8 +227,9 @@ def deploy(pod: Pod, plan: Plan, watcher: Watcher) -> Deployed:
         MoolaError: of the connection, of the transfer, or of the environment.
     """
     watcher.step("asking the pod what it has")
-    facts = probe(pod.agent)
     trees: dict[upload.Kind, snapshot.Tree | None] = {"code": plan.code, "data": plan.data}
+    wanted: dict[str, str] = {kind: tree.digest for kind, tree in trees.items() if tree}
+    facts = probe(pod.agent, reserve=wanted)
     there = {*facts.trees.code, *facts.trees.data}
     to_send = sum(tree.size for tree in trees.values() if tree and tree.digest not in there)
     check_pod(pod.name, facts, to_send)

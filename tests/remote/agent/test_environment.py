@@ -47,6 +47,7 @@ def test_it_is_made_once_also_by_two_at_once(pod: AgentPod, bare_python: Path) -
         answers = list(threads.map(lambda _: make(pod, bare_python, "candle"), range(2)))
     assert sorted(answer["created"] is True for answer in answers) == [False, True]
     assert answers[0]["packages"] == answers[1]["packages"]
+    assert (pod.root / "env" / f".reserved-{DIGEST}").exists()  # by the second, for its run
 
 
 def test_one_that_was_not_finished_is_made_anew(pod: AgentPod, bare_python: Path) -> None:
