@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Dict, List, Set
 
+from moola_remote.agent.bytecode import unneeded_bytecode
 from moola_remote.agent.constants import ENDED, Json
 from moola_remote.agent.errors import AgentError
 from moola_remote.agent.files import bytes_of, put_aside, read_json, reservation_of
@@ -49,6 +50,9 @@ def clean(pod: Pod, asked: Json) -> Json:
         tidy(pod)
     for path in aside:
         discard(path)
+    if not asked.get("dry_run"):
+        for path in unneeded_bytecode(pod.root):
+            discard(path)
     return {"removed": removed}
 
 

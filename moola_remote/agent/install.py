@@ -43,7 +43,9 @@ def install(cache: Path, folder: Path, asked: Json) -> None:
     has_pip = subprocess.run([python, "-m", "pip", "--version"], capture_output=True, check=False)
     if has_pip.returncode != 0:
         run_quietly([python, "-m", "ensurepip"])
-    pip = [python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
+    # A job's bytecode is elsewhere (agent/bytecode.py): what pip would compile nobody reads.
+    pip = [python, "-m", "pip", "install", "--no-input", "--no-compile"]
+    pip += ["--disable-pip-version-check"]
     if not asked.get("locked") and not asked.get("constraints"):
         # The usual case first: it needs no look at what the base has.
         listed = write(folder / "requirements.txt", asked["requirements"])

@@ -41,7 +41,7 @@ def prepare(pod: Pod, run: Run, spec: Json) -> Launch:
     for kind, path in needs.items():
         if not path.is_dir() or not (path.parent / f"{path.name}.json").is_file():
             raise AgentError("not_deployed", f"{kind} {path.name} is not on the pod; deploy it")
-    drop_torn(cache_of(pod.root))
+    drop_torn(pod.root)
     env = {
         key: value
         for key, value in os.environ.items()

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moola_remote.errors import ConfigError
-from moola_remote.ssh.hostkeys import KnownHosts, ssh_options
+from moola_remote.ssh.host_key_options import pin_options_for_any_configuration
+from moola_remote.ssh.hostkeys import KnownHosts
 
 if TYPE_CHECKING:
     from moola_remote.config.settings import Project
@@ -210,10 +211,11 @@ def write_pod(project: Project, name: str, text: str) -> Path:
 def ssh_argv(endpoint: Endpoint, known_hosts: Path) -> list[str]:
     """OpenSSH's client for a shell on the pod; it checks the pin that we have."""
     identity, config = endpoint.identity_file, endpoint.host_config
+    name = KnownHosts(known_hosts).name_of(endpoint)
     return [
         "ssh",
+        *pin_options_for_any_configuration(known_hosts, name),  # the first value counts
         *(config.arguments if config else ("-p", str(endpoint.port))),
         *(["-i", str(identity), "-o", "IdentitiesOnly=yes"] if identity else []),
-        *ssh_options(known_hosts, KnownHosts(known_hosts).name_of(endpoint)),
         *(("--", config.host) if config else (f"{endpoint.user}@{endpoint.host}",)),
     ]

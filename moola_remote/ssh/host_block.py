@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from moola_remote.ssh.hostkeys import KnownHosts, ssh_options
+from moola_remote.ssh.host_key_options import pin_options_for_any_configuration
+from moola_remote.ssh.hostkeys import KnownHosts
 
 if TYPE_CHECKING:
     from moola_remote.ssh.endpoint import Endpoint
@@ -19,10 +20,9 @@ def host_block(endpoint: Endpoint, known_hosts: Path) -> str:
     alone.
     """
     lines = [*_way(endpoint), *_keys(endpoint)]
+    name = KnownHosts(known_hosts).name_of(endpoint)
     options = [
-        word
-        for word in ssh_options(known_hosts, KnownHosts(known_hosts).name_of(endpoint))
-        if word != "-o"
+        word for word in pin_options_for_any_configuration(known_hosts, name) if word != "-o"
     ]
     lines += [option.replace("=", " ", 1) for option in options]
     return f"Host {endpoint.name}\n" + "".join(f"    {line}\n" for line in lines)

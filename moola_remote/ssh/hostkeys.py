@@ -57,17 +57,6 @@ def key_type(key: bytes) -> str:
     return key[4 : 4 + length].decode("ascii")
 
 
-def ssh_options(known_hosts: Path, pod: str) -> list[str]:
-    """Return what makes OpenSSH's ssh check the same pin."""
-    return [
-        *("-o", f'UserKnownHostsFile="{known_hosts}"'),
-        *("-o", "GlobalKnownHostsFile=/dev/null"),
-        *("-o", f"HostKeyAlias={alias(pod)}"),
-        *("-o", "StrictHostKeyChecking=yes"),
-        *("-o", "UpdateHostKeys=no"),
-    ]
-
-
 class KnownHosts:
     """The file of pins: one key a pod.
 

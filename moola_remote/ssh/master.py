@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from moola_remote.errors import UnreachableError
 from moola_remote.ssh import mux
-from moola_remote.ssh.hostkeys import ssh_options
+from moola_remote.ssh.host_key_options import pin_options
 from moola_remote.ssh.keys import USUAL_KEYS, KeySource
 from moola_remote.ssh.link import LinkGoneError, SessionRefusedError
 from moola_remote.ssh.liveness import KEEPALIVE_MISSED, KEEPALIVE_S, SilenceError, Vitals
@@ -46,8 +46,6 @@ UNABLE_S = 600.0
 # Before what the user's configuration has: the first value of each counts.
 OPTIONS = (
     *("BatchMode=yes", "ControlMaster=yes", "ConnectionAttempts=1", "LogLevel=ERROR"),
-    # Keys that no pin vouches for.
-    *("VerifyHostKeyDNS=no", "NoHostAuthenticationForLocalhost=no", "CheckHostIP=no"),
     # What a user wants of a shell, and a pod shall not get.
     *("ForwardAgent=no", "ForwardX11=no", "ClearAllForwardings=yes", "Tunnel=no"),
     *("PermitLocalCommand=no", "RemoteCommand=none", "RequestTTY=no"),
@@ -125,7 +123,7 @@ class Master:
             *(word for option in (*OPTIONS, *alive) for word in ("-o", option)),
             *("-o", f"ControlPersist={keep.seconds}"),
             *("-o", f"ConnectTimeout={max(round(timeout_s), 1)}"),
-            *ssh_options(pins.path, name),
+            *pin_options(pins.path, name),
             *(word for path in keys for word in ("-i", str(path))),
             *(("-o", "IdentitiesOnly=yes") if endpoint.identity_file else ()),
             *config.arguments,

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from moola_remote.ssh.endpoint import Endpoint
-from moola_remote.ssh.hostkeys import KnownHosts, alias, fingerprint, ssh_options
+from moola_remote.ssh.host_key_options import pin_options
+from moola_remote.ssh.hostkeys import KnownHosts, alias, fingerprint
 from moola_remote.ssh.master import keeping
 from tests.support.lines import Line
 from tests.support.masters import masters
@@ -170,7 +171,7 @@ def test_openssh_under_rsync_refuses_the_stranger_too(
     project: Project, pod: Endpoint, address: Line, stranger: Endpoint, tmp_path: Path
 ) -> None:
     _vouched(project, pod, address.port)
-    options = ssh_options(project.state / "known_hosts", "host")
+    options = pin_options(project.state / "known_hosts", "host")
     key = ["-F", "/dev/null", "-i", str(pod.identity_file), "-o", "BatchMode=yes"]
     shell = shlex.join(["ssh", *key, "-p", str(address.port), "-l", pod.user, *options])
 

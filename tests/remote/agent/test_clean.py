@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +144,27 @@ def test_a_run_whose_state_can_not_be_read_is_removed_once_nothing_of_it_lives(
     pod.kill(run_id, "supervisor", "keeper", "job")
     (pod.folder(run_id) / "state.json").write_text("{")
     assert f"runs/{run_id}" in clean(pod, run_id)
+
+
+def test_the_bytecode_of_a_run_goes_with_it(pod: AgentPod) -> None:
+    script = (
+        "echo 'x = 1' >mine.py; env -u PYTHONDONTWRITEBYTECODE python -c 'import mine, argparse'"
+    )
+    gone, stays = (pod.shell(script.replace("python", sys.executable), gpu=-1) for _ in range(2))
+    for run_id in (gone, stays):
+        assert pod.wait(run_id)["state"] == "SUCCEEDED"
+    cache = pod.root / "cache" / "pycache"
+    (cache / str(pod.root / "env").lstrip("/") / "removed").mkdir(parents=True)
+
+    def kept() -> set[str]:
+        return {path.parent.name for path in cache.rglob("mine.*.pyc")}
+
+    shared = set(cache.rglob("argparse.*.pyc"))
+    assert shared
+    assert kept() == {gone, stays}
+    clean(pod, gone, dry_run=True)
+    assert kept() == {gone, stays}
+    clean(pod, gone)
+    assert kept() == {stays}
+    assert set(cache.rglob("argparse.*.pyc")) == shared
+    assert not list(cache.rglob("removed"))

@@ -111,3 +111,15 @@ def test_bytecode_of_a_common_size_is_kept(pod: AgentPod) -> None:
         (cache / name).write_bytes(bytes(size))
     pod.wait(pod.start("true"))
     assert sorted(path.name for path in cache.iterdir()) == [".checked", "a.pyc", "c.nbi"]
+
+
+def test_a_start_does_not_look_at_the_bytecode_of_every_run(pod: AgentPod) -> None:
+    cache = pod.root / "cache" / "pycache"
+    of_runs = cache / str(pod.root / "runs").lstrip("/") / "another"
+    of_others = of_runs.parents[1] / "env"
+    for folder in (of_runs, of_others):
+        folder.mkdir(parents=True)
+        (folder / "a.pyc").write_bytes(bytes(4096))
+    pod.wait(pod.start("true"))
+    assert (of_runs / "a.pyc").exists()
+    assert not (of_others / "a.pyc").exists()

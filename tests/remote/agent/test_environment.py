@@ -148,6 +148,9 @@ def test_packages_that_lie_in_the_code_are_installed(
     assert answer["ok"], answer
     versions = {name: answer["packages"].get(name) for name in ("glow", "lamp", "wick")}
     assert versions == {"glow": "1.0", "lamp": "1.0" if by == "uv" else None, "wick": "2.5"}
+    installed = {path.name for path in (with_uv.root / "env" / DIGEST).rglob("glow*")}
+    assert "glow.py" in installed
+    assert not [name for name in installed if name.endswith(".pyc")]
 
 
 def test_a_package_that_the_code_lacks_is_one_line(pod: AgentPod, bare_python: Path) -> None:

@@ -14,7 +14,8 @@ import pytest
 from moola_remote.errors import ConfigError, HostKeyError
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
-from moola_remote.ssh.hostkeys import KnownHosts, alias, fingerprint, ssh_options
+from moola_remote.ssh.host_key_options import pin_options
+from moola_remote.ssh.hostkeys import KnownHosts, alias, fingerprint
 from tests.support.servers import running_openssh
 
 pytestmark = pytest.mark.process
@@ -128,7 +129,7 @@ def test_openssh_checks_the_same_pin(openssh_server: Endpoint, path: Path, tmp_p
     command = [
         *("ssh", "-F", "/dev/null", "-i", str(openssh_server.identity_file)),
         *("-o", "BatchMode=yes", "-p", str(openssh_server.port)),
-        *(*ssh_options(path, openssh_server.name), openssh_server.host, "echo in"),
+        *(*pin_options(path, openssh_server.name), openssh_server.host, "echo in"),
     ]
     connect(openssh_server, known_hosts=path).close()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
