@@ -19,6 +19,8 @@ from moola_remote.agent.lazy import shutil
 from moola_remote.agent.locks import locked
 from moola_remote.agent.trees import check_digest, reserve
 
+# With these pip installs elsewhere, and a Python that we start does not end.
+ELSEWHERE = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_DRY_RUN", "PYTHONINSPECT")
 DESCRIBE_BASE = """
 import json, os, platform, site, sys
 print(json.dumps({"python": os.path.realpath(sys.executable), "version": platform.python_version(),
@@ -69,6 +71,7 @@ def environment(pod: Pod, digest: str, python: str, text: str) -> Json:
                 marker.unlink()
             shutil.rmtree(folder, ignore_errors=True)
             find_files(pod, asked)
+            install_only_here()
             make_environment(folder, python, base)
             install(pod.root / "cache", folder, asked)
         say("looking at what is there")  # torch reports the GPUs, and a volume may change its host
@@ -108,6 +111,13 @@ def find_files(pod: Pod, asked: Json) -> None:
     if missing:
         raise AgentError("environment", f"code {code}: no such file: {missing[0]}")
     os.environ["MOOLA_CODE"] = tree.as_uri()
+
+
+def install_only_here() -> None:
+    """Undo what rc files or pip.conf say of where packages go: into the environment alone."""
+    for name in ELSEWHERE:
+        os.environ.pop(name, None)
+    os.environ["PIP_USER"] = "0"  # takes precedence over pip.conf
 
 
 def make_environment(folder: Path, python: str, base: Json) -> None:
