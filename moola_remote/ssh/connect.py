@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from moola_remote.ssh.endpoint import Endpoint
     from moola_remote.ssh.hostkeys import Ask
+    from moola_remote.ssh.keeping import Keeping
     from moola_remote.ssh.link import Link
-    from moola_remote.ssh.master import Keeping
 logger = logging.getLogger(__name__)
 # paramiko would take aes128-ctr with a separate MAC first; GCM costs it less.
 CIPHERS = (

@@ -19,8 +19,9 @@ from moola_remote.ssh import master, mux
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.hostkeys import KnownHosts
+from moola_remote.ssh.keeping import Keeping, keeping
 from moola_remote.ssh.link import ParamikoLink
-from moola_remote.ssh.master import Keeping, MasterLink, keeping
+from moola_remote.ssh.master import MasterLink
 from moola_remote.ssh.transport import Transport
 from tests.remote.conftest import by_client, configured
 from tests.remote.ssh.conftest import keygen
@@ -138,6 +139,38 @@ def test_after_a_sleep_of_the_laptop_the_dead_connection_is_left(
             os.kill(first, signal.SIGTERM)
     finally:
         transport.close()
+        line.cut()
+
+
+def test_a_client_that_is_killed_while_it_logs_in_leaves_one_master_at_most(
+    server: Endpoint, pins: Path, keep: Keeping
+) -> None:
+    def processes() -> list[bytes]:
+        found = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                found.append(path.read_bytes())
+        return [words for words in found if bytes(keep.folder) in words]
+
+    line = Line(server.port)
+    endpoint = configured(dataclasses.replace(server, port=line.port))
+    try:
+        line.fall_silent()
+        client = os.fork()
+        if client == 0:
+            connect(endpoint, known_hosts=pins, keep=keep)
+            os._exit(1)
+        wait_until(processes)
+        os.kill(client, signal.SIGKILL)
+        os.waitpid(client, 0)
+        threading.Timer(0.5, line.speak).start()
+        before = _logins(server)
+        transport = connect(endpoint, known_hosts=pins, keep=keep)
+        assert transport.run(["echo", "here"]).stdout == b"here\n"
+        assert _logins(server) == before + 1
+        assert len(processes()) == len(masters(keep.folder)) == 1
+        transport.close()
+    finally:
         line.cut()
 
 
