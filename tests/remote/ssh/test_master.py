@@ -317,5 +317,5 @@ def test_a_server_with_algorithms_of_openssh_alone_is_reached(
         assert KnownHosts(pins).get(unknown.name) == key
         assert transport.run(["echo", "in"]).stdout == b"in\n"
         transport.close()
-        with pytest.raises(UnreachableError, match="in common with us.*let its sshd_config allow"):
+        with pytest.raises(UnreachableError, match=r"in common with us.*let its sshd_config allow"):
             connect(unknown, known_hosts=pins)
