@@ -76,7 +76,9 @@ class Agent:
 
     def _run(self, verb: str, args: Sequence[str], data: bytes, timeout_s: float) -> Completed:
         done = self.transport.run(self.argv(verb, *args), stdin=data, timeout_s=timeout_s)
-        if is_missing(done.returncode, done.stderr):
+        # An rc file may send stderr elsewhere, so that Python's words are not seen.
+        is_silent = done.returncode == 2 and not (done.stdout or done.stderr)
+        if is_silent or is_missing(done.returncode, done.stderr):
             self.upload()
             done = self.transport.run(self.argv(verb, *args), stdin=data, timeout_s=timeout_s)
         return done

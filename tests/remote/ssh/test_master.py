@@ -18,7 +18,7 @@ from moola_remote.errors import HostKeyError, UnreachableError
 from moola_remote.ssh import master, mux
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
-from moola_remote.ssh.hostkeys import KnownHosts
+from moola_remote.ssh.hostkeys import KnownHosts, fingerprint
 from moola_remote.ssh.keeping import Keeping, keeping
 from moola_remote.ssh.link import ParamikoLink
 from moola_remote.ssh.master import MasterLink
@@ -316,3 +316,39 @@ def test_nobody_uses_it_and_it_ends(server: Endpoint, pins: Path, tmp_path: Path
     (pid,) = masters(brief.folder)
     wait_until(lambda: not sockets(brief.folder))
     wait_until(lambda: not Path(f"/proc/{pid}").exists())
+
+
+@pytest.mark.parametrize(
+    "settings", ["Ciphers chacha20-poly1305@openssh.com", "MACs umac-128-etm@openssh.com"]
+)
+def test_a_server_with_algorithms_of_openssh_alone_is_reached(
+    settings: str, home: Path, tmp_path: Path, keep: Keeping
+) -> None:
+    """paramiko has none of its own in common; the host key is judged as at any first contact."""
+    more = f"{settings}\nCiphers aes256-ctr" if settings.startswith("MACs") else settings
+    with running_openssh(tmp_path / "sshd", settings=more) as strict:
+        assert strict.known_key
+        unknown = configured(dataclasses.replace(strict, known_key=None, host_key=None))
+        pins = tmp_path / "pins"
+        with pytest.raises(HostKeyError, match="is unknown, and there is no terminal"):
+            connect(unknown, known_hosts=pins, keep=keep)
+        with pytest.raises(HostKeyError, match="refused by you"):
+            connect(unknown, known_hosts=pins, keep=keep, ask=lambda _: False)
+        other = dataclasses.replace(unknown, host_key="SHA256:" + "x" * 43)
+        with pytest.raises(HostKeyError, match="SHA256:xxx"):
+            connect(other, known_hosts=pins, keep=keep)
+        assert KnownHosts(pins).get(unknown.name) is None
+        asked: list[str] = []
+
+        def agree(shown: str) -> bool:
+            asked.append(shown)
+            return True
+
+        transport = connect(unknown, known_hosts=pins, keep=keep, ask=agree)
+        key = base64.b64decode(strict.known_key.split()[1])
+        assert asked == [fingerprint(key)]
+        assert KnownHosts(pins).get(unknown.name) == key
+        assert transport.run(["echo", "in"]).stdout == b"in\n"
+        transport.close()
+        with pytest.raises(UnreachableError, match=r"in common with us.*let its sshd_config allow"):
+            connect(unknown, known_hosts=pins)
