@@ -156,8 +156,12 @@ class Agent:
             channel.close()
 
 
-def probe(agent: Agent) -> PodInfo:
+def probe(agent: Agent, lists: str | None = None) -> PodInfo:
     """Return what is on the pod.
+
+    Args:
+        agent: the pod's agent.
+        lists: of packages (`Dependencies.lists`), whose environment is looked for too.
 
     Raises:
         MoolaError: it can't be asked, or answers with something else.
@@ -165,4 +169,5 @@ def probe(agent: Agent) -> PodInfo:
     from moola_remote.protocol.answers import PodInfo
     from moola_remote.protocol.types import read_answer_as
 
-    return read_answer_as(PodInfo, agent.call("probe"), "probe")
+    asked: dict[str, str] = {} if lists is None else {"environment": lists}
+    return read_answer_as(PodInfo, agent.call("probe", stdin=asked), "probe")
