@@ -93,7 +93,7 @@ def parse(argv: List[str]) -> Call:
     words, options = split(argv)
     root = options.pop("root", None)
     verb = words.pop(0) if words else ""
-    if verb == "guard" and options.pop("watch", None):
+    if verb == "guard" and options.pop("watch", ""):
         verb = "guard --watch"
     if verb not in VERBS:
         raise AgentError("bad_request", f"verb {verb!r}: expected one of {', '.join(VERBS)}")
