@@ -219,4 +219,5 @@ def is_as_listed(tree: Path, path: str, listed: Json) -> bool:
     is_file = stat.S_ISREG(found.st_mode)
     if not is_file or mode == "120000" or is_program != mode.endswith("755"):
         return False
-    return bool(found.st_size == listed["size"]) and sha256_of(path) == listed["sha256"]
+    size = found.st_size
+    return bool(size == listed["size"]) and sha256_of(path, size) == listed["sha256"]

@@ -158,13 +158,16 @@ class Agent:
             channel.close()
 
 
-def probe(agent: Agent, *, reserve: Mapping[str, str | None] = {}) -> PodInfo:
+def probe(
+    agent: Agent, *, lists: str | None = None, reserve: Mapping[str, str | None] = {}
+) -> PodInfo:
     """Return what is on the pod.
 
     Args:
-        agent: on the pod.
+        agent: the pod's agent.
+        lists: of packages (`Dependencies.lists`), whose environment is looked for too.
         reserve: digests of code and data by kind; those that are on the pod are left by every
-            client's `clean` until the run that is about to be started.
+            client's `clean` until the run that is about to be started. So is the environment.
 
     Raises:
         MoolaError: it can't be asked, or answers with something else.
@@ -172,5 +175,7 @@ def probe(agent: Agent, *, reserve: Mapping[str, str | None] = {}) -> PodInfo:
     from moola_remote.protocol.answers import PodInfo
     from moola_remote.protocol.types import read_answer_as
 
-    words = [f"--reserve={kind}/{digest}" for kind, digest in reserve.items() if digest]
-    return read_answer_as(PodInfo, agent.call("probe", *words), "probe")
+    asked: dict[str, Any] = {} if lists is None else {"environment": lists}
+    wanted = {kind: digest for kind, digest in reserve.items() if digest}
+    asked |= {"reserve": wanted} if wanted else {}
+    return read_answer_as(PodInfo, agent.call("probe", stdin=asked), "probe")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from moola_remote.ssh.keeping import Keeping
     from moola_remote.ssh.link import Link
     from moola_remote.ssh.user_config import HostConfig
+
 logger = logging.getLogger(__name__)
 # paramiko would take aes128-ctr with a separate MAC first; GCM costs it less.
 CIPHERS = (

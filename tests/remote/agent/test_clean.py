@@ -75,7 +75,7 @@ def test_a_run_goes_with_what_it_alone_needed(pod: AgentPod, trees: list[str]) -
 
 def test_what_another_client_is_about_to_start_stays(pod: AgentPod, trees: list[str]) -> None:
     ended = run_on(pod, trees[0])
-    asked = pod.ask("probe", f"--reserve=code/{trees[0]}", f"--reserve=data/{'e' * 16}")
+    asked = pod.ask("probe", stdin={"reserve": {"code": trees[0], "data": "e" * 16}})
     assert asked["trees"] == {"code": trees, "data": trees}  # neither moved nor invented
     assert f"data/{trees[0]}" in clean(pod, ended)
     assert there(pod, "code") == {"a", "c"}
