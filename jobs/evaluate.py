@@ -76,9 +76,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
     windows = windows.with_labels(trained.labels, arguments.file)
     _require_fit(arguments, windows, trained)
     train, _ = read_file(data_dir, trained.recipe.data.labelled.as_posix(), **reads)
-    print(f"asking the model about {len(windows):,} windows", file=sys.stderr, flush=True)
+    print(f"evaluating the model on {len(windows):,} windows", file=sys.stderr, flush=True)
     predictions = trained.predict(windows.bars)
-    print("scoring its answers", file=sys.stderr, flush=True)
+    print("scoring its predictions", file=sys.stderr, flush=True)
     decoded, truth = decode(predictions, trained.decoder), truth_of(windows)
     scores = score(decoded, predictions, truth)
     if trained.recipe.data.windows is not None:  # peers learn from no more than the run did

@@ -109,7 +109,7 @@ def _ask_model(arguments: argparse.Namespace, windows: Windows) -> list[Claim]:
     from moola_core.inference.sliding import answer
     from moola_core.inference.trained_model import load_model
 
-    print(f"asking the model about {len(windows):,} windows", file=sys.stderr, flush=True)
+    print(f"evaluating the model on {len(windows):,} windows", file=sys.stderr, flush=True)
     trained = load_model(arguments.run / "artifacts", find_device(arguments.device))
     if not arguments.any_bar_length:
         known = f"{arguments.run} was trained on"

@@ -1,4 +1,4 @@
-"""A sheet of an Excel book as a table, by openpyxl where it is installed."""
+"""A sheet of an Excel workbook as a table, by openpyxl where it is installed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def read_excel(path: Path, is_wanted: Callable[[list[str]], bool]) -> pa.Table:
         import openpyxl  # type: ignore[import-untyped, import-not-found, unused-ignore]
     except ImportError as err:
         raise DataError(
-            f"{path}: an Excel book needs the package openpyxl, expected it to be installed;"
+            f"{path}: an Excel workbook needs the package openpyxl, expected it to be installed;"
             " pip install openpyxl, or in Excel: Save as > CSV UTF-8"
         ) from err
     book = openpyxl.load_workbook(path, read_only=True, data_only=True)

@@ -75,7 +75,7 @@ def _open_zip(path: Path) -> Any:
     names = [name for name in names if not name.startswith("__MACOSX/")]
     if "[Content_Types].xml" in names:
         raise DataError(
-            f"{path}: an Excel book, expected a text table; in Excel: Save as > CSV UTF-8"
+            f"{path}: an Excel workbook, expected a text table; in Excel: Save as > CSV UTF-8"
         )
     tables = [name for name in names if name.lower().endswith((".csv", ".txt", ".tsv"))] or names
     # HistData's archives hold a .txt with a report beside the .csv.

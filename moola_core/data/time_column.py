@@ -156,6 +156,6 @@ def zone_in_name(where: str, name: str) -> str | None:
         return str(ZoneInfo("UTC" if word == "GMT" else word))
     except (ZoneInfoNotFoundError, ValueError, OSError) as err:
         raise DataError(
-            f"{where}: column {name}: {word} is the name of no one zone, expected one like"
+            f"{where}: column {name}: {word} is not the name of a single zone, expected one like"
             " America/Chicago; say which: --tz"
         ) from err

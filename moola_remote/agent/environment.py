@@ -67,7 +67,9 @@ def environment(pod: Pod, digest: str, python: str, text: str) -> Json:
             install_only_here()
             make_environment(folder, python, base)
             install(pod.root / "cache", folder, asked)
-        say("looking at what is there")  # torch reports the GPUs, and a volume may change its host
+        say(
+            "checking what is installed"
+        )  # torch reports the GPUs, and a volume may change its host
         answer = {
             "python": base["version"],
             **ask_python(str(folder / "bin" / "python"), DESCRIBE_ENVIRONMENT),

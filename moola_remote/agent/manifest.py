@@ -176,7 +176,7 @@ def lock_ended(run: Run) -> int:
     """
     fd = lock(run.lock, patience_s=2.0)
     if fd is None:
-        raise AgentError("busy", f"run {run.id}: its on_finish command is at work")
+        raise AgentError("busy", f"run {run.id}: its on_finish command is still running")
     return fd
 
 

@@ -71,7 +71,7 @@ def get_state(agent: Agent, run_id: str) -> RunState:
         near = list_page(agent, last=50).states
         raise unknown_run(run_id, [state.run_id for state in near]) from err
     if state.run_id != run_id:
-        raise TransferError(f"run {safe(run_id, 80)}: the agent answers of {state.run_id}")
+        raise TransferError(f"run {safe(run_id, 80)}: the agent answered for {state.run_id}")
     return state
 
 

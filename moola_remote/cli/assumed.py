@@ -32,10 +32,10 @@ def report_assumed(app: App, plan: Plan) -> None:
         "pod": f"{app.pod.name}, on this machine" if _is_local(app) else app.pod.name,
         "results": f"{project.results_folder}, after: moola-remote fetch results",
     }
-    click.echo("no [tool.moola-remote] here or above, so that these are assumed:", err=True)
+    click.echo("no [tool.moola-remote] here or above, so these settings are assumed:", err=True)
     for name, words in rows.items():
         click.echo(f"  {name + ':':14}{words}", err=True)
-    click.echo("  moola-remote init writes them down, to be changed", err=True)
+    click.echo("  moola-remote init writes them to a file for you to change", err=True)
 
 
 def _no_dependencies(plan: Plan) -> str:

@@ -54,7 +54,7 @@ def _try_live(app: App, *, is_asking: bool) -> None:
     provider = app.pod.provider
     if not isinstance(provider, RunpodProvider):
         raise ConfigError(
-            f"doctor --live: pod {app.pod.name} is not rented, expected provider: runpod",
+            f"doctor --live: pod {app.pod.name} is not a rented pod, expected provider: runpod",
             "choose with --pod, for example --pod runpod-4090",
         )
     question = (

@@ -16,6 +16,9 @@ from moola_remote.errors import ConfigError, LimitError, MoolaError
 if TYPE_CHECKING:
     from moola_remote.providers.base import Provider
 
+# In the table; `--json` keeps the value that scripts know.
+SHOWN_STATES = {"foreign": "external"}
+
 
 @click.command()
 @idle_stop_option
@@ -75,7 +78,7 @@ def down(app: App, yes: bool, force: bool) -> None:
         return
     if state == "stopped" and not force and app.pod.config.provider != "local":
         raise LimitError(
-            f"pod {app.pod.name}: stopped, so that what is on it can't be looked at",
+            f"pod {app.pod.name}: stopped, so what is on it can't be checked",
             f"{app.pod.command} up, then fetch; or {app.pod.command} down --force",
         )
     if state != "foreign":
@@ -115,7 +118,8 @@ def pods(ctx: click.Context) -> None:
         if app.as_json:
             app.answer(fields)
         else:
-            click.echo("{pod:20} {provider:8} {state:8} {detail}".format(**fields))
+            shown = {**fields, "state": SHOWN_STATES.get(fields["state"], fields["state"])}
+            click.echo("{pod:20} {provider:8} {state:8} {detail}".format(**shown))
 
 
 class _Unquoted(click.Command):

@@ -113,7 +113,8 @@ def predict(
         click.echo(f"not done, {name}: {why}", err=True)
     if failed:
         raise JobFailedError(
-            f"{len(failed)} of {len(series)} series are not done", "type it again: the others stay"
+            f"{len(failed)} of {len(series)} series are not done",
+            "run it again: finished ones are kept",
         )
 
 

@@ -67,7 +67,9 @@ def make_sweep_plan(
         click.echo(f"note: {note}", err=True)
     if plan.is_static:
         if asked["trials"]:
-            raise click.UsageError("--grid and --seeds are as many trials as they are: no --trials")
+            raise click.UsageError(
+                "--grid and --seeds set the number of trials themselves: leave --trials out"
+            )
         plan = plan.model_copy(update={"trials": len(plan.table())})
     return plan
 

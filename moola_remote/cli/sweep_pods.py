@@ -162,7 +162,7 @@ class SweepPods:
             with self.app.for_pod(name) as one:
                 if one.pod.provider.is_paid:
                     click.echo(
-                        f"pod {name} is still running and still billed; end its price with: "
+                        f"pod {name} is still running and still billed; stop the billing with: "
                         f"{one.pod.command} stop",
                         err=True,
                     )

@@ -190,7 +190,7 @@ def cancel_sweep(app: App, folder: SweepFolder) -> None:
     for line in lines:
         click.echo(line, err=True)
     if folder.is_held():
-        click.echo(f"sweep {plan.sweep_id}: the process at it ends by itself", err=True)
+        click.echo(f"sweep {plan.sweep_id}: the process working on it ends by itself", err=True)
         return
     with folder.held():
         study = Study(folder.journal, plan, is_writing=True)

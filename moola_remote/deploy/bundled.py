@@ -115,7 +115,7 @@ def _quoted(path: PurePosixPath) -> str:
 
 def _outside(listing: PurePosixPath, words: str) -> ConfigError:
     return ConfigError(
-        f"{listing}: {words}: outside of the project, so that it doesn't travel",
+        f"{listing}: {words}: outside of the project, so it is not sent",
         "move it into the project, and correct the line",
     )
 

@@ -53,7 +53,7 @@ def read_dependencies(project: Project, read: Reader) -> Dependencies:
         path = PurePosixPath(project.requirements.as_posix())
         if path.is_absolute() or ".." in path.parts:
             raise ConfigError(
-                f"{path}: outside of the project, so that it doesn't travel",
+                f"{path}: outside of the project, so it is not sent",
                 "move it into the project, and correct `requirements` in [tool.moola-remote]",
             )
     if path is None:

@@ -226,7 +226,8 @@ def _dynamic(
     files = [files] if isinstance(files, str) else files
     if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
         raise ConfigError(
-            f"{path}: {'.'.join(keys)}: made when the project is built, expected a list or a file",
+            f"{path}: {'.'.join(keys)}: computed when the project is built, expected a list or a "
+            "file",
             "name a list of packages as `requirements`",
         )
     texts = [read_requirements(path.parent / file, read).requirements for file in files]

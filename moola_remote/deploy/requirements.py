@@ -140,7 +140,7 @@ def _included(path: PurePosixPath) -> PurePosixPath:
     found = normal(path)
     if found is None:
         raise ConfigError(
-            f"{path}: outside of the project, so that it doesn't travel",
+            f"{path}: outside of the project, so it is not sent",
             "move it into the project",
         )
     return found

@@ -85,7 +85,7 @@ def _api_key(pod: Pod) -> str:
     num_pods = len(provider.client.pods())
     if not provider.client.may_write():
         raise ConfigError(
-            f"RunPod: the key of {origin} may only read",
+            f"RunPod: the key of {origin} has read-only access",
             "give it the permission `All` (console.runpod.io, Settings, API keys)",
         )
     return f"valid, may make and end pods; of {origin}; {num_pods} pods in the account"

@@ -145,7 +145,7 @@ class Live:
 
     def _key(self) -> str:
         if not self.provider.client.may_write():
-            raise UnreachableError("it may only read")
+            raise UnreachableError("it has read-only access")
         return "an action on a pod that is not there is answered with 404, not 403"
 
     def _unknown_field(self) -> str:

@@ -110,7 +110,7 @@ class Pod:
         try:
             guarded = set_guard(self.agent, settings)
         except BaseException:
-            say(f"warning: the pod has no guard; end its price with: {self.command} stop")
+            say(f"warning: the pod has no guard; stop the billing with: {self.command} stop")
             raise
         say(guarded.line)
         return guarded.left_s

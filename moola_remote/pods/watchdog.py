@@ -36,7 +36,7 @@ def set_guard(agent: Agent, settings: Mapping[str, Any]) -> Guarded:
     if not answer.proved:
         line = (
             "warning: the pod can't stop itself, its own key does not open the API "
-            f"({answer.why}); end its price with: moola-remote stop"
+            f"({answer.why}); stop the billing with: moola-remote stop"
         )
         return Guarded(line, None)
     idle_s, stop_at = settings.get("idle_stop_s"), settings.get("stop_at")

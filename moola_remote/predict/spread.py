@@ -181,7 +181,7 @@ class Spread:
 
     def _lose(self, name: str, err: MoolaError) -> None:
         self._errors[name] = err
-        self.say(f"pod {name} takes no part any more: {err}")
+        self.say(f"pod {name} is no longer used: {err}")
 
 
 def _failed(folder: Path) -> dict[str, str]:

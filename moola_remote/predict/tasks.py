@@ -81,7 +81,7 @@ def find_series(patterns: Sequence[str], cache: Path | None = None) -> list[Seri
             continue
         if path.stem in found:
             raise ConfigError(
-                f"{path}: {found[path.stem].path} has that name, too; expected each name once",
+                f"{path}: {found[path.stem].path} has the same name; expected each name once",
                 "predict them into different folders",
             )
         real = path.resolve()

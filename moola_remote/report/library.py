@@ -55,7 +55,9 @@ def _one(there: Sequence[Path], name: str) -> Path:
     known = ", ".join(path.name for path in (found or there)[-3:])
     shown = safe(name, 80)
     if found:
-        raise ConfigError(f"run {shown}: {len(found)} fetched runs begin so: {known}", "name one")
+        raise ConfigError(
+            f"run {shown}: {len(found)} fetched runs begin with that: {known}", "name one"
+        )
     raise ConfigError(
         f"run {shown}: not fetched, expected one of {known}", f"moola-remote fetch results {shown}"
     )

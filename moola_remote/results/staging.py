@@ -50,7 +50,7 @@ def _lock(fd: int, staging: Path, run_id: str) -> None:
             return
     except (BlockingIOError, FileNotFoundError) as err:
         logger.info("%s: %s", staging, err)
-    raise TransferError(f"run {run_id}: another fetch of it is at work", "wait for it")
+    raise TransferError(f"run {run_id}: another fetch of it is in progress", "wait for it")
 
 
 def sweep(staging: Path, wanted: set[str]) -> list[str]:

@@ -50,7 +50,7 @@ def failure(where: str, code: int, stderr: bytes, *, here: Path | None = None) -
         return TransferError(f"{where}: a file grew beyond what the pod had announced")
     if code == 2 or "is your shell clean" in said:
         return TransferError(
-            f"{where}: what answers does not speak rsync's protocol",
+            f"{where}: the other side does not speak rsync's protocol",
             "make the pod's shell silent at start (.bashrc), or compare the versions of rsync",
         )
     if code in (23, 24):

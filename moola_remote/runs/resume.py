@@ -25,7 +25,7 @@ def require_secrets(parent: Parent, given: Mapping[str, str]) -> None:
     if missing:
         again = safe(" ".join(f"--secret {name}" for name in missing), 300)
         raise ConfigError(
-            f"run {parent.run_id}: it was given secrets, none of them was kept", again
+            f"run {parent.run_id}: it was given secrets, none of which was kept", again
         )
 
 

@@ -107,8 +107,8 @@ def parse_ssh(words: str) -> SshTarget:
     user, host, port = _split(rest[0])
     if host.lower() == PROXY:
         raise ConfigError(
-            f"{PROXY}: RunPod's proxy gives a terminal alone, no commands, no rsync, no file goes "
-            "through it",
+            f"{PROXY}: RunPod's proxy gives only a terminal: no commands, no rsync, no "
+            "file transfer",
             "expose TCP port 22 of the pod (console: Edit pod), and paste `SSH over exposed TCP`",
         )
     port = fields["p"] or port
@@ -211,7 +211,7 @@ def write_pod(project: Project, name: str, text: str) -> Path:
             file.write(text)
     except OSError as err:
         raise ConfigError(
-            f"{path}: can't be written, {err.strerror}", f"make {path.parent} a folder of yours"
+            f"{path}: can't be written, {err.strerror}", f"make {path.parent} writable for you"
         ) from err
     return path
 

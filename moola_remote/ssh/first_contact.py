@@ -79,7 +79,7 @@ def vouches_of(endpoint: Endpoint, first: KnownKeys) -> Vouches | None:
             raise HostKeyError(
                 f"pod {endpoint.name}: its host key {fingerprint(key)} is revoked by your "
                 "known_hosts",
-                "take the @revoked line away, or ask who runs the pod for its new key",
+                "remove the @revoked line, or ask who runs the pod for its new key",
             )
         if known.vouches(principals(config), key, certificate):
             return True

@@ -110,7 +110,7 @@ def refused(endpoint: Endpoint, ring: KeyRing) -> UnreachableError:
 def too_many(endpoint: Endpoint, ring: KeyRing) -> UnreachableError:
     """Return the error for a server that allows fewer keys than there are."""
     return UnreachableError(
-        f"{place(endpoint)}: the server ends the connection after too many keys, "
+        f"{place(endpoint)}: the server closed the connection after too many keys, "
         f"{len(ring.offered)} were offered and none was the right one",
         "set identity_file in the pod's file, or IdentityFile and `IdentitiesOnly yes` in "
         "~/.ssh/config",

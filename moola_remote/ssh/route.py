@@ -140,7 +140,7 @@ def _refused_by_jump(endpoint: Endpoint, gateway: Endpoint, err: Exception) -> U
     start = f"{place(endpoint)}: not reached from the jump host {place(gateway)}"
     if isinstance(err, paramiko.ChannelException) and err.code == 1:
         return UnreachableError(
-            f"{start}, which forbids to be passed",
+            f"{start}, which forbids forwarding",
             "its sshd_config needs AllowTcpForwarding; or take another jump host",
         )
     return UnreachableError(

@@ -153,7 +153,7 @@ class SSHTransport:
                 with contextlib.suppress(SessionRefusedError, OSError, EOFError):
                     return transport._start_here(command)
             if self._dial is None or len(self._spare) >= MAX_SPARE:
-                raise UnreachableError(f"{len(self._spare) + 1} connections are at work already")
+                raise UnreachableError(f"{len(self._spare) + 1} connections are in use already")
             logger.info("%s: one command at a time on a connection; opening another", self._where)
             transport = SSHTransport(self._where, self._dial())
             transport._mark, transport._reads_input = self._mark, self._reads_input

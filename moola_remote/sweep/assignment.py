@@ -40,7 +40,7 @@ class Assignment:
 
         Args:
             pod: its name.
-            err: why it takes no part any more.
+            err: why it is no longer used.
             is_gone: whether its runs are lost and their trials are to be repeated.
         """
         if pod in self._away:

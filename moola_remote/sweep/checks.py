@@ -81,7 +81,7 @@ def _check_pack(project: Project, plan: Plan) -> None:
 def _check_threads(plan: Plan, option: str) -> None:
     if any(space.key == "training.threads" for space in plan.tried):
         raise ConfigError(
-            f"training.threads: is fixed when a process begins, and with {option} trials share one",
+            f"training.threads: is fixed when a process starts, and with {option} trials share one",
             f"leave {option} out",
         )
 

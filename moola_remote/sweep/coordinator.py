@@ -183,7 +183,7 @@ class Coordinator:
         with self._changed:
             if not self.assigned.lose(pod, err, is_gone=is_gone):
                 return
-            self._watcher.on_note(f"pod {pod} takes no part any more: {err}")
+            self._watcher.on_note(f"pod {pod} is no longer used: {err}")
             self._changed.notify_all()
 
     def check_end(self) -> None:

@@ -60,7 +60,7 @@ def require_left(left_usd: float | None, run_id: str) -> None:
         LimitError: it may not: without a limit of its own it would have none.
     """
     if left_usd is not None and left_usd <= 0:
-        raise LimitError(f"--max-cost: nothing is left of it, so that {run_id} is not started")
+        raise LimitError(f"--max-cost: nothing is left of it, so {run_id} is not started")
 
 
 class Budget:

@@ -214,7 +214,7 @@ class SweepFolder:
         except BlockingIOError as err:
             os.close(fd)
             raise ConfigError(
-                f"sweep {self.sweep_id}: another moola-remote is at it",
+                f"sweep {self.sweep_id}: another moola-remote is working on it",
                 "watch it with: moola-remote sweep show",
             ) from err
         try:

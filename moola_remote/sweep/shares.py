@@ -61,7 +61,7 @@ class Shares:
                 self._shares[name] = Share(price, end)
 
     def finish(self, name: str, *, is_billed: bool) -> None:
-        """Share out what a pod leaves that takes no part any more.
+        """Divide what is left by a pod that is no longer used among the others.
 
         Args:
             name: of the pod.

@@ -84,12 +84,14 @@ def read_space(text: str, option: str = "--try") -> Space:
     if found:
         return _range(key, found, f"{option} {text}")
     if ".." in words or words.startswith("log:"):
-        raise ConfigError(f"{option} {text}: the ends are no numbers, {EXPECTED}")
+        raise ConfigError(f"{option} {text}: the ends are not numbers, {EXPECTED}")
     choices = tuple(_value(word.strip()) for word in words.split(","))
     if len(choices) < 2:
-        raise ConfigError(f"{option} {text}: one value is no space", f"fix it with --set {text}")
+        raise ConfigError(
+            f"{option} {text}: a single value is not a range", f"fix it with --set {text}"
+        )
     if len(set(map(text_of, choices))) < len(choices):
-        raise ConfigError(f"{option} {text}: a value stands there twice, expected each once")
+        raise ConfigError(f"{option} {text}: a value is repeated, expected each once")
     return Space(key, "choice", choices=choices)
 
 
@@ -139,7 +141,7 @@ def table_of(spaces: Sequence[Space]) -> list[dict[str, Value]]:
     for space in spaces:
         if space.kind != "choice":
             raise ConfigError(
-                f"--grid {space}: a range has no end of values, expected KEY=x,y,z",
+                f"--grid {space}: a range has infinitely many values, expected KEY=x,y,z",
                 "draw from it with --try",
             )
     number = math.prod(len(space.choices) for space in spaces)

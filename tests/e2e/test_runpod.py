@@ -133,7 +133,7 @@ def test_each_command_of_a_rented_pod(rented: Project, double: Double) -> None:
     rented.ok("fetch", "all")
     assert "rented: stopped" in rented.ok("stop")
     assert "its volume costs $0.39 a day" in rented.ok("pods")
-    assert "stopped, so that what is on it can't be looked at" in rented.refused(14, "down")
+    assert "stopped, so what is on it can't be checked" in rented.refused(14, "down")
     assert "rented: removed" in rented.ok("down", "--yes", "--force")
     assert double.pods == {}
 
@@ -274,12 +274,12 @@ def test_a_pod_whose_guard_can_not_be_set_is_reported_with_what_ends_it(
     path.write_text(path.read_text().replace(sys.executable, "/no/such/python"))
     done = rented.run("up")
     assert done.returncode == 11
-    assert "warning: the pod has no guard; end its price with: moola-remote stop" in done.stderr
+    assert "warning: the pod has no guard; stop the billing with: moola-remote stop" in done.stderr
     assert "rented: stopped" in rented.ok("stop", "--force")
     assert [pod.status for pod in double.pods.values()] == ["EXITED"]
 
 
 def test_a_key_that_may_only_read_rents_nothing(rented: Project, double: Double) -> None:
     double.is_read_only = True
-    assert "may only read; give it the permission `All`" in rented.refused(10, "up")
+    assert "has read-only access; give it the permission `All`" in rented.refused(10, "up")
     assert double.pods == {}

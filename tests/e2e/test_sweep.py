@@ -89,7 +89,7 @@ def test_a_killed_job_is_begun_again(project: SweepProject) -> None:
 def test_ctrl_c_leaves_the_runs_and_a_second_process_is_refused(project: SweepProject) -> None:
     with project.running(PROGRAM, *project.words("--trials", "2", seconds=2)) as process:
         wait_until(lambda: project.begun(0), timeout_s=60)
-        assert "another moola-remote is at it" in project.refused(10, "sweep", "resume")
+        assert "another moola-remote is working on it" in project.refused(10, "sweep", "resume")
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
         assert process.returncode == 130, err

@@ -94,7 +94,7 @@ def test_of_a_killed_run_only_what_had_not_ended_is_done_again(project: SweepPro
     ("more", "said"),
     [
         (("--early", "asha", "--try", "job.x=0..1"), "with --pack a run is several trials"),
-        (("--try", "training.threads=1,2"), "training.threads: is fixed when a process begins"),
+        (("--try", "training.threads=1,2"), "training.threads: is fixed when a process starts"),
     ],
 )
 def test_what_a_warm_process_can_not_do_is_refused(

@@ -74,7 +74,7 @@ def test_a_refused_pod_costs_the_sweep_nothing(
     double.refuse = lambda _: (400, NO_CAPACITY) if double.pods else None
     done = project.run(*sweep(project))
     assert done.returncode == 0, done.stderr
-    assert "pod other.2 takes no part any more" in done.stderr
+    assert "pod other.2 is no longer used" in done.stderr
     assert [one["state"] for one in project.trials()] == ["complete"] * 4
     (pod,) = double.pods.values()
     assert pod.status == "EXITED"
@@ -100,7 +100,7 @@ def test_a_pod_that_vanishes_leaves_its_share_to_the_other(
         _, said = process.communicate(timeout=300)
         assert process.returncode == 0, said
     assert [one["state"] for one in project.trials()] == ["complete"] * 6
-    assert "pod other.2 takes no part any more" in said
+    assert "pod other.2 is no longer used" in said
     assert json.loads(guards[0].read_text())["stop_at"] - began > 3600 / 0.75
     meter = json.loads((project.journal().parent / "money.json").read_text())["spans"]
     assert all(span["until"] for span in meter)

@@ -36,7 +36,7 @@ def test_a_run_is_loaded_by_the_beginning_of_its_name(results: Path) -> None:
     assert load("20260101").run_id == FIRST
     assert load().run_id == SECOND
     assert load(FIRST, results).folder == results / FIRST
-    with pytest.raises(ConfigError, match="2 fetched runs begin so"):
+    with pytest.raises(ConfigError, match="2 fetched runs begin with that"):
         load("2026")
     with pytest.raises(ConfigError, match="not fetched"):
         load("2027")

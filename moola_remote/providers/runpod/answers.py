@@ -65,7 +65,7 @@ def whole_answer(stream: httpx.Response) -> httpx.Response:
     for part in stream.iter_bytes():
         body += part
         if len(body) > MAX_ANSWER_BYTES or time.monotonic() > give_up:
-            raise httpx.ReadError(f"an answer without an end, {len(body)} bytes so far")
+            raise httpx.ReadError(f"an endless response, {len(body)} bytes so far")
     coded = (b"content-encoding", b"content-length", b"transfer-encoding")
     headers = [(name, value) for name, value in stream.headers.raw if name.lower() not in coded]
     return httpx.Response(

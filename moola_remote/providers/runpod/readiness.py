@@ -80,7 +80,7 @@ class Waiting:
             status = pod.status if pod else "gone"
             if time.monotonic() - self._started > SETTLE_S:
                 raise UnreachableError(
-                    f"pod {self.pod_id}: {status} while it was waited for",
+                    f"pod {self.pod_id}: {status} while waiting for it",
                     "try `up` again for another host",
                 )
             return f"{status}, as far as the list has it"

@@ -92,7 +92,7 @@ FILES = Path(__file__).parent / "bar_files"
         (
             text(f"Time (CST),{OHLC}", "2024-01-02", "2024-01-03"),
             {},
-            "column Time (CST): CST is the name of no one zone",
+            "column Time (CST): CST is not the name of a single zone",
         ),
         (
             text(f"timestamp,{OHLC}", "2024-01-02 13:30 PM", "2024-01-02"),

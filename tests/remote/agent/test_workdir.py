@@ -151,7 +151,7 @@ def test_what_on_finish_writes_is_in_the_manifest(pod: AgentPod, code: str) -> N
     pod.wait(run_id)
     # The command has written nothing yet: what is there is as the manifest says, and not the end.
     answer = pod.ask("manifests", stdin={"runs": [run_id]})["manifests"][run_id]
-    assert "on_finish command is at work" in answer["error"]
+    assert "on_finish command is still running" in answer["error"]
     (pod.folder(run_id) / "go").touch()
     wait_until(lambda: pod.stored(run_id).get("on_finish") == 0)
     answer = pod.ask("manifests", stdin={"runs": [run_id]})["manifests"][run_id]

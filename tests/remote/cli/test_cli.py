@@ -152,7 +152,7 @@ def test_an_identity_file_is_missed_only_when_it_is_needed(
 ) -> None:
     here.write("configs/pods/host.yaml", pod_file(NOWHERE, identity_file="~/gone"))
     assert run(["pods"]) == 0
-    assert "host " in capsys.readouterr().out
+    assert "host                 ssh      external" in capsys.readouterr().out
     line = refused(10, "--pod host deploy")
     assert "identity_file: no such file" in line
     assert "ssh-keygen" in line

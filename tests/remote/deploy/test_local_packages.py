@@ -131,7 +131,7 @@ def test_a_source_for_uv_alone_is_said(tmp_path: Path) -> None:
     ("line", "said"),
     [
         (f"./libs/{WHEEL}", f"no such file, expected libs/{WHEEL} in the project; build it there"),
-        (f"../libs/{WHEEL}", "outside of the project, so that it doesn't travel; move it into"),
+        (f"../libs/{WHEEL}", "outside of the project, so it is not sent; move it into"),
         ("-e ../lib", "outside of the project"),
         ("--find-links ../wheels", "outside of the project"),
         ("./a.whl", "not a wheel's name, expected NAME-VERSION-TAGS.whl; give it the name"),

@@ -12,7 +12,6 @@ import pytest
 from moola_remote.deploy import git
 from moola_remote.deploy.git import is_in_git
 from moola_remote.deploy.left_out import SkipReport
-from moola_remote.deploy.secret_files import is_secret
 from moola_remote.deploy.selection import list_tree
 from moola_remote.errors import ConfigError
 from tests.support.odd_names import ODD_NAMES
@@ -182,22 +181,6 @@ def test_secrets_stay_and_are_named(repository: Path) -> None:
     listed, left = _listed(repository)
     assert listed == [".env.example", "code.py"]
     assert left == {"looks like a secret": (".env", "conf/prod.pem", "id_rsa", "notes.txt")}
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        *("a/.ENV.local", "x/ID_ED25519", "s.key", ".aws/anything", "sub/.ssh/config", ".netrc"),
-        *(".envrc", "conf/prod.env", ".dockercfg", "application_default_credentials.json"),
-    ],
-)
-def test_a_secret_is_known_by_its_name(path: str) -> None:
-    assert is_secret(path)
-
-
-@pytest.mark.parametrize("path", ["keys.py", "id_rsa.pub", "credentials.py", "env", "monkey"])
-def test_code_about_secrets_is_no_secret(path: str) -> None:
-    assert not is_secret(path)
 
 
 def test_environments_tools_folders_and_results_stay(tmp_path: Path) -> None:

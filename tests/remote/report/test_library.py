@@ -36,7 +36,7 @@ def test_without_names_the_latest_two_are_meant(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("2026", "3 fetched runs begin so: 20260101-b, 20260102-a, 20260103-c; name one"),
+        ("2026", "3 fetched runs begin with that: 20260101-b, 20260102-a, 20260103-c; name one"),
         ("2027", "not fetched, expected one of .*; moola-remote fetch results 2027"),
     ],
 )

@@ -79,5 +79,5 @@ def test_secrets_have_to_be_given_again() -> None:
     spec = Spec.new("run", ["sh"], trees={}, secret_names=["TOKEN", "KEY"])
     parent = Parent("run", spec, None, is_here=True)
     require_secrets(parent, {"TOKEN": "x", "KEY": "y"})
-    with pytest.raises(ConfigError, match="none of them was kept; --secret KEY"):
+    with pytest.raises(ConfigError, match="none of which was kept; --secret KEY"):
         require_secrets(parent, {"TOKEN": "x"})

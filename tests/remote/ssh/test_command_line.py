@@ -170,7 +170,7 @@ def test_a_pod_without_a_name_is_named_after_its_host() -> None:
 
 
 def test_the_proxy_is_refused_with_the_reason() -> None:
-    with pytest.raises(ConfigError, match=r"a terminal alone, no commands, no rsync.*expose TCP"):
+    with pytest.raises(ConfigError, match=r"only a terminal: no commands, no rsync.*expose TCP"):
         parse_ssh("ssh k3x9m2pq7rt1za-64411eb2@ssh.runpod.io -i ~/.ssh/id_ed25519")
 
 

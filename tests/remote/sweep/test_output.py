@@ -58,7 +58,7 @@ def test_json_lines_are_strict() -> None:
     output = SweepOutput(plan_of(), answer=said.append)
     output.on_trial(trial(0, score=Score(0.5)), "complete")
     output.on_step(trial(0), 3, 0.25)
-    output.on_note("pod a takes no part any more")
+    output.on_note("pod a is no longer used")
     assert [one["kind"] for one in said] == ["trial", "step", "note"]
     assert said[0]["value"] == 0.5
     assert said[0]["interval"] is None

@@ -31,12 +31,12 @@ def test_a_space_is_read_and_written(text: str, kind: str, examples: list[object
     ("text", "said"),
     [
         ("lr", "expected KEY=a..b"),
-        ("lr=1", "one value is no space"),
+        ("lr=1", "a single value is not a range"),
         ("lr=2..1", "expected the lower end first"),
         ("lr=log:0..1", "ends above 0 for log"),
-        ("lr=a..b", "no numbers"),
-        ("lr=log:1", "no numbers"),
-        ("h=16,16", "twice"),
+        ("lr=a..b", "not numbers"),
+        ("lr=log:1", "not numbers"),
+        ("h=16,16", "repeated"),
         ("lr=1..1e999", "lower end first"),
     ],
 )
@@ -61,7 +61,7 @@ def test_every_combination_of_a_grid_once() -> None:
     assert [tuple(row.values()) for row in rows] == [
         *((1, "x"), (1, "y"), (1, "z"), (2, "x"), (2, "y"), (2, "z"))
     ]
-    with pytest.raises(ConfigError, match="no end of values"):
+    with pytest.raises(ConfigError, match="infinitely many values"):
         table_of([read_space("a=1..2")])
 
 

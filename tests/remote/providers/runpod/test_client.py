@@ -157,7 +157,7 @@ def test_an_answer_without_an_end_is_given_up() -> None:
     transport = httpx.MockTransport(lambda _: httpx.Response(200, content=endless()))
     with (
         RunpodClient(KEY, sleep=no_wait, transport=transport) as client,
-        pytest.raises(UnansweredError, match="an answer without an end, 17825792 bytes so far"),
+        pytest.raises(UnansweredError, match="an endless response, 17825792 bytes so far"),
     ):
         client.create(BODY)
 
