@@ -185,11 +185,8 @@ class SSHTransport:
             link_dests=link_dests,
             compare_content=compare_content,
         )
-        return self._rsync(
-            words,
-            files or (),
-            process.Rsync(self.start, f"{self._where}:{dest}", progress=progress),
-        )
+        job = process.Rsync(self.start, f"{self._where}:{dest}", progress=progress)
+        return self._rsync(words, files or (), job)
 
     def pull(
         self,
@@ -221,9 +218,7 @@ class SSHTransport:
         self, argv: list[str], files: Sequence[str], job: process.Rsync, here: Path | None = None
     ) -> int:
         started = time.monotonic()
-        # Without "./" rsync takes a name that begins with # or ; for a comment.
-        names = b"".join(b"./" + os.fsencode(name) + b"\0" for name in files)
-        code, sent, stderr = job.run(argv, names)
+        code, sent, stderr = job.run(argv, _list_of(files))
         if code != 0:
             if self._link.vitals.is_lost():
                 raise self._link.vitals.lost()
@@ -248,6 +243,11 @@ class SSHTransport:
             transport.close()
         for link in (*self._left, self._link):
             link.close()
+
+
+def _list_of(files: Sequence[str]) -> bytes:
+    # Without "./" rsync takes a name that begins with # or ; for a comment.
+    return b"".join(b"./" + os.fsencode(name) + b"\0" for name in files)
 
 
 def _report(progress: Progress, before: int, done: int) -> None:
