@@ -16,7 +16,7 @@ from moola_remote.deploy.snapshot import code_tree
 from moola_remote.deploy.uv_lock import find_uv
 from moola_remote.errors import ConfigError
 from tests.remote.agent.test_environment import make_wheel
-from tests.remote.deploy.test_dependencies import declared, refused
+from tests.support.declarations import declared, refused
 
 WHEEL = "lamp-1.0-py3-none-any.whl"
 SHA = hashlib.sha256(b"built").hexdigest()
