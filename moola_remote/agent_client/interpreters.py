@@ -92,7 +92,7 @@ def find_interpreter(transport: Transport, asked: str) -> Interpreter:
         else f"install Python {oldest} to {newest} there, for example: apt-get install python3"
     )
     raise UnreachableError(
-        f"{safe(asked, 100)}: the pod has no Python that is {oldest} or newer ({listed})", cure
+        f"{safe(asked, 100)}: the pod has no such Python that is {oldest} or newer ({listed})", cure
     )
 
 
