@@ -26,10 +26,10 @@ $(STAMP): pyproject.toml constraints.txt jobs/requirements.txt tests/requirement
 tools:
 	@PYTHON=$(PYTHON) sh tests/tools.sh
 
-# What only the tests need: Chromium for pages, shells, and the newest Python of a pod.
+# What only the tests need: Chromium for pages, shells, the newest Python and OpenSSH of a pod.
 browser:
 	@PYTHON=$(PYTHON) sh tests/tools.sh browser
-	@sh tests/newer_python.sh 3.14 .venv/pythons/3.14
+	@sh tests/newer_openssh.sh .venv/openssh & sh tests/newer_python.sh 3.14 .venv/pythons/3.14; wait
 
 # A synthetic market, used where ../shared/data is absent; written once, from a seed.
 data: $(STAMP)

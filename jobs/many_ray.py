@@ -8,7 +8,11 @@ it ran; beside it
 ``params.json`` has its parameters and how often it was begun. The cluster is that of $RAY_ADDRESS;
 this process has to run on one of its machines.
 
-Exit code 0 where each trial has ended, whatever its own; 143 after SIGTERM.
+Nodes that are ours end with the sweep, also where this process is stopped, or is killed for its
+memory: the one that does the work is a child of a small one, which ends them then.
+
+Exit code 0 where each trial has ended, whatever its own; 143 after SIGTERM, 128 and the number of
+the signal after another.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ from types import FrameType
 from typing import Any
 
 from jobs.common.entry import exit_code_of, leave
-from jobs.common.ray_asked import read_asked, session_folder
+from jobs.common.ray_asked import Asked, read_asked, session_folder
 from jobs.common.signals import STOPPED
 from moola_core.errors import ConfigError, ProcessesError
 
@@ -46,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     arguments = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, _stop)
-    return exit_code_of(lambda: sweep(arguments))
+    return exit_code_of(lambda: guard(arguments))
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
@@ -55,17 +59,52 @@ def _stop(number: int, frame: FrameType | None) -> None:
     leave(STOPPED)
 
 
-def sweep(arguments: argparse.Namespace) -> int:
-    """Connect to the cluster, have Tune do the trials, end the nodes that are ours.
+def guard(arguments: argparse.Namespace) -> int:
+    """Sweep in a child process, and end the nodes that are ours where a signal ended it.
 
     Raises:
-        ConfigError: what is asked for is not as it should be.
-        ProcessesError: the cluster has no node for a trial.
+        ConfigError: what is asked for is not as it should be, or there is no folder for the run.
     """
     asked = read_asked(arguments.asked)
     if not arguments.run_dir:
         raise ConfigError("run folder: not given, expected --run-dir or MOOLA_RUN_DIR")
-    run_dir = Path(arguments.run_dir).absolute()
+    child = os.fork()
+    if child == 0:
+        leave(exit_code_of(lambda: sweep(arguments.job, asked, Path(arguments.run_dir).absolute())))
+    received: list[int] = []
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        del frame
+        received.append(number)
+        os.kill(child, number)
+
+    signal.signal(signal.SIGTERM, pass_on)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    signal.signal(signal.SIGTERM, _stop)
+    if received:
+        code = STOPPED  # Ray aborts its own process then
+    elif code < 0:
+        code = 128 - code
+    if asked.is_own and code >= 128:
+        print(f"the driver was ended by a signal ({code}): ending its nodes", flush=True)
+        _end_own_nodes()
+    return code
+
+
+def _end_own_nodes() -> None:
+    from jobs.common.ray_tuning import end_nodes
+
+    if _is_connected(os.environ.get("RAY_ADDRESS", ""), {}):
+        end_nodes()
+
+
+def sweep(job: str, asked: Asked, run_dir: Path) -> int:
+    """Connect to the cluster, have Tune do the trials, end the nodes that are ours.
+
+    Raises:
+        ConfigError: Ray is not installed.
+        ProcessesError: the cluster has no node for a trial.
+    """
     try:
         import ray
 
@@ -90,7 +129,7 @@ def sweep(arguments: argparse.Namespace) -> int:
     )
     scratch = session_folder(int(address.rpartition(":")[2])) if asked.is_own else None
     try:
-        tune(arguments.job, asked, run_dir, scratch)
+        tune(job, asked, run_dir, scratch)
     finally:
         if asked.is_own:
             end_nodes()

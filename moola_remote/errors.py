@@ -69,7 +69,33 @@ def missing_package(err: ModuleNotFoundError) -> MissingPackageError | None:
     if name not in EXTRAS:
         return None
     what, extra = EXTRAS[name]
-    return MissingPackageError(f"{what} needs {name}", f"pip install 'moola[{extra}]'")
+    return MissingPackageError(f"{what} needs {name}", install_extra(extra))
+
+
+def install_extra(extra: str) -> str:
+    """Return the command that adds an extra's packages to the environment that runs this.
+
+    It names the packages, not the extra: pip would look for ``moola`` in its index, where the name
+    is another project's.
+    """
+    import shlex
+    import sys
+    from importlib import metadata, util
+    from pathlib import Path
+
+    wanted = f'extra == "{extra}"'
+    try:
+        lines = metadata.requires("moola") or []
+    except metadata.PackageNotFoundError:  # run from its source
+        lines = []
+    packages = [line.partition(";")[0].strip() for line in lines if wanted in line]
+    packages = packages or [name for name, (_, its) in EXTRAS.items() if its == extra]
+    named = shlex.join(packages)
+    if Path(sys.prefix, "pipx_metadata.json").exists():
+        return f"pipx inject moola {named}"
+    if util.find_spec("pip") is None:  # an environment of uv
+        return f"uv pip install --python {sys.executable} {named}"
+    return f"{sys.executable} -m pip install {named}"
 
 
 class NoCheckpointError(ConfigError):

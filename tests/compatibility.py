@@ -16,20 +16,22 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from moola_remote.agent_client.client import Agent, probe
 from moola_remote.errors import MoolaError
 from moola_remote.pods.preflight import check_pod
-from moola_remote.ssh.connect import connect
+from moola_remote.ssh.connect import PENALTY_PAUSE_S, connect
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
 from tests.remote.ssh.test_shells import RC_FILES
 from tests.support.dropbear import missing_for_dropbear, running_dropbear
+from tests.support.penalties import running_penalised
 from tests.support.pythons import find_python
 from tests.support.quotas import missing_for_quota, quota_folder
-from tests.support.servers import running_local_pod, running_openssh
+from tests.support.servers import NEWER_SSHD, running_local_pod, running_openssh
 
 DOC = Path(__file__).parents[1] / "docs" / "compatibility.md"
 NOISE = {
@@ -43,8 +45,9 @@ HEAD = """\
 
 Made by `python -m tests.compatibility` on {machine}; each row was tried for real on this machine.
 "Works" is: commands with exit code, stdout and stderr apart, the agent's probe, rsync both ways.
-Python 3.14 is that of Debian's unstable suite with its own C library (`tests/newer_python.sh`);
-a quota is one of btrfs, which holds for root too.
+Python 3.14 and {newer} are those of Debian's unstable suite with its own C library
+(`tests/newer_python.sh`, `tests/newer_openssh.sh`); a quota is one of btrfs, which holds for root
+too.
 
 | pod | result |
 |---|---|
@@ -57,9 +60,12 @@ class NotHereError(Exception):
 
 def attempt(endpoint: Endpoint, folder: Path) -> str:
     """Use a pod; the result in words."""
+    started = time.monotonic()
     transport = connect(endpoint, known_hosts=folder / "pins")
+    waited_s = time.monotonic() - started
     try:
-        return _use(transport, endpoint, folder)
+        said = ", after a wait that is reported" if waited_s >= PENALTY_PAUSE_S else ""
+        return _use(transport, endpoint, folder) + said
     except MoolaError as err:
         return f"refused: {_one_line(str(err), folder)}"
     finally:
@@ -104,6 +110,19 @@ def openssh(folder: Path, shell: str = "bash", rc: str = "", more: str = "") -> 
         file = folder / "sshd" / "home" / RC_FILES[shell]
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(rc)
+        yield endpoint
+
+
+@contextlib.contextmanager
+def newer_openssh(folder: Path, *, is_penalised: bool = False) -> Iterator[Endpoint]:
+    """A newer OpenSSH server, at rest or while it refuses this address for failed logins."""
+    if not NEWER_SSHD.exists():
+        raise NotHereError("no newer OpenSSH on this machine")
+    if is_penalised:
+        server = running_penalised(folder / "sshd")
+    else:
+        server = running_openssh(folder / "sshd", program=NEWER_SSHD)
+    with server as endpoint:
         yield endpoint
 
 
@@ -177,6 +196,16 @@ RC_LINES = {
     "that prints 5 MB": "head -c 5000000 /dev/zero | tr '\\0' x\n",
     "that sleeps for 5 s": "sleep 5\n",
 }
+
+
+def newer_version() -> str:
+    """The newer OpenSSH as it calls itself, without Debian's part."""
+    if not NEWER_SSHD.exists():
+        return "a newer OpenSSH"
+    said = subprocess.run([NEWER_SSHD, "-V"], capture_output=True, text=True, check=False).stderr
+    return said.split()[0].replace("_", " ")
+
+
 Server = Callable[[Path], contextlib.AbstractContextManager[Endpoint]]
 
 
@@ -185,6 +214,11 @@ def rows() -> Iterator[tuple[str, Server]]:
     yield "OpenSSH", openssh
     yield "Dropbear", dropbear
     yield "the embedded server", lambda folder: running_local_pod(folder / "local")
+    yield newer_version(), newer_openssh
+    yield (
+        f"{newer_version()}, while a penalty (PerSourcePenalties) lasts",
+        lambda folder: newer_openssh(folder, is_penalised=True),
+    )
     yield "OpenSSH, MaxSessions 1", lambda folder: openssh(folder, more="MaxSessions 1")
     for shell in RC_FILES:
         for said, rc in NOISE.items():
@@ -226,7 +260,9 @@ def main() -> int:
         lines.append(f"| {name} | {result} |\n")
     ssh = subprocess.run(["ssh", "-V"], capture_output=True, text=True, check=False).stderr
     machine = f"{platform.freedesktop_os_release()['PRETTY_NAME']}, {ssh.split(',')[0].strip()}"
-    DOC.write_text(HEAD.format(machine=machine) + "".join(lines), encoding="utf-8")
+    DOC.write_text(
+        HEAD.format(machine=machine, newer=newer_version()) + "".join(lines), encoding="utf-8"
+    )
     return 1 if any("wrong:" in line for line in lines) else 0
 
 

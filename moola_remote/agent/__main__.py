@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
 import sys
 from typing import List
 
 from moola_remote.agent.cli import answer, parse
+from moola_remote.agent.compiled import keep_bytecode
 from moola_remote.agent.errors import AgentError
 
 
 def main(argv: List[str]) -> int:
     """Run one verb; return the exit code."""
     os.umask(0o077)
-    args = parse(argv)
+    gc.set_threshold(20_000)  # what is imported and parsed is no garbage
     try:
-        said = answer(args)
+        call = parse(argv)
+        said = answer(call)
     except AgentError as err:
         print(json.dumps(err.answer), flush=True)
         return 1
@@ -30,6 +33,7 @@ def main(argv: List[str]) -> int:
         return 1
     if said is not None:
         print(json.dumps({"ok": True, **said}), flush=True)
+        keep_bytecode(call.root)
     return 0
 
 

@@ -6,12 +6,12 @@ import contextlib
 import os
 import time
 from pathlib import Path
-from typing import List, Set
+from typing import Dict, List, Set
 
 from moola_remote.agent.bytecode import unneeded_bytecode
 from moola_remote.agent.constants import ENDED, Json
 from moola_remote.agent.errors import AgentError
-from moola_remote.agent.files import bytes_of, put_aside, read_json
+from moola_remote.agent.files import bytes_of, put_aside, read_json, reservation_of
 from moola_remote.agent.layout import Pod, Run, stored_state
 from moola_remote.agent.locks import is_locked, locked
 from moola_remote.agent.manifest import lock_ended
@@ -22,17 +22,16 @@ from moola_remote.agent.state import settle
 from moola_remote.agent.unfinished import tidy
 
 KINDS = {"code": "code", "data": "data", "environment": "env", "checkpoints": "checkpoints"}
-# What came so lately and no run has named may be waiting for its start, by another client.
-START_S = 3600.0
-# A transfer that was cut so long ago is not continued.
+# What came or was reserved so lately, since the last run that named it, may be waiting for its
+# start by another client; a transfer that was cut may be continued.
 STALE_S = 86400.0
 
 
 def clean(pod: Pod, asked: Json) -> Json:
     """Remove ended runs, and the code, data and environments that no run which stays has named.
 
-    The newest of each kind stays: the next deploy builds on it. So does what came within the hour
-    and no run has named yet. What is left of a transfer that was cut goes after a day.
+    The newest of each kind stays: the next deploy builds on it. So does, for a day, what came or
+    was reserved since the last run that named it, and what is left of a transfer that was cut.
     """
     pod.make()
     for name in KINDS.values():
@@ -70,19 +69,30 @@ def require_rest(pod: Pod, run: Run) -> None:
 
 
 def unneeded(pod: Pod, kind: str, folder: Path, going: Set[str]) -> List[Path]:
-    specs = {path.parent.name: read_json(path) or {} for path in pod.runs.glob("[!.]*/spec.json")}
-    needed = {str(spec.get(kind)) for name, spec in specs.items() if name not in going}
-    named = {str(spec.get(kind)) for spec in specs.values()}
+    needed: Set[str] = set()
+    named: Dict[str, float] = {}  # by digest, when the last run that names it was started
+    for path in pod.runs.glob("[!.]*/spec.json"):
+        digest = str((read_json(path) or {}).get(kind))
+        named[digest] = max(named.get(digest, 0.0), changed_at(path))
+        if path.parent.name not in going:
+            needed.add(digest)
+    latest = time.time() - STALE_S
     idle = [
         folder / digest
         for digest in complete(folder)[:-1]
-        if digest not in needed and (digest in named or age_of(folder / f"{digest}.json") > START_S)
+        if digest not in needed and wanted_at(folder / digest) <= max(latest, named.get(digest, 0))
     ]
-    cut = [path for path in folder.glob(".incoming-*") if age_of(path) > STALE_S]
+    cut = [path for path in folder.glob(".incoming-*") if 0 < changed_at(path) < latest]
     return [*idle, *cut]
 
 
-def age_of(path: Path) -> float:
+def wanted_at(tree: Path) -> float:
+    """Return when a tree came, or was last reserved."""
+    return max(changed_at(tree.with_name(f"{tree.name}.json")), changed_at(reservation_of(tree)))
+
+
+def changed_at(path: Path) -> float:
+    """Return when it was changed; 0 if it is not there."""
     with contextlib.suppress(FileNotFoundError):
-        return time.time() - path.stat().st_mtime
+        return path.stat().st_mtime
     return 0.0

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any, List, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from moola_remote.agent.constants import CANCEL_PATIENCE_S, Json
 from moola_remote.agent.errors import AgentError
 from moola_remote.agent.layout import Pod
 from moola_remote.agent.restart_guard import ensure_guard
 
-# Verb: module, function, and what the function takes; `object` is the JSON on stdin, `text` stdin
-# as it is, any other name than `pod` and `run` an option of the verb.
+# Verb: module, function, and what the function takes: `object` is the JSON on stdin, `text` stdin
+# as it is, any other name than `pod` one of `WORDS` or `OPTIONS`.
 VERBS = {
-    "probe": ("probe", "probe", "pod"),
+    "probe": ("probe", "probe", "pod text"),
     "room": ("probe", "room", "pod size"),
     "link": ("trees", "link", "pod kind digest object"),
     "seal": ("trees", "seal", "pod kind digest object"),
@@ -43,43 +42,93 @@ VERBS = {
 }
 
 
-def parse(argv: List[str]) -> argparse.Namespace:
-    """Parse a command line."""
-    parser = argparse.ArgumentParser(prog="agent", description="moola's program on the pod")
-    parser.add_argument("--root", type=Path, default=Path(sys.argv[0]).resolve().parents[1])
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    listing = verbs.add_parser("list")
-    listing.add_argument("--facts", action="store_true")
-    listing.add_argument("--last", type=int)
-    listing.add_argument("--prefix", default="")
-    verbs.add_parser("guard").add_argument("--watch", action="store_true")
-    for name in ("probe", "start", "idle", "clean", "manifests"):
-        verbs.add_parser(name)
-    followed = ("cancel", "locate", "follow")
-    for name in ("state", "show", "checkpoints", "manifest", "supervise", *followed):
-        verb = verbs.add_parser(name)
-        verb.add_argument("run")
-        if name == "cancel":
-            verb.add_argument("--grace", type=float)
-            verb.add_argument("--patience", type=float, default=CANCEL_PATIENCE_S)
-        if name == "supervise":
-            verb.add_argument("--held", type=int)
-        if name == "locate":
-            verb.add_argument("--tail", type=int)
-            verb.add_argument("--since", type=float)
-        if name == "follow":
-            for file in ("log", "event"):
-                verb.add_argument(f"--{file}-offset", type=int, default=0)
-                verb.add_argument(f"--{file}-generation")
-    verbs.add_parser("room").add_argument("size", type=int)
-    for name in ("link", "seal"):
-        verb = verbs.add_parser(name)
-        verb.add_argument("kind", choices=["code", "data", "checkpoints"])
-        verb.add_argument("digest")
-    verb = verbs.add_parser("environment")
-    verb.add_argument("digest")
-    verb.add_argument("--python", default=sys.executable)
-    return parser.parse_args(argv)
+def tree(kind: str) -> str:
+    """Return the kind of a tree.
+
+    Raises:
+        ValueError: there is none of this name.
+    """
+    if kind not in ("code", "data", "checkpoints"):
+        raise ValueError(kind)
+    return kind
+
+
+# What follows a verb, in the order of `VERBS`.
+WORDS: Dict[str, Callable[[str], Any]] = {"run": str, "size": int, "kind": tree, "digest": str}
+# By name: what its text becomes, and what it is where it isn't given.
+OPTIONS: Dict[str, Tuple[Callable[[str], Any], Any]] = {
+    "facts": (bool, False),
+    "last": (int, None),
+    "prefix": (str, ""),
+    "python": (str, sys.executable),
+    "grace": (float, None),
+    "patience": (float, CANCEL_PATIENCE_S),
+    "tail": (int, None),
+    "since": (float, None),
+    "held": (int, None),
+    "log_offset": (int, 0),
+    "log_generation": (str, None),
+    "event_offset": (int, 0),
+    "event_generation": (str, None),
+}
+FLAGS = ("facts", "watch")
+
+
+class Call(NamedTuple):
+    """A command line: the pod's folder, the key of `VERBS`, what was given by name."""
+
+    root: Path
+    verb: str
+    given: Dict[str, Any]
+
+
+def parse(argv: List[str]) -> Call:
+    """Parse ``[--root ROOT] VERB WORD ... [--OPTION VALUE] ...``.
+
+    argparse would take a third of what a short verb costs.
+
+    Raises:
+        AgentError: it is none of ours.
+    """
+    words, options = split(argv)
+    root = options.pop("root", None)
+    verb = words.pop(0) if words else ""
+    if verb == "guard" and options.pop("watch", ""):
+        verb = "guard --watch"
+    if verb not in VERBS:
+        raise AgentError("bad_request", f"verb {verb!r}: expected one of {', '.join(VERBS)}")
+    needs = VERBS[verb][2].split()
+    names = [name for name in needs if name in WORDS]
+    unknown = [f"--{name}" for name in options if name not in needs or name not in OPTIONS]
+    if len(words) != len(names) or unknown:
+        wanted = " ".join(map(str.upper, names)) or "nothing"
+        got = " ".join([*words, *unknown]) or "nothing"
+        raise AgentError("bad_request", f"{verb}: expected {wanted}, got {got}")
+    given = {name: OPTIONS[name][1] for name in needs if name in OPTIONS}
+    for name, text in [*zip(names, words), *options.items()]:
+        kind = WORDS.get(name) or OPTIONS[name][0]
+        try:
+            given[name] = kind(text)
+        except ValueError as err:
+            message = f"{verb}: {name} {text!r}: expected {kind.__name__}"
+            raise AgentError("bad_request", message) from err
+    return Call(Path(root) if root else Path(sys.argv[0]).resolve().parents[1], verb, given)
+
+
+def split(argv: List[str]) -> Tuple[List[str], Dict[str, str]]:
+    """Return the words of a command line, and the options by name with their text."""
+    words: List[str] = []
+    options: Dict[str, str] = {}
+    rest = iter(argv)
+    for word in rest:
+        if not word.startswith("--"):
+            words.append(word)
+            continue
+        name, has_value, value = word[2:].partition("=")
+        if not has_value:
+            value = "yes" if name in FLAGS else next(rest, "")
+        options[name.replace("-", "_")] = value
+    return words, options
 
 
 def read_object() -> Json:
@@ -93,27 +142,26 @@ def read_object() -> Json:
     return value
 
 
-def answer(args: argparse.Namespace) -> Optional[Json]:
+def answer(call: Call) -> Optional[Json]:
     """Run a verb; return what it prints, or None where it prints by itself."""
-    is_guard = getattr(args, "watch", False)
-    module, function, needs = VERBS["guard --watch" if is_guard else args.verb]
-    pod = Pod(args.root.resolve())
-    if not is_guard:
+    module, function, needs = VERBS[call.verb]
+    pod = Pod(call.root.resolve())
+    if call.verb != "guard --watch":
         ensure_guard(pod)
-    values = [argument(name, args, pod) for name in needs.split()]
+    values = [argument(name, call, pod) for name in needs.split()]
     found = __import__(f"moola_remote.agent.{module}", fromlist=[function])
     result: Optional[Json] = getattr(found, function)(*values)
     return result
 
 
-def argument(name: str, args: argparse.Namespace, pod: Pod) -> Any:
+def argument(name: str, call: Call, pod: Pod) -> Any:
     """Return what `name` stands for in `VERBS`."""
     if name == "pod":
         return pod
     if name == "run":
-        return pod.run(args.run)
+        return pod.run(call.given["run"])
     if name == "object":
         return read_object()
     if name == "text":
         return sys.stdin.buffer.read().decode("utf-8")
-    return getattr(args, name)
+    return call.given[name]

@@ -11,19 +11,17 @@ from pathlib import Path
 from moola_remote.agent.constants import SCHEMA, Json
 from moola_remote.agent.downloads import say
 from moola_remote.agent.errors import AgentError
-from moola_remote.agent.files import read_json, write_json
+from moola_remote.agent.files import write_json
 from moola_remote.agent.gpus import gpu_rows
 from moola_remote.agent.install import install, run_quietly
 from moola_remote.agent.layout import Pod
 from moola_remote.agent.lazy import shutil
 from moola_remote.agent.locks import locked
+from moola_remote.agent.made_environment import DESCRIBE_BASE, is_over, known_answer, marker_of
 from moola_remote.agent.trees import check_digest
 
-DESCRIBE_BASE = """
-import json, os, platform, site, sys
-print(json.dumps({"python": os.path.realpath(sys.executable), "version": platform.python_version(),
-  "prefix": sys.prefix, "paths": [p for p in site.getsitepackages() if os.path.isdir(p)]}))
-"""
+# With these pip installs elsewhere, and a Python that we start does not end.
+ELSEWHERE = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_DRY_RUN", "PYTHONINSPECT")
 DESCRIBE_ENVIRONMENT = """
 import importlib.metadata as metadata, json
 found = [d for d in metadata.distributions() if d.metadata["Name"]]
@@ -52,19 +50,21 @@ def environment(pod: Pod, digest: str, python: str, text: str) -> Json:
     asked = read_asked(text)
     check_digest(digest)
     pod.make()
-    folder, marker = pod.root / "env" / digest, pod.root / "env" / f"{digest}.json"
+    folder = pod.root / "env" / digest
+    marker = marker_of(folder)
     with locked(pod.root / "env" / f".{digest}.lock"):
         base = ask_python(python, DESCRIBE_BASE)
-        known = read_json(marker) or {}
         gpus = [row[0] for row in gpu_rows("name")]
-        is_there = known.get("base") == base and (folder / "bin" / "python").exists()
-        if is_there and known.get("gpus") == gpus:
-            return {**known["answer"], "created": False}
+        known = known_answer(pod, digest, base, gpus)
+        if known is not None:
+            return known
+        is_there = is_over(folder, base)
         if not is_there:
             with contextlib.suppress(FileNotFoundError):
                 marker.unlink()
             shutil.rmtree(folder, ignore_errors=True)
             find_files(pod, asked)
+            install_only_here()
             make_environment(folder, python, base)
             install(pod.root / "cache", folder, asked)
         say(
@@ -106,6 +106,13 @@ def find_files(pod: Pod, asked: Json) -> None:
     if missing:
         raise AgentError("environment", f"code {code}: no such file: {missing[0]}")
     os.environ["MOOLA_CODE"] = tree.as_uri()
+
+
+def install_only_here() -> None:
+    """Undo what rc files or pip.conf say of where packages go: into the environment alone."""
+    for name in ELSEWHERE:
+        os.environ.pop(name, None)
+    os.environ["PIP_USER"] = "0"  # takes precedence over pip.conf
 
 
 def make_environment(folder: Path, python: str, base: Json) -> None:

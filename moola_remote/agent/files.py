@@ -107,14 +107,28 @@ def size_of(path: Path) -> int:
         return 0
 
 
-def sha256_of(path: PathLike) -> str:
-    digest = hashlib.sha256()
-    with readable(path, lambda path: open(path, "rb", buffering=0)) as file:  # noqa: PTH123
-        # To make room for a megabyte costs more than to hash a file of source.
-        room = min(1 << 20, os.fstat(file.fileno()).st_size + 1)
-        for block in iter(lambda: file.read(room), b""):
+def sha256_of(path: PathLike, size: int) -> str:
+    """Return the SHA-256 of a regular file.
+
+    Args:
+        path: of the file.
+        size: what it should have: to make room for a megabyte costs more than to hash a file of
+            source. So would a file object, and another look at the size.
+    """
+    fd = readable(path, open_to_read)
+    try:
+        digest, room = hashlib.sha256(), min(1 << 20, size + 1)
+        while True:
+            block = os.read(fd, room)
             digest.update(block)
-    return digest.hexdigest()
+            if len(block) < room:  # its end: only there a file gives less than it is asked for
+                return digest.hexdigest()
+    finally:
+        os.close(fd)
+
+
+def open_to_read(path: PathLike) -> int:
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def last_lines(path: Path) -> List[str]:
@@ -140,11 +154,17 @@ def bytes_of(top: Path) -> int:
     return total
 
 
+def reservation_of(tree: Path) -> Path:
+    """Return the file whose time says when a tree was last about to be used."""
+    return tree.with_name(f".reserved-{tree.name}")
+
+
 def put_aside(path: Path) -> Path:
     """Out of sight in one step; what a cut leaves behind goes with the next sweep."""
     aside = path.with_name(f".removed-{path.name}-{os.getpid()}")
-    with contextlib.suppress(FileNotFoundError):
-        path.with_name(f"{path.name}.json").unlink()
+    for beside in (path.with_name(f"{path.name}.json"), reservation_of(path)):
+        with contextlib.suppress(FileNotFoundError):
+            beside.unlink()
     with contextlib.suppress(FileNotFoundError):
         path.rename(aside)
     return aside

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import List, Optional
 
 from moola_remote.agent.constants import IDLE_PERCENT, Json
-from moola_remote.agent.lazy import shutil, subprocess
+from moola_remote.agent.lazy import subprocess
+from moola_remote.agent.processes import is_on_path
 
 
 def query_gpus(fields: str) -> List[str]:
@@ -14,7 +15,7 @@ def query_gpus(fields: str) -> List[str]:
 
 def gpu_rows(fields: str) -> List[List[str]]:
     """One row a GPU; none where there is no driver."""
-    if shutil.which("nvidia-smi") is None:
+    if not is_on_path("nvidia-smi"):
         return []
     try:
         done = subprocess.run(query_gpus(fields), capture_output=True, timeout=20, check=False)

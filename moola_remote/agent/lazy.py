@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["hashlib", "shutil", "subprocess"]
+__all__ = ["hashlib", "shutil", "subprocess", "zipfile"]
 
 
 class Later:
@@ -14,12 +14,16 @@ class Later:
         self.name = name
 
     def __getattr__(self, key: str) -> Any:
-        return getattr(__import__(self.name), key)
+        found = getattr(__import__(self.name), key)
+        setattr(self, key, found)
+        return found
 
 
 if TYPE_CHECKING:
     import hashlib
     import shutil
     import subprocess
+    import zipfile
 else:
-    hashlib, shutil, subprocess = Later("hashlib"), Later("shutil"), Later("subprocess")
+    hashlib, shutil = Later("hashlib"), Later("shutil")
+    subprocess, zipfile = Later("subprocess"), Later("zipfile")

@@ -82,7 +82,7 @@ def describe(path: bytes) -> Tuple[str, Json]:
             list_folder(path)  # an empty one; this says whether it can be read
             return "folders", {}
         if stat.S_ISREG(mode):
-            return "files", {"size": found.st_size, "sha256": sha256_of(path)}
+            return "files", {"size": found.st_size, "sha256": sha256_of(path, found.st_size)}
     except FileNotFoundError:
         raise
     except OSError as err:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import re
 import time
@@ -13,20 +14,35 @@ from typing import List, Optional
 from moola_remote.agent.constants import ROOM_BYTES, Json
 from moola_remote.agent.gpus import gpu_rows, mebibytes
 from moola_remote.agent.layout import Pod
-from moola_remote.agent.lazy import shutil, subprocess
+from moola_remote.agent.lazy import subprocess
+from moola_remote.agent.made_environment import Look
+from moola_remote.agent.processes import is_on_path
 from moola_remote.agent.telemetry import cpu_count, disk_free, memory
+from moola_remote.agent.trees import check_digest, reserve
 
 
-def probe(pod: Pod) -> Json:
+def probe(pod: Pod, text: str) -> Json:
+    """Report what the pod is and has.
+
+    Args:
+        pod: to look at.
+        text: an object with ``environment``, the lists of packages that one is named by, where a
+            deploy wants to know whether it is there, and with ``reserve``, digests by kind: those
+            of code and data that are here stay until a run names them, or a day; or anything else.
+    """
     import platform
 
     pod.make()
-    gpus = [
-        {"name": row[0], "memory_total": mebibytes(row[1])} for row in gpu_rows("name,memory.total")
-    ]
-    return {
-        "python": platform.python_version(),
-        "gpus": gpus,
+    asked = read_request(text)
+    for kind, digest in (asked.get("reserve") or {}).items():
+        check_digest(digest)
+        reserve(pod, kind, digest)
+    version = platform.python_version()
+    look = Look(pod, version, asked.get("environment"))
+    rows = gpu_rows("name,memory.total")
+    answer = {
+        "python": version,
+        "gpus": [{"name": row[0], "memory_total": mebibytes(row[1])} for row in rows],
         "cpus": cpu_count(),
         "ram_total": memory()[1],
         "disk_free": disk_free(pod.root),
@@ -41,11 +57,22 @@ def probe(pod: Pod) -> Json:
         "trees": {kind: complete(pod.root / kind) for kind in ("code", "data")},
         "environments": complete(pod.root / "env"),
     }
+    answer["environment"] = look.answer([row[0] for row in rows])
+    return answer
+
+
+def read_request(text: str) -> Json:
+    """Return what stdin asks for beside the usual; nothing where it is no object."""
+    with contextlib.suppress(ValueError):
+        value = json.loads(text)
+        if isinstance(value, dict):
+            return value
+    return {}
 
 
 def cuda_of_driver() -> Optional[str]:
     """Return the newest CUDA that the driver knows; None without a driver."""
-    if shutil.which("nvidia-smi") is None:
+    if not is_on_path("nvidia-smi"):
         return None
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         done = subprocess.run(["nvidia-smi"], capture_output=True, timeout=20, check=False)

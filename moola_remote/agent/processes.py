@@ -156,6 +156,11 @@ def adopts_orphans() -> bool:
     return False
 
 
+def is_on_path(program: str) -> bool:
+    """Return whether there is such a program; `shutil.which` would import decompressors."""
+    return any(os.access(os.path.join(folder, program), os.X_OK) for folder in os.get_exec_path())  # noqa: PTH118
+
+
 def oom_kills() -> int:
     """How often the kernel has killed for memory: cgroup v2's count, or v1's, or the machine's."""
     places = [

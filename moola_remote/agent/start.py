@@ -103,7 +103,8 @@ def make_run(pod: Pod, run: Run, spec: Json, secrets: Dict[str, str]) -> bool:
             write_json(aside / "state.json", state)
             aside.rename(run.path)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        if aside.exists():
+            shutil.rmtree(aside, ignore_errors=True)
     sync_folder(pod.runs)
     if spec.get("checkpoints"):
         taken = put_aside(pod.root / "checkpoints" / spec["checkpoints"])

@@ -111,9 +111,10 @@ def list_runs(pod: Pod, with_facts: bool, last: Optional[int], prefix: str) -> J
     The state of a run that is left out is not read.
     """
     known = survey(pod)
-    ended = sorted((at, name) for name, at in known.ended.items() if name.startswith(prefix))
+    ended = sorted(name for name in known.ended if name.startswith(prefix))
+    ended.sort(key=known.ended.__getitem__)
     num_older = max(0, len(ended) - last) if last is not None else 0
-    folders = [pod.runs / name for _, name in ended[num_older:]]
+    folders = [pod.runs / name for name in ended[num_older:]]
     stored = [(Run(folder), stored_state(folder)) for folder in folders]  # one may be gone by now
     live = [one for one in known.unfinished if one[0].id.startswith(prefix)]
     chosen = [(run, state) for run, state in [*stored, *live] if state is not None]
@@ -143,7 +144,7 @@ def settled(pod: Pod, run: Run, state: Json) -> Optional[Json]:
         removed just now.
     """
     try:
-        return settle(pod, run)
+        return state if state["state"] in ENDED else settle(pod, run)
     except AgentError:
         return None
     except OSError:

@@ -11,7 +11,8 @@ from typing import List, Optional, Tuple
 
 from moola_remote.agent.constants import TELEMETRY_S, Json
 from moola_remote.agent.gpus import gpu_sample, parse_rows, query_gpus
-from moola_remote.agent.lazy import shutil, subprocess
+from moola_remote.agent.lazy import subprocess
+from moola_remote.agent.processes import is_on_path
 
 
 class Telemetry:
@@ -21,7 +22,7 @@ class Telemetry:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.has_gpus = shutil.which("nvidia-smi") is not None
+        self.has_gpus = is_on_path("nvidia-smi")
         self.query: Optional[subprocess.Popen[bytes]] = None
         self.give_up = 0.0
         self.is_due = False
@@ -109,9 +110,10 @@ def memory() -> Tuple[Optional[int], Optional[int]]:
 
 def disk_free(path: Path) -> Optional[int]:
     try:
-        return shutil.disk_usage(path).free
+        found = os.statvfs(path)
     except OSError:
         return None
+    return found.f_bavail * found.f_frsize
 
 
 def cpu_count() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
@@ -11,7 +12,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Set, Tuple
 
 from moola_remote.agent.constants import SCHEMA, Json
 from moola_remote.agent.errors import AgentError
-from moola_remote.agent.files import read_json, sha256_of, write_json
+from moola_remote.agent.files import read_json, reservation_of, sha256_of, write_json
 from moola_remote.agent.layout import Pod
 from moola_remote.agent.lazy import hashlib, shutil
 from moola_remote.agent.locks import locked
@@ -27,6 +28,23 @@ def check_digest(digest: Any) -> None:
         raise AgentError("bad_request", f"digest {digest!r}: expected hex digits")
 
 
+def reserve(pod: Pod, kind: str, digest: str) -> bool:
+    """Have `clean` leave a tree or an environment until it is in a run's spec, or for a day.
+
+    The record's own time stays: what was changed since then is read again after a run.
+
+    Returns:
+        Whether it is there, with its record.
+    """
+    record = pod.root / kind / f"{digest}.json"
+    with locked(pod.queue_lock):
+        if not record.is_file():
+            return False
+        with contextlib.suppress(OSError):  # a full disk: the deploy reports it
+            reservation_of(record.with_suffix("")).touch()
+    return True
+
+
 def seal(pod: Pod, kind: str, digest: str, wanted: Json) -> Json:
     """Make an incoming tree a complete one, if it is exactly what the list says."""
     check_digest(digest)
@@ -39,8 +57,7 @@ def seal(pod: Pod, kind: str, digest: str, wanted: Json) -> Json:
     )
     files = check_list(digest, wanted)
     with locked(folder / ".lock"):
-        if final.is_dir() and record.is_file():
-            os.utime(record)  # young again: the run that it was sent for is still to be started
+        if final.is_dir() and reserve(pod, kind, digest):
             return {"sealed": False, "files": len(files)}
         # A seal that was cut off between its two last steps left the tree without its list.
         tree = final if final.is_dir() else incoming
@@ -202,4 +219,5 @@ def is_as_listed(tree: Path, path: str, listed: Json) -> bool:
     is_file = stat.S_ISREG(found.st_mode)
     if not is_file or mode == "120000" or is_program != mode.endswith("755"):
         return False
-    return bool(found.st_size == listed["size"]) and sha256_of(path) == listed["sha256"]
+    size = found.st_size
+    return bool(size == listed["size"]) and sha256_of(path, size) == listed["sha256"]

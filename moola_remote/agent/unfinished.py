@@ -36,11 +36,12 @@ def survey(pod: Pod) -> Survey:
     found, fresh = Survey([], {}, []), []
     with contextlib.suppress(FileNotFoundError), os.scandir(pod.runs) as entries:
         for entry in entries:
-            name, inode = entry.name, str(entry.inode())
+            name, inode = entry.name, entry.inode()
             if name.startswith("."):
                 continue
-            if known.get(name, ("", 0))[0] == inode:
-                found.ended[name] = known[name][1]
+            row = known.get(name)
+            if row is not None and row[0] == inode:
+                found.ended[name] = row[1]
                 continue
             state = stored_state(Path(entry.path))
             if state is None:
@@ -61,15 +62,18 @@ def index_path(pod: Pod) -> Path:
     return pod.runs / ".ended"
 
 
-def read_index(pod: Pod) -> Dict[str, Tuple[str, int]]:
+def read_index(pod: Pod) -> Dict[str, Tuple[int, int]]:
     """Return inode and ticket of each run that is known to have ended."""
     try:
         with os.fdopen(open_file(index_path(pod)), "r", encoding="ascii", errors="replace") as file:
             lines = file.read().split("\n")[:-1]  # the last one has no end if it was cut
     except OSError:
         return {}
-    rows = (line.split(" ") for line in lines)
-    return {row[0]: (row[1], int(row[2])) for row in rows if len(row) == 3 and row[2].isdigit()}
+    rows = [line.split(" ") for line in lines]
+    with contextlib.suppress(ValueError):
+        return {name: (int(inode), int(ticket)) for name, inode, ticket in rows}
+    good = (row for row in rows if len(row) == 3 and row[1].isdigit() and row[2].isdigit())
+    return {name: (int(inode), int(ticket)) for name, inode, ticket in good}
 
 
 def forget(pod: Pod, run_id: str) -> None:
@@ -88,7 +92,7 @@ def tidy(pod: Pod) -> None:
         rewrite(pod, there)
 
 
-def rewrite(pod: Pod, known: Dict[str, Tuple[str, int]]) -> None:
+def rewrite(pod: Pod, known: Dict[str, Tuple[int, int]]) -> None:
     path = index_path(pod)
     aside = path.with_name(f".ended.{os.getpid()}.aside")
     with contextlib.suppress(OSError):

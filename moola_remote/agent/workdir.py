@@ -65,7 +65,8 @@ def copy_file(source: Path, dest: Path, can_clone: bool) -> bool:
                     raise
             else:
                 return True
-        shutil.copyfileobj(old, new, BLOCK)
+        for block in iter(lambda: old.read(BLOCK), b""):
+            new.write(block)
     return False
 
 

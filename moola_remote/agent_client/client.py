@@ -76,7 +76,9 @@ class Agent:
 
     def _run(self, verb: str, args: Sequence[str], data: bytes, timeout_s: float) -> Completed:
         done = self.transport.run(self.argv(verb, *args), stdin=data, timeout_s=timeout_s)
-        if is_missing(done.returncode, done.stderr):
+        # An rc file may send stderr elsewhere, so that Python's words are not seen.
+        is_silent = done.returncode == 2 and not (done.stdout or done.stderr)
+        if is_silent or is_missing(done.returncode, done.stderr):
             self.upload()
             done = self.transport.run(self.argv(verb, *args), stdin=data, timeout_s=timeout_s)
         return done
@@ -156,8 +158,16 @@ class Agent:
             channel.close()
 
 
-def probe(agent: Agent) -> PodInfo:
+def probe(
+    agent: Agent, *, lists: str | None = None, reserve: Mapping[str, str | None] = {}
+) -> PodInfo:
     """Return what is on the pod.
+
+    Args:
+        agent: the pod's agent.
+        lists: of packages (`Dependencies.lists`), whose environment is looked for too.
+        reserve: digests of code and data by kind; those that are on the pod are left by every
+            client's `clean` until the run that is about to be started. So is the environment.
 
     Raises:
         MoolaError: it can't be asked, or answers with something else.
@@ -165,4 +175,7 @@ def probe(agent: Agent) -> PodInfo:
     from moola_remote.protocol.answers import PodInfo
     from moola_remote.protocol.types import read_answer_as
 
-    return read_answer_as(PodInfo, agent.call("probe"), "probe")
+    asked: dict[str, Any] = {} if lists is None else {"environment": lists}
+    wanted = {kind: digest for kind, digest in reserve.items() if digest}
+    asked |= {"reserve": wanted} if wanted else {}
+    return read_answer_as(PodInfo, agent.call("probe", stdin=asked), "probe")

@@ -16,6 +16,10 @@ if sys.version_info < (3, 8):
     sys.stdout.write('{"ok": false, "error": "old_python", "message": "%d.%d.%d"}\\n'
                      % sys.version_info[:3])
     sys.exit(1)
+# Byte code that an earlier call kept (agent/compiled.py); what it lacks is in this file.
+folder, _, name = sys.argv[0].rpartition("/")
+kept = "%s-%x.zip" % (sys.implementation.cache_tag, sys.hexversion)
+sys.path.insert(0, "%s/../cache/agent/%s.%s" % (folder or ".", name[:-4], kept))
 from moola_remote.agent.__main__ import main
 sys.exit(main(sys.argv[1:]))
 """

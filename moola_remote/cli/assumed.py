@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from moola_remote.cli.app import App
     from moola_remote.config.settings import Project
     from moola_remote.deploy.deploy import Plan
+    from moola_remote.deploy.snapshot import Tree
 
 
 def report_assumed(app: App, plan: Plan) -> None:
@@ -82,3 +83,43 @@ def check_script(project: Project, argv: Sequence[str], here: Path) -> None:
                 f"{word}: the run starts in {project.folder}, and there is no such file in it",
                 f"name it as {path}",
             )
+
+
+def check_sent(code: Tree, folder: Path, argv: Sequence[str]) -> None:
+    """Check that the script which a command starts is among the code that is sent.
+
+    Args:
+        code: what is sent.
+        folder: the project's.
+        argv: the command.
+
+    Raises:
+        ConfigError: it is not, so that the run would end at once, on a pod that may cost money.
+    """
+    from moola_remote.config.nearest import nearest
+    from moola_remote.deploy.snapshot import LINK
+    from moola_remote.protocol.label import script_of
+
+    word = script_of(argv)
+    if word is None or not word.endswith((".py", ".sh")):
+        return
+    names = {file.path for file in code.files}
+    links = {file.path for file in code.files if file.mode == LINK}
+    above = [parent.as_posix() for parent in PurePosixPath(word).parents]
+    if word in names or links.intersection(above):
+        return
+    if (folder / word).exists():
+        rules = [
+            skipped.rule
+            for skipped in code.left_out
+            if any(path.rstrip("/") in (word, *above) for path in skipped.paths)
+        ]
+        raise ConfigError(
+            f"{word}: is not among the code that is sent, {rules[0] if rules else 'ignored'}",
+            "take it out of .gitignore or .moolaignore, or give it another name",
+        )
+    scripts = sorted(name for name in names if name.endswith(PurePosixPath(word).suffix))
+    meant = nearest(word, scripts)
+    raise ConfigError(
+        f"{word}: no such file in {folder}", f"did you mean {meant}?" if meant else ""
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -121,15 +122,33 @@ def pods(ctx: click.Context) -> None:
             click.echo("{pod:20} {provider:8} {state:8} {detail}".format(**shown))
 
 
-@pods.command()
+class _Unquoted(click.Command):
+    """A command whose argument may be an ssh command line without quotes around it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Make one word of all from ``ssh`` on, except for `--name` and its value."""
+        if "ssh" in args:
+            start = args.index("ssh")
+            ours, line = args[:start], args[start:]
+            for index, word in enumerate(line):
+                if word == "--name" or word.startswith("--name="):
+                    end = index + (2 if word == "--name" else 1)
+                    ours, line = [*ours, *line[index:end]], [*line[:index], *line[end:]]
+                    break
+            args = [*ours, shlex.join(line)]
+        return super().parse_args(ctx, args)
+
+
+@pods.command(cls=_Unquoted)
 @click.argument("address", metavar="'ssh USER@HOST -p PORT -i KEY'")
 @click.option("--name", metavar="NAME", help="Name of the new pod; default: its host.")
 @click.pass_obj
 def add(app: App, address: str, name: str | None) -> None:
     """Write a pod's file from an ssh command line, such as a rental console shows.
 
-    An alias of ~/.ssh/config, ssh://USER@HOST:PORT and [IPV6]:PORT are understood too. What the
-    command leaves open is taken from ~/.ssh/config; what has no place in the file is named.
+    An alias of ~/.ssh/config, ssh://USER@HOST:PORT and [IPV6]:PORT are understood too, and the
+    quotes may be left out. What the command leaves open is taken from ~/.ssh/config; what has no
+    place in the file is named.
 
     \b
     Example:

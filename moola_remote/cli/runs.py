@@ -51,7 +51,9 @@ def print_runs(app: App, page: Page) -> None:
     elif states:
         show_table(runs_table(states))
     else:
-        click.echo("no runs on this pod yet; next: moola-remote train", err=True)
+        click.echo(
+            "no runs on this pod yet; next: moola-remote run -- python SCRIPT, or train", err=True
+        )
     if num_older:
         more = f"moola-remote runs --last {len(states) + num_older}"
         click.echo(f"{num_older} older runs are not listed: {more}", err=True)

@@ -59,11 +59,15 @@ class Dependencies:
 
     def digest(self, python: str) -> str:
         """Return the name of the environment that has them over a pod's `python`."""
-        text = f"{python}\0{self.requirements}"
+        return hashlib.sha256(f"{python}\0{self.lists}".encode()).hexdigest()[:16]
+
+    @property
+    def lists(self) -> str:
+        """All that an environment is named by beside its Python."""
         more = {**self.asked, "requirements": ""}
-        if more != Dependencies().asked:
-            text += f"\0{json.dumps(more, sort_keys=True)}"
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        if more == Dependencies().asked:
+            return self.requirements
+        return f"{self.requirements}\0{json.dumps(more, sort_keys=True)}"
 
     @property
     def asked(self) -> dict[str, Any]:

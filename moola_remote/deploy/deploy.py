@@ -227,8 +227,9 @@ def deploy(pod: Pod, plan: Plan, watcher: Watcher) -> Deployed:
         MoolaError: of the connection, of the transfer, or of the environment.
     """
     watcher.step("asking the pod what it has")
-    facts = probe(pod.agent)
     trees: dict[upload.Kind, snapshot.Tree | None] = {"code": plan.code, "data": plan.data}
+    wanted: dict[str, str] = {kind: tree.digest for kind, tree in trees.items() if tree}
+    facts = probe(pod.agent, lists=plan.dependencies.lists, reserve=wanted)
     there = {*facts.trees.code, *facts.trees.data}
     to_send = sum(tree.size for tree in trees.values() if tree and tree.digest not in there)
     check_pod(pod.name, facts, to_send)
@@ -240,6 +241,12 @@ def deploy(pod: Pod, plan: Plan, watcher: Watcher) -> Deployed:
             sent[kind] = upload.send(
                 pod.transport, pod.agent, tree, kind, facts=facts, progress=watcher.update
             )
+    environment = facts.environment or _make_environment(pod, plan, facts, watcher)
+    check_gpu(pod.name, facts, environment.torch)
+    return Deployed(plan, facts, environment, sent)
+
+
+def _make_environment(pod: Pod, plan: Plan, facts: PodInfo, watcher: Watcher) -> Environment:
     watcher.step("preparing the environment")
     code = {"code": plan.code.digest} if plan.dependencies.files else {}
     answer = pod.agent.environment(
@@ -247,6 +254,4 @@ def deploy(pod: Pod, plan: Plan, watcher: Watcher) -> Deployed:
         {**plan.dependencies.asked, **code},
         say=watcher.say,
     )
-    environment = read_answer_as(Environment, answer, "environment")
-    check_gpu(pod.name, facts, environment.torch)
-    return Deployed(plan, facts, environment, sent)
+    return read_answer_as(Environment, answer, "environment")

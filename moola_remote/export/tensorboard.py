@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from moola_remote.errors import ConfigError
+from moola_remote.errors import ConfigError, install_extra
 from moola_remote.files import atomic
 from moola_remote.text.sanitize import safe
 
@@ -28,8 +28,9 @@ def write_tensorboard(run: RunFiles, folder: Path) -> Path:
         from tensorboardX.event_file_writer import EventFileWriter
         from tensorboardX.proto.event_pb2 import Event
     except ImportError as err:
-        cure = "pip install 'moola[tensorboard]'"
-        raise ConfigError("tensorboard: expected the package tensorboardX", cure) from err
+        raise ConfigError(
+            "tensorboard: expected the package tensorboardX", install_extra("tensorboard")
+        ) from err
 
     final = folder / run.folder.name
     try:

@@ -32,9 +32,12 @@ def sha256_of(path: Path | str) -> tuple[int, str]:
         digest, size = hashlib.sha256(), 0
         # To make room for a megabyte costs more than to hash a file of source.
         room = min(BLOCK, found.st_size + 1)
-        while block := os.read(fd, room):
+        is_end = False
+        while not is_end:
+            block = os.read(fd, room)
             digest.update(block)
             size += len(block)
+            is_end = len(block) < room  # only there a file gives less than it is asked for
     finally:
         os.close(fd)
     return size, digest.hexdigest()

@@ -150,7 +150,7 @@ class Pod:
 
         keep = None
         if endpoint.host_config:  # OpenSSH connects by the user's configuration, or not at all
-            from moola_remote.ssh.master import keeping
+            from moola_remote.ssh.keeping import keeping
 
             keep = keeping(self.laptop.state, self.project.keep_connection_s)
         return connect(

@@ -36,21 +36,6 @@ class Trees(Remote):
     data: Digests = Field(default=[])
 
 
-class PodInfo(Remote):
-    """The answer to ``probe``; None is what the pod doesn't know."""
-
-    python: Name
-    gpus: list[PodGpu] = Field(default=[], max_length=MAX_ENTRIES)
-    cpus: Count = 0
-    disk_free: Count | None = None
-    rsync: Name | None = None
-    cuda_driver: Name | None = None
-    has_venv: bool = True
-    write_error: Text | None = None
-    noexec: bool = False
-    trees: Trees = Trees()
-
-
 class Torch(Remote):
     """The environment's torch, its CUDA, and the name of its first GPU or ``cpu``."""
 
@@ -66,6 +51,22 @@ class Environment(Remote):
     python: Name
     packages: dict[Name, Name] = Field(default={}, max_length=MAX_PACKAGES)
     torch: Torch | None = None
+
+
+class PodInfo(Remote):
+    """The answer to ``probe``; None is what the pod doesn't know."""
+
+    python: Name
+    gpus: list[PodGpu] = Field(default=[], max_length=MAX_ENTRIES)
+    cpus: Count = 0
+    disk_free: Count | None = None
+    rsync: Name | None = None
+    cuda_driver: Name | None = None
+    has_venv: bool = True
+    write_error: Text | None = None
+    noexec: bool = False
+    trees: Trees = Trees()
+    environment: Environment | None = None
 
 
 class Removed(Remote):

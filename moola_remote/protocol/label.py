@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 MAX_LABEL = 24
+# They start a script in the folder that they are in.
+_INTERPRETERS = {"accelerate", "bash", "deepspeed", "sh", "torchrun"}
 # They start the program that is meant.
-_LAUNCHERS = {"accelerate", "bash", "deepspeed", "env", "nohup", "poetry", "sh", "torchrun", "uv"}
+_LAUNCHERS = _INTERPRETERS | {"env", "nohup", "poetry", "uv"}
 _VERBS = {"launch", "run"}
 _SCRIPT = re.compile(r".+\.(?:py|sh|ipynb)$")
+# Of an interpreter: its next word is no file's name.
+_TEXT = re.compile(r"-[a-zA-Z]*c$")
 # Not of one letter: what `-m` means is the program's to say.
 _OPTION = re.compile(r"--?([A-Za-z][\w.-]+)(?:=(.*))?$")
 _SETTING = re.compile(r"\+{0,2}([A-Za-z][\w./@-]*)=(.*)$")
@@ -50,8 +56,36 @@ def slug(text: str) -> str:
 
     >>> slug("My run, the 2nd")
     'my-run-the-2nd'
+    >>> slug("Größe: naïve")
+    'grosse-naive'
     """
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:MAX_LABEL].strip("-")
+    plain = unicodedata.normalize("NFKD", text.casefold())
+    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:MAX_LABEL].strip("-")
+
+
+def script_of(command: Sequence[str]) -> str | None:
+    """Return the script that a command starts, a path below the folder it starts in.
+
+    None where it starts none, or where that can't be known: an absolute path, a path that leads
+    out, a launcher that may change the folder.
+
+    >>> script_of(["python", "-u", "./src/train.py", "--epochs", "3"])
+    'src/train.py'
+    >>> script_of(["bash", "-lc", "cd src && python train.py"])
+    """
+    first = PurePosixPath(command[0]).name
+    word = None
+    if first.startswith("python") or first in _INTERPRETERS:
+        index, _ = _program(command)
+        if 0 < index < len(command) and command[index - 1] != "-m":
+            word = command[index]
+    elif "/" in command[0]:
+        word = command[0]
+    if word is None or word.startswith("/"):
+        return None
+    path = posixpath.normpath(word)
+    return None if path.startswith("..") else path
 
 
 def _program(command: Sequence[str]) -> tuple[int, str]:
@@ -61,7 +95,7 @@ def _program(command: Sequence[str]) -> tuple[int, str]:
         for index, word in enumerate(command[1:], start=1):
             if word == "-m" and index + 1 < len(command):
                 return index + 1, command[index + 1].rpartition(".")[2]
-            if word == "-c":
+            if _TEXT.match(word):
                 break
             if _SCRIPT.match(word):
                 return index, PurePosixPath(word).stem

@@ -11,6 +11,7 @@ import shutil
 import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from moola_remote.errors import TransferError
@@ -20,6 +21,8 @@ from moola_remote.text.sanitize import safe
 
 logger = logging.getLogger(__name__)
 SYNC_THREADS = 8
+# To hand over a file each costs as much as to flush it.
+SYNCED_AT_ONCE = 32
 
 
 @contextlib.contextmanager
@@ -86,8 +89,11 @@ def promote(staging: Path, final: Path, paths: Sequence[str], *, is_whole: bool)
     Raises:
         TransferError: a link, or a file, lies where a folder is needed.
     """
+    parts = [
+        paths[first : first + SYNCED_AT_ONCE] for first in range(0, len(paths), SYNCED_AT_ONCE)
+    ]
     with ThreadPoolExecutor(SYNC_THREADS) as threads:  # the disk takes several at once in one go
-        for _ in threads.map(sync, (f"{staging}/{path}" for path in paths)):
+        for _ in threads.map(partial(_sync_all, staging), parts):
             pass
     if is_whole and not final.exists():
         folders = [Path(path) for path, status in below(staging) if stat.S_ISDIR(status.st_mode)]
@@ -106,6 +112,11 @@ def promote(staging: Path, final: Path, paths: Sequence[str], *, is_whole: bool)
             shutil.rmtree(staging)
         sync(final)
     sync(final.parent.resolve())  # it may be a link of the user's, to another disk
+
+
+def _sync_all(folder: Path, paths: Sequence[str]) -> None:
+    for path in paths:
+        sync(f"{folder}/{path}")
 
 
 def move(source: Path, dest: Path) -> None:

@@ -20,6 +20,8 @@ from moola_remote.rsync.tunnel import BLOCK, RshTunnel, Start
 
 STDERR_KEPT = 1 << 16
 TICK_S = 1.0
+# rsync prints a line a file; to be woken by each costs more than the file.
+LINES_S = 0.02
 # What goes over the line beside the content: the list of files, and rsync's own framing.
 LISTING_MAX = 1 << 26
 # How long the pod's last words may take once rsync itself is gone.
@@ -43,6 +45,9 @@ class Rsync:
         where: the pod and the folder, for messages.
         progress: called with the bytes so far.
         max_bytes: above these the process is ended.
+
+    Attributes:
+        done: bytes so far, as it reports them.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class Rsync:
         self.where = where
         self._progress = progress
         self._max_bytes = max_bytes
+        self.done = 0
 
     def run(self, argv: Sequence[str], names: bytes) -> tuple[int, int, bytes]:
         """Run it to its end.
@@ -128,6 +134,7 @@ class Rsync:
 
     def _note(self, done: int) -> None:
         self._check(done)
+        self.done = done
         if self._progress:
             self._progress(done)
 
@@ -148,12 +155,13 @@ class _Tail(threading.Thread):
 
 def _lines(fd: int) -> Iterator[bytes]:
     """Lines that end with CR or LF, as they come; an empty one now and then where none come."""
-    rest = b""
+    rest, read_at = b"", 0.0
     while True:
+        time.sleep(max(0.0, read_at + LINES_S - time.monotonic()))
         if not select.select([fd], [], [], TICK_S)[0]:
             yield b""
             continue
-        data = os.read(fd, BLOCK)
+        data, read_at = os.read(fd, BLOCK), time.monotonic()
         if not data:
             return
         *whole, rest = (rest + data).replace(b"\r", b"\n").split(b"\n")

@@ -44,7 +44,7 @@ def make_plan(pod: Pod, spec: Spec, folder: Path) -> Plan:
     Raises:
         ConfigError: its code can't be had any more.
     """
-    facts = probe(pod.agent)
+    facts = probe(pod.agent, reserve={"code": spec.code, "data": spec.data})
     code, dependencies = _code(pod, spec, facts, folder)
     return Plan(code=code, data=_data(pod, spec, facts), dependencies=dependencies)
 

@@ -43,7 +43,8 @@ class Sources:
             ConfigError: something is nowhere any more.
             MoolaError: of the connection, or of the transfer.
         """
-        facts, spec = probe(self.pod.agent), self.parent.spec
+        spec = self.parent.spec
+        facts = probe(self.pod.agent, reserve={"code": spec.code, "data": spec.data})
         if spec.code is None:
             raise ConfigError(f"run {self.parent.run_id}: no code on record")
         code = self._find("code", spec.code, facts.trees.code)

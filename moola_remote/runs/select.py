@@ -29,7 +29,9 @@ def resolve(agent: Agent, name: str | None = None) -> RunState:
     if name is None:
         newest = list_page(agent, last=1).states
         if not newest:
-            raise ConfigError("runs: there are none on the pod", "moola-remote train")
+            raise ConfigError(
+                "runs: there are none on the pod", "moola-remote run -- python SCRIPT, or train"
+            )
         return newest[-1]
     if FULL_ID.fullmatch(name):
         return get_state(agent, name)

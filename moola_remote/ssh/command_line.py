@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getopt
+import os
 import re
 import shlex
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from moola_remote.errors import ConfigError
 from moola_remote.ssh.host_key_options import pin_options_for_any_configuration
 from moola_remote.ssh.hostkeys import KnownHosts
+from moola_remote.ssh.pasted import split_pasted
 
 if TYPE_CHECKING:
     from moola_remote.config.settings import Project
@@ -78,7 +80,7 @@ def parse_ssh(words: str) -> SshTarget:
             proxy.
     """
     try:
-        argv = shlex.split(words)
+        argv = split_pasted(words)
         is_command = argv[:1] == ["ssh"]
         # As ssh reads it: options before and after the host, then a command for the pod.
         given, rest = getopt.getopt(argv[is_command:], _OPTIONS)
@@ -88,13 +90,16 @@ def parse_ssh(words: str) -> SshTarget:
         raise _not_ssh(words, reason) from err
     if not rest or (command and not is_command):
         raise _not_ssh(words)
-    fields: dict[str, str | None] = {"p": None, "l": None, "i": None, "F": None}
+    fields: dict[str, str | None] = {"p": None, "l": None, "F": None}
+    keys: list[str] = []
     options: list[str] = []
     left_out: list[str] = []
     for flag, value in (*given, *more):
         letter = flag[1]
         if letter in fields:
-            fields[letter] = fields[letter] or value
+            fields[letter] = fields[letter] or os.path.expandvars(value)
+        elif letter == "i":
+            keys.append(os.path.expandvars(value))
         else:
             _take(letter, value, options, left_out)
     if command:
@@ -108,12 +113,15 @@ def parse_ssh(words: str) -> SshTarget:
         )
     port = fields["p"] or port
     if not _HOST.fullmatch(host) or (
-        port is not None and not (port.isdecimal() and 0 < int(port) < 1 << 16)
+        port is not None and not (port.isascii() and port.isdecimal() and 0 < int(port) < 1 << 16)
     ):
         raise _not_ssh(words)
     number = int(port) if port else None
     user = user or fields["l"]
-    return SshTarget(host, user, number, fields["i"], fields["F"], tuple(options), tuple(left_out))
+    if len(keys) > 1:  # the pod's file has a place for one
+        options += [f"IdentityFile={key}" for key in keys]
+    key = keys[0] if len(keys) == 1 else None
+    return SshTarget(host, user, number, key, fields["F"], tuple(options), tuple(left_out))
 
 
 def _split(word: str) -> tuple[str | None, str, str | None]:

@@ -11,22 +11,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from moola_remote.errors import HostKeyError, UnreachableError
+from moola_remote.errors import UnreachableError
 from moola_remote.ssh.connection import Connection
-from moola_remote.ssh.hostkeys import KnownHosts, Vouches, fingerprint, key_type
+from moola_remote.ssh.first_contact import as_configured, vouches_of
+from moola_remote.ssh.hostkeys import KnownHosts
 from moola_remote.ssh.keys import AskPassphrase, KeyRing, KeySource
 from moola_remote.ssh.route import open_route, place
 from moola_remote.ssh.socket import ReadAheadSocket
 from moola_remote.ssh.transport import Transport
-from moola_remote.ssh.user_known_hosts import KnownKeys, principals, read_known_hosts
+from moola_remote.ssh.user_known_hosts import KnownKeys, read_known_hosts
 
 if TYPE_CHECKING:
     import paramiko
 
     from moola_remote.ssh.endpoint import Endpoint
     from moola_remote.ssh.hostkeys import Ask
+    from moola_remote.ssh.keeping import Keeping
     from moola_remote.ssh.link import Link
-    from moola_remote.ssh.master import Keeping
+    from moola_remote.ssh.user_config import HostConfig
+
 logger = logging.getLogger(__name__)
 # paramiko would take aes128-ctr with a separate MAC first; GCM costs it less.
 CIPHERS = (
@@ -121,8 +124,8 @@ class Dialler:
             self.pins.guard(
                 connection.client,
                 endpoint,
-                _as_configured(ask, endpoint),
-                _vouches(endpoint, known),
+                as_configured(ask, endpoint),
+                vouches_of(endpoint, known),
             )
             with one_line_errors(endpoint, sock):
                 connection.open()
@@ -173,49 +176,6 @@ class Dialler:
 def _penalty(endpoint: Endpoint) -> tuple[str, str, float]:
     why = "sshd refuses this address for a while, after failed logins or too many at once"
     return place(endpoint), why, PENALTY_PATIENCE_S
-
-
-def _vouches(endpoint: Endpoint, first: KnownKeys) -> Vouches | None:
-    config = endpoint.host_config
-    if config is None:
-        return None
-
-    def vouches(key: bytes, certificate: bytes | None) -> bool | None:
-        known = read_known_hosts(config, key) if config.known_hosts_command else first
-        if key in known.revoked:
-            raise HostKeyError(
-                f"pod {endpoint.name}: its host key {fingerprint(key)} is revoked by your "
-                "known_hosts",
-                "remove the @revoked line, or ask who runs the pod for its new key",
-            )
-        if known.vouches(principals(config), key, certificate):
-            return True
-        return None if key_type(key) in map(key_type, known.keys) else False
-
-    return vouches
-
-
-def _as_configured(ask: Ask | None, endpoint: Endpoint) -> Ask | None:
-    """Answer the question for an unknown key where the user's StrictHostKeyChecking does."""
-    unknown_keys = endpoint.host_config.unknown_keys if endpoint.host_config else "ask"
-
-    def accept(shown: str) -> bool:
-        logger.warning(
-            "pod %s: host key %s is unknown and taken unseen, as your ssh configuration has "
-            "StrictHostKeyChecking accept-new or no; from now on it is pinned",
-            endpoint.name,
-            shown,
-        )
-        return True
-
-    def refuse(shown: str) -> bool:
-        raise HostKeyError(
-            f"pod {endpoint.name}: its host key {shown} is unknown, and your ssh configuration "
-            "has StrictHostKeyChecking yes",
-            f"compare it with the pod's own, then write `host_key: {shown}` into the pod's file",
-        )
-
-    return {"ask": ask, "accept": accept, "refuse": refuse}[unknown_keys]
 
 
 def _for_jump(ask: Ask | None, endpoint: Endpoint) -> Ask | None:
@@ -284,4 +244,35 @@ def _kept_link(dialler: Dialler, endpoint: Endpoint, keep: Keeping) -> Link:
 
     found = master.find(endpoint, dialler.pins, keep, timeout_s=dialler.timeout_s)
     link = found.open() if found else None
-    return link or _own_link(dialler, endpoint)
+    if link:
+        return link
+    try:
+        return _own_link(dialler, endpoint)
+    except UnreachableError as err:
+        from moola_remote.ssh.login import NoCommonAlgorithmError
+
+        is_ours = isinstance(err, NoCommonAlgorithmError)
+        if not (is_ours and endpoint.host_config and not endpoint.host_config.jumps):
+            raise
+        other = _openssh_link(dialler, endpoint, keep, endpoint.host_config)
+        if other is None:
+            raise
+        return other
+
+
+def _openssh_link(
+    dialler: Dialler, endpoint: Endpoint, keep: Keeping, config: HostConfig
+) -> Link | None:
+    """Judge the host key as at any first contact, then have OpenSSH connect; None if it can't."""
+    from moola_remote.ssh import master
+    from moola_remote.ssh.first_contact import shown_key
+
+    key = shown_key(endpoint, dialler.timeout_s)
+    if key is None:
+        return None
+    vouches = vouches_of(endpoint, read_known_hosts(config))
+    is_vouched = vouches(key, None) if vouches else False
+    ask = as_configured(dialler.ask, endpoint)
+    dialler.pins.check(endpoint, key, ask, is_vouched=is_vouched)
+    found = master.find(endpoint, dialler.pins, keep, timeout_s=dialler.timeout_s)
+    return found.open() if found else None

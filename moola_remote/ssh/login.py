@@ -31,6 +31,10 @@ class PenaltyError(Exception):
     """The server refuses this address for a while."""
 
 
+class NoCommonAlgorithmError(UnreachableError):
+    """The server has none of paramiko's algorithms; OpenSSH's client may have one."""
+
+
 class KeyLogin:
     """What paramiko calls an authentication strategy."""
 
@@ -142,10 +146,17 @@ def one_line_errors(endpoint: Endpoint, sock: ReadAheadSocket) -> Iterator[None]
 
 def _failure(where: str, err: Exception) -> UnreachableError:
     import paramiko
+    from paramiko.ssh_exception import IncompatiblePeer
 
     if not isinstance(err, paramiko.SSHException):
         said = safe(str(err)) or "closed by the pod"
         return UnreachableError(f"{where}: connection lost while connecting, {said}")
+    if isinstance(err, IncompatiblePeer):
+        return NoCommonAlgorithmError(
+            f"{where}: the server has no cipher, MAC, key exchange or host key type in common with "
+            f"us, {safe(str(err))}",
+            "let its sshd_config allow aes256-gcm@openssh.com, curve25519-sha256 and ssh-ed25519",
+        )
     if "banner" in str(err) or "protocol version" in str(err):
         return UnreachableError(
             f"{where}: something listens there, but no SSH server answers",

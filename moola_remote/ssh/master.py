@@ -13,18 +13,18 @@ import fcntl
 import hashlib
 import logging
 import os
-import stat
+import signal
 import subprocess
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from moola_remote.errors import UnreachableError
 from moola_remote.ssh import mux
 from moola_remote.ssh.host_key_options import pin_options
+from moola_remote.ssh.keeping import NAME_LENGTH
 from moola_remote.ssh.keys import USUAL_KEYS, KeySource
 from moola_remote.ssh.link import LinkGoneError, SessionRefusedError
 from moola_remote.ssh.liveness import KEEPALIVE_MISSED, KEEPALIVE_S, SilenceError, Vitals
@@ -35,11 +35,9 @@ from moola_remote.text.sanitize import safe
 if TYPE_CHECKING:
     from moola_remote.ssh.endpoint import Endpoint
     from moola_remote.ssh.hostkeys import KnownHosts
+    from moola_remote.ssh.keeping import Keeping
 
 logger = logging.getLogger(__name__)
-# A path of macOS's has 104 bytes with its end; ssh binds ".", 16 characters more, then renames.
-SOCKET_PATH_MAX = 104 - 1 - 17
-NAME_LENGTH = 16
 LOGIN_TIMEOUT_S = 30.0
 # How long a login that OpenSSH could not do is not tried again.
 UNABLE_S = 600.0
@@ -50,43 +48,6 @@ OPTIONS = (
     *("ForwardAgent=no", "ForwardX11=no", "ClearAllForwardings=yes", "Tunnel=no"),
     *("PermitLocalCommand=no", "RemoteCommand=none", "RequestTTY=no"),
 )
-
-
-@dataclass(frozen=True)
-class Keeping:
-    """How connections stay open.
-
-    Attributes:
-        folder: of their sockets; private.
-        seconds: for which one stays that nobody uses.
-    """
-
-    folder: Path
-    seconds: int
-
-
-def keeping(state: Path, seconds: int) -> Keeping | None:
-    """Return how connections stay open; None where they don't.
-
-    Args:
-        state: the laptop's folder of ours; where its path is too long for a socket, or odd, a
-            folder in /tmp stands in.
-        seconds: 0 keeps none.
-    """
-    folder = state / "ssh"
-    is_long = len(os.fsencode(folder)) + 1 + NAME_LENGTH > SOCKET_PATH_MAX
-    if is_long or "%" in str(folder) or "$" in str(folder):  # ssh would expand those
-        digest = hashlib.sha256(os.fsencode(state)).hexdigest()[:NAME_LENGTH]
-        folder = Path("/tmp") / f"moola-{os.getuid()}-{digest}"  # noqa: S108 - checked below
-    if not seconds:
-        return None
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.lstat()
-    except OSError:
-        return None
-    is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
-    return Keeping(folder, seconds) if is_ours and not found.st_mode & 0o077 else None
 
 
 class Master:
@@ -167,15 +128,7 @@ class Master:
             self.path.unlink(missing_ok=True)
             started = time.monotonic()
             try:
-                code = subprocess.run(
-                    self._argv,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=said,
-                    start_new_session=True,  # an interrupt of this command is not for the next
-                    timeout=LOGIN_TIMEOUT_S,
-                    check=False,
-                ).returncode
+                code = self._log_in(lock.fileno(), said)
             except (OSError, subprocess.TimeoutExpired) as err:
                 logger.info("%s: OpenSSH makes no connection, %s", self._where, err)
                 self._note_unable()
@@ -192,6 +145,27 @@ class Master:
         if "Connection " not in words:  # of the network, it may be over at the next try
             self._note_unable()
         return False
+
+    def _log_in(self, lock: int, said: IO[bytes]) -> int:
+        """Have OpenSSH log in and go into the background; return its exit code.
+
+        A shell holds the lock until then, also where this process is killed. Of two masters that
+        log in at once the second finds the socket of the first, and stays for good without one.
+        """
+        process = subprocess.Popen(
+            ["sh", "-c", '"$@"; exit $?', "sh", *self._argv],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            pass_fds=[lock],
+            start_new_session=True,  # an interrupt of this command is not for the next
+        )
+        try:
+            return process.wait(LOGIN_TIMEOUT_S)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
 
 
 class MasterLink:

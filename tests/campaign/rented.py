@@ -16,7 +16,7 @@ from pathlib import Path
 
 from moola_remote.providers.runpod.client import RunpodClient
 from tests.campaign.machine import Disk
-from tests.support.pods import AgentPod, wait_until
+from tests.support.pods import AgentPod, is_gone, wait_until
 from tests.support.runpod_double import GPU, IMAGE, KEY, Double, Fault, serving
 
 BODY = {"name": "x", "image": IMAGE, "gpu": {"id": GPU}, "ports": ["22/tcp"]}
@@ -111,12 +111,12 @@ class Rental:
         self._note(f"list: {self.pod.ask('list')['ok']}")
 
     def _kill_the_guard(self) -> None:
-        guards = set(self._guards())
+        guards = self._guards()
         for pid in guards:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        # Until it is gone it holds its lock, and nobody misses it.
-        wait_until(lambda: not guards.intersection(self._guards()))
+        # Until it is gone it holds its lock, and nobody misses it; its command line goes before.
+        wait_until(lambda: all(map(is_gone, guards)))
         self._fault("kill -9 of the guard")
 
     def _guards(self) -> list[int]:

@@ -9,7 +9,7 @@ import pytest
 
 from moola_remote.agent.constants import ENDED
 from moola_remote.ssh.endpoint import Endpoint
-from moola_remote.ssh.master import keeping
+from moola_remote.ssh.keeping import keeping
 from tests.support.masters import end_masters
 from tests.support.pods import AgentPod
 from tests.support.projects import Project, make_project

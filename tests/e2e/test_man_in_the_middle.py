@@ -16,7 +16,7 @@ import pytest
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.host_key_options import pin_options
 from moola_remote.ssh.hostkeys import KnownHosts, alias, fingerprint
-from moola_remote.ssh.master import keeping
+from moola_remote.ssh.keeping import keeping
 from tests.support.lines import Line
 from tests.support.masters import masters
 from tests.support.pods import wait_until

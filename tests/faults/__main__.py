@@ -106,9 +106,9 @@ def main(names: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(4) as threads:
         os.environ["HOME"] = name
         pending = [
-            threads.submit(visit, kind, faults, Path(name, f"{kind}-{len(faults)}"))
+            threads.submit(visit, kind, faults, Path(name, f"{kind}-{number}"))
             for kind in kinds
-            for faults in (silence, chosen)
+            for number, faults in enumerate((silence, chosen))
         ]
         rows = [row for rows in pending for row in rows.result()]
     say(table(rows))

@@ -45,7 +45,7 @@ def deploy_is_killed(scene: Scene, tries: int) -> Findings:
         found.expect(again.returncode == 0, f"deploy afterwards: {again.stderr}")
         check_deployed(found, scene.pod.root, blob)
         check_deployed(found, scene.pod.root, recipe)
-        found.saw = f"Killed; then deploy again: {again.stdout.splitlines()[-1]}"
+        found.saw = f"Killed; then deploy again: {''.join(again.stdout.splitlines()[-1:])}"
     blob.unlink()
     check_trees(found, scene.pod.root)
     return found

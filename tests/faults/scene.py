@@ -18,7 +18,7 @@ from typing import Literal, TypeAlias
 
 from moola_remote.providers.local.state import LocalPodFolder
 from moola_remote.ssh.endpoint import Endpoint
-from moola_remote.ssh.master import keeping
+from moola_remote.ssh.keeping import keeping
 from tests.support.lines import Line
 from tests.support.masters import end_masters
 from tests.support.pods import AgentPod, is_gone, wait_until

@@ -12,7 +12,7 @@ import pytest
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.hostkeys import KnownHosts
-from moola_remote.ssh.master import Keeping, keeping
+from moola_remote.ssh.keeping import Keeping, keeping
 from moola_remote.ssh.transport import Transport
 from moola_remote.ssh.user_config import resolve
 from tests.support.lines import Line

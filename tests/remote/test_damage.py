@@ -204,7 +204,8 @@ def _tree(pod: AgentPod, digest: str, age_s: float) -> Path:
 @pytest.mark.process
 def test_clean_leaves_what_another_client_has_just_deployed(pod: AgentPod) -> None:
     old, young, newest = (
-        _tree(pod, letter * 16, age_s) for letter, age_s in zip("abc", (7200, 600, 0), strict=True)
+        _tree(pod, letter * 16, age_s)
+        for letter, age_s in zip("abc", (90_000, 7200, 0), strict=True)
     )
     pod.ask("clean", stdin={"runs": []})
     assert [path.exists() for path in (old, young, newest)] == [False, True, True]

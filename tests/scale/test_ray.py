@@ -211,6 +211,35 @@ def gcs_of(project: SweepProject) -> int:
     return pid
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_nodes_end_with_a_driver_that_is_killed_while_the_laptop_sleeps(
+    project: SweepProject, number: signal.Signals
+) -> None:
+    asked = words(project, "--pods", "2", "--trials", "20", seconds=10)
+    with project.running(PROGRAM, *asked) as process:
+        wait_until(lambda: begun(project), timeout_s=START_S)
+        process.kill()
+        process.wait()
+    guard, child = guard_and_child(project)
+    os.kill(guard if number == signal.SIGTERM else child, number)
+    runs = [(pod, one["run_id"]) for pod in (1, 2) for one in states_of(project.pod(pod))]
+    states = [project.pod(pod).wait(run_id, timeout_s=END_S) for pod, run_id in runs]
+    wait_until(lambda: processes_of(project) == [])
+    assert {one["returncode"] for one in states if "-driver-" in one["run_id"]} == {128 + number}
+    assert {one["state"] for one in states if "-driver-" not in one["run_id"]} == {"SUCCEEDED"}
+
+
+def guard_and_child(project: SweepProject) -> tuple[int, int]:
+    """The two processes of a driver: that which ends the nodes, and that which does the work."""
+    parents = {
+        pid: int(Path(f"/proc/{pid}/stat").read_text().split()[3])
+        for pid, words in marked(project)
+        if "-m jobs.many_ray " in words
+    }
+    ((child, guard),) = ((pid, parent) for pid, parent in parents.items() if parent in parents)
+    return guard, child
+
+
 def test_a_laptop_that_was_killed_finds_what_the_driver_did(project: SweepProject) -> None:
     asked = words(project, "--trials", "3", seconds=3)
     with project.running(PROGRAM, *asked) as process:

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from moola_remote.ssh import mux
-from moola_remote.ssh.master import Keeping
+from moola_remote.ssh.keeping import Keeping
 
 
 def sockets(folder: Path) -> list[Path]:

@@ -21,6 +21,8 @@ from moola_remote.providers.local.state import LocalPodFolder
 from moola_remote.ssh.endpoint import Endpoint
 
 SSHD = Path("/usr/sbin/sshd")
+# What `sh tests/newer_openssh.sh` has put there.
+NEWER_SSHD = Path(sys.prefix) / "openssh" / "sshd"
 # In the environment of whatever a server starts: its folder.
 MARK = "TEST_SERVER"  # not MOOLA_..., which a job does not get
 
@@ -49,6 +51,7 @@ def running_openssh(  # noqa: PLR0913 - each caller names one or two
     settings: str = "",
     certify: Sequence[str] = (),
     inside: Sequence[str] = (),
+    program: Path = SSHD,
 ) -> Iterator[Endpoint]:
     """OpenSSH's sshd as the current user; its keys, its HOME and its settings in `folder`.
 
@@ -56,7 +59,8 @@ def running_openssh(  # noqa: PLR0913 - each caller names one or two
 
     It lets in a key of its own, and `public_key`; `env` is what its commands see, `settings` are
     further lines of sshd_config, which come first and win; `certify` is an authority and options of
-    ssh-keygen for a certificate of its host key; `inside` are words before its command line.
+    ssh-keygen for a certificate of its host key; `inside` are words before its command line;
+    `program` is sshd, with its parts beside it where that is no other's place.
     Whatever it has started ends with it.
     """
     if not folder.exists():
@@ -73,9 +77,12 @@ def running_openssh(  # noqa: PLR0913 - each caller names one or two
         # Run as root, sshd insists on this folder, which only a booted system makes.
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     user = pwd.getpwuid(os.getuid()).pw_name
+    if program != SSHD:
+        for part in ("session", "auth"):
+            settings += f"Sshd{part.title()}Path {program.parent}/sshd-{part}\n"
     for _ in range(5):  # sshd can't choose its port, and another may take ours first
         port = _free_port()
-        argv = [*inside, str(SSHD), "-D", "-E", str(folder / "sshd.log")]
+        argv = [*inside, str(program), "-D", "-E", str(folder / "sshd.log")]
         config = _write_config(folder, port, env)
         text = config.read_text().replace("ListenAddress 127.0.0.1", f"ListenAddress {address}")
         config.write_text(f"{settings}\n{text}")

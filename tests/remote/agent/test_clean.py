@@ -73,6 +73,18 @@ def test_a_run_goes_with_what_it_alone_needed(pod: AgentPod, trees: list[str]) -
     assert [path.name for path in pod.root.rglob(".removed-*")] == []
 
 
+def test_what_another_client_is_about_to_start_stays(pod: AgentPod, trees: list[str]) -> None:
+    ended = run_on(pod, trees[0])
+    asked = pod.ask("probe", stdin={"reserve": {"code": trees[0], "data": "e" * 16}})
+    assert asked["trees"] == {"code": trees, "data": trees}  # neither moved nor invented
+    assert f"data/{trees[0]}" in clean(pod, ended)
+    assert there(pod, "code") == {"a", "c"}
+    started = run_on(pod, trees[0])
+    assert clean(pod) == {}
+    assert f"code/{trees[0]}" in clean(pod, started)  # its run has been: nobody waits for it
+    assert not list((pod.root / "code").glob(".reserved-*"))
+
+
 def test_a_run_that_goes_on_is_not_removed_nor_what_it_stands_on(
     pod: AgentPod, trees: list[str]
 ) -> None:

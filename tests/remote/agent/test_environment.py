@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from moola_remote.deploy.declared import Dependencies
 from tests.support.pods import AgentPod
 
 pytestmark = pytest.mark.process
@@ -42,11 +43,32 @@ def test_what_the_base_has_is_used_and_nothing_is_downloaded(
     assert state["last_lines"] == [f"{pod.root}/env/{DIGEST}/bin/python"]
 
 
+def test_a_probe_says_what_is_known_of_it(pod: AgentPod, bare_python: Path) -> None:
+    pod.python = str(bare_python)
+    needs = Dependencies(requirements="candle>=2\n")
+    asked = {"environment": needs.lists}
+    found = pod.ask("probe", stdin=asked)
+    assert found["environment"] is None
+    digest = needs.digest(found["python"])
+    made = pod.ask("environment", digest, stdin=needs.asked)
+    assert made["created"] is True
+    marker = pod.root / "env" / f"{digest}.json"
+    os.utime(marker, (1, 1))
+    known = pod.ask("probe", stdin=asked)["environment"]
+    assert known == {key: value for key, value in made.items() if key != "ok"} | {"created": False}
+    assert marker.stat().st_mtime > 1  # `clean` leaves what a run is about to be started on
+    assert pod.ask("probe")["environment"] is None
+    assert pod.ask("probe", stdin={"environment": "wick"})["environment"] is None
+    marker.write_text(marker.read_text().replace('"base":{', '"base":{"other":1,'))
+    assert pod.ask("probe", stdin=asked)["environment"] is None
+
+
 def test_it_is_made_once_also_by_two_at_once(pod: AgentPod, bare_python: Path) -> None:
     with ThreadPoolExecutor(2) as threads:
         answers = list(threads.map(lambda _: make(pod, bare_python, "candle"), range(2)))
     assert sorted(answer["created"] is True for answer in answers) == [False, True]
     assert answers[0]["packages"] == answers[1]["packages"]
+    assert (pod.root / "env" / f".reserved-{DIGEST}").exists()  # by the second, for its run
 
 
 def test_one_that_was_not_finished_is_made_anew(pod: AgentPod, bare_python: Path) -> None:

@@ -75,7 +75,8 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 def install(
     pod: AgentPod, python: Path, index: str, requirements: str, **asked: Any
 ) -> tuple[dict[str, Any], str]:
-    """The agent's answer, and what it says on the way."""
+    """The agent's answer, and what it says on the way; `shell` is what an rc file sets."""
+    shell: dict[str, str] = asked.pop("shell", {})
     clean = {key: value for key, value in os.environ.items() if not key.startswith("PIP_")}
     settings = {"PIP_INDEX_URL": index, "PIP_CONFIG_FILE": os.devnull, "PIP_NO_CACHE_DIR": "1"}
     done = subprocess.run(
@@ -83,7 +84,7 @@ def install(
         input=json.dumps({"requirements": requirements, **asked}).encode(),
         capture_output=True,
         check=False,
-        env={**clean, **settings},
+        env={**clean, **settings, **shell},
     )
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer, done.stderr.decode()
@@ -122,6 +123,24 @@ def test_a_pod_without_torch_gets_it_after_a_word_about_its_size(
     warned = said.index("a large download of several GB: torch with CUDA's libraries; torch is not")
     assert "asked for by oil" in said[warned:].splitlines()[0]
     assert warned < said.index("Downloading", warned)
+
+
+@pytest.mark.parametrize("name", ["PIP_USER", "PIP_TARGET", "PIP_PREFIX", "pip.conf"])
+def test_packages_go_into_the_environment_whatever_the_pods_shell_says(
+    pod: AgentPod, bare_python: Path, index: str, tmp_path: Path, name: str
+) -> None:
+    """On a cluster's login node PIP_USER, or user = true in pip.conf, is usual."""
+    config = tmp_path / "pip.conf"
+    config.write_text("[install]\nuser = true\n")
+    shell = {
+        "PIP_USER": {"PIP_USER": "1"},
+        "PIP_TARGET": {"PIP_TARGET": str(tmp_path / "elsewhere")},
+        "PIP_PREFIX": {"PIP_PREFIX": str(tmp_path / "elsewhere"), "PYTHONINSPECT": "1"},
+        "pip.conf": {"PIP_CONFIG_FILE": str(config)},
+    }[name]
+    answer, _ = install(pod, bare_python, index, "lamp\n", shell=shell)
+    assert versions(answer, "lamp") == ["2.0"]
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_bounds_hold_for_what_is_installed(pod: AgentPod, bare_python: Path, index: str) -> None:

@@ -124,7 +124,9 @@ def test_a_run_is_found_by_its_id_its_beginning_or_as_the_latest(agent: Agent) -
 
 
 def test_without_runs_there_is_no_latest(agent: Agent) -> None:
-    with pytest.raises(ConfigError, match="there are none on the pod; moola-remote train"):
+    with pytest.raises(
+        ConfigError, match="there are none on the pod; moola-remote run -- python SCRIPT"
+    ):
         resolve(agent)
 
 

@@ -15,7 +15,7 @@ from moola_remote.config.settings import PodConfig
 from moola_remote.providers import provider_for
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
-from moola_remote.ssh.master import Keeping
+from moola_remote.ssh.keeping import Keeping
 from moola_remote.ssh.transport import Transport
 from tests.remote.conftest import by_client
 from tests.support.servers import SSHD, running_openssh

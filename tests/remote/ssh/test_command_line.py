@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from moola_remote.cli.error_handler import run
 from moola_remote.config.settings import Project, load_pod
 from moola_remote.errors import ConfigError
 from moola_remote.ssh.command_line import SshTarget, parse_ssh, pod_name, pod_text, write_pod
@@ -77,6 +78,69 @@ def test_what_a_console_shows_is_understood(words: str, target: SshTarget, tmp_p
 
 
 @pytest.mark.parametrize(
+    "words",
+    [
+        "ssh root@h -p 22 -i /k/id",
+        "ssh root@h \\\n    -p 22 \\\n    -i /k/id",
+        "ssh root@h \\\r\n  -p 22 \\ \n  -i /k/id\n",
+        "ssh root@h\n-p 22 -i /k/id",
+        "ssh root@h \u2013p 22 \u2014i \u201c/k/id\u201d",
+        "ssh\xa0root@h\xa0-p\xa022 -i \u2018/k/id\u2019",
+        "$ ssh root@h -p 22 -i /k/id",
+        "ann@laptop:~$ ssh root@h -p 22 -i /k/id",
+        "TERM=xterm-256color LANG= ssh root@h -p 22 -i /k/id",
+        "/usr/bin/ssh root@h -p 22 -i /k/id",
+        "ssh.exe root@h -p 22 -i /k/id",
+        "ssh root@h -p 22 -i $KEYS/id",
+        "ssh root@h -p 22 -i ${KEYS}/id  # pod 3",
+    ],
+)
+def test_what_came_along_when_it_was_copied_changes_nothing(
+    words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEYS", "/k")
+    target = parse_ssh(words)
+    assert target == SshTarget("h", "root", 22, "/k/id")
+    assert target.left_out == ()
+
+
+def test_each_of_several_keys_is_kept() -> None:
+    target = parse_ssh("ssh -i a root@h -i b")
+    assert (target.identity_file, target.options) == (None, ("IdentityFile=a", "IdentityFile=b"))
+
+
+@pytest.mark.parametrize(
+    ("words", "cure"),
+    [
+        ("Host box\n  HostName 203.0.113.7\n", r"~/.ssh/config.*pods add box"),
+        ("sshpass -p x ssh root@h", "expected a key.*ssh-copy-id"),
+    ],
+)
+def test_what_is_no_command_of_a_key_has_its_cure(words: str, cure: str) -> None:
+    with pytest.raises(ConfigError, match=cure):
+        parse_ssh(words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["ssh root@h -p 22 -i key"],
+        ["ssh", "root@h", "-p", "22", "-i", "key"],
+        ["ssh", "-p22", "-ikey", "--name", "h", "root@h"],
+        ["--name=h", "ssh", "root@h", "-i", "key", "-p", "22"],
+    ],
+)
+def test_the_quotes_may_be_left_out(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "moola-remote.toml").touch()
+    assert run(["pods", "add", *words]) == 0
+    pod = load_pod(Project(folder=tmp_path), "h")
+    assert (pod.host, pod.user, pod.port, str(pod.identity_file)) == ("h", "root", 22, "key")
+
+
+@pytest.mark.parametrize(
     ("words", "left_out"),
     [
         ("ssh h -L 8080:localhost:8080", "-L 8080:localhost:8080: port forwarding"),
@@ -119,6 +183,7 @@ def test_the_proxy_is_refused_with_the_reason() -> None:
         "a b",
         "ssh -p 0 h",
         "ssh -p x h",
+        "ssh -p \u0662\u0662 h",
         "ssh 'h",
         "ssh -oProxyCommand=x",
         "a@$(x)",

@@ -18,9 +18,10 @@ from moola_remote.errors import HostKeyError, UnreachableError
 from moola_remote.ssh import master, mux
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
-from moola_remote.ssh.hostkeys import KnownHosts
+from moola_remote.ssh.hostkeys import KnownHosts, fingerprint
+from moola_remote.ssh.keeping import Keeping, keeping
 from moola_remote.ssh.link import ParamikoLink
-from moola_remote.ssh.master import Keeping, MasterLink, keeping
+from moola_remote.ssh.master import MasterLink
 from moola_remote.ssh.transport import Transport
 from tests.remote.conftest import by_client, configured
 from tests.remote.ssh.conftest import keygen
@@ -138,6 +139,38 @@ def test_after_a_sleep_of_the_laptop_the_dead_connection_is_left(
             os.kill(first, signal.SIGTERM)
     finally:
         transport.close()
+        line.cut()
+
+
+def test_a_client_that_is_killed_while_it_logs_in_leaves_one_master_at_most(
+    server: Endpoint, pins: Path, keep: Keeping
+) -> None:
+    def processes() -> list[bytes]:
+        found = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                found.append(path.read_bytes())
+        return [words for words in found if bytes(keep.folder) in words]
+
+    line = Line(server.port)
+    endpoint = configured(dataclasses.replace(server, port=line.port))
+    try:
+        line.fall_silent()
+        client = os.fork()
+        if client == 0:
+            connect(endpoint, known_hosts=pins, keep=keep)
+            os._exit(1)
+        wait_until(processes)
+        os.kill(client, signal.SIGKILL)
+        os.waitpid(client, 0)
+        threading.Timer(0.5, line.speak).start()
+        before = _logins(server)
+        transport = connect(endpoint, known_hosts=pins, keep=keep)
+        assert transport.run(["echo", "here"]).stdout == b"here\n"
+        assert _logins(server) == before + 1
+        assert len(processes()) == len(masters(keep.folder)) == 1
+        transport.close()
+    finally:
         line.cut()
 
 
@@ -283,3 +316,39 @@ def test_nobody_uses_it_and_it_ends(server: Endpoint, pins: Path, tmp_path: Path
     (pid,) = masters(brief.folder)
     wait_until(lambda: not sockets(brief.folder))
     wait_until(lambda: not Path(f"/proc/{pid}").exists())
+
+
+@pytest.mark.parametrize(
+    "settings", ["Ciphers chacha20-poly1305@openssh.com", "MACs umac-128-etm@openssh.com"]
+)
+def test_a_server_with_algorithms_of_openssh_alone_is_reached(
+    settings: str, home: Path, tmp_path: Path, keep: Keeping
+) -> None:
+    """paramiko has none of its own in common; the host key is judged as at any first contact."""
+    more = f"{settings}\nCiphers aes256-ctr" if settings.startswith("MACs") else settings
+    with running_openssh(tmp_path / "sshd", settings=more) as strict:
+        assert strict.known_key
+        unknown = configured(dataclasses.replace(strict, known_key=None, host_key=None))
+        pins = tmp_path / "pins"
+        with pytest.raises(HostKeyError, match="is unknown, and there is no terminal"):
+            connect(unknown, known_hosts=pins, keep=keep)
+        with pytest.raises(HostKeyError, match="refused by you"):
+            connect(unknown, known_hosts=pins, keep=keep, ask=lambda _: False)
+        other = dataclasses.replace(unknown, host_key="SHA256:" + "x" * 43)
+        with pytest.raises(HostKeyError, match="SHA256:xxx"):
+            connect(other, known_hosts=pins, keep=keep)
+        assert KnownHosts(pins).get(unknown.name) is None
+        asked: list[str] = []
+
+        def agree(shown: str) -> bool:
+            asked.append(shown)
+            return True
+
+        transport = connect(unknown, known_hosts=pins, keep=keep, ask=agree)
+        key = base64.b64decode(strict.known_key.split()[1])
+        assert asked == [fingerprint(key)]
+        assert KnownHosts(pins).get(unknown.name) == key
+        assert transport.run(["echo", "in"]).stdout == b"in\n"
+        transport.close()
+        with pytest.raises(UnreachableError, match=r"in common with us.*let its sshd_config allow"):
+            connect(unknown, known_hosts=pins)

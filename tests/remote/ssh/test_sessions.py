@@ -18,7 +18,8 @@ from moola_remote.ssh import ssh_transport
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
-from tests.support.servers import SSHD, running_openssh
+from tests.support.penalties import running_penalised
+from tests.support.servers import NEWER_SSHD, SSHD, running_openssh
 
 pytestmark = pytest.mark.process
 
@@ -128,6 +129,18 @@ def test_a_penalty_is_waited_for_and_said_once(
     door.close()
     (record,) = (record for record in caplog.records if record.name.startswith("moola"))
     assert "sshd refuses this address for a while" in record.getMessage()
+
+
+def test_a_real_penalty_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    if not NEWER_SSHD.exists():
+        pytest.skip("no newer OpenSSH server here: sh tests/newer_openssh.sh .venv/openssh")
+    with running_penalised(tmp_path / "sshd") as endpoint:
+        with caplog.at_level(logging.WARNING):
+            transport = connect(endpoint, known_hosts=tmp_path / "pins")
+        assert transport.run(["echo", "in"]).stdout == b"in\n"
+        transport.close()
+        (record,) = (record for record in caplog.records if record.name.startswith("moola"))
+        assert "refuses this address for a while, after failed logins" in record.getMessage()
 
 
 def test_a_penalty_that_does_not_end_is_one_line(

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from moola_remote.agent_client.client import Agent
 from moola_remote.errors import UnreachableError
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.marks import MAX_GREETING, MarkedChannel, ShellError, marked
@@ -161,6 +162,14 @@ def test_a_shell_that_shows_its_commands_is_not_taken_for_the_command(
 def test_a_shell_that_leads_stderr_to_stdout_shows_no_mark(rc: str, start: Start) -> None:
     done = start("bash", rc).run(["sh", "-c", "cat; echo warned >&2; exit 7"], stdin=b"given")
     assert (done.returncode, done.stdout, done.stderr) == (7, b"givenwarned\n", b"")
+
+
+def test_a_shell_that_sends_stderr_elsewhere_still_gets_the_agent(
+    start: Start, tmp_path: Path
+) -> None:
+    """That it is missing is said on stderr."""
+    transport = start("bash", "exec 2>/dev/null\n")
+    assert Agent(transport, root=str(tmp_path / "root")).call("probe")["ok"] is True
 
 
 def test_a_forced_command_is_named_as_a_reason(home: Path, tmp_path: Path) -> None:

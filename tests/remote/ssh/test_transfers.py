@@ -6,12 +6,19 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import pytest
 
-from moola_remote.errors import ConfigError, TransferError, UnreachableError
+from moola_remote.errors import (
+    ConfigError,
+    PartialTransferError,
+    TransferError,
+    UnreachableError,
+)
 from moola_remote.rsync import process
+from moola_remote.ssh import ssh_transport
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
@@ -128,6 +135,32 @@ def test_a_pull_brings_regular_files_alone(transport: Transport, tmp_path: Path)
     transport.pull(PurePosixPath(there), back, files=names, max_file=100, max_bytes=100)
     assert [path.name for path in back.iterdir()] == ["plain"]
     assert (back / "plain").stat().st_mode & 0o7777 == 0o600
+
+
+def test_a_pull_of_many_names_is_several_and_one_that_lacks_a_file_costs_no_other(
+    transport: Transport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """rsync compares each name that comes with each that was asked for."""
+    monkeypatch.setattr(ssh_transport, "FILES_A_PULL", 2)
+    there, back = tmp_path / "there", tmp_path / "back"
+    there.mkdir()
+    back.mkdir()
+    names = [f"file{number}" for number in range(5)]
+    for name in names:
+        (there / name).write_bytes(bytes(1000))
+    reported: list[int] = []
+    far = PurePosixPath(there)
+    pull = partial(transport.pull, far, back, files=names, max_file=1000, max_bytes=6000)
+    sent = pull(progress=reported.append)
+    assert sent == reported[-1] == 5000
+    assert reported == sorted(reported)
+    assert _content(back) == _content(there)
+
+    (there / "file0").unlink()
+    (back / "file4").unlink()
+    with pytest.raises(PartialTransferError):
+        pull()
+    assert (back / "file4").exists()
 
 
 def test_a_pull_stops_above_its_cap(transport: Transport, tmp_path: Path) -> None:
