@@ -21,7 +21,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-
 from moola_remote.providers.local.state import LocalPodFolder
 from tests.faults.scene import Findings, check_fetched
 from tests.support.lines import Line
