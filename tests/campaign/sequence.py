@@ -119,7 +119,7 @@ class Sequence:
         """
         if self._full is not None and done.code not in codes:
             *_, last = done.err.splitlines() or [""]
-            words = ("space", "full", "room", "quota")
+            words = ("space", "full", "room", "quota", "GB free")
             assert last.startswith("error: "), (self._full, done)
             assert any(word in last for word in words), (self._full, done)
             return False
