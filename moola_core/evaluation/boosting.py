@@ -1,9 +1,9 @@
 """Gradient-boosted trees bar by bar: what a user would try instead. Letters: B windows, T bars.
 
 Each bar is a row: its features, its place, and the fastest segments through it, which is what the
-rules of `moola_core.baselines` know. The trees say whether the bar is inside the span, and the best
-single span is decoded from them, with a bias chosen on windows that the trees did not see. Friedman
-(2001), Ann. Statist. 29, 1189-1232; here scikit-learn's histogram form.
+rules of `moola_core.evaluation.baselines` know. The trees say whether the bar is inside the span,
+and the best single span is decoded from them, with a bias chosen on windows that the trees did not
+see. Friedman (2001), Ann. Statist. 29, 1189-1232; here scikit-learn's histogram form.
 """
 
 from __future__ import annotations

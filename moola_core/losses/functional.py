@@ -1,6 +1,6 @@
 """Losses of JadeCompact, one function each. Letters: B windows, T bars, K types.
 
-Each returns one number a window, ``(B,)``; `moola_core.criterion` weighs windows and tasks.
+Each returns one number a window, ``(B,)``; `moola_core.losses.criterion` weighs windows and tasks.
 """
 
 from __future__ import annotations

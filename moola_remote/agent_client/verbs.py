@@ -1,4 +1,4 @@
-"""The client side of the agent: put it on the pod, ask it, read its answers.
+"""The agent's verbs as functions: each sends its request and returns a typed answer.
 
 The contract is docs/protocol.md. The pod is not trusted: what it says is parsed, bounded and made
 safe for a screen before anybody sees it.

@@ -15,8 +15,8 @@ from moola_remote.errors import ConfigError, LimitError, MoolaError, RunLostErro
 
 if TYPE_CHECKING:
     from moola_remote.protocol.state import RunState
-    from moola_remote.results.chosen import What
     from moola_remote.results.fetch import Fetched
+    from moola_remote.results.selection import What
     from moola_remote.results.verify import Caps
 
 MAX_LISTED = 20

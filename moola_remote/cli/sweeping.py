@@ -130,8 +130,8 @@ def _plan_again(app: App, folder: SweepFolder, plan: Plan) -> DeployPlan:
     from moola_remote.cli.deploy import make_plan
     from moola_remote.runs.parents import Parent
     from moola_remote.runs.resume_sources import Sources
-    from moola_remote.sweep.begun import first_spec
     from moola_remote.sweep.runner import Quiet
+    from moola_remote.sweep.started_runs import first_spec
 
     spec = first_spec(app.laptop, folder, plan)
     if spec is None:
@@ -160,8 +160,8 @@ def print_sweep(app: App, folder: SweepFolder) -> None:
 
 def print_trials(app: App, plan: Plan, trials: Sequence[Trial]) -> None:
     """Print a table of trials, or a JSON line each."""
+    from moola_remote.sweep.format import counts_line, ranked
     from moola_remote.sweep.study import best_of
-    from moola_remote.sweep.words import counts_line, ranked
     from moola_remote.ui.sweep_output import trial_fields
     from moola_remote.ui.sweep_table import trials_table
     from moola_remote.ui.tables import show
@@ -177,8 +177,8 @@ def print_trials(app: App, plan: Plan, trials: Sequence[Trial]) -> None:
 
 def cancel_sweep(app: App, folder: SweepFolder) -> None:
     """Start no further trial, cancel active runs, and record that in the study."""
-    from moola_remote.sweep.begun import cancel_runs
     from moola_remote.sweep.cluster import cancel_members, read_cluster
+    from moola_remote.sweep.started_runs import cancel_runs
     from moola_remote.sweep.study import Study
 
     require_optuna()

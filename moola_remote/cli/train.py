@@ -29,7 +29,7 @@ from moola_remote.cli.options import (
 )
 from moola_remote.cli.then import then_option
 
-# What may be asked of any job: the fields of `follow.RunRequest`, and the app's own.
+# What may be asked of any job: the fields of `runs.launch.RunRequest`, and the app's own.
 _JOB_OPTIONS = (
     *(name_option, data_option, env_option, secret_option, gpu_option, gpus_option),
     *(max_time_option, max_cost_option, idle_stop_option),

@@ -62,7 +62,7 @@ def _faults(
     if isinstance(options, list):
         found = [next(_faults(one, value, key, top, depth - 1), None) for one in options]
         if all(found):
-            # What it might have been says more than that it could be null.
+            # A fault of the intended type is more helpful than "or null".
             yield next((one for one in found if one and one.key != key), found[0]) or Fault(key, "")
             return
     fault = _own_fault(schema, value, key)

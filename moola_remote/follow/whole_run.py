@@ -24,8 +24,8 @@ from moola_remote.pods.pod import Pod
 from moola_remote.protocol.manifest import STATE
 from moola_remote.protocol.spec import Spec
 from moola_remote.protocol.state import RunState, read_state
-from moola_remote.results.chosen import What
 from moola_remote.results.fetch import fetch_run
+from moola_remote.results.selection import What
 from moola_remote.runs.hooks import run_hook
 from moola_remote.runs.launch import RunRequest, submit
 from moola_remote.runs.local_state import notes_of

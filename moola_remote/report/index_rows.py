@@ -16,7 +16,7 @@ from moola_remote.files import atomic
 PAGE, INDEX, MEMORY = "report.html", "index.html", ".index.json"
 # A run's row is made of these, and of whether there is a page.
 FILES = ("spec.json", "state.json", "result.json", "config.yaml", PAGE)
-# Another number with each change of what a row says.
+# To be raised with each change of a row's content.
 FORMAT = f"1 {__version__}"
 
 

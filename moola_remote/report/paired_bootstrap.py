@@ -1,7 +1,8 @@
 """Scores from judged windows, and one run's lead over another on the same windows.
 
-The formulas are those of `moola_core.metrics`, which this side may not import; a test holds them
-together. Nearly every score is a ratio of sums over windows, so a resample adds up rows of sums.
+The formulas are those of `moola_core.evaluation.metrics`, which this side may not import; a test
+holds them together. Nearly every score is a ratio of sums over windows, so a resample adds up rows
+of sums.
 Resampled are groups of windows (physical spans), as shifted copies of one are not independent, and
 both runs on the same resample, so that what makes a window hard for both cancels (Efron &
 Tibshirani 1993, ch. 13).

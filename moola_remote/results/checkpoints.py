@@ -15,7 +15,7 @@ from moola_remote.results.fetch import fetch_checkpoints
 if TYPE_CHECKING:
     from moola_remote.agent_client.client import Agent
 logger = logging.getLogger(__name__)
-# A job that says nothing of its checkpoints is looked at so often: the pod's telemetry calls.
+# How often a job that reports no checkpoints is checked for some, with the pod's telemetry.
 LOOK_S = 10.0
 # A checkpoint may be removed by its run while it is on its way; not the same one time and again.
 MAX_FAILED = 3

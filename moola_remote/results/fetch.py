@@ -31,9 +31,9 @@ from moola_remote.protocol.manifest import (
     ManifestFile,
     read_manifest,
 )
-from moola_remote.results.chosen import What, chosen_of
 from moola_remote.results.links import make_links_and_folders
 from moola_remote.results.manifest_file import manifest_content
+from moola_remote.results.selection import What, chosen_of
 from moola_remote.results.staging import promote, staging_folder, sweep
 from moola_remote.results.verify import (
     DEFAULT_CAPS,

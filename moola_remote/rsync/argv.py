@@ -1,4 +1,4 @@
-"""rsync's command lines, its progress and its exit codes; pure. `transport` and `bridge` run it.
+"""rsync's command lines, its progress and its exit codes; pure. `process` runs it.
 
 What each flag keeps out was measured against a hostile sender: no links, devices, sockets, owners
 or set-id bits, no file above a cap. ``-K`` is never used: with it, old versions write through

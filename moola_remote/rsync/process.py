@@ -80,8 +80,8 @@ class Rsync:
             ConfigError: this machine's rsync is missing or too old.
         """
         version.check_version(local_version())
-        with RshTunnel(self._start) as bridge:
-            environment = {**os.environ, "MOOLA_RSH": str(bridge.path), "LC_ALL": "C"}
+        with RshTunnel(self._start) as tunnel:
+            environment = {**os.environ, "MOOLA_RSH": str(tunnel.path), "LC_ALL": "C"}
             # Its own session: an interrupt is ours to handle.
             with subprocess.Popen(
                 argv,
@@ -91,10 +91,10 @@ class Rsync:
                 env=environment,
                 start_new_session=True,
             ) as process:
-                return self._attend(process, names, bridge)
+                return self._attend(process, names, tunnel)
 
     def _attend(
-        self, process: subprocess.Popen[bytes], names: bytes, bridge: RshTunnel
+        self, process: subprocess.Popen[bytes], names: bytes, tunnel: RshTunnel
     ) -> tuple[int, int, bytes]:
         assert process.stdin
         assert process.stdout
@@ -103,23 +103,23 @@ class Rsync:
         feeder = threading.Thread(target=_write_all, args=(process.stdin, names), daemon=True)
         feeder.start()
         try:
-            sent = self._follow(process.stdout.fileno(), bridge)
+            sent = self._follow(process.stdout.fileno(), tunnel)
             code = process.wait()
         finally:
             _end(process)
-            bridge.finish(LAST_WORDS_S)
+            tunnel.finish(LAST_WORDS_S)
             feeder.join()
             said.join()
         return code, sent, said.kept
 
-    def _follow(self, stdout: int, bridge: RshTunnel) -> int:
+    def _follow(self, stdout: int, tunnel: RshTunnel) -> int:
         sent = 0
         for line in _lines(stdout):
             # rsync's own timeout does not hold once it has nothing left to do but to wait.
-            if time.monotonic() - bridge.heard_at > argv.STALL_S + TICK_S:
+            if time.monotonic() - tunnel.heard_at > argv.STALL_S + TICK_S:
                 raise UnreachableError(f"{self.where}: no data for {argv.STALL_S} s")
             # Counted here, whatever rsync says of it or is made to say.
-            self._check(bridge.num_received * 63 // 64 - LISTING_MAX)
+            self._check(tunnel.num_received * 63 // 64 - LISTING_MAX)
             done = output.parse_progress(line)
             if done is not None:
                 self._note(done)

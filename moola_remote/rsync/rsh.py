@@ -1,6 +1,6 @@
 """What rsync's ``-e`` starts: it hands its stdin, stdout and stderr to moola-remote, and waits.
 
-Standard library alone and few imports: it starts with every transfer. The other end is bridge.py.
+Standard library alone and few imports: it starts with every transfer. The other end is tunnel.py.
 """
 
 from __future__ import annotations

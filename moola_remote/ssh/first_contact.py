@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moola_remote.errors import HostKeyError
+from moola_remote.ssh.host_key_options import NO_OTHER_JUDGE
 from moola_remote.ssh.hostkeys import Vouches, fingerprint, key_type
 from moola_remote.ssh.user_known_hosts import KnownKeys, principals, read_known_hosts
 
@@ -22,9 +23,8 @@ NAME = "shown"
 # Nobody logs in: the key is checked before that.
 OPTIONS = (
     *("BatchMode=yes", "ControlPath=none", "ConnectionAttempts=1", "LogLevel=QUIET"),
-    *("PreferredAuthentications=none", "StrictHostKeyChecking=accept-new", "CheckHostIP=no"),
-    *("GlobalKnownHostsFile=/dev/null", "KnownHostsCommand=none", "HashKnownHosts=no"),
-    *("VerifyHostKeyDNS=no", "NoHostAuthenticationForLocalhost=no", "UpdateHostKeys=no"),
+    *("PreferredAuthentications=none", "StrictHostKeyChecking=accept-new", "HashKnownHosts=no"),
+    *NO_OTHER_JUDGE,
     *(f"HostKeyAlias={NAME}", "PermitLocalCommand=no", "RemoteCommand=none", "RequestTTY=no"),
     "ClearAllForwardings=yes",
 )
@@ -51,6 +51,7 @@ def shown_key(endpoint: Endpoint, timeout_s: float) -> bytes | None:
             *OPTIONS,
             f'UserKnownHostsFile="{known}"',
             f"ConnectTimeout={max(round(timeout_s), 1)}",
+            *(("KnownHostsCommand=none",) if config.known_hosts_command else ()),
         )
         argv = ["ssh", "-T", *(word for option in options for word in ("-o", option))]
         try:

@@ -1,4 +1,4 @@
-"""OpenSSH's options that leave the judgement of a host key to our pins alone.
+"""OpenSSH's options that leave the judgement of a host key to one file of ours.
 
 The first value of an option counts, so they stand before what the user's configuration has.
 """
@@ -12,6 +12,11 @@ from pathlib import Path
 from moola_remote.ssh.hostkeys import alias
 
 ASK_TIMEOUT_S = 10.0
+# Whatever else could make OpenSSH accept a key, or note one.
+NO_OTHER_JUDGE = (
+    *("GlobalKnownHostsFile=/dev/null", "UpdateHostKeys=no", "VerifyHostKeyDNS=no"),
+    *("NoHostAuthenticationForLocalhost=no", "CheckHostIP=no"),
+)
 
 
 def pin_options(known_hosts: Path, pod: str) -> list[str]:
@@ -21,16 +26,13 @@ def pin_options(known_hosts: Path, pod: str) -> list[str]:
         known_hosts: the file of pins.
         pod: the name that the pin is kept under, as of `KnownHosts.name_of`.
     """
-    return [
-        *("-o", f'UserKnownHostsFile="{known_hosts}"'),
-        *("-o", "GlobalKnownHostsFile=/dev/null"),
-        *("-o", f"HostKeyAlias={alias(pod)}"),
-        *("-o", "StrictHostKeyChecking=yes"),
-        *("-o", "UpdateHostKeys=no"),
-        *("-o", "VerifyHostKeyDNS=no"),
-        *("-o", "NoHostAuthenticationForLocalhost=no"),
-        *("-o", "CheckHostIP=no"),
-    ]
+    options = (
+        f'UserKnownHostsFile="{known_hosts}"',
+        f"HostKeyAlias={alias(pod)}",
+        "StrictHostKeyChecking=yes",
+        *NO_OTHER_JUDGE,
+    )
+    return [word for option in options for word in ("-o", option)]
 
 
 def pin_options_for_any_configuration(known_hosts: Path, pod: str) -> list[str]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from moola_remote.ssh.connection import Connection
     from moola_remote.ssh.socket import ReadAheadSocket
-# A channel to a port of the pod: its server asks the port first.
+# For a channel to a port of the pod: the SSH server connects to that port before it answers.
 OPEN_TIMEOUT_S = 20.0
 
 

@@ -44,7 +44,7 @@ UNABLE_S = 600.0
 # Before what the user's configuration has: the first value of each counts.
 OPTIONS = (
     *("BatchMode=yes", "ControlMaster=yes", "ConnectionAttempts=1", "LogLevel=ERROR"),
-    # What a user wants of a shell, and a pod shall not get.
+    # Options that a user may want for a shell, but that must not reach a pod.
     *("ForwardAgent=no", "ForwardX11=no", "ClearAllForwardings=yes", "Tunnel=no"),
     *("PermitLocalCommand=no", "RemoteCommand=none", "RequestTTY=no"),
 )

@@ -27,7 +27,7 @@ EXIT = 0x80000004
 ALIVE = 0x80000005
 OPENED = 0x80000006
 NO_ESCAPE = 0xFFFFFFFF
-# Nothing that a master says comes near.
+# In bytes; far above any message of a master.
 MAX_MESSAGE = 1 << 18
 ANSWER_TIMEOUT_S = 5.0
 # A master whose connection is dead, as after a sleep of the laptop, may take longer to notice.

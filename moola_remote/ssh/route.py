@@ -91,7 +91,7 @@ def gateway_of(config: HostConfig, passed: tuple[str, ...]) -> Endpoint:
     file = config.arguments[:2] if config.arguments[:1] == ("-F",) else ()
     found = resolve(name, user=match["user"], port=port, file=file)
     if before:
-        # As OpenSSH has it: who is named behind another is reached through that one alone.
+        # As in OpenSSH: a jump host after another one is reached only through that one.
         found = dataclasses.replace(found, jumps=tuple(before), proxy_command=None)
     return Endpoint(
         name=f"jump-{re.sub(r'[^A-Za-z0-9._-]', '-', name)}",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 READ_AHEAD = 1 << 16
-# So much of what the far side said first is kept: a refusal in clear text, before any banner.
+# How many of the first bytes received are kept: a refusal may come as text, before any banner.
 GREETING = 8192
 
 

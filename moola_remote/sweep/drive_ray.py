@@ -25,7 +25,7 @@ from moola_remote.follow.follower import Listener
 from moola_remote.follow.whole_run import WholeRun
 from moola_remote.pods.pod import Pod
 from moola_remote.protocol.state import RunState
-from moola_remote.results.chosen import What
+from moola_remote.results.selection import What
 from moola_remote.runs.launch import RunRequest, new_spec
 from moola_remote.sweep.cluster import (
     TOKEN,
@@ -39,10 +39,10 @@ from moola_remote.sweep.cluster import (
 from moola_remote.sweep.command import node_argv, ray_argv
 from moola_remote.sweep.coordinator import Coordinator
 from moola_remote.sweep.drive import Crew
-from moola_remote.sweep.ended import report_end
 from moola_remote.sweep.money import require_left
 from moola_remote.sweep.packed import read_begun
 from moola_remote.sweep.plan import Plan, SweepFolder
+from moola_remote.sweep.run_end import report_end
 from moola_remote.sweep.study import Study
 from moola_remote.sweep.trial import SETTLED, Attempt, Job
 from moola_remote.sweep.verdict import MAX_ATTEMPTS

@@ -12,12 +12,8 @@ from moola_remote.report import html
 from moola_remote.report.index_page import Head
 from moola_remote.report.index_rows import PAGE, Field
 from moola_remote.sweep.checks import describe
-from moola_remote.sweep.equals import Difference, differences
-from moola_remote.sweep.plan import Plan, SweepFolder
-from moola_remote.sweep.space import Space, Value, text_of
-from moola_remote.sweep.study import Study, best_of
-from moola_remote.sweep.trial import Trial
-from moola_remote.sweep.words import (
+from moola_remote.sweep.differences import Difference, differences
+from moola_remote.sweep.format import (
     counts_line,
     number_words,
     params_words,
@@ -25,6 +21,10 @@ from moola_remote.sweep.words import (
     short,
     value_words,
 )
+from moola_remote.sweep.plan import Plan, SweepFolder
+from moola_remote.sweep.space import Space, Value, text_of
+from moola_remote.sweep.study import Study, best_of
+from moola_remote.sweep.trial import Trial
 from moola_remote.text.format import duration
 from moola_remote.text.sanitize import safe
 

@@ -37,10 +37,6 @@ class Goal(Strict):
         """Return the goal as it is typed."""
         return f"{self.name}:{self.direction[:3]}"
 
-    def is_better(self, value: float, other: float) -> bool:
-        """Return whether `value` is better than `other`."""
-        return value > other if self.direction == "maximize" else value < other
-
 
 def read_goal(text: str) -> Goal:
     """Read ``f1``, ``loss:min`` or ``accuracy:max``; errors and losses are minimised unasked.

@@ -25,11 +25,11 @@ from moola_remote.runs.launch import RunRequest, new_spec
 from moola_remote.runs.local_state import notes_of
 from moola_remote.sweep.command import pack_argv, trial_argv
 from moola_remote.sweep.coordinator import Coordinator
-from moola_remote.sweep.ended import report_end
 from moola_remote.sweep.money import require_left
 from moola_remote.sweep.objective import score_of_epoch
 from moola_remote.sweep.packs import claim_packs, take_pack
 from moola_remote.sweep.plan import Plan
+from moola_remote.sweep.run_end import report_end
 from moola_remote.sweep.trial import Job
 from moola_remote.sweep.verdict import judge
 from moola_remote.sweep.watcher import Watcher

@@ -149,7 +149,7 @@ class Screen:
         elif char in _STRING_STARTS:
             self._state = _STRING
         elif not "\x30" <= char <= "\x7e":
-            return position  # not a sequence after all: what stands here counts for itself
+            return position  # not a sequence after all: this character is handled as text
         return position + 1
 
     def _control(self, text: str, position: int) -> int:

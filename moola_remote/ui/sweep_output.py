@@ -14,10 +14,10 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from moola_remote.sweep.format import counts_line, ranked
 from moola_remote.sweep.plan import Plan
 from moola_remote.sweep.study import best_of
 from moola_remote.sweep.trial import Trial
-from moola_remote.sweep.words import counts_line, ranked
 from moola_remote.text.sanitize import safe
 from moola_remote.ui.sweep_table import change_line, trials_table
 

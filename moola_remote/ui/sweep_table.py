@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from moola_remote.sweep.format import number_words, params_words, score_words, short, value_words
 from moola_remote.sweep.plan import Plan
 from moola_remote.sweep.trial import Trial
-from moola_remote.sweep.words import number_words, params_words, score_words, short, value_words
 from moola_remote.text.format import duration
 from moola_remote.text.sanitize import safe
 from moola_remote.ui.tables import Cell, Columns

@@ -9,9 +9,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import optuna
 import pytest
-from optuna.storages.journal import JournalFileBackend, JournalStorage
 from pyarrow import parquet
 
 from moola_remote.providers.local.state import LocalPodFolder
@@ -51,6 +49,9 @@ def test_a_command_over_two_pods(project: SweepProject) -> None:
         assert one["value"] == pytest.approx((one["params"]["x"] - 0.3) ** 2)
         folder = project.folder / "results" / one["runs"][0]["run_id"]
         assert (folder / "manifest.json").is_file()
+    import optuna
+    from optuna.storages.journal import JournalFileBackend, JournalStorage
+
     storage = JournalStorage(JournalFileBackend(str(project.journal())))
     study = optuna.load_study(study_name=None, storage=storage)
     assert study.best_value == min(one["value"] for one in trials)

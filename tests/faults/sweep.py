@@ -21,9 +21,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import optuna
-from optuna.storages.journal import JournalFileBackend, JournalStorage
-
 from moola_remote.providers.local.state import LocalPodFolder
 from tests.faults.scene import Findings, check_fetched
 from tests.support.lines import Line
@@ -211,6 +208,9 @@ def _kill_while(place: Place, process: subprocess.Popen[str], kills: int, deadli
 
 def _check(place: Place, found: Findings) -> None:
     """Each trial has one result, of one run that succeeded, and what was fetched is what it is."""
+    import optuna
+    from optuna.storages.journal import JournalFileBackend, JournalStorage
+
     project = place.project
     journal = project.journal()
     study = optuna.load_study(
@@ -274,6 +274,8 @@ def main() -> int:
     kills = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else 17
     pack = int(sys.argv[3]) if len(sys.argv) > 3 else 1
+    import optuna
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with tempfile.TemporaryDirectory(prefix="moola-sweep-faults-") as folder:
         os.environ["HOME"] = folder

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from jobs.many import main
+from jobs.train import main as train
 
 ROOT = Path(__file__).parents[2]
 SEED = str(ROOT / "configs" / "train" / "seed.yaml")
@@ -121,12 +122,27 @@ def test_bad_words_are_one_line(
     assert printed.count("\n") == 1
 
 
+LAST = [*SMALL, "--seed", "2", "--set", "decoder.kind=best_span"]
+
+
+@pytest.fixture(scope="module")
+def alone(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the last trial by itself, with its pictures."""
+    run_dir = tmp_path_factory.mktemp("alone") / "run"
+    before = signal.getsignal(signal.SIGTERM)
+    assert train([*LAST, "--run-dir", str(run_dir), "--data", str(data)]) == 0
+    signal.signal(signal.SIGTERM, before)
+    return run_dir
+
+
 @pytest.mark.train
-def test_a_trial_leaves_the_bytes_that_it_leaves_alone(data: Path, tmp_path: Path) -> None:
+def test_a_trial_leaves_the_bytes_that_it_leaves_alone(
+    data: Path, alone: Path, tmp_path: Path
+) -> None:
     ways = [
         [*SMALL, "--seed", "1", "--set", "training.learning_rate=0.01"],
         [*SMALL, "--set", "model.hidden_sizes=8"],
-        [*SMALL, "--seed", "2", "--set", "decoder.kind=best_span"],
+        LAST,
     ]
     run_dir = tmp_path / "run"
     run = many(run_dir, "jobs.train", list(enumerate(ways)), MOOLA_DATA_DIR=str(data))
@@ -134,9 +150,6 @@ def test_a_trial_leaves_the_bytes_that_it_leaves_alone(data: Path, tmp_path: Pat
     assert run.returncode == 0, errors
     assert [end(run_dir, i)[0] for i in range(3)] == [0, 10, 0]
     assert "unknown key model.hidden_sizes" in (run_dir / "trials" / "1" / "log").read_text()
-    alone = tmp_path / "alone"
-    argv = [sys.executable, "-m", "jobs.train", *ways[2], "--run-dir", str(alone)]
-    subprocess.run([*argv, "--data", str(data)], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     packed = run_dir / "trials" / "2"
     names = sorted(str(path.relative_to(alone)) for path in alone.rglob("*") if path.is_file())
     there = {str(path.relative_to(packed)) for path in packed.rglob("*") if path.is_file()}

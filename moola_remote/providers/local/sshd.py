@@ -1,4 +1,4 @@
-"""The local pod's server: ``python -m moola_remote.providers.sshd FOLDER``.
+"""The local pod's server: ``python -m moola_remote.providers.local.sshd FOLDER``.
 
 The first process says how the start went and ends; the second, in its own session, serves.
 """

@@ -182,7 +182,7 @@ def halt(client: RunpodClient, pod_id: str, sleep: Sleep = time.sleep) -> None:
     try:
         client.act(pod_id, "stop")
     except UnansweredError:
-        pass  # how it stands decides
+        pass  # the pod's state is read next
     except RefusedError as err:
         if err.status not in (CONFLICT, NOT_FOUND):  # those of one that has stopped, or is gone
             raise

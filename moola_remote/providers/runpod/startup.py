@@ -117,7 +117,7 @@ class Startup:
         try:
             self.client.act(pod.id, "start")
         except UnansweredError:
-            pass  # how it stands decides, while we wait
+            pass  # the wait that follows reads the pod's state
         except RefusedError as err:
             if err.status != CONFLICT:
                 raise

@@ -1,4 +1,4 @@
-"""What of a run is asked for."""
+"""Which of a run's files a fetch of results, logs, checkpoints or all includes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The runs that a sweep has begun, as this laptop noted them."""
+"""The runs that a sweep has started, from this laptop's notes: the first spec, and cancelling."""
 
 from __future__ import annotations
 

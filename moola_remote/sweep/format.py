@@ -1,4 +1,4 @@
-"""Trials of a sweep in words."""
+"""Trials of a sweep as text: parameters, scores, counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the end of its run means for a trial, reported to the coordinator."""
+"""The end of a run, reported to the coordinator as the end or the loss of its trials."""
 
 from __future__ import annotations
 
