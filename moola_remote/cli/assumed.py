@@ -38,6 +38,23 @@ def report_assumed(app: App, plan: Plan) -> None:
     click.echo("  moola-remote init writes them down, to be changed", err=True)
 
 
+def report_inline(plan: Plan, folder: Path, argv: Sequence[str]) -> None:
+    """Print on stderr that a script's own list of packages is not read, where it is the only one.
+
+    Args:
+        plan: what is sent.
+        folder: the project's.
+        argv: the command.
+    """
+    from moola_remote.deploy.undeclared import undeclared_by
+    from moola_remote.protocol.label import script_of
+
+    script = script_of(argv)
+    note = undeclared_by(folder, script) if script and not plan.dependencies.source else ""
+    if note:
+        click.echo(f"note: {note}", err=True)
+
+
 def _no_dependencies(plan: Plan) -> str:
     if plan.dependencies.notes:
         return "none that can be read; see the note above"
