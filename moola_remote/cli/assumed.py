@@ -25,8 +25,9 @@ def report_assumed(app: App, plan: Plan) -> None:
     listed = "that git lists" if plan.code.source else "less those that .moolaignore names"
     data = ", ".join(part.name for part in plan.data.parts) if plan.data else "none"
     folder = project.folder
+    count = len(plan.code.files)
     rows = {
-        "code": f"{len(plan.code.files)} files of {folder}, {listed}",
+        "code": f"{count} {'file' if count == 1 else 'files'} of {folder}, {listed}",
         "dependencies": plan.dependencies.source or _no_dependencies(plan),
         "data": data if plan.data else "none; --data NAME=PATH sends some",
         "pod": f"{app.pod.name}, on this machine" if _is_local(app) else app.pod.name,
