@@ -40,7 +40,7 @@ def covered(posterior: NDArray[Any], first: IntArray, shortest: int) -> FloatArr
 def spread(
     probs: FloatArray,
     places: IntArray,
-    noise: tuple[IntArray, IntArray, FloatArray],
+    noise: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
     num_spans: int,
 ) -> FloatArray:
     """``(B, S)``: candidates spread over the labels that each may have.
