@@ -1,4 +1,7 @@
-"""The columns that describe a candidate span."""
+"""The columns that describe a candidate span.
+
+Letters: B windows, T bars, K candidates, F columns, S spans.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from moola_core.features.price_path import TIE, Path, rank
+from moola_core.features.lowest import BUCKETS, fill_lowest
+from moola_core.features.price_path import (
+    GAIN,
+    HIGH,
+    LOW,
+    PRICE,
+    RANGE,
+    RATIO,
+    REACH_AFTER,
+    REACH_BEFORE,
+    ROWS,
+    STEP,
+    TIE,
+    WALKED,
+    fill_path,
+    rank,
+)
 from moola_core.io.compiled import compiled
+from moola_core.spans.intervals import IntArray
 
 # A bank holds one condition at several limits; which of them count is left to the weights. Limits
 # read off the labels looked .02 better in cross-validation than they were (.757 to .738 F1).
@@ -17,6 +37,7 @@ CALM = (2.5, 3.0, 3.5, 4.0)  # range of 12 bars, units
 COUNTER = (1.5, 2.0, 2.5, 3.0)  # counter-move of 12 bars, units
 EDGE = (3, 6, 9, 12)  # bars
 STEEP = 2.5  # of the soft limits
+LIMIT = 15.0  # of every column
 
 # `fast` is the rule's score: net move less a fee a bar.
 SIZE = (
@@ -43,6 +64,12 @@ PLACE = (
     "middle",
 )
 SPAN_COLUMNS = (*SIZE, *PATH, *BEFORE, *AFTER, *BARS, *PLACE)
+# Where each group begins in a row.
+AT_PATH = len(SIZE)
+AT_BEFORE = AT_PATH + len(PATH)
+AT_AFTER = AT_BEFORE + len(BEFORE)
+AT_BARS = AT_AFTER + len(AFTER)
+AT_PLACE = AT_BARS + len(BARS)
 # What went before the run, of which its type is read.
 CONTEXT_COLUMNS = (
     *("range_8", "range_12", "range_20", "counter_5", "counter_12", "counter_20"),
@@ -51,42 +78,80 @@ CONTEXT_COLUMNS = (
 
 
 @compiled()
-def describe(  # noqa: PLR0913 - the arrays of one window
-    up: Path,
-    down: Path,
+def describe(  # noqa: PLR0913 - the arrays of all windows
+    bars: NDArray[Any],
     ranges: NDArray[Any],
     unit: NDArray[Any],
-    grid: NDArray[Any],
-    kept: NDArray[Any],
+    fee: float,
+    first: IntArray,
+    grid: IntArray,
+    kept: IntArray,
     out: NDArray[Any],
 ) -> None:
-    """Choose the candidates of one window into `kept`, and write a row of `out` for each."""
-    # Rounded, so that ties are ties in any unit of price.
-    order = _first_of(-np.round(rank(up, down, grid), 9), len(kept))
-    mean_range = ranges.mean()
-    if mean_range == 0.0:
-        mean_range = 1.0  # nothing moves: every column that is divided by it is 0
-    for k in range(len(kept)):
-        kept[k] = order[k]
-        start, stop = grid[order[k]]
-        rises = up.gain[stop] - up.gain[start] >= down.gain[stop] - down.gain[start] - TIE
-        path = up if rises else down
-        local = unit[max(start - 1, 0)]
-        i = _size(out[k], 0, path, start, stop, local, mean_range)
-        i = _within(out[k], i, path, start, stop, ranges, local)
-        i = _before(out[k], i, path, start, local)
-        i = _after(out[k], i, path, stop, local)
-        i = _bars(out[k], i, path, start, stop, ranges, unit)
-        _place(out[k], i, start, stop, len(ranges))
+    """Choose the candidates of each window, and describe each by a row of columns.
+
+    Args:
+        bars: ``(B, T, 4)``.
+        ranges: ``(B, T)``, their true ranges.
+        unit: ``(B, T)``, of price.
+        fee: a bar, in units.
+        first: ``(T + 1,)``, `moola_core.spans.grid.first_places`.
+        grid: ``(S, 2)``, all spans.
+        kept: ``(B, K)``, to be filled with places in `grid`.
+        out: ``(B, K, F)`` float32, to be filled.
+    """
+    num_bars = bars.shape[1]
+    path, scratch = np.zeros((ROWS, num_bars + 1)), np.empty((7, num_bars))
+    scores, sorter = np.empty(len(grid)), np.empty((3, max(len(grid), BUCKETS)), dtype=np.int64)
+    # candidates that begin, or that stop, at one bar share columns: made for the first of them
+    before = np.empty((2, num_bars, len(BEFORE)), dtype=np.float32)
+    after = np.empty((2, num_bars + 1, len(AFTER)))
+    has_before, has_after = np.empty((2, 2, num_bars + 1), dtype=np.bool_)
+    for i in range(len(bars)):
+        fill_path(path, bars[i], ranges[i], unit[i], fee)
+        rank(path, first, scratch, scores)
+        fill_lowest(scores, sorter, kept[i])
+        has_before[:], has_after[:] = False, False
+        mean_range = ranges[i].mean()
+        if mean_range == 0.0:
+            mean_range = 1.0  # nothing moves: every column that is divided by it is 0
+        for k in range(kept.shape[1]):
+            start, stop = grid[kept[i, k], 0], grid[kept[i, k], 1]
+            side, local = _side(path, start, stop), unit[i, max(start - 1, 0)]
+            if not has_before[side, start]:
+                _before(before[side, start], path, side, start, local)
+                has_before[side, start] = True
+            if not has_after[side, stop]:
+                _after(after[side, stop], path, side, stop)
+                has_after[side, stop] = True
+            row = out[i, k]
+            _size(row, path, side, start, stop, local)
+            row[4] = (path[PRICE + side, stop] - path[PRICE + side, start]) / mean_range
+            _within(row, path, side, start, stop, local)
+            for j in range(len(BEFORE)):
+                row[AT_BEFORE + j] = before[side, start, j]
+            for j in range(len(AFTER)):
+                row[AT_AFTER + j] = _between(after[side, stop, j] / local, -1.0, 8.0)
+            _bars(row, path, side, start, stop)
+            _place(row, start, stop, num_bars)
+        _limit(out[i])
+
+
+@compiled(inline="always")
+def _side(path: NDArray[Any], start: int, stop: int) -> int:
+    rise = path[GAIN, stop] - path[GAIN, start]
+    return 0 if rise >= path[GAIN + 1, stop] - path[GAIN + 1, start] - TIE else 1
 
 
 @compiled()
-def _first_of(values: NDArray[Any], number: int) -> NDArray[Any]:
-    """Return where the lowest `number` stand, in order; of equal ones the first comes first."""
-    if number < len(values) and not np.isnan(values).any():
-        some = np.flatnonzero(values <= np.partition(values, number - 1)[number - 1])
-        return some[np.argsort(values[some], kind="mergesort")][:number]
-    return np.argsort(values, kind="mergesort")[:number]
+def _limit(rows: NDArray[Any]) -> None:
+    """Columns within -15..15, and 0 for what is no number."""
+    low, high = np.float32(-LIMIT), np.float32(LIMIT)
+    for k in range(len(rows)):
+        row = rows[k]
+        for j in range(len(row)):
+            value = row[j] if row[j] == row[j] else np.float32(0.0)
+            row[j] = min(max(value, low), high)
 
 
 @compiled(inline="always")
@@ -95,69 +160,59 @@ def _between(value: float, low: float, high: float) -> float:
 
 
 @compiled()
-def _size(  # noqa: PLR0913 - the arrays of one span
-    row: NDArray[Any],
-    i: int,
-    path: Path,
-    start: int,
-    stop: int,
-    local: float,
-    mean_range: float,
-) -> int:
-    fast = path.gain[stop] - path.gain[start]
-    net = path.price[stop] - path.price[start]
-    row[i] = fast
-    row[i + 1] = (stop - start) / 10.0
-    row[i + 2] = np.log(stop - start)
-    row[i + 3] = net / local
-    row[i + 4] = net / mean_range
+def _size(
+    row: NDArray[Any], path: NDArray[Any], side: int, start: int, stop: int, local: float
+) -> None:
+    fast = path[GAIN + side, stop] - path[GAIN + side, start]
+    net = path[PRICE + side, stop] - path[PRICE + side, start]
+    row[0] = fast
+    row[1] = (stop - start) / 10.0
+    row[2] = np.log(stop - start)
+    row[3] = net / local
     for j in range(len(FAST)):
-        row[i + 5 + j] = max(FAST[j] - fast, 0.0)
-    return i + len(SIZE)
+        row[5 + j] = max(FAST[j] - fast, 0.0)
 
 
 @compiled()
-def _within(  # noqa: PLR0913 - the arrays of one span
-    row: NDArray[Any],
-    i: int,
-    path: Path,
-    start: int,
-    stop: int,
-    ranges: NDArray[Any],
-    local: float,
-) -> int:
-    inner = path.gain[start + 1 : stop]
-    start_margin = inner.min() - path.gain[start]
-    stop_margin = path.gain[stop] - inner.max()
-    drawdown, peak, walked = 0.0, inner[0], 0.0
-    for value in inner:
-        drawdown, peak = max(drawdown, peak - value), max(peak, value)
+def _within(
+    row: NDArray[Any], path: NDArray[Any], side: int, start: int, stop: int, local: float
+) -> None:
+    gain = path[GAIN + side]
+    drawdown, lowest, peak = 0.0, gain[start + 1], gain[start + 1]
+    for t in range(start + 1, stop):
+        drawdown = max(drawdown, peak - gain[t])
+        lowest, peak = min(lowest, gain[t]), max(peak, gain[t])
+    walked, in_all = 0.0, 0.0
     for t in range(start, stop):
-        walked += abs(path.price[t + 1] - path.price[t])
-    row[i] = _between(-start_margin, 0.0, 2.0)
-    row[i + 1] = _between(-stop_margin, 0.0, 2.0)
-    row[i + 2] = _between(path.before[start], 0.0, 3.0)
-    row[i + 3] = _between(path.after[stop], 0.0, 3.0)
-    row[i + 4] = min(drawdown, 4.0)
-    row[i + 5] = _between(start_margin, 0.0, 2.0)
-    row[i + 6] = _between(stop_margin, 0.0, 2.0)
-    row[i + 7] = _between(-path.before[start], 0.0, 2.0)
-    row[i + 8] = _between(-path.after[stop], 0.0, 2.0)
-    row[i + 9] = abs(path.price[stop] - path.price[start]) / walked if walked > 0.0 else 0.0
-    row[i + 10] = np.log(ranges[start:stop].mean() / local + 1e-3)
-    return i + len(PATH)
+        walked += path[WALKED, t]
+        in_all += path[RANGE, t]
+    start_margin, stop_margin = lowest - gain[start], gain[stop] - peak
+    before, after = path[REACH_BEFORE + side, start], path[REACH_AFTER + side, stop]
+    row[AT_PATH + 0] = _between(-start_margin, 0.0, 2.0)
+    row[AT_PATH + 1] = _between(-stop_margin, 0.0, 2.0)
+    row[AT_PATH + 2] = _between(before, 0.0, 3.0)
+    row[AT_PATH + 3] = _between(after, 0.0, 3.0)
+    row[AT_PATH + 4] = min(drawdown, 4.0)
+    row[AT_PATH + 5] = _between(start_margin, 0.0, 2.0)
+    row[AT_PATH + 6] = _between(stop_margin, 0.0, 2.0)
+    row[AT_PATH + 7] = _between(-before, 0.0, 2.0)
+    row[AT_PATH + 8] = _between(-after, 0.0, 2.0)
+    net = abs(path[PRICE + side, stop] - path[PRICE + side, start])
+    row[AT_PATH + 9] = net / walked if walked > 0.0 else 0.0
+    row[AT_PATH + 10] = np.log(in_all / (stop - start) / local + 1e-3)
 
 
 @compiled()
-def _before(row: NDArray[Any], i: int, path: Path, start: int, local: float) -> int:
+def _before(row: NDArray[Any], path: NDArray[Any], side: int, start: int, local: float) -> None:
     """How high and low price was in the last 5..30 bars before the run, from where it starts."""
-    price = path.price[start]
-    first = i
-    range_12, counter_12 = 0.0, 0.0
+    price, end = path[PRICE + side, start], max(start, 1)
+    high, low = path[HIGH + side, end - 1], path[LOW + side, end - 1]
+    t, i, range_12, counter_12 = end - 1, 0, 0.0, 0.0
     for num_bars in (5, 8, 12, 20, 30):
-        begin, end = max(start - num_bars, 0), max(start, 1)
-        above = (path.high[begin:end].max() - price) / local
-        below = (price - path.low[begin:end].min()) / local
+        while t > max(start - num_bars, 0):
+            t -= 1
+            high, low = max(high, path[HIGH + side, t]), min(low, path[LOW + side, t])
+        above, below = (high - price) / local, (price - low) / local
         if num_bars == 12:
             range_12, counter_12 = min(above + below, 10.0), min(above, 8.0)
         if num_bars > 5:
@@ -166,8 +221,8 @@ def _before(row: NDArray[Any], i: int, path: Path, start: int, local: float) -> 
         if num_bars in (5, 12, 20):
             row[i], row[i + 1] = min(above, 8.0), min(below, 8.0)
             i += 2
-    row[i] = (price - path.price[max(start - 5, 0)]) / local
-    row[i + 1] = (price - path.price[max(start - 12, 0)]) / local
+    row[i] = (price - path[PRICE + side, max(start - 5, 0)]) / local
+    row[i + 1] = (price - path[PRICE + side, max(start - 12, 0)]) / local
     calm, counter = i + 2, i + 2 + len(CALM)
     for j in range(len(CALM)):
         row[calm + j] = 1.0 / (1.0 + np.exp(STEEP * (range_12 - CALM[j])))
@@ -177,44 +232,39 @@ def _before(row: NDArray[Any], i: int, path: Path, start: int, local: float) -> 
     for j in range(3):
         for k in range(3):
             row[i + 3 * j + k] = max(row[calm + j], row[counter + k])
-    return first + len(BEFORE)
 
 
 @compiled()
-def _after(row: NDArray[Any], i: int, path: Path, stop: int, local: float) -> int:
-    """Return how much further the 5..20 bars after the run go, and how far back."""
-    price = path.price[stop]
-    for num_bars in (5, 10, 20):
-        begin = min(stop, len(path.high) - 1)
-        end = max(stop + num_bars, begin + 1)
-        row[i] = _between((path.high[begin:end].max() - price) / local, -1.0, 8.0)
-        row[i + 1] = _between((price - path.low[begin:end].min()) / local, -1.0, 8.0)
+def _after(row: NDArray[Any], path: NDArray[Any], side: int, stop: int) -> None:
+    """How much further the 5..20 bars after the run go, and how far back, in price units."""
+    num_bars = path.shape[1] - 1
+    price, t, i = path[PRICE + side, stop], min(stop, num_bars - 1), 0
+    high, low = path[HIGH + side, t], path[LOW + side, t]
+    for reach in (5, 10, 20):
+        while t + 1 < min(stop + reach, num_bars):
+            t += 1
+            high, low = max(high, path[HIGH + side, t]), min(low, path[LOW + side, t])
+        row[i], row[i + 1] = high - price, price - low
         i += 2
-    return i
 
 
 @compiled()
-def _bars(  # noqa: PLR0913 - the arrays of one span
-    row: NDArray[Any],
-    i: int,
-    path: Path,
-    start: int,
-    stop: int,
-    ranges: NDArray[Any],
-    unit: NDArray[Any],
-) -> int:
-    row[i] = path.step[start]
-    row[i + 1] = path.step[stop - 1]
-    row[i + 2] = path.step[start - 1] if start > 0 else 0.0
-    row[i + 3] = path.step[stop] if stop < len(path.step) else 0.0
-    row[i + 4] = (ranges[start:stop] / unit[start:stop]).max()
-    return i + len(BARS)
+def _bars(row: NDArray[Any], path: NDArray[Any], side: int, start: int, stop: int) -> None:
+    step = path[STEP + side]
+    largest = path[RATIO, start]
+    for t in range(start + 1, stop):
+        largest = max(largest, path[RATIO, t])
+    row[AT_BARS + 0] = step[start]
+    row[AT_BARS + 1] = step[stop - 1]
+    row[AT_BARS + 2] = step[start - 1] if start > 0 else 0.0
+    row[AT_BARS + 3] = step[stop] if stop < path.shape[1] - 1 else 0.0
+    row[AT_BARS + 4] = largest
 
 
 @compiled()
-def _place(row: NDArray[Any], i: int, start: int, stop: int, num_bars: int) -> None:
+def _place(row: NDArray[Any], start: int, stop: int, num_bars: int) -> None:
     """Where in the window: labels keep away from its edges, as windows were cut around them."""
     for j in range(len(EDGE)):
-        row[i + j] = max(EDGE[j] - start, 0) / 3.0
-        row[i + len(EDGE) + j] = max(stop - (num_bars - EDGE[j]), 0) / 3.0
-    row[i + 2 * len(EDGE)] = (start + stop) / 2 / num_bars - 0.5
+        row[AT_PLACE + j] = max(EDGE[j] - start, 0) / 3.0
+        row[AT_PLACE + len(EDGE) + j] = max(stop - (num_bars - EDGE[j]), 0) / 3.0
+    row[AT_PLACE + 2 * len(EDGE)] = (start + stop) / 2 / num_bars - 0.5

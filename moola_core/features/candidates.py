@@ -18,14 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from moola_core.config.sections import CandidateConfig
-from moola_core.features.bars import reflect
 from moola_core.features.candidate_columns import PLACE, SPAN_COLUMNS, describe
-from moola_core.features.price_path import price_paths
 from moola_core.features.volatility import local_atr, true_range
-from moola_core.spans.grid import all_spans
+from moola_core.spans.grid import MAX_LENGTH, all_spans, first_places
 from moola_core.spans.intervals import FloatArray, IntArray
-
-LIMIT = 15.0
 
 
 @dataclass(frozen=True)
@@ -48,14 +44,11 @@ def find_candidates(bars: FloatArray, config: CandidateConfig) -> SpanCandidates
     num_candidates = min(config.number, len(grid))
     features = np.empty((num_windows, num_candidates, len(SPAN_COLUMNS)), dtype=np.float32)
     kept = np.empty((num_windows, num_candidates), dtype=np.int64)
-    mirrored = reflect(bars)
     unit = local_atr(bars, config.unit.bars, config.unit.kind)
-    ups = price_paths(bars, unit, config.unit.fee)
-    downs = price_paths(mirrored, unit, config.unit.fee)
     ranges = np.ascontiguousarray(true_range(bars))
-    for i in range(num_windows):
-        describe(ups[i], downs[i], ranges[i], unit[i], grid, kept[i], features[i])
-    np.clip(np.nan_to_num(features, copy=False), -LIMIT, LIMIT, out=features)
+    first = first_places(num_bars, MAX_LENGTH)
+    arrays = np.ascontiguousarray(bars), ranges, np.ascontiguousarray(unit)
+    describe(*arrays, config.unit.fee, first, grid, kept, features)
     if not config.place:
         features[..., -len(PLACE) :] = 0
     return SpanCandidates(features, grid[kept])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,15 @@ def mean_predictions(predictions: Sequence[Predictions]) -> Predictions:
         span_posterior=_mean([one.span_posterior for one in predictions]),
         none_probs=_mean([one.none_probs for one in predictions]),
         type_bars=_mean([one.type_bars for one in predictions]),
+    )
+
+
+def mean_of_spans(predictions: Sequence[Predictions]) -> Predictions:
+    """Return the same of every span and of types alone, all that a pool needs of columns."""
+    return replace(
+        predictions[0],
+        type_probs=_mean([one.type_probs for one in predictions]),
+        span_posterior=_mean([one.span_posterior for one in predictions]),
     )
 
 

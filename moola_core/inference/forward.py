@@ -34,8 +34,10 @@ def predict(model: Model, inputs: Inputs, *, sparse: bool = False) -> Prediction
             and quicker.
     """
     model.eval()
-    rows = torch.arange(len(inputs), device=inputs.features.device)
-    parts = [inputs.take(some) for some in rows.split(EVALUATION_BATCH)]
+    parts = [inputs]
+    if len(inputs) > EVALUATION_BATCH:
+        rows = torch.arange(len(inputs), device=inputs.features.device)
+        parts = [inputs.take(some) for some in rows.split(EVALUATION_BATCH)]
     net = folded(model) if isinstance(model, SpanNet) else None
     said = [merge_answers(model, forward_outputs(model, part, net), part) for part in parts]
     return gather(model, said, sparse=sparse)

@@ -84,9 +84,11 @@ def better_alone(experts: Sequence[FloatArray], truth: IntArray) -> list[float]:
 
 
 def pooled(experts: Sequence[FloatArray], weights: Sequence[float]) -> FloatArray:
-    """``(B, S)`` from the same of each expert; one expert of power 1 stays as it is."""
-    logs = [w * np.log(doubted(one)) for w, one in zip(weights, experts, strict=True)]
-    scores = np.sum(logs, axis=0)
+    """``(B, S)`` from the same of each expert; one of power 0 changes nothing."""
+    asked = [(one, w) for one, w in zip(experts, weights, strict=True) if w > 0.0]
+    scores = np.zeros(experts[0].shape)
+    for one, w in asked:
+        scores += w * np.log(doubted(one))
     mass = np.exp(scores - scores.max(axis=1, keepdims=True))
     return mass / mass.sum(axis=1, keepdims=True)
 
@@ -181,6 +183,8 @@ def evidence_of(predictions: Predictions, spans: IntArray) -> FloatArray | None:
 
 def _evidence(probs: FloatArray, weight: float) -> FloatArray:
     """``(B, S)`` float32, of probabilities ``(B, S)`` and their power."""
+    if weight == 0.0:
+        return np.zeros(probs.shape, dtype=np.float32)
     return (weight * np.log(doubted(probs) * probs.shape[1])).astype(np.float32)
 
 

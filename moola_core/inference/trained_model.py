@@ -24,7 +24,7 @@ from moola_core.features.bars import COLUMNS, POSITION
 from moola_core.features.candidate_columns import SPAN_COLUMNS
 from moola_core.features.tensors import Inputs, make_inputs
 from moola_core.features.views import VIEWS
-from moola_core.inference.ensemble import mean_predictions, member_recipes
+from moola_core.inference.ensemble import mean_of_spans, mean_predictions, member_recipes
 from moola_core.inference.forward import predict
 from moola_core.inference.pool import PoolWeights, pool_predictions, stacked
 from moola_core.io.json_file import Written, read_json, write_json
@@ -98,7 +98,7 @@ def joined(said: list[Predictions], recipe: Recipe, pool: PoolWeights | None) ->
     if pool is None:
         return mean_predictions(said)
     networks = recipe.ensemble.num_networks
-    columns = mean_predictions(said[networks:]) if pool.asks_columns else None
+    columns = mean_of_spans(said[networks:]) if pool.asks_columns else None
     return pool_predictions(mean_predictions(said[:networks]), columns, pool)
 
 

@@ -34,7 +34,7 @@ class Standardise(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """``(B, K, F)`` from the same."""
-        return torch.clamp((features - self.mean) / self.scale, -Z_LIMIT, Z_LIMIT)
+        return (features - self.mean).div_(self.scale).clamp_(-Z_LIMIT, Z_LIMIT)
 
 
 class ChoiceHead(nn.Module):

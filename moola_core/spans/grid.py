@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from moola_core.spans.intervals import WINDOW_BARS, BoolArray, FloatArray, IntArray
-from moola_core.spans.kernels import blur, covered
+from moola_core.spans.kernels import blur, covered, spread
 
 MIN_LENGTH, MAX_LENGTH = 2, 25
 TINY = 1e-300
@@ -128,10 +128,13 @@ def label_posterior(
         end_noise: as in `noise_table`.
         sparse: sum over possible labels alone, which rounds in another order.
     """
-    hidden = np.zeros((len(probs), len(all_spans(num_bars))))
-    np.put_along_axis(hidden, span_index(spans, num_bars), probs, axis=1)
-    noise = _sparse_noise if sparse else _noise
-    return np.asarray(hidden @ noise(num_bars, end_noise))
+    places, num_spans = span_index(spans, num_bars), len(all_spans(num_bars))
+    if sparse:
+        noise = _sparse_noise(num_bars, end_noise)
+        return spread(probs, places, (noise.indptr, noise.indices, noise.data), num_spans)
+    hidden = np.zeros((len(probs), num_spans))
+    np.put_along_axis(hidden, places, probs, axis=1)
+    return np.asarray(hidden @ _noise(num_bars, end_noise))
 
 
 def coverage(posterior: FloatArray, num_bars: int) -> FloatArray:

@@ -37,6 +37,35 @@ def covered(posterior: NDArray[Any], first: IntArray, shortest: int) -> FloatArr
 
 
 @compiled()
+def spread(
+    probs: FloatArray,
+    places: IntArray,
+    noise: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
+    num_spans: int,
+) -> FloatArray:
+    """``(B, S)``: candidates spread over the labels that each may have.
+
+    Args:
+        probs: ``(B, K)``, of each candidate.
+        places: ``(B, K)``, where candidates stand in the grid, each once a window.
+        noise: by run how probable each label is, as ``indptr``, ``indices`` and ``data`` of a
+            ``csr_array``.
+        num_spans: S.
+    """
+    begins, labels, shares = noise
+    out, hidden = np.zeros((len(probs), num_spans)), np.zeros(num_spans)
+    for row in range(len(probs)):
+        for k in range(probs.shape[1]):
+            hidden[places[row, k]] = probs[row, k]
+        for run in range(num_spans):  # by place, as a product of matrices adds them up
+            if hidden[run] != 0.0:
+                for i in range(begins[run], begins[run + 1]):
+                    out[row, labels[i]] += shares[i] * hidden[run]
+                hidden[run] = 0.0
+    return out
+
+
+@compiled()
 def blur(
     posterior: NDArray[Any], first: IntArray, shortest: int, longest: int, noise: FloatArray
 ) -> FloatArray:

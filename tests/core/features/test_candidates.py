@@ -10,13 +10,9 @@ import pytest
 from moola_core.config.sections import CandidateConfig, UnitConfig
 from moola_core.data.windows import Windows
 from moola_core.features.bars import reflect
-from moola_core.features.candidate_columns import (
-    CONTEXT_COLUMNS,
-    PLACE,
-    SPAN_COLUMNS,
-    _first_of,
-)
+from moola_core.features.candidate_columns import CONTEXT_COLUMNS, PLACE, SPAN_COLUMNS
 from moola_core.features.candidates import find_candidates
+from moola_core.features.lowest import BUCKETS, fill_lowest
 from moola_core.features.volatility import edge_prices, local_atr, true_range
 from moola_core.spans.grid import all_spans, iou_table, span_index
 from moola_core.spans.intervals import FloatArray
@@ -243,7 +239,16 @@ def test_blind_candidates_say_nothing_of_their_place_and_all_else(windows: Windo
 
 
 @pytest.mark.parametrize("number", [1, 7, 60, 100])
-def test_the_first_of_many_are_those_of_a_whole_sort(number: int, rng: np.random.Generator) -> None:
-    for values in (np.round(rng.normal(size=100), 1), np.where(rng.random(100) < 0.1, np.nan, 1.0)):
-        expected = np.argsort(values, kind="stable")[:number]
-        assert _first_of(values, number).tolist() == expected.tolist()
+def test_the_lowest_of_many_are_the_first_of_a_whole_sort(
+    number: int, rng: np.random.Generator
+) -> None:
+    ties = np.round(rng.normal(size=100), 1)
+    far = np.where(np.arange(100) == 50, 1e12, rng.normal(size=100))  # all else in one bucket
+    wide = np.where(np.arange(100) == 50, 1e308, -1e308)  # a range beyond all numbers
+    many = np.where(np.arange(2000) == 50, 1e12, rng.normal(size=2000))
+    infinite = np.where(rng.random(100) < 0.1, np.inf, ties)
+    no_number = np.where(rng.random(100) < 0.1, np.nan, 1.0)
+    for values in (ties, far, wide, many, infinite, no_number, np.ones(100), np.arange(100.0)):
+        out = np.empty(number, dtype=np.int64)
+        fill_lowest(values, np.empty((3, max(len(values), BUCKETS)), dtype=np.int64), out)
+        assert out.tolist() == np.argsort(values, kind="stable")[:number].tolist()
