@@ -148,8 +148,10 @@ def test_a_pull_of_many_names_is_several_and_one_that_lacks_a_file_costs_no_othe
     for name in names:
         (there / name).write_bytes(bytes(1000))
     reported: list[int] = []
-    far, caps = PurePosixPath(there), {"max_file": 1000, "max_bytes": 6000}
-    sent = transport.pull(far, back, files=names, progress=reported.append, **caps)
+    far = PurePosixPath(there)
+    sent = transport.pull(
+        far, back, files=names, max_file=1000, max_bytes=6000, progress=reported.append
+    )
     assert sent == reported[-1] == 5000
     assert reported == sorted(reported)
     assert _content(back) == _content(there)
@@ -157,7 +159,7 @@ def test_a_pull_of_many_names_is_several_and_one_that_lacks_a_file_costs_no_othe
     (there / "file0").unlink()
     (back / "file4").unlink()
     with pytest.raises(PartialTransferError):
-        transport.pull(far, back, files=names, **caps)
+        transport.pull(far, back, files=names, max_file=1000, max_bytes=6000)
     assert (back / "file4").exists()
 
 
