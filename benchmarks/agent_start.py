@@ -33,11 +33,12 @@ def main(pythons: list[str]) -> None:
         ["git", "show", BEFORE], cwd=Path(__file__).parent, check=True, capture_output=True
     ).stdout
     with tempfile.TemporaryDirectory() as folder:
-        file, package = Path(folder, "agent.py"), Path(folder, f"{digest}.pyz")
+        # Where it lies on a pod, so that it keeps its byte code there.
+        file, package = Path(folder, "agent.py"), Path(folder, "empty", "agent", f"{digest}.pyz")
         file.write_bytes(before)
+        package.parent.mkdir(parents=True)
         package.write_bytes(content)
         empty, full = Path(folder, "empty"), Path(folder, "full")
-        empty.mkdir()
         fill(pythons[0], package, full)
         load = os.getloadavg()[0]
         print(f"{ROUNDS} rounds in turns, load {load:.1f} on {os.cpu_count()} cores, CPU in ms")
@@ -87,7 +88,7 @@ def compare(python: str, name: str, programs: tuple[Path, Path], words: list[str
 def cpu_ms(argv: list[str]) -> float:
     """User and system time of one call."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return 1000 * (after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
 

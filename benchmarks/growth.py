@@ -63,6 +63,7 @@ ROWS = {
     "start": Row(growth_runs.start, (1,), "wall s", 3.0, 1.5),
     "ended": Row(growth_runs.ended, (10, 1000), "s from queued to started", 1.3, 1.0),
     "listed": Row(growth_runs.listed, (10, 1000), "wall s", 1.3, 1.0),
+    "page": Row(growth_runs.page, (10, 1000), bar=1.3, aim=1.0),
     "clean": Row(growth_runs.clean, (100, 1000), "wall s", exponent=1.1),
     "fetch": Row(growth_runs.fetch, (1000, 3000), bar=3.0, aim=1.5, exponent=1.1),
     "again": Row(growth_runs.fetch_again, (1000, 3000), bar=2.0, aim=1.0),

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.growth_place import TICKS_S, Place
+from benchmarks.growth_place import TICKS_S, Cost, Place
 from tests.support.projects import PROGRAM
 
 Pairs = Iterator[tuple[float, float]]
@@ -66,13 +66,28 @@ def _until_started(place: Place) -> float:
 def listed(place: Place, size: int, rounds: int) -> Pairs:
     """Time `logs` of one run where `size` have ended, beside a pod with that run alone."""
     first = place.end_one()
+    _have_runs(place, size)
+    for ours, peer in _beside_one(place, first, rounds, "logs", first):
+        yield ours.wall_s, peer.wall_s
+
+
+def page(place: Place, size: int, rounds: int) -> Pairs:
+    """List the first page of `size` ended runs, beside a pod with one; CPU of both sides."""
+    first = place.end_one()
+    _have_runs(place, size)
+    place.moola("runs")
+    for ours, peer in _beside_one(place, first, rounds, "runs"):
+        yield ours.cpu_s, peer.cpu_s
+
+
+def _beside_one(place: Place, run_id: str, rounds: int, *words: str) -> Iterator[tuple[Cost, Cost]]:
+    """Run a command with all runs on the pod, and with one, by turns."""
     kept = place.folder / "kept"
     for _ in range(rounds):
-        _have_runs(place, size)
-        ours = place.moola("logs", first).wall_s
+        ours = place.moola(*words)
         (place.root / "runs").rename(kept)
-        shutil.copytree(kept / first, place.root / "runs" / first)
-        peer = place.moola("logs", first).wall_s
+        shutil.copytree(kept / run_id, place.root / "runs" / run_id)
+        peer = place.moola(*words)
         shutil.rmtree(place.root / "runs")
         kept.rename(place.root / "runs")
         yield ours, peer

@@ -50,7 +50,7 @@ class Printer:
         """Take the next bytes."""
         if not self._is_following:
             data = data[: max(self._to_come, 0)]
-        _print(self._screen.feed(data))
+        _print(self._screen.text(data))
         self._to_come -= len(data)
         self._end_if_enough()
 
@@ -65,13 +65,13 @@ class Printer:
 
     def close(self) -> None:
         """Print the rest, a last line without an end too."""
-        _print(self._screen.close())
+        _print("".join(f"{line}\n" for line in self._screen.close()))
 
 
-def _print(lines: list[str]) -> None:
-    """Print lines of a `Screen`; click would look for escape sequences in each once more."""
-    if lines and sys.stdout is not None:
-        write(sys.stdout, "\n".join(lines) + "\n")
+def _print(text: str) -> None:
+    """Print what a `Screen` has made of a log; click would look for escape sequences once more."""
+    if text and sys.stdout is not None:
+        write(sys.stdout, text)
 
 
 def print_log(app: App, run: RunState, part: Part) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from moola_remote.files.hashing import AnyStatus
 
 LFS_POINTER = "Git LFS pointers, whose content is not here (git lfs pull)"
 SUBMODULE = "submodules that are not checked out (git submodule update --init)"
@@ -13,7 +16,7 @@ _BEGINS = b"version https://git-lfs.github.com/spec/v1\n"
 _MAX_BYTES = 1024
 
 
-def is_lfs_pointer(path: Path | str, status: os.stat_result) -> bool:
+def is_lfs_pointer(path: Path | str, status: AnyStatus) -> bool:
     """Return whether a file is the pointer that Git LFS keeps in its place."""
     if not len(_BEGINS) <= status.st_size < _MAX_BYTES:
         return False

@@ -11,6 +11,7 @@ from pathlib import Path
 from moola_remote.deploy.checkout import SUBMODULE
 from moola_remote.deploy.left_out import SkipReport, size_of
 from moola_remote.errors import ConfigError
+from moola_remote.files.hashing import Status, status_of
 from moola_remote.text.sanitize import safe
 
 # Folders of tools; what has a pyvenv.cfg is a virtual environment under any name.
@@ -59,7 +60,7 @@ def git(folder: Path, *args: str, stdin: bytes = b"", fine: Collection[int] = (0
 
 def git_list(
     folder: Path, leavings: SkipReport, ignored: Sequence[bytes], prefix: bytes = b""
-) -> Iterator[tuple[bytes, os.stat_result | None]]:
+) -> Iterator[tuple[bytes, Status | None]]:
     """Tracked and untracked files, not the ignored ones; those of repositories inside too.
 
     Git has no name for an empty folder: those that it would not ignore come with a slash behind.
@@ -71,7 +72,7 @@ def git_list(
         prefix: what the names begin with.
 
     Yields:
-        A name, and its ``lstat``; None where it was not looked at, or is gone.
+        A name, and its status; None where it was not looked at, or is gone.
     """
     yield from ((prefix + name, None) for name in _empty_in_git(folder, ignored))
     listed = git(folder, "ls-files", "-co", "--exclude-standard", "-z")
@@ -92,9 +93,9 @@ def git_list(
             yield prefix + name, status
 
 
-def _lstat(path: bytes) -> os.stat_result | None:
+def _lstat(path: bytes) -> Status | None:
     try:
-        return os.lstat(path)
+        return status_of(path)
     except OSError:
         return None
 

@@ -10,15 +10,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from moola_remote.files.hashing import AnyStatus
 from moola_remote.text.sanitize import safe
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What travels, a file, a link or an empty folder: its path, POSIX, and its ``lstat``."""
+    """What travels, a file, a link or an empty folder: its path, POSIX, and its status."""
 
     path: str
-    status: os.stat_result
+    status: AnyStatus
 
     @property
     def is_link(self) -> bool:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
-import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from moola_remote.files.hashing import AnyStatus
 
 
 def _any_of(*patterns: str) -> re.Pattern[str]:
@@ -34,7 +37,7 @@ def is_secret(path: str) -> bool:
     return bool(SECRETS.match(name)) and not NO_SECRETS.match(name)
 
 
-def holds_private_key(path: Path | str, status: os.stat_result) -> bool:
+def holds_private_key(path: Path | str, status: AnyStatus) -> bool:
     """Return whether a small file begins as a private key does."""
     if status.st_size > 1 << 16:
         return False

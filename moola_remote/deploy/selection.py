@@ -22,11 +22,12 @@ from moola_remote.deploy.git import (
 )
 from moola_remote.deploy.left_out import Entry, SkipReport
 from moola_remote.deploy.secret_files import holds_private_key, is_in_environment, is_secret
+from moola_remote.files.hashing import status_of
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
-    from moola_remote.files.hashing import HashCache
+    from moola_remote.files.hashing import AnyStatus, HashCache, Status
 IGNORE_FILE = ".moolaignore"
 SECRET = "looks like a secret"  # noqa: S105 - a rule's name
 # The rest is worth a word: somebody may look for it on the pod.
@@ -57,7 +58,7 @@ def list_tree(
     Raises:
         ConfigError: git fails.
     """
-    statuses: dict[bytes, os.stat_result | None] = {}
+    statuses: dict[bytes, Status | None] = {}
     named = {os.fsencode(path) for path in also}
     if not with_ignores:
         names: Iterable[bytes] = _walk(folder, ignore=False)
@@ -73,7 +74,7 @@ def list_tree(
     for name in sorted(named.union(names)):
         path = os.fsdecode(name).rstrip("/")
         try:
-            status = statuses.pop(name, None) or os.lstat(f"{folder}/{path}")
+            status = statuses.pop(name, None) or status_of(f"{folder}/{path}")
         except FileNotFoundError:  # deleted, and git still lists it
             continue
         rule = None if name in named else rules.why_not(path, status)
@@ -161,7 +162,7 @@ class _Rules:
         self._environments: dict[str, bool] = {}
         self._of_folders: dict[str, str | None] = {}
 
-    def why_not(self, path: str, status: os.stat_result) -> str | None:
+    def why_not(self, path: str, status: AnyStatus) -> str | None:
         """Return the rule; None where it travels."""
         parent, _, name = path.rpartition("/")
         if parent not in self._of_folders:
@@ -184,7 +185,7 @@ class _Rules:
         is_tools = path and (is_environment or not TOOL_FOLDERS.isdisjoint(path.split("/")))
         return TOOLS if is_tools else None
 
-    def _of_file(self, path: str, status: os.stat_result) -> str | None:
+    def _of_file(self, path: str, status: AnyStatus) -> str | None:
         file = f"{self._folder}/{path}"  # many: a Path each costs more than what is done with it
         if self._travelled is not None and self._travelled.knows(file, status):
             return None

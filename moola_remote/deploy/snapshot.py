@@ -19,7 +19,7 @@ from moola_remote.deploy.left_out import Entry, Skipped, SkipReport
 from moola_remote.deploy.selection import list_tree
 from moola_remote.deploy.source import Source, read_source
 from moola_remote.errors import ConfigError, LimitError
-from moola_remote.files.hashing import HashCache
+from moola_remote.files.hashing import HashCache, status_of
 from moola_remote.text.sanitize import safe
 
 MEGABYTE = 1_000_000
@@ -159,7 +159,7 @@ def _data_entries(path: Path, leavings: SkipReport) -> tuple[Path, list[Entry]]:
     if path.is_dir():
         return path, list_tree(path, leavings=leavings, with_ignores=False)
     try:
-        return path.parent, [Entry(path.name, path.lstat())]
+        return path.parent, [Entry(path.name, status_of(path))]
     except OSError as err:
         raise ConfigError(f"{path}: can't be read, {err.strerror}") from err
 

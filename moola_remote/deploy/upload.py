@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from moola_remote.deploy.left_out import Entry
 from moola_remote.deploy.snapshot import MEGABYTE, File, Tree, file_of
 from moola_remote.errors import ConfigError, TransferError
-from moola_remote.files.hashing import HashCache
+from moola_remote.files.hashing import HashCache, status_of
 from moola_remote.text.sanitize import safe
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def _look_for_changes(tree: Tree) -> None:
 
 def _is_changed(folder: Path, path: str, file: File) -> bool:
     try:
-        now = file_of(folder, Entry(path, (folder / path).lstat()), "", HashCache(None))
+        now = file_of(folder, Entry(path, status_of(folder / path)), "", HashCache(None))
     except (OSError, ConfigError):
         return True
     return (now.sha256, now.mode) != (file.sha256, file.mode)

@@ -9,12 +9,36 @@ import os
 import stat
 import time
 from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 from moola_remote.files import atomic
 
 BLOCK = 1 << 20
 # A file that was changed this lately may be changed again without a change of its times.
 RACY_NS = 2_000_000_000
+
+
+class Status(NamedTuple):
+    """What of a file's ``lstat`` changes with its content; all of it takes three times the room."""
+
+    st_mode: int
+    st_size: int
+    st_mtime_ns: int
+    st_ctime_ns: int
+    st_ino: int
+
+
+AnyStatus: TypeAlias = os.stat_result | Status
+
+
+def status_of(path: Path | str | bytes) -> Status:
+    """Return the status of a file, folder or link.
+
+    Raises:
+        OSError: it can't be looked at.
+    """
+    one = os.lstat(path)
+    return Status(one.st_mode, one.st_size, one.st_mtime_ns, one.st_ctime_ns, one.st_ino)
 
 
 def sha256_of(path: Path | str) -> tuple[int, str]:
@@ -66,7 +90,7 @@ class HashCache:
                 known = json.loads(path.read_bytes())
                 self._known = known if isinstance(known, dict) else {}
 
-    def sha256_of(self, path: Path | str, status: os.stat_result) -> tuple[int, str]:
+    def sha256_of(self, path: Path | str, status: AnyStatus) -> tuple[int, str]:
         """As `sha256_of`; `status` is the file's ``lstat``."""
         if self._path is None:
             return sha256_of(path)
@@ -84,11 +108,11 @@ class HashCache:
                 self._used[name] = known
         return size, digest
 
-    def knows(self, path: str, status: os.stat_result) -> bool:
+    def knows(self, path: str, status: AnyStatus) -> bool:
         """Return whether a file has not changed since it was hashed."""
         return str(self._known.get(path)).startswith(self._key(status))
 
-    def _key(self, status: os.stat_result) -> str:
+    def _key(self, status: AnyStatus) -> str:
         times = f"{status.st_mtime_ns} {status.st_ctime_ns}"
         return f"{self._tag}{status.st_size} {times} {status.st_ino} "
 

@@ -44,10 +44,7 @@ class Rsync:
         start: opens a channel on which a command runs.
         where: the pod and the folder, for messages.
         progress: called with the bytes so far.
-        max_bytes: above these the process is ended.
-
-    Attributes:
-        done: bytes so far, as it reports them.
+        max_bytes: above these the process is ended. Those of earlier runs count.
     """
 
     def __init__(
@@ -62,7 +59,8 @@ class Rsync:
         self.where = where
         self._progress = progress
         self._max_bytes = max_bytes
-        self.done = 0
+        # Of earlier runs: bytes as rsync reports them, and all that the pod has sent.
+        self._before = self._done = self._received = 0
 
     def run(self, argv: Sequence[str], names: bytes) -> tuple[int, int, bytes]:
         """Run it to its end.
@@ -80,6 +78,7 @@ class Rsync:
             ConfigError: this machine's rsync is missing or too old.
         """
         version.check_version(local_version())
+        self._before = self._done
         with RshTunnel(self._start) as tunnel:
             environment = {**os.environ, "MOOLA_RSH": str(tunnel.path), "LC_ALL": "C"}
             # Its own session: an interrupt is ours to handle.
@@ -108,6 +107,7 @@ class Rsync:
         finally:
             _end(process)
             tunnel.finish(LAST_WORDS_S)
+            self._received += tunnel.num_received
             feeder.join()
             said.join()
         return code, sent, said.kept
@@ -119,10 +119,11 @@ class Rsync:
             if time.monotonic() - tunnel.heard_at > argv.STALL_S + TICK_S:
                 raise UnreachableError(f"{self.where}: no data for {argv.STALL_S} s")
             # Counted here, whatever rsync says of it or is made to say.
-            self._check(tunnel.num_received * 63 // 64 - LISTING_MAX)
+            received = self._received + tunnel.num_received
+            self._check(received * 63 // 64 - LISTING_MAX)
             done = output.parse_progress(line)
             if done is not None:
-                self._note(done)
+                self._note(self._before + done)
             sent = output.parse_sent(line) or sent
         return sent
 
@@ -134,7 +135,7 @@ class Rsync:
 
     def _note(self, done: int) -> None:
         self._check(done)
-        self.done = done
+        self._done = done
         if self._progress:
             self._progress(done)
 

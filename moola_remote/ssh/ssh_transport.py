@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 import os
 import threading
@@ -200,19 +199,10 @@ class SSHTransport:
     ) -> int:
         """See `Transport.pull`."""
         words = argv.pull_argv(source, dest, rsh=tunnel.RSH, max_file=max_file)
-        where, done, sent = f"{self._where}:{source}", 0, 0
-        partial: PartialTransferError | None = None
-        for first in range(0, max(1, len(files)), FILES_A_PULL):
-            report = progress and functools.partial(_report, progress, done)
-            job = process.Rsync(self.start, where, progress=report, max_bytes=max_bytes - done)
-            try:
-                sent += self._rsync(words, files[first : first + FILES_A_PULL], job, here=dest)
-            except PartialTransferError as err:  # the others may come
-                partial = err
-            done += job.done
-        if partial:
-            raise partial
-        return sent
+        job = process.Rsync(
+            self.start, f"{self._where}:{source}", progress=progress, max_bytes=max_bytes
+        )
+        return _in_parts(lambda part: self._rsync(words, part, job, here=dest), files)
 
     def _rsync(
         self, argv: list[str], files: Sequence[str], job: process.Rsync, here: Path | None = None
@@ -250,8 +240,22 @@ def _list_of(files: Sequence[str]) -> bytes:
     return b"".join(b"./" + os.fsencode(name) + b"\0" for name in files)
 
 
-def _report(progress: Progress, before: int, done: int) -> None:
-    progress(before + done)
+def _in_parts(pull: Callable[[Sequence[str]], int], files: Sequence[str]) -> int:
+    """Pull files in parts; one that can't be brought costs no other part.
+
+    Raises:
+        PartialTransferError: at the end, where that was so.
+    """
+    sent = 0
+    partial: PartialTransferError | None = None
+    for first in range(0, max(1, len(files)), FILES_A_PULL):
+        try:
+            sent += pull(files[first : first + FILES_A_PULL])
+        except PartialTransferError as err:  # noqa: PERF203 - a process each
+            partial = err
+    if partial:
+        raise partial
+    return sent
 
 
 def _left(deadline: float) -> float:

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from moola_remote.text import sanitize
 from moola_remote.text.sanitize import MAX_LINE, Screen, safe, safe_lines, write
 from tests.support.plain import is_one_line, is_safe
 
@@ -103,6 +104,29 @@ def test_where_the_bytes_are_cut_makes_no_difference(data: bytes, cuts: list[int
     screen = Screen()
     lines = [line for a, b in pairwise(ends) for line in screen.feed(data[a:b])]
     assert [*lines, *screen.close()] == shown(data)
+
+
+@given(LOGS, st.lists(st.integers(0, 200), max_size=8), st.sampled_from([MAX_LINE, 3]))
+def test_one_text_is_the_lines_each_with_its_newline(
+    data: bytes, cuts: list[int], longest: int
+) -> None:
+    ends = [0, *sorted(cuts), len(data)]
+    pieces = [data[start:stop] for start, stop in pairwise(ends)]
+    one, other = Screen(), Screen()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sanitize, "MAX_LINE", longest)
+        for piece in pieces:
+            lines = other.feed(piece)
+            assert one.text(piece) == "".join(f"{line}\n" for line in lines)
+            assert one.unfinished == other.unfinished
+        assert one.close() == other.close()
+
+
+@pytest.mark.parametrize("length", [9_999, 10_000, 10_001, 30_000])
+@pytest.mark.parametrize("before", ["", "a\n", "a\nb\n" * 3_000])
+def test_one_text_has_each_long_line_cut(length: int, before: str) -> None:
+    data = f"{before}{'x' * length}\n{'y' * length}\nz".encode()
+    assert Screen().text(data) == "".join(f"{line}\n" for line in Screen().feed(data))
 
 
 @given(LOGS)
