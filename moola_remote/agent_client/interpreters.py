@@ -85,14 +85,14 @@ def find_interpreter(transport: Transport, asked: str) -> Interpreter:
     if good and asked == DEFAULT:
         return good[-1]
     oldest, newest = ".".join(map(str, OLDEST)), ".".join(map(str, NEWEST))
-    listed = ", ".join(f"{safe(one.path, 100)} is {one.text}" for one in found[:6]) or "none found"
+    listed = ", ".join(f"{safe(one.path, 100)} is {one.text}" for one in found[:6]) or "none"
     cure = (
         f"write `python: {safe(good[-1].path, 200)}` ({good[-1].text}) into the pod's file"
         if good
         else f"install Python {oldest} to {newest} there, for example: apt-get install python3"
     )
     raise UnreachableError(
-        f"{safe(asked, 100)}: the pod has no such Python that is {oldest} or newer ({listed})", cure
+        f"{safe(asked, 100)}: not on the pod, or older than {oldest} (found: {listed})", cure
     )
 
 
