@@ -25,8 +25,9 @@ def report_assumed(app: App, plan: Plan) -> None:
     listed = "that git lists" if plan.code.source else "less those that .moolaignore names"
     data = ", ".join(part.name for part in plan.data.parts) if plan.data else "none"
     folder = project.folder
+    count = len(plan.code.files)
     rows = {
-        "code": f"{len(plan.code.files)} files of {folder}, {listed}",
+        "code": f"{count} {'file' if count == 1 else 'files'} of {folder}, {listed}",
         "dependencies": plan.dependencies.source or _no_dependencies(plan),
         "data": data if plan.data else "none; --data NAME=PATH sends some",
         "pod": f"{app.pod.name}, on this machine" if _is_local(app) else app.pod.name,
@@ -36,6 +37,23 @@ def report_assumed(app: App, plan: Plan) -> None:
     for name, words in rows.items():
         click.echo(f"  {name + ':':14}{words}", err=True)
     click.echo("  moola-remote init writes them to a file for you to change", err=True)
+
+
+def report_inline(plan: Plan, folder: Path, argv: Sequence[str]) -> None:
+    """Print on stderr that a script's own list of packages is not read, where it is the only one.
+
+    Args:
+        plan: what is sent.
+        folder: the project's.
+        argv: the command.
+    """
+    from moola_remote.deploy.undeclared import undeclared_by
+    from moola_remote.protocol.label import script_of
+
+    script = script_of(argv)
+    note = undeclared_by(folder, script) if script and not plan.dependencies.source else ""
+    if note:
+        click.echo(f"note: {note}", err=True)
 
 
 def _no_dependencies(plan: Plan) -> str:

@@ -40,13 +40,14 @@ def start(
     Raises:
         MoolaError: it can't be started, or did not succeed.
     """
-    from moola_remote.cli.assumed import check_script, check_sent, report_assumed
+    from moola_remote.cli.assumed import check_script, check_sent, report_assumed, report_inline
     from moola_remote.cli.deploy import make_plan, print_plan, show_deploy
 
     check(app, asked, detach=detach)
     check_script(app.project, argv, Path.cwd())
     plan = make_plan(app, asked.data, is_all=app.is_verbose or dry_run)
     check_sent(plan.code, app.project.folder, argv)
+    report_inline(plan, app.project.folder, argv)
     report_assumed(app, plan)
     if dry_run:
         print_plan(app, plan, argv)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+import re
+import shlex
+from pathlib import Path, PurePosixPath
 
 from moola_remote.deploy.declared import PYPROJECT, Reader
 
@@ -33,6 +35,8 @@ _WORDS = {
     "setup.py": ("install_requires", _WRITE),
     str(PYPROJECT): ("[tool.flit.metadata]", "write its `requires` into [project] dependencies"),
 }
+# A script's own list (PEP 723): a comment between two marks.
+_INLINE = re.compile(r"^# /// script\s*$.*?^#\s*dependencies\s*=", re.MULTILINE | re.DOTALL)
 
 
 def undeclared(read: Reader) -> tuple[str, ...]:
@@ -44,3 +48,17 @@ def undeclared(read: Reader) -> tuple[str, ...]:
         if word in (read(PurePosixPath(name)) or "")
     ]
     return tuple(f"{name}: its packages are not installed; {cure}" for name, cure in found[:1])
+
+
+def undeclared_by(folder: Path, script: str) -> str:
+    """Return a line where a script declares packages in itself, which won't be installed."""
+    try:
+        text = (folder / script).read_text("utf-8", "replace")
+    except OSError:
+        return ""
+    if not _INLINE.search(text):
+        return ""
+    return (
+        f"{script}: the packages that it declares in itself (# /// script) are not installed; "
+        f"uv export --script {shlex.quote(script)} -o requirements.txt"
+    )

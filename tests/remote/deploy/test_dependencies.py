@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from moola_remote.deploy.declared import Dependencies
+from moola_remote.deploy.undeclared import undeclared_by
 from tests.support.declarations import declared, refused
 
 PYPROJECT = """
@@ -122,6 +123,16 @@ def test_a_declaration_that_is_not_read_is_said_with_the_way_out(
     (note,) = found.notes
     assert note.startswith(f"{name}: its packages are not installed")
     assert cure in note
+
+
+def test_a_scripts_own_list_is_said_with_the_way_out(tmp_path: Path) -> None:
+    block = '# /// script\n# requires-python = ">=3.9"\n# dependencies = ["six"]\n# ///\n'
+    (tmp_path / "train.py").write_bytes(b"#!/usr/bin/env python\n# caf\xe9\n" + block.encode())
+    note = undeclared_by(tmp_path, "train.py")
+    assert note.startswith("train.py: the packages that it declares in itself")
+    assert note.endswith("uv export --script train.py -o requirements.txt")
+    (tmp_path / "plain.py").write_text("# dependencies = 3\n")
+    assert [undeclared_by(tmp_path, name) for name in ("plain.py", "missing.py")] == ["", ""]
 
 
 def test_files_that_configure_tools_alone_declare_nothing(tmp_path: Path) -> None:

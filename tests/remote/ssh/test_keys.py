@@ -233,6 +233,17 @@ def test_keys_of_other_types(kind: str, home: Path, tmp_path: Path) -> None:
         _connects(dataclasses.replace(server, identity_file=key), tmp_path)
 
 
+def test_a_server_may_want_two_keys(through: Through, home: Path, tmp_path: Path) -> None:
+    second = keygen(tmp_path / "second")
+    public = second.with_suffix(".pub").read_text()
+    settings = "AuthenticationMethods publickey,publickey"
+    with running_openssh(tmp_path / "sshd", public_key=public, settings=settings) as server:
+        own = f"IdentitiesOnly yes\n  IdentityFile {_key_of(server)}"
+        _connects(_by_config(server, through, f"{own}\n  IdentityFile {second}"), tmp_path)
+        error = _refusal(_by_config(server, through, own), tmp_path)
+        assert "the server wants a second key" in str(error)
+
+
 def test_a_hardware_key_works_through_an_agent_and_is_named_without(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
