@@ -95,9 +95,11 @@ def _cpu(pid: int) -> float:
 
 
 def _series(data: Path, folder: Path, num_bars: int) -> list[Path]:
-    """Return series of a length, each from another place of the market's bars."""
-    (source,) = sorted((data / "bars").glob("*_1m.parquet"))[-1:]
-    table = pq.read_table(source)
+    """Return series of a length, each from another place of the longest file of bars."""
+    found = (data / "bars").glob("*.parquet")
+    table = pq.read_table(max(found, key=lambda path: pq.read_metadata(path).num_rows))
+    if len(table) < num_bars:
+        raise SystemExit(f"--bars {num_bars}: expected at most {len(table)}, as the longest file")
     step = max(1, (len(table) - num_bars) // NUM_SERIES)
     paths = []
     for number in range(NUM_SERIES):
