@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from moola_remote.ssh.endpoint import Endpoint
-from moola_remote.ssh.master import Keeping, keeping
+from moola_remote.ssh.keeping import Keeping, keeping
 from tests.support.masters import end_masters, masters
 from tests.support.projects import PROGRAM, Project, make_project
 from tests.support.servers import running_openssh, ssh_options
