@@ -12,6 +12,7 @@ import argparse
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -43,10 +44,14 @@ def main() -> None:
     bars = np.resize(windows.bars, (arguments.windows, *windows.bars.shape[1:]))
     print(f"{len(trained.models)} models, {trained.pool}")
     for name, asked in (("all", trained), ("networks alone", networks_of(trained))):
-        took_s = seconds(lambda asked=asked: decode(asked.predict(bars), asked.decoder))
+        took_s = seconds(partial(_answer, asked, bars))
         print(f"{name:>16} {bars.shape[0] * bars.shape[1] / took_s:9,.0f} bars/s")
     for name, took_s in stages(networks_of(trained), bars).items():
         print(f"{name:>16} {1000 * took_s / len(bars):9.3f} ms a window")
+
+
+def _answer(trained: TrainedModel, bars: FloatArray) -> object:
+    return decode(trained.predict(bars), trained.decoder)
 
 
 def networks_of(trained: TrainedModel) -> TrainedModel:

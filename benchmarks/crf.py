@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from moola_core.config.sections import ModelConfig
 from moola_core.model.crf import SpanCrf
@@ -74,7 +74,8 @@ def _step(num_windows: int) -> Callable[[], object]:
 
 
 def _theirs(crf: SpanCrf, emissions: Tensor, tags: Tensor) -> Tensor:
-    return -crf(emissions, tags, reduction="none") / tags.shape[1]
+    likelihood: Tensor = crf(emissions, tags, reduction="none")
+    return -likelihood / tags.shape[1]
 
 
 def _ours(crf: SpanCrf, emissions: Tensor, tags: Tensor) -> Tensor:
@@ -82,7 +83,7 @@ def _ours(crf: SpanCrf, emissions: Tensor, tags: Tensor) -> Tensor:
 
 
 def _backward(
-    crf: nn.Module,
+    crf: SpanCrf,
     loss: Callable[[SpanCrf, Tensor, Tensor], Tensor],
     emissions: Tensor,
     tags: Tensor,

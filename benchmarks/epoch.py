@@ -120,8 +120,10 @@ def _time_encoder(run: state.Run, spent: dict[str, float]) -> None:
     def after(*_: Any) -> None:
         spent["encoder forward"] += _now(run.device) - begun.pop()
 
-    run.model.encoder.register_forward_pre_hook(before)
-    run.model.encoder.register_forward_hook(after)
+    encoder = run.model.encoder
+    assert isinstance(encoder, torch.nn.Module)
+    encoder.register_forward_pre_hook(before)
+    encoder.register_forward_hook(after)
 
 
 def _print_data(run: state.Run, bars: FloatArray) -> None:

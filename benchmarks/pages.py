@@ -89,7 +89,7 @@ def _drawn(page: Path) -> str:
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        path = None
+        return "-"
     if path is None:
         return "-"
     with sync_playwright() as playwright:

@@ -38,7 +38,7 @@ from moola_core.evaluation.plain_unet import plain_unet
 from moola_core.features.tensors import make_inputs
 from moola_core.inference.forward import forward_outputs
 from moola_core.inference.trained_model import TrainedModel, load_model, save_model
-from moola_core.spans.intervals import sets_mask
+from moola_core.spans.intervals import FloatArray, sets_mask
 from moola_core.spans.segmentations import best_segmentations
 
 ROOT = Path(__file__).parents[1]
@@ -132,7 +132,8 @@ def joined(path: Path, length: int) -> Windows:
     tables = []
     for subject in np.unique(pieces.group):
         part = pieces.take(pieces.group == subject)
-        prices, spans = [], []
+        prices: list[FloatArray] = []
+        spans: list[MarkedSpan] = []
         for row in range(len(part)):
             level = prices[-1][-1, 3] - part.bars[row, 0, 0] if prices else 0.0
             prices.append(part.bars[row] + level)
