@@ -18,6 +18,7 @@ the signal after another.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import socket
@@ -76,7 +77,8 @@ def guard(arguments: argparse.Namespace) -> int:
     def pass_on(number: int, frame: FrameType | None) -> None:
         del frame
         received.append(number)
-        os.kill(child, number)
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            os.kill(child, number)
 
     signal.signal(signal.SIGTERM, pass_on)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
