@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from pathlib import Path
-from typing import Dict, List, Set
+from typing import Dict, List, Set, Tuple
 
 from moola_remote.agent.bytecode import unneeded_bytecode
 from moola_remote.agent.constants import ENDED, Json
@@ -41,8 +41,9 @@ def clean(pod: Pod, asked: Json) -> Json:
         require_rest(pod, run)
     with locked(pod.queue_lock):
         paths = [run.path for run in runs]
+        specs = [(path, read_json(path) or {}) for path in pod.runs.glob("[!.]*/spec.json")]
         for kind, name in KINDS.items():
-            paths += unneeded(pod, kind, pod.root / name, {run.id for run in runs})
+            paths += unneeded(kind, pod.root / name, specs, {run.id for run in runs})
         removed = [
             {"kind": path.parent.name, "name": path.name, "bytes": bytes_of(path)} for path in paths
         ]
@@ -68,11 +69,13 @@ def require_rest(pod: Pod, run: Run) -> None:
     os.close(lock_ended(run))
 
 
-def unneeded(pod: Pod, kind: str, folder: Path, going: Set[str]) -> List[Path]:
+def unneeded(
+    kind: str, folder: Path, specs: List[Tuple[Path, Json]], going: Set[str]
+) -> List[Path]:
     needed: Set[str] = set()
     named: Dict[str, float] = {}  # by digest, when the last run that names it was started
-    for path in pod.runs.glob("[!.]*/spec.json"):
-        digest = str((read_json(path) or {}).get(kind))
+    for path, spec in specs:
+        digest = str(spec.get(kind))
         named[digest] = max(named.get(digest, 0.0), changed_at(path))
         if path.parent.name not in going:
             needed.add(digest)
