@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.train import main
-from tests.support.lanes import HANGS_S
+from tests.support.lanes import HANGS_S, slowdown
 from tests.support.pods import AgentPod, share_cache, wait_until
 
 pytestmark = pytest.mark.train
@@ -193,7 +193,7 @@ def test_a_run_that_is_disturbed_five_times_and_resumed_ends_bit_identical(
         assert pod.wait(run_id)["state"] == state, how
         if state in ("PREEMPTED", "CANCELLED"):
             saved = [e["t"] for e in _events(pod.folder(run_id)) if e["kind"] == "checkpoint"]
-            assert 0 < saved[-1] - asked < 5, how
+            assert 0 < saved[-1] - asked < 5 * slowdown(), how
         if how == "cancelled":
             (_newest(pod.folder(run_id)) / "tensors.safetensors").write_bytes(b"torn")
         run_id = pod.start(*argv, parent=run_id)
