@@ -16,6 +16,7 @@ from moola_remote.ssh.endpoint import Endpoint
 from tests.support.lanes import StartedProcesses, assign, lane_of, put_slow_files_first
 from tests.support.pods import put_agent, share_cache
 from tests.support.servers import SSHD, running_local_pod, running_openssh
+from tests.support.shared import keep_kernels
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -35,6 +36,7 @@ settings.load_profile("short")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+keep_kernels()
 STARTED = StartedProcesses()
 
 

@@ -73,9 +73,9 @@ def share_cache(root: Path, factory: pytest.TempPathFactory) -> None:
     """
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     (root / "cache").mkdir(exist_ok=True)
-    for name in ("pycache", "numba"):
-        shared = made_once(factory, f"pod-{name}", lambda _: None)
-        (root / "cache" / name).symlink_to(shared)
+    KERNELS.mkdir(exist_ok=True)
+    (root / "cache" / "numba").symlink_to(KERNELS)
+    (root / "cache" / "pycache").symlink_to(made_once(factory, "pod-pycache", lambda _: None))
 
 
 def old_agent() -> bytes:
