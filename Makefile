@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all their own set-up; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help install tools browser data demo test unit check fuzz format golden bench faults sweep-campaign faults scale release docs clean
+.PHONY: help install tools browser data demo test kernels unit check fuzz format golden bench faults sweep-campaign faults scale release docs clean
 
 PYTHON ?= python3
 # The tests start Python hundreds of times: what they start is compiled once, not each time.
@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml constraints.txt jobs/requirements.txt tests/requirement
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "error: $(PYTHON) is older than 3.10; try: make PYTHON=python3.11"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing packages into .venv (about 1 GB, a few minutes the first time)"
-	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all,job,dev]'
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[all,job,dev]'
 	@touch $@
 
 # Programs from outside Python: installed where root or sudo allows, otherwise named.
@@ -27,7 +27,7 @@ tools:
 	@PYTHON=$(PYTHON) sh tests/tools.sh
 
 # What only the tests need: Chromium for pages, shells, the newest Python and OpenSSH of a pod.
-browser:
+browser: tools
 	@PYTHON=$(PYTHON) sh tests/tools.sh browser
 	@sh tests/newer_openssh.sh .venv/openssh & sh tests/newer_python.sh 3.14 .venv/pythons/3.14; wait
 
@@ -38,8 +38,14 @@ data: $(STAMP)
 demo: install  ## deploy, train twice and fetch on the embedded local pod
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh tests/demo.sh
 
-test: install browser check  ## everything that CI runs
+test: tools  ## everything that CI runs
+	@$(MAKE) --no-print-directory -j2 install browser
+	@$(MAKE) --no-print-directory -j2 check kernels
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not scale" tests
+
+# What numba compiles, at once for all workers and pods of the tests (tests/support/kernels.py).
+kernels: $(STAMP) data
+	@$(BIN)/python -m tests.support.kernels
 
 unit: $(STAMP)  ## the tests that start no process, without those on random input
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -q -m "unit and not fuzz" tests

@@ -15,6 +15,7 @@ from moola_remote.errors import MoolaError, TransferError
 from moola_remote.results.fetch import Fetched, fetch_run
 from moola_remote.ssh.transport import Transport
 from tests.support.plain import is_one_line
+from tests.support.pods import put_agent
 
 RUN = "20260101-000000-x-abcd"
 FILES = {
@@ -46,6 +47,7 @@ class Pod:
         self.final = self.results / RUN
         self.staging = self.results / f".staging-{RUN}"
         self.transport = transport
+        put_agent(str(top / "root"))
         self.agent = Agent(transport, root=str(top / "root"), python=python)
         self.write(FILES)
 

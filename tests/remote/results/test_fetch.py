@@ -23,7 +23,7 @@ from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
 from tests.support.fetching import FILES, RUN, Pod, content_of
 from tests.support.lines import Line
-from tests.support.pods import wait_until
+from tests.support.pods import put_agent, wait_until
 
 pytestmark = pytest.mark.process
 
@@ -69,6 +69,7 @@ class Counting:
 def test_a_real_run_comes_home_verified(
     transport: Transport, endpoint: Endpoint, tmp_path: Path
 ) -> None:
+    put_agent(str(tmp_path / "root"))
     agent = Agent(transport, root=str(tmp_path / "root"), python=endpoint.python)
     submit(agent, _spec(JOB))
     wait_until(lambda: get_state(agent, RUN).has_ended)
@@ -89,6 +90,7 @@ def test_a_real_run_comes_home_verified(
 def test_a_deep_tree_and_names_of_rsyncs_own_cost_no_other_file(
     transport: Transport, endpoint: Endpoint, tmp_path: Path
 ) -> None:
+    put_agent(str(tmp_path / "root"))
     agent = Agent(transport, root=str(tmp_path / "root"), python=endpoint.python)
     job = (
         "cd $MOOLA_RUN_DIR; mkdir .rsync-partial; echo p >.rsync-partial/x; "
@@ -110,6 +112,7 @@ def test_a_deep_tree_and_names_of_rsyncs_own_cost_no_other_file(
 def test_a_socket_or_a_pipe_is_named_and_nothing_lost(
     transport: Transport, endpoint: Endpoint, tmp_path: Path
 ) -> None:
+    put_agent(str(tmp_path / "root"))
     agent = Agent(transport, root=str(tmp_path / "root"), python=endpoint.python)
     listen = "import socket; socket.socket(socket.AF_UNIX).bind('s')"
     closed = "echo secret >closed; chmod 0 closed; touch nothing; chmod 0 nothing"
@@ -160,6 +163,7 @@ def test_what_is_no_folder_in_a_runs_place_is_one_line(
 def test_a_run_that_goes_on_is_not_fetched(
     transport: Transport, endpoint: Endpoint, tmp_path: Path
 ) -> None:
+    put_agent(str(tmp_path / "root"))
     agent = Agent(transport, root=str(tmp_path / "root"), python=endpoint.python)
     submit(agent, _spec("until [ -e $MOOLA_RUN_DIR/stop ]; do sleep 0.02; done"))
     try:
