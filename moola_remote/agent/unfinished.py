@@ -57,8 +57,9 @@ def next_ticket(pod: Pod, run_id: str) -> int:
 def noted(tickets: Json) -> Optional[List[str]]:
     """Return the ids that were noted with the last ticket; None where they were not."""
     names = tickets.get("unfinished")
-    is_list = isinstance(names, list)
-    is_good = is_list and all(isinstance(name, str) and RUN_ID.fullmatch(name) for name in names)
+    if not isinstance(names, list):
+        return None
+    is_good = all(isinstance(name, str) and RUN_ID.fullmatch(name) for name in names)
     return names if is_good else None
 
 
