@@ -12,7 +12,8 @@ import pytest
 
 from moola_remote.agent_client.client import Agent
 from moola_remote.errors import MoolaError, TransferError
-from moola_remote.results.fetch import Fetched, fetch_run
+from moola_remote.results.fetch import fetch_run
+from moola_remote.results.fetched import Fetched
 from moola_remote.ssh.transport import Transport
 from tests.support.plain import is_one_line
 from tests.support.pods import put_agent

@@ -15,6 +15,7 @@ from moola_remote.agent_client.client import Agent
 from moola_remote.agent_client.verbs import (
     cancel,
     get_state,
+    get_state_and_manifest,
     list_page,
     list_runs,
     make_manifest,
@@ -107,7 +108,23 @@ def test_a_run_is_submitted_once_and_seen(agent: Agent, pod: AgentPod) -> None:
     assert state.has_ended
     assert (state.state, state.returncode, state.reason) == ("FAILED", 3, "exit code 3")
     assert state.last_lines == ["hi"]
-    assert make_manifest(agent, asked["run_id"]) == state.manifest_sha256
+    digest = make_manifest(agent, asked["run_id"])
+    assert digest == state.manifest_sha256
+    # The state and the manifest at once: its text goes with it where another one lies here.
+    there = (pod.folder(asked["run_id"]) / "manifest.json").read_bytes()
+    for have, text in ((digest, b""), ("0" * 64, there)):
+        found, named = get_state_and_manifest(agent, asked["run_id"], have)
+        assert (found.run_id, found.state, named) == (state.run_id, "FAILED", (digest, text))
+
+
+def test_what_has_no_manifest_is_asked_for_its_state_alone(agent: Agent, pod: AgentPod) -> None:
+    asked = spec("sleep", "60")
+    submit(agent, asked)
+    pod.wait(asked["run_id"], "RUNNING")
+    state, named = get_state_and_manifest(agent, asked["run_id"], "")
+    assert (state.state, named) == ("RUNNING", None)
+    with pytest.raises(ConfigError, match=f"unknown, expected for example {asked['run_id']}"):
+        get_state_and_manifest(agent, asked["run_id"][:-1] + "x", "")
 
 
 def test_a_run_is_cancelled_and_that_is_verified(agent: Agent) -> None:

@@ -16,6 +16,8 @@ import pytest
 from moola_remote.agent_client.client import Agent
 from moola_remote.agent_client.verbs import get_state, submit
 from moola_remote.errors import LimitError, TransferError, UnreachableError
+from moola_remote.files import hashing
+from moola_remote.results import fetch
 from moola_remote.results.fetch import fetch_run
 from moola_remote.results.verify import Caps
 from moola_remote.ssh.connect import connect
@@ -204,6 +206,30 @@ def test_a_file_that_was_changed_here_is_never_replaced(pod: Pod) -> None:
     assert (missing.path, missing.size) == ("log", len(FILES["log"]))
     assert "differs from the pod's, and is not replaced" in missing.why
     assert content_of(pod.final) == {**FILES, "log": b"notes of mine"}
+
+
+def test_what_is_whole_is_looked_at_and_not_compared_again(
+    pod: Pod, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hashing, "RACY_NS", 0)
+    cache, log = tmp_path / "hashes.json", FILES["log"]
+    with monkeypatch.context() as unread:
+        assert [pod.fetch(cache=cache).already_there for _ in range(2)] == [0, 4]
+        unread.setattr(fetch, "read_manifest", None)  # which would fail
+        (pod.final / "manifest.json").unlink()
+        third = pod.fetch(cache=cache)
+    assert (third.files, third.already_there, third.missing) == (0, 4, ())
+    assert (pod.final / "manifest.json").read_bytes() == (pod.run / "manifest.json").read_bytes()
+    # A file that is another, one that is gone, a manifest that is another.
+    (pod.final / "log").write_bytes(log.upper())
+    assert [one.path for one in pod.fetch(cache=cache).missing] == ["log"]
+    assert [one.path for one in pod.fetch(cache=cache).missing] == ["log"]
+    (pod.final / "log").unlink()
+    assert pod.fetch(cache=cache).files == 1
+    assert pod.fetch(cache=cache).already_there == 4
+    pod.write({**FILES, "more": b"more"})
+    assert pod.fetch(cache=cache).files == 1
+    assert content_of(pod.final) == {**FILES, "more": b"more"}
 
 
 def test_an_interrupted_fetch_goes_on(pod: Pod) -> None:
