@@ -135,7 +135,9 @@ def prepare(
         train=train,
         validation=validation,
         test=None,
-        train_tensors=make_tensors(train, recipe, device, reflection=recipe.training.reflection),
+        train_tensors=make_tensors(
+            train, recipe, device, reflection=bool(recipe.training.reflection)
+        ),
         validation_tensors=tensors,
         data_dir=data_dir,
     )

@@ -148,7 +148,9 @@ class TrainingConfig(Strict):
     choice_learning_rate: float = Field(default=0.01, gt=0)
     choice_weight_decay: float = Field(default=1.0, ge=0)
     clip_norm: float | None = Field(default=None, gt=0)
-    reflection: bool = False
+    # Half of the windows, drawn anew each epoch, are shown upside down. spans: without their types,
+    # since a type may mean the direction.
+    reflection: bool | Literal["spans"] = False
     # Of kind unet: each window is played faster or slower by up to exp(stretch), and noise of the
     # deviation jitter is laid on its features; see `moola_core.features.stretch`.
     stretch: float = Field(default=0.0, ge=0, le=1)

@@ -83,6 +83,15 @@ class WindowTensors(Inputs):
     sets: Tensor | None = None
     set_types: Tensor | None = None
 
+    def untyped(self, chosen: Tensor) -> Self:
+        """Return the same without a type, which costs nothing, where `chosen` ``(B,)`` bool."""
+        sets = self.set_types
+        return replace(
+            self,
+            types=self.types.masked_fill(chosen, -1),
+            set_types=None if sets is None else sets.masked_fill(chosen[:, None], -1),
+        )
+
 
 def make_tensors(
     windows: Windows, recipe: Recipe, device: torch.device, *, reflection: bool = False

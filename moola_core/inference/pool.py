@@ -17,8 +17,10 @@ from moola_core.spans.grid import TINY, coverage, longest_of, span_index, widene
 from moola_core.spans.intervals import FloatArray, IntArray
 
 DOUBT = 1e-3  # of every expert's answer is spread over all spans
-PULL = 30.0  # the precision with which weights are pulled to the better expert by itself
-SMALL = 0.1  # a weight below is 0: the expert is not asked
+PULL = 30.0  # the precision with which the better expert's weight is pulled to 1
+FIRM = 1000.0  # and the other's to what is usual: few windows can't tell 0 from 0.2
+LEAST = 0.1  # what networks usually have to say where columns are the better
+SMALL = 0.1  # of columns a weight below is 0: they are not asked
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class PoolWeights:
 def fit_weights(
     experts: Sequence[FloatArray],
     truth: IntArray,
-    prior: float = 1.0,
+    prior: float | Sequence[float] = 1.0,
     usual: Sequence[float] | None = None,
 ) -> list[float]:
     """Return the powers, each at least 0, that make `truth` likeliest.
@@ -45,7 +47,7 @@ def fit_weights(
     Args:
         experts: ``(B, S)`` each, rows sum to 1.
         truth: ``(B,)``, the index of what is true.
-        prior: the precision of a normal pull to `usual`.
+        prior: the precision of a normal pull to `usual`, of all weights or of each.
         usual: weights; None: the mean of the experts' logarithms.
     """
     # Only a recipe with columns fits weights; a process that answers is half a second quicker.
@@ -54,6 +56,7 @@ def fit_weights(
     logs = np.stack([np.log(doubted(one)) for one in experts])
     rows = np.arange(len(truth))
     even = np.full(len(experts), 1 / len(experts)) if usual is None else np.asarray(usual)
+    pull = np.broadcast_to(np.asarray(prior, dtype=np.float64), even.shape)
 
     def cost(weights: FloatArray) -> tuple[float, FloatArray]:
         scores = np.tensordot(weights, logs, axes=1)
@@ -64,10 +67,10 @@ def fit_weights(
         expected = np.einsum("ebs,bs->eb", logs, mass) / total
         slope = (expected - logs[:, rows, truth]).sum(axis=1)
         gap = weights - even
-        return float(nll.sum() + prior * (gap**2).sum() / 2), slope + prior * gap
+        return float(nll.sum() + (pull * gap**2).sum() / 2), slope + pull * gap
 
     found = minimize(cost, even, jac=True, method="L-BFGS-B", bounds=[(0.0, 5.0)] * len(experts))
-    return [0.0 if weight < SMALL else float(weight) for weight in found.x]
+    return [float(weight) for weight in found.x]
 
 
 def better_alone(experts: Sequence[FloatArray], truth: IntArray) -> list[float]:
@@ -101,16 +104,27 @@ def doubted(probs: FloatArray) -> FloatArray:
 def fit_pool(
     networks: Predictions, columns: Predictions, spans: IntArray, types: IntArray
 ) -> PoolWeights:
-    """Return the weights of the two, from what they said of windows that taught neither of them."""
+    """Return the weights of the two, from what they said of windows that taught neither of them.
+
+    The one under which the spans are likelier starts with a weight of 1, for types too: a fold is
+    often too small to say more.
+    """
     said = _posteriors(networks, columns)
     num_bars = networks.span_logits.shape[1]
     longest = longest_of(said[0].shape[1], num_bars)
     place = span_index(spans, num_bars, longest)
-    by_span = fit_weights(said, place, PULL, better_alone(said, place))
+    better = better_alone(said, place)
+    pull = [PULL if one else FIRM for one in better]
+    by_span = fit_weights(said, place, pull, [max(better[0], LEAST), better[1]])
     by_type = [1.0, 0.0]
     if networks.type_probs is not None and columns.type_probs is not None:
-        by_type = fit_weights([networks.type_probs, columns.type_probs], types)
-    return PoolWeights((by_span[0], by_span[1]), (by_type[0], by_type[1]))
+        by_type = fit_weights([networks.type_probs, columns.type_probs], types, PULL, better)
+    return PoolWeights(_asked(by_span), _asked(by_type))
+
+
+def _asked(weights: Sequence[float]) -> tuple[float, float]:
+    """Return the weights without a small one of columns, which cost time."""
+    return weights[0], weights[1] if weights[1] >= SMALL else 0.0
 
 
 def stacked(parts: Sequence[Predictions]) -> Predictions:

@@ -94,6 +94,8 @@ def train_epoch(run: Run) -> None:
             write_checkpoint(run)
             raise Stopped
         batch = run.train.take(rows).mirror(chosen)
+        if training.reflection == "spans":
+            batch = batch.untyped(chosen)
         if training.stretch or training.jitter:
             batch = stretch(batch, training.stretch, training.jitter)
         rate = learning_rate(training, progress.epoch, progress.batch, len(batches))

@@ -7,6 +7,7 @@ from moola_core.inference.pool import (
     PoolWeights,
     better_alone,
     evidence_of,
+    fit_pool,
     fit_weights,
     pool_predictions,
     pooled,
@@ -37,6 +38,47 @@ def test_few_windows_leave_the_better_expert_nearly_alone(rng: np.random.Generat
     first, second = fit_weights([noise, good], truth, 30.0, better_alone([noise, good], truth))
     assert first < 0.15
     assert 0.7 < second < 1.3
+
+
+def said_of(posterior: np.ndarray, types: np.ndarray) -> Predictions:
+    zeros = np.zeros((len(posterior), 20))
+    return Predictions(zeros, zeros, zeros, type_probs=types, span_posterior=posterior)
+
+
+def test_few_windows_leave_networks_a_little_and_types_to_whom_finds_the_spans(
+    rng: np.random.Generator,
+) -> None:
+    spans = all_spans(20, 12)
+    good, noise = (rng.dirichlet(np.full(len(spans), 0.05), size=20) for _ in range(2))
+    truth = drawn(rng, good)
+    # by chance the fold's types are against the one that finds its spans
+    wrong, right = np.tile([0.6, 0.4], (20, 1)), np.tile([0.4, 0.6], (20, 1))
+    types = np.ones(20, dtype=np.int64)
+    networks, columns = said_of(noise, right), said_of(good, wrong)
+    weights = fit_pool(networks, columns, spans[truth], types)
+    assert 0.05 < weights.spans[0] < 0.15
+    assert 0.7 < weights.spans[1] < 1.3
+    assert weights.types[1] > weights.types[0]
+    weights = fit_pool(columns, networks, spans[truth], types)
+    assert 0.7 < weights.spans[0] < 1.3
+    assert weights.spans[1] == 0.0
+    assert weights.types[0] > weights.types[1]
+
+
+def test_many_windows_say_themselves_what_networks_have_to_say(rng: np.random.Generator) -> None:
+    spans = all_spans(20, 12)
+    experts = [rng.dirichlet(np.full(len(spans), 0.05), size=4000) for _ in range(2)]
+    truth = drawn(rng, pooled(experts, [0.4, 0.8]))
+    types = rng.dirichlet(np.ones(2), size=4000)
+    weights = fit_pool(
+        said_of(experts[0], types),
+        said_of(experts[1], np.full((4000, 2), 0.5)),
+        spans[truth],
+        drawn(rng, types),
+    )
+    assert abs(weights.spans[0] - 0.4) < 0.1
+    assert abs(weights.spans[1] - 0.8) < 0.1
+    assert weights.types[0] > 0.8
 
 
 def test_weights_are_those_of_a_search_by_hand(rng: np.random.Generator) -> None:

@@ -9,6 +9,7 @@ from moola_core.features.tensors import WindowTensors, make_tensors
 from moola_core.losses.criterion import LOSSES, Criterion
 from moola_core.losses.functional import pointer_loss
 from moola_core.model.jade import HEADS, SPAN_HEADS, JadeCompact
+from moola_core.model.make import make_model
 
 
 @pytest.fixture
@@ -75,3 +76,28 @@ def test_gradient_shares_are_those_of_the_tasks_own_gradients(
     ]
     assert list(share.values()) == pytest.approx([n / sum(norms) for n in norms], rel=1e-5)
     judged.total.backward()  # the graph is still there
+
+
+@pytest.mark.train
+def test_an_untyped_window_pulls_at_its_span_alone(windows: Windows) -> None:
+    table = {"kind": "unet", "width": 4, "max_length": 30, "tasks": ["segment", "type"]}
+    recipe = Recipe.model_validate(
+        {"name": "small", "model": table, "decoder": {"kind": "expected_iou", "max_length": 30}}
+    )
+    batch = make_tensors(windows, recipe, torch.device("cpu")).take(torch.arange(4))
+    torch.manual_seed(0)
+    model = make_model(batch.features.shape[2], recipe.model)
+    slopes = []
+    for chosen in (torch.zeros(4), torch.ones(4)):
+        model.zero_grad(set_to_none=False)
+        criterion = Criterion(model, recipe.model.tasks, recipe.loss)
+        judged = criterion(model(batch.features), batch.untyped(chosen > 0))
+        judged.raw.sum().backward()
+        slopes.append(
+            {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+        )
+    assert float(slopes[0]["type_head.weight"].abs().max()) > 0
+    assert float(slopes[1]["type_head.weight"].abs().max()) == 0
+    assert float(judged.raw[1].detach()) == 0
+    # of scores of bars, which no type comes from
+    torch.testing.assert_close(slopes[0]["bar_scores.weight"], slopes[1]["bar_scores.weight"])

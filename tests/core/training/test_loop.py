@@ -36,7 +36,7 @@ def make_run(recipe: Recipe, windows: Windows) -> Run:
     return Run(
         recipe=recipe,
         model=make_model(len(feature_names(recipe)), recipe.model),
-        train=make_tensors(train, recipe, cpu, reflection=recipe.training.reflection),
+        train=make_tensors(train, recipe, cpu, reflection=bool(recipe.training.reflection)),
         validation=make_tensors(validation, recipe, cpu, reflection=recipe.model.symmetric),
         truth=Truth(validation.spans, validation.types, validation.group),
         device=cpu,
@@ -60,7 +60,7 @@ def new_run(request: pytest.FixtureRequest, small_recipe: Recipe, windows: Windo
         table["model"] |= {"kind": "unet", "width": 4, "max_length": 30}
         table["model"]["tasks"] = ["segment", "type"]
         table["training"] |= {"schedule": "one_cycle", "stretch": 0.2, "jitter": 0.15}
-        table["training"]["average"] = 0.9
+        table["training"] |= {"average": 0.9, "reflection": "spans"}
         table["decoder"] = {"kind": "expected_iou", "max_length": 30}
     return lambda: make_run(Recipe.model_validate(table), windows)
 
