@@ -6,8 +6,8 @@ PYTHON ?= python3
 # The tests start Python hundreds of times: what they start is compiled once, not each time.
 unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
-# Tests of servers wait for one another much of the time: one worker more than processors.
-WORKERS ?= $(shell expr `nproc 2>/dev/null || sysctl -n hw.ncpu` + 1)
+# Tests of servers wait for one another a third of the time: two workers more than processors.
+WORKERS ?= $(shell expr `nproc 2>/dev/null || sysctl -n hw.ncpu` + 2)
 STAMP := .venv/.installed
 
 help:  ## list the targets
