@@ -1,13 +1,13 @@
 # `make demo` and `make test` do all their own set-up; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help install tools browser data demo test kernels unit check fuzz format golden bench faults sweep-campaign faults scale release docs clean
+.PHONY: help install tools browser data demo test warm unit check fuzz format golden bench faults sweep-campaign faults scale release docs clean
 
 PYTHON ?= python3
 # The tests start Python hundreds of times: what they start is compiled once, not each time.
 unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
-# Tests of servers wait for one another much of the time: one worker more than processors.
-WORKERS ?= $(shell expr `nproc 2>/dev/null || sysctl -n hw.ncpu` + 1)
+# Tests of servers wait for one another a third of the time: two workers more than processors.
+WORKERS ?= $(shell expr `nproc 2>/dev/null || sysctl -n hw.ncpu` + 2)
 STAMP := .venv/.installed
 
 help:  ## list the targets
@@ -40,12 +40,13 @@ demo: install  ## deploy, train twice and fetch on the embedded local pod
 
 test: tools  ## everything that CI runs
 	@$(MAKE) --no-print-directory -j2 install browser
-	@$(MAKE) --no-print-directory -j2 check kernels
+	@$(MAKE) --no-print-directory -j2 check warm
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not scale" tests
 
-# What numba compiles, at once for all workers and pods of the tests (tests/support/kernels.py).
-kernels: $(STAMP) data
+# What every worker and pod of the tests would compile at the same time: kernels and bytecode.
+warm: $(STAMP) data
 	@$(BIN)/python -m tests.support.kernels
+	@$(BIN)/python -m pytest -q --collect-only tests >/dev/null 2>&1 || :
 
 unit: $(STAMP)  ## the tests that start no process, without those on random input
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -q -m "unit and not fuzz" tests

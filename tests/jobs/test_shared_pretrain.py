@@ -137,8 +137,8 @@ def test_it_is_stopped_and_resumed_with_the_same_bits(
 ) -> None:
     # Of dropout each process draws its own, which a checkpoint has to hold.
     draws = ["--set", "model.input_dropout=0.2", "--processes", "2"]
-    whole = Job(tmp_path / "whole", data, "--epochs", "30", *draws)
-    job = Job(tmp_path / "run", data, "--epochs", "30", *draws)
+    whole = Job(tmp_path / "whole", data, "--epochs", "16", *draws)
+    job = Job(tmp_path / "run", data, "--epochs", "16", *draws)
     job.wait_until(lambda: len(job.epochs()) >= 2)
     # As the agent does it: to each process; torchrun sends the signal on to the ranks once more.
     for pid in (job.rank(1), job.rank(0), job.process.pid):
@@ -147,7 +147,7 @@ def test_it_is_stopped_and_resumed_with_the_same_bits(
     assert "checkpoint written" in job.log.read_text()
     assert "Traceback" not in job.log.read_text()
     assert not (job.run_dir / "result.json").exists()
-    again = Job(tmp_path / "run", data, "--epochs", "30", "--resume", *draws)
+    again = Job(tmp_path / "run", data, "--epochs", "16", "--resume", *draws)
     assert again.end() == 0, again.log.read_text()
     assert whole.end() == 0, whole.log.read_text()
     assert again.encoder() == whole.encoder()
