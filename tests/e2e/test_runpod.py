@@ -157,7 +157,7 @@ def test_killed_in_every_step_it_goes_on_from_there(
     root, results = tmp_path / "volume" / "moola", rented.folder / "results"
     (rented.folder / "data" / "numbers" / "more").write_bytes(os.urandom(8_000_000))
     train = ("train", "--epochs", "1", "--set", "end=late", "--then", "stop")
-    double.times = Times(address=1.0)
+    double.times = Times(address=HANGS_S)
     kill_when(rented, lambda: double.pods, *train)  # up
     double.times = Times()
     kill_when(rented, lambda: list(root.glob("data/.incoming-*/*/*")), *train)  # deploy
