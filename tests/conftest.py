@@ -17,7 +17,6 @@ from tests.support.lanes import StartedProcesses, assign, lane_of, put_slow_file
 from tests.support.pods import share_cache
 from tests.support.prepared import prepare
 from tests.support.servers import SSHD, running_local_pod, running_openssh
-from tests.support.shared import keep_kernels
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -37,7 +36,6 @@ settings.load_profile("short")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
-keep_kernels()
 STARTED = StartedProcesses()
 
 
