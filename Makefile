@@ -1,13 +1,13 @@
 # `make demo` and `make test` do all their own set-up; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help install tools browser data demo test unit check fuzz format golden bench faults sweep-campaign faults scale release docs clean
+.PHONY: help install tools browser data demo test warm unit check fuzz format golden bench faults sweep-campaign faults scale release docs clean
 
 PYTHON ?= python3
 # The tests start Python hundreds of times: what they start is compiled once, not each time.
 unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
-# Tests of servers wait for one another much of the time: one worker more than processors.
-WORKERS ?= $(shell expr `nproc 2>/dev/null || sysctl -n hw.ncpu` + 1)
+# Tests of servers wait for one another a third of the time: two workers more than processors.
+WORKERS ?= $(shell expr `nproc 2>/dev/null || sysctl -n hw.ncpu` + 2)
 STAMP := .venv/.installed
 
 help:  ## list the targets
@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml constraints.txt jobs/requirements.txt tests/requirement
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "error: $(PYTHON) is older than 3.10; try: make PYTHON=python3.11"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing packages into .venv (about 1 GB, a few minutes the first time)"
-	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all,job,dev]'
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[all,job,dev]'
 	@touch $@
 
 # Programs from outside Python: installed where root or sudo allows, otherwise named.
@@ -27,7 +27,7 @@ tools:
 	@PYTHON=$(PYTHON) sh tests/tools.sh
 
 # What only the tests need: Chromium for pages, shells, the newest Python and OpenSSH of a pod.
-browser:
+browser: tools
 	@PYTHON=$(PYTHON) sh tests/tools.sh browser
 	@sh tests/newer_openssh.sh .venv/openssh & sh tests/newer_python.sh 3.14 .venv/pythons/3.14; wait
 
@@ -38,8 +38,15 @@ data: $(STAMP)
 demo: install  ## deploy, train twice and fetch on the embedded local pod
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh tests/demo.sh
 
-test: install browser check  ## everything that CI runs
+test: tools  ## everything that CI runs
+	@$(MAKE) --no-print-directory -j2 install browser
+	@$(MAKE) --no-print-directory -j2 check warm
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not scale" tests
+
+# What every worker and pod of the tests would compile at the same time: kernels and bytecode.
+warm: $(STAMP) data
+	@$(BIN)/python -m tests.support.kernels
+	@$(BIN)/python -m pytest -q --collect-only tests >/dev/null 2>&1 || :
 
 unit: $(STAMP)  ## the tests that start no process, without those on random input
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -q -m "unit and not fuzz" tests

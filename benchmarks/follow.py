@@ -1,8 +1,9 @@
 """How fast a log is followed: `follow` against ``tail -F``, over the same line, in the same run.
 
-    python benchmarks/follow.py [--link loopback|slow] [--over shell|openssh|local]
+    python benchmarks/follow.py [--link loopback|slow] [--over shell|openssh|paramiko|local]
 
-``shell`` has no network (a local ``sh``), ``openssh`` is OpenSSH's sshd on loopback, ``local`` the
+``shell`` has no network (a local ``sh``), ``openssh`` is OpenSSH's sshd on loopback by OpenSSH's
+client, as commands reach a pod, ``paramiko`` the same server without that client, ``local`` the
 embedded pod; ``slow`` puts tests/support/slow_line.py between (30 ms each way, 100 Mbit/s).
 ``tail`` is ``tail -F`` through our own connection, ``ssh tail`` through OpenSSH's client.
 
@@ -40,9 +41,12 @@ from moola_remote.follow.journal import Journal
 from moola_remote.follow.reconnect import Link
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
+from moola_remote.ssh.keeping import keeping
 from moola_remote.ssh.transport import Transport
 from moola_remote.text.sanitize import Screen, write
+from tests.remote.conftest import by_client
 from tests.support.fakes import ShellTransport
+from tests.support.masters import end_masters
 from tests.support.projects import make_project
 from tests.support.servers import SSHD, running_local_pod, running_openssh, ssh_options
 from tests.support.slow_line import DELAY_S, slow_line
@@ -96,12 +100,18 @@ def place(over: str, link: str) -> Iterator[Place]:
             root = str(folder / "root")
             yield Place(ShellTransport(folder), root, sys.executable, folder)
             return
-        server = running_openssh if over == "openssh" else running_local_pod
+        server = running_local_pod if over == "local" else running_openssh
         endpoint = stack.enter_context(server(folder / "server"))
         if link == "slow":
             port = stack.enter_context(slow_line(endpoint.port))
             endpoint = dataclasses.replace(endpoint, port=port)
-        transport = connect(endpoint, known_hosts=folder / "known_hosts")
+        keep = keeping(folder / "state", 60) if over == "openssh" else None
+        stack.callback(end_masters, keep)
+        known_hosts = folder / "known_hosts"
+        if keep:
+            transport = by_client(endpoint, known_hosts, keep)
+        else:
+            transport = connect(endpoint, known_hosts=known_hosts)
         stack.callback(transport.close)
         where = [*("-p", str(endpoint.port)), f"{endpoint.user}@{endpoint.host}"]
         ssh = ["ssh", *ssh_options(endpoint, folder), *where]
@@ -320,7 +330,9 @@ def main() -> int:
     """Print what was measured."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     default = "openssh" if SSHD.exists() else "local"
-    parser.add_argument("--over", choices=["shell", "openssh", "local"], default=default)
+    parser.add_argument(
+        "--over", choices=["shell", "openssh", "paramiko", "local"], default=default
+    )
     parser.add_argument("--link", choices=["loopback", "slow"], default="loopback")
     parser.add_argument("--lines", type=int, default=200_000)
     parser.add_argument("--what", nargs="*", default=["latency", "rates", "commands"])

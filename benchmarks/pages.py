@@ -8,7 +8,6 @@ and soft mask of each, in one self-contained file. Where Chromium is, it prints 
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tempfile
 import time
@@ -26,6 +25,7 @@ from moola_remote.report.plot_data import plots
 from moola_remote.report.run_files import read_run
 from moola_remote.report.run_page import write_report
 from tests.report.made import make_run
+from tests.support.browsing import find_chromium
 
 WINDOWS = (20, 1000, 2000)
 NUM_LISTED = 300
@@ -85,7 +85,7 @@ def _by_plotly(run: Path) -> Path | None:
 
 
 def _drawn(page: Path) -> str:
-    path = shutil.which("chromium") or shutil.which("google-chrome")
+    path = find_chromium()
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:

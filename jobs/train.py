@@ -13,9 +13,9 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from jobs.common.entry import exit_code_of, leave
+from jobs.common.entry import exit_code_of, leave, quick_imports
 from jobs.common.processes import (
     check_shareable,
     is_one_of_several,
@@ -32,7 +32,6 @@ from moola_core.io.json_file import write_json
 
 if TYPE_CHECKING:
     from jobs.common.fitting import Loaded
-    from moola_core.training.state import Report, Run
 
 DEFAULT = Path(__file__).parents[1] / "configs" / "train" / "span.yaml"
 
@@ -69,40 +68,26 @@ def train(arguments: argparse.Namespace, stop: StopRequest) -> int:
         return pretrain(recipe, arguments, stop)
     run_dir = Path(arguments.run_dir)
 
-    from jobs.common import console, reporting, run_event
-    from jobs.common.fitting import begin_run
-    from jobs.common.weighing import members
-    from moola_core.training.loop import fit
-    from moola_core.training.state import Stopped
+    with quick_imports():
+        from jobs.common import reporting
+        from jobs.common.members import Fitting, fit_members
+        from moola_core.training.state import Stopped
 
     loaded = _load(recipe, arguments)
-    recipe = loaded.recipe
-    events = EventLog(run_dir / "events.jsonl")
-    for index, one in enumerate(members(loaded)):
-        run = begin_run(loaded, one)
-        folder = "checkpoints"
-        if recipe.ensemble.size > 1:
-            folder += f"/seed-{one.training.seed}"
-        run.checkpoints = run_dir / folder
-        run.is_stopping = lambda: stop.is_requested
-        run.report = _reporter(events, run)
-        if index == 0:
-            events.write("run", **run_event.run_event(loaded))
-            console.print_header(loaded)
-        if arguments.resume:
-            source = run_dir if arguments.resume == "here" else Path(arguments.resume)
-            _resume(run, events, source / folder if recipe.ensemble.size > 1 else source)
-        stop.is_training = True
-        try:
-            if not stop.is_requested:
-                fit(run)
-        except Stopped:
-            at = f"epoch {run.progress.epoch}, batch {run.progress.batch}"
-            print(f"stopped after {at}; checkpoint written")
-            return STOPPED
-        stop.is_training = False
-        if stop.is_requested:
-            return STOPPED
+    source = run_dir if arguments.resume == "here" else arguments.resume
+    fitting = Fitting(
+        loaded=loaded,
+        run_dir=run_dir,
+        source=Path(source) if source else None,
+        stop=stop,
+        events=EventLog(run_dir / "events.jsonl"),
+    )
+    try:
+        fit_members(fitting)
+    except Stopped as stopped:
+        if str(stopped):
+            print(stopped)
+        return STOPPED
     result = reporting.finish(loaded, run_dir, seconds=time.monotonic() - began)
     write_json(run_dir / "result.json", result)
     return 0
@@ -128,38 +113,6 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
     # numpy reads it when it is imported: sums in another order differ in the last bit.
     os.environ["OPENBLAS_NUM_THREADS"] = str(recipe.training.threads)
     return recipe
-
-
-def _resume(run: Run, events: EventLog, source: Path) -> None:
-    """Resume from the latest complete checkpoint; a later model of an ensemble may have none."""
-    from jobs.common.checkpoints import newest_checkpoint
-    from jobs.common.reporting import whole_epoch
-    from moola_core.training.checkpoint import has_checkpoint
-    from moola_core.training.state import restore
-
-    if run.recipe.ensemble.size > 1 and not has_checkpoint(source):
-        return
-    restore(run, newest_checkpoint(source, run.identity, events))
-    print(f"resuming after epoch {run.progress.epoch}, batch {run.progress.batch}")
-    for entry in [] if events.had_epochs else run.progress.history:
-        events.write("epoch", **whole_epoch(run, entry))
-
-
-def _reporter(events: EventLog, run: Run) -> Report:
-    """Return a function that writes and prints what `run` reports."""
-    from jobs.common.console import epoch_line
-    from jobs.common.reporting import whole_epoch
-
-    def report(kind: str, keys: dict[str, Any]) -> None:
-        if kind == "epoch":
-            keys = whole_epoch(run, keys)
-            print(epoch_line(keys), flush=True)
-        elif run.recipe.ensemble.size > 1:
-            keys = {**keys, "path": f"checkpoints/{keys['path']}"}
-            keys["epoch"] += run.epochs_before
-        events.write(kind, **keys)
-
-    return report
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -13,9 +12,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from moola_remote.ssh.endpoint import Endpoint
+from tests.support.browsing import find_chromium
 from tests.support.lanes import StartedProcesses, assign, lane_of, put_slow_files_first
 from tests.support.pods import put_agent, share_cache
 from tests.support.servers import SSHD, running_local_pod, running_openssh
+from tests.support.shared import keep_kernels
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -35,6 +36,7 @@ settings.load_profile("short")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+keep_kernels()
 STARTED = StartedProcesses()
 
 
@@ -92,10 +94,10 @@ def chromium() -> Iterator[Browser]:
     """The Chromium of the system; skipped where it isn't installed, but not in CI."""
     from playwright.sync_api import sync_playwright
 
-    path = shutil.which("chromium") or shutil.which("google-chrome")
+    path = find_chromium()
     if path is None:
-        assert not os.environ.get("CI"), "CI needs a browser: apt install chromium"
-        pytest.skip("no Chromium here: apt install chromium")
+        assert not os.environ.get("CI"), "CI needs a browser: make browser"
+        pytest.skip("no Chromium here: make browser")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path)
         yield browser

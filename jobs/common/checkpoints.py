@@ -7,7 +7,7 @@ from typing import Any
 
 from moola_core.config.sections import Recipe
 from moola_core.errors import CheckpointError
-from moola_core.io.event_log import EventLog
+from moola_core.io.event_log import Events
 from moola_core.training.checkpoint import Checkpoint, load_latest
 
 
@@ -23,9 +23,7 @@ def identity_of(recipe: Recipe, files: list[dict[str, Any]]) -> dict[str, Any]:
     return {"recipe": table, "data": files}
 
 
-def newest_checkpoint(
-    source: Path, identity: dict[str, Any], events: EventLog | None
-) -> Checkpoint:
+def newest_checkpoint(source: Path, identity: dict[str, Any], events: Events | None) -> Checkpoint:
     """Return the latest complete checkpoint of the run in `source`; report torn ones.
 
     Raises:

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from moola_core.io.json_file import SCHEMA, to_json
+
+
+class Events(Protocol):
+    """Where the events of a run go: its file, or what is kept of them for later."""
+
+    @property
+    def epochs(self) -> frozenset[int]:
+        """The numbers of those that were there before: of a run that is resumed in place."""
+        ...
+
+    def write(self, kind: str, **keys: Any) -> None:
+        """Take one event."""
+        ...
 
 
 class EventLog:
     """Appends events to one file; each line is there whole or not at all.
 
     Attributes:
-        had_epochs: whether it had epochs when it was opened: a run that is resumed in place.
+        epochs: the numbers of those that it had when it was opened.
     """
 
     def __init__(self, path: Path) -> None:
-        self.had_epochs = path.is_file() and b'"kind": "epoch"' in path.read_bytes()
+        self.epochs = frozenset(_epochs(path.read_bytes()) if path.is_file() else ())
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
     def write(self, kind: str, **keys: Any) -> None:
@@ -29,3 +45,18 @@ class EventLog:
     def close(self) -> None:
         """Give the file back."""
         os.close(self._descriptor)
+
+    @property
+    def had_epochs(self) -> bool:
+        """Whether it had epochs when it was opened: a run that is resumed in place."""
+        return bool(self.epochs)
+
+
+def _epochs(lines: bytes) -> Iterator[int]:
+    for line in lines.splitlines():
+        if b'"kind": "epoch"' not in line:
+            continue
+        with contextlib.suppress(ValueError):
+            epoch = json.loads(line).get("epoch")
+            if isinstance(epoch, int):
+                yield epoch

@@ -42,6 +42,12 @@ STYLE: Any = {
 }
 
 
+def import_matplotlib() -> None:
+    """Import what draws a picture, so that the first one need not."""
+    import matplotlib.backends.backend_agg
+    import matplotlib.figure  # noqa: F401
+
+
 def save_figure(
     path: Path,
     draw: Callable[[Any], None],

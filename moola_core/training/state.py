@@ -114,6 +114,15 @@ def write_checkpoint(run: Run) -> None:
     if run.checkpoints is None:
         return
     progress = run.progress
+    path = save_checkpoint(run.checkpoints, checkpoint_of(run))
+    is_best = progress.best_epoch == progress.epoch and progress.batch == 0
+    relative = f"{run.checkpoints.name}/{path.name}"
+    run.report("checkpoint", {"epoch": progress.epoch, "path": relative, "best": is_best})
+
+
+def checkpoint_of(run: Run) -> Checkpoint:
+    """Return what `restore` needs to put another run where this one stands."""
+    progress = run.progress
     tensors = state_tensors(run.model, run.optimizer, run.epoch_start, run.device)
     tensors |= {f"best.{k}": v for k, v in progress.best.items()}
     for i, snapshot in enumerate(progress.snapshots):
@@ -130,11 +139,7 @@ def write_checkpoint(run: Run) -> None:
         "gradient_share": progress.gradient_share,
         "identity": run.identity,
     }
-    name = checkpoint_name(progress.epoch, progress.batch)
-    path = save_checkpoint(run.checkpoints, Checkpoint(name, tensors, state))
-    is_best = progress.best_epoch == progress.epoch and progress.batch == 0
-    relative = f"{run.checkpoints.name}/{path.name}"
-    run.report("checkpoint", {"epoch": progress.epoch, "path": relative, "best": is_best})
+    return Checkpoint(checkpoint_name(progress.epoch, progress.batch), tensors, state)
 
 
 def restore(run: Run, checkpoint: Checkpoint) -> None:

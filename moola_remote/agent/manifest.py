@@ -16,7 +16,7 @@ from moola_remote.agent.files import head, read_json, sha256_of, size_of
 from moola_remote.agent.layout import OLD_OWN, OWN, Pod, Run
 from moola_remote.agent.lazy import hashlib
 from moola_remote.agent.locks import lock
-from moola_remote.agent.state import settle
+from moola_remote.agent.state import settle, view
 from moola_remote.agent.workdir import below, changed_paths, list_folder, seen
 
 # Written by us beside the outputs; the second kind is what a killed write has left.
@@ -127,7 +127,8 @@ def manifests(pod: Pod, asked: Json) -> Json:
     """Answer ``manifests``: that of each run, or why there is none.
 
     Its text goes with it where the asker has another one, as far as those come to no more than
-    `CONTENT` in all: `have` is the SHA-256 of what lies there by run, or anything else.
+    `CONTENT` in all: `have` is the SHA-256 of what lies there by run, or anything else. With
+    `states` each row has the run's state too, where there is such a run.
     """
     found = {str(run_id): try_manifest(pod, run_id) for run_id in asked["runs"]}
     room, have = CONTENT, asked.get("have") or {}
@@ -138,6 +139,9 @@ def manifests(pod: Pod, asked: Json) -> Json:
             with contextlib.suppress(OSError):
                 row["content"] = head(run.manifest, room).decode("ascii", "replace")
                 room -= len(row["content"])
+        if asked.get("states"):
+            with contextlib.suppress(AgentError, OSError):
+                row["state"] = view(pod, pod.run(run_id).state())
     return {"manifests": found}
 
 

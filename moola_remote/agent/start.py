@@ -11,7 +11,7 @@ from typing import Any, Dict
 
 from moola_remote.agent.constants import COMMAND_CHARS, ENDED, MAX_GPUS, SCHEMA, Json
 from moola_remote.agent.errors import AgentError
-from moola_remote.agent.files import put_aside, read_json, sync_folder, write_json
+from moola_remote.agent.files import put_aside, sync_folder, write_json
 from moola_remote.agent.layout import OWN, Pod, Run, check_run_id
 from moola_remote.agent.lazy import shutil, subprocess
 from moola_remote.agent.locks import locked
@@ -19,7 +19,7 @@ from moola_remote.agent.processes import process
 from moola_remote.agent.redaction import Mask
 from moola_remote.agent.state import settle, view
 from moola_remote.agent.trees import check_digest
-from moola_remote.agent.unfinished import forget
+from moola_remote.agent.unfinished import forget, next_ticket
 
 EMPTY = (".lock", ".job.lock", ".supervisor.log")
 
@@ -99,7 +99,7 @@ def make_run(pod: Pod, run: Run, spec: Json, secrets: Dict[str, str]) -> bool:
             if run.path.exists():
                 return False
             forget(pod, run.id)
-            state = new_state(run.id, next_ticket(pod), spec)
+            state = new_state(run.id, next_ticket(pod, run.id), spec)
             write_json(aside / "state.json", state)
             aside.rename(run.path)
     finally:
@@ -114,10 +114,12 @@ def make_run(pod: Pod, run: Run, spec: Json, secrets: Dict[str, str]) -> bool:
 
 def sweep(folder: Path) -> None:
     """Remove what a start or a `clean` that was killed has left; a start's holds its secrets."""
-    for aside in [*folder.glob(".new-*"), *folder.glob(".removed-*")]:
-        pid = aside.name.rpartition("-")[2]
-        if pid.isdigit() and process(int(pid)) is None:
-            discard(aside)
+    names = os.listdir(folder) if folder.is_dir() else []  # noqa: PTH208 - thousands of names
+    for name in names:
+        pid = name.rpartition("-")[2]
+        is_aside = name.startswith((".new-", ".removed-")) and pid.isdigit()
+        if is_aside and process(int(pid)) is None:
+            discard(folder / name)
 
 
 def discard(path: Path) -> None:
@@ -167,13 +169,6 @@ def take_checkpoints(pod: Pod, spec: Json, folder: Path) -> None:
         raise AgentError(
             "no_checkpoint", f"run {spec['parent']}: there is no checkpoint to resume from"
         )
-
-
-def next_ticket(pod: Pod) -> int:
-    """Return a number that grows with each run: the order of the queue, whatever the clock says."""
-    ticket = ((read_json(pod.runs / ".tickets") or {}).get("last") or 0) + 1
-    write_json(pod.runs / ".tickets", {"last": ticket})
-    return int(ticket)
 
 
 def new_state(run_id: str, ticket: int, spec: Json) -> Json:

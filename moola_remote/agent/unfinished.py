@@ -3,6 +3,10 @@
 ``runs/.ended`` has a line "id inode ticket" a run that was seen to have ended, which never changes.
 It is an index alone: what it lacks is read and added (by two readers at once, twice), and a folder
 of another inode is not the same run.
+
+``runs/.tickets`` has, beside the last ticket, the ids that had not ended when it was given away, so
+that a start costs the same whatever has ended before. Each start writes the whole file; that of an
+older agent leaves the ids out, and the folders are looked through again.
 """
 
 from __future__ import annotations
@@ -10,11 +14,14 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from moola_remote.agent.constants import ENDED, Json
-from moola_remote.agent.files import append, open_file
-from moola_remote.agent.layout import Pod, Run, stored_state
+from moola_remote.agent.files import append, open_file, read_json, write_json
+from moola_remote.agent.layout import RUN_ID, Pod, Run, stored_state
+
+# More names than this are not noted in `.tickets`: a pod with as many at once looks through all.
+MOST_NOTED = 1000
 
 
 class Survey(NamedTuple):
@@ -27,7 +34,52 @@ class Survey(NamedTuple):
 
 def unfinished(pod: Pod) -> List[Tuple[Run, Json]]:
     """Return each run that has not ended, with its stored state; of unreadable ones nothing."""
-    return survey(pod).unfinished
+    names = noted(read_json(tickets_path(pod)) or {})
+    if names is None:
+        return survey(pod).unfinished
+    stored = ((Run(pod.runs / name), stored_state(pod.runs / name)) for name in names)
+    return [(run, state) for run, state in stored if state and state["state"] not in ENDED]
+
+
+def next_ticket(pod: Pod, run_id: str) -> int:
+    """Return a number that grows with each run: the order of the queue, whatever the clock says.
+
+    The caller holds the queue, and makes the folder of that run next.
+    """
+    tickets = read_json(tickets_path(pod)) or {}
+    ticket = int(tickets.get("last") or 0) + 1
+    names = [*not_ended(pod, noted(tickets)), run_id]
+    found = {"unfinished": names} if len(names) <= MOST_NOTED else {}
+    write_json(tickets_path(pod), {"last": ticket, **found})
+    return ticket
+
+
+def noted(tickets: Json) -> Optional[List[str]]:
+    """Return the ids that were noted with the last ticket; None where they were not."""
+    names = tickets.get("unfinished")
+    if not isinstance(names, list):
+        return None
+    is_good = all(isinstance(name, str) and RUN_ID.fullmatch(name) for name in names)
+    return names if is_good else None
+
+
+def not_ended(pod: Pod, names: Optional[List[str]]) -> List[str]:
+    """Return which runs of those names have not ended, as far as can be read; of all for None."""
+    if names is None:
+        known = survey(pod)
+        found = [run.id for run, _ in known.unfinished]
+        return [*found, *filter(RUN_ID.fullmatch, known.unreadable)]
+    kept, fresh = [], []
+    for name in names:
+        state = stored_state(pod.runs / name)
+        if state is not None and state["state"] in ENDED:
+            with contextlib.suppress(FileNotFoundError):
+                inode = (pod.runs / name).lstat().st_ino
+                fresh.append(f"{name} {inode} {state.get('ticket') or 0}\n")
+        elif state is not None or (pod.runs / name).is_dir():  # else its start was cut off
+            kept.append(name)
+    add_to_index(pod, fresh)
+    return kept
 
 
 def survey(pod: Pod) -> Survey:
@@ -52,23 +104,37 @@ def survey(pod: Pod) -> Survey:
                 found.ended[name] = state.get("ticket") or 0
                 if name not in known:
                     fresh.append(f"{name} {inode} {found.ended[name]}\n")
-    if fresh:
-        with contextlib.suppress(OSError):  # a full disk costs the index, nothing else
-            append(index_path(pod), "".join(fresh))
+    add_to_index(pod, fresh)
     return found
+
+
+def add_to_index(pod: Pod, lines: List[str]) -> None:
+    """Add what has ended; a full disk costs the index, nothing else."""
+    if lines:
+        with contextlib.suppress(OSError):
+            append(index_path(pod), "".join(lines))
+
+
+def tickets_path(pod: Pod) -> Path:
+    return pod.runs / ".tickets"
 
 
 def index_path(pod: Pod) -> Path:
     return pod.runs / ".ended"
 
 
-def read_index(pod: Pod) -> Dict[str, Tuple[int, int]]:
-    """Return inode and ticket of each run that is known to have ended."""
+def index_text(pod: Pod) -> str:
+    """Return the index as it is stored; empty where there is none."""
     try:
         with os.fdopen(open_file(index_path(pod)), "r", encoding="ascii", errors="replace") as file:
-            lines = file.read().split("\n")[:-1]  # the last one has no end if it was cut
+            return file.read()
     except OSError:
-        return {}
+        return ""
+
+
+def read_index(pod: Pod) -> Dict[str, Tuple[int, int]]:
+    """Return inode and ticket of each run that is known to have ended."""
+    lines = index_text(pod).split("\n")[:-1]  # the last one has no end if it was cut
     rows = [line.split(" ") for line in lines]
     with contextlib.suppress(ValueError):
         return {name: (int(inode), int(ticket)) for name, inode, ticket in rows}
@@ -78,6 +144,8 @@ def read_index(pod: Pod) -> Dict[str, Tuple[int, int]]:
 
 def forget(pod: Pod, run_id: str) -> None:
     """Take a run out of the index, before a new one has its name; the caller holds the queue."""
+    if f"\n{run_id} " not in f"\n{index_text(pod)}":
+        return
     known = read_index(pod)
     if run_id in known:
         del known[run_id]

@@ -70,6 +70,10 @@ def get_state(agent: Agent, run_id: str) -> RunState:
     except ConfigError as err:
         near = list_page(agent, last=50).states
         raise unknown_run(run_id, [state.run_id for state in near]) from err
+    return _of(run_id, state)
+
+
+def _of(run_id: str, state: RunState) -> RunState:
     if state.run_id != run_id:
         raise TransferError(f"run {safe(run_id, 80)}: the agent answered for {state.run_id}")
     return state
@@ -169,15 +173,39 @@ def make_manifests(agent: Agent, have: Mapping[str, str]) -> dict[str, tuple[str
         The SHA-256 of each, and what it holds: empty where that lies here, or is large. Nobody has
         compared the two. A run without a manifest is not in it.
     """
-    asked = {"runs": list(have), "have": dict(have)}
+    rows = _ask_manifests(agent, have)
+    named = {run_id: _named(rows.get(run_id)) for run_id in have}
+    return {run_id: one for run_id, one in named.items() if one is not None}
+
+
+def get_state_and_manifest(
+    agent: Agent, run_id: str, have: str
+) -> tuple[RunState, tuple[str, bytes] | None]:
+    """Return how a run stands, and of an ended one what `make_manifests` does: one round trip.
+
+    Raises:
+        ConfigError: there is none of this id; the nearest ones are named.
+        TransferError: the answer is no state, or another run's.
+    """
+    row = _ask_manifests(agent, {run_id: have}, states=True).get(run_id)
+    if not isinstance(row, dict) or "state" not in row:
+        return get_state(agent, run_id), None  # which says why
+    return _of(run_id, read_state(row["state"])), _named(row)
+
+
+def _ask_manifests(agent: Agent, have: Mapping[str, str], **more: Any) -> dict[str, Any]:
+    asked = {"runs": list(have), "have": dict(have), **more}
     found = agent.call("manifests", stdin=asked, timeout_s=MANIFESTS_S).get("manifests")
-    manifests = {}
-    for run_id, answer in found.items() if isinstance(found, dict) else ():
-        row = answer if isinstance(answer, dict) else {}
-        digest, text = row.get("manifest_sha256"), row.get("content")
-        if run_id in have and isinstance(digest, str):
-            manifests[run_id] = digest, (text.encode() if isinstance(text, str) else b"")
-    return manifests
+    return found if isinstance(found, dict) else {}
+
+
+def _named(row: Any) -> tuple[str, bytes] | None:
+    """Return the SHA-256 and the text of a manifest in an answer; None where it has none."""
+    table = row if isinstance(row, dict) else {}
+    digest, text = table.get("manifest_sha256"), table.get("content")
+    if not isinstance(digest, str):
+        return None
+    return digest, (text.encode() if isinstance(text, str) else b"")
 
 
 def make_manifest(agent: Agent, run_id: str, *, timeout_s: float = 3600.0) -> str:

@@ -15,9 +15,13 @@ from moola_remote.errors import ConfigError, LimitError, MoolaError, RunLostErro
 
 if TYPE_CHECKING:
     from moola_remote.protocol.state import RunState
-    from moola_remote.results.fetch import Fetched
+    from moola_remote.results.fetched import Fetched
     from moola_remote.results.selection import What
     from moola_remote.results.verify import Caps
+
+    # What the pod names as a run's manifest: its SHA-256 and, if it is new, its text.
+    Named = tuple[str, bytes] | None
+    Found = tuple[RunState, Named]
 
 MAX_LISTED = 20
 
@@ -87,19 +91,21 @@ def fetch(
         raise click.UsageError("--watch follows one run: name one, and no --unfetched")
     folder = make_folder(app.project.results_folder)
     if is_unfetched:
-        runs = _unfetched(app)
+        runs: list[Found] = [(state, None) for state in _unfetched(app)]
+    elif names:
+        runs = [_find(app, name, folder) for name in names]
     else:
-        runs = [app.find_run(name) for name in names] or [app.find_run(None)]
+        runs = [(app.find_run(None), None)]
     holes = known_holes(local_version())
     if holes:
         click.echo(f"note: {holes}", err=True)
     caps = _caps(max_files, max_gb)
     failed: list[MoolaError] = []
-    for run in runs:
+    for run, named in runs:
         try:
             if is_watching and not run.has_ended:
                 watch(app, run.run_id, folder)
-            _fetch(app, run, what, folder, caps=caps, is_opening=is_opening)
+            _fetch(app, run, named, what, folder, caps=caps, is_opening=is_opening)
         except (TransferError, RunLostError, LimitError) as err:  # noqa: PERF203 - a fetch each
             if len(runs) == 1:
                 raise
@@ -144,8 +150,22 @@ def _unfetched(app: App) -> list[RunState]:
     return [state for state in states if state.run_id in names]
 
 
+def _find(app: App, name: str, folder: Path) -> Found:
+    """Return a run; of one that was fetched before its manifest too, in one round trip."""
+    from moola_remote.agent_client.verbs import get_state_and_manifest
+    from moola_remote.results.manifest_file import digest_here
+    from moola_remote.runs.select import FULL_ID
+
+    here = digest_here(folder / name) if FULL_ID.fullmatch(name) else None
+    if here is None:
+        return app.find_run(name), None
+    state, named = get_state_and_manifest(app.pod.agent, name, here)
+    app.finish([state])
+    return state, named
+
+
 def _fetch(
-    app: App, run: RunState, what: What, folder: Path, *, caps: Caps, is_opening: bool
+    app: App, run: RunState, named: Named, what: What, folder: Path, *, caps: Caps, is_opening: bool
 ) -> None:
     """Bring one run home, and open its page if asked."""
     from moola_remote.results.fetch import fetch_run
@@ -162,6 +182,7 @@ def _fetch(
             caps=caps,
             progress=partial(progression.update, what),
             known=known,
+            named=named,
             cache=app.laptop.journal(app.pod.name, run.run_id) / "hashes.json",
         )
     page = print_fetched(app, fetched, has_page=what != "checkpoints")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from moola_remote.runs.launch import RunRequest
 
 
-def go_on(app: App, name: str | None, asked: RunRequest, *, detach: bool) -> None:
+def resume_run(app: App, name: str | None, asked: RunRequest, *, detach: bool) -> None:
     """Send what a run was started with to the pod, and resume it as a new run.
 
     Args:

@@ -50,11 +50,11 @@ def _lost(begin: Callable[[RunRequest], None], asked: RunRequest) -> tuple[Moola
 def _go_on(app: App, run_id: str, asked: RunRequest) -> None:
     """Resume from the last checkpoint, on the pod as it is now; without one start from scratch."""
     from moola_remote.cli.replay import run_again
-    from moola_remote.cli.resume import go_on
+    from moola_remote.cli.resume import resume_run
 
     app.pod.forget()
     try:
-        go_on(app, run_id, asked, detach=False)
+        resume_run(app, run_id, asked, detach=False)
     except NoCheckpointError as err:
         click.echo(f"{err.message}; starting from scratch", err=True)
         run_again(app, run_id, asked, detach=False, dry_run=False)

@@ -172,8 +172,8 @@ def sweep(ctx: click.Context, /, dry_run: bool, command: tuple[str, ...], **aske
         if command:
             raise click.UsageError(f"sweep {ctx.invoked_subcommand} takes no command")
         return
+    from moola_remote.cli.sweep_actions import start_sweep
     from moola_remote.cli.sweep_plan import make_sweep_plan, print_dry_run
-    from moola_remote.cli.sweeping import begin
 
     app: App = ctx.obj
     secrets = asked.pop("secrets")
@@ -181,7 +181,7 @@ def sweep(ctx: click.Context, /, dry_run: bool, command: tuple[str, ...], **aske
     if dry_run:
         print_dry_run(app, plan)
     else:
-        begin(app, plan, secrets)
+        start_sweep(app, plan, secrets)
 
 
 @sweep.command()
@@ -194,7 +194,7 @@ def show(app: App, sweep_id: str | None) -> None:
     Example:
       moola-remote sweep show
     """
-    from moola_remote.cli.sweeping import print_sweep
+    from moola_remote.cli.sweep_actions import print_sweep
 
     print_sweep(app, _found(app, sweep_id))
 
@@ -213,9 +213,9 @@ def resume(app: App, sweep_id: str | None, secrets: dict[str, str]) -> None:
     Example:
       moola-remote sweep resume
     """
-    from moola_remote.cli.sweeping import go_on
+    from moola_remote.cli.sweep_actions import resume_sweep
 
-    go_on(app, _found(app, sweep_id), secrets)
+    resume_sweep(app, _found(app, sweep_id), secrets)
 
 
 @sweep.command()
@@ -228,7 +228,7 @@ def cancel(app: App, sweep_id: str | None) -> None:
     Example:
       moola-remote sweep cancel
     """
-    from moola_remote.cli.sweeping import cancel_sweep
+    from moola_remote.cli.sweep_actions import cancel_sweep
 
     cancel_sweep(app, _found(app, sweep_id))
 
@@ -252,7 +252,7 @@ def report(app: App, sweep_id: str | None, out: Path | None, is_opening: bool) -
     Example:
       moola-remote sweep report --open
     """
-    from moola_remote.cli.sweeping import write_report
+    from moola_remote.cli.sweep_actions import write_report
 
     folder = _found(app, sweep_id)
     page = write_report(app, folder, out)

@@ -163,12 +163,12 @@ def resume(app: App, /, run_id: str | None, detach: bool, **job: Any) -> None:
     Example:
       moola-remote --pod runpod-4090 resume 20261122-1530
     """
-    from moola_remote.cli.resume import go_on
+    from moola_remote.cli.resume import resume_run
     from moola_remote.cli.retry import retrying
     from moola_remote.runs.launch import RunRequest
 
     asked = RunRequest(label=job.pop("name") or "", **job)
-    retrying(app, asked, partial(go_on, app, run_id, detach=detach))
+    retrying(app, asked, partial(resume_run, app, run_id, detach=detach))
 
 
 COMMANDS = [train, run, resume]

@@ -9,6 +9,7 @@ with other content is never replaced.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from moola_remote import __version__
 from moola_remote.agent_client import client, verbs
 from moola_remote.config.paths import RunPaths
 from moola_remote.errors import PartialTransferError, TransferError
@@ -31,6 +33,7 @@ from moola_remote.protocol.manifest import (
     ManifestFile,
     read_manifest,
 )
+from moola_remote.results.fetched import Fetched
 from moola_remote.results.links import make_links_and_folders
 from moola_remote.results.manifest_file import manifest_content
 from moola_remote.results.selection import What, chosen_of
@@ -53,29 +56,6 @@ Progress = Callable[[int, int], None]
 HASH_S = 600.0
 
 
-@dataclass(frozen=True)
-class Fetched:
-    """What a fetch has done; `files` and `bytes` count what came now.
-
-    Attributes:
-        missing: what was asked for and is not here, with the reason.
-        empty: what the pod could not read and has no bytes, as a socket; nothing is lost with it.
-        left: outputs in the working folder that ``results`` leaves on the pod for their size.
-        changed_ns: when a file that was here already was changed last, its ctime.
-    """
-
-    run_id: str
-    folder: Path
-    files: int
-    bytes: int
-    already_there: int
-    seconds: float
-    missing: tuple[Missing, ...] = ()
-    empty: tuple[Missing, ...] = ()
-    left: tuple[ManifestFile, ...] = ()
-    changed_ns: int = 0
-
-
 def fetch_run(  # noqa: PLR0913 - each has its own source
     transport: Transport,
     agent: client.Agent,
@@ -86,6 +66,7 @@ def fetch_run(  # noqa: PLR0913 - each has its own source
     caps: Caps = DEFAULT_CAPS,
     progress: Progress | None = None,
     known: state.RunState | None = None,
+    named: tuple[str, bytes] | None = None,
     cache: Path | None = None,
 ) -> Fetched:
     """Bring the files of a run that has ended to ``dest_root/<run id>``.
@@ -99,6 +80,7 @@ def fetch_run(  # noqa: PLR0913 - each has its own source
         caps: the most that may come.
         progress: given the bytes so far.
         known: the run's last state, where it was asked for already.
+        named: its manifest as the pod answered with that, for the one that lies here.
         cache: a file that remembers the hashes of what lies here and has not changed.
 
     Raises:
@@ -109,11 +91,19 @@ def fetch_run(  # noqa: PLR0913 - each has its own source
     _check_run_id(run_id)
     state = known or verbs.get_state(agent, run_id)
     way = _Way(transport, agent.folder.run(run_id), dest_root, HashCache(cache))
-    content = manifest_content(transport, agent, state, way.read(MANIFEST))
-    manifest = read_manifest(content, run_id)
-    chosen, left = chosen_of(manifest, what)
+    content = manifest_content(transport, agent, state, way.read(MANIFEST), named)
     stored = state.model_dump_json(exclude={"now", "queue_position"}).encode()
-    fetched = _bring(way, chosen, {MANIFEST: content, STATE: stored}, left, caps, progress)
+    beside = {MANIFEST: content, STATE: stored}
+    # Of this text, read by this version.
+    name = f"{__version__} {hashlib.sha256(content).hexdigest()} {what} {way.final}"
+    fetched = _unchanged(way, name, beside, caps)
+    if fetched is not None:
+        return fetched
+    chosen, left = chosen_of(read_manifest(content, run_id), what)
+    fetched = _bring(way, chosen, beside, left, caps, progress)
+    if not (left or fetched.missing or len(chosen.entries) > len(chosen.files)):
+        final = str(way.final)
+        way.hashes.note_whole(name, [f"{final}/{file.name}" for file in chosen.files])
     with contextlib.suppress(OSError):  # a full disk costs the memory alone
         way.hashes.save()
     return fetched
@@ -193,6 +183,20 @@ class _Way:
             return (self.final / name).read_bytes()
         except OSError:
             return b""
+
+
+def _unchanged(way: _Way, name: str, beside: Mapping[str, bytes], caps: Caps) -> Fetched | None:
+    """Return the fetch of what all lies here as an earlier one verified it; None where it doesn't.
+
+    Files are looked at, and read no more than `HashCache` has it.
+    """
+    started = time.monotonic()
+    found = way.hashes.unchanged(name, f"{way.final}/")
+    if found is None or not 0 < found.files <= caps.max_files or found.size > caps.max_bytes:
+        return None
+    _write_beside(way, beside)
+    seconds = time.monotonic() - started
+    return Fetched(way.run_id, way.final, 0, 0, found.files, seconds, changed_ns=found.changed_ns)
 
 
 def _bring(

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moola_remote.agent_client import client, verbs
 from moola_remote.errors import TransferError
 from moola_remote.protocol import state
-from moola_remote.protocol.manifest import MAX_MANIFEST_BYTES
+from moola_remote.protocol.manifest import MANIFEST, MAX_MANIFEST_BYTES
 from moola_remote.ssh.read_file import read_file
 
 if TYPE_CHECKING:
     from moola_remote.ssh.transport import Transport
 
 
+def digest_here(folder: Path) -> str | None:
+    """Return the SHA-256 of the manifest that an earlier fetch left; None where there is none."""
+    try:
+        return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
 def manifest_content(
-    transport: Transport, agent: client.Agent, state: state.RunState, here: bytes = b""
+    transport: Transport,
+    agent: client.Agent,
+    state: state.RunState,
+    here: bytes = b"",
+    named: tuple[str, bytes] | None = None,
 ) -> bytes:
     """Return what a run's ``manifest.json`` holds, as the pod names it now.
 
@@ -25,6 +38,7 @@ def manifest_content(
         agent: on the pod.
         state: the run's.
         here: the one that came with an earlier fetch, or empty: it is not sent again.
+        named: what the pod has answered for `here` just now (`verbs.get_state_and_manifest`).
 
     Raises:
         TransferError: the run is active, or the manifest is another one, or can't be read.
@@ -38,7 +52,8 @@ def manifest_content(
         )
     if here:
         digest = hashlib.sha256(here).hexdigest()
-        found, content = verbs.make_manifests(agent, {run_id: digest}).get(run_id, ("", b""))
+        named = named or verbs.make_manifests(agent, {run_id: digest}).get(run_id)
+        found, content = named or ("", b"")
         if found == digest:
             return here
         is_whole = hashlib.sha256(content).hexdigest() == found

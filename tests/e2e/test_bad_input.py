@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from moola_remote.ssh.endpoint import Endpoint
+from tests.support.lanes import HANGS_S
 from tests.support.projects import NOWHERE, PROGRAM, Project, pod_file
 
 pytestmark = [pytest.mark.e2e, pytest.mark.process]
@@ -45,13 +46,13 @@ def test_a_pod_that_refuses_the_connection_or_the_key_is_reported(
 
 def test_an_interrupt_is_reported_without_a_traceback(offline: Project) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(60)
+        server.settimeout(HANGS_S)
         offline.write("configs/pods/host.yaml", pod_file(NOWHERE, port=server.getsockname()[1]))
         with offline.running(PROGRAM, "--pod", "host", "runs") as waiting:
             silent, _ = server.accept()
             with silent:
                 waiting.send_signal(signal.SIGINT)
-                _, talk = waiting.communicate(timeout=30)
+                _, talk = waiting.communicate(timeout=HANGS_S)
     assert (waiting.returncode, talk.strip()) == (130, "error: interrupted")
 
 

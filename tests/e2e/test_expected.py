@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.lanes import HANGS_S
 from tests.support.pods import AgentPod, wait_until
 from tests.support.projects import PROGRAM, Project
 
@@ -128,7 +129,7 @@ def test_a_run_whose_pod_was_taken_away_goes_on(
         run_id = next(line.split()[1] for line in asked.stderr if "started; Ctrl-C" in line)
         pod.wait_for_log(run_id, "ready")
         os.kill(pod.process(run_id, "supervisor"), signal.SIGTERM)
-        out, err = asked.communicate(timeout=60)
+        out, err = asked.communicate(timeout=HANGS_S)
     (local_project.state / "seen").unlink()
     assert asked.returncode == 0, err
     assert "preempted, the pod is being stopped" in err
@@ -155,7 +156,7 @@ def test_a_port_of_the_pods_answers_here(project: Project) -> None:
         assert forward.stdout
         assert forward.stdout.readline().startswith(f"http://127.0.0.1:{here} is localhost:{there}")
         with pytest.raises(OSError, match=r".+"):
-            urllib.request.urlopen(f"http://127.0.0.1:{here}/", timeout=10)
+            urllib.request.urlopen(f"http://127.0.0.1:{here}/", timeout=HANGS_S)
         server = subprocess.Popen(
             ["python3", "-m", "http.server", "-b", "127.0.0.1", str(there)],
             cwd=project.folder,
@@ -172,14 +173,14 @@ def test_a_port_of_the_pods_answers_here(project: Project) -> None:
             server.kill()
             server.wait()
         forward.send_signal(signal.SIGINT)
-        _, err = forward.communicate(timeout=20)
+        _, err = forward.communicate(timeout=HANGS_S)
     assert forward.returncode == 0, err
     assert err.count("nothing answers at localhost:") == 1
 
 
 def retried(url: str) -> bytes:
     def answered() -> bytes:
-        with suppress(OSError), urllib.request.urlopen(url, timeout=10) as answer:
+        with suppress(OSError), urllib.request.urlopen(url, timeout=HANGS_S) as answer:
             return bytes(answer.read())
         return b""
 

@@ -17,6 +17,7 @@ from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.host_key_options import pin_options
 from moola_remote.ssh.hostkeys import KnownHosts, alias, fingerprint
 from moola_remote.ssh.keeping import keeping
+from tests.support.lanes import HANGS_S
 from tests.support.lines import Line
 from tests.support.masters import masters
 from tests.support.pods import wait_until
@@ -143,7 +144,7 @@ def _answered(project: Project, answer: bytes) -> tuple[int, str]:
             shown += os.read(ours, 65536)
         os.write(ours, answer)
         shown += read_to_end(ours)
-        return command.wait(timeout=30), shown.decode()
+        return command.wait(timeout=HANGS_S), shown.decode()
 
 
 @one_kind
@@ -178,7 +179,7 @@ def test_openssh_under_rsync_refuses_the_stranger_too(
     def push(name: str) -> subprocess.CompletedProcess[str]:
         argv = ["rsync", f"--rsh={shell}", str(project.folder / "requirements.txt")]
         argv.append(f"127.0.0.1:{tmp_path / name}")
-        return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+        return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=HANGS_S)
 
     assert push("one").returncode == 0
     address.target = stranger.port

@@ -15,6 +15,7 @@ from moola_remote.deploy.uv_lock import find_uv
 from moola_remote.ssh.endpoint import Endpoint
 from tests.e2e.conftest import end_runs
 from tests.remote.agent.test_environment import make_wheel
+from tests.support.lanes import HANGS_S
 from tests.support.projects import Project, pod_file
 
 pytestmark = [pytest.mark.e2e, pytest.mark.process]
@@ -176,7 +177,7 @@ def test_a_package_with_a_lock(stranger: Project, wheels: Path) -> None:
     stranger.write("src/fitter/__init__.py", "")
     stranger.write("src/fitter/train.py", "import tinytorch\nprint('half', tinytorch.step(3.0))\n")
     with stranger.running(uv, "lock") as locking:
-        _, err = locking.communicate(timeout=60)
+        _, err = locking.communicate(timeout=HANGS_S)
     assert locking.returncode == 0, err
     done = stranger.run("run", "--", "python", "-m", "fitter.train")
     assert done.returncode == 0, done.stderr

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from moola_remote.ssh.endpoint import Endpoint
+from tests.support.lanes import HANGS_S
 from tests.support.pods import AgentPod, wait_until
 from tests.support.projects import PROGRAM, Project, make_project
 
@@ -42,7 +43,7 @@ def test_a_part_of_a_log_is_read_without_the_rest(local_project: Project, pod: A
             log.write(b"more\n")
         assert following.stdout.readline() == "more\n"
         (pod.folder(run_id) / "enough").touch()
-        assert following.wait(timeout=30) == 0
+        assert following.wait(timeout=HANGS_S) == 0
     assert local_project.ok("logs", "--tail", "1") == "more\n"
 
 
@@ -65,7 +66,7 @@ def test_two_laptops_see_a_run_at_the_same_time(
             assert next(line for line in following.stdout if line == "epoch 3/3\n")
         (pod.folder(run_id) / "enough").touch()
         for following in (one, two):
-            _, talk = following.communicate(timeout=30)
+            _, talk = following.communicate(timeout=HANGS_S)
             assert following.returncode == 0, talk
     for project, name in ((local_project, "local"), (other, "host")):
         kept = project.state / "journals" / name / run_id / "log"

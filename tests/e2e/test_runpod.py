@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from moola_remote.providers.local.pty import make_controlling
+from tests.support.lanes import HANGS_S
 from tests.support.pods import AgentPod
 from tests.support.projects import PROGRAM, Project, make_project
 from tests.support.runpod_double import (
@@ -141,7 +142,7 @@ def test_each_command_of_a_rented_pod(rented: Project, double: Double) -> None:
 def kill_when(rented: Project, is_there: Callable[[], object], *words: str) -> None:
     """``kill -9`` of a command as soon as something is to be seen."""
     with rented.running(PROGRAM, *words) as client:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + HANGS_S
         while not is_there():
             assert client.poll() is None, client.communicate()
             assert time.monotonic() < deadline
@@ -214,7 +215,7 @@ def test_a_pod_that_goes_while_it_trains_is_reported_as_what_it_is(
         with httpx.Client(base_url=double.url, headers={"User-Agent": "somebody"}) as client:
             client.headers["Authorization"] = f"Bearer {KEY}"
             client.post(f"/v2/pods/{next(iter(double.pods))}/action", json={"action": action})
-        _, talk = following.communicate(timeout=60)
+        _, talk = following.communicate(timeout=HANGS_S)
     assert following.returncode == code, talk
     assert re.search(f"error: run 2.*-calm-.*: {said}", talk.splitlines()[-1])
 
@@ -228,7 +229,7 @@ def test_an_interrupt_without_a_terminal_removes_what_was_not_ready(
         while "from now on" not in process.stderr.readline():
             pass
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
+        assert process.wait(HANGS_S) == 130
     assert double.pods == {}
 
 
@@ -245,7 +246,7 @@ def test_a_terminal_that_is_closed_while_a_pod_starts_leaves_no_pod(
         while b"from now on" not in said:
             said += os.read(master, 4096)
         os.close(master)  # the kernel then sends SIGHUP
-        process.wait(30)  # nobody is there to learn how it ended
+        process.wait(HANGS_S)  # nobody is there to learn how it ended
     assert double.pods == {}
 
 

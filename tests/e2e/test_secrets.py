@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.lanes import HANGS_S
 from tests.support.pods import AgentPod
 from tests.support.projects import PROGRAM, Project
 
@@ -71,7 +72,7 @@ def test_a_run_that_prints_its_secret_leaves_it_nowhere(alone: Project) -> None:
         assert not any(form in line for line in command_lines() for form in FORMS)
         (folder,) = (pod.root / "runs").glob("2*")
         (folder / "go").touch()
-        out, talk = following.communicate(timeout=60)
+        out, talk = following.communicate(timeout=HANGS_S)
     assert following.returncode == 20
     assert first == f"the secret is {'*' * len(SECRET)}\n"
     assert "RuntimeError: ***" in talk.splitlines()[-1]
@@ -82,7 +83,7 @@ def test_a_run_that_prints_its_secret_leaves_it_nowhere(alone: Project) -> None:
     folder = Path(alone.ok("fetch", "all").splitlines()[0])
     assert json.loads((folder / "spec.json").read_text())["secret_names"] == ["HF_TOKEN"]
     with alone.running(sys.executable, "-c", BUG) as bug:
-        reported += bug.communicate(timeout=60)
+        reported += bug.communicate(timeout=HANGS_S)
     assert bug.returncode == 1
     assert "ZeroDivisionError" in (alone.state / "bug.log").read_text()
 

@@ -14,6 +14,7 @@ from pyarrow import parquet
 
 from moola_remote.providers.local.state import LocalPodFolder
 from tests.faults.sweep import place, torment
+from tests.support.lanes import HANGS_S
 from tests.support.pods import wait_until
 from tests.support.projects import PROGRAM
 from tests.support.sweeps import SweepProject, states_of, sweep_project
@@ -66,7 +67,7 @@ def test_a_command_over_two_pods(project: SweepProject) -> None:
 def test_a_killed_laptop_goes_on_where_it_was(project: SweepProject) -> None:
     words = project.words("--trials", "4", "--pods", "2", seconds=2)
     with project.running(PROGRAM, *words) as process:
-        wait_until(lambda: len(list(project.marks.glob("*.begun"))) >= 2, timeout_s=60)
+        wait_until(lambda: len(list(project.marks.glob("*.begun"))) >= 2)
         process.kill()
         process.wait()
     # What was begun goes on with the code that it was begun with.
@@ -79,20 +80,20 @@ def test_a_killed_laptop_goes_on_where_it_was(project: SweepProject) -> None:
 
 def test_a_killed_job_is_begun_again(project: SweepProject) -> None:
     with project.running(PROGRAM, *project.words("--trials", "2", seconds=1)) as process:
-        wait_until(lambda: project.begun(0), timeout_s=60)
+        wait_until(lambda: project.begun(0))
         (state,) = [one for one in states_of(project.pod(1)) if one["state"] == "RUNNING"]
         os.kill(state["job"]["pid"], signal.SIGKILL)
-        assert process.wait(timeout=100) == 0
+        assert process.wait(timeout=HANGS_S) == 0
     check_each_once(project, 2)
     assert len(project.trials()[0]["runs"]) == 2
 
 
 def test_ctrl_c_leaves_the_runs_and_a_second_process_is_refused(project: SweepProject) -> None:
     with project.running(PROGRAM, *project.words("--trials", "2", seconds=2)) as process:
-        wait_until(lambda: project.begun(0), timeout_s=60)
+        wait_until(lambda: project.begun(0))
         assert "another moola-remote is working on it" in project.refused(10, "sweep", "resume")
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=HANGS_S)
         assert process.returncode == 130, err
         assert "sweep resume" in err.splitlines()[-1]
     project.ok("sweep", "resume")
@@ -112,11 +113,11 @@ def test_every_combination_is_given_out_at_once_and_cancelled(project: SweepProj
         f"MARKS={project.marks}",
     )
     with project.running(PROGRAM, *words, "--", "python", "job.py", "{x}", "60") as process:
-        wait_until(lambda: len(states_of(project.pod(1))) == 3, timeout_s=60)
-        wait_until(lambda: project.begun(0), timeout_s=60)
+        wait_until(lambda: len(states_of(project.pod(1))) == 3)
+        wait_until(lambda: project.begun(0))
         said = project.run("sweep", "cancel").stderr
         assert said.count("CANCELLED") == 3
-        assert process.wait(timeout=60) == 21
+        assert process.wait(timeout=HANGS_S) == 21
     assert [one["state"] for one in project.trials()] == ["failed"] * 3
     assert all(one["state"] == "CANCELLED" for one in states_of(project.pod(1)))
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.lanes import HANGS_S
 from tests.support.pods import wait_until
 from tests.support.projects import PROGRAM
 from tests.support.sweeps import SweepProject, make_recipe_project, states_of, sweep_project
@@ -68,7 +69,7 @@ def test_trials_share_a_process_and_one_that_dies_costs_no_other(project: SweepP
 def test_a_killed_laptop_goes_on_with_the_run_that_goes_on(project: SweepProject) -> None:
     asked = words(project, "--pack", "3", "--trials", "5", "--try", "job.x=0.0..0.4", seconds=1)
     with project.running(PROGRAM, *asked) as process:
-        wait_until(lambda: len(list(project.marks.glob("*.begun"))) >= 2, timeout_s=60)
+        wait_until(lambda: len(list(project.marks.glob("*.begun"))) >= 2)
         process.kill()
         process.wait()
     project.ok("sweep", "resume")
@@ -80,10 +81,10 @@ def test_a_killed_laptop_goes_on_with_the_run_that_goes_on(project: SweepProject
 def test_of_a_killed_run_only_what_had_not_ended_is_done_again(project: SweepProject) -> None:
     asked = words(project, "--pack", "3", "--grid", "job.x=0.1,0.2,0.3", seconds=2)
     with project.running(PROGRAM, *asked) as process:
-        wait_until(lambda: project.begun(1), timeout_s=60)
+        wait_until(lambda: project.begun(1))
         (state,) = [one for one in states_of(project.pod(1)) if one["state"] == "RUNNING"]
         os.kill(state["job"]["pid"], signal.SIGKILL)
-        assert process.wait(timeout=100) == 0
+        assert process.wait(timeout=HANGS_S) == 0
     check_each_once(project, [0, 1, 2])
     trials = project.trials()
     assert [len(trial["runs"]) for trial in trials] == [1, 2, 2]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.test_runpod import POD, double
+from tests.support.lanes import HANGS_S
 from tests.support.pods import AgentPod, wait_until
 from tests.support.projects import PROGRAM
 from tests.support.runpod_double import GPU, IMAGE, KEY, NO_CAPACITY, Double
@@ -91,13 +92,11 @@ def test_a_pod_that_vanishes_leaves_its_share_to_the_other(
     with project.running(PROGRAM, *words[:1], "--max-cost", "2", "--then", "stop", *words[1:]) as (
         process
     ):
-        wait_until(lambda: all(path.exists() for path in guards), timeout_s=200)
-        wait_until(
-            lambda: len({path.stem for path in project.marks.glob("*.begun")}) >= 2, timeout_s=60
-        )
+        wait_until(lambda: all(path.exists() for path in guards))
+        wait_until(lambda: len({path.stem for path in project.marks.glob("*.begun")}) >= 2)
         gone = list(double.pods)[1]
         double.pods.pop(gone).machine.stop()
-        _, said = process.communicate(timeout=300)
+        _, said = process.communicate(timeout=HANGS_S)
         assert process.returncode == 0, said
     assert [one["state"] for one in project.trials()] == ["complete"] * 6
     assert "pod other.2 is no longer used" in said

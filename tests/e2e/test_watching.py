@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.test_following import pod_of
+from tests.support.lanes import HANGS_S
 from tests.support.pods import wait_until
 from tests.support.projects import PROGRAM, Project
 
@@ -40,15 +41,15 @@ def test_a_watch_brings_each_checkpoint_and_goes_on_after_it_was_killed(
     for number in (1, 2):
         with local_project.running(PROGRAM, "fetch", "all", "--watch", run_id):
             (there / f"go-{number}").touch()
-            wait_until(lambda: is_here(number), timeout_s=60)  # noqa: B023 - at once
+            wait_until(lambda: is_here(number))  # noqa: B023 - at once
     assert not (here / "log").exists()
     sent = (there / "checkpoints" / "epoch-2" / "tensors").read_bytes()
     assert (here / "checkpoints" / "epoch-2" / "tensors").read_bytes() == sent
     with local_project.running(PROGRAM, "fetch", "all", "--watch", run_id) as watching:
         (there / "go-3").touch()
-        wait_until(lambda: is_here(3), timeout_s=60)
+        wait_until(lambda: is_here(3))
         (there / "go-4").touch()
-        out, talk = watching.communicate(timeout=60)
+        out, talk = watching.communicate(timeout=HANGS_S)
     assert watching.returncode == 0, talk
     assert Path(out.splitlines()[0]) == here
     assert f"run {run_id}: SUCCEEDED" in talk

@@ -15,6 +15,7 @@ import pytest
 
 from jobs.many import main
 from jobs.train import main as train
+from tests.support.lanes import HANGS_S
 
 ROOT = Path(__file__).parents[2]
 SEED = str(ROOT / "configs" / "train" / "seed.yaml")
@@ -74,7 +75,7 @@ def odd(tmp_path: Path) -> str:
 def test_a_trial_that_fails_costs_no_other(tmp_path: Path, odd: str) -> None:
     ways = [["fine"], ["raise"], ["kill"], ["fine", "20"], ["exit"], ["refuse"], ["fine"]]
     run = many(tmp_path / "run", "odd", [(3 + i, way) for i, way in enumerate(ways)], path=odd)
-    printed, errors = run.communicate(timeout=120)
+    printed, errors = run.communicate(timeout=HANGS_S)
     assert run.returncode == 0, errors
     ends = [end(tmp_path / "run", 3 + i) for i in range(len(ways))]
     codes = [(code, None) for code in (0, 1, 20, 7, 1, 0)]
@@ -90,12 +91,12 @@ def test_a_trial_that_fails_costs_no_other(tmp_path: Path, odd: str) -> None:
 def test_a_stop_leaves_the_trial_open_and_begins_no_other(tmp_path: Path, odd: str) -> None:
     run_dir = tmp_path / "run"
     run = many(run_dir, "odd", [(0, ["fine"]), (1, ["wait"]), (2, ["fine"])], path=odd)
-    until = time.monotonic() + 60
+    until = time.monotonic() + HANGS_S
     while not (run_dir / "trials" / "1" / "waits").exists():
         assert time.monotonic() < until
         time.sleep(0.05)
     run.send_signal(signal.SIGTERM)
-    run.communicate(timeout=60)
+    run.communicate(timeout=HANGS_S)
     assert run.returncode == 143
     assert end(run_dir, 0) == (0, None)
     assert not (run_dir / "trials" / "1" / "end.json").exists()

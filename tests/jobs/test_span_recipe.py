@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
 
+from jobs.common import members
 from jobs.common.fitting import load, pool_split
+from jobs.common.signals import STOPPED
 from jobs.evaluate import main as evaluate
 from jobs.train import main as train
 from jobs.tune import main as tune
 from moola_core.config.recipe import load_recipe
 from moola_core.data.windows import read_windows
 from moola_core.inference.trained_model import load_model
+from moola_core.io.event_log import EventLog
 
 pytestmark = pytest.mark.train  # each needs a run
 
@@ -84,15 +90,53 @@ def test_a_loaded_model_answers_the_same_in_one_batch_and_window_by_window(
         np.testing.assert_allclose(alone, together[i : i + 1], rtol=1e-3, atol=1e-6)
 
 
-def test_a_run_of_one_seed_comes_out_the_same_twice(
-    run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_run_of_one_seed_comes_out_the_same_twice_beside_its_scout_or_after_it(
+    run: Path,
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(members, "can_fork", lambda *_: False)
     assert _train(tmp_path / "again", data) == 0
     printed = capsys.readouterr().out
     number = len(pq.read_table(run / "artifacts" / "predictions.parquet"))
     assert f"windows: 40 train, {number} of them left out by the first model" in printed
     for path in sorted((run / "artifacts").glob("*.safetensors")):
         assert path.read_bytes() == (tmp_path / "again" / "artifacts" / path.name).read_bytes()
+    assert _events(run) == _events(tmp_path / "again")
+
+
+def test_a_run_that_is_stopped_and_resumed_twice_ends_the_same(
+    run: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # SIGTERM while the scout is trained, then while networks are, whose first epochs wait for it
+    write, here = EventLog.write, os.getpid()
+
+    def write_and_stop(self: EventLog, kind: str, **keys: Any) -> None:
+        write(self, kind, **keys)
+        if kind == "epoch" and os.getpid() == here:
+            os.kill(here, signal.SIGTERM)
+
+    for number, more in enumerate([[], ["--resume"], ["--resume"]]):
+        with monkeypatch.context() as patched:
+            if number < 2:
+                patched.setattr(EventLog, "write", write_and_stop)
+            try:
+                code: Any = _train(tmp_path, data, *more)
+            except SystemExit as left:  # nothing was being trained at that moment
+                code = left.code
+            assert code == (STOPPED if number < 2 else 0)
+    for path in sorted((run / "artifacts").glob("*.safetensors")):
+        assert path.read_bytes() == (tmp_path / "artifacts" / path.name).read_bytes()
+    epochs = [one["epoch"] for one in _events(tmp_path) if one["kind"] == "epoch"]
+    assert epochs == [one["epoch"] for one in _events(run) if one["kind"] == "epoch"]
+
+
+def _events(run: Path) -> list[dict[str, Any]]:
+    """Return a run's events without what depends on the clock."""
+    events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in one.items() if k not in ("t", "seconds")} for one in events]
 
 
 def test_tune_judges_a_run_of_all_windows_by_what_its_scout_left_out(

@@ -16,6 +16,7 @@ import pytest
 
 from tests.e2e.test_runpod import POD, double
 from tests.scale.scene import begun, processes_of, ray_project
+from tests.support.lanes import HANGS_S
 from tests.support.pods import AgentPod, wait_until
 from tests.support.projects import PROGRAM
 from tests.support.runpod_double import GPU, IMAGE, KEY, Double
@@ -103,7 +104,7 @@ def running_head(project: SweepProject, log: Path) -> Iterator[str]:
                 if found:
                     yield found[1]
                     head.terminate()
-                    head.wait(timeout=60)
+                    head.wait(timeout=HANGS_S)
                     shutil.rmtree(f"/tmp/moola-ray-{PORT}", ignore_errors=True)
                     return
                 time.sleep(0.2)

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
+
+# Without windows a page costs 0.6 of the CPU.
+BROWSERS = ("chromium-headless-shell", "chromium", "google-chrome")
+
+
+def find_chromium() -> str | None:
+    """The Chromium of the system."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 def expect(target: Any) -> Any:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from moola_remote.ssh.endpoint import Endpoint
+from tests.support.lanes import HANGS_S
 
 
 def missing_for_dropbear() -> str:
@@ -83,7 +84,7 @@ def _end_processes_of(user: str) -> None:
 
 
 def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + HANGS_S
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as probe:
             if probe.recv(4) == b"SSH-":

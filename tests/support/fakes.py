@@ -14,6 +14,7 @@ from typing import Any
 
 from moola_remote.errors import UnreachableError
 from moola_remote.ssh.transport import Completed, Progress
+from tests.support.lanes import HANGS_S
 
 
 class ShellTransport:
@@ -135,5 +136,5 @@ class ShellChannel:
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
-        self.child.wait(20)
+        self.child.wait(HANGS_S)
         self._errors.unlink(missing_ok=True)

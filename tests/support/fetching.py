@@ -12,9 +12,11 @@ import pytest
 
 from moola_remote.agent_client.client import Agent
 from moola_remote.errors import MoolaError, TransferError
-from moola_remote.results.fetch import Fetched, fetch_run
+from moola_remote.results.fetch import fetch_run
+from moola_remote.results.fetched import Fetched
 from moola_remote.ssh.transport import Transport
 from tests.support.plain import is_one_line
+from tests.support.pods import put_agent
 
 RUN = "20260101-000000-x-abcd"
 FILES = {
@@ -46,6 +48,7 @@ class Pod:
         self.final = self.results / RUN
         self.staging = self.results / f".staging-{RUN}"
         self.transport = transport
+        put_agent(str(top / "root"))
         self.agent = Agent(transport, root=str(top / "root"), python=python)
         self.write(FILES)
 

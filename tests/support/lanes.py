@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path, PurePath
 from typing import Any
 
 import pytest
 
 LIMITS_S = {"unit": 120, "process": 600, "train": 1200, "scale": 1200}
+# How long a test waits for what should come at once: ends what hangs, before the lane does.
+HANGS_S = 300.0
 STARTS = frozenset(
     ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "pty.spawn")
 )
@@ -49,6 +52,17 @@ def put_slow_files_first(items: list[pytest.Item]) -> None:
         rank = lanes.index(lane_of(item))
         slowest[item.path] = max(rank, slowest.get(item.path, 0))
     items.sort(key=lambda item: -slowest[item.path])
+
+
+def slowdown() -> float:
+    """Return how much longer a process takes just now than with a core of its own, at least 1.
+
+    What is promised in seconds is promised of a machine that does nothing else.
+    """
+    began, cpu_s, used_s = time.monotonic(), 0.1, time.process_time()
+    while time.process_time() - used_s < cpu_s:
+        pass
+    return max(1.0, (time.monotonic() - began) / cpu_s)
 
 
 class StartedProcesses:

@@ -28,8 +28,9 @@ import pytest
 from moola_remote.agent import processes
 from moola_remote.agent.constants import ENDED
 from moola_remote.agent_client.program import agent_program
+from tests.support.lanes import HANGS_S
 from tests.support.prefork import Prefork
-from tests.support.shared import made_once
+from tests.support.shared import KERNELS, made_once
 
 DIGEST, CONTENT = agent_program()
 
@@ -54,7 +55,6 @@ def _written() -> Path:
     return path
 
 
-ASK_S = 300  # ends what hangs, also on a busy machine
 AGENT = _written()
 PREFORKED = Prefork(sys.executable, "-ISB", Path(__file__).with_name("prefork.py"), "agent", AGENT)
 
@@ -73,9 +73,9 @@ def share_cache(root: Path, factory: pytest.TempPathFactory) -> None:
     """
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     (root / "cache").mkdir(exist_ok=True)
-    for name in ("pycache", "numba"):
-        shared = made_once(factory, f"pod-{name}", lambda _: None)
-        (root / "cache" / name).symlink_to(shared)
+    KERNELS.mkdir(exist_ok=True)
+    (root / "cache" / "numba").symlink_to(KERNELS)
+    (root / "cache" / "pycache").symlink_to(made_once(factory, "pod-pycache", lambda _: None))
 
 
 def old_agent() -> bytes:
@@ -89,7 +89,7 @@ def old_agent() -> bytes:
     return found.stdout
 
 
-def wait_until(is_done: Callable[[], Any], *, timeout_s: float = 20.0) -> Any:
+def wait_until(is_done: Callable[[], Any], *, timeout_s: float = HANGS_S) -> Any:
     """The first true answer; polls to a deadline."""
     deadline = time.monotonic() + timeout_s
     while True:
@@ -121,7 +121,7 @@ class AgentPod:
         env = {**os.environ, **self.env}
         if (self.python, self.agent, self.enter) == (sys.executable, AGENT, []):
             words = ("--root", str(self.root), *words)
-            done = PREFORKED.run(words, env, text.encode(), Path.cwd(), ASK_S)
+            done = PREFORKED.run(words, env, text.encode(), Path.cwd(), HANGS_S)
         else:
             done = subprocess.run(
                 self.argv(*words),
@@ -129,7 +129,7 @@ class AgentPod:
                 capture_output=True,
                 check=False,
                 env=env,
-                timeout=ASK_S,
+                timeout=HANGS_S,
             )
         assert done.stdout, done.stderr.decode()
         answer: dict[str, Any] = json.loads(done.stdout)
@@ -161,7 +161,7 @@ class AgentPod:
         state: dict[str, Any] = self.ask("state", run_id)["state"]
         return state
 
-    def wait(self, run_id: str, *states: str, timeout_s: float = 20.0) -> dict[str, Any]:
+    def wait(self, run_id: str, *states: str, timeout_s: float = HANGS_S) -> dict[str, Any]:
         """The stored state, once it is one of `states`; by default, once the run has ended."""
 
         def look() -> dict[str, Any] | None:

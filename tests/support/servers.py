@@ -19,6 +19,7 @@ import pytest
 from moola_remote.providers.local.provider import LocalProvider
 from moola_remote.providers.local.state import LocalPodFolder
 from moola_remote.ssh.endpoint import Endpoint
+from tests.support.lanes import HANGS_S
 
 SSHD = Path("/usr/sbin/sshd")
 # What `sh tests/newer_openssh.sh` has put there.
@@ -105,7 +106,7 @@ def running_openssh(  # noqa: PLR0913 - each caller names one or two
         finally:
             connections = _below(server.pid)
             server.terminate()
-            server.wait(timeout=10)
+            server.wait(timeout=HANGS_S)
             for pid in connections:  # sshd leaves them open
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -240,7 +241,7 @@ def _free_port() -> int:
 
 
 def _answers(port: int, server: subprocess.Popen[bytes], address: str = "127.0.0.1") -> bool:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + HANGS_S
     while server.poll() is None and time.monotonic() < deadline:
         with suppress(ConnectionRefusedError), socket.create_connection((address, port)) as probe:
             return probe.recv(4) == b"SSH-"

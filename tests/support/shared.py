@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +31,19 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
             make(folder)
             done.touch()
     return folder
+
+
+# Where numba keeps what it compiles for the tests and their pods, by the content of moola_core.
+KERNELS = Path(sys.prefix) / "numba"
+
+
+def keep_kernels() -> None:
+    """Have every process of the tests share what one has compiled; what older code needed goes."""
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(KERNELS))
+    if KERNELS.is_dir() and not os.environ.get("PYTEST_XDIST_WORKER"):
+        oldest_first = sorted(KERNELS.iterdir(), key=lambda path: path.stat().st_mtime)
+        for folder in oldest_first[:-8]:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def market(factory: pytest.TempPathFactory) -> Path:

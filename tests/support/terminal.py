@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.lanes import HANGS_S
 from tests.support.pods import wait_until
 
 
@@ -57,7 +58,7 @@ def on_terminal(
     finally:
         program.kill()
         program.wait()
-        reader.join(timeout=60)
+        reader.join(timeout=HANGS_S)
         os.close(ours)
 
 

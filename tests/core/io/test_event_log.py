@@ -27,6 +27,7 @@ def test_a_later_log_goes_on_where_the_first_one_ended(tmp_path: Path) -> None:
     for had_epochs in (False, True):
         log = EventLog(tmp_path / "events.jsonl")
         assert log.had_epochs is had_epochs
+        assert log.epochs == ({1} if had_epochs else set())
         log.write("epoch", epoch=1)
         log.close()
     assert len((tmp_path / "events.jsonl").read_text().splitlines()) == 2

@@ -51,7 +51,7 @@ def test_later_verbs_compile_nothing(sent: AgentPod, python: str) -> None:
     assert sent.ask("probe")["python"]
     # Its supervisor and its sleeper come out of it, too.
     assert sent.wait(sent.shell("exit 3"))["returncode"] == 3
-    waits = [sent.shell("sleep 60") for _ in range(3)]
+    waits = [sent.shell("sleep 600") for _ in range(3)]
     for run_id in reversed(waits):
         sent.ask("cancel", run_id, "--grace", "0")
     assert [path.stat().st_ino for path in kept(sent)] == [inode]

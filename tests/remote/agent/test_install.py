@@ -18,6 +18,7 @@ import pytest
 
 from moola_remote.agent.downloads import Download, Progress, parse_lock, plan_by_uv, summary
 from tests.remote.agent.test_environment import DIGEST, make_wheel
+from tests.support.lanes import HANGS_S
 from tests.support.pods import AgentPod, make_bare_python
 
 pytestmark = pytest.mark.process
@@ -243,5 +244,5 @@ def test_how_far_it_is_is_said_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -
             arrived.set()
 
     with Progress(say, [Download("big", "1", 40_000_000)], {}, []):
-        assert arrived.wait(10)
+        assert arrived.wait(HANGS_S)
     assert said[0] == "fetching 1 package, 40.0 MB: big 1 40.0 MB"

@@ -37,7 +37,7 @@ def test_a_run_goes_on_with_files_of_its_own(pod: AgentPod) -> None:
 
 def test_a_run_without_checkpoints_or_one_that_lives_is_refused(pod: AgentPod) -> None:
     spec = {"run_id": "test-child", "argv": ["true"]}
-    for script, code in (("exit 1", "no_checkpoint"), ("sleep 60", "not_ended")):
+    for script, code in (("exit 1", "no_checkpoint"), ("sleep 600", "not_ended")):
         parent = pod.shell(script)
         if code == "no_checkpoint":
             pod.wait(parent)

@@ -162,7 +162,7 @@ def test_when_the_pod_is_stopped_the_job_may_write_its_checkpoint(pod: AgentPod)
 def test_a_limit_ends_the_job_as_preempted(
     pod: AgentPod, limits: dict[str, float], name: str
 ) -> None:
-    state = pod.wait(pod.shell("exec sleep 60", limits=limits, price_per_hour=12.0))
+    state = pod.wait(pod.shell("exec sleep 600", limits=limits, price_per_hour=12.0))
     assert state["state"] == "PREEMPTED"
     assert state["reason"] == f"its limit was reached: {name} (killed by SIGTERM)"
 
@@ -248,6 +248,6 @@ def test_the_folder_is_private(pod: AgentPod) -> None:
 def test_it_runs_under_the_oldest_python_that_is_promised(pod: AgentPod) -> None:
     pod.python = str(PYTHON_38[0])
     assert pod.ask("probe")["python"].startswith("3.8.")
-    run_id = pod.shell("echo ran; sleep 30")
+    run_id = pod.shell("echo ran; sleep 600")
     pod.wait_for_log(run_id, "ran")
     assert pod.ask("cancel", run_id)["state"]["state"] == "CANCELLED"

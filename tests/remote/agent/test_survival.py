@@ -76,7 +76,7 @@ def test_a_supervisor_that_dies_before_the_start_is_replaced_and_the_job_runs_on
 
 
 def test_all_killed_is_lost_with_the_reason(pod: AgentPod) -> None:
-    run_id = pod.shell("echo ready; sleep 60")
+    run_id = pod.shell("echo ready; sleep 600")
     pod.wait_for_log(run_id, "ready")
     pod.wait(run_id, "RUNNING")
     pod.kill(run_id, "supervisor", "keeper", "job")
@@ -88,14 +88,14 @@ def test_all_killed_is_lost_with_the_reason(pod: AgentPod) -> None:
 
 
 def stranger() -> subprocess.Popen[bytes]:
-    return subprocess.Popen(["sleep", "60"], start_new_session=True)
+    return subprocess.Popen(["sleep", "600"], start_new_session=True)
 
 
 @pytest.mark.parametrize("why", ["reused pid", "another boot"])
 def test_an_innocent_process_with_the_jobs_number_is_never_signalled(
     pod: AgentPod, why: str
 ) -> None:
-    run_id = pod.shell("sleep 60")
+    run_id = pod.shell("sleep 600")
     pod.wait(run_id, "RUNNING")
     pod.kill(run_id, "supervisor", "keeper", "job")
     innocent = stranger()
@@ -127,7 +127,7 @@ def test_a_supervisors_number_that_was_reused_is_no_supervisor(pod: AgentPod) ->
 def test_a_run_of_another_machine_on_a_shared_volume_is_left_alone_while_its_heart_beats(
     pod: AgentPod,
 ) -> None:
-    run_id = pod.shell("sleep 60")
+    run_id = pod.shell("sleep 600")
     pod.wait(run_id, "RUNNING")
     pod.kill(run_id, "supervisor", "keeper", "job")
     other = {**processes.identity(os.getpid()), "boot": "another"}
@@ -230,13 +230,15 @@ def test_a_new_agent_takes_over_what_an_old_one_started(pod: AgentPod, name: str
     old.parent.mkdir(parents=True)
     old.write_bytes(AGENT.read_bytes() if name.endswith(".pyz") else old_agent())
     run_id = "test-upgrade"
-    script = 'echo one; touch "$MOOLA_RUN_DIR/made"; sleep 1; exit 7'
+    waits = 'while [ ! -e "$MOOLA_RUN_DIR/.go" ]; do sleep 0.02; done'
+    script = f'echo one; touch "$MOOLA_RUN_DIR/made"; {waits}; exit 7'
     spec = json.dumps({"run_id": run_id, "argv": ["sh", "-c", script]})
     argv = [pod.python, "-ISB", str(old), "--root", str(pod.root), "start"]
     subprocess.run(argv, input=spec.encode(), check=True, capture_output=True)
     old.unlink()
     assert pod.state(run_id)["state"] in ("PREPARING", "QUEUED", "RUNNING")
     assert [state["run_id"] for state in pod.ask("list")["runs"]] == [run_id]
+    go(pod, run_id)
     assert pod.wait(run_id)["returncode"] == 7
     assert (pod.folder(run_id) / "log").read_text() == "one\n"
     manifest = json.loads((pod.folder(run_id) / "manifest.json").read_bytes())
@@ -247,7 +249,7 @@ def test_a_new_agent_cancels_what_an_old_one_started(pod: AgentPod) -> None:
     old = pod.root / "agent" / "old.py"
     old.parent.mkdir(parents=True)
     old.write_bytes(old_agent())
-    spec = json.dumps({"run_id": "test-upgrade", "argv": ["sleep", "60"]})
+    spec = json.dumps({"run_id": "test-upgrade", "argv": ["sleep", "600"]})
     argv = [pod.python, "-ISB", str(old), "--root", str(pod.root), "start"]
     subprocess.run(argv, input=spec.encode(), check=True, capture_output=True)
     pod.wait("test-upgrade", "RUNNING")
@@ -255,7 +257,7 @@ def test_a_new_agent_cancels_what_an_old_one_started(pod: AgentPod) -> None:
 
 
 def test_a_run_whose_folder_is_removed_leaves_no_process(pod: AgentPod) -> None:
-    run_id = pod.shell("exec sleep 60")
+    run_id = pod.shell("exec sleep 600")
     pod.wait(run_id, "RUNNING")
     supervisor, job = pod.process(run_id, "supervisor"), pod.process(run_id, "job")
 

@@ -17,6 +17,7 @@ import pytest
 from moola_remote.agent.layout import Pod
 from moola_remote.agent.locks import is_locked
 from moola_remote.agent.watchdog import read_settings
+from tests.support.lanes import HANGS_S
 from tests.support.pods import AGENT, AgentPod, wait_until
 from tests.support.stop_api import Api
 
@@ -109,7 +110,7 @@ def test_a_pods_clock_that_is_a_day_behind_does_not_stop_it_late(
     api = make_api(DAY_S)
     answer = guarded(rented, api.settings(stop_at=api.now() + 1.5))
     assert answer["now"] == pytest.approx(api.now(), abs=2.0)
-    wait_until(lambda: api.stops, timeout_s=10.0)
+    wait_until(lambda: api.stops)
 
 
 def test_a_pods_clock_that_is_a_day_ahead_does_not_stop_it_early(
@@ -218,7 +219,9 @@ def test_the_stop_needs_no_disk_no_process_and_no_import(
     rented.wait(run_id, "RUNNING")
     argv = [sys.executable, "-ISB", "-c", BARE, str(AGENT), str(rented.root), api.url]
     env = {**os.environ, **rented.env}
-    done = subprocess.run(argv, env=env, capture_output=True, timeout=60, check=False, cwd=tmp_path)
+    done = subprocess.run(
+        argv, env=env, capture_output=True, timeout=HANGS_S, check=False, cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr.decode()
     assert len(api.stops) == 1
 
@@ -240,7 +243,7 @@ def test_a_job_that_can_not_be_asked_in_writing_is_sent_the_signal(rented: Agent
     run_id = rented.shell("sleep 600", gpu=-1)
     rented.wait(run_id, "RUNNING")
     argv = [sys.executable, "-ISB", "-c", HELPLESS, str(AGENT), str(rented.root)]
-    subprocess.run(argv, check=True, timeout=60)
+    subprocess.run(argv, check=True, timeout=HANGS_S)
     state = rented.wait(run_id)
     assert (state["state"], state["signal"]) == ("FAILED", "SIGTERM")
 

@@ -15,6 +15,7 @@ from moola_remote.agent_client.client import Agent
 from moola_remote.agent_client.verbs import (
     cancel,
     get_state,
+    get_state_and_manifest,
     list_page,
     list_runs,
     make_manifest,
@@ -32,7 +33,7 @@ from moola_remote.protocol.refusal import refusal
 from moola_remote.protocol.state import RunState, read_state
 from moola_remote.runs.select import choose, resolve
 from tests.support.fakes import ShellTransport
-from tests.support.pods import AgentPod, wait_until
+from tests.support.pods import AgentPod, put_agent, wait_until
 
 pytestmark = pytest.mark.process
 
@@ -43,8 +44,15 @@ def transport(tmp_path: Path) -> ShellTransport:
 
 
 @pytest.fixture
-def agent(transport: ShellTransport, pod: AgentPod) -> Agent:
+def unsent(transport: ShellTransport, pod: AgentPod) -> Agent:
+    """The agent of a pod that nobody has asked yet."""
     return Agent(transport, root=str(pod.root), python=sys.executable)
+
+
+@pytest.fixture
+def agent(unsent: Agent) -> Agent:
+    put_agent(unsent.root)
+    return unsent
 
 
 def spec(*argv: str, label: str = "test") -> dict[str, Any]:
@@ -56,20 +64,20 @@ def spec(*argv: str, label: str = "test") -> dict[str, Any]:
 
 
 def test_the_agent_is_sent_once_and_then_asked_in_one_round_trip(
-    agent: Agent, transport: ShellTransport
+    unsent: Agent, transport: ShellTransport
 ) -> None:
-    assert agent.call("probe")["trees"] == {"code": [], "data": []}
+    assert unsent.call("probe")["trees"] == {"code": [], "data": []}
     assert len(transport.commands) == 3
     transport.commands.clear()
-    agent.call("probe")
+    unsent.call("probe")
     assert len(transport.commands) == 1
-    sent = Path(agent.root, "agent", f"{agent.digest}.pyz")
+    sent = Path(unsent.root, "agent", f"{unsent.digest}.pyz")
     assert sent.stat().st_mode & 0o777 == 0o600
     assert [path.name for path in sent.parent.iterdir()] == [sent.name]
 
 
-def test_an_upload_that_is_cut_leaves_no_agent(agent: Agent, transport: ShellTransport) -> None:
-    whole, agent._content = agent._content, agent._content + b"#"
+def test_an_upload_that_is_cut_leaves_no_agent(unsent: Agent, transport: ShellTransport) -> None:
+    whole, unsent._content = unsent._content, unsent._content + b"#"
     real_run = transport.run
 
     def cut(argv: Any, *, stdin: bytes = b"", timeout_s: float = 60.0) -> Any:
@@ -77,11 +85,11 @@ def test_an_upload_that_is_cut_leaves_no_agent(agent: Agent, transport: ShellTra
 
     transport.run = cut  # type: ignore[method-assign]
     with pytest.raises(ConfigError, match="can't be written: it arrived in part"):
-        agent.upload()
-    assert not Path(agent.root, "agent", f"{agent.digest}.pyz").exists()
+        unsent.upload()
+    assert not Path(unsent.root, "agent", f"{unsent.digest}.pyz").exists()
     transport.run = real_run  # type: ignore[method-assign]
-    agent._content = whole
-    assert agent.call("list")["runs"] == []
+    unsent._content = whole
+    assert unsent.call("list")["runs"] == []
 
 
 @pytest.mark.parametrize("folder", ["a'b; echo x", "new\nline", "-n", "$HOME"])
@@ -100,7 +108,23 @@ def test_a_run_is_submitted_once_and_seen(agent: Agent, pod: AgentPod) -> None:
     assert state.has_ended
     assert (state.state, state.returncode, state.reason) == ("FAILED", 3, "exit code 3")
     assert state.last_lines == ["hi"]
-    assert make_manifest(agent, asked["run_id"]) == state.manifest_sha256
+    digest = make_manifest(agent, asked["run_id"])
+    assert digest == state.manifest_sha256
+    # The state and the manifest at once: its text goes with it where another one lies here.
+    there = (pod.folder(asked["run_id"]) / "manifest.json").read_bytes()
+    for have, text in ((digest, b""), ("0" * 64, there)):
+        found, named = get_state_and_manifest(agent, asked["run_id"], have)
+        assert (found.run_id, found.state, named) == (state.run_id, "FAILED", (digest, text))
+
+
+def test_what_has_no_manifest_is_asked_for_its_state_alone(agent: Agent, pod: AgentPod) -> None:
+    asked = spec("sleep", "60")
+    submit(agent, asked)
+    pod.wait(asked["run_id"], "RUNNING")
+    state, named = get_state_and_manifest(agent, asked["run_id"], "")
+    assert (state.state, named) == ("RUNNING", None)
+    with pytest.raises(ConfigError, match=f"unknown, expected for example {asked['run_id']}"):
+        get_state_and_manifest(agent, asked["run_id"][:-1] + "x", "")
 
 
 def test_a_run_is_cancelled_and_that_is_verified(agent: Agent) -> None:

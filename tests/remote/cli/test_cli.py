@@ -19,6 +19,7 @@ from moola_remote.cli.main import program
 from moola_remote.config import settings
 from moola_remote.errors import ConfigError
 from moola_remote.protocol.refusal import PACKAGES, refusal
+from tests.support.lanes import HANGS_S
 from tests.support.projects import NOWHERE, PROGRAM, Project, make_project, pod_file
 
 pytestmark = pytest.mark.process
@@ -178,7 +179,7 @@ def test_git_is_not_needed_nor_a_commit(here: Project, capsys: pytest.CaptureFix
 
 def test_python_m_is_the_program_too() -> None:
     words = [sys.executable, "-m", "moola_remote", "--no-such"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=HANGS_S, check=False)
     assert done.returncode == 2
     assert done.stderr.endswith("; see moola-remote --help\n")
 

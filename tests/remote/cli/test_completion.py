@@ -12,6 +12,7 @@ import pytest
 from moola_remote.cli.complete import Place
 from moola_remote.cli.completion import SHELLS
 from moola_remote.config.settings import find_project
+from tests.support.lanes import HANGS_S
 from tests.support.projects import PROGRAM, Project, make_project
 from tests.support.reference import tree
 from tests.support.terminal import on_terminal
@@ -45,7 +46,7 @@ _moola_remote_completion moola-remote
 printf '%s\\n' "${{COMPREPLY[@]}}"
 """
     with project.running("bash", "--norc", "-c", lines) as shell:
-        out, err = shell.communicate(timeout=60)
+        out, err = shell.communicate(timeout=HANGS_S)
     assert err == ""
     return [line for line in out.splitlines() if line]
 
@@ -84,7 +85,7 @@ def test_fish_is_offered_what_fits(here: Project, typed: str, expected: list[str
     here.env["PATH"] = f"{PROGRAM.parent}:{os.environ['PATH']}"
     asked = f"source moola-remote.fish; complete -C 'moola-remote {typed}'"
     with here.running("fish", "--no-config", "-c", asked) as shell:
-        out, err = shell.communicate(timeout=60)
+        out, err = shell.communicate(timeout=HANGS_S)
     assert err == ""
     assert [line.partition("\t")[0] for line in out.splitlines()] == expected
 
@@ -142,7 +143,7 @@ def test_each_shell_takes_its_script(shell: str, here: Project) -> None:
     script = here.ok("completion", shell)
     assert "_MOOLA_REMOTE_COMPLETE" in script
     if shutil.which(shell):
-        subprocess.run([shell, "-n"], input=script, text=True, check=True, timeout=60)
+        subprocess.run([shell, "-n"], input=script, text=True, check=True, timeout=HANGS_S)
 
 
 def test_nothing_heavy_is_loaded_for_a_tab(here: Project) -> None:
@@ -159,7 +160,7 @@ main([])
         "COMP_CWORD": "2",
     }
     with here.running(PROGRAM.with_name("python"), "-c", code) as process:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=HANGS_S)
     assert err == ""
     lines = [line for line in out.splitlines() if line not in ("plain", "_")]
     assert lines == [RUNS[1], RUNS[0], "loaded []"]

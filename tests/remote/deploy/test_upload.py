@@ -16,6 +16,7 @@ from moola_remote.protocol.answers import PodInfo
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
 from tests.support.git_trees import write
+from tests.support.pods import put_agent
 
 pytestmark = pytest.mark.process
 
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.process
 @pytest.fixture
 def agent(transport: Transport, endpoint: Endpoint, tmp_path: Path) -> Agent:
     """The real agent with a root of its own."""
+    put_agent(str(tmp_path / "ro'ot"))
     return Agent(transport, root=str(tmp_path / "ro'ot"), python=endpoint.python)
 
 

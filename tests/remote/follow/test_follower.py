@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 import sys
+import threading
 import time
 
 import pytest
@@ -14,6 +15,7 @@ from moola_remote.follow.journal import Journal
 from moola_remote.protocol.events import NoteEvent
 from moola_remote.protocol.frames import Data, Frame, FrameParser, StateFrame
 from tests.support.following import LINES, Laptop, Watcher
+from tests.support.lanes import HANGS_S
 from tests.support.pods import AgentPod, is_alive
 
 pytestmark = pytest.mark.process
@@ -108,10 +110,13 @@ def test_an_event_that_was_cut_in_the_middle_is_whole_the_next_day(
 def test_the_end_is_known_though_the_supervisor_is_killed_meanwhile(
     pod: AgentPod, laptop: Laptop
 ) -> None:
-    run_id = pod.shell("echo ready; sleep 1; exit 7")
+    run_id = pod.shell(
+        'echo ready; while [ ! -e "$MOOLA_RUN_DIR/.go" ]; do sleep 0.02; done; exit 7'
+    )
     pod.wait_for_log(run_id, "ready")
     pod.wait(run_id, "RUNNING")
     pod.kill(run_id, "supervisor")
+    threading.Timer(1, (pod.folder(run_id) / ".go").touch).start()
     state = laptop.follow(run_id, Watcher())
     assert (state.state, state.returncode) == ("FAILED", 7)
 
@@ -148,14 +153,14 @@ def test_one_notice_a_loss_however_many_attempts_it_takes(pod: AgentPod, laptop:
 
 
 def test_the_far_end_goes_when_its_reader_is_gone(pod: AgentPod, laptop: Laptop) -> None:
-    run_id = pod.shell("echo one; sleep 60")
+    run_id = pod.shell("echo one; sleep 600")
     agent = laptop.agent(laptop.transport)
     agent.upload()
     channel = laptop.transport.open(agent.argv("follow", run_id))
     assert channel.read(10)
     began = time.monotonic()
     channel.close()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < HANGS_S  # the run takes longer
     assert not is_alive(channel.child.pid)
     assert pod.state(run_id)["state"] == "RUNNING"
 
@@ -174,7 +179,7 @@ def test_without_inotify_the_follower_looks_by_itself(
     channel = laptop.transport.open([python, flags, "-c", poisoned, *words])
     parser = FrameParser()
     frames: list[Frame] = []
-    while piece := channel.read(1000, 10):
+    while piece := channel.read(1000, HANGS_S):
         frames += parser.feed(piece)
     channel.close()
     log = b"".join(one.data for one in frames if isinstance(one, Data) and one.file == "log")
@@ -184,7 +189,7 @@ def test_without_inotify_the_follower_looks_by_itself(
 
 
 def test_ctrl_c_ends_the_following_and_nothing_else(pod: AgentPod, laptop: Laptop) -> None:
-    run_id = pod.shell("echo one; sleep 60")
+    run_id = pod.shell("echo one; sleep 600")
     with pytest.raises(KeyboardInterrupt):
         laptop.follow(run_id, Impatient())
     assert pod.state(run_id)["state"] == "RUNNING"

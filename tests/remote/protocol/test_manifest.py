@@ -163,7 +163,7 @@ def test_what_is_no_manifest_of_this_run_is_refused_in_one_line(content: bytes) 
 
 
 def test_too_many_files_are_refused() -> None:
-    many = [_file(f"a{number}") for number in range(MAX_ENTRIES + 1)]
+    many = [_file("a")] * (MAX_ENTRIES + 1)
     with pytest.raises(TransferError, match=str(MAX_ENTRIES)):
         read_manifest(_manifest(*many), RUN)
 

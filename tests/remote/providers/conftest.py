@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from moola_remote.ssh.endpoint import Endpoint
+from tests.support.lanes import HANGS_S
 from tests.support.servers import ssh_options
 
 
@@ -37,7 +38,7 @@ class Client:
     @staticmethod
     def run(*argv: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         """A program to its end."""
-        return subprocess.run(argv, input=stdin, capture_output=True, timeout=60, check=False)
+        return subprocess.run(argv, input=stdin, capture_output=True, timeout=HANGS_S, check=False)
 
 
 @pytest.fixture(scope="session", params=["local_pod", "openssh_server"])

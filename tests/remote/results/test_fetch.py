@@ -16,6 +16,8 @@ import pytest
 from moola_remote.agent_client.client import Agent
 from moola_remote.agent_client.verbs import get_state, submit
 from moola_remote.errors import LimitError, TransferError, UnreachableError
+from moola_remote.files import hashing
+from moola_remote.results import fetch
 from moola_remote.results.fetch import fetch_run
 from moola_remote.results.verify import Caps
 from moola_remote.ssh.connect import connect
@@ -23,7 +25,7 @@ from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
 from tests.support.fetching import FILES, RUN, Pod, content_of
 from tests.support.lines import Line
-from tests.support.pods import wait_until
+from tests.support.pods import put_agent, wait_until
 
 pytestmark = pytest.mark.process
 
@@ -69,6 +71,7 @@ class Counting:
 def test_a_real_run_comes_home_verified(
     transport: Transport, endpoint: Endpoint, tmp_path: Path
 ) -> None:
+    put_agent(str(tmp_path / "root"))
     agent = Agent(transport, root=str(tmp_path / "root"), python=endpoint.python)
     submit(agent, _spec(JOB))
     wait_until(lambda: get_state(agent, RUN).has_ended)
@@ -89,6 +92,7 @@ def test_a_real_run_comes_home_verified(
 def test_a_deep_tree_and_names_of_rsyncs_own_cost_no_other_file(
     transport: Transport, endpoint: Endpoint, tmp_path: Path
 ) -> None:
+    put_agent(str(tmp_path / "root"))
     agent = Agent(transport, root=str(tmp_path / "root"), python=endpoint.python)
     job = (
         "cd $MOOLA_RUN_DIR; mkdir .rsync-partial; echo p >.rsync-partial/x; "
@@ -110,6 +114,7 @@ def test_a_deep_tree_and_names_of_rsyncs_own_cost_no_other_file(
 def test_a_socket_or_a_pipe_is_named_and_nothing_lost(
     transport: Transport, endpoint: Endpoint, tmp_path: Path
 ) -> None:
+    put_agent(str(tmp_path / "root"))
     agent = Agent(transport, root=str(tmp_path / "root"), python=endpoint.python)
     listen = "import socket; socket.socket(socket.AF_UNIX).bind('s')"
     closed = "echo secret >closed; chmod 0 closed; touch nothing; chmod 0 nothing"
@@ -160,6 +165,7 @@ def test_what_is_no_folder_in_a_runs_place_is_one_line(
 def test_a_run_that_goes_on_is_not_fetched(
     transport: Transport, endpoint: Endpoint, tmp_path: Path
 ) -> None:
+    put_agent(str(tmp_path / "root"))
     agent = Agent(transport, root=str(tmp_path / "root"), python=endpoint.python)
     submit(agent, _spec("until [ -e $MOOLA_RUN_DIR/stop ]; do sleep 0.02; done"))
     try:
@@ -200,6 +206,30 @@ def test_a_file_that_was_changed_here_is_never_replaced(pod: Pod) -> None:
     assert (missing.path, missing.size) == ("log", len(FILES["log"]))
     assert "differs from the pod's, and is not replaced" in missing.why
     assert content_of(pod.final) == {**FILES, "log": b"notes of mine"}
+
+
+def test_what_is_whole_is_looked_at_and_not_compared_again(
+    pod: Pod, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hashing, "RACY_NS", 0)
+    cache, log = tmp_path / "hashes.json", FILES["log"]
+    with monkeypatch.context() as unread:
+        assert [pod.fetch(cache=cache).already_there for _ in range(2)] == [0, 4]
+        unread.setattr(fetch, "read_manifest", None)  # which would fail
+        (pod.final / "manifest.json").unlink()
+        third = pod.fetch(cache=cache)
+    assert (third.files, third.already_there, third.missing) == (0, 4, ())
+    assert (pod.final / "manifest.json").read_bytes() == (pod.run / "manifest.json").read_bytes()
+    # A file that is another, one that is gone, a manifest that is another.
+    (pod.final / "log").write_bytes(log.upper())
+    assert [one.path for one in pod.fetch(cache=cache).missing] == ["log"]
+    assert [one.path for one in pod.fetch(cache=cache).missing] == ["log"]
+    (pod.final / "log").unlink()
+    assert pod.fetch(cache=cache).files == 1
+    assert pod.fetch(cache=cache).already_there == 4
+    pod.write({**FILES, "more": b"more"})
+    assert pod.fetch(cache=cache).files == 1
+    assert content_of(pod.final) == {**FILES, "more": b"more"}
 
 
 def test_an_interrupted_fetch_goes_on(pod: Pod) -> None:

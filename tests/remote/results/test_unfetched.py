@@ -16,6 +16,7 @@ from moola_remote.agent_client.client import Agent
 from moola_remote.agent_client.verbs import list_runs
 from moola_remote.results.unfetched import UnfetchedRun, find_unsaved
 from tests.support.fakes import ShellTransport
+from tests.support.pods import put_agent
 
 pytestmark = pytest.mark.process
 
@@ -30,6 +31,7 @@ class Place:
         self.run = top / "root" / "runs" / RUN
         self.results = top / "results"
         self.transport = ShellTransport(top)
+        put_agent(str(top / "root"))
         self.agent = Agent(self.transport, root=str(top / "root"), python=sys.executable)
         for folder in (self.run, self.results / RUN):
             for path, content in FILES.items():

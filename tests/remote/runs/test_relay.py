@@ -19,6 +19,7 @@ from moola_remote.pods.pod import Pod
 from moola_remote.runs.relay import carry_tree
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
+from tests.support.pods import put_agent
 
 pytestmark = pytest.mark.process
 
@@ -48,6 +49,7 @@ class Far:
             if file.mode not in (LINK, FOLDER):
                 (self.tree / file.path).parent.mkdir(parents=True, exist_ok=True)
                 (self.tree / file.path).write_bytes(b"x" * file.size)
+        put_agent(str(top / "root"))
         agent = Agent(transport, root=str(top / "root"), python=python)
         self.pod = cast(Pod, SimpleNamespace(transport=transport, agent=agent))
         self.relay = top / "state" / "relay" / self.digest

@@ -16,11 +16,12 @@ from moola_remote.errors import ConfigError, MoolaError, UnreachableError
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.socket import ReadAheadSocket
+from tests.support.lanes import HANGS_S
 
 pytestmark = pytest.mark.process
 
 
-def _refusal(endpoint: Endpoint, folder: Path, timeout_s: float = 5.0) -> MoolaError:
+def _refusal(endpoint: Endpoint, folder: Path, timeout_s: float = HANGS_S) -> MoolaError:
     with pytest.raises(MoolaError) as caught:
         connect(endpoint, known_hosts=folder / "known_hosts", timeout_s=timeout_s)
     assert "\n" not in str(caught.value)

@@ -11,6 +11,7 @@ from moola_remote.agent_client.client import Agent, probe
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from tests.support.dropbear import missing_for_dropbear, running_dropbear
+from tests.support.lanes import HANGS_S
 
 pytestmark = pytest.mark.process
 
@@ -49,10 +50,10 @@ def test_commands_run_side_by_side(dropbear: Endpoint, tmp_path: Path) -> None:
     try:
         first = transport.open(["cat"])
         first.write(b"one")
-        assert first.read(10, 10) == b"one"
+        assert first.read(10, HANGS_S) == b"one"
         assert transport.run(["echo", "two"]).stdout == b"two\n"
         first.close_stdin()
-        assert first.read(10, 10) == b""
-        assert first.returncode(10) == 0
+        assert first.read(10, HANGS_S) == b""
+        assert first.returncode(HANGS_S) == 0
     finally:
         transport.close()

@@ -25,6 +25,7 @@ from moola_remote.ssh.master import MasterLink
 from moola_remote.ssh.transport import Transport
 from tests.remote.conftest import by_client, configured
 from tests.remote.ssh.conftest import keygen
+from tests.support.lanes import HANGS_S
 from tests.support.lines import Line
 from tests.support.masters import end_masters, masters, sockets
 from tests.support.pods import wait_until
@@ -58,6 +59,16 @@ def _logins(server: Endpoint) -> int:
     return log.count("Accepted publickey")
 
 
+def _processes(keep: Keeping) -> list[int]:
+    """Those that have a path of the folder in their command line."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if bytes(keep.folder) in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found
+
+
 def _link(transport: Transport) -> object:
     return vars(transport)["_link"]
 
@@ -80,10 +91,10 @@ def test_beyond_what_the_server_allows_paramiko_connects(
     before = _logins(server)
     first = transport.open(["cat"])
     first.write(b"one")
-    assert first.read(10, 10) == b"one"
+    assert first.read(10, HANGS_S) == b"one"
     assert transport.run(["echo", "two"]).stdout == b"two\n"
     first.write(b"still")
-    assert first.read(10, 10) == b"still"
+    assert first.read(10, HANGS_S) == b"still"
     assert _logins(server) == before + 1
     transport.close()
     assert len(masters(keep.folder)) == 1
@@ -106,8 +117,8 @@ def test_a_master_that_ends_under_a_command_is_a_lost_connection(
     server: Endpoint, pins: Path, keep: Keeping
 ) -> None:
     transport = connect(configured(server), known_hosts=pins, keep=keep)
-    channel = transport.open(["sh", "-c", "echo first; sleep 30"])
-    assert channel.read(10, 10) == b"first\n"
+    channel = transport.open(["sh", "-c", "echo first; sleep 600"])
+    assert channel.read(10, HANGS_S) == b"first\n"
     (pid,) = masters(keep.folder)
     os.kill(pid, signal.SIGKILL)
     # Another command makes one at the same path meanwhile: not that of our command.
@@ -115,16 +126,15 @@ def test_a_master_that_ends_under_a_command_is_a_lost_connection(
     connect(configured(server), known_hosts=pins, keep=keep).close()
     assert masters(keep.folder)
     with pytest.raises(UnreachableError, match="connection lost"):
-        channel.read(10, 10)
+        channel.read(10, HANGS_S)
     with pytest.raises(UnreachableError, match="connection lost"):
-        channel.returncode(10)
+        channel.returncode(HANGS_S)
     transport.close()
 
 
 def test_after_a_sleep_of_the_laptop_the_dead_connection_is_left(
     server: Endpoint, pins: Path, keep: Keeping, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mux, "SESSION_TIMEOUT_S", 0.5)
     line = Line(server.port)
     endpoint = configured(dataclasses.replace(server, port=line.port))
     try:
@@ -132,7 +142,15 @@ def test_after_a_sleep_of_the_laptop_the_dead_connection_is_left(
         assert transport.run(["true"]).returncode == 0
         (first,) = masters(keep.folder)
         line.fall_silent()
-        threading.Timer(0.8, line.speak).start()  # for the new connection
+        monkeypatch.setattr(mux, "SESSION_TIMEOUT_S", 0.5)
+
+        def speak() -> None:
+            """Carry on for the new connection, and let it take its time."""
+            wait_until(lambda: set(_processes(keep)) - {first})
+            mux.SESSION_TIMEOUT_S = HANGS_S
+            line.speak()
+
+        threading.Thread(target=speak, daemon=True).start()
         assert transport.run(["echo", "awake"]).stdout == b"awake\n"
         assert masters(keep.folder) != [first]
         with contextlib.suppress(ProcessLookupError):
@@ -145,13 +163,6 @@ def test_after_a_sleep_of_the_laptop_the_dead_connection_is_left(
 def test_a_client_that_is_killed_while_it_logs_in_leaves_one_master_at_most(
     server: Endpoint, pins: Path, keep: Keeping
 ) -> None:
-    def processes() -> list[bytes]:
-        found = []
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            with contextlib.suppress(OSError):
-                found.append(path.read_bytes())
-        return [words for words in found if bytes(keep.folder) in words]
-
     line = Line(server.port)
     endpoint = configured(dataclasses.replace(server, port=line.port))
     try:
@@ -160,15 +171,15 @@ def test_a_client_that_is_killed_while_it_logs_in_leaves_one_master_at_most(
         if client == 0:
             connect(endpoint, known_hosts=pins, keep=keep)
             os._exit(1)
-        wait_until(processes)
+        wait_until(lambda: _processes(keep))
         os.kill(client, signal.SIGKILL)
         os.waitpid(client, 0)
-        threading.Timer(0.5, line.speak).start()
         before = _logins(server)
+        threading.Timer(0.5, line.speak).start()
         transport = connect(endpoint, known_hosts=pins, keep=keep)
         assert transport.run(["echo", "here"]).stdout == b"here\n"
         assert _logins(server) == before + 1
-        assert len(processes()) == len(masters(keep.folder)) == 1
+        assert len(_processes(keep)) == len(masters(keep.folder)) == 1
         transport.close()
     finally:
         line.cut()
@@ -191,7 +202,7 @@ def test_a_close_ends_what_the_connection_carries(
     reader.start()
     time.sleep(0.1)
     transport.close()
-    reader.join(5)
+    reader.join(HANGS_S)
     assert "connection lost" in str(failed[0])
     assert masters(keep.folder)
 
@@ -239,7 +250,7 @@ def test_what_openssh_would_judge_otherwise_is_left_to_us(
     endpoint = configured(server)
     known = KnownHosts(pins)
     assert endpoint.host_config
-    assert master.find(endpoint, known, keep, timeout_s=5)
+    assert master.find(endpoint, known, keep, timeout_s=HANGS_S)
 
     def by(**changes: object) -> Endpoint:
         config = dataclasses.replace(endpoint.host_config, **changes)  # type: ignore[type-var]
@@ -257,7 +268,7 @@ def test_what_openssh_would_judge_otherwise_is_left_to_us(
         by(known_hosts=(revoked,)),
         by(identity_files=(key,)),
     ]
-    assert [one for one in left if master.find(one, known, keep, timeout_s=5)] == []
+    assert [one for one in left if master.find(one, known, keep, timeout_s=HANGS_S)] == []
 
 
 def test_a_socket_is_of_one_address_one_user_and_one_pin(
@@ -315,7 +326,7 @@ def test_nobody_uses_it_and_it_ends(server: Endpoint, pins: Path, tmp_path: Path
     transport = connect(configured(server), known_hosts=pins, keep=brief)
     used = transport.open(["cat"])  # it stays as long, however slow this process is
     used.write(b"in use")
-    assert used.read(10, 10) == b"in use"
+    assert used.read(10, HANGS_S) == b"in use"
     (pid,) = masters(brief.folder)
     transport.close()
     wait_until(lambda: not sockets(brief.folder))

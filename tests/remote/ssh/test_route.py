@@ -15,6 +15,7 @@ from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.hostkeys import KnownHosts
 from tests.remote.ssh.conftest import Through, lines_of, vouch
+from tests.support.lanes import HANGS_S
 from tests.support.servers import running_openssh
 
 pytestmark = pytest.mark.process
@@ -30,7 +31,7 @@ def _hello(endpoint: Endpoint, folder: Path) -> None:
 
 def _refusal(endpoint: Endpoint, folder: Path) -> MoolaError:
     with pytest.raises(MoolaError) as caught:
-        connect(endpoint, known_hosts=folder / "pins", timeout_s=3)
+        connect(endpoint, known_hosts=folder / "pins", timeout_s=HANGS_S)
     assert "\n" not in str(caught.value)
     assert caught.value.cure
     return caught.value

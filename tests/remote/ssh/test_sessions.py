@@ -18,6 +18,7 @@ from moola_remote.ssh import ssh_transport
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
+from tests.support.lanes import HANGS_S
 from tests.support.penalties import running_penalised
 from tests.support.servers import NEWER_SSHD, SSHD, running_openssh
 
@@ -52,7 +53,7 @@ def test_commands_side_by_side_get_connections_of_their_own(
 ) -> None:
     first = single.open(["cat"])
     first.write(b"one")
-    assert first.read(10, 10) == b"one"
+    assert first.read(10, HANGS_S) == b"one"
     assert single.run(["echo", "two"]).stdout == b"two\n"
     assert single.run(["echo", "three"]).stdout == b"three\n"
     here = tmp_path / "here"
@@ -60,7 +61,7 @@ def test_commands_side_by_side_get_connections_of_their_own(
     (here / "file").write_text("x")
     assert single.push(here, PurePosixPath(tmp_path / "there")) == 1
     first.write(b"still")
-    assert first.read(10, 10) == b"still"
+    assert first.read(10, HANGS_S) == b"still"
     first.close()
     log = (tmp_path / "sshd" / "sshd.log").read_text()
     assert log.count("Accepted publickey") == 2

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from moola_remote.ui.dashboard import Dashboard
 from tests.support.golden_run import golden_view
+from tests.support.lanes import HANGS_S
 from tests.support.terminal import Terminal, on_terminal
 
 BENCHMARK = Path(__file__).parents[3] / "benchmarks" / "dashboard.py"
@@ -95,4 +96,4 @@ def replayed(seconds: float) -> Iterator[Terminal]:
         environment.pop(name, None)
     with on_terminal(command, environment) as terminal:
         yield terminal
-        assert terminal.program.wait(timeout=60) == 0
+        assert terminal.program.wait(timeout=HANGS_S) == 0

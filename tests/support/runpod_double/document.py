@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
-from openapi_core import Config, OpenAPI
-from openapi_core.contrib.werkzeug import WerkzeugOpenAPIRequest, WerkzeugOpenAPIResponse
-from openapi_core.exceptions import OpenAPIError
-from werkzeug.wrappers import Request, Response
+
+if TYPE_CHECKING:
+    from openapi_core import OpenAPI
+    from werkzeug.wrappers import Request, Response
 
 # Beside the repository.
 DOCUMENTS = Path(__file__).resolve().parents[4] / "shared" / "runpod"
@@ -19,6 +20,8 @@ DOCUMENTS = Path(__file__).resolve().parents[4] / "shared" / "runpod"
 @cache
 def openapi() -> OpenAPI:
     """The document, for any host."""
+    from openapi_core import Config, OpenAPI  # 0.7 CPU s, which few tests need
+
     document = yaml.safe_load((DOCUMENTS / "openapi-v2-pods.yaml").read_text(encoding="utf-8"))
     config = Config(extra_media_type_deserializers={"application/problem+json": json.loads})
     return OpenAPI.from_dict({**document, "servers": [{"url": "/"}]}, config=config)
@@ -34,6 +37,9 @@ def faults_of(request: Request, document: OpenAPI) -> list[str]:
     Raises:
         NoTokenError: there is no bearer token.
     """
+    from openapi_core.contrib.werkzeug import WerkzeugOpenAPIRequest
+    from openapi_core.exceptions import OpenAPIError
+
     try:
         document.validate_request(WerkzeugOpenAPIRequest(request))
     except OpenAPIError as err:
@@ -46,4 +52,6 @@ def faults_of(request: Request, document: OpenAPI) -> list[str]:
 
 def check_answer(request: Request, answer: Response, document: OpenAPI) -> None:
     """Raise where the double's own answer is not as the document says."""
+    from openapi_core.contrib.werkzeug import WerkzeugOpenAPIRequest, WerkzeugOpenAPIResponse
+
     document.validate_response(WerkzeugOpenAPIRequest(request), WerkzeugOpenAPIResponse(answer))

@@ -20,6 +20,7 @@ from moola_remote.providers import provider_for
 from moola_remote.providers.local.provider import LocalProvider
 from moola_remote.providers.local.state import VERSION, LocalPodFolder, identity_of
 from tests.remote.providers.conftest import Client
+from tests.support.lanes import HANGS_S
 from tests.support.servers import changed_signals, ssh_options
 
 pytestmark = pytest.mark.process
@@ -57,7 +58,7 @@ def test_up_says_where_and_up_again_finds_the_same_server(provider: LocalProvide
 def test_many_ups_at_once_start_one_server(provider: LocalProvider) -> None:
     argv = [sys.executable, "-c", UP, str(provider.folder.path)]
     starts = [subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    ports = {start.communicate(timeout=60)[0] for start in starts}
+    ports = {start.communicate(timeout=HANGS_S)[0] for start in starts}
     assert ports == {f"{provider.endpoint().port}\n"}
     assert provider.folder.log.read_text().count("serving") == 1
 
@@ -125,7 +126,7 @@ def test_a_server_of_another_version_is_replaced(provider: LocalProvider) -> Non
 
 def test_a_process_outlives_the_server(provider: LocalProvider, tmp_path: Path) -> None:
     provider.up()
-    line = f"setsid sleep 60 >/dev/null 2>&1 </dev/null & echo $! >{tmp_path}/pid"
+    line = f"setsid sleep 600 >/dev/null 2>&1 </dev/null & echo $! >{tmp_path}/pid"
     assert client_of(provider, tmp_path).ssh(line).returncode == 0
     pid = int((tmp_path / "pid").read_text())
     provider.stop()

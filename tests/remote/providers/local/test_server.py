@@ -9,7 +9,6 @@ import random
 import re
 import shlex
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,8 @@ import pytest
 from moola_remote.providers.local.pty import set_size
 from tests.remote.providers.conftest import Client
 from tests.support.asyncssh_client import asyncssh_to
+from tests.support.lanes import HANGS_S
+from tests.support.pods import wait_until
 from tests.support.servers import changed_signals
 
 if TYPE_CHECKING:
@@ -37,12 +38,8 @@ def many_bytes() -> bytes:
 
 def wait_for(path: Path) -> str:
     """The text of a file that a command on the server is about to write."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        if path.exists() and path.read_text():
-            return path.read_text()
-        time.sleep(0.01)
-    raise AssertionError(f"{path} was never written")
+    text: str = wait_until(lambda: path.exists() and path.read_text())
+    return text
 
 
 def test_exit_code_and_both_outputs_arrive_apart(client: Client) -> None:
@@ -163,7 +160,7 @@ def test_a_terminal_has_the_clients_size_and_follows_it(client: Client) -> None:
         set_size(master, (91, 33, 0, 0))
         process.send_signal(28)  # SIGWINCH: the terminal is not the client's controlling one
         assert b"33 91" in read_until(master, b"91")
-        assert process.wait(timeout=20) == 4
+        assert process.wait(timeout=HANGS_S) == 4
 
 
 def test_control_c_in_a_terminal_interrupts_the_command(client: Client) -> None:
@@ -171,7 +168,7 @@ def test_control_c_in_a_terminal_interrupts_the_command(client: Client) -> None:
     with in_terminal(client, line, (80, 24)) as (master, process):
         assert b"/dev/" in read_until(master, b"ready")
         os.write(master, b"\x03")
-        assert process.wait(timeout=20) == 130
+        assert process.wait(timeout=HANGS_S) == 130
 
 
 def test_terminal_modes_of_the_client_are_taken_over(client: Client) -> None:

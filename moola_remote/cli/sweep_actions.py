@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from moola_remote.sweep.trial import Trial
 
 
-def begin(app: App, plan: Plan, secrets: Mapping[str, str]) -> None:
+def start_sweep(app: App, plan: Plan, secrets: Mapping[str, str]) -> None:
     """Begin a sweep, and drive it to its end.
 
     Raises:
@@ -47,7 +47,7 @@ def begin(app: App, plan: Plan, secrets: Mapping[str, str]) -> None:
     _drive(app, folder, plan, secrets, deploy_plan)
 
 
-def go_on(app: App, folder: SweepFolder, secrets: Mapping[str, str]) -> None:
+def resume_sweep(app: App, folder: SweepFolder, secrets: Mapping[str, str]) -> None:
     """Resume a sweep on the code and data that it was begun with.
 
     Raises:
