@@ -42,8 +42,8 @@ class Predictions:
             finds one.
         type_bars: ``(B, T, K)``, of a model that knows several spans: the mean over a span's bars
             are the scores of its types. Its `span_posterior` sums to the expected number of spans.
-        network_evidence, column_evidence: ``(B, S)`` float32, of a pool what each adds to the
-            logarithm of each span's probability, in nats more than for one drawn blindly.
+        network_probs, column_probs: ``(B, S)``, of a pool what each said of every span.
+        powers: of each in the pool.
     """
 
     span_logits: FloatArray
@@ -53,8 +53,9 @@ class Predictions:
     viterbi: BoolArray | None = None
     span_posterior: FloatArray | None = None
     none_probs: FloatArray | None = None
-    network_evidence: FloatArray | None = None
-    column_evidence: FloatArray | None = None
+    network_probs: FloatArray | None = None
+    column_probs: FloatArray | None = None
+    powers: tuple[float, float] | None = None
     type_bars: FloatArray | None = None
 
     @property

@@ -110,6 +110,10 @@ def _best(
         _sum_ends(posterior[row], first, ends, shared)
         best = _gain_of_likeliest(posterior[row], first, lengths, (mass, bars, inverse)) - SLACK
         for a in range(num_bars):
+            # neither IoU nor hits are more than the mass that shares a bar with the longest
+            shares = ends[0, num_bars] - ends[0, a] - ends[1, min(a + lengths[1], num_bars)]
+            if 2.0 * shares + SLACK < best:
+                continue
             for b in range(a + lengths[0], min(a + lengths[1], num_bars) + 1):
                 # what shares a bar with [a, b): neither stops before it nor begins after it
                 shares = ends[0, num_bars] - ends[0, a] - ends[1, b]

@@ -117,28 +117,29 @@ def describe(  # noqa: PLR0913 - the arrays of all windows
             mean_range = 1.0  # nothing moves: every column that is divided by it is 0
         for k in range(kept.shape[1]):
             start, stop = grid[kept[i, k], 0], grid[kept[i, k], 1]
-            side, local = _side(path, start, stop), unit[i, max(start - 1, 0)]
+            side, local = side_of(path, start, stop), unit[i, max(start - 1, 0)]
             if not has_before[side, start]:
-                _before(before[side, start], path, side, start, local)
+                fill_before(before[side, start], path, side, start, local)
                 has_before[side, start] = True
             if not has_after[side, stop]:
-                _after(after[side, stop], path, side, stop)
+                fill_after(after[side, stop], path, side, stop)
                 has_after[side, stop] = True
             row = out[i, k]
-            _size(row, path, side, start, stop, local)
+            fill_size(row, path, side, start, stop, local)
             row[4] = (path[PRICE + side, stop] - path[PRICE + side, start]) / mean_range
-            _within(row, path, side, start, stop, local)
+            fill_within(row, path, side, start, stop, local)
             for j in range(len(BEFORE)):
                 row[AT_BEFORE + j] = before[side, start, j]
             for j in range(len(AFTER)):
-                row[AT_AFTER + j] = _between(after[side, stop, j] / local, -1.0, 8.0)
-            _bars(row, path, side, start, stop)
-            _place(row, start, stop, num_bars)
+                row[AT_AFTER + j] = between(after[side, stop, j] / local, -1.0, 8.0)
+            fill_bars(row, path, side, start, stop)
+            fill_place(row, start, stop, num_bars)
         _limit(out[i])
 
 
 @compiled(inline="always")
-def _side(path: NDArray[Any], start: int, stop: int) -> int:
+def side_of(path: NDArray[Any], start: int, stop: int) -> int:
+    """Return the side from which a span rises."""
     rise = path[GAIN, stop] - path[GAIN, start]
     return 0 if rise >= path[GAIN + 1, stop] - path[GAIN + 1, start] - TIE else 1
 
@@ -155,14 +156,16 @@ def _limit(rows: NDArray[Any]) -> None:
 
 
 @compiled(inline="always")
-def _between(value: float, low: float, high: float) -> float:
+def between(value: float, low: float, high: float) -> float:
+    """`value` within limits."""
     return min(max(value, low), high)
 
 
 @compiled()
-def _size(
+def fill_size(
     row: NDArray[Any], path: NDArray[Any], side: int, start: int, stop: int, local: float
 ) -> None:
+    """`SIZE`: how long, how far and how fast; the net move over the window's is left out."""
     fast = path[GAIN + side, stop] - path[GAIN + side, start]
     net = path[PRICE + side, stop] - path[PRICE + side, start]
     row[0] = fast
@@ -174,9 +177,10 @@ def _size(
 
 
 @compiled()
-def _within(
+def fill_within(
     row: NDArray[Any], path: NDArray[Any], side: int, start: int, stop: int, local: float
 ) -> None:
+    """`PATH`: how it goes within, and how far it could be longer."""
     gain = path[GAIN + side]
     drawdown, lowest, peak = 0.0, gain[start + 1], gain[start + 1]
     for t in range(start + 1, stop):
@@ -188,22 +192,22 @@ def _within(
         in_all += path[RANGE, t]
     start_margin, stop_margin = lowest - gain[start], gain[stop] - peak
     before, after = path[REACH_BEFORE + side, start], path[REACH_AFTER + side, stop]
-    row[AT_PATH + 0] = _between(-start_margin, 0.0, 2.0)
-    row[AT_PATH + 1] = _between(-stop_margin, 0.0, 2.0)
-    row[AT_PATH + 2] = _between(before, 0.0, 3.0)
-    row[AT_PATH + 3] = _between(after, 0.0, 3.0)
+    row[AT_PATH + 0] = between(-start_margin, 0.0, 2.0)
+    row[AT_PATH + 1] = between(-stop_margin, 0.0, 2.0)
+    row[AT_PATH + 2] = between(before, 0.0, 3.0)
+    row[AT_PATH + 3] = between(after, 0.0, 3.0)
     row[AT_PATH + 4] = min(drawdown, 4.0)
-    row[AT_PATH + 5] = _between(start_margin, 0.0, 2.0)
-    row[AT_PATH + 6] = _between(stop_margin, 0.0, 2.0)
-    row[AT_PATH + 7] = _between(-before, 0.0, 2.0)
-    row[AT_PATH + 8] = _between(-after, 0.0, 2.0)
+    row[AT_PATH + 5] = between(start_margin, 0.0, 2.0)
+    row[AT_PATH + 6] = between(stop_margin, 0.0, 2.0)
+    row[AT_PATH + 7] = between(-before, 0.0, 2.0)
+    row[AT_PATH + 8] = between(-after, 0.0, 2.0)
     net = abs(path[PRICE + side, stop] - path[PRICE + side, start])
     row[AT_PATH + 9] = net / walked if walked > 0.0 else 0.0
     row[AT_PATH + 10] = np.log(in_all / (stop - start) / local + 1e-3)
 
 
 @compiled()
-def _before(row: NDArray[Any], path: NDArray[Any], side: int, start: int, local: float) -> None:
+def fill_before(row: NDArray[Any], path: NDArray[Any], side: int, start: int, local: float) -> None:
     """How high and low price was in the last 5..30 bars before the run, from where it starts."""
     price, end = path[PRICE + side, start], max(start, 1)
     high, low = path[HIGH + side, end - 1], path[LOW + side, end - 1]
@@ -235,7 +239,7 @@ def _before(row: NDArray[Any], path: NDArray[Any], side: int, start: int, local:
 
 
 @compiled()
-def _after(row: NDArray[Any], path: NDArray[Any], side: int, stop: int) -> None:
+def fill_after(row: NDArray[Any], path: NDArray[Any], side: int, stop: int) -> None:
     """How much further the 5..20 bars after the run go, and how far back, in price units."""
     num_bars = path.shape[1] - 1
     price, t, i = path[PRICE + side, stop], min(stop, num_bars - 1), 0
@@ -249,7 +253,8 @@ def _after(row: NDArray[Any], path: NDArray[Any], side: int, stop: int) -> None:
 
 
 @compiled()
-def _bars(row: NDArray[Any], path: NDArray[Any], side: int, start: int, stop: int) -> None:
+def fill_bars(row: NDArray[Any], path: NDArray[Any], side: int, start: int, stop: int) -> None:
+    """`BARS`: the steps at its ends, and its largest bar."""
     step = path[STEP + side]
     largest = path[RATIO, start]
     for t in range(start + 1, stop):
@@ -262,7 +267,7 @@ def _bars(row: NDArray[Any], path: NDArray[Any], side: int, start: int, stop: in
 
 
 @compiled()
-def _place(row: NDArray[Any], start: int, stop: int, num_bars: int) -> None:
+def fill_place(row: NDArray[Any], start: int, stop: int, num_bars: int) -> None:
     """Where in the window: labels keep away from its edges, as windows were cut around them."""
     for j in range(len(EDGE)):
         row[AT_PLACE + j] = max(EDGE[j] - start, 0) / 3.0

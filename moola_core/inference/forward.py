@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -22,7 +23,7 @@ _folded: WeakKeyDictionary[SpanNet, tuple[object, FoldedUNet]] = WeakKeyDictiona
 
 
 @torch.no_grad()
-def predict(model: Model, inputs: Inputs, *, sparse: bool = False) -> Predictions:
+def predict(model: Model, inputs: Inputs) -> Predictions:
     """Return what the model says of windows, brought to the host.
 
     A `SpanNet` is asked in its folded form.
@@ -30,8 +31,6 @@ def predict(model: Model, inputs: Inputs, *, sparse: bool = False) -> Prediction
     Args:
         model: set to evaluation.
         inputs: of the windows.
-        sparse: sum label noise over those labels alone that a run may have; the same to rounding,
-            and quicker.
     """
     model.eval()
     parts = [inputs]
@@ -40,7 +39,7 @@ def predict(model: Model, inputs: Inputs, *, sparse: bool = False) -> Prediction
         parts = [inputs.take(some) for some in rows.split(EVALUATION_BATCH)]
     net = folded(model) if isinstance(model, SpanNet) else None
     said = [merge_answers(model, forward_outputs(model, part, net), part) for part in parts]
-    return gather(model, said, sparse=sparse)
+    return gather(model, said)
 
 
 def folded(model: SpanNet) -> FoldedUNet:
@@ -128,12 +127,12 @@ def _of_sets(outputs: Outputs) -> dict[str, Tensor]:
     }
 
 
-def gather(model: Model, parts: list[dict[str, Tensor]], *, sparse: bool = False) -> Predictions:
-    """Join the outputs of several batches, on the CPU; `sparse` as in `predict`."""
+def gather(model: Model, parts: list[dict[str, Tensor]]) -> Predictions:
+    """Join the outputs of several batches, on the CPU."""
     tensors = {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
     viterbi, spans = tensors.pop("viterbi", None), tensors.pop("choice_spans", None)
     runs = tensors.pop("segment_probs", None)
-    arrays = {name: tensor.numpy().astype(np.float64) for name, tensor in tensors.items()}
+    arrays: dict[str, Any] = {k: v.numpy().astype(np.float64) for k, v in tensors.items()}
     if runs is not None:
         num_bars = arrays["start_logp"].shape[1]
         posterior = blurred(runs.numpy(), num_bars, model.end_noise)
@@ -142,7 +141,7 @@ def gather(model: Model, parts: list[dict[str, Tensor]], *, sparse: bool = False
     if spans is not None:
         num_bars = arrays["start_logp"].shape[1]
         probs = arrays.pop("choice_probs")
-        posterior = label_posterior(probs, spans.numpy(), num_bars, model.end_noise, sparse=sparse)
+        posterior = label_posterior(probs, spans.numpy(), num_bars, model.end_noise)
         arrays["span_posterior"] = posterior
         arrays.setdefault("span_logits", log_odds(coverage(posterior, num_bars)))
     return Predictions(**arrays, viterbi=None if viterbi is None else viterbi.numpy().astype(bool))

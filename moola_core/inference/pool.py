@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -98,7 +99,11 @@ def pooled(experts: Sequence[FloatArray], weights: Sequence[float]) -> FloatArra
 
 def doubted(probs: FloatArray) -> FloatArray:
     """`probs` ``(B, S)`` with `DOUBT` of it spread over all, so that no logarithm is infinite."""
-    return (1 - DOUBT) * probs + DOUBT / probs.shape[1]
+    return _doubted(probs, probs.shape[1])
+
+
+def _doubted(probs: FloatArray, number: int) -> FloatArray:
+    return (1 - DOUBT) * probs + DOUBT / number
 
 
 def fit_pool(
@@ -136,9 +141,10 @@ def stacked(parts: Sequence[Predictions]) -> Predictions:
 
     names = (
         *("span_logits", "start_logp", "stop_logp", "type_probs", "span_posterior", "none_probs"),
-        *("network_evidence", "column_evidence", "type_bars"),
+        *("network_probs", "column_probs", "type_bars"),
     )
-    return Predictions(**{name: join(name) for name in names})  # type: ignore[arg-type]
+    joined: dict[str, Any] = {name: join(name) for name in names}
+    return Predictions(**joined, powers=parts[0].powers)
 
 
 def pool_predictions(
@@ -152,17 +158,15 @@ def pool_predictions(
         ValueError: networks give no probability for every span.
     """
     types = networks.type_probs
-    evidence: list[FloatArray | None] = [None, None]
+    experts: list[FloatArray | None] = [None, None]
     if columns is None:
         if networks.span_posterior is None:
             raise ValueError("expected the probability of every span")
         posterior = pooled([_if_any(networks)], weights.spans[:1])
         types = None if types is None else pooled([types], weights.types[:1])
     else:
-        experts = _posteriors(networks, columns)
-        posterior = pooled(experts, weights.spans)
-        for i, one in enumerate(experts):
-            evidence[i] = _evidence(one, weights.spans[i])
+        said = _posteriors(networks, columns)
+        posterior, experts = pooled(said, weights.spans), [*said]
         if types is not None and columns.type_probs is not None:
             types = pooled([types, columns.type_probs], weights.types)
     num_bars = networks.span_logits.shape[1]
@@ -175,8 +179,9 @@ def pool_predictions(
         type_probs=types,
         span_posterior=posterior,
         none_probs=networks.none_probs,
-        network_evidence=evidence[0],
-        column_evidence=evidence[1],
+        network_probs=experts[0],
+        column_probs=experts[1],
+        powers=None if columns is None else weights.spans,
     )
 
 
@@ -186,20 +191,26 @@ def evidence_of(predictions: Predictions, spans: IntArray) -> FloatArray | None:
     The weight of evidence (Good 1950, Probability and the Weighing of Evidence) against a span that
     was drawn blindly; NaN where no span was found, None where there is one expert alone.
     """
-    said = predictions.network_evidence, predictions.column_evidence
-    if said[0] is None or said[1] is None:
+    said, powers = (predictions.network_probs, predictions.column_probs), predictions.powers
+    if said[0] is None or said[1] is None or powers is None:
         return None
     num_bars = predictions.span_logits.shape[1]
     place = span_index(spans, num_bars, longest_of(said[0].shape[1], num_bars))
-    both = np.stack([one[np.arange(len(spans)), place] for one in said if one is not None], axis=1)
-    return np.where((spans[:, 1] > spans[:, 0])[:, None], both, np.nan).astype(np.float64)
+    rows = np.arange(len(spans))
+    both = [
+        _evidence(one[rows, place], one.shape[1], power)
+        for one, power in zip(said, powers, strict=True)
+        if one is not None
+    ]
+    is_found = (spans[:, 1] > spans[:, 0])[:, None]
+    return np.where(is_found, np.stack(both, axis=1), np.nan).astype(np.float64)
 
 
-def _evidence(probs: FloatArray, weight: float) -> FloatArray:
-    """``(B, S)`` float32, of probabilities ``(B, S)`` and their power."""
-    if weight == 0.0:
+def _evidence(probs: FloatArray, num_spans: int, power: float) -> FloatArray:
+    """``(B,)`` float32, of probabilities ``(B,)`` and their power."""
+    if power == 0.0:
         return np.zeros(probs.shape, dtype=np.float32)
-    return (weight * np.log(doubted(probs) * probs.shape[1])).astype(np.float32)
+    return (power * np.log(_doubted(probs, num_spans) * num_spans)).astype(np.float32)
 
 
 def _posteriors(networks: Predictions, columns: Predictions) -> list[FloatArray]:

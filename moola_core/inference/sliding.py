@@ -30,7 +30,7 @@ from moola_core.spans.intervals import WINDOW_BARS, FloatArray, IntArray
 
 SHARE = 3  # windows that a bar is in, unless a stride is given
 LONGEST = 25  # bars of a span, unless a model knows longer ones
-BATCH_BARS = 256 * WINDOW_BARS
+BATCH_BARS = 64 * WINDOW_BARS  # what is said of every span of so many stays in the cache
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,13 @@ numbered from ``training.seed`` on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from pydantic import Field
 from safetensors import SafetensorError
@@ -21,13 +24,15 @@ from moola_core.data.windows import NANOSECONDS_A_BAR
 from moola_core.decoding.decode import Predictions
 from moola_core.errors import DataError
 from moola_core.features.bars import COLUMNS, POSITION
-from moola_core.features.candidate_columns import SPAN_COLUMNS
+from moola_core.features.candidate_columns import CONTEXT_COLUMNS, SPAN_COLUMNS
+from moola_core.features.column_scores import ColumnWeights, answer_columns
 from moola_core.features.tensors import Inputs, make_inputs
 from moola_core.features.views import VIEWS
 from moola_core.inference.ensemble import mean_of_spans, mean_predictions, member_recipes
 from moola_core.inference.forward import predict
 from moola_core.inference.pool import PoolWeights, pool_predictions, stacked
 from moola_core.io.json_file import Written, read_json, write_json
+from moola_core.model.candidate_heads import Z_LIMIT
 from moola_core.model.jade import count_parameters
 from moola_core.model.make import Model, make_model
 from moola_core.spans.grid import MAX_LENGTH
@@ -82,15 +87,52 @@ class TrainedModel:
         device = next(self.models[0].parameters()).device
         checkpoints = range(self.recipe.ensemble.checkpoints)
         recipes = [one for one in member_recipes(self.recipe) for _ in checkpoints]
+        models, columns = self.models, None
+        if self.pool is not None:
+            # Columns without a say were not fitted: the last recipes are without a model.
+            networks = self.recipe.ensemble.num_networks
+            models, recipes = models[:networks], recipes[:networks]
+            if self.column_weights is not None:
+                posterior, types = answer_columns(bars, self.column_weights)
+                none = np.zeros(bars.shape[:2])
+                columns = Predictions(none, none, none, types, span_posterior=posterior)
         shown: dict[tuple[str, UnitConfig], Inputs] = {}
         said = []
-        # Columns without a say were not fitted: the last recipes are without a model.
-        for model, one in zip(self.models, recipes, strict=self.pool is None):
+        for model, one in zip(models, recipes, strict=True):
             key = one.model.kind, one.candidates.unit
             if key not in shown:
                 shown[key] = make_inputs(bars, one, device, reflection=one.model.symmetric)
-            said.append(predict(model, shown[key], sparse=self.pool is not None))
-        return joined(said, self.recipe, self.pool)
+            said.append(predict(model, shown[key]))
+        if self.pool is None:
+            return mean_predictions(said)
+        return pool_predictions(mean_predictions(said), columns, self.pool)
+
+    @cached_property
+    def column_weights(self) -> ColumnWeights | None:
+        """What the models of columns have learnt; None where they have no say."""
+        if self.pool is None or not self.pool.asks_columns:
+            return None
+        networks = self.recipe.ensemble.num_networks
+        return weights_of(self.models[networks:], member_recipes(self.recipe)[networks:])
+
+
+def weights_of(models: Sequence[Model], recipes: Sequence[Recipe]) -> ColumnWeights:
+    """Return what models that are linear in columns have learnt, one for each unit of price."""
+    states = [{k: v.float().cpu().numpy() for k, v in one.state_dict().items()} for one in models]
+    choice, context = "span_heads.choice_head.linear.", "span_heads.context_type_head.linear."
+    columns = [
+        np.stack([one["standardise.mean"], one["standardise.scale"], one[f"{choice}weight"][0]])
+        for one in states
+    ]
+    types = [np.column_stack([one[f"{context}weight"], one[f"{context}bias"]]) for one in states]
+    return ColumnWeights(
+        candidates=[one.candidates for one in recipes],
+        columns=np.stack(columns),
+        limit=Z_LIMIT,
+        contexts=np.array([SPAN_COLUMNS.index(name) for name in CONTEXT_COLUMNS]),
+        types=np.stack(types),
+        end_noise=tuple(recipes[0].model.end_noise),
+    )
 
 
 def joined(said: list[Predictions], recipe: Recipe, pool: PoolWeights | None) -> Predictions:

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from moola_core.spans.intervals import WINDOW_BARS, BoolArray, FloatArray, IntArray
-from moola_core.spans.kernels import blur, covered, spread
+from moola_core.spans.kernels import blur, covered
 
 MIN_LENGTH, MAX_LENGTH = 2, 25
 TINY = 1e-300
@@ -91,11 +91,12 @@ def _noise(num_bars: int, end_noise: tuple[float, ...]) -> Any:
     """`noise_table`; of windows longer than usual as a sparse array."""
     if num_bars <= WINDOW_BARS:
         return noise_table(num_bars, end_noise)
-    return _sparse_noise(num_bars, end_noise)
+    return sparse_noise(num_bars, end_noise)
 
 
 @lru_cache(maxsize=2)
-def _sparse_noise(num_bars: int, end_noise: tuple[float, ...]) -> csr_array:
+def sparse_noise(num_bars: int, end_noise: tuple[float, ...]) -> csr_array:
+    """Return the same as `noise_table`, without what is 0."""
     spans = all_spans(num_bars)
     table_of = places(num_bars)
     reach = range(1 - len(end_noise), len(end_noise))
@@ -112,12 +113,7 @@ def _sparse_noise(num_bars: int, end_noise: tuple[float, ...]) -> csr_array:
 
 
 def label_posterior(
-    probs: FloatArray,
-    spans: IntArray,
-    num_bars: int,
-    end_noise: tuple[float, ...],
-    *,
-    sparse: bool = False,
+    probs: FloatArray, spans: IntArray, num_bars: int, end_noise: tuple[float, ...]
 ) -> FloatArray:
     """``(B, S)``: the probability of each span to be the label.
 
@@ -126,14 +122,9 @@ def label_posterior(
         spans: ``(B, K, 2)``, the candidates, each once a window.
         num_bars: T.
         end_noise: as in `noise_table`.
-        sparse: sum over possible labels alone, which rounds in another order.
     """
-    places, num_spans = span_index(spans, num_bars), len(all_spans(num_bars))
-    if sparse:
-        noise = _sparse_noise(num_bars, end_noise)
-        return spread(probs, places, (noise.indptr, noise.indices, noise.data), num_spans)
-    hidden = np.zeros((len(probs), num_spans))
-    np.put_along_axis(hidden, places, probs, axis=1)
+    hidden = np.zeros((len(probs), len(all_spans(num_bars))))
+    np.put_along_axis(hidden, span_index(spans, num_bars), probs, axis=1)
     return np.asarray(hidden @ _noise(num_bars, end_noise))
 
 

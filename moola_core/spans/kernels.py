@@ -38,31 +38,24 @@ def covered(posterior: NDArray[Any], first: IntArray, shortest: int) -> FloatArr
 
 @compiled()
 def spread(
-    probs: FloatArray,
-    places: IntArray,
+    hidden: NDArray[Any],
     noise: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
-    num_spans: int,
-) -> FloatArray:
-    """``(B, S)``: candidates spread over the labels that each may have.
+    out: NDArray[Any],
+) -> None:
+    """Add to `out` the labels that runs may have, and empty `hidden`.
 
     Args:
-        probs: ``(B, K)``, of each candidate.
-        places: ``(B, K)``, where candidates stand in the grid, each once a window.
+        hidden: ``(S,)``, the probability of each run; of most 0.
         noise: by run how probable each label is, as ``indptr``, ``indices`` and ``data`` of a
             ``csr_array``.
-        num_spans: S.
+        out: ``(S,)``.
     """
     begins, labels, shares = noise
-    out, hidden = np.zeros((len(probs), num_spans)), np.zeros(num_spans)
-    for row in range(len(probs)):
-        for k in range(probs.shape[1]):
-            hidden[places[row, k]] = probs[row, k]
-        for run in range(num_spans):  # by place, as a product of matrices adds them up
-            if hidden[run] != 0.0:
-                for i in range(begins[run], begins[run + 1]):
-                    out[row, labels[i]] += shares[i] * hidden[run]
-                hidden[run] = 0.0
-    return out
+    for run in range(len(hidden)):  # by place, as a product of matrices adds them up
+        if hidden[run] != 0.0:
+            for i in range(begins[run], begins[run + 1]):
+                out[labels[i]] += shares[i] * hidden[run]
+            hidden[run] = 0.0
 
 
 @compiled()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import errno
 import gc
 import json
@@ -37,5 +39,18 @@ def main(argv: List[str]) -> int:
     return 0
 
 
+def run(argv: List[str]) -> int:
+    """Run one verb, and end: without taking all modules apart, unless a thread is at work."""
+    code = main(argv)
+    threading = sys.modules.get("threading")
+    if threading is None or threading.active_count() == 1:
+        with contextlib.suppress(OSError, ValueError):
+            atexit._run_exitfuncs()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+    return code
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run(sys.argv[1:]))

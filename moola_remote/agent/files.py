@@ -17,8 +17,15 @@ PathLike = Union[bytes, str, Path]
 T = TypeVar("T")
 
 
-def write_json(path: Path, value: Any, *, sync: bool = True) -> bytes:
-    """Replace a file in one step: a reader sees the old one or the new one, power cuts included."""
+def write_json(path: Path, value: Any, *, sync: bool = True, folder: bool = True) -> bytes:
+    """Replace a file in one step: a reader sees the old one or the new one, power cuts included.
+
+    Args:
+        path: of the file.
+        value: what it holds.
+        sync: flush it to the disk; else a power cut may leave it empty.
+        folder: flush its folder too; else the caller does, and until then it may be the old one.
+    """
     content = json.dumps(value, separators=(",", ":")).encode() + b"\n"
     aside = path.parent / f".{path.name.lstrip('.')}.{os.getpid()}.aside"
     try:
@@ -32,7 +39,7 @@ def write_json(path: Path, value: Any, *, sync: bool = True) -> bytes:
         with contextlib.suppress(OSError):
             aside.unlink()
         raise
-    if sync:
+    if sync and folder:
         sync_folder(path.parent)
     return content
 

@@ -62,7 +62,7 @@ class GpuQueue:
             asked = "1 GPU was" if count == 1 else f"{count} GPUs were"
             return False, {"error": f"{asked} asked for, the pod has {here}"}
         wants = list(range(max(1, self.gpu_count))) if wanted is None else [wanted]
-        self.live.save(wants=wants)
+        self.live.save(sync=False, wants=wants)
         waiting = None
         try:
             while not self.fds:

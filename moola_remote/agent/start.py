@@ -90,7 +90,7 @@ def make_run(pod: Pod, run: Run, spec: Json, secrets: Dict[str, str]) -> bool:
         own.mkdir(mode=0o700)
         for path in (aside / "log", aside / "events.jsonl", *(own / name for name in EMPTY)):
             path.touch(mode=0o600)
-        write_json(aside / "spec.json", spec)
+        write_json(aside / "spec.json", spec, folder=False)  # that is flushed with the state
         if secrets:
             write_json(own / Mask.FILE, secrets)
         if spec.get("parent"):

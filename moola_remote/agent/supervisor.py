@@ -53,7 +53,8 @@ class Supervisor:
         signal.signal(signal.SIGTERM, self.hear_sigterm)
         for number in (signal.SIGHUP, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
-        self.live.save(supervisor=identity(os.getpid()))
+        # Before the job has begun a power cut leaves nothing to be known: no disk is waited for.
+        self.live.save(sync=self.job.has_begun(), supervisor=identity(os.getpid()))
         # The spawning process is released once the run is ours; if it is over already, once the
         # end is stored.
         if self.job.has_ended_unseen():

@@ -44,13 +44,14 @@ def unfinished(pod: Pod) -> List[Tuple[Run, Json]]:
 def next_ticket(pod: Pod, run_id: str) -> int:
     """Return a number that grows with each run: the order of the queue, whatever the clock says.
 
-    The caller holds the queue, and makes the folder of that run next.
+    The caller holds the queue, makes the folder of that run next, and flushes `runs` with both: a
+    ticket whose run a power cut took is given away again.
     """
     tickets = read_json(tickets_path(pod)) or {}
     ticket = int(tickets.get("last") or 0) + 1
     names = [*not_ended(pod, noted(tickets)), run_id]
     found = {"unfinished": names} if len(names) <= MOST_NOTED else {}
-    write_json(tickets_path(pod), {"last": ticket, **found})
+    write_json(tickets_path(pod), {"last": ticket, **found}, folder=False)
     return ticket
 
 

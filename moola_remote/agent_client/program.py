@@ -20,8 +20,8 @@ if sys.version_info < (3, 8):
 folder, _, name = sys.argv[0].rpartition("/")
 kept = "%s-%x.zip" % (sys.implementation.cache_tag, sys.hexversion)
 sys.path.insert(0, "%s/../cache/agent/%s.%s" % (folder or ".", name[:-4], kept))
-from moola_remote.agent.__main__ import main
-sys.exit(main(sys.argv[1:]))
+from moola_remote.agent.__main__ import run
+sys.exit(run(sys.argv[1:]))
 """
 
 

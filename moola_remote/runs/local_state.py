@@ -83,8 +83,8 @@ class LocalRun:
             return None
 
     def see(self, seen: LastSeen) -> None:
-        """Note that it was looked at."""
-        self._write("seen.json", asdict(seen))
+        """Note that it was looked at; a note that a power cut takes is one look less."""
+        self._write("seen.json", asdict(seen), sync=False)
 
     def keep_state(self, state: RunState) -> None:
         """Note what a run that is paid for has done so far."""
@@ -124,11 +124,11 @@ class LocalRun:
             return {}
         return table if isinstance(table, dict) else {}
 
-    def _write(self, name: str, value: Mapping[str, Any]) -> None:
+    def _write(self, name: str, value: Mapping[str, Any], *, sync: bool = True) -> None:
         path = self.folder / name
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            atomic.write(path, json.dumps(value))
+            atomic.write(path, json.dumps(value), sync=sync)
         except OSError as err:
             raise LimitError(f"{path}: can't be written, {err.strerror}") from err
 

@@ -12,6 +12,7 @@ from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.keeping import keeping
 from tests.support.masters import end_masters
 from tests.support.pods import AgentPod
+from tests.support.prepared import prepare
 from tests.support.projects import Project, make_project
 from tests.support.servers import running_local_pod
 
@@ -54,9 +55,10 @@ def project(request: pytest.FixtureRequest) -> Project:
 
 
 @pytest.fixture
-def alone(tmp_path: Path) -> Iterator[Project]:
+def alone(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A project with an embedded pod of its own, which may be stopped and removed."""
     (tmp_path / "state").mkdir()
+    prepare(tmp_path / "state" / "local-pod" / "root", tmp_path_factory)
     with running_local_pod(tmp_path / "state" / "local-pod") as endpoint:
         yield make_project(tmp_path / "project", tmp_path / "state")
         end_runs(endpoint)

@@ -44,8 +44,8 @@ sys.exit(3 if failed else 0)
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[SweepProject]:
-    with sweep_project(tmp_path) as found:
+def project(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SweepProject]:
+    with sweep_project(tmp_path, tmp_path_factory) as found:
         found.write("jobs/predict_files.py", JOB)
         found.write("jobs/__init__.py", "")
         make_run(found.folder / "results" / "20260101-000000-jade-abcd", num_windows=2)

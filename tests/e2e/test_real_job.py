@@ -12,7 +12,7 @@ import pytest
 from tests.support.projects import Project
 from tests.support.shared import market
 
-pytestmark = [pytest.mark.e2e, pytest.mark.process]
+pytestmark = [pytest.mark.e2e, pytest.mark.train]
 ROOT = Path(__file__).parents[2]
 
 
@@ -35,7 +35,6 @@ def jade(local_state: Path, data: Path, tmp_path: Path) -> Project:
     return project
 
 
-@pytest.mark.timeout(300)  # torch, numba and matplotlib start cold; 25 s on 2 idle cores
 def test_the_seed_recipe_is_trained_fetched_and_compared(jade: Project) -> None:
     assert "3,210 windows, " in jade.ok("deploy")
     trained = jade.run("train", "--recipe", "seed", "--epochs", "2")

@@ -17,6 +17,7 @@ import pytest
 from moola_remote.providers.local.pty import make_controlling
 from tests.support.lanes import HANGS_S
 from tests.support.pods import AgentPod
+from tests.support.prepared import prepare
 from tests.support.projects import PROGRAM, Project, make_project
 from tests.support.runpod_double import (
     GPU,
@@ -54,10 +55,12 @@ def double(tmp_path: Path) -> Iterator[Double]:
 
 
 @pytest.fixture
-def rented(double: Double, tmp_path: Path) -> Iterator[Project]:
+def rented(
+    double: Double, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Project]:
     """A project whose default pod is a rented one, not rented yet."""
     project = make_project(tmp_path / "project", tmp_path / "state", pod="rented")
-    (tmp_path / "volume").mkdir()
+    prepare(tmp_path / "volume" / "moola", tmp_path_factory)
     text = POD.format(volume=tmp_path / "volume", python=sys.executable, gpu=GPU, image=IMAGE)
     project.write("configs/pods/rented.yaml", text)
     project.env.update(RUNPOD_API_KEY=KEY, MOOLA_RUNPOD_API=double.url)
@@ -157,7 +160,7 @@ def test_killed_in_every_step_it_goes_on_from_there(
     root, results = tmp_path / "volume" / "moola", rented.folder / "results"
     (rented.folder / "data" / "numbers" / "more").write_bytes(os.urandom(8_000_000))
     train = ("train", "--epochs", "1", "--set", "end=late", "--then", "stop")
-    double.times = Times(address=1.0)
+    double.times = Times(address=HANGS_S)
     kill_when(rented, lambda: double.pods, *train)  # up
     double.times = Times()
     kill_when(rented, lambda: list(root.glob("data/.incoming-*/*/*")), *train)  # deploy

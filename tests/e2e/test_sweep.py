@@ -23,8 +23,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.process]
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[SweepProject]:
-    with sweep_project(tmp_path) as found:
+def project(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SweepProject]:
+    with sweep_project(tmp_path, tmp_path_factory) as found:
         yield found
 
 

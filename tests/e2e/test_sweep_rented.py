@@ -13,6 +13,7 @@ import pytest
 from tests.e2e.test_runpod import POD, double
 from tests.support.lanes import HANGS_S
 from tests.support.pods import AgentPod, wait_until
+from tests.support.prepared import prepare
 from tests.support.projects import PROGRAM
 from tests.support.runpod_double import GPU, IMAGE, KEY, NO_CAPACITY, Double
 from tests.support.servers import SSHD
@@ -28,12 +29,14 @@ PODS = ("rented", "other.2")
 
 
 @pytest.fixture
-def project(double: Double, tmp_path: Path) -> Iterator[SweepProject]:
+def project(
+    double: Double, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SweepProject]:
     """A project with the files of two pods, not rented yet; of one the second pod is meant."""
     with sweep_project(tmp_path / "sweep") as found:
         for name in PODS:
             volume = tmp_path / f"volume-{name}"
-            volume.mkdir()
+            prepare(volume / "moola", tmp_path_factory)
             text = POD.format(volume=volume, python=sys.executable, gpu=GPU, image=IMAGE)
             found.write(f"configs/pods/{name.partition('.')[0]}.yaml", text)
         found.env.update(RUNPOD_API_KEY=KEY, MOOLA_RUNPOD_API=double.url)

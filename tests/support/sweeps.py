@@ -8,9 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from moola_remote.providers.local.provider import LocalProvider
 from moola_remote.providers.local.state import LocalPodFolder
 from tests.support.pods import AgentPod
+from tests.support.prepared import prepare
 from tests.support.projects import Project
 from tests.support.servers import MARK, end_marked
 
@@ -78,9 +81,17 @@ class SweepProject(Project):
 
 
 @contextmanager
-def sweep_project(folder: Path) -> Iterator[SweepProject]:
-    """A project in `folder`; its pods, and all that they started, end with it."""
+def sweep_project(
+    folder: Path, factory: pytest.TempPathFactory | None = None
+) -> Iterator[SweepProject]:
+    """A project in `folder`; its pods, and all that they started, end with it.
+
+    With a `factory` its first two pods are not new (prepared.py).
+    """
     project = SweepProject(folder / "project", folder / "state")
+    if factory:
+        for number in (1, 2):
+            prepare(project.pod(number).root, factory)
     project.folder.mkdir(parents=True)
     project.marks.mkdir(parents=True)
     project.env[MARK] = str(folder)

@@ -102,7 +102,7 @@ def test_cancelling_an_ended_run_changes_nothing(pod: AgentPod) -> None:
 def test_a_stalled_supervisor_makes_cancel_say_that_it_is_not_verified(
     pod: AgentPod,
 ) -> None:
-    run_id = pod.start("sleep", "60")
+    run_id = pod.start("sleep", "600")
     pod.wait(run_id, "RUNNING")
     supervisor = pod.process(run_id, "supervisor")
     os.kill(supervisor, signal.SIGSTOP)

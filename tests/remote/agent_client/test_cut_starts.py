@@ -1,4 +1,4 @@
-"""Sixty starts over SSH whose connection is cut in the middle: each job runs exactly once."""
+"""Forty starts over SSH whose connection is cut in the middle: each job runs exactly once."""
 
 from __future__ import annotations
 
@@ -18,24 +18,26 @@ from moola_remote.errors import UnreachableError
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
+from tests.support.lanes import HANGS_S
 from tests.support.lines import Line
 from tests.support.pods import AgentPod
 
 pytestmark = pytest.mark.process  # two servers, and jobs that they start
 
-NUM_STARTS = 30  # on each of the two servers
+NUM_STARTS = 20  # on each of the two servers
 
 
-@pytest.mark.timeout(300)  # 60 connections; some seconds on idle cores
 def test_starts_that_are_cut_in_the_middle_and_tried_again_run_once(
     endpoint: Endpoint, transport: Transport, tmp_path: Path
 ) -> None:
     pod = AgentPod(Path(endpoint.root))
     agent = Agent(transport, root=endpoint.root, python=endpoint.python)
     agent.call("probe")
-    began = time.monotonic()
-    submit(agent, {"run_id": f"test-whole-{secrets.token_hex(6)}", "argv": ["true"], "gpu": -1})
-    whole_s, dice = time.monotonic() - began, random.Random(4)
+    whole_s, dice = HANGS_S, random.Random(4)
+    for _ in range(3):  # the quickest: a moment of load would have the cuts come too late
+        began = time.monotonic()
+        submit(agent, {"run_id": f"test-whole-{secrets.token_hex(6)}", "argv": ["true"], "gpu": -1})
+        whole_s = min(whole_s, time.monotonic() - began)
 
     def start(delay_s: float) -> tuple[str, bool]:
         run_id = f"test-cut-{secrets.token_hex(6)}"

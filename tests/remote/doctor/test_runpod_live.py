@@ -52,10 +52,10 @@ class FakeAgent:
         """Nothing to close."""
 
 
-def go(double: Double, folder: Path) -> list[Tried]:
-    """One whole check, with nobody behind the pods' ports."""
+def go(double: Double, folder: Path, limit_min: float = 0.01) -> list[Tried]:
+    """One whole check, with nobody behind the pods' ports; a start may take `limit_min`."""
     section = RunpodConfig(
-        gpus=[GPU], max_price=0.9, image=IMAGE, cuda="12.8", start_limit_min=0.01, owner="anna"
+        gpus=[GPU], max_price=0.9, image=IMAGE, cuda="12.8", start_limit_min=limit_min, owner="anna"
     )
     pod = PodConfig(name="x", provider="runpod", runpod=section)
     transport = httpx.WSGITransport(double)
@@ -79,7 +79,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Those of a check in which all is well."""
     double = Double(is_checked=False)
     double.refuse = strict
-    tried = go(double, tmp_path_factory.mktemp("laptop"))
+    tried = go(double, tmp_path_factory.mktemp("laptop"), limit_min=5)
     changes = "after a start its host key changes", "after a start its port changes"
     assert [one.name for one in tried if not one.holds] == list(changes)
     assert double.pods == {}

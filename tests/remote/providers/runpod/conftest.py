@@ -33,7 +33,7 @@ def double(tmp_path: Path) -> Iterator[Double]:
 def provider(double: Double, tmp_path: Path) -> Iterator[RunpodProvider]:
     """The provider of ``configs/pods/x.yaml``."""
     section = RunpodConfig(
-        gpus=[GPU], max_price=0.9, image=IMAGE, cuda="12.8", start_limit_min=0.2, owner="anna"
+        gpus=[GPU], max_price=0.9, image=IMAGE, cuda="12.8", start_limit_min=5, owner="anna"
     )
     pod = PodConfig(name="x", provider="runpod", runpod=section)
     laptop = LaptopPaths(tmp_path / "state")

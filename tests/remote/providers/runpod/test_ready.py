@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import sys
+from dataclasses import replace
 
 import click
 import pytest
@@ -14,6 +15,7 @@ from moola_remote.providers.runpod.provider import RunpodProvider
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ui import prompts
 from tests.remote.providers.runpod.conftest import make_another
+from tests.support.lanes import HANGS_S
 from tests.support.runpod_double import (
     Double,
     Times,
@@ -27,9 +29,19 @@ pytestmark = [
 
 
 def test_running_is_not_ready(provider: RunpodProvider, double: Double) -> None:
-    double.times = Times(running=0.1, address=0.3, sshd=0.8, runtime=5.0)
+    never = HANGS_S
+    double.times = Times(running=0.1, address=never, sshd=never, runtime=never)
     said: list[str] = []
-    provider.up(say=said.append)
+
+    def say(line: str) -> None:
+        """The next thing is there once this one was seen, however slow we are."""
+        said.append(line)
+        if "no SSH address yet" in line:
+            double.times = replace(double.times, address=0)
+        if "connection refused" in line:
+            double.times = replace(double.times, sshd=0)
+
+    provider.up(say=say)
     assert "RUNNING, container started, no SSH address yet" in said
     assert said[-1].startswith("waiting for SSH: x (127.0.0.1:1): connection refused")
 
