@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import sys
 import time
 from functools import partial
@@ -132,6 +133,14 @@ def predict(arguments: argparse.Namespace) -> None:
         f"{out}: {len(found.spans):,} spans in {found.num_bars:,} bars,"
         f" {found.num_windows:,} windows, {seconds:.1f} s"
     )
+
+
+def import_all() -> None:
+    """Import what `predict` needs, for copies of this process that are to run it."""
+    for name in ("data.series", "inference.sliding", "inference.trained_model"):
+        importlib.import_module(f"moola_core.{name}")
+    for name in ("jobs.common.data", "pyarrow.parquet"):
+        importlib.import_module(name)
 
 
 def artifacts_of(run: Path) -> Path:

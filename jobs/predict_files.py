@@ -15,12 +15,13 @@ import multiprocessing
 import os
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from jobs import predict
-from jobs.common.entry import exit_code_of
+from jobs.common.entry import exit_code_of, quick_imports
 from jobs.common.paths import found, output
 from moola_core.errors import ConfigError, JobError
 from moola_core.io.json_file import write_json
@@ -64,13 +65,15 @@ def predict_files(arguments: argparse.Namespace) -> int:
     paths = sorted(paths, key=lambda path: -path.stat().st_size if path.is_file() else 0)
     failed: dict[str, str] = {}
     began = time.monotonic()
-    # Spawned: a fork would copy the threads' locks of torch.
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork" if _can_fork() else "spawn")
     with ProcessPoolExecutor(min(arguments.processes, len(paths)), mp_context=context) as pool:
-        tasks = {
-            pool.submit(predict_one, path, out / f"{path.stem}.parquet", common): path
-            for path in paths
-        }
+        with warnings.catch_warnings():
+            # Of threads that libraries have, who see to a fork themselves.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            tasks = {
+                pool.submit(predict_one, path, out / f"{path.stem}.parquet", common): path
+                for path in paths
+            }
         for number, task in enumerate(as_completed(tasks), start=1):
             path, why = tasks[task], task.result()
             if why:
@@ -81,6 +84,24 @@ def predict_files(arguments: argparse.Namespace) -> int:
         write_json(out / "failed.json", {"failed": failed})
         print(f"error: {len(failed)} of {len(paths)} series failed", file=sys.stderr)
     return FAILED if failed else 0
+
+
+def _can_fork() -> bool:
+    """Return whether processes may be copies of this one, which then imports for all of them.
+
+    Beside a GPU they start anew, as CUDA does not outlive a fork.
+    """
+    if any(Path("/dev").glob("nvidia[0-9]*")):
+        return False
+    with quick_imports():
+        import torch
+
+        from jobs.common.forked import can_fork
+
+        if not can_fork(torch.device("cpu"), threads=1):
+            return False
+        predict.import_all()
+    return True
 
 
 def predict_one(path: Path, out: Path, common: Sequence[str]) -> str:

@@ -30,7 +30,7 @@ from moola_core.spans.intervals import WINDOW_BARS, FloatArray, IntArray
 
 SHARE = 3  # windows that a bar is in, unless a stride is given
 LONGEST = 25  # bars of a span, unless a model knows longer ones
-BATCH_BARS = 64 * WINDOW_BARS  # what is said of every span of so many stays in the cache
+BATCH_BARS = 256 * WINDOW_BARS
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,10 @@ class Predictor(Protocol):
         """The words for its types."""
         ...
 
+    def parts(self, bars: FloatArray) -> list[FloatArray]:
+        """Return windows ``(B, T, 4)`` by as many as are best asked about at a time."""
+        ...
+
     def predict(self, bars: FloatArray) -> Predictions:
         """Return what it says of windows of bars ``(B, T, 4)``."""
         ...
@@ -110,6 +114,21 @@ class Found:
 
 def answer(trained: Predictor, bars: FloatArray) -> Answers:
     """Return what `trained` says of windows of bars ``(B, T, 4)``."""
+    parts = [_answer(trained, part) for part in trained.parts(bars)]
+    if len(parts) == 1:
+        return parts[0]
+    first = np.cumsum([0, *(len(part) for part in trained.parts(bars))])
+    window = [
+        one.window + low for one, low in zip(parts, first, strict=False) if one.window is not None
+    ]
+    joined = {
+        name: np.concatenate([getattr(one, name) for one in parts])
+        for name in ("spans", "confidence", "types", "type_confidence")
+    }
+    return Answers(**joined, window=np.concatenate(window) if window else None)
+
+
+def _answer(trained: Predictor, bars: FloatArray) -> Answers:
     predictions = trained.predict(bars)
     decoded = decode(predictions, trained.decoder)
     if decoded.sets is not None:

@@ -71,16 +71,19 @@ class TrainedModel:
         """Bars of the longest span that it looks for."""
         return self.recipe.model.max_length or MAX_LENGTH
 
-    def predict(self, bars: FloatArray) -> Predictions:
-        """Return the predictions for bars ``(B, T, 4)``: the mean of the models' probabilities.
+    def parts(self, bars: FloatArray) -> list[FloatArray]:
+        """Return windows ``(B, T, 4)`` by as many as are best asked about at a time.
 
-        Networks over all spans are asked about some windows at a time, so that what is said of
-        every span stays in the processor's cache.
+        Of networks over all spans what is said of every span stays in the processor's cache.
         """
         if self.recipe.model.kind != "unet" or not len(bars):
-            return self._predict(bars)
+            return [bars]
         size = max(CACHED_BARS // bars.shape[1], 1)
-        parts = [self._predict(bars[low : low + size]) for low in range(0, len(bars), size)]
+        return [bars[low : low + size] for low in range(0, len(bars), size)]
+
+    def predict(self, bars: FloatArray) -> Predictions:
+        """Return the predictions for bars ``(B, T, 4)``: the mean of the models' probabilities."""
+        parts = [self._predict(part) for part in self.parts(bars)]
         return parts[0] if len(parts) == 1 else stacked(parts)
 
     def _predict(self, bars: FloatArray) -> Predictions:

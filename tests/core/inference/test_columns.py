@@ -20,6 +20,7 @@ from moola_core.model.jade import JadeCompact
 from moola_core.model.make import Model, make_model
 from moola_core.spans.intervals import FloatArray
 
+pytestmark = pytest.mark.timeout(900)  # the first one compiles, 30 CPU s
 SPAN = Path(__file__).parents[3] / "configs" / "train" / "span.yaml"
 CPU = torch.device("cpu")
 
