@@ -41,7 +41,7 @@ demo: install  ## deploy, train twice and fetch on the embedded local pod
 test: tools  ## everything that CI runs
 	@$(MAKE) --no-print-directory -j2 install browser
 	@$(MAKE) --no-print-directory -j2 check warm
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not scale" tests
+	@NUMBA_CACHE_DIR="$(CURDIR)/.venv/numba" $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not scale" tests
 
 # What every worker and pod of the tests would compile at the same time: kernels and bytecode.
 warm: $(STAMP) data

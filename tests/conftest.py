@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, settings
 from moola_remote.ssh.endpoint import Endpoint
 from tests.support.browsing import find_chromium
 from tests.support.lanes import StartedProcesses, assign, lane_of, put_slow_files_first
-from tests.support.pods import put_agent, share_cache
+from tests.support.pods import share_cache
+from tests.support.prepared import prepare
 from tests.support.servers import SSHD, running_local_pod, running_openssh
-from tests.support.shared import keep_kernels
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -36,7 +36,6 @@ settings.load_profile("short")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
-keep_kernels()
 STARTED = StartedProcesses()
 
 
@@ -73,7 +72,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def local_pod(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     """The embedded pod, one for the whole session."""
     with running_local_pod(tmp_path_factory.mktemp("pod") / "local-pod") as endpoint:
-        put_agent(endpoint.root)
+        prepare(Path(endpoint.root), tmp_path_factory)
         share_cache(Path(endpoint.root), tmp_path_factory)
         yield endpoint
 
@@ -84,7 +83,7 @@ def openssh_server(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     if not SSHD.exists():
         pytest.skip("no OpenSSH server here: apt install openssh-server")
     with running_openssh(tmp_path_factory.mktemp("openssh") / "sshd") as endpoint:
-        put_agent(endpoint.root)
+        prepare(Path(endpoint.root), tmp_path_factory)
         share_cache(Path(endpoint.root), tmp_path_factory)
         yield endpoint
 

@@ -104,13 +104,14 @@ def modified_ns(path: Path) -> int:
 def link_files(tree: Path, incoming: Path, there: Any, missing: Dict[str, Json]) -> None:
     """Link what a tree is said to have of the `missing`, which are then missing no more."""
     made: Set[str] = set()
+    old, new = os.fspath(tree), os.fspath(incoming)  # a Path's text is made each time
     for file in there:
         path = file.get("path") if isinstance(file, dict) else None  # a damaged list names none
         if not isinstance(path, str) or path not in missing or missing[path] != file:
             continue
         if ".." in path or path.startswith("/") or not str(file["mode"]).startswith("100"):
             continue
-        source, dest = f"{tree}/{path}", f"{incoming}/{path}"
+        source, dest = f"{old}/{path}", f"{new}/{path}"
         parent = dest.rpartition("/")[0]
         try:
             if parent not in made:
@@ -128,13 +129,14 @@ def check_list(digest: str, wanted: Json) -> Dict[str, Json]:
     records: Dict[bytes, bytes] = {}
     for file in wanted.get("files") or []:
         path = file["path"]
-        parts = path.split("/")
-        if path in files or not all(parts) or "\0" in path or {".", ".."} & set(parts):
+        parts = f"/{path}/"
+        is_odd = "//" in parts or "/./" in parts or "/../" in parts or "\0" in parts
+        if is_odd or path in files:
             raise AgentError(
                 "bad_request", f"{path!r}: not a path inside the tree, or listed twice"
             )
         files[path] = file
-        name = os.fsencode(path)
+        name = path.encode() if path.isascii() else os.fsencode(path)
         records[name] = f"{file['mode']} {file['sha256']} ".encode() + name + b"\0"
     actual = hashlib.sha256(b"".join(records[name] for name in sorted(records))).hexdigest()
     if not actual.startswith(digest):

@@ -34,8 +34,11 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 def _leave(code: int) -> None:
     """End the process as Python would, without taking all modules apart: a sixth of a command.
 
-    Returns where that is not to be cut short: a thread is at work, or stdout can't be written.
+    Returns where that is not to be cut short: a thread is at work, a profiler will want its say,
+    or stdout can't be written.
     """
+    if sys.getprofile() or sys.gettrace():
+        return
     threading = sys.modules.get("threading")
     threads = threading.enumerate() if threading else []
     if sum(not thread.daemon for thread in threads) > 1:

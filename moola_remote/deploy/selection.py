@@ -72,7 +72,7 @@ def list_tree(
     rules = _Rules(folder, [PurePosixPath(path).as_posix() for path in exclude], travelled)
     entries = []
     for name in sorted(named.union(names)):
-        path = os.fsdecode(name).rstrip("/")
+        path = (name.decode() if name.isascii() else os.fsdecode(name)).rstrip("/")
         try:
             status = statuses.pop(name, None) or status_of(f"{folder}/{path}")
         except FileNotFoundError:  # deleted, and git still lists it
@@ -87,15 +87,17 @@ def list_tree(
 
 def _less(ignore_file: str, folder: Path, names: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the names that no ignore file of ours takes; each counts below its folder."""
-    paths = {name: os.fsdecode(name) for name in names}
-    ends = [path for path in paths.values() if path.rpartition("/")[2] == ignore_file]
+    names = list(names)
+    last = os.fsencode(ignore_file)
+    ends = [os.fsdecode(name) for name in names if name.rpartition(b"/")[2] == last]
     tops = sorted({"", *(path[: -len(ignore_file)] for path in ends)})
     found = [(top, _spec(folder / top / ignore_file)) for top in tops]
     specs = [(top, spec) for top, spec in found if spec is not None]
     if not specs:
-        yield from paths
+        yield from names
         return
-    for name, path in paths.items():
+    for name in names:
+        path = os.fsdecode(name)
         if not _is_ignored([(top, spec) for top, spec in specs if path.startswith(top)], path):
             yield name
 

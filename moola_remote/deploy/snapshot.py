@@ -11,6 +11,7 @@ import hashlib
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 from moola_remote import __version__
@@ -132,14 +133,13 @@ def data_tree(folders: Mapping[str, Path], *, cache: Path | None = None) -> Tree
 
 def digest_of(files: Iterable[File]) -> str:
     """Return the name of a tree with these files: 16 hex digits, after docs/protocol.md."""
-    records = hashlib.sha256()
-    for file in sorted(files, key=_name):
-        records.update(f"{file.mode} {file.sha256} ".encode() + _name(file) + b"\0")
-    return records.hexdigest()[:16]
+    named = sorted(((_name(file), file) for file in files), key=itemgetter(0))
+    records = (f"{file.mode} {file.sha256} ".encode() + name + b"\0" for name, file in named)
+    return hashlib.sha256(b"".join(records)).hexdigest()[:16]
 
 
 def _name(file: File) -> bytes:
-    return os.fsencode(file.path)
+    return file.path.encode() if file.path.isascii() else os.fsencode(file.path)
 
 
 def _guard(folder: Path, entries: Sequence[Entry], limit: int) -> None:

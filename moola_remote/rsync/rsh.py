@@ -1,25 +1,28 @@
 """What rsync's ``-e`` starts: it hands its stdin, stdout and stderr to moola-remote, and waits.
 
-Standard library alone and few imports: it starts with every transfer. The other end is tunnel.py.
+Standard library alone and few imports: it starts with every transfer, and `socket` alone would cost
+as much as Python does. The other end is tunnel.py.
 """
 
 from __future__ import annotations
 
+import array
 import os
-import socket
 import sys
+from _socket import AF_UNIX, SCM_RIGHTS, SOL_SOCKET, socket
 
 
 def main() -> int:
     """Run the command and return its exit code; 255, as ssh does, when the connection is lost."""
     command = " ".join(sys.argv[2:])  # the first word is rsync's host name, always "pod"
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.connect(os.environ["MOOLA_RSH"])
-        socket.send_fds(sock, [os.fsencode(command) + b"\0"], [0, 1, 2])
-        # Now these are the bridge's alone, so that their ends are seen.
-        os.close(0)
-        os.close(1)
-        answer = sock.recv(8)
+    sock = socket(AF_UNIX)
+    sock.connect(os.environ["MOOLA_RSH"])
+    standard = array.array("i", [0, 1, 2])
+    sock.sendmsg([os.fsencode(command) + b"\0"], [(SOL_SOCKET, SCM_RIGHTS, standard)])
+    # Now these are the bridge's alone, so that their ends are seen.
+    os.close(0)
+    os.close(1)
+    answer = sock.recv(8)
     return int(answer or b"255")
 
 

@@ -167,4 +167,6 @@ def test_a_dry_run_begins_nothing(project: SweepProject) -> None:
     assert "9 trials" in said
     assert "command: python job.py 0.0 0.05" in said
     assert not (project.folder / "results").exists()
-    assert not project.pod(1).root.exists()
+    assert LocalPodFolder(project.state / "local-pod").running() is None
+    assert [path.name for path in (project.state / "local-pod").iterdir()] == ["root"]
+    assert sorted(path.name for path in project.pod(1).root.iterdir()) == ["agent", "env"]

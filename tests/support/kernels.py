@@ -7,19 +7,20 @@ Otherwise each worker of xdist, and each pod that trains, compiles it at the sam
 
 from __future__ import annotations
 
+import os
 import tempfile
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 
-from tests.support.shared import keep_kernels
+from tests.support.shared import kernels
 
 SPAN = Path(__file__).parents[2] / "configs" / "train" / "span.yaml"
 
 
 def main() -> None:
     """Train once, as little as can be, unless it was done before."""
-    keep_kernels()
+    os.environ["NUMBA_CACHE_DIR"] = str(kernels())
     from jobs.synthesize import main as synthesize
     from jobs.train import main as train
     from moola_core.io.compiled import shared_folder

@@ -30,7 +30,7 @@ from moola_remote.agent.constants import ENDED
 from moola_remote.agent_client.program import agent_program
 from tests.support.lanes import HANGS_S
 from tests.support.prefork import Prefork
-from tests.support.shared import KERNELS, made_once
+from tests.support.shared import kernels, made_once
 
 DIGEST, CONTENT = agent_program()
 
@@ -73,8 +73,7 @@ def share_cache(root: Path, factory: pytest.TempPathFactory) -> None:
     """
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     (root / "cache").mkdir(exist_ok=True)
-    KERNELS.mkdir(exist_ok=True)
-    (root / "cache" / "numba").symlink_to(KERNELS)
+    (root / "cache" / "numba").symlink_to(kernels())
     (root / "cache" / "pycache").symlink_to(made_once(factory, "pod-pycache", lambda _: None))
 
 

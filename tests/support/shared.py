@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -33,17 +34,18 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
     return folder
 
 
-# Where numba keeps what it compiles for the tests and their pods, by the content of moola_core.
-KERNELS = Path(sys.prefix) / "numba"
+def kernels() -> Path:
+    """Return where numba keeps what it compiles for pods and `make test`, by moola_core's content.
 
-
-def keep_kernels() -> None:
-    """Have every process of the tests share what one has compiled; what older code needed goes."""
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(KERNELS))
-    if KERNELS.is_dir() and not os.environ.get("PYTEST_XDIST_WORKER"):
-        oldest_first = sorted(KERNELS.iterdir(), key=lambda path: path.stat().st_mtime)
+    Elsewhere it keeps that beside the source, so that after a change of one file the rest stays.
+    """
+    kept = Path(sys.prefix) / "numba"
+    kept.mkdir(exist_ok=True)
+    with suppress(FileNotFoundError):  # another worker was quicker
+        oldest_first = sorted(kept.iterdir(), key=lambda path: path.stat().st_mtime)
         for folder in oldest_first[:-8]:
             shutil.rmtree(folder, ignore_errors=True)
+    return kept
 
 
 def market(factory: pytest.TempPathFactory) -> Path:
