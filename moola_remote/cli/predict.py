@@ -13,7 +13,9 @@ from moola_remote.cli.complete import fetched_ids
 from moola_remote.errors import ConfigError, JobFailedError
 
 if TYPE_CHECKING:
+    from moola_remote.deploy.declared import Dependencies
     from moola_remote.deploy.deploy import Deployed
+    from moola_remote.deploy.snapshot import Tree
     from moola_remote.predict.tasks import Series
 
 
@@ -76,9 +78,10 @@ def predict(
       moola-remote predict --run 20261122-1530 --bars 'bars/*.parquet' --out spans --pods 2
     """
     from moola_remote.cli.sweep_plan import pods_of
+    from moola_remote.deploy.deploy import read_code
     from moola_remote.deploy.snapshot import data_tree
     from moola_remote.predict.spread import Spread
-    from moola_remote.predict.tasks import Work, find_series, read_index, to_do
+    from moola_remote.predict.tasks import Work, find_series, read_index, results_in, to_do
 
     artifacts = _artifacts(app.project.results_folder, run_id)
     job = app.project.folder / "jobs" / "predict_files.py"
@@ -92,18 +95,22 @@ def predict(
     left = to_do(series, read_index(out), work, out)
     click.echo(f"{len(series)} series, {len(series) - len(left)} already done", err=True)
     names = pods_of(app, pods)
-    for name in names if left else ():
-        _bring_up(app, name)
-    spread = Spread(
-        series,
-        work,
-        out,
-        names,
-        lambda name, share: _deploy(app, name, artifacts, share),
-        lambda text: click.echo(text, err=True),
-        processes,
-    )
-    lost = spread.work_off() if left else []
+    lost: list[Series] = []
+    if left:
+        # Before anything is written to `out`, which may lie in the project.
+        sent = read_code(app.project, without=results_in(app.project.folder, out, series))
+        for name in names:
+            _bring_up(app, name)
+        spread = Spread(
+            series,
+            work,
+            out,
+            names,
+            lambda name, share: _deploy(app, name, sent, artifacts, share),
+            lambda text: click.echo(text, err=True),
+            processes,
+        )
+        lost = spread.work_off()
     failed = {one.name: read_index(out).failed.get(one.name, "lost") for one in lost}
     if app.as_json:
         app.answer({"out": str(out), "series": len(series), "failed": failed})
@@ -147,20 +154,20 @@ def _bring_up(app: App, name: str) -> None:
             one.bring_up()
 
 
-def _deploy(app: App, name: str, artifacts: Path, share: Sequence[Series]) -> Deployed:
+def _deploy(
+    app: App, name: str, sent: tuple[Tree, Dependencies], artifacts: Path, share: Sequence[Series]
+) -> Deployed:
     """Have the code, the model and these series on a pod."""
-    from moola_remote.deploy.deploy import Plan, deploy, read_code
+    from moola_remote.deploy.deploy import Plan, deploy
     from moola_remote.deploy.snapshot import data_tree
     from moola_remote.predict.spread import MODEL
     from moola_remote.sweep.runner import Quiet
 
-    project = app.project
     bars = {f"bars{number:04}": one.path for number, one in enumerate(share)}
-    code, needs = read_code(project)
     data = data_tree({MODEL: artifacts, **bars}, cache=app.laptop.hash_cache)
-    plan = Plan(code, data, needs)
+    code, needs = sent
     with app.for_pod(name) as one:
-        return deploy(one.pod, plan, Quiet())
+        return deploy(one.pod, Plan(code, data, needs), Quiet())
 
 
 COMMANDS = [predict]

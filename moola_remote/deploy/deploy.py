@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -159,12 +159,15 @@ def make_plan(pod: Pod, data: Mapping[str, Path] = MappingProxyType({})) -> Plan
     )
 
 
-def read_code(project: Project, *, cache: Path | None = None) -> tuple[snapshot.Tree, Dependencies]:
+def read_code(
+    project: Project, *, cache: Path | None = None, without: Collection[str] = ()
+) -> tuple[snapshot.Tree, Dependencies]:
     """Return the code as it is here, with what of its packages lies in it, and what it needs.
 
     Args:
         project: its settings.
         cache: see `snapshot.code_tree`.
+        without: the same.
 
     Raises:
         ConfigError: the list of requirements is missing, or a file can't be read.
@@ -172,7 +175,7 @@ def read_code(project: Project, *, cache: Path | None = None) -> tuple[snapshot.
     """
     needs = read_dependencies(project, reader_of(project.folder))
     code = snapshot.code_tree(
-        project.folder, results=project.results, also=needs.files, cache=cache
+        project.folder, results=project.results, also=needs.files, without=without, cache=cache
     )
     return code, needs
 

@@ -79,6 +79,7 @@ def code_tree(
     results: Path = Path("results"),
     limit: int | None = CODE_LIMIT,
     also: Collection[str] = (),
+    without: Collection[str] = (),
     cache: Path | None = None,
 ) -> Tree:
     """Return the code of a project.
@@ -88,6 +89,7 @@ def code_tree(
         results: below the folder; never sent.
         limit: bytes; None sends any amount.
         also: files that are sent whatever is ignored, however large: packages that it needs.
+        without: what is not sent either, below the folder: what the command itself writes there.
         cache: a file that remembers the hashes of code which has not changed.
 
     Raises:
@@ -97,7 +99,7 @@ def code_tree(
     leavings = SkipReport()
     # Another version may know more of what is no code.
     hashes = HashCache(cache, tag=__version__, is_whole=True)
-    excluded = [results.as_posix()]
+    excluded = [results.as_posix(), *without]
     entries = list_tree(folder, leavings=leavings, exclude=excluded, also=also, travelled=hashes)
     if limit is not None:
         _guard(folder, [entry for entry in entries if entry.path not in also], limit)

@@ -124,6 +124,15 @@ def write_index(out: Path, index: Index) -> None:
         raise LimitError(f"{out / INDEX}: can't be written, {err.strerror}") from err
 
 
+def results_in(folder: Path, out: Path, series: Sequence[Series]) -> list[str]:
+    """Return where in `folder` the index and the results are, which is no code of a project's."""
+    top, out = folder.resolve(), out.resolve()
+    if not out.is_relative_to(top):
+        return []
+    names = [INDEX, *(f"{one.name}.parquet" for one in series)]
+    return [(out / name).relative_to(top).as_posix() for name in names]
+
+
 def to_do(series: Sequence[Series], index: Index, work: Work, out: Path) -> list[Series]:
     """Return the series whose result is missing, or was made of other bars, model or options."""
     return [one for one in series if not _is_done(one, index.done.get(one.name), work, out)]

@@ -73,6 +73,9 @@ def test_files_over_two_pods_and_what_is_there_is_not_done_again(project: SweepP
     assert [len(states_of(project.pod(number))) for number in (1, 2)] == [1, 1]
     assert "4 series, 4 already done" in project.run(*words("--stride", "20")).stderr
     assert count_runs(project) == 2
+    # Neither the index, which both pods' threads write, nor results go along as code.
+    code = [*project.state.glob("local-pod*/root/code/*/*/*")]
+    assert {path.parent.name for path in code} == {"data", "jobs"}
     # Other bars, another result, other options: each is done again, and it alone.
     project.write("data/a.parquet", "other")
     project.write("spans/b.parquet", "damaged")
