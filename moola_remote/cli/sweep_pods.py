@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from moola_remote.cli.app import App
-from moola_remote.errors import LimitError, MoolaError, UnreachableError
+from moola_remote.errors import LimitError, MoolaError, PodGoneError, UnreachableError
 
 if TYPE_CHECKING:
     from moola_remote.deploy.deploy import Deployed
@@ -98,7 +98,8 @@ class SweepPods:
         for name in names if self.budget.limit_usd is not None else ():
             with self.app.for_pod(name) as one:
                 if one.pod.provider.is_paid:
-                    prices[name] = one.pod.endpoint.price_per_hour or 0.0
+                    with suppress(PodGoneError):  # it costs nothing, and whoever uses it finds out
+                        prices[name] = one.pod.endpoint.price_per_hour or 0.0
         self._shares.begin(names, prices)
 
     def _set_end(self, name: str, stop_at: float) -> None:

@@ -10,9 +10,11 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from moola_remote.errors import MoolaError
+from moola_remote.errors import MoolaError, PodGoneError
+from moola_remote.follow.whole_run import persist
 from moola_remote.sweep.money import FETCH_S, Budget
 
+FIRST_END_S = 60.0  # of being out of reach, until a limit can't be promised
 # An end that moves by less is left where it is.
 WORTH_S = 60.0
 
@@ -56,9 +58,22 @@ class Shares:
             for name in names:
                 price = prices.get(name)
                 end = None if price is None else self.budget.stop_at(price, len(names))
-                if end is not None:
-                    self.set_end(name, end)
-                self._shares[name] = Share(price, end)
+                try:
+                    if end is not None:
+                        self._set_first_end(name, end)
+                except PodGoneError as err:  # it costs nothing; whoever works with it finds out
+                    self.say(err.message)
+                else:
+                    self._shares[name] = Share(price, end)
+            if len(self._shares) < len(names):
+                self._share_again()
+
+    def _set_first_end(self, name: str, end: float) -> None:
+        persist(
+            lambda: self.set_end(name, end),
+            lambda err: self.say(f"pod {name}: {err.message}; trying again"),
+            FIRST_END_S,
+        )
 
     def finish(self, name: str, *, is_billed: bool) -> None:
         """Divide what is left by a pod that is no longer used among the others.

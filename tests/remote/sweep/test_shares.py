@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moola_remote.errors import LimitError, UnreachableError
+from moola_remote.errors import LimitError, PodGoneError, UnreachableError
 from moola_remote.sweep.money import FETCH_S, Budget
 from moola_remote.sweep.shares import Shares
 
@@ -86,6 +86,28 @@ def test_a_pod_that_is_out_of_reach_costs_no_other_and_is_named() -> None:
     world.leave("a", is_billed=False)
     assert world.ends["b"] == before < world.ends["c"]
     assert world.said == ["pod b: its end stays where it was; b: no answer"]
+
+
+def test_a_pod_that_vanishes_before_it_has_an_end_leaves_its_share() -> None:
+    world = World(3.0, {"a": 1.0, "b": 1.0, "c": 1.0})
+    tries: list[str] = []
+
+    def set_end(name: str, end: float) -> None:
+        tries.append(name)
+        if name == "b" and tries.count("b") == 1:
+            raise UnreachableError("b: connection lost")
+        if name == "b":
+            raise PodGoneError("pod b: not found", "up", is_removed=True)
+        world.set_end(name, end)
+
+    shares = Shares(world.budget, set_end, world.said.append)
+    world.budget.close("b")
+    shares.begin(["a", "b", "c"], world.prices)
+    assert world.said[0] == "pod b: b: connection lost; trying again"
+    assert world.said[-1] == "pod b: not found"
+    assert world.ends == dict.fromkeys("ac", pytest.approx(1000 + 1.5 * 3600 - FETCH_S))
+    shares.finish("b", is_billed=False)
+    assert set(world.ends) == {"a", "c"}
 
 
 def test_without_a_limit_or_a_price_no_end_is_set() -> None:

@@ -36,7 +36,7 @@ def test_running_is_not_ready(provider: RunpodProvider, double: Double) -> None:
     def say(line: str) -> None:
         """The next thing is there once this one was seen, however slow we are."""
         said.append(line)
-        if "no SSH address yet" in line:
+        if line == "RUNNING, container started, no SSH address yet":
             double.times = replace(double.times, address=0)
         if "connection refused" in line:
             double.times = replace(double.times, sshd=0)
