@@ -15,9 +15,8 @@ from moola_remote.errors import ConfigError, LimitError, MoolaError, RunLostErro
 
 if TYPE_CHECKING:
     from moola_remote.protocol.state import RunState
-    from moola_remote.results.fetched import Fetched
+    from moola_remote.results.fetched import Caps, Fetched
     from moola_remote.results.selection import What
-    from moola_remote.results.verify import Caps
 
     # What the pod names as a run's manifest: its SHA-256 and, if it is new, its text.
     Named = tuple[str, bytes] | None
@@ -195,7 +194,7 @@ COMMANDS = [fetch]
 
 
 def _caps(max_files: int | None, max_gb: float | None) -> Caps:
-    from moola_remote.results.verify import DEFAULT_CAPS, Caps
+    from moola_remote.results.fetched import DEFAULT_CAPS, Caps
 
     max_bytes = DEFAULT_CAPS.max_bytes if max_gb is None else int(max_gb * 1e9)
     return Caps(max_files or DEFAULT_CAPS.max_files, max_bytes)

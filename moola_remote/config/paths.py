@@ -8,6 +8,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+MANIFEST = "manifest.json"
+STATE = "state.json"
+
 
 @dataclass(frozen=True)
 class RunPaths:
@@ -28,12 +31,12 @@ class RunPaths:
     @property
     def state(self) -> PurePosixPath:
         """``state.json``."""
-        return self.path / "state.json"
+        return self.path / STATE
 
     @property
     def manifest(self) -> PurePosixPath:
         """``manifest.json``."""
-        return self.path / "manifest.json"
+        return self.path / MANIFEST
 
     @property
     def result(self) -> PurePosixPath:

@@ -8,13 +8,14 @@ import os
 import re
 import reprlib
 import sys
+from dataclasses import field
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-import moola_remote.config.no_plugins  # noqa: F401
+from moola_remote.config.light_model import LightModel, faults
+from moola_remote.config.marks import After, Limits
 from moola_remote.config.text import as_text
 from moola_remote.errors import ConfigError
 
@@ -50,58 +51,59 @@ def _own_folder(path: Path) -> Path:
     return path
 
 
-DataName: TypeAlias = Annotated[str, AfterValidator(data_name)]
+DataName: TypeAlias = Annotated[str, After(data_name)]
 
 
-class Strict(BaseModel):
+class Settings(LightModel):
     """The base of every settings class: frozen, and a misspelt key is an error."""
 
-    # What a command does not read is not built.
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    extra: ClassVar[Literal["ignore", "forbid"]] = "forbid"
 
 
-class RunpodConfig(Strict):
+class RunpodConfig(Settings):
     """What to rent of RunPod; prices are USD an hour of the whole pod, disks GB."""
 
-    gpus: list[str] = Field(min_length=1, max_length=20)
-    gpu_count: int = Field(default=1, ge=1, le=16)
-    clouds: list[Literal["SECURE", "COMMUNITY"]] = Field(default=["SECURE"], min_length=1)
-    data_centers: list[str] = []
+    gpus: Annotated[list[str], Limits(min_length=1, max_length=20)]
+    gpu_count: Annotated[int, Limits(ge=1, le=16)] = 1
+    clouds: Annotated[list[Literal["SECURE", "COMMUNITY"]], Limits(min_length=1)] = field(
+        default_factory=lambda: ["SECURE"]
+    )
+    data_centers: list[str] = field(default_factory=list)
     # Pods in SECURE data centers that have it reach each other, at 100 Mbps.
     global_networking: bool = False
-    max_price: float = Field(gt=0)
+    max_price: Annotated[float, Limits(gt=0)]
     image: str
-    cuda: str = Field(pattern=r"^\d+\.\d+$")
+    cuda: Annotated[str, Limits(pattern=r"^\d+\.\d+$")]
     # Requests for less are refused as if there were no capacity.
-    disk_gb: int = Field(default=40, ge=20)
-    volume_gb: int = Field(default=60, ge=10)
-    volume_path: str = Field(default="/workspace", pattern=r"^/[^\x00\n]+$")
-    lifetime_h: float = Field(default=24.0, gt=0, le=24 * 30)
-    start_limit_min: float = Field(default=20.0, gt=0)
-    idle_stop_min: float | None = Field(default=15.0, gt=0)
-    owner: str | None = Field(default=None, pattern=r"^[a-z0-9]{1,24}$")
-    api: str = Field(default="https://api.runpod.io", pattern=r"^https?://[^\s/]+/?$")
+    disk_gb: Annotated[int, Limits(ge=20)] = 40
+    volume_gb: Annotated[int, Limits(ge=10)] = 60
+    volume_path: Annotated[str, Limits(pattern=r"^/[^\x00\n]+$")] = "/workspace"
+    lifetime_h: Annotated[float, Limits(gt=0, le=24 * 30)] = 24.0
+    start_limit_min: Annotated[float, Limits(gt=0)] = 20.0
+    idle_stop_min: Annotated[float, Limits(gt=0)] | None = 15.0
+    owner: Annotated[str, Limits(pattern=r"^[a-z0-9]{1,24}$")] | None = None
+    api: Annotated[str, Limits(pattern=r"^https?://[^\s/]+/?$")] = "https://api.runpod.io"
 
 
-class PodConfig(Strict):
+class PodConfig(Settings):
     """One file of ``configs/pods``; the provider knows which keys it needs."""
 
     name: str
     provider: Literal["local", "ssh", "runpod"]
     host: str | None = None
     # What is None here, the user's SSH configuration decides.
-    port: int | None = Field(default=None, ge=1, le=65535)
+    port: Annotated[int, Limits(ge=1, le=65535)] | None = None
     user: str | None = None
     identity_file: Path | None = None
     # As of ssh's -o and -F.
-    ssh_options: list[str] = []
+    ssh_options: list[str] = field(default_factory=list)
     ssh_config: Path | None = None
-    host_key: str | None = Field(default=None, pattern=r"^SHA256:[A-Za-z0-9+/]{43}$")
+    host_key: Annotated[str, Limits(pattern=r"^SHA256:[A-Za-z0-9+/]{43}$")] | None = None
     # What other pods reach it by, on any port: for `sweep --engine ray`.
-    private_host: str | None = Field(default=None, pattern=r"^[A-Za-z0-9.-]{1,253}$")
-    root: str = Field(default="/workspace/moola", pattern=r"^/[^\x00\n]+$")
+    private_host: Annotated[str, Limits(pattern=r"^[A-Za-z0-9.-]{1,253}$")] | None = None
+    root: Annotated[str, Limits(pattern=r"^/[^\x00\n]+$")] = "/workspace/moola"
     python: str = "python3"
-    price_per_hour: float | None = Field(default=None, ge=0)
+    price_per_hour: Annotated[float, Limits(ge=0)] | None = None
     runpod: RunpodConfig | None = None
     project: Path | None = None
 
@@ -113,14 +115,14 @@ class PodConfig(Strict):
         return hashlib.sha256(os.fsencode(self.project.resolve())).hexdigest()[:12]
 
 
-class OnFinish(Strict):
+class OnFinish(Settings):
     """Shell commands for the end of every run: on the laptop that started it, and on the pod."""
 
     laptop: str | None = None
     pod: str | None = None
 
 
-class Project(Strict):
+class Project(Settings):
     """``[tool.moola-remote]`` of pyproject.toml, or the whole of moola-remote.toml.
 
     `file` is None where there is neither: then everything is taken for granted.
@@ -133,17 +135,17 @@ class Project(Strict):
     recipe: str = "span"
     recipes: Path = Path("configs/train")
     recipe_schema: Path | None = None
-    results: Annotated[Path, AfterValidator(_own_folder)] = Path("results")
+    results: Annotated[Path, After(_own_folder)] = Path("results")
     requirements: Path | None = None
-    extras: list[str] = []
-    groups: list[str] = []
+    extras: list[str] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
     constraints: Path | None = None
     torch: Literal["image", "project"] = "image"
-    data: dict[DataName, list[Path]] = {}
+    data: dict[DataName, list[Path]] = field(default_factory=dict)
     on_finish: OnFinish = OnFinish()
-    journals_mb: int = Field(default=2000, ge=1)
+    journals_mb: Annotated[int, Limits(ge=1)] = 2000
     # 0 keeps no connection to a pod open between two commands.
-    keep_connection_s: int = Field(default=300, ge=0, le=86400)
+    keep_connection_s: Annotated[int, Limits(ge=0, le=86400)] = 300
 
     @property
     def pods_folder(self) -> Path:
@@ -264,7 +266,7 @@ def read_text(path: Path) -> str:
 BROKEN_YAML = (
     *(yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError),
 )
-_Model = TypeVar("_Model", bound=Strict)
+_Model = TypeVar("_Model", bound=Settings)
 
 
 def _validate(model: type[_Model], table: Any, path: Path, **given: Any) -> _Model:
@@ -281,8 +283,8 @@ def _validate(model: type[_Model], table: Any, path: Path, **given: Any) -> _Mod
             )
     try:
         return model.model_validate({**table, **given})
-    except ValidationError as err:
-        first = err.errors()[0]
+    except ValueError as err:
+        first = faults(err)[0]
         key = ".".join(str(part) for part in first["loc"])
         got = f", got {shown(first['input'])}" if first["type"] != "missing" else ""
         raise ConfigError(f"{path}: {key}: {first['msg'].lower()}{got}", "correct it") from err

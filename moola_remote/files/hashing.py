@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
 import stat
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -17,8 +17,6 @@ from moola_remote.files import atomic
 BLOCK = 1 << 20
 # A file that was changed this lately may be changed again without a change of its times.
 RACY_NS = 2_000_000_000
-# Beside the paths: by name, how many files were found to be all that there should be.
-WHOLES = ""
 
 
 class Status(NamedTuple):
@@ -32,14 +30,6 @@ class Status(NamedTuple):
 
 
 AnyStatus: TypeAlias = os.stat_result | Status
-
-
-class Unchanged(NamedTuple):
-    """How many files are whole; the size and the newest ctime of all that are remembered there."""
-
-    files: int
-    size: int
-    changed_ns: int
 
 
 def status_of(path: Path | str | bytes) -> Status:
@@ -93,13 +83,16 @@ class HashCache:
     def __init__(self, path: Path | None, *, tag: str = "", is_whole: bool = False) -> None:
         self._path = path
         self._tag = f"{tag} " if tag else ""
-        self._known: dict[str, Any] = {}
         self._used: dict[str, str] | None = {} if is_whole else None
         self._is_changed = False
-        if path is not None:
+
+    @functools.cached_property
+    def _known(self) -> dict[str, Any]:
+        if self._path is not None:
             with contextlib.suppress(FileNotFoundError, ValueError):
-                known = json.loads(path.read_bytes())
-                self._known = known if isinstance(known, dict) else {}
+                known = json.loads(self._path.read_bytes())
+                return known if isinstance(known, dict) else {}
+        return {}
 
     def sha256_of(self, path: Path | str, status: AnyStatus) -> tuple[int, str]:
         """As `sha256_of`; `status` is the file's ``lstat``."""
@@ -114,7 +107,6 @@ class HashCache:
         size, digest = sha256_of(path)
         if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > RACY_NS:
             self._known[name] = known = key + digest
-            self._known.pop(WHOLES, None)
             self._is_changed = True
             if self._used is not None:
                 self._used[name] = known
@@ -124,45 +116,14 @@ class HashCache:
         """Return whether a file has not changed since it was hashed."""
         return str(self._known.get(path)).startswith(self._key(status))
 
-    def note_whole(self, name: str, paths: Sequence[str]) -> None:
-        """Remember under `name` that these files are as they should be, until a file is another.
-
-        Nothing is noted where one of them is not remembered.
-        """
-        if self._path is None or not all(path in self._known for path in paths):
-            return
-        wholes = self._wholes
-        if wholes.get(name) != len(paths):
-            self._known[WHOLES] = {**wholes, name: len(paths)}
-            self._is_changed = True
-
-    @property
-    def _wholes(self) -> dict[str, Any]:
-        found = self._known.get(WHOLES)
-        return found if isinstance(found, dict) else {}
-
-    def unchanged(self, name: str, below: str) -> Unchanged | None:
-        """Return what was noted whole under `name`; None where a file has changed since, or gone.
-
-        Args:
-            name: as it was noted.
-            below: how the path of each file begins.
-        """
-        count = self._wholes.get(name)
-        if not isinstance(count, int):
+    def remembered(self, path: str) -> tuple[int, ...] | None:
+        """Return size, both times and inode of a file as they were when it was hashed."""
+        known = str(self._known.get(path))
+        try:
+            size, modified, changed, inode, _ = known.removeprefix(self._tag).split(" ")
+            return int(size), int(modified), int(changed), int(inode)
+        except ValueError:
             return None
-        size = changed_ns = 0
-        for path, known in self._known.items():
-            if path.startswith(below):
-                try:
-                    status = os.lstat(path)
-                except OSError:
-                    return None
-                if not str(known).startswith(self._key(status)):
-                    return None
-                size += status.st_size
-                changed_ns = max(changed_ns, status.st_ctime_ns)
-        return Unchanged(count, size, changed_ns)
 
     def _key(self, status: AnyStatus) -> str:
         times = f"{status.st_mtime_ns} {status.st_ctime_ns}"

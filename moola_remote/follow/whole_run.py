@@ -16,12 +16,12 @@ from typing import TypeVar
 from pydantic_core import from_json
 
 from moola_remote.agent_client import verbs
+from moola_remote.config.paths import STATE
 from moola_remote.errors import MoolaError, NoCheckpointError, TransferError, UnreachableError
 from moola_remote.follow.follower import Listener, follow
 from moola_remote.follow.journal import Journal
 from moola_remote.follow.reconnect import BACKOFF_S, Link, Outage
 from moola_remote.pods.pod import Pod
-from moola_remote.protocol.manifest import STATE
 from moola_remote.protocol.spec import Spec
 from moola_remote.protocol.state import RunState, read_state
 from moola_remote.results.fetch import fetch_run

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import field
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import BeforeValidator, Field
-
-from moola_remote.protocol.types import MAX_ENTRIES, Count, Name, Remote, Text
+from moola_remote.config.light_model import LightModel
+from moola_remote.config.marks import Before, Limits
+from moola_remote.protocol.types import MAX_ENTRIES, Count, Name, Text
 
 MAX_PACKAGES = 10_000
 MAX_TREES = 10_000
@@ -19,24 +20,24 @@ def _digests(names: Any) -> Any:
     return [name for name in named if re.fullmatch(r"[0-9a-f]{16}", str(name))]
 
 
-Digests: TypeAlias = Annotated[list[str], BeforeValidator(_digests)]
+Digests: TypeAlias = Annotated[list[str], Before(_digests)]
 
 
-class PodGpu(Remote):
+class PodGpu(LightModel):
     """A GPU and its bytes of memory."""
 
     name: Name = ""
     memory_total: Count = 0
 
 
-class Trees(Remote):
+class Trees(LightModel):
     """Digests of the trees that are there, oldest first."""
 
-    code: Digests = Field(default=[])
-    data: Digests = Field(default=[])
+    code: Digests = field(default_factory=list)
+    data: Digests = field(default_factory=list)
 
 
-class Torch(Remote):
+class Torch(LightModel):
     """The environment's torch, its CUDA, and the name of its first GPU or ``cpu``."""
 
     version: Name
@@ -44,20 +45,22 @@ class Torch(Remote):
     device: Name | None = None
 
 
-class Environment(Remote):
+class Environment(LightModel):
     """The answer to ``environment``; `created` where it was made now."""
 
     created: bool = False
     python: Name
-    packages: dict[Name, Name] = Field(default={}, max_length=MAX_PACKAGES)
+    packages: Annotated[dict[Name, Name], Limits(max_length=MAX_PACKAGES)] = field(
+        default_factory=dict
+    )
     torch: Torch | None = None
 
 
-class PodInfo(Remote):
+class PodInfo(LightModel):
     """The answer to ``probe``; None is what the pod doesn't know."""
 
     python: Name
-    gpus: list[PodGpu] = Field(default=[], max_length=MAX_ENTRIES)
+    gpus: Annotated[list[PodGpu], Limits(max_length=MAX_ENTRIES)] = field(default_factory=list)
     cpus: Count = 0
     disk_free: Count | None = None
     rsync: Name | None = None
@@ -69,7 +72,7 @@ class PodInfo(Remote):
     environment: Environment | None = None
 
 
-class Removed(Remote):
+class Removed(LightModel):
     """What `clean` has removed: a run, or a tree or environment by its digest."""
 
     kind: Name
@@ -77,24 +80,24 @@ class Removed(Remote):
     bytes: Count = 0
 
 
-class Cleaned(Remote):
+class Cleaned(LightModel):
     """The answer to ``clean``."""
 
-    removed: list[Removed] = Field(max_length=10 * MAX_TREES)
+    removed: Annotated[list[Removed], Limits(max_length=10 * MAX_TREES)]
 
 
-Seconds = Annotated[float, Field(ge=0, le=1e10)]
+Seconds = Annotated[float, Limits(ge=0, le=1e10)]
 
 
-class Proof(Remote):
+class Proof(LightModel):
     """The answer to ``guard``: which means could read the pod, or why none could; its clock."""
 
-    proved: list[Name] = Field(max_length=10)
+    proved: Annotated[list[Name], Limits(max_length=10)]
     why: Text
     now: Seconds
 
 
-class Idleness(Remote):
+class Idleness(LightModel):
     """The answer to ``idle``: seconds without work, and to the pod's end; None: unknown."""
 
     idle_s: Seconds | None

@@ -15,13 +15,12 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from moola_remote.config.paths import MANIFEST, STATE
 from moola_remote.errors import TransferError
-from moola_remote.protocol.types import Remote, fault_of
+from moola_remote.protocol.remote import Remote
+from moola_remote.protocol.types import fault_of
 from moola_remote.text.sanitize import safe
 
-MANIFEST = "manifest.json"
-STATE = "state.json"
-MAX_MANIFEST_BYTES = 64 * 2**20
 MAX_ENTRIES = 200_000
 MAX_PATH = 4096
 MAX_NAME_BYTES = 255
@@ -29,7 +28,7 @@ MAX_DEPTH = 512
 # What the agent writes for a byte that is no UTF-8: four characters.
 MAX_SHOWN = 4 * MAX_PATH
 # Written here, not fetched; and the folder in which rsync keeps what was cut off.
-RESERVED = {"manifest.json", "state.json"}
+RESERVED = {MANIFEST, STATE}
 PARTIAL = ".rsync-partial"
 NO_UTF8 = "surrogateescape"
 

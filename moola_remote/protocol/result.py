@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, TypeAlias, TypeVar
+from typing import Annotated, TypeAlias, TypeVar, cast
 
 from pydantic import Field, ValidationError
 from pydantic_core import from_json
 
+from moola_remote.config.light_model import LightModel
 from moola_remote.errors import ConfigError
+from moola_remote.protocol.remote import Remote
 from moola_remote.protocol.types import (
     MAX_ENTRIES,
     MAX_TEXT,
@@ -17,7 +19,6 @@ from moola_remote.protocol.types import (
     Name,
     Number,
     Numbers,
-    Remote,
     Seed,
     Settings,
     Text,
@@ -26,7 +27,7 @@ from moola_remote.protocol.types import (
 )
 from moola_remote.text.sanitize import safe
 
-_Model = TypeVar("_Model", bound=Remote)
+_Model = TypeVar("_Model", bound=Remote | LightModel)
 
 
 class Score(Remote):
@@ -92,7 +93,7 @@ def load(path: Path, model: type[_Model]) -> _Model:
     """
     where, content = safe(str(path)), read_small(path)
     try:
-        return model.model_validate(from_json(content))
+        return cast("_Model", model.model_validate(from_json(content)))
     except ValidationError as err:
         key, wrong = fault_of(err)
         raise ConfigError(f"{where}: {key or 'the file'}: {wrong}") from err

@@ -1,12 +1,33 @@
-"""What a fetch has done."""
+"""What a fetch may do, and what it has done."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from moola_remote.protocol.manifest import ManifestFile
-from moola_remote.results.verify import Missing
+if TYPE_CHECKING:
+    from moola_remote.protocol.manifest import ManifestFile
+
+
+@dataclass(frozen=True)
+class Caps:
+    """The most of one run that may come to lie here, by however many fetches."""
+
+    max_files: int = 100_000
+    max_bytes: int = 50 * 10**9
+
+
+DEFAULT_CAPS = Caps()
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Something that a run declares and that is not here; `path` and `why` are safe to show."""
+
+    path: str
+    why: str
+    size: int = 0
 
 
 @dataclass(frozen=True)

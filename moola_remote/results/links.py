@@ -7,8 +7,8 @@ from pathlib import Path
 
 from moola_remote.errors import TransferError
 from moola_remote.protocol.manifest import Entry, Link, Manifest, stays_inside
+from moola_remote.results.fetched import Missing
 from moola_remote.results.staging import real_folder
-from moola_remote.results.verify import Missing
 from moola_remote.text.sanitize import safe
 
 

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moola_remote.agent_client import client, verbs
+from moola_remote.config.paths import MANIFEST
 from moola_remote.errors import TransferError
 from moola_remote.protocol import state
-from moola_remote.protocol.manifest import MANIFEST, MAX_MANIFEST_BYTES
 from moola_remote.ssh.read_file import read_file
 
 if TYPE_CHECKING:
     from moola_remote.ssh.transport import Transport
+
+MAX_MANIFEST_BYTES = 64 * 2**20
 
 
 def digest_here(folder: Path) -> str | None:

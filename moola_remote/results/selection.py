@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from moola_remote.protocol.manifest import Entry, Manifest, ManifestFile
+if TYPE_CHECKING:
+    from moola_remote.protocol.manifest import Entry, Manifest, ManifestFile
+
 
 What: TypeAlias = Literal["results", "logs", "checkpoints", "all"]
 WORKDIR = "workdir/"

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moola_remote.agent_client import client, verbs
+from moola_remote.config.paths import MANIFEST
 from moola_remote.errors import RunLostError, TransferError
 from moola_remote.files.hashing import HashCache
-from moola_remote.protocol.manifest import MANIFEST, Manifest, ManifestFile, read_manifest
+from moola_remote.protocol.manifest import Manifest, ManifestFile, read_manifest
 from moola_remote.results.manifest_file import manifest_content
 
 if TYPE_CHECKING:

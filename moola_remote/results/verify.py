@@ -6,34 +6,17 @@ import os
 import shutil
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from moola_remote.errors import LimitError, TransferError
 from moola_remote.files.hashing import HashCache, sha256_of
-from moola_remote.protocol.manifest import ManifestFile
+from moola_remote.results.fetched import Caps, Missing
 from moola_remote.results.staging import below, logger, sweep
 from moola_remote.text.sanitize import safe
 
-
-@dataclass(frozen=True)
-class Caps:
-    """The most of one run that may come to lie here, by however many fetches."""
-
-    max_files: int = 100_000
-    max_bytes: int = 50 * 10**9
-
-
-DEFAULT_CAPS = Caps()
-
-
-@dataclass(frozen=True)
-class Missing:
-    """Something that a run declares and that is not here; `path` and `why` are safe to show."""
-
-    path: str
-    why: str
-    size: int = 0
+if TYPE_CHECKING:
+    from moola_remote.protocol.manifest import ManifestFile
 
 
 def status_of(path: str, file: ManifestFile, hashes: HashCache) -> os.stat_result | None:

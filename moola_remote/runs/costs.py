@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from moola_remote.config.paths import STATE
 from moola_remote.errors import TransferError
-from moola_remote.protocol.manifest import STATE
 from moola_remote.protocol.state import RunState, read_state
 from moola_remote.protocol.types import MAX_RESULT_BYTES
 from moola_remote.text.sanitize import safe

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from pydantic_core import from_json
 
+from moola_remote.config.paths import STATE
 from moola_remote.config.settings import PodConfig, Project
 from moola_remote.errors import MoolaError
-from moola_remote.protocol.manifest import STATE
 from moola_remote.protocol.spec import Spec
 from moola_remote.protocol.state import read_state
 from moola_remote.sweep.packed import read_end

@@ -29,7 +29,7 @@ from moola_remote.follow.journal import Journal
 from moola_remote.follow.reconnect import Link
 from moola_remote.protocol.answers import Environment
 from moola_remote.protocol.types import read_answer_as
-from moola_remote.results.verify import Caps
+from moola_remote.results.fetched import Caps
 from moola_remote.rsync import argv, process
 from moola_remote.ssh import ssh_transport
 from moola_remote.ssh.connect import connect

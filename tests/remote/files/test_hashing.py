@@ -90,49 +90,6 @@ def test_what_was_remembered_otherwise_or_not_asked_for_is_forgotten(tmp_path: P
     assert list(json.loads(memory.read_bytes())) == [str(one)]
 
 
-@pytest.mark.usefixtures("is_old")
-@pytest.mark.parametrize("change", ["", "content", "gone", "another", "link"])
-def test_what_is_whole_stays_so_until_a_file_changes(change: str, tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    files = [_old(tmp_path / "run" / name, name.encode()) for name in ("one", "two")]
-    memory, below = tmp_path / "hashes.json", f"{tmp_path}/run/"
-    cache = HashCache(memory)
-    cache.note_whole("all", list(map(str, files)))  # of files that nobody has read
-    assert cache.unchanged("all", below) is None
-    for path in files:
-        cache.sha256_of(path, path.lstat())
-    cache.note_whole("all", list(map(str, files)))
-    cache.save()
-    if change == "content":
-        _old(files[0], b"eno")
-    elif change == "gone":
-        files[0].unlink()
-    elif change == "another":
-        _old(tmp_path / "new", b"one").replace(files[0])
-    elif change == "link":
-        files[0].rename(tmp_path / "one")
-        files[0].symlink_to(tmp_path / "one")
-    found = HashCache(memory).unchanged("all", below)
-    assert (found is not None) == (change == "")
-    if found is not None:
-        assert found == (2, 6, max(path.lstat().st_ctime_ns for path in files))
-        assert HashCache(memory).unchanged("results", below) is None
-
-
-@pytest.mark.usefixtures("is_old")
-def test_a_file_that_was_read_anew_makes_nothing_whole(tmp_path: Path) -> None:
-    """What it is now, it is not by the list that was compared before."""
-    path, memory = _old(tmp_path / "one", b"one"), tmp_path / "hashes.json"
-    cache = HashCache(memory)
-    cache.sha256_of(path, path.lstat())
-    cache.note_whole("all", [str(path)])
-    assert cache.unchanged("all", f"{tmp_path}/") is not None
-    _old(path, b"two")
-    cache.sha256_of(path, path.lstat())
-    cache.save()
-    assert HashCache(memory).unchanged("all", f"{tmp_path}/") is None
-
-
 @pytest.mark.parametrize(
     "broken", ["", "{", "[1]", "3", '{"x": 3}', '{"x": [1, 2]}', '{"": {"all": 1}}', '{"": 1}']
 )
@@ -140,4 +97,4 @@ def test_a_broken_memory_counts_as_empty(broken: str, tmp_path: Path) -> None:
     path, memory = _old(tmp_path / "x", b"x"), tmp_path / "hashes.json"
     memory.write_text(broken.replace('"x"', f'"{path}"'))
     assert HashCache(memory).sha256_of(path, path.lstat()) == sha256_of(path)
-    assert HashCache(memory).unchanged("none", f"{tmp_path}/") is None
+    assert HashCache(memory).remembered(str(path)) is None

@@ -17,9 +17,9 @@ from moola_remote.agent_client.client import Agent
 from moola_remote.agent_client.verbs import get_state, submit
 from moola_remote.errors import LimitError, TransferError, UnreachableError
 from moola_remote.files import hashing
-from moola_remote.results import fetch
+from moola_remote.protocol import manifest
 from moola_remote.results.fetch import fetch_run
-from moola_remote.results.verify import Caps
+from moola_remote.results.fetched import Caps
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
@@ -215,7 +215,7 @@ def test_what_is_whole_is_looked_at_and_not_compared_again(
     cache, log = tmp_path / "hashes.json", FILES["log"]
     with monkeypatch.context() as unread:
         assert [pod.fetch(cache=cache).already_there for _ in range(2)] == [0, 4]
-        unread.setattr(fetch, "read_manifest", None)  # which would fail
+        unread.setattr(manifest, "read_manifest", None)  # which would fail
         (pod.final / "manifest.json").unlink()
         third = pod.fetch(cache=cache)
     assert (third.files, third.already_there, third.missing) == (0, 4, ())

@@ -1,0 +1,106 @@
+"""Bring what is not here of a run: staged, verified, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from moola_remote.config.paths import RunPaths
+from moola_remote.errors import PartialTransferError, TransferError
+from moola_remote.results.fetched import Caps, Fetched, Missing
+from moola_remote.results.links import make_links_and_folders
+from moola_remote.results.staging import promote, staging_folder, sweep
+from moola_remote.results.verify import check_caps, check_space, status_of, verify
+from moola_remote.results.way import Way
+from moola_remote.text.sanitize import safe
+
+if TYPE_CHECKING:
+    from moola_remote.protocol.manifest import Manifest, ManifestFile
+    from moola_remote.ssh.transport import Transport
+# Bytes so far, bytes in all.
+Progress = Callable[[int, int], None]
+
+
+def bring(
+    way: Way,
+    manifest: Manifest,
+    beside: Mapping[str, bytes],
+    left: Sequence[ManifestFile],
+    caps: Caps,
+    progress: Progress | None,
+) -> Fetched:
+    """Bring what is not here of `manifest`, and write files of our own `beside` it, by name."""
+    started = time.monotonic()
+    unread = [Missing(one.shown, safe(one.reason, 200), one.size) for one in manifest.unreadable]
+    missing = [one for one in unread if one.size]
+    wanted, in_the_way, changed_ns = _wanted(way, manifest.files)
+    check_caps(way.run_id, way.final, wanted, caps)
+    came: list[ManifestFile] = []
+    not_come: list[Missing] = []
+    if wanted:
+        with staging_folder(way.dest_root, way.run_id) as staging:
+            sweep(staging, {file.name for file in wanted})
+            check_space(staging, wanted)
+            with contextlib.suppress(PartialTransferError):  # what is missing is seen below
+                _pull(way.transport, way.far, staging, wanted, progress)
+            not_come = verify(f"run {way.run_id}", staging, wanted)
+            lost = {one.path for one in not_come}
+            came = [file for file in wanted if file.shown not in lost]
+            if came:
+                promote(staging, way.final, [one.name for one in came], is_whole=not not_come)
+    if came or (not wanted and (beside or manifest.entries)):
+        way.final.mkdir(mode=0o700, parents=True, exist_ok=True)
+        missing += make_links_and_folders(way.final, manifest)
+        way.write(beside)
+    return Fetched(
+        way.run_id,
+        way.final,
+        files=len(came),
+        bytes=sum(file.size for file in came),
+        already_there=len(manifest.files) - len(wanted) - len(in_the_way),
+        seconds=time.monotonic() - started,
+        missing=(*in_the_way, *not_come, *missing),
+        empty=tuple(one for one in unread if not one.size),
+        left=tuple(left),
+        changed_ns=changed_ns,
+    )
+
+
+def _wanted(
+    way: Way, files: Sequence[ManifestFile]
+) -> tuple[list[ManifestFile], list[Missing], int]:
+    """Return the files that are not here, those whose place is taken, the last change of others."""
+    final = str(way.final)
+    wanted, in_the_way, changed_ns = [], [], 0
+    for file in files:
+        try:
+            status = status_of(f"{final}/{file.name}", file, way.hashes)
+        except TransferError as err:  # each has its own reason
+            in_the_way.append(Missing(file.shown, str(err), file.size))
+            continue
+        if status is None:
+            wanted.append(file)
+        else:
+            changed_ns = max(changed_ns, status.st_ctime_ns)
+    return wanted, in_the_way, changed_ns
+
+
+def _pull(
+    transport: Transport,
+    far: RunPaths,
+    staging: Path,
+    wanted: Sequence[ManifestFile],
+    progress: Progress | None,
+) -> None:
+    total, largest = sum(file.size for file in wanted), max(file.size for file in wanted)
+    transport.pull(
+        far.path,
+        staging,
+        files=[file.name for file in wanted],
+        max_file=largest,
+        max_bytes=total + largest,  # rsync sends a file twice if its own check fails
+        progress=(lambda done: progress(min(done, total), total)) if progress else None,
+    )
