@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from moola_remote.errors import UnreachableError
 from moola_remote.text.sanitize import safe
@@ -41,8 +40,7 @@ exit 0
 """
 
 
-@dataclass(frozen=True)
-class Interpreter:
+class Interpreter(NamedTuple):
     """One Python of a pod."""
 
     path: str

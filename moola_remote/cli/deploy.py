@@ -92,8 +92,7 @@ def print_components(app: App, deployed: Deployed) -> None:
 
 def component_rows(app: App, deployed: Deployed) -> list[Row]:
     """Return what is on the pod, a row a component."""
-    from moola_remote.rsync.process import local_version
-    from moola_remote.rsync.version import known_holes
+    from moola_remote.rsync.version import known_holes, local_version
     from moola_remote.text.format import amount
     from moola_remote.ui.tables import Row
 

@@ -81,8 +81,7 @@ def fetch(
     """
     from moola_remote.cli.watch import watch
     from moola_remote.results.folder import make_folder
-    from moola_remote.rsync.process import local_version
-    from moola_remote.rsync.version import known_holes
+    from moola_remote.rsync.version import known_holes, local_version
 
     app: App = ctx.obj
     what, names = _asked(ctx, words, more, is_unfetched=is_unfetched)
@@ -221,8 +220,6 @@ def require_whole(fetched: Fetched) -> None:
 
 def print_fetched(app: App, fetched: Fetched, *, has_page: bool = True) -> Path | None:
     """Print where the files are; make the page that shows them, and return it."""
-    from dataclasses import asdict
-
     from moola_remote.text.format import amount
 
     page = _page(fetched) if has_page else None
@@ -230,8 +227,8 @@ def print_fetched(app: App, fetched: Fetched, *, has_page: bool = True) -> Path 
         answer: dict[str, object] = {"run_id": fetched.run_id, "folder": str(fetched.folder)}
         answer |= {"files": fetched.files, "bytes": fetched.bytes}
         answer |= {"already_there": fetched.already_there, "report": str(page) if page else None}
-        answer |= {"missing": [asdict(one) for one in fetched.missing]}
-        answer |= {"empty": [asdict(one) for one in fetched.empty]}
+        answer |= {"missing": [one._asdict() for one in fetched.missing]}
+        answer |= {"empty": [one._asdict() for one in fetched.empty]}
         answer |= {"left": [file.shown for file in fetched.left]}
         app.answer(answer)
         return page

@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 MANIFEST = "manifest.json"
 STATE = "state.json"
 
 
-@dataclass(frozen=True)
-class RunPaths:
+class RunPaths(NamedTuple):
     """The files of one run: on the pod in ``runs/<id>``, once fetched in ``results/<id>``."""
 
     path: PurePosixPath
@@ -49,8 +48,7 @@ class RunPaths:
         return self.path / "artifacts"
 
 
-@dataclass(frozen=True)
-class PodPaths:
+class PodPaths(NamedTuple):
     """Everything of ours on a pod, below one root."""
 
     root: PurePosixPath
@@ -72,8 +70,7 @@ class PodPaths:
         return RunPaths(self.root / "runs" / run_id)
 
 
-@dataclass(frozen=True)
-class LaptopPaths:
+class LaptopPaths(NamedTuple):
     """Where moola-remote keeps what is not the project's: keys, pins, journals, the local pod."""
 
     state: Path

@@ -12,10 +12,9 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
 
-import yaml
-
 from moola_remote.config.light_model import LightModel, faults
 from moola_remote.config.marks import After, Limits
+from moola_remote.config.plain_yaml import read_plain
 from moola_remote.config.text import as_text
 from moola_remote.errors import ConfigError
 
@@ -232,11 +231,23 @@ def load_pod(project: Project, name: str) -> PodConfig:
             f"pod {name!r}: unknown, expected one of {', '.join(known)}",
             f"choose with --pod, or write {project.pods_folder / name}.yaml",
         )
+    table = _read_yaml(path)
+    return _validate(PodConfig, table, path, name=name, project=project.folder)
+
+
+def _read_yaml(path: Path) -> Any:
+    text = read_text(path)
+    table = read_plain(text)
+    if table is not None:
+        return table
+    import yaml
+
+    from moola_remote.config.broken_yaml import BROKEN_YAML
+
     try:
-        table = yaml.safe_load(read_text(path))
+        return yaml.safe_load(text)
     except BROKEN_YAML as err:
         raise ConfigError(f"{path}: not YAML, {one_line(err)}", "fix that line") from err
-    return _validate(PodConfig, table, path, name=name, project=project.folder)
 
 
 def base_of(name: str) -> str:
@@ -262,10 +273,6 @@ def read_text(path: Path) -> str:
         raise ConfigError(f"{path}: can't be read, {err.strerror}") from err
 
 
-# PyYAML's own slips: a date that can't be, an empty !!int, !!bool x, !!timestamp x, too deep.
-BROKEN_YAML = (
-    *(yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError),
-)
 _Model = TypeVar("_Model", bound=Settings)
 
 

@@ -53,8 +53,7 @@ def _look(check: Check, pod: Pod) -> Finding:
 
 
 def _rsync(_: Pod) -> str:
-    from moola_remote.rsync.process import local_version
-    from moola_remote.rsync.version import check_version, known_holes
+    from moola_remote.rsync.version import check_version, known_holes, local_version
 
     version = local_version()
     check_version(version)

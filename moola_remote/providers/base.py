@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol, TypeAlias
+from typing import ClassVar, Literal, NamedTuple, Protocol, TypeAlias
 
 from moola_remote.ssh.endpoint import Endpoint
 
@@ -23,8 +22,7 @@ def decline(_: str) -> bool:
     return False
 
 
-@dataclass(frozen=True)
-class PodStatus:
+class PodStatus(NamedTuple):
     """The state of a pod; ``foreign`` is an external one, which moola neither starts nor stops."""
 
     state: Literal["up", "stopped", "absent", "foreign"]

@@ -6,9 +6,8 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from moola_remote import __version__
 from moola_remote.files import atomic
@@ -20,8 +19,7 @@ FILES = ("spec.json", "state.json", "result.json", "config.yaml", PAGE)
 FORMAT = f"1 {__version__}"
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(NamedTuple):
     """One cell: what is read, what it is sorted by (empty where there is nothing), what is below.
 
     `link` is where the run's page is, or empty.
@@ -33,8 +31,7 @@ class Field:
     link: str = ""
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One run: what it is, the scores that it has by name, and what it took."""
 
     facts: list[Field]

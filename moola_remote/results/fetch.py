@@ -130,7 +130,7 @@ def fetch_checkpoints(
     answer = agent.call("checkpoints", run_id, stdin={"known": sorted(known)}, timeout_s=HASH_S)
     table = {"schema": 1, "run_id": run_id, "files": answer.get("files")}
     manifest, _ = chosen_of(read_manifest(json.dumps(table).encode(), run_id), "checkpoints")
-    way = Way(transport, agent.folder.run(run_id), dest_root)
+    way = Way(transport, agent.folder.run(run_id), dest_root, HashCache(None))
     fetched = bring(way, manifest, {}, (), caps, None)
     if fetched.missing:
         raise TransferError(f"run {run_id}: {fetched.missing[0].path}: {fetched.missing[0].why}")

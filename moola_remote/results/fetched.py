@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from moola_remote.protocol.manifest import ManifestFile
 
 
-@dataclass(frozen=True)
-class Caps:
+class Caps(NamedTuple):
     """The most of one run that may come to lie here, by however many fetches."""
 
     max_files: int = 100_000
@@ -21,8 +19,7 @@ class Caps:
 DEFAULT_CAPS = Caps()
 
 
-@dataclass(frozen=True)
-class Missing:
+class Missing(NamedTuple):
     """Something that a run declares and that is not here; `path` and `why` are safe to show."""
 
     path: str
@@ -30,8 +27,7 @@ class Missing:
     size: int = 0
 
 
-@dataclass(frozen=True)
-class Fetched:
+class Fetched(NamedTuple):
     """What a fetch has done; `files` and `bytes` count what came now.
 
     Attributes:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from moola_remote.errors import TransferError
 from moola_remote.files import atomic
@@ -17,14 +16,13 @@ if TYPE_CHECKING:
     from moola_remote.ssh.transport import Transport
 
 
-@dataclass(frozen=True)
-class Way:
+class Way(NamedTuple):
     """From a run's folder on the pod to the folder of fetched runs."""
 
     transport: Transport
     far: RunPaths
     dest_root: Path
-    hashes: HashCache = field(default_factory=lambda: HashCache(None))
+    hashes: HashCache
 
     @property
     def run_id(self) -> str:

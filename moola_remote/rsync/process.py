@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import shutil
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
 from typing import IO
 
 from moola_remote.errors import TransferError, UnreachableError
@@ -26,15 +24,6 @@ LINES_S = 0.02
 LISTING_MAX = 1 << 26
 # How long the pod's last words may take once rsync itself is gone.
 LAST_WORDS_S = 2.0
-
-
-@cache
-def local_version() -> tuple[int, ...] | None:
-    """Return the version of this machine's rsync; None if it is missing."""
-    if shutil.which("rsync") is None:
-        return None
-    shown = subprocess.run(["rsync", "--version"], capture_output=True, text=True, check=False)
-    return version.parse_version(shown.stdout)
 
 
 class Rsync:
@@ -77,7 +66,7 @@ class Rsync:
             UnreachableError: nothing went over the line for `rsync.STALL_S`.
             ConfigError: this machine's rsync is missing or too old.
         """
-        version.check_version(local_version())
+        version.check_version(version.local_version())
         self._before = self._done
         with RshTunnel(self._start) as tunnel:
             environment = {**os.environ, "MOOLA_RSH": str(tunnel.path), "LC_ALL": "C"}

@@ -1,8 +1,11 @@
-"""Versions of rsync, and the known holes of each."""
+"""Versions of rsync, this machine's, and the known holes of each."""
 
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+from functools import cache
 
 from moola_remote.errors import ConfigError
 
@@ -19,6 +22,15 @@ def parse_version(text: str) -> tuple[int, ...] | None:
     """
     match = re.match(r"rsync\s+version v?(\d+)\.(\d+)\.(\d+)", text)
     return tuple(int(part) for part in match.groups()) if match else None
+
+
+@cache
+def local_version() -> tuple[int, ...] | None:
+    """Return the version of this machine's rsync; None if it is missing."""
+    if shutil.which("rsync") is None:
+        return None
+    shown = subprocess.run(["rsync", "--version"], capture_output=True, text=True, check=False)
+    return parse_version(shown.stdout)
 
 
 def check_version(version: tuple[int, ...] | None) -> None:

@@ -18,9 +18,7 @@ from moola_remote.errors import (
     TransferError,
     UnreachableError,
 )
-from moola_remote.rsync import argv, output, process, tunnel
 from moola_remote.ssh.channel import BLOCK, SSHChannel
-from moola_remote.ssh.forward import forwarding
 from moola_remote.ssh.link import LinkGoneError, SessionRefusedError
 from moola_remote.ssh.liveness import SilenceError
 from moola_remote.ssh.marks import MarkedChannel, exec_line, is_eaten, make_mark, marked
@@ -28,6 +26,7 @@ from moola_remote.ssh.transport import MAX_OUTPUT, Completed, Progress
 from moola_remote.text.sanitize import safe
 
 if TYPE_CHECKING:
+    from moola_remote.rsync import process
     from moola_remote.ssh.link import Link
     from moola_remote.ssh.liveness import Vitals
 
@@ -176,6 +175,8 @@ class SSHTransport:
         progress: Progress | None = None,
     ) -> int:
         """See `Transport.push`."""
+        from moola_remote.rsync import argv, process, tunnel
+
         words = argv.push_argv(
             source,
             dest,
@@ -198,6 +199,8 @@ class SSHTransport:
         progress: Progress | None = None,
     ) -> int:
         """See `Transport.pull`."""
+        from moola_remote.rsync import argv, process, tunnel
+
         words = argv.pull_argv(source, dest, rsh=tunnel.RSH, max_file=max_file)
         job = process.Rsync(
             self.start, f"{self._where}:{source}", progress=progress, max_bytes=max_bytes
@@ -207,6 +210,8 @@ class SSHTransport:
     def _rsync(
         self, argv: list[str], files: Sequence[str], job: process.Rsync, here: Path | None = None
     ) -> int:
+        from moola_remote.rsync import output
+
         started = time.monotonic()
         code, sent, stderr = job.run(argv, _list_of(files))
         if code != 0:
@@ -220,6 +225,8 @@ class SSHTransport:
         self, target: tuple[str, int], *, port: int, say: Callable[[str], None]
     ) -> AbstractContextManager[int]:
         """See `Transport.forward`."""
+        from moola_remote.ssh.forward import forwarding
+
         return forwarding(self._link.channel_to, target, port=port, say=say)
 
     def check(self) -> None:

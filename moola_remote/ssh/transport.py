@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 # Bytes sent or received so far; called a few times a second.
 Progress = Callable[[int], None]
@@ -19,8 +18,7 @@ Progress = Callable[[int], None]
 MAX_OUTPUT = 64 * 2**20
 
 
-@dataclass(frozen=True)
-class Completed:
+class Completed(NamedTuple):
     """How a command on the pod ended; `returncode` is -1 where a signal ended it."""
 
     returncode: int

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from moola_remote.ui.tables import may_be_terminal
+from moola_remote.ui.terminal import may_be_terminal
 
 if TYPE_CHECKING:
     from moola_remote.ui.bars import Bars

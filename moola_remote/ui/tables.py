@@ -8,18 +8,17 @@ it is an eighth of a command that asks the pod.
 from __future__ import annotations
 
 import math
-import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import IO, TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import IO, TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 
 from moola_remote.protocol.state import RunState
 from moola_remote.text.format import duration
 from moola_remote.text.sanitize import safe, write
 from moola_remote.ui.styles import STATE_STYLES
+from moola_remote.ui.terminal import may_be_terminal
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -37,8 +36,7 @@ MAX_TEXT = 2000
 MAX_FIXED = 34  # cells of a column that doesn't give way; a run's id may be longer, and is folded
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One component of a pod: how it is, what it is, what there is to say.
 
     `mark` is ``ok`` (there, or sent now), ``same`` (was there), ``warn``, ``bad`` or ``none``.
@@ -49,8 +47,7 @@ class Row:
     details: str
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """A text of a table, and its style on a terminal."""
 
     plain: str
@@ -63,8 +60,7 @@ class Cell:
         return Text(self.plain, self.style)
 
 
-@dataclass(frozen=True)
-class Columns:
+class Columns(NamedTuple):
     """A table: `console.print` draws it for a terminal, `plain` is for pipes and files.
 
     Args:
@@ -170,16 +166,6 @@ def show(table: Printable, file: IO[str] | None = None) -> None:
             console.print(table)
             return
     write(file, table.plain())
-
-
-def may_be_terminal(file: IO[str] | None) -> bool:
-    """Return False where rich would find no terminal, without the import of rich."""
-    if not {"FORCE_COLOR", "TTY_COMPATIBLE"}.isdisjoint(os.environ):
-        return True
-    try:
-        return file is not None and file.isatty()
-    except ValueError:  # it is closed
-        return False
 
 
 def component_table(rows: Sequence[Row]) -> Columns:

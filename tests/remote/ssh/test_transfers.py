@@ -16,7 +16,7 @@ from moola_remote.errors import (
     TransferError,
     UnreachableError,
 )
-from moola_remote.rsync import process
+from moola_remote.rsync import version
 from moola_remote.ssh import ssh_transport
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
@@ -252,9 +252,9 @@ def test_rsync_missing_on_the_pod_is_reported_with_its_cure(
 def test_rsync_missing_here_is_reported_with_its_cure(
     transport: Transport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    process.local_version.cache_clear()
+    version.local_version.cache_clear()
     with monkeypatch.context() as patch:
         patch.setenv("PATH", str(tmp_path))
         with pytest.raises(ConfigError, match="apt-get install rsync"):
             transport.push(tmp_path, PurePosixPath(tmp_path / "there"))
-    process.local_version.cache_clear()
+    version.local_version.cache_clear()
