@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from moola_remote.errors import UnreachableError
 from moola_remote.text.sanitize import safe
@@ -40,7 +41,8 @@ exit 0
 """
 
 
-class Interpreter(NamedTuple):
+@dataclass(frozen=True)
+class Interpreter:
     """One Python of a pod."""
 
     path: str

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from moola_remote.agent_client.client import Agent
 from moola_remote.errors import ConfigError, TransferError
@@ -26,14 +27,16 @@ START_TIMEOUT_S = 600.0
 MANIFESTS_S = 3600.0
 
 
-class Started(NamedTuple):
+@dataclass(frozen=True)
+class Started:
     """The answer to `submit`: `is_new` is False where the run already existed."""
 
     state: RunState
     is_new: bool
 
 
-class Cancelled(NamedTuple):
+@dataclass(frozen=True)
+class Cancelled:
     """The answer to `cancel`: how the run ended, and how many processes a signal of ours ended."""
 
     state: RunState
@@ -81,7 +84,8 @@ def list_runs(agent: Agent) -> list[RunState]:
     return list_page(agent).states
 
 
-class Page(NamedTuple):
+@dataclass(frozen=True)
+class Page:
     """Runs of a pod, newest last, without their last lines; and how many ended ones are older."""
 
     states: list[RunState]
@@ -129,7 +133,8 @@ def cancel(agent: Agent, run_id: str, *, grace_s: float | None = None) -> Cancel
     return Cancelled(read_state(answer.get("state")), killed if isinstance(killed, int) else 0)
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True)
+class Place:
     """Where in a log something begins, and how long the log was then; bytes."""
 
     offset: int

@@ -20,7 +20,7 @@ def flat_config(content: bytes | str) -> dict[str, str]:
     """
     import yaml
 
-    from moola_remote.config.broken_yaml import BROKEN_YAML
+    from moola_remote.config.settings import BROKEN_YAML
 
     # libyaml is 13 times as quick, and refuses what is nested too deep; some builds are without it.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from moola_remote.config.settings import OWN_FILE, TABLE, PodConfig, Project, Settings
+from moola_remote.config.settings import OWN_FILE, TABLE, PodConfig, Project, Strict
 
 DEFAULT = "default"
 
@@ -60,7 +60,7 @@ def pod_settings(project: Project, pod: PodConfig, *, chosen_by: str) -> Iterato
             yield Setting(f"pod.{key}", value, DEFAULT)
 
 
-def _values(settings: Settings, *, skipped: set[str]) -> Iterator[tuple[str, Any]]:
+def _values(settings: Strict, *, skipped: set[str]) -> Iterator[tuple[str, Any]]:
     values = settings.model_dump(mode="json", exclude=skipped)
     yield from values.items()
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
 MANIFEST = "manifest.json"
 STATE = "state.json"
 
 
-class RunPaths(NamedTuple):
+@dataclass(frozen=True)
+class RunPaths:
     """The files of one run: on the pod in ``runs/<id>``, once fetched in ``results/<id>``."""
 
     path: PurePosixPath
@@ -48,7 +49,8 @@ class RunPaths(NamedTuple):
         return self.path / "artifacts"
 
 
-class PodPaths(NamedTuple):
+@dataclass(frozen=True)
+class PodPaths:
     """Everything of ours on a pod, below one root."""
 
     root: PurePosixPath
@@ -70,7 +72,8 @@ class PodPaths(NamedTuple):
         return RunPaths(self.root / "runs" / run_id)
 
 
-class LaptopPaths(NamedTuple):
+@dataclass(frozen=True)
+class LaptopPaths:
     """Where moola-remote keeps what is not the project's: keys, pins, journals, the local pod."""
 
     state: Path

@@ -13,7 +13,7 @@ from typing import Any
 
 from moola_remote.config.nearest import nearest
 from moola_remote.config.schema import first_fault
-from moola_remote.config.settings import Project, one_line, read_text
+from moola_remote.config.settings import BROKEN_YAML, Project, one_line, read_text
 from moola_remote.errors import ConfigError
 
 SCHEMA = "schema.json"
@@ -98,8 +98,6 @@ def recipe_path(project: Project, recipe: str) -> Path:
 def _table(path: Path) -> dict[str, Any]:
     import yaml
 
-    from moola_remote.config.broken_yaml import BROKEN_YAML
-
     try:
         table = yaml.safe_load(read_text(path))
     except BROKEN_YAML as err:
@@ -133,8 +131,6 @@ def _validate(schema: Mapping[str, Any], table: Mapping[str, Any], where: str) -
 
 def _set(table: Mapping[str, Any], text: str) -> dict[str, Any]:
     import yaml
-
-    from moola_remote.config.broken_yaml import BROKEN_YAML
 
     key, equals, value = text.partition("=")
     section, dot, name = key.strip().partition(".")

@@ -8,13 +8,13 @@ import os
 import re
 import reprlib
 import sys
-from dataclasses import field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
-from moola_remote.config.light_model import LightModel, faults
-from moola_remote.config.marks import After, Limits
-from moola_remote.config.plain_yaml import read_plain
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+import moola_remote.config.no_plugins  # noqa: F401
 from moola_remote.config.text import as_text
 from moola_remote.errors import ConfigError
 
@@ -50,59 +50,58 @@ def _own_folder(path: Path) -> Path:
     return path
 
 
-DataName: TypeAlias = Annotated[str, After(data_name)]
+DataName: TypeAlias = Annotated[str, AfterValidator(data_name)]
 
 
-class Settings(LightModel):
+class Strict(BaseModel):
     """The base of every settings class: frozen, and a misspelt key is an error."""
 
-    extra: ClassVar[Literal["ignore", "forbid"]] = "forbid"
+    # What a command does not read is not built.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
-class RunpodConfig(Settings):
+class RunpodConfig(Strict):
     """What to rent of RunPod; prices are USD an hour of the whole pod, disks GB."""
 
-    gpus: Annotated[list[str], Limits(min_length=1, max_length=20)]
-    gpu_count: Annotated[int, Limits(ge=1, le=16)] = 1
-    clouds: Annotated[list[Literal["SECURE", "COMMUNITY"]], Limits(min_length=1)] = field(
-        default_factory=lambda: ["SECURE"]
-    )
-    data_centers: list[str] = field(default_factory=list)
+    gpus: list[str] = Field(min_length=1, max_length=20)
+    gpu_count: int = Field(default=1, ge=1, le=16)
+    clouds: list[Literal["SECURE", "COMMUNITY"]] = Field(default=["SECURE"], min_length=1)
+    data_centers: list[str] = []
     # Pods in SECURE data centers that have it reach each other, at 100 Mbps.
     global_networking: bool = False
-    max_price: Annotated[float, Limits(gt=0)]
+    max_price: float = Field(gt=0)
     image: str
-    cuda: Annotated[str, Limits(pattern=r"^\d+\.\d+$")]
+    cuda: str = Field(pattern=r"^\d+\.\d+$")
     # Requests for less are refused as if there were no capacity.
-    disk_gb: Annotated[int, Limits(ge=20)] = 40
-    volume_gb: Annotated[int, Limits(ge=10)] = 60
-    volume_path: Annotated[str, Limits(pattern=r"^/[^\x00\n]+$")] = "/workspace"
-    lifetime_h: Annotated[float, Limits(gt=0, le=24 * 30)] = 24.0
-    start_limit_min: Annotated[float, Limits(gt=0)] = 20.0
-    idle_stop_min: Annotated[float, Limits(gt=0)] | None = 15.0
-    owner: Annotated[str, Limits(pattern=r"^[a-z0-9]{1,24}$")] | None = None
-    api: Annotated[str, Limits(pattern=r"^https?://[^\s/]+/?$")] = "https://api.runpod.io"
+    disk_gb: int = Field(default=40, ge=20)
+    volume_gb: int = Field(default=60, ge=10)
+    volume_path: str = Field(default="/workspace", pattern=r"^/[^\x00\n]+$")
+    lifetime_h: float = Field(default=24.0, gt=0, le=24 * 30)
+    start_limit_min: float = Field(default=20.0, gt=0)
+    idle_stop_min: float | None = Field(default=15.0, gt=0)
+    owner: str | None = Field(default=None, pattern=r"^[a-z0-9]{1,24}$")
+    api: str = Field(default="https://api.runpod.io", pattern=r"^https?://[^\s/]+/?$")
 
 
-class PodConfig(Settings):
+class PodConfig(Strict):
     """One file of ``configs/pods``; the provider knows which keys it needs."""
 
     name: str
     provider: Literal["local", "ssh", "runpod"]
     host: str | None = None
     # What is None here, the user's SSH configuration decides.
-    port: Annotated[int, Limits(ge=1, le=65535)] | None = None
+    port: int | None = Field(default=None, ge=1, le=65535)
     user: str | None = None
     identity_file: Path | None = None
     # As of ssh's -o and -F.
-    ssh_options: list[str] = field(default_factory=list)
+    ssh_options: list[str] = []
     ssh_config: Path | None = None
-    host_key: Annotated[str, Limits(pattern=r"^SHA256:[A-Za-z0-9+/]{43}$")] | None = None
+    host_key: str | None = Field(default=None, pattern=r"^SHA256:[A-Za-z0-9+/]{43}$")
     # What other pods reach it by, on any port: for `sweep --engine ray`.
-    private_host: Annotated[str, Limits(pattern=r"^[A-Za-z0-9.-]{1,253}$")] | None = None
-    root: Annotated[str, Limits(pattern=r"^/[^\x00\n]+$")] = "/workspace/moola"
+    private_host: str | None = Field(default=None, pattern=r"^[A-Za-z0-9.-]{1,253}$")
+    root: str = Field(default="/workspace/moola", pattern=r"^/[^\x00\n]+$")
     python: str = "python3"
-    price_per_hour: Annotated[float, Limits(ge=0)] | None = None
+    price_per_hour: float | None = Field(default=None, ge=0)
     runpod: RunpodConfig | None = None
     project: Path | None = None
 
@@ -114,14 +113,14 @@ class PodConfig(Settings):
         return hashlib.sha256(os.fsencode(self.project.resolve())).hexdigest()[:12]
 
 
-class OnFinish(Settings):
+class OnFinish(Strict):
     """Shell commands for the end of every run: on the laptop that started it, and on the pod."""
 
     laptop: str | None = None
     pod: str | None = None
 
 
-class Project(Settings):
+class Project(Strict):
     """``[tool.moola-remote]`` of pyproject.toml, or the whole of moola-remote.toml.
 
     `file` is None where there is neither: then everything is taken for granted.
@@ -134,17 +133,17 @@ class Project(Settings):
     recipe: str = "span"
     recipes: Path = Path("configs/train")
     recipe_schema: Path | None = None
-    results: Annotated[Path, After(_own_folder)] = Path("results")
+    results: Annotated[Path, AfterValidator(_own_folder)] = Path("results")
     requirements: Path | None = None
-    extras: list[str] = field(default_factory=list)
-    groups: list[str] = field(default_factory=list)
+    extras: list[str] = []
+    groups: list[str] = []
     constraints: Path | None = None
     torch: Literal["image", "project"] = "image"
-    data: dict[DataName, list[Path]] = field(default_factory=dict)
+    data: dict[DataName, list[Path]] = {}
     on_finish: OnFinish = OnFinish()
-    journals_mb: Annotated[int, Limits(ge=1)] = 2000
+    journals_mb: int = Field(default=2000, ge=1)
     # 0 keeps no connection to a pod open between two commands.
-    keep_connection_s: Annotated[int, Limits(ge=0, le=86400)] = 300
+    keep_connection_s: int = Field(default=300, ge=0, le=86400)
 
     @property
     def pods_folder(self) -> Path:
@@ -231,23 +230,11 @@ def load_pod(project: Project, name: str) -> PodConfig:
             f"pod {name!r}: unknown, expected one of {', '.join(known)}",
             f"choose with --pod, or write {project.pods_folder / name}.yaml",
         )
-    table = _read_yaml(path)
-    return _validate(PodConfig, table, path, name=name, project=project.folder)
-
-
-def _read_yaml(path: Path) -> Any:
-    text = read_text(path)
-    table = read_plain(text)
-    if table is not None:
-        return table
-    import yaml
-
-    from moola_remote.config.broken_yaml import BROKEN_YAML
-
     try:
-        return yaml.safe_load(text)
+        table = yaml.safe_load(read_text(path))
     except BROKEN_YAML as err:
         raise ConfigError(f"{path}: not YAML, {one_line(err)}", "fix that line") from err
+    return _validate(PodConfig, table, path, name=name, project=project.folder)
 
 
 def base_of(name: str) -> str:
@@ -273,7 +260,11 @@ def read_text(path: Path) -> str:
         raise ConfigError(f"{path}: can't be read, {err.strerror}") from err
 
 
-_Model = TypeVar("_Model", bound=Settings)
+# PyYAML's own slips: a date that can't be, an empty !!int, !!bool x, !!timestamp x, too deep.
+BROKEN_YAML = (
+    *(yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError),
+)
+_Model = TypeVar("_Model", bound=Strict)
 
 
 def _validate(model: type[_Model], table: Any, path: Path, **given: Any) -> _Model:
@@ -290,8 +281,8 @@ def _validate(model: type[_Model], table: Any, path: Path, **given: Any) -> _Mod
             )
     try:
         return model.model_validate({**table, **given})
-    except ValueError as err:
-        first = faults(err)[0]
+    except ValidationError as err:
+        first = err.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         got = f", got {shown(first['input'])}" if first["type"] != "missing" else ""
         raise ConfigError(f"{path}: {key}: {first['msg'].lower()}{got}", "correct it") from err

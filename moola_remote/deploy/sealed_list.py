@@ -15,7 +15,7 @@ from moola_remote.deploy.bundled import is_built
 from moola_remote.deploy.snapshot import File, digest_of
 from moola_remote.errors import TransferError
 from moola_remote.pods.pod import Pod
-from moola_remote.protocol.remote import Remote
+from moola_remote.protocol.types import Remote
 from moola_remote.ssh.read_file import read_file
 
 MAX_LIST_BYTES = 64 * 2**20

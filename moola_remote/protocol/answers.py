@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import field
 from typing import Annotated, Any, TypeAlias
 
-from moola_remote.config.light_model import LightModel
-from moola_remote.config.marks import Before, Limits
-from moola_remote.protocol.types import MAX_ENTRIES, Count, Name, Text
+from pydantic import BeforeValidator, Field
+
+from moola_remote.protocol.types import MAX_ENTRIES, Count, Name, Remote, Text
 
 MAX_PACKAGES = 10_000
 MAX_TREES = 10_000
@@ -20,24 +19,24 @@ def _digests(names: Any) -> Any:
     return [name for name in named if re.fullmatch(r"[0-9a-f]{16}", str(name))]
 
 
-Digests: TypeAlias = Annotated[list[str], Before(_digests)]
+Digests: TypeAlias = Annotated[list[str], BeforeValidator(_digests)]
 
 
-class PodGpu(LightModel):
+class PodGpu(Remote):
     """A GPU and its bytes of memory."""
 
     name: Name = ""
     memory_total: Count = 0
 
 
-class Trees(LightModel):
+class Trees(Remote):
     """Digests of the trees that are there, oldest first."""
 
-    code: Digests = field(default_factory=list)
-    data: Digests = field(default_factory=list)
+    code: Digests = Field(default=[])
+    data: Digests = Field(default=[])
 
 
-class Torch(LightModel):
+class Torch(Remote):
     """The environment's torch, its CUDA, and the name of its first GPU or ``cpu``."""
 
     version: Name
@@ -45,22 +44,20 @@ class Torch(LightModel):
     device: Name | None = None
 
 
-class Environment(LightModel):
+class Environment(Remote):
     """The answer to ``environment``; `created` where it was made now."""
 
     created: bool = False
     python: Name
-    packages: Annotated[dict[Name, Name], Limits(max_length=MAX_PACKAGES)] = field(
-        default_factory=dict
-    )
+    packages: dict[Name, Name] = Field(default={}, max_length=MAX_PACKAGES)
     torch: Torch | None = None
 
 
-class PodInfo(LightModel):
+class PodInfo(Remote):
     """The answer to ``probe``; None is what the pod doesn't know."""
 
     python: Name
-    gpus: Annotated[list[PodGpu], Limits(max_length=MAX_ENTRIES)] = field(default_factory=list)
+    gpus: list[PodGpu] = Field(default=[], max_length=MAX_ENTRIES)
     cpus: Count = 0
     disk_free: Count | None = None
     rsync: Name | None = None
@@ -72,7 +69,7 @@ class PodInfo(LightModel):
     environment: Environment | None = None
 
 
-class Removed(LightModel):
+class Removed(Remote):
     """What `clean` has removed: a run, or a tree or environment by its digest."""
 
     kind: Name
@@ -80,24 +77,24 @@ class Removed(LightModel):
     bytes: Count = 0
 
 
-class Cleaned(LightModel):
+class Cleaned(Remote):
     """The answer to ``clean``."""
 
-    removed: Annotated[list[Removed], Limits(max_length=10 * MAX_TREES)]
+    removed: list[Removed] = Field(max_length=10 * MAX_TREES)
 
 
-Seconds = Annotated[float, Limits(ge=0, le=1e10)]
+Seconds = Annotated[float, Field(ge=0, le=1e10)]
 
 
-class Proof(LightModel):
+class Proof(Remote):
     """The answer to ``guard``: which means could read the pod, or why none could; its clock."""
 
-    proved: Annotated[list[Name], Limits(max_length=10)]
+    proved: list[Name] = Field(max_length=10)
     why: Text
     now: Seconds
 
 
-class Idleness(LightModel):
+class Idleness(Remote):
     """The answer to ``idle``: seconds without work, and to the pod's end; None: unknown."""
 
     idle_s: Seconds | None

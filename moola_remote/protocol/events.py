@@ -15,13 +15,13 @@ from typing import ClassVar
 from pydantic import Field
 from pydantic_core import from_json, to_json
 
-from moola_remote.protocol.remote import Remote
 from moola_remote.protocol.types import (
     MAX_ENTRIES,
     Count,
     Name,
     Number,
     Numbers,
+    Remote,
     Seed,
     Text,
 )

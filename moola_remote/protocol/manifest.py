@@ -17,8 +17,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from moola_remote.config.paths import MANIFEST, STATE
 from moola_remote.errors import TransferError
-from moola_remote.protocol.remote import Remote
-from moola_remote.protocol.types import fault_of
+from moola_remote.protocol.types import Remote, fault_of
 from moola_remote.text.sanitize import safe
 
 MAX_ENTRIES = 200_000

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, TypeAlias, TypeVar, cast
+from typing import Annotated, TypeAlias, TypeVar
 
 from pydantic import Field, ValidationError
 from pydantic_core import from_json
 
-from moola_remote.config.light_model import LightModel
 from moola_remote.errors import ConfigError
-from moola_remote.protocol.remote import Remote
 from moola_remote.protocol.types import (
     MAX_ENTRIES,
     MAX_TEXT,
@@ -19,6 +17,7 @@ from moola_remote.protocol.types import (
     Name,
     Number,
     Numbers,
+    Remote,
     Seed,
     Settings,
     Text,
@@ -27,7 +26,7 @@ from moola_remote.protocol.types import (
 )
 from moola_remote.text.sanitize import safe
 
-_Model = TypeVar("_Model", bound=Remote | LightModel)
+_Model = TypeVar("_Model", bound=Remote)
 
 
 class Score(Remote):
@@ -93,7 +92,7 @@ def load(path: Path, model: type[_Model]) -> _Model:
     """
     where, content = safe(str(path)), read_small(path)
     try:
-        return cast("_Model", model.model_validate(from_json(content)))
+        return model.model_validate(from_json(content))
     except ValidationError as err:
         key, wrong = fault_of(err)
         raise ConfigError(f"{where}: {key or 'the file'}: {wrong}") from err

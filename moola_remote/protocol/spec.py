@@ -5,30 +5,34 @@ from __future__ import annotations
 import json
 import secrets
 import socket
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import field
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    PlainValidator,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 from moola_remote import __version__
-from moola_remote.config.light_model import LightModel
-from moola_remote.config.marks import After, Limits, Only
 from moola_remote.errors import ConfigError
 from moola_remote.protocol.label import slug
-from moola_remote.protocol.types import Name, Text, fault_of
+from moola_remote.protocol.types import Name, Remote, Text, fault_of
 from moola_remote.text.sanitize import safe, safe_lines
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 MAX_BLOCK = 1 << 19
 
 MAX_WORDS = 10_000
 MAX_WORD = 1 << 17  # that of Linux for one argument
-Digest = Annotated[str, Limits(pattern=r"^[0-9a-f]{8,64}$")]
-Commit = Annotated[str, Limits(pattern=r"^[0-9a-f]{40,64}$")]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")]
+Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40,64}$")]
 Block = Annotated[
-    str, Limits(max_length=MAX_BLOCK), After(lambda text: "\n".join(safe_lines(text)))
+    str, Field(max_length=MAX_BLOCK), AfterValidator(lambda text: "\n".join(safe_lines(text)))
 ]
 GRACE_S = 10.0
 
@@ -41,10 +45,10 @@ def _word(value: Any) -> str:
 
 # Run again as it is: not cut, with bytes that are no UTF-8 (surrogates, which pydantic's own str
 # refuses), and made safe where it is shown.
-Word = Annotated[str, Only(_word)]
+Word = Annotated[str, PlainValidator(_word)]
 
 
-class Source(LightModel):
+class Source(Remote):
     """The state of git where a run came from; `diff` is that of the tracked files."""
 
     commit: Commit | None = None
@@ -53,7 +57,7 @@ class Source(LightModel):
     diff: Block = ""
 
 
-class Machine(LightModel):
+class Machine(Remote):
     """What the run was to run on, as deploy saw it; `packages` is a digest of their versions."""
 
     python: Name | None = None
@@ -74,7 +78,7 @@ def new_run_id(label: str) -> str:
     return f"{now}-{slug(label) or 'run'}-{secrets.token_hex(2)}"
 
 
-class Spec(LightModel):
+class Spec(Remote):
     """``spec.json``: what is asked for, or was asked for; built, read and checked here alone.
 
     The fields are safe to show and to act on. `whole` is what was built or read, to the letter and
@@ -82,40 +86,34 @@ class Spec(LightModel):
     """
 
     run_id: Name
-    argv: Annotated[list[Word], Limits(min_length=1, max_length=MAX_WORDS)]
+    argv: Annotated[list[Word], Field(min_length=1, max_length=MAX_WORDS)]
     code: Digest | None = None
     data: Digest | None = None
     environment: Digest | None = None
     recipe: Name | None = None
     gpu: int | None = None
-    gpus: Annotated[int, Limits(ge=1, le=64)] | None = None
-    env: Annotated[dict[Name, Word], Limits(max_length=1000)] = field(default_factory=dict)
-    packages: Annotated[dict[Name, Name], Limits(max_length=10_000)] = field(default_factory=dict)
+    gpus: Annotated[int, Field(ge=1, le=64)] | None = None
+    env: dict[Name, Word] = Field(default={}, max_length=1000)
+    packages: dict[Name, Name] = Field(default={}, max_length=10_000)
     source: Source | None = None
     machine: Machine = Machine()
-    secret_names: Annotated[list[Name], Limits(max_length=100)] = field(default_factory=list)
+    secret_names: list[Name] = Field(default=[], max_length=100)
     replay_of: Name | None = None
     parent: Name | None = None
     sweep: Name | None = None
-    trial: Annotated[int, Limits(ge=0)] | None = None
+    trial: Annotated[int, Field(ge=0)] | None = None
     price_per_hour: float | None = None
-    on_finish: Word | None = None
-    limits: dict[Name, float | None] | None = None
-    _whole: ClassVar[Mapping[str, Any]] = {}
+    on_finish: Word | None = Field(default=None, exclude=True)
+    limits: dict[Name, float | None] | None = Field(default=None, exclude=True)
+    _whole: dict[str, Any] = PrivateAttr(default={})
 
+    @model_validator(mode="wrap")
     @classmethod
-    def _made(cls, values: Mapping[str, Any], table: Any) -> Self:
-        spec = super()._made(values, table)
-        if isinstance(table, dict):
-            spec.__dict__["_whole"] = dict(table)
+    def _keep_whole(cls, value: Any, handler: ModelWrapValidatorHandler[Spec]) -> Spec:
+        spec = handler(value)
+        if isinstance(value, dict):
+            spec._whole = dict(value)
         return spec
-
-    def model_dump(
-        self, *, mode: str = "python", exclude: Collection[str] = (), exclude_unset: bool = False
-    ) -> dict[str, Any]:
-        """Return the fields that may be shown, as a table."""
-        hidden = {*exclude, "on_finish", "limits"}
-        return super().model_dump(mode=mode, exclude=hidden, exclude_unset=exclude_unset)
 
     @classmethod
     def new(
@@ -188,6 +186,6 @@ class Spec(LightModel):
     def _checked(cls, table: dict[str, Any], where: str) -> Spec:
         try:
             return cls.model_validate(table)
-        except ValueError as err:
+        except ValidationError as err:
             key, wrong = fault_of(err)
             raise ConfigError(f"{where}: spec: {key}: {wrong}") from err

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import field
 from typing import Annotated, Any, Literal, TypeAlias
 
-from moola_remote.config.light_model import LightModel
-from moola_remote.config.marks import Before, Limits
-from moola_remote.protocol.types import Count, Name, Text, read_answer_as
+from pydantic import BeforeValidator, Field
+
+from moola_remote.protocol.types import Count, Name, Remote, Text, read_answer_as
 
 State: TypeAlias = Literal[
     "QUEUED", "PREPARING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED", "PREEMPTED", "LOST"
@@ -17,20 +16,20 @@ ENDED: frozenset[State] = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "PREEMP
 MAX_LAST_LINES = 25
 # It becomes the name of a folder here, too.
 RUN_ID = r"^[a-z0-9][a-z0-9-]{0,63}$"
-RunId: TypeAlias = Annotated[str, Limits(pattern=RUN_ID)]
+RunId: TypeAlias = Annotated[str, Field(pattern=RUN_ID)]
 
 
 def _ending(lines: Any) -> Any:
     return lines[-MAX_LAST_LINES:] if isinstance(lines, list) else []
 
 
-class RunState(LightModel):
+class RunState(Remote):
     """The state of a run, as the pod reports it; the times are the pod's clock, Unix seconds."""
 
     run_id: RunId
     state: State
     reason: Text | None = None
-    returncode: Annotated[int, Limits(ge=-(2**31), lt=2**32)] | None = None
+    returncode: Annotated[int, Field(ge=-(2**31), lt=2**32)] | None = None
     signal: Name | None = None
     oom_killed: bool = False
     queued_at: float | None = None
@@ -38,14 +37,14 @@ class RunState(LightModel):
     ended_at: float | None = None
     heartbeat_at: float | None = None
     gpu: Count | None = None
-    last_lines: Annotated[list[Text], Before(_ending)] = field(default_factory=list)
+    last_lines: Annotated[list[Text], BeforeValidator(_ending)] = Field(default=[])
     log_size: Count = 0
     events_size: Count = 0
     manifest_sha256: Text | None = None
     queue_position: Count | None = None
     stopping: Text | None = None
     price_per_hour: float | None = None
-    idle_share: Annotated[float, Limits(ge=0, le=1)] | None = None
+    idle_share: Annotated[float, Field(ge=0, le=1)] | None = None
     on_finish: int | None = None
     command: Text | None = None
     now: float | None = None

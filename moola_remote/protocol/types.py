@@ -6,8 +6,9 @@ import math
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, TypeVar
 
-from moola_remote.config.light_model import LightModel, faults
-from moola_remote.config.marks import After, Before, Limits
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+import moola_remote.config.no_plugins  # noqa: F401
 from moola_remote.errors import ConfigError, TransferError
 from moola_remote.text.sanitize import safe
 
@@ -28,20 +29,28 @@ def _scalars(value: Any) -> Any:
     return {key: item for key, item in value.items() if isinstance(item, str | int | float)}
 
 
-Text: TypeAlias = Annotated[str, After(lambda text: safe(text, MAX_TEXT))]
-Name: TypeAlias = Annotated[str, After(lambda text: safe(text, MAX_NAME))]
-Number: TypeAlias = Annotated[float, Before(_number)]
-Count: TypeAlias = Annotated[int, Limits(ge=0, le=2**63)]
-Seed: TypeAlias = Annotated[int, Limits(ge=-(2**63), le=2**63)]
-Numbers: TypeAlias = Annotated[dict[Name, Number], Limits(max_length=MAX_ENTRIES)]
+Text: TypeAlias = Annotated[str, AfterValidator(lambda text: safe(text, MAX_TEXT))]
+Name: TypeAlias = Annotated[str, AfterValidator(lambda text: safe(text, MAX_NAME))]
+Number: TypeAlias = Annotated[float, BeforeValidator(_number)]
+Count: TypeAlias = Annotated[int, Field(ge=0, le=2**63)]
+Seed: TypeAlias = Annotated[int, Field(ge=-(2**63), le=2**63)]
+Numbers: TypeAlias = Annotated[dict[Name, Number], Field(max_length=MAX_ENTRIES)]
 Settings: TypeAlias = Annotated[
-    dict[Name, float | Text], Limits(max_length=MAX_ENTRIES), Before(_scalars)
+    dict[Name, float | Text], BeforeValidator(_scalars), Field(max_length=MAX_ENTRIES)
 ]
 
 
-def fault_of(err: ValueError) -> tuple[str, str]:
+class Remote(BaseModel):
+    """The base of what comes from a pod: frozen, and keys that we don't know are passed over."""
+
+    model_config = ConfigDict(
+        extra="ignore", frozen=True, protected_namespaces=(), defer_build=True
+    )
+
+
+def fault_of(err: ValidationError) -> tuple[str, str]:
     """Return the first wrong key (empty: the whole) and what is wrong with it; safe to show."""
-    first = faults(err)[0]
+    first = err.errors(include_url=False, include_context=False)[0]
     return safe(".".join(map(str, first["loc"])), MAX_NAME), safe(first["msg"], 120).lower()
 
 
@@ -62,7 +71,7 @@ def read_small(path: Path) -> bytes:
     return content
 
 
-Answer = TypeVar("Answer", bound=LightModel)
+Answer = TypeVar("Answer", bound=Remote)
 
 
 def read_answer_as(model: type[Answer], answer: Any, verb: str) -> Answer:
@@ -73,6 +82,6 @@ def read_answer_as(model: type[Answer], answer: Any, verb: str) -> Answer:
     """
     try:
         return model.model_validate(answer)
-    except ValueError as err:
+    except ValidationError as err:
         key, wrong = fault_of(err)
         raise TransferError(f"agent: {verb}: {key or 'it'}: {wrong}") from err

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, Literal, NamedTuple, Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Protocol, TypeAlias
 
 from moola_remote.ssh.endpoint import Endpoint
 
@@ -22,7 +23,8 @@ def decline(_: str) -> bool:
     return False
 
 
-class PodStatus(NamedTuple):
+@dataclass(frozen=True)
+class PodStatus:
     """The state of a pod; ``foreign`` is an external one, which moola neither starts nor stops."""
 
     state: Literal["up", "stopped", "absent", "foreign"]

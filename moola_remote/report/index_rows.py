@@ -6,8 +6,9 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from moola_remote import __version__
 from moola_remote.files import atomic
@@ -19,7 +20,8 @@ FILES = ("spec.json", "state.json", "result.json", "config.yaml", PAGE)
 FORMAT = f"1 {__version__}"
 
 
-class Field(NamedTuple):
+@dataclass(frozen=True)
+class Field:
     """One cell: what is read, what it is sorted by (empty where there is nothing), what is below.
 
     `link` is where the run's page is, or empty.
@@ -31,7 +33,8 @@ class Field(NamedTuple):
     link: str = ""
 
 
-class Row(NamedTuple):
+@dataclass(frozen=True)
+class Row:
     """One run: what it is, the scores that it has by name, and what it took."""
 
     facts: list[Field]

@@ -18,11 +18,10 @@ from moola_remote.config.paths import RunPaths
 from moola_remote.errors import ConfigError
 from moola_remote.follow.view import MAX_EPOCHS, RunView
 from moola_remote.protocol.events import EventReader, TelemetryEvent
-from moola_remote.protocol.remote import Remote
 from moola_remote.protocol.result import Result, load, load_result
 from moola_remote.protocol.spec import Spec
 from moola_remote.protocol.state import RunState
-from moola_remote.protocol.types import Name, read_small
+from moola_remote.protocol.types import Name, Remote, read_small
 from moola_remote.report.predictions import MAX_TYPES, Window, read_windows
 from moola_remote.text.sanitize import safe
 

@@ -14,8 +14,9 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from moola_remote.errors import LimitError
 from moola_remote.files import atomic
@@ -28,14 +29,16 @@ BULK = ("log", "events.jsonl", "offsets")
 AWAY_S = 60.0
 
 
-class LastSeen(NamedTuple):
+@dataclass(frozen=True)
+class LastSeen:
     """How a run stood when this laptop looked at it last; `at` is the laptop's clock."""
 
     at: float
     state: str
 
 
-class Hook(NamedTuple):
+@dataclass(frozen=True)
+class Hook:
     """A command of the user's for the end of a run, and the folder where it is run."""
 
     command: str
@@ -81,7 +84,7 @@ class LocalRun:
 
     def see(self, seen: LastSeen) -> None:
         """Note that it was looked at; a note that a power cut takes is one look less."""
-        self._write("seen.json", seen._asdict(), sync=False)
+        self._write("seen.json", asdict(seen), sync=False)
 
     def keep_state(self, state: RunState) -> None:
         """Note what a run that is paid for has done so far."""
@@ -90,8 +93,8 @@ class LocalRun:
 
     def keep_hook(self, hook: Hook) -> None:
         """Note a command for its end."""
-        self._write("on_finish.copy.json", hook._asdict())
-        self._write("on_finish.json", hook._asdict())
+        self._write("on_finish.copy.json", asdict(hook))
+        self._write("on_finish.json", asdict(hook))
 
     @property
     def has_hook(self) -> bool:

@@ -20,10 +20,9 @@ from moola_remote.config.paths import STATE
 from moola_remote.errors import ConfigError, TransferError
 from moola_remote.files import atomic
 from moola_remote.protocol.events import MAX_EVENT_BYTES, EventReader, RunEvent
-from moola_remote.protocol.remote import Remote
 from moola_remote.protocol.spec import MAX_BLOCK, Block, Machine, Spec
 from moola_remote.protocol.state import RunState
-from moola_remote.protocol.types import fault_of
+from moola_remote.protocol.types import Remote, fault_of
 
 if TYPE_CHECKING:
     from moola_remote.pods.pod import Pod
@@ -119,7 +118,7 @@ def codes_on_record(pod: Pod) -> set[str]:
     ):
         for path in top.glob(pattern):
             with contextlib.suppress(OSError, ValueError):  # pydantic's error is a ValueError
-                codes.add(Spec.model_validate(from_json(_head(path, MAX_SPEC_BYTES))).code)
+                codes.add(Spec.model_validate_json(_head(path, MAX_SPEC_BYTES)).code)
     return {code for code in codes if code}
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 # A path of macOS's has 104 bytes with its end; ssh binds ".", 16 characters more, then renames.
 SOCKET_PATH_MAX = 104 - 1 - 17
 NAME_LENGTH = 16
 
 
-class Keeping(NamedTuple):
+@dataclass(frozen=True)
+class Keeping:
     """How connections stay open.
 
     Attributes:

@@ -14,7 +14,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from moola_remote.errors import ConfigError
 from moola_remote.ssh.hostkeys import CERTIFICATE
@@ -42,7 +42,8 @@ USUAL_KEYS = (*DEFAULT_KEYS, "id_ecdsa_sk", "id_ed25519_sk", "id_xmss", "id_dsa"
 _opened: dict[Path, Any] = {}
 
 
-class KeySource(NamedTuple):
+@dataclass(frozen=True)
+class KeySource:
     """Where the keys of one host are.
 
     Attributes:

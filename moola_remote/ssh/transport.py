@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 # Bytes sent or received so far; called a few times a second.
 Progress = Callable[[int], None]
@@ -18,7 +19,8 @@ Progress = Callable[[int], None]
 MAX_OUTPUT = 64 * 2**20
 
 
-class Completed(NamedTuple):
+@dataclass(frozen=True)
+class Completed:
     """How a command on the pod ended; `returncode` is -1 where a signal ended it."""
 
     returncode: int

@@ -15,8 +15,9 @@ import hashlib
 import hmac
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from moola_remote.ssh.hostkeys import CERTIFICATE, SSH_PORT, key_type
 from moola_remote.ssh.known_hosts_command import known_hosts_lines
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 MAX_BYTES = 16 * 2**20
 
 
-class KnownKeys(NamedTuple):
+@dataclass(frozen=True)
+class KnownKeys:
     """What known_hosts says of one host: public keys in SSH's wire form."""
 
     keys: frozenset[bytes] = frozenset()

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from moola_remote.agent_client import verbs
-from moola_remote.config.strict import Strict
+from moola_remote.config.settings import Strict
 from moola_remote.errors import ConfigError, LimitError, MoolaError
 from moola_remote.files import atomic
 from moola_remote.pods.pod import Pod

@@ -8,9 +8,8 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from moola_remote.protocol.remote import Remote
 from moola_remote.protocol.state import RunState
-from moola_remote.protocol.types import Name
+from moola_remote.protocol.types import Name, Remote
 from moola_remote.sweep.verdict import Verdict, is_own_time_limit, judge
 from moola_remote.text.sanitize import safe
 

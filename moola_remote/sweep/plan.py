@@ -13,8 +13,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from moola_remote.config.settings import Project
-from moola_remote.config.strict import Strict
+from moola_remote.config.settings import Project, Strict
 from moola_remote.errors import ConfigError, LimitError
 from moola_remote.files import atomic
 from moola_remote.protocol.types import fault_of

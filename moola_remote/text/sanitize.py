@@ -9,7 +9,6 @@ ECMA-48 (5.4, 8.3) and https://vt100.net/emu/dec_ansi_parser have the grammar of
 from __future__ import annotations
 
 import codecs
-import functools
 import re
 from typing import IO
 
@@ -29,6 +28,11 @@ _MARKS = (
     "\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u064b-\u065f\u0e31\u0e34-\u0e3a\u0e47-\u0e4e"
     "\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
 )
+_STACKED = re.compile(f"([{_MARKS}]{{4}})[{_MARKS}]+")
+_SPECIAL = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_HIDDEN}{_SILENT}]")
+_NOTABLE = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_HIDDEN}{_SILENT}{_MARKS}]")
+_UNSAFE_NAME = re.compile(f"[\x00-\x1f\x7f-\x9f{_HIDDEN}{_SILENT}]")
+_IS_SILENT = re.compile(f"[{_SILENT}]")
 # Of ASCII, what is not shown as it is.
 _CONTROLS = [byte for byte in range(0x80) if byte not in b"\t\n" and not 0x20 <= byte < 0x7F]
 _CSI_BODY = re.compile(r"[\x20-\x3f]*")
@@ -37,32 +41,6 @@ _STRING_END = re.compile("[\x07\x18\x1a\x1b\x9c]")
 _STRING_STARTS = frozenset("]PX^_\x90\x98\x9d\x9e\x9f")  # OSC DCS SOS PM APC, as ESC x and as C1
 _MAX_PARAMETERS = 8  # of a control sequence: "erase in line" needs one digit
 _GROUND, _ESCAPE, _CONTROL, _STRING = range(4)
-
-
-# Compiled where they are first needed: plain ASCII needs none, and they cost as much as a module.
-@functools.cache
-def _stacked() -> re.Pattern[str]:
-    return re.compile(f"([{_MARKS}]{{4}})[{_MARKS}]+")
-
-
-@functools.cache
-def _special() -> re.Pattern[str]:
-    return re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_HIDDEN}{_SILENT}]")
-
-
-@functools.cache
-def _notable() -> re.Pattern[str]:
-    return re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_HIDDEN}{_SILENT}{_MARKS}]")
-
-
-@functools.cache
-def _unsafe_name() -> re.Pattern[str]:
-    return re.compile(f"[\x00-\x1f\x7f-\x9f{_HIDDEN}{_SILENT}]")
-
-
-@functools.cache
-def _silent() -> re.Pattern[str]:
-    return re.compile(f"[{_SILENT}]")
 
 
 class Screen:
@@ -117,7 +95,7 @@ class Screen:
         # regex, and twice as fast as a table look-up.
         if data.isascii():
             return text, not any(map(data.__contains__, _CONTROLS))
-        return text, _notable().search(text) is None
+        return text, _NOTABLE.search(text) is None
 
     def close(self) -> list[str]:
         """Return the last line, if the log doesn't end with a newline; nothing is fed after it."""
@@ -159,7 +137,7 @@ class Screen:
                 position = self._string(text, position)
 
     def _ground(self, text: str, position: int) -> int:
-        found = _special().search(text, position)
+        found = _SPECIAL.search(text, position)
         end = found.start() if found else len(text)
         if end > position:
             self._write(text[position:end])
@@ -178,7 +156,7 @@ class Screen:
             self._state, self._parameters = _CONTROL, ""
         elif char in _STRING_STARTS:
             self._state = _STRING
-        elif char >= "\xa0" and not _silent().match(char):
+        elif char >= "\xa0" and not _IS_SILENT.match(char):
             self._write(_escaped(char))
 
     def _escape(self, text: str, position: int) -> int:
@@ -245,7 +223,7 @@ class Screen:
         return line
 
     def _shown(self) -> str:
-        line = self._line if self._line.isascii() else _stacked().sub(r"\1", self._line)
+        line = self._line if self._line.isascii() else _STACKED.sub(r"\1", self._line)
         return f"{line} …[{self._num_cut} more characters cut]" if self._num_cut else line
 
 
@@ -276,7 +254,7 @@ def safe(text: str, limit: int = MAX_LINE) -> str:
         text = text[: max(limit - 1, 0)] + "…"
     if text.isascii() and text.isprintable():
         return text
-    return _stacked().sub(r"\1", _unsafe_name().sub(lambda found: _escaped(found.group()), text))
+    return _STACKED.sub(r"\1", _UNSAFE_NAME.sub(lambda found: _escaped(found.group()), text))
 
 
 def write(file: IO[str], text: str) -> None:
@@ -289,6 +267,6 @@ def write(file: IO[str], text: str) -> None:
 
 
 def _escaped(char: str) -> str:
-    if _silent().match(char):
+    if _IS_SILENT.match(char):
         return ""
     return repr(char)[1:-1] if char.isascii() else char.encode("ascii", "backslashreplace").decode()

@@ -11,8 +11,9 @@ import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import IO, TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
+from typing import IO, TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from moola_remote.protocol.state import RunState
 from moola_remote.text.format import duration
@@ -36,7 +37,8 @@ MAX_TEXT = 2000
 MAX_FIXED = 34  # cells of a column that doesn't give way; a run's id may be longer, and is folded
 
 
-class Row(NamedTuple):
+@dataclass(frozen=True)
+class Row:
     """One component of a pod: how it is, what it is, what there is to say.
 
     `mark` is ``ok`` (there, or sent now), ``same`` (was there), ``warn``, ``bad`` or ``none``.
@@ -47,7 +49,8 @@ class Row(NamedTuple):
     details: str
 
 
-class Cell(NamedTuple):
+@dataclass(frozen=True)
+class Cell:
     """A text of a table, and its style on a terminal."""
 
     plain: str
@@ -60,7 +63,8 @@ class Cell(NamedTuple):
         return Text(self.plain, self.style)
 
 
-class Columns(NamedTuple):
+@dataclass(frozen=True)
+class Columns:
     """A table: `console.print` draws it for a terminal, `plain` is for pipes and files.
 
     Args:

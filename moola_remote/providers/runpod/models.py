@@ -12,8 +12,7 @@ from typing import Annotated, TypeAlias
 from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from moola_remote.protocol.remote import Remote
-from moola_remote.protocol.types import Count, Name, Text
+from moola_remote.protocol.types import Count, Name, Remote, Text
 
 MAX_ITEMS = 10_000
 GONE = "TERMINATED"
