@@ -29,7 +29,7 @@ from moola_remote.ssh.keys import USUAL_KEYS, KeySource
 from moola_remote.ssh.link import LinkGoneError, SessionRefusedError
 from moola_remote.ssh.liveness import KEEPALIVE_MISSED, KEEPALIVE_S, SilenceError, Vitals
 from moola_remote.ssh.route import no_answer, place
-from moola_remote.ssh.user_config import without_files
+from moola_remote.ssh.user_config import HostConfig
 from moola_remote.ssh.user_known_hosts import read_known_hosts
 from moola_remote.text.sanitize import safe
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from moola_remote.ssh.endpoint import Endpoint
     from moola_remote.ssh.hostkeys import KnownHosts
     from moola_remote.ssh.keeping import Keeping
-    from moola_remote.ssh.user_config import HostConfig
 
 logger = logging.getLogger(__name__)
 LOGIN_TIMEOUT_S = 30.0
@@ -253,13 +252,20 @@ def _heartbeat() -> tuple[str, ...]:
     return (f"ServerAliveInterval={every_s}", f"ServerAliveCountMax={missed}")
 
 
+def _past_all_files(endpoint: Endpoint) -> HostConfig:
+    """Return the configuration of a host that none of the user's files is about."""
+    host, port, user = endpoint.host, endpoint.port, endpoint.user
+    arguments = ("-F", "none", "-p", str(port), "-l", user)
+    return HostConfig(host, arguments, hostname=host, port=port, user=user)
+
+
 def find(endpoint: Endpoint, pins: KnownHosts, keep: Keeping, *, timeout_s: float) -> Master | None:
     """Return the master for `endpoint`; None where paramiko has to connect.
 
     Raises:
         ConfigError: the identity file is missing, readable by others, or no private key.
     """
-    config = endpoint.host_config or without_files(endpoint.host, endpoint.port, endpoint.user)
+    config = endpoint.host_config or _past_all_files(endpoint)
     if config.jumps or config.known_hosts_command:
         return None
     KeySource.of(endpoint)  # a fault of the key that the pod's file names is an error in any case

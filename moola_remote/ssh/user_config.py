@@ -112,12 +112,6 @@ def resolve(
     return _make(host, arguments, values)
 
 
-def without_files(host: str, port: int, user: str) -> HostConfig:
-    """Return the configuration of a host that no file of the user's is read for."""
-    arguments = ("-F", "none", "-p", str(port), "-l", user)
-    return HostConfig(host, arguments, hostname=host, port=port, user=user)
-
-
 def config_argument(config: Path | None) -> tuple[str, ...]:
     """Return ssh's ``-F`` where the configuration is not the one that ssh reads by itself."""
     if config is not None:
