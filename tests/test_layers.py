@@ -83,3 +83,16 @@ print(invoke.__name__)
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert done.stdout.split() == ["False", "True", "invoke"]
+
+
+@pytest.mark.process
+def test_renting_does_without_the_command_line_of_httpx() -> None:
+    code = """
+import sys
+import moola_remote.providers.runpod.client
+print("pygments" in sys.modules, sys.modules["httpx._main"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.split() == ["False", "None"]

@@ -149,7 +149,7 @@ class Pod:
         from moola_remote.ssh.connect import connect
 
         keep = None
-        if endpoint.host_config:  # OpenSSH connects by the user's configuration, or not at all
+        if endpoint.host_config or self.provider.is_paid:  # the embedded pod is on this machine
             from moola_remote.ssh.keeping import keeping
 
             keep = keeping(self.laptop.state, self.project.keep_connection_s)

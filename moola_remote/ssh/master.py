@@ -29,6 +29,7 @@ from moola_remote.ssh.keys import USUAL_KEYS, KeySource
 from moola_remote.ssh.link import LinkGoneError, SessionRefusedError
 from moola_remote.ssh.liveness import KEEPALIVE_MISSED, KEEPALIVE_S, SilenceError, Vitals
 from moola_remote.ssh.route import no_answer, place
+from moola_remote.ssh.user_config import HostConfig
 from moola_remote.ssh.user_known_hosts import read_known_hosts
 from moola_remote.text.sanitize import safe
 
@@ -54,7 +55,8 @@ class Master:
     """The connection to one endpoint, as one pin has it.
 
     Args:
-        endpoint: where it leads, with its `host_config`.
+        endpoint: where it leads.
+        config: how OpenSSH reaches it.
         pins: the file that OpenSSH checks the host key by.
         pin: the key that it has of the endpoint.
         keep: how it stays open.
@@ -62,11 +64,15 @@ class Master:
     """
 
     def __init__(
-        self, endpoint: Endpoint, pins: KnownHosts, pin: bytes, keep: Keeping, timeout_s: float
+        self,
+        endpoint: Endpoint,
+        config: HostConfig,
+        pins: KnownHosts,
+        pin: bytes,
+        keep: Keeping,
+        timeout_s: float,
     ) -> None:
         name = pins.name_of(endpoint)
-        config = endpoint.host_config
-        assert config
         way = (endpoint.host, endpoint.port, endpoint.user, endpoint.identity_file, config)
         known = (name, pin, pins.path, keep.seconds)
         digest = hashlib.sha256(repr((way, known)).encode()).hexdigest()
@@ -246,14 +252,21 @@ def _heartbeat() -> tuple[str, ...]:
     return (f"ServerAliveInterval={every_s}", f"ServerAliveCountMax={missed}")
 
 
+def _past_all_files(endpoint: Endpoint) -> HostConfig:
+    """Return the configuration of a host that none of the user's files is about."""
+    host, port, user = endpoint.host, endpoint.port, endpoint.user
+    arguments = ("-F", "none", "-p", str(port), "-l", user)
+    return HostConfig(host, arguments, hostname=host, port=port, user=user)
+
+
 def find(endpoint: Endpoint, pins: KnownHosts, keep: Keeping, *, timeout_s: float) -> Master | None:
     """Return the master for `endpoint`; None where paramiko has to connect.
 
     Raises:
         ConfigError: the identity file is missing, readable by others, or no private key.
     """
-    config = endpoint.host_config
-    if config is None or config.jumps or config.known_hosts_command:
+    config = endpoint.host_config or _past_all_files(endpoint)
+    if config.jumps or config.known_hosts_command:
         return None
     KeySource.of(endpoint)  # a fault of the key that the pod's file names is an error in any case
     others = {path for path in config.identity_files if path.name not in USUAL_KEYS}
@@ -262,5 +275,5 @@ def find(endpoint: Endpoint, pins: KnownHosts, keep: Keeping, *, timeout_s: floa
     pin = pins.settled(endpoint)
     if pin is None or pin in read_known_hosts(config).revoked:
         return None
-    master = Master(endpoint, pins, pin, keep, timeout_s)
+    master = Master(endpoint, config, pins, pin, keep, timeout_s)
     return master if master.is_able() else None

@@ -10,11 +10,13 @@ from pydantic import Field, ValidationError
 
 from moola_remote.protocol.state import RunState
 from moola_remote.protocol.types import Name, Remote
+from moola_remote.sweep.trial import Attempt, Trial
 from moola_remote.sweep.verdict import Verdict, is_own_time_limit, judge
 from moola_remote.text.sanitize import safe
 
 MAX_END_BYTES = 1 << 16
 LINE_BYTES = 1000
+LOG = "log"
 
 
 class End(Remote):
@@ -46,27 +48,46 @@ def read_begun(folder: Path) -> Begun | None:
     return None
 
 
+def num_tries(trial: Trial, results: Path) -> int:
+    """Return how many of a trial's runs may have ended because of it.
+
+    A packed run that ended during another trial says nothing of those that it had not begun. One
+    that can't be fetched counts.
+
+    Args:
+        trial: with all its runs.
+        results: where fetched runs lie.
+    """
+
+    def had_to_wait(attempt: Attempt) -> bool:
+        folder = results / attempt.run_id / "trials"
+        is_begun = not attempt.is_packed or (folder / str(trial.number) / LOG).exists()
+        return not is_begun and any(folder.glob(f"*/{LOG}"))
+
+    return sum(not had_to_wait(attempt) for attempt in trial.attempts)
+
+
 def judge_trial(state: RunState, folder: Path, num_attempts: int) -> tuple[Verdict, float]:
     """Return what the end of a run means for one of its trials, and the seconds that it took.
 
     Args:
         state: of the run, which has ended.
         folder: of the trial, as fetched.
-        num_attempts: runs of this trial so far, with this one.
+        num_attempts: see `num_tries`.
     """
     end = read_end(folder)
     if end is not None and end.exit_code == 0:
         return Verdict("succeeded"), end.seconds
     if end is not None:
         why = f"killed by {end.signal}" if end.signal else f"exit code {end.exit_code}"
-        last = _last_line(folder / "log")
+        last = _last_line(folder / LOG)
         changes = {"state": "FAILED", "signal": end.signal, "returncode": end.exit_code}
         changes["reason"] = f"{why}, {last}" if last else why
         return judge(state.model_copy(update=changes), num_attempts), end.seconds
     verdict = judge(state, num_attempts)
     if verdict.kind == "succeeded":
         return Verdict("failed", "its run ended without it"), 0.0
-    if is_own_time_limit(state) and not (folder / "log").exists():
+    if is_own_time_limit(state) and not (folder / LOG).exists():
         return Verdict("again", verdict.why), 0.0  # the others took its time
     return verdict, 0.0
 

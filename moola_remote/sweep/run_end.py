@@ -7,7 +7,7 @@ from pathlib import Path
 from moola_remote.protocol.state import RunState
 from moola_remote.sweep.coordinator import Coordinator
 from moola_remote.sweep.objective import read_score
-from moola_remote.sweep.packed import judge_trial
+from moola_remote.sweep.packed import judge_trial, num_tries
 from moola_remote.sweep.plan import Plan
 from moola_remote.sweep.trial import Job
 from moola_remote.sweep.verdict import judge
@@ -28,7 +28,7 @@ def report_end(
     folder = job.trial.folder(results)
     assert folder is not None
     if job.attempt.is_packed:
-        verdict, seconds = judge_trial(state, folder, len(job.trial.attempts))
+        verdict, seconds = judge_trial(state, folder, num_tries(job.trial, results))
     else:
         verdict, seconds = judge(state, len(job.trial.attempts)), state.took_s or 0.0
     if verdict.kind == "cancelled":

@@ -15,8 +15,10 @@ import httpx
 import pytest
 
 from moola_remote.providers.local.pty import make_controlling
+from moola_remote.ssh.keeping import keeping
 from tests.support.lanes import HANGS_S
-from tests.support.pods import AgentPod
+from tests.support.masters import masters
+from tests.support.pods import AgentPod, wait_until
 from tests.support.prepared import prepare
 from tests.support.projects import PROGRAM, Project, make_project
 from tests.support.runpod_double import (
@@ -98,6 +100,25 @@ def test_one_command_from_nothing_to_results_and_nothing_billed(
     assert len(list(rented.folder.glob("results/*-calm-*"))) == 2
     leaks = [path for path in rented.state.rglob("*") if path.is_file()]
     assert not [path for path in leaks if KEY in path.read_text(errors="replace")]
+
+
+def test_commands_for_a_rented_pod_share_a_connection_that_ends_with_it(
+    rented: Project, tmp_path: Path
+) -> None:
+    def logins() -> int:
+        return (tmp_path / "machine-0/start-1/sshd.log").read_text().count("Accepted publickey")
+
+    keep = keeping(rented.state, 300)
+    assert keep
+    rented.run("up")
+    rented.ok("runs")
+    before = logins()
+    for _ in range(2):
+        rented.ok("runs")
+    assert logins() == before
+    assert len(masters(keep.folder)) == 1
+    assert "rented: stopped" in rented.ok("stop")
+    wait_until(lambda: not masters(keep.folder))
 
 
 def test_a_failed_run_is_fetched_and_its_pod_stopped(rented: Project, double: Double) -> None:

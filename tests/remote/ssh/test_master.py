@@ -260,7 +260,6 @@ def test_what_openssh_would_judge_otherwise_is_left_to_us(
     revoked.write_text(f"@revoked [{server.host}]:{server.port} {server.known_key}\n")
     key = keygen(tmp_path / "another")
     left = [
-        dataclasses.replace(endpoint, host_config=None),
         dataclasses.replace(endpoint, name="unknown"),
         dataclasses.replace(endpoint, known_key=None, host_key="SHA256:" + "x" * 43),
         by(jumps=("bastion",)),
@@ -269,6 +268,19 @@ def test_what_openssh_would_judge_otherwise_is_left_to_us(
         by(identity_files=(key,)),
     ]
     assert [one for one in left if master.find(one, known, keep, timeout_s=HANGS_S)] == []
+
+
+def test_a_pod_that_no_file_of_the_user_is_about_is_reached_past_all_of_them(
+    server: Endpoint, pins: Path, dot_ssh: Path, keep: Keeping
+) -> None:
+    (dot_ssh / "config").write_text("Host *\n  ProxyCommand false\n  Port 1\n  User nobody\n")
+    rented = dataclasses.replace(server, host_config=None)
+    for number in range(2):
+        transport = connect(rented, known_hosts=pins, keep=keep)
+        assert isinstance(_link(transport), MasterLink)
+        assert transport.run(["echo", str(number)]).stdout == b"%d\n" % number
+        transport.close()
+    assert len(masters(keep.folder)) == 1
 
 
 def test_a_socket_is_of_one_address_one_user_and_one_pin(
@@ -285,7 +297,11 @@ def test_a_socket_is_of_one_address_one_user_and_one_pin(
         (dataclasses.replace(endpoint, identity_file=None), pin),
         (endpoint, pin[:-1] + b"x"),
     ]
-    paths = {master.Master(one, known, key, keep, 5).path for one, key in others}
+    paths = {
+        master.Master(one, one.host_config, known, key, keep, 5).path
+        for one, key in others
+        if one.host_config
+    }
     assert len(paths) == len(others)
 
 

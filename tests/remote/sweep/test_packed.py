@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from moola_remote.protocol.state import RunState
-from moola_remote.sweep.packed import judge_trial
+from moola_remote.sweep.packed import judge_trial, num_tries
+from moola_remote.sweep.trial import Attempt, Trial
 from moola_remote.sweep.verdict import MAX_ATTEMPTS
 
 DONE = RunState(run_id="r", state="SUCCEEDED")
@@ -64,3 +65,17 @@ def test_a_trial_that_kills_its_process_is_given_up_in_the_end(tmp_path: Path) -
     folder = trial(tmp_path, {"signal": "SIGKILL"})
     assert judge_trial(DONE, folder, MAX_ATTEMPTS - 1)[0].kind == "again"
     assert judge_trial(DONE, folder, MAX_ATTEMPTS)[0].kind == "failed"
+
+
+def test_a_trial_is_not_given_up_for_the_deaths_of_those_before_it(tmp_path: Path) -> None:
+    begun = {"waited": [1, 2], "alone": [3], "with others": [2, 3], "before any": []}
+    for run_id, numbers in begun.items():
+        for number in numbers:
+            folder = tmp_path / run_id / "trials" / str(number)
+            folder.mkdir(parents=True)
+            trial(folder, log="")
+    packed = [Attempt(run_id, "local", is_packed=True) for run_id in (*begun, "not fetched")]
+    attempts = (*packed, Attempt("waited", "local"))
+    assert num_tries(Trial(3, "running", attempts=attempts), tmp_path) == 5
+    assert num_tries(Trial(2, "running", attempts=attempts), tmp_path) == 5
+    assert num_tries(Trial(1, "running", attempts=attempts), tmp_path) == 4
