@@ -13,6 +13,12 @@ from hypothesis import HealthCheck, settings
 
 from moola_remote.ssh.endpoint import Endpoint
 from tests.support.browsing import find_chromium
+from tests.support.collecting import (
+    freeze_modules,
+    has_no_unit,
+    let_loggers_propagate,
+    pause_gc,
+)
 from tests.support.lanes import StartedProcesses, assign, lane_of, put_slow_files_first
 from tests.support.pods import share_cache
 from tests.support.prepared import prepare
@@ -36,7 +42,18 @@ settings.load_profile("short")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+# Of torch, numpy and all that is started: the processors are shared by workers and their servers,
+# and threads that wait for one another spin.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 STARTED = StartedProcesses()
+pause_gc()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """For ``-m unit...``, import no file whose tests are all of another lane."""
+    units = str(config.option.markexpr).startswith("unit")
+    return True if units and has_no_unit(collection_path) else None
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -45,6 +62,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     assign(items)
     if os.environ.get("PYTEST_XDIST_WORKER"):
         put_slow_files_first(items)
+
+
+def pytest_collection_finish() -> None:
+    """Prepare for many tests what was imported for them."""
+    freeze_modules()
+    let_loggers_propagate()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,23 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
+@cache
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def _statements(node: ast.AST) -> Iterator[ast.stmt]:
+    """Yield all statements below a node: a class is one, and no expression holds any."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.expr):
+            continue
+        if isinstance(child, ast.stmt):
+            yield child
+        yield from _statements(child)
+
+
 def _imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(_parsed(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name.split(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -32,10 +48,10 @@ def test_the_agent_imports_the_standard_library_alone() -> None:
 def test_no_module_is_above_300_lines_and_no_class_above_200(package: str) -> None:
     too_long = []
     for path in sorted((ROOT / package).rglob("*.py")):
-        text = path.read_text(encoding="utf-8")
-        if text.count("\n") > 300:
-            too_long.append(f"{path.relative_to(ROOT)}: {text.count(chr(10))} lines")
-        for node in ast.walk(ast.parse(text)):
+        num_lines = path.read_text(encoding="utf-8").count("\n")
+        if num_lines > 300:
+            too_long.append(f"{path.relative_to(ROOT)}: {num_lines} lines")
+        for node in _statements(_parsed(path)):
             if isinstance(node, ast.ClassDef) and node.end_lineno:
                 lines = node.end_lineno - node.lineno + 1
                 if lines > 200:

@@ -11,11 +11,14 @@ import hashlib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moola_remote import __version__
 from moola_remote.errors import ConfigError, missing_package
 from moola_remote.files import atomic
+
+if TYPE_CHECKING:
+    import jinja2
 
 FOLDER = Path(__file__).with_name("page")
 SCRIPTS = ("echarts.min.js", "plots.js", "gallery.js", "page.js")
@@ -26,19 +29,9 @@ _ESCAPES = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
 
 def render(template: str, data: Any, *, scripts: Sequence[str] = SCRIPTS, **names: Any) -> str:
     """Return a template's page, with `data` for its `scripts`; NaN and infinity become null."""
-    try:
-        import jinja2
-    except ModuleNotFoundError as err:
-        raise (missing_package(err) or err) from err
+    environment = _environment()
     from pydantic_core import to_json
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     style, texts = _asset("style.css"), [_asset(name) for name in scripts]
     encoded = to_json(data, inf_nan_mode="null").decode()
     return environment.get_template(template).render(
@@ -65,6 +58,22 @@ def write(path: Path, page: str) -> None:
         atomic.write(path, page, mode=0o666, sync=False)
     except OSError as err:
         raise ConfigError(f"{path}: can't be written, {err.strerror}") from err
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    """Return what compiles each template once."""
+    try:
+        import jinja2
+    except ModuleNotFoundError as err:
+        raise (missing_package(err) or err) from err
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 @cache

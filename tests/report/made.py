@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,11 @@ def keep_epochs(run: Path, number: int) -> None:
 
 def make_rows(num_windows: int, seed: int, skill: float, side: str) -> list[dict[str, Any]]:
     """Rows of predictions.parquet."""
+    return [dict(row) for row in _rows(num_windows, seed, skill, side)]
+
+
+@cache
+def _rows(num_windows: int, seed: int, skill: float, side: str) -> list[dict[str, Any]]:
     market, answers = random.Random(seed), random.Random(f"{seed} {skill}")
     return [_row(i, market, answers, skill, side) for i in range(num_windows)]
 

@@ -56,11 +56,8 @@ def test_the_best_span_is_that_of_brute_force(num_bars: int, seed: int, bias: fl
         a, b = decoded.spans[row]
         assert scores[a, b] == pytest.approx(max(scores.values()))
         mass = {span: np.exp(score - scores[a, b]) for span, score in scores.items()}
-        near = sum(
-            mass[span]
-            for span in mass
-            if span_iou(np.array([span]), decoded.spans[row : row + 1])[0] >= 0.5
-        )
+        ious = span_iou(np.array(list(mass)), decoded.spans[[row] * len(mass)])
+        near = sum(mass[span] for span, iou in zip(mass, ious, strict=True) if iou >= 0.5)
         assert decoded.confidence[row] == pytest.approx(near / sum(mass.values()))
 
 

@@ -24,14 +24,17 @@ def predictions(spans: IntArray, rng: np.random.Generator) -> Predictions:
 
 
 def test_scores_equal_scikit_learn(predictions: Predictions, spans: IntArray) -> None:
-    from sklearn.metrics import f1_score, precision_score, recall_score
+    from sklearn.metrics import precision_recall_fscore_support
 
     truth = span_mask(spans).ravel()
     for one in sweep(predictions, spans, thresholds((0.1, 0.5, 0.99))):
         said = decode(predictions, one.decoder).mask.ravel()
-        assert one.f1 == pytest.approx(f1_score(truth, said, zero_division=0))
-        assert one.precision == pytest.approx(precision_score(truth, said, zero_division=0))
-        assert one.recall == pytest.approx(recall_score(truth, said))
+        precision, recall, f1, _ = precision_recall_fscore_support(
+            truth, said, average="binary", zero_division=0
+        )
+        assert one.f1 == pytest.approx(f1)
+        assert one.precision == pytest.approx(precision)
+        assert one.recall == pytest.approx(recall)
 
 
 def test_it_chooses_what_choose_decoder_chooses(predictions: Predictions, spans: IntArray) -> None:
@@ -45,6 +48,7 @@ def test_it_chooses_what_choose_decoder_chooses(predictions: Predictions, spans:
 
 
 def test_of_equal_scores_the_plainest_and_the_middle_wins(spans: IntArray) -> None:
+    spans = spans[:10]
     sure = np.where(span_mask(spans), 9.0, -9.0)
     exact = Predictions(sure, np.zeros_like(sure), np.zeros_like(sure))
     tried = sweep(exact, spans, families(OWN)["threshold, gaps and runs"])

@@ -21,31 +21,32 @@ def crf() -> SpanCrf:
     return crf
 
 
-def _score(crf: SpanCrf, emissions: Tensor, tags: tuple[int, ...]) -> Tensor:
-    score: Tensor = crf.start_transitions[tags[0]] + crf.end_transitions[tags[-1]]
-    for t, tag in enumerate(tags):
-        score = score + emissions[t, tag]
-    for before, after in itertools.pairwise(tags):
-        score = score + crf.transitions[before, after]
-    return score
+def _scores(crf: SpanCrf, emissions: Tensor, paths: Tensor) -> Tensor:
+    """The score of each of the paths (P, T), bar by bar."""
+    scores: Tensor = crf.start_transitions[paths[:, 0]] + crf.end_transitions[paths[:, -1]]
+    for t, tags in enumerate(paths.T):
+        scores = scores + emissions[t, tags]
+    for before, after in itertools.pairwise(paths.T):
+        scores = scores + crf.transitions[before, after]
+    return scores
 
 
 @pytest.mark.parametrize("num_bars", [1, 2, 3, 4, 5, 7])
 def test_loss_marginals_and_best_path_equal_the_enumeration(crf: SpanCrf, num_bars: int) -> None:
     emissions = torch.randn(2, num_bars, 3, dtype=torch.float64)
-    paths = list(itertools.product(range(3), repeat=num_bars))
-    tags = torch.tensor([paths[0], paths[-1]])
+    paths = torch.tensor(list(itertools.product(range(3), repeat=num_bars)))
+    tags = paths[[0, -1]]
     for b in range(2):
-        scores = torch.stack([_score(crf, emissions[b], path) for path in paths])
+        scores = _scores(crf, emissions[b], paths)
         partition = torch.logsumexp(scores, dim=0)
-        loss = (partition - _score(crf, emissions[b], tuple(tags[b].tolist()))) / num_bars
+        loss = (partition - _scores(crf, emissions[b], tags[b : b + 1])[0]) / num_bars
         torch.testing.assert_close(crf.nll_per_bar(emissions, tags)[b], loss)
         probs = torch.softmax(scores, dim=0)
         marginal = torch.zeros(num_bars, 3, dtype=torch.float64)
-        for path, prob in zip(paths, probs, strict=True):
-            marginal[torch.arange(num_bars), list(path)] += prob.detach()
+        for tag in range(3):
+            marginal[:, tag] = (probs.detach()[:, None] * (paths == tag)).sum(dim=0)
         torch.testing.assert_close(crf.marginals(emissions)[b], marginal)
-        assert crf.best_path(emissions)[b].tolist() == list(paths[int(scores.argmax())])
+        assert crf.best_path(emissions)[b].tolist() == paths[scores.argmax()].tolist()
 
 
 def test_loss_and_its_gradient_equal_those_of_pytorch_crf(crf: SpanCrf) -> None:
