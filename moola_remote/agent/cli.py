@@ -17,7 +17,7 @@ from moola_remote.agent.restart_guard import ensure_guard
 VERBS = {
     "probe": ("probe", "probe", "pod text"),
     "room": ("probe", "room", "pod size"),
-    "link": ("trees", "link", "pod kind digest object"),
+    "link": ("linking", "link", "pod kind digest object"),
     "seal": ("trees", "seal", "pod kind digest object"),
     "environment": ("environment", "environment", "pod digest python text"),
     "start": ("start", "start", "pod object"),

@@ -7,7 +7,7 @@ import os
 import select
 import sys
 from pathlib import Path
-from typing import Optional, Set, Tuple
+from typing import Callable, Optional, Set, Tuple
 
 from moola_remote.agent.constants import BLOCK, FIRST_BLOCK
 from moola_remote.agent.files import open_file
@@ -25,6 +25,7 @@ class FileTail:
 
     def __init__(self, run: Run, name: str, offset: int, known: Optional[str]) -> None:
         self.name = name
+        self.label = name.encode("ascii")
         self.path = {"log": run.log, "events": run.events}[name]
         self.mask = Mask.of(run)
         self.is_over = False
@@ -51,6 +52,22 @@ class FileTail:
             size = BLOCK
         self.is_at_end = False
         return sent
+
+    def pump_line(self) -> int:
+        """Send the little that is new, as a line that was just written: nothing else is done first.
+
+        Returns:
+            How many bytes that was; 0 where it is nothing, or for `pump` to send.
+        """
+        if self.fd is None or self.mask is not None:
+            return 0
+        block = os.pread(self.fd, FIRST_BLOCK, self.offset)
+        size = len(block)
+        if not 0 < size < FIRST_BLOCK:
+            return 0
+        send(b"D %b %d %d\n" % (self.label, self.offset, size), block)
+        self.offset += size
+        return size
 
     def read(self, size: int) -> Tuple[bytes, bool]:
         """Return the next bytes without secrets, and whether the file ends with them."""
@@ -134,17 +151,26 @@ class InotifyWatch:
         fd = open_inotify()
         if fd is not None and add_watch(fd, folder, self.CHANGES) is not None:
             self.fd = fd
+        self.poll = select.poll()
+        for one in (0, self.fd):
+            if one is not None:
+                self.poll.register(one, select.POLLIN)
 
-    def wait(self, seconds: float) -> bool:
-        """Until something changes, or the time is over; False when stdin has ended."""
+    def wait(self, seconds: float, *, first: Callable[[], object] = lambda: None) -> bool:
+        """Until something changes, or the time is over; False when stdin has ended.
+
+        What is to be done `first` is done before it is known what has changed.
+        """
         if self.fd is None:
             seconds = min(seconds, 0.05)
-        watched = [0] if self.fd is None else [0, self.fd]
-        ready, _, _ = select.select(watched, [], [], seconds)
-        self.changed.clear()
-        if self.fd in ready and self.fd is not None:
+        rung = [fd for fd, _ in self.poll.poll(1000 * seconds)]
+        if self.fd in rung and self.fd is not None:
+            first()
+            self.changed.clear()
             self.read_names(os.read(self.fd, 1 << 12))
-        return 0 not in ready or os.read(0, 4096) != b""
+        else:
+            self.changed.clear()
+        return 0 not in rung or os.read(0, 4096) != b""
 
     def read_names(self, events: bytes) -> None:
         while events:

@@ -124,14 +124,19 @@ def sha256_of(path: PathLike, size: int) -> str:
     """
     fd = readable(path, open_to_read)
     try:
-        digest, room = hashlib.sha256(), min(1 << 20, size + 1)
-        while True:
-            block = os.read(fd, room)
-            digest.update(block)
-            if len(block) < room:  # its end: only there a file gives less than it is asked for
-                return digest.hexdigest()
+        return sha256_of_open(fd, size)
     finally:
         os.close(fd)
+
+
+def sha256_of_open(fd: int, size: int) -> str:
+    """Return that of what is still to be read of an open file."""
+    digest, room = hashlib.sha256(), min(1 << 20, size + 1)
+    while True:
+        block = os.read(fd, room)
+        digest.update(block)
+        if len(block) < room:  # its end: only there a file gives less than it is asked for
+            return digest.hexdigest()
 
 
 def open_to_read(path: PathLike) -> int:

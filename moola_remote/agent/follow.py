@@ -50,12 +50,16 @@ class Follower:
         our processor, from sending the line: that is a third of its way.
         """
         log, until = self.feeds[0], time.monotonic() + 1.0
-        while self.bell.wait(seconds):
+        before = log.offset
+        while self.bell.wait(seconds, first=log.pump_line):
             if self.bell.changed != {b"log"} or time.monotonic() > until:
                 return True
-            sent = log.pump()
-            if not sent or not log.is_at_end:
-                return True
+            sent = log.offset - before
+            if not sent:
+                sent = log.pump()
+                if not sent or not log.is_at_end:
+                    return True
+            before = log.offset
             self.rest(sent)
             seconds = 1.0
         return False

@@ -1,8 +1,9 @@
-"""``link`` and ``seal``: an incoming tree takes what complete ones have of it, and becomes one."""
+"""``seal``: an incoming tree becomes a complete one."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -12,15 +13,21 @@ from typing import Any, Dict, Iterable, Iterator, List, Set, Tuple
 
 from moola_remote.agent.constants import SCHEMA, Json
 from moola_remote.agent.errors import AgentError
-from moola_remote.agent.files import read_json, reservation_of, sha256_of, write_json
+from moola_remote.agent.files import (
+    PathLike,
+    readable,
+    reservation_of,
+    sha256_of_open,
+    write_json,
+)
 from moola_remote.agent.layout import Pod
 from moola_remote.agent.lazy import hashlib, shutil
 from moola_remote.agent.locks import locked
 
 # A thread is given so many at once: to hand over one costs more than to hash it.
 FILES_A_THREAD = 64
-# So many complete trees are looked at for files of another, the youngest first.
-MAX_TREES = 8
+# Below so much in all one thread does it: several would mostly wait for the interpreter.
+THREADS_BYTES = 1 << 24
 
 
 def check_digest(digest: Any) -> None:
@@ -49,78 +56,28 @@ def seal(pod: Pod, kind: str, digest: str, wanted: Json) -> Json:
     """Make an incoming tree a complete one, if it is exactly what the list says."""
     check_digest(digest)
     pod.make()
-    folder = pod.root / kind
-    final, incoming, record = (
-        folder / digest,
-        folder / f".incoming-{digest}",
-        folder / f"{digest}.json",
-    )
     files = check_list(digest, wanted)
-    with locked(folder / ".lock"):
-        if final.is_dir() and reserve(pod, kind, digest):
-            return {"sealed": False, "files": len(files)}
-        # A seal that was cut off between its two last steps left the tree without its list.
-        tree = final if final.is_dir() else incoming
-        missing, different = compare(tree, files)
-        if missing or different:
-            count = f"{len(missing)} missing, {len(different)} different"
-            message = f"{kind} {digest}: {count}, of {len(files)} files"
-            raise AgentError("different", message, missing=missing, different=different)
-        if tree == incoming:
-            incoming.rename(final)
-        stored = {"schema": SCHEMA, "kind": kind, "digest": digest, "sealed_at": time.time()}
-        write_json(record, {**stored, "files": wanted["files"]})
-        return {"sealed": True, "files": len(files)}
+    with locked(pod.root / kind / ".lock"):
+        return {"sealed": finish(pod, kind, digest, files, wanted), "files": len(files)}
 
 
-def link(pod: Pod, kind: str, digest: str, wanted: Json) -> Json:
-    """Link into an incoming tree the files that complete ones have; name those to be sent.
-
-    Nothing is read here: whatever was linked, `seal` hashes. rsync does the same in five times the
-    CPU, on both sides.
-    """
-    check_digest(digest)
-    pod.make()
-    folder = pod.root / kind
-    files = wanted.get("files") or []  # checked when it is sealed
-    missing: Dict[str, Json] = {file["path"]: file for file in files}
-    with locked(folder / ".lock"):
-        incoming = folder / f".incoming-{digest}"
-        for record in sorted(folder.glob("[!.]*.json"), key=modified_ns, reverse=True)[:MAX_TREES]:
-            if len(missing) * 10 <= len(files):
-                break  # the rest is rsync's
-            there = (read_json(record) or {}).get("files") or []
-            link_files(record.with_suffix(""), incoming, there, missing)
-    return {"missing": list(missing)}
-
-
-def modified_ns(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0
-
-
-def link_files(tree: Path, incoming: Path, there: Any, missing: Dict[str, Json]) -> None:
-    """Link what a tree is said to have of the `missing`, which are then missing no more."""
-    made: Set[str] = set()
-    old, new = os.fspath(tree), os.fspath(incoming)  # a Path's text is made each time
-    for file in there:
-        path = file.get("path") if isinstance(file, dict) else None  # a damaged list names none
-        if not isinstance(path, str) or path not in missing or missing[path] != file:
-            continue
-        if ".." in path or path.startswith("/") or not str(file["mode"]).startswith("100"):
-            continue
-        source, dest = f"{old}/{path}", f"{new}/{path}"
-        parent = dest.rpartition("/")[0]
-        try:
-            if parent not in made:
-                os.makedirs(parent, mode=0o755, exist_ok=True)  # noqa: PTH103 - a text
-                made.add(parent)
-            os.link(source, dest, follow_symlinks=False)
-        except OSError:  # rsync sends it, or compares what lies there
-            continue
-        del missing[path]
+def finish(pod: Pod, kind: str, digest: str, files: Dict[str, Json], wanted: Json) -> bool:
+    """Do what `seal` does, under its lock; return False where the tree is complete already."""
+    final, incoming = pod.root / kind / digest, pod.root / kind / f".incoming-{digest}"
+    if final.is_dir() and reserve(pod, kind, digest):
+        return False
+    # A seal that was cut off between its two last steps left the tree without its list.
+    tree = final if final.is_dir() else incoming
+    missing, different = compare(tree, files)
+    if missing or different:
+        count = f"{len(missing)} missing, {len(different)} different"
+        message = f"{kind} {digest}: {count}, of {len(files)} files"
+        raise AgentError("different", message, missing=missing, different=different)
+    if tree == incoming:
+        incoming.rename(final)
+    stored = {"schema": SCHEMA, "kind": kind, "digest": digest, "sealed_at": time.time()}
+    write_json(final.with_name(f"{digest}.json"), {**stored, "files": wanted["files"]})
+    return True
 
 
 def check_list(digest: str, wanted: Json) -> Dict[str, Json]:
@@ -146,18 +103,20 @@ def check_list(digest: str, wanted: Json) -> Dict[str, Json]:
 
 def compare(tree: Path, files: Dict[str, Json]) -> Tuple[List[str], List[str]]:
     """Return what a tree lacks and what differs in it; remove whatever the list doesn't name."""
-    from concurrent.futures import ThreadPoolExecutor
-
     there = dict(entries(tree, set(files)))
     missing = sorted(set(files) - set(there))
     paths = list(there)
-    parts = [
-        paths[start : start + FILES_A_THREAD] for start in range(0, len(paths), FILES_A_THREAD)
-    ]
 
     def differing(part: List[str]) -> List[str]:
         return [path for path in part if not is_as_listed(tree, there[path], files[path])]
 
+    if sum(file["size"] for file in files.values()) < THREADS_BYTES:
+        return missing, sorted(differing(paths))
+    from concurrent.futures import ThreadPoolExecutor
+
+    parts = [
+        paths[start : start + FILES_A_THREAD] for start in range(0, len(paths), FILES_A_THREAD)
+    ]
     with ThreadPoolExecutor(4) as threads:  # hashing lets go of the interpreter's lock
         different = sorted(path for found in threads.map(differing, parts) for path in found)
     return missing, different
@@ -207,6 +166,8 @@ def parents(path: str) -> Iterator[str]:
 def is_as_listed(tree: Path, path: str, listed: Json) -> bool:
     """Return whether a file, link or empty folder of a tree is what its list says."""
     mode = str(listed["mode"])
+    if mode.startswith("100"):
+        return is_same_file(path, listed)
     found = os.lstat(path)
     if mode == "040000":
         return stat.S_ISDIR(found.st_mode) and not os.listdir(path)  # noqa: PTH208 - a text
@@ -217,9 +178,30 @@ def is_as_listed(tree: Path, path: str, listed: Json) -> bool:
         stays = not target.startswith(b"/") and (inside == top or inside.startswith(top + b"/"))
         is_same = hashlib.sha256(target).hexdigest() == listed["sha256"]
         return mode == "120000" and stays and is_same
-    is_program = bool(found.st_mode & 0o100)
-    is_file = stat.S_ISREG(found.st_mode)
-    if not is_file or mode == "120000" or is_program != mode.endswith("755"):
-        return False
-    size = found.st_size
-    return bool(size == listed["size"]) and sha256_of(path, size) == listed["sha256"]
+    return False
+
+
+def is_same_file(path: str, listed: Json) -> bool:
+    """Return whether a regular file has the mode, the size and the hash of its list.
+
+    It is opened before it is looked at: one way through the folders less, for each of very many.
+    """
+    try:
+        fd = readable(path, open_itself)
+    except OSError as err:
+        if err.errno in (errno.ELOOP, errno.EMLINK, errno.ENXIO):  # a link, or a socket
+            return False
+        raise
+    try:
+        found = os.fstat(fd)
+        is_program = bool(found.st_mode & 0o100)
+        if not stat.S_ISREG(found.st_mode) or is_program != listed["mode"].endswith("755"):
+            return False
+        size = found.st_size
+        return bool(size == listed["size"]) and sha256_of_open(fd, size) == listed["sha256"]
+    finally:
+        os.close(fd)
+
+
+def open_itself(path: PathLike) -> int:
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -12,7 +12,6 @@ import contextlib
 import json
 import os
 from collections.abc import Collection, Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 from moola_remote.deploy.snapshot import FOLDER, LINK, File, Part, Tree, digest_of
@@ -84,7 +83,7 @@ class Archive:
             for _ in self._read_list(tree.digest):
                 pass
         except ConfigError:
-            files = [asdict(file) for file in tree.files]
+            files = [file._asdict() for file in tree.files]
             content = json.dumps({"schema": 1, "files": files})
             atomic.write(self._list(tree.digest), content)
         else:

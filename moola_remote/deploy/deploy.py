@@ -14,9 +14,7 @@ from moola_remote.config.settings import Project
 from moola_remote.deploy import snapshot, upload
 from moola_remote.deploy.declared import Dependencies
 from moola_remote.deploy.dependencies import read_dependencies, reader_of
-from moola_remote.deploy.git import list_ignored
 from moola_remote.deploy.ignored import described, worth_a_word
-from moola_remote.deploy.sealed_list import SealedReader
 from moola_remote.errors import ConfigError
 from moola_remote.pods.pod import Pod
 from moola_remote.pods.preflight import check_gpu, check_pod, check_room
@@ -88,6 +86,8 @@ def dependencies_on_pod(pod: Pod, code: str) -> Dependencies:
         ConfigError: it has no such list, or one that can't be understood.
         TransferError: it can't be read.
     """
+    from moola_remote.deploy.sealed_list import SealedReader
+
     return read_dependencies(pod.project, SealedReader(pod, code))
 
 
@@ -155,7 +155,7 @@ def make_plan(pod: Pod, data: Mapping[str, Path] = MappingProxyType({})) -> Plan
         code=code,
         data=snapshot.data_tree(paths, cache=pod.laptop.hash_cache) if paths else None,
         dependencies=dependencies,
-        missed=_missed(project, paths, dependencies.files),
+        missed=_missed(project, paths, code.ignored, dependencies.files),
     )
 
 
@@ -180,7 +180,9 @@ def read_code(
     return code, needs
 
 
-def _missed(project: Project, data: Mapping[str, Path], sent: Iterable[str]) -> str:
+def _missed(
+    project: Project, data: Mapping[str, Path], ignored: Sequence[str], sent: Iterable[str]
+) -> str:
     """Return a note on what git ignores: it is not sent, and may be missing on the pod."""
     folder = project.folder.resolve()
     named = [
@@ -194,7 +196,7 @@ def _missed(project: Project, data: Mapping[str, Path], sent: Iterable[str]) -> 
         if path.resolve().is_relative_to(folder)
     ]
     named += sent
-    found = worth_a_word(list_ignored(folder), data=named, results=project.results.as_posix())
+    found = worth_a_word(ignored, data=named, results=project.results.as_posix())
     if not found:
         return ""
     some = ", ".join(described(folder, found[:MAX_NAMED]))

@@ -146,6 +146,7 @@ def without_tools(ignored: Iterable[bytes]) -> list[str]:
 def report_ignored(folder: Path, leavings: SkipReport, ignored: Iterable[bytes]) -> None:
     """Report what git ignores, with sizes unless there are very many files: it may be data."""
     paths = without_tools(ignored)
+    leavings.ignored += paths
     budget = iter(range(SIZED_FILES))
     sizes = [size_of(folder / path, budget) for path in paths]
     is_known = next(budget, None) is not None

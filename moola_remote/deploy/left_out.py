@@ -9,13 +9,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from moola_remote.files.hashing import AnyStatus
 from moola_remote.text.sanitize import safe
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """What travels, a file, a link or an empty folder: its path, POSIX, and its status."""
 
     path: str
@@ -52,11 +52,12 @@ class Skipped:
 
 
 class SkipReport:
-    """Collects what is left out."""
+    """Collects what is left out; `ignored` is what git names so, without the folders of tools."""
 
     NAMED = 5
 
     def __init__(self) -> None:
+        self.ignored: list[str] = []
         self._found: dict[str, list[tuple[str, int]]] = defaultdict(list)
 
     def add(self, rule: str, path: str, size: int) -> None:

@@ -10,9 +10,10 @@ import functools
 import hashlib
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
+from typing import NamedTuple
 
 from moola_remote import __version__
 from moola_remote.deploy.git import is_in_git
@@ -29,8 +30,7 @@ FOLDER = "040000"
 CODE_LIMIT = 100 * MEGABYTE
 
 
-@dataclass(frozen=True)
-class File:
+class File(NamedTuple):
     """One file of a tree; `mode` is git's: ``100644``, ``100755``, `LINK`, or an empty `FOLDER`.
 
     A byte of `path` that is no UTF-8 is half of a surrogate pair, as Python's file functions take
@@ -59,13 +59,19 @@ class Part:
 
 @dataclass(frozen=True)
 class Tree:
-    """What would be sent, as it was when it was looked at."""
+    """What would be sent, as it was when it was looked at.
+
+    `ignored` is what git ignores beside it, and `fresh` are the paths of files whose hashes were
+    not remembered: what the pod lacks is likely to be among them.
+    """
 
     digest: str
     files: tuple[File, ...]
     parts: tuple[Part, ...]
     left_out: tuple[Skipped, ...]
     source: Source | None = None
+    ignored: tuple[str, ...] = ()
+    fresh: frozenset[str] = frozenset()
 
     @functools.cached_property
     def size(self) -> int:
@@ -108,7 +114,10 @@ def code_tree(
     files = _hash(part, entries, hashes)
     with contextlib.suppress(OSError):  # a full disk costs the memory alone
         hashes.save()
-    return _tree(files, [part], leavings, source)
+    top = len(f"{folder}/")
+    fresh = frozenset(path[top:] for path in hashes.fresh)
+    tree = _tree(files, [part], leavings, source)
+    return replace(tree, ignored=tuple(leavings.ignored), fresh=fresh)
 
 
 def data_tree(folders: Mapping[str, Path], *, cache: Path | None = None) -> Tree:

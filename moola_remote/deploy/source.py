@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from moola_remote.deploy.secret_files import is_secret
 
 # A diff is for reading; the snapshot itself has every byte.
 DIFF_MAX = 1 << 18
+PATHS_MAX = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -38,26 +39,41 @@ def read_source(folder: Path, sent: Collection[str]) -> Source:
     Raises:
         ConfigError: git fails.
     """
-    status = git(
-        folder, "status", "--porcelain=v2", "--branch", "--untracked-files=normal", "--", "."
-    )
-    lines = status.decode("utf-8", "replace").splitlines()
-    head = dict(re.findall(r"^# branch\.(\S+) (.+)$", "\n".join(lines), re.MULTILINE))
+    options = ("--porcelain=v2", "--branch", "--untracked-files=normal", "--no-renames", "-z")
+    lines = git(folder, "status", *options, "--", ".").split(b"\0")[:-1]
+    told = "\n".join(os.fsdecode(line) for line in lines if line.startswith(b"#"))
+    head = dict(re.findall(r"^# branch\.(\S+) (.+)$", told, re.MULTILINE))
     commit = None if head["oid"] == "(initial)" else head["oid"]
     branch = None if head["head"] == "(detached)" else head["head"]
-    dirty = any(not line.startswith("#") for line in lines)
-    return Source(commit, branch, dirty, _diff(folder, sent) if dirty and commit else "")
+    dirty = any(not line.startswith(b"#") for line in lines)
+    diff = _diff(folder, sent, _changed(folder, lines)) if dirty and commit else ""
+    return Source(commit, branch, dirty, diff)
 
 
-def _diff(folder: Path, sent: Collection[str]) -> str:
-    names = ("--name-only", "--no-renames", "--relative", "-z")
-    named = git(folder, "diff", "HEAD", *names, "--", ".")
-    changed = [os.fsdecode(name) for name in named.split(b"\0") if name]
-    stay = [path for path in changed if is_secret(path) or _stays(folder / path, path, sent)]
-    hidden = [f":(exclude,literal){path}" for path in stay]
+def _changed(folder: Path, lines: Sequence[bytes]) -> list[str]:
+    """Return the tracked files that are not as in the commit, by the lines of ``git status``."""
+    if not (folder / ".git").exists():  # those lines name files from the top of the repository
+        names = ("--name-only", "--no-renames", "--relative", "-z")
+        named = git(folder, "diff", "HEAD", *names, "--", ".").split(b"\0")
+    else:
+        fields = {b"1": 8, b"u": 10}
+        found = ((line, fields.get(line[:1], 0)) for line in lines)
+        named = [line.split(b" ", before)[before] for line, before in found if before]
+    return [os.fsdecode(name) for name in named if name]
+
+
+def _diff(folder: Path, sent: Collection[str], changed: Sequence[str]) -> str:
+    stay = {path for path in changed if is_secret(path) or _stays(folder / path, path, sent)}
+    shown = [path for path in changed if path not in stay]
+    if not shown:
+        return ""
+    # Named, they are all that git looks at. Very many would not fit a command line.
+    paths = [f":(literal){path}" for path in shown]
+    if sum(map(len, paths)) > PATHS_MAX:
+        paths = [".", *(f":(exclude,literal){path}" for path in stay)]
     # What was deleted may have been a secret: of such a file the name is recorded and nothing else.
     options = ("--no-ext-diff", "--no-textconv", "--no-color", "--no-renames", "--submodule=short")
-    diff = git(folder, "diff", "HEAD", *options, "--irreversible-delete", "--", ".", *hidden)
+    diff = git(folder, "diff", "HEAD", *options, "--irreversible-delete", "--", *paths)
     text = diff[:DIFF_MAX].decode("utf-8", "replace")
     return text + (f"\n[cut: {len(diff)} bytes in all]\n" if len(diff) > DIFF_MAX else "")
 

@@ -85,6 +85,8 @@ class HashCache:
         self._tag = f"{tag} " if tag else ""
         self._used: dict[str, str] | None = {} if is_whole else None
         self._is_changed = False
+        # What was read, since it was not remembered.
+        self.fresh: set[str] = set()
 
     @functools.cached_property
     def _known(self) -> dict[str, Any]:
@@ -105,6 +107,7 @@ class HashCache:
                 self._used[name] = known
             return status.st_size, known[len(key) :]
         size, digest = sha256_of(path)
+        self.fresh.add(name)
         if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > RACY_NS:
             self._known[name] = known = key + digest
             self._is_changed = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import shutil
@@ -98,14 +99,14 @@ def test_what_a_complete_tree_has_is_linked_and_hashed_all_the_same(
     (tree / "run.sh").chmod(0o644)
     listed = listing(tree)
     name = digest(listed)
-    changed = ["-n", "hollow/er", "link", "run.sh"]
+    changed = ["-n", "run.sh"]
     assert sorted(pod.ask("link", "code", name, stdin=listed)["missing"]) == changed
     incoming = pod.root / "code" / f".incoming-{name}"
     assert (incoming / "package" / "empty").samefile(old / "package" / "empty")
+    assert (incoming / "link").readlink() == Path("package/deep")
+    assert (incoming / "hollow" / "er").is_dir()
     shutil.copy(tree / "-n", incoming)
     shutil.copy(tree / "run.sh", incoming)
-    (incoming / "link").symlink_to("package/deep")
-    (incoming / "hollow" / "er").mkdir(parents=True)
     # What was linked is not taken on trust.
     (old / "package" / "deep" / "a'b; echo.py").write_text("print(2)\n")
     answer = pod.ask("seal", "code", name, stdin=listed)
@@ -113,6 +114,67 @@ def test_what_a_complete_tree_has_is_linked_and_hashed_all_the_same(
     (old / "package" / "deep" / "a'b; echo.py").write_text("print(1)\n")
     assert pod.ask("seal", "code", name, stdin=listed)["sealed"]
     assert listing(pod.root / "code" / name) == listed
+
+
+def _held(content: bytes) -> dict[str, object]:
+    return {"base64": base64.b64encode(content).decode(), "modified_ns": 10**18}
+
+
+def _sealed(pod: AgentPod, tree: Path) -> Path:
+    listed = listing(tree)
+    receive(pod, tree, digest(listed))
+    assert pod.ask("seal", "code", digest(listed), stdin=listed)["sealed"]
+    return pod.root / "code" / digest(listed)
+
+
+def test_what_comes_with_the_request_is_sealed_at_once(pod: AgentPod, tree: Path) -> None:
+    old = _sealed(pod, tree)
+    (tree / "-n").write_text("other\n")
+    (tree / "run.sh").write_text("echo 2\n")
+    listed = listing(tree)
+    content = {name: _held((tree / name).read_bytes()) for name in ("-n", "run.sh")}
+    # What an earlier attempt linked is not written through.
+    incoming = pod.root / "code" / f".incoming-{digest(listed)}"
+    incoming.mkdir()
+    (incoming / "-n").hardlink_to(old / "-n")
+    before = listing(old)
+    answer = pod.ask("link", "code", digest(listed), stdin={**listed, "content": content})
+    assert (answer["missing"], answer["sealed"]) == ([], True)
+    new = pod.root / "code" / digest(listed)
+    assert listing(new) == listed
+    assert listing(old) == before
+    assert [(new / name).stat().st_mtime_ns for name in content] == [10**18, 10**18]
+    assert (new / "package" / "empty").samefile(old / "package" / "empty")
+    assert pod.ask("probe")["trees"]["code"] == [old.name, new.name]
+    again = pod.ask("link", "code", digest(listed), stdin=listed)
+    assert (again["missing"], again["sealed"]) == ([], False)
+
+
+@pytest.mark.parametrize("where", ["request", "tree"])
+def test_what_comes_with_the_request_is_hashed_as_what_was_linked(
+    pod: AgentPod, tree: Path, where: str
+) -> None:
+    old = _sealed(pod, tree)
+    (tree / "-n").write_text("other\n")
+    listed = listing(tree)
+    content = {"-n": _held(b"othex\n" if where == "request" else b"other\n")}
+    if where == "tree":
+        (old / "run.sh").write_text("echo 2\n")
+    answer = pod.ask("link", "code", digest(listed), stdin={**listed, "content": content})
+    assert answer["different"] == ["-n" if where == "request" else "run.sh"]
+    assert not (pod.root / "code" / digest(listed)).exists()
+    assert pod.ask("probe")["trees"]["code"] == [old.name]
+
+
+def test_content_of_what_is_not_listed_is_not_written(pod: AgentPod, tree: Path) -> None:
+    _sealed(pod, tree)
+    (tree / "new").write_text("new\n")
+    listed = listing(tree)
+    strange = {"../out": _held(b"x"), "link": _held(b"x"), "hollow/er": _held(b"x")}
+    answer = pod.ask("link", "code", digest(listed), stdin={**listed, "content": strange})
+    assert answer["missing"] == ["new"]
+    assert not (pod.root / "code" / "out").exists()
+    assert (pod.root / "code" / f".incoming-{digest(listed)}" / "link").is_symlink()
 
 
 def test_what_is_not_in_the_list_is_removed(pod: AgentPod, tree: Path) -> None:

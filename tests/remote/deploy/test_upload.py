@@ -12,6 +12,7 @@ from moola_remote.agent_client.client import Agent, probe
 from moola_remote.deploy import upload
 from moola_remote.deploy.snapshot import Tree, code_tree, data_tree
 from moola_remote.errors import TransferError
+from moola_remote.files import hashing
 from moola_remote.protocol.answers import PodInfo
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
@@ -108,6 +109,39 @@ def test_the_next_tree_sends_only_what_is_new(agent: Agent, project: Path) -> No
     }
     assert len(inodes) == 1
     assert (Path(agent.root) / "code" / first.digest / "plain").read_text() == "one\n"
+
+
+def test_a_file_that_changed_travels_in_the_request(
+    agent: Agent, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hashing, "RACY_NS", 0)
+    cache = tmp_path / "hashes.json"
+    _send(agent, code_tree(project, cache=cache))
+    (project / "plain").write_text("changed\n")
+    second = code_tree(project, cache=cache)
+    assert second.fresh == {"plain"}
+    with monkeypatch.context() as no_rsync:
+        no_rsync.setattr(type(agent.transport), "push", None)  # which would fail
+        assert _send(agent, second) == len("changed\n")
+    there = Path(agent.root) / "code" / second.digest
+    assert (there / "plain").read_text() == "changed\n"
+    assert (there / "plain").stat().st_mtime_ns == (project / "plain").stat().st_mtime_ns
+
+
+@pytest.mark.parametrize("change", ["content", "removed"])
+def test_a_file_that_changes_before_it_travels_in_the_request_is_named(
+    agent: Agent, project: Path, tmp_path: Path, change: str
+) -> None:
+    _send(agent, code_tree(project, cache=tmp_path / "hashes.json"))
+    (project / "plain").write_text("changed\n")
+    second = code_tree(project, cache=tmp_path / "hashes.json")
+    if change == "content":
+        (project / "plain").write_text("CHANGED\n")
+    else:
+        (project / "plain").unlink()
+    with pytest.raises(TransferError, match=r"plain.*run it again"):
+        _send(agent, second)
+    assert not (Path(agent.root) / "code" / second.digest).exists()
 
 
 @pytest.mark.usefixtures("linked")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -43,7 +42,7 @@ class Far:
         self.digest = digest_of(files)
         self.tree = top / "root" / "code" / self.digest
         self.tree.mkdir(parents=True)
-        listed = {"schema": 1, "files": [asdict(file) for file in files]}
+        listed = {"schema": 1, "files": [file._asdict() for file in files]}
         self.tree.with_name(f"{self.digest}.json").write_text(json.dumps(listed))
         for file in files:
             if file.mode not in (LINK, FOLDER):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ FILE = File("tiny/train.py", 3, "ab" * 32, "100644")
 
 
 def listed(*files: File) -> bytes:
-    return json.dumps({"schema": 1, "files": [asdict(file) for file in files]}).encode()
+    return json.dumps({"schema": 1, "files": [file._asdict() for file in files]}).encode()
 
 
 def test_a_trees_list_is_the_one_of_its_name() -> None:
