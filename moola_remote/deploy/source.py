@@ -41,8 +41,8 @@ def read_source(folder: Path, sent: Collection[str]) -> Source:
     """
     options = ("--porcelain=v2", "--branch", "--untracked-files=normal", "--no-renames", "-z")
     lines = git(folder, "status", *options, "--", ".").split(b"\0")[:-1]
-    told = "\n".join(os.fsdecode(line) for line in lines if line.startswith(b"#"))
-    head = dict(re.findall(r"^# branch\.(\S+) (.+)$", told, re.MULTILINE))
+    heads = "\n".join(os.fsdecode(line) for line in lines if line.startswith(b"#"))
+    head = dict(re.findall(r"^# branch\.(\S+) (.+)$", heads, re.MULTILINE))
     commit = None if head["oid"] == "(initial)" else head["oid"]
     branch = None if head["head"] == "(detached)" else head["head"]
     dirty = any(not line.startswith(b"#") for line in lines)
