@@ -70,9 +70,9 @@ class RowMemory:
         row = make(folder)
         self._known[folder.name] = {
             "signature": signature,
-            "facts": [vars(field) for field in row.facts],
-            "scores": {name: vars(field) for name, field in row.scores.items()},
-            "costs": [vars(field) for field in row.costs],
+            "facts": [field._asdict() for field in row.facts],
+            "scores": {name: field._asdict() for name, field in row.scores.items()},
+            "costs": [field._asdict() for field in row.costs],
         }
         self._is_changed = True
         return row
