@@ -13,7 +13,8 @@ from typing import Any
 
 from moola_remote.config.nearest import nearest
 from moola_remote.config.schema import first_fault
-from moola_remote.config.settings import Project, one_line, read_text
+from moola_remote.config.settings import Project, read_text
+from moola_remote.config.text import one_line
 from moola_remote.errors import ConfigError
 
 SCHEMA = "schema.json"

@@ -6,7 +6,6 @@ import difflib
 import hashlib
 import os
 import re
-import reprlib
 import sys
 from dataclasses import field
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
 from moola_remote.config.light_model import LightModel, faults
 from moola_remote.config.marks import After, Limits
 from moola_remote.config.plain_yaml import read_plain
-from moola_remote.config.text import as_text
+from moola_remote.config.text import as_text, one_line, shown
 from moola_remote.errors import ConfigError
 
 if sys.version_info >= (3, 11):
@@ -295,15 +294,3 @@ def _validate(model: type[_Model], table: Any, path: Path, **given: Any) -> _Mod
         key = ".".join(str(part) for part in first["loc"])
         got = f", got {shown(first['input'])}" if first["type"] != "missing" else ""
         raise ConfigError(f"{path}: {key}: {first['msg'].lower()}{got}", "correct it") from err
-
-
-def shown(value: Any) -> str:
-    """Return a short form of a value: one with YAML aliases can be endless when written out."""
-    short = reprlib.Repr()
-    short.maxlevel, short.maxstring, short.maxother = 2, 100, 100
-    return short.repr(value)
-
-
-def one_line(err: Exception) -> str:
-    """Return an error of a library in one line, 500 characters at most."""
-    return " ".join(str(err).split())[:500]

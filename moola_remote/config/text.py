@@ -1,9 +1,11 @@
-"""Text that a user's editor has saved: UTF-8, or what a mark at its beginning says."""
+"""Text of settings: as an editor has saved it, UTF-8 or marked, and short in an error."""
 
 from __future__ import annotations
 
 import codecs
+import reprlib
 from pathlib import Path
+from typing import Any
 
 from moola_remote.errors import ConfigError
 
@@ -30,3 +32,15 @@ def as_text(path: Path, content: bytes, *, wide: bool = False) -> str:
             f"{path}: not UTF-8 text at byte {err.start}", "save it as UTF-8"
         ) from err
     return text.replace("\r\n", "\n")
+
+
+def one_line(err: Exception) -> str:
+    """Return an error of a library in one line, 500 characters at most."""
+    return " ".join(str(err).split())[:500]
+
+
+def shown(value: Any) -> str:
+    """Return a short form of a value: one with YAML aliases can be endless when written out."""
+    short = reprlib.Repr()
+    short.maxlevel, short.maxstring, short.maxother = 2, 100, 100
+    return short.repr(value)
