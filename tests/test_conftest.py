@@ -7,7 +7,10 @@ import pwd
 import re
 from pathlib import Path
 
+import pytest
+
 from moola_remote.config.paths import LaptopPaths
+from tests.support.collecting import has_no_unit
 from tests.support.lanes import HANGS_S, slowdown
 
 
@@ -27,6 +30,31 @@ def test_no_test_waits_for_less_than_what_hangs() -> None:
         if float(found[1]) < HANGS_S
     ]
     assert brief == []
+
+
+@pytest.mark.parametrize(
+    ("marks", "has_none"),
+    [
+        ("pytestmark = pytest.mark.process", True),
+        ("pytestmark = [pytest.mark.e2e, pytest.mark.train]", True),
+        (
+            "pytestmark = [\n    pytest.mark.skipif(not X, reason='y'),\n    pytest.mark.scale,\n]",
+            True,
+        ),
+        ("pytestmark = pytest.mark.fuzz", False),
+        ("@pytest.mark.process\ndef test_one() -> None: ...", False),
+        (
+            "pytestmark = [pytest.mark.fuzz]\n\n@pytest.mark.parametrize('x', [pytest.mark.train])",
+            False,
+        ),
+    ],
+)
+def test_a_file_is_left_out_where_all_of_it_is_of_another_lane(
+    tmp_path: Path, marks: str, has_none: bool
+) -> None:
+    path = tmp_path / "test_x.py"
+    path.write_text(f"import pytest\n\n{marks}\n")
+    assert has_no_unit(path) is has_none
 
 
 def test_a_promise_of_seconds_is_one_of_a_free_machine() -> None:

@@ -19,8 +19,8 @@ from tests.support.humps import write_humps
 
 pytestmark = pytest.mark.train
 SPAN = Path(__file__).parents[2] / "configs" / "train" / "span.yaml"
-NUM_BARS = 12_000
-SMALL = ["model.width=4", "training.epochs=30", "ensemble.seeds=1", "candidates.number=40"]
+NUM_BARS = 6_500
+SMALL = ["model.width=4", "training.epochs=20", "ensemble.seeds=1", "candidates.number=40"]
 
 
 def planted() -> list[tuple[int, int]]:
