@@ -22,7 +22,6 @@ from moola_core.data.windows import read_windows
 from moola_core.decoding.decode import decode
 from moola_core.features.tensors import Inputs
 from moola_core.features.views import price_views
-from moola_core.inference.ensemble import num_networks
 from moola_core.inference.forward import forward_outputs, predict
 from moola_core.inference.trained_model import TrainedModel, load_model
 from moola_core.spans.grid import blurred
@@ -60,10 +59,9 @@ def networks_of(trained: TrainedModel) -> TrainedModel:
     if trained.pool is None:
         return trained
     pool = replace(trained.pool, spans=(1.0, 0.0), types=(1.0, 0.0))
-    number = num_networks(trained.recipe, trained.pool)
-    ensemble = trained.recipe.ensemble.model_copy(update={"seeds": number})
-    recipe = trained.recipe.model_copy(update={"ensemble": ensemble})
-    return replace(trained, pool=pool, recipe=recipe, models=trained.models[:number])
+    return replace(
+        trained, pool=pool, models=trained.models[: trained.recipe.ensemble.num_networks]
+    )
 
 
 def stages(trained: TrainedModel, bars: FloatArray) -> dict[str, float]:

@@ -38,7 +38,6 @@ from moola_core.training.state import Run
 
 LONGER = 1.4  # than the longest label may a span be
 MAX_TYPES = 64  # of model.num_types
-SMALL_BATCH = 16  # windows; norms need so many
 
 
 @dataclass
@@ -196,7 +195,7 @@ def weighed_on(loaded: Loaded) -> Windows:
 
 
 def resolved(recipe: Recipe, train: Windows) -> Recipe:
-    """`recipe` with what it leaves to the training windows: longest span, epochs, batches."""
+    """`recipe` with what it leaves to the training windows: longest span, how many, epochs."""
     model, training = recipe.model, recipe.training
     ensemble = recipe.ensemble
     if model.kind == "unet" and model.several is None:
@@ -213,10 +212,6 @@ def resolved(recipe: Recipe, train: Windows) -> Recipe:
     if training.most_shown is not None:
         epochs = min(training.epochs, max(training.most_shown // len(train), 1))
         training = training.model_copy(update={"epochs": epochs})
-    if training.least_steps is not None:
-        most = max(training.epochs * len(train) // training.least_steps, SMALL_BATCH)
-        size = min(training.batch_size, most)
-        training = training.model_copy(update={"batch_size": size})
     decoder = recipe.decoder
     if model.kind == "unet":
         decoder = decoder.model_copy(update={"max_length": model.max_length})

@@ -99,11 +99,8 @@ def fit_members(fitting: Fitting) -> None:
         Stopped: the job was asked to stop; its text says where, if a model was being trained.
     """
     recipe = fitting.loaded.recipe
-    ensemble = recipe.ensemble
-    # those that answer whatever the weights will be; others are fitted here, once they are known
-    number = ensemble.num_networks
-    networks = range(1, 1 + min(ensemble.beside_columns or number, number))
-    if ensemble.has_scout and can_fork(fitting.loaded.device, recipe.training.threads):
+    networks = range(1, 1 + recipe.ensemble.num_networks)
+    if recipe.ensemble.has_scout and can_fork(fitting.loaded.device, recipe.training.threads):
         _fit_side_by_side(fitting, networks)
         return
     for index, one in enumerate(members(fitting.loaded)):
@@ -139,7 +136,7 @@ class _Ahead:
         self._runs: dict[int, Run] = {}
         self._fitted: dict[int, Checkpoint] = {}
         self._stopped = ""
-        # what networks reported before their turn, and what is fitted here before its own
+        # what networks reported before their turn, and columns before theirs
         self._early: list[Any] = []
         self._kept: list[Any] = []
         self._forked = Forked(self._work, "the networks")
@@ -155,7 +152,7 @@ class _Ahead:
         self._look()
 
     def fit_meanwhile(self, recipe: Recipe) -> None:
-        """Fit columns, or a network that waited for the weights; what it reports waits."""
+        """Fit columns; what they report waits."""
         keep = self._kept.append
         later = replace(self._fitting, events=_Sent(keep, self._fitting.events.epochs))
         run = later.begin(recipe)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Literal
 
-from pydantic import ConfigDict, Field, PositiveFloat, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from moola_core.config.data_sections import DataConfig, SplitConfig
 from moola_core.config.pretrain_section import PretrainConfig
@@ -131,7 +131,6 @@ class LossConfig(Strict):
     choice_soft_share: float = Field(default=0.0, ge=0, le=1)  # of the soft form, see losses
     # Of the task segment: cross-entropy bar by bar (mean), beside the span's likelihood.
     bar_share: float = Field(default=20.0, ge=0)
-    sigmas: dict[Task, PositiveFloat] = Field(default={})  # where tasks begin, others at 1
     ridge: float = Field(default=0.0, ge=0)  # times the squared weights on candidates' columns
 
 
@@ -156,8 +155,8 @@ class TrainingConfig(Strict):
     # deviation jitter is laid on its features; see `moola_core.features.stretch`.
     stretch: float = Field(default=0.0, ge=0, le=1)
     jitter: float = Field(default=0.0, ge=0, le=1)
-    most_shown: int | None = Field(default=None, ge=1)  # windows in all; many: in fewer epochs
-    least_steps: int | None = Field(default=None, ge=1)  # few windows: in smaller batches, >= 16
+    # At most so many windows are shown in all: many windows are shown in fewer epochs.
+    most_shown: int | None = Field(default=None, ge=1)
     # Of kind unet: the mean of the weights answers, which keeps so much of itself a step.
     average: float = Field(default=0.0, ge=0, lt=1)
     seed: int = Field(default=0, ge=0, lt=2**31)
@@ -204,7 +203,6 @@ class EnsembleConfig(Strict):
     columns: tuple[UnitConfig, ...] = ()
     columns_windows: int = Field(default=210, ge=1)  # at most so many teach them
     columns_ridge: float = Field(default=0.02, ge=0)
-    beside_columns: int | None = Field(default=None, ge=1)  # networks, where columns say more
     # With columns: the first network leaves one of so many folds of the training windows out, on
     # which the say of networks and columns is weighed.
     pool_folds: int = Field(default=5, ge=2, le=20)

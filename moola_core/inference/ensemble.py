@@ -10,7 +10,6 @@ import numpy as np
 
 from moola_core.config.sections import LossConfig, ModelConfig, Recipe, UnitConfig
 from moola_core.decoding.decode import Predictions, log_odds
-from moola_core.inference.pool import PoolWeights
 from moola_core.spans.intervals import FloatArray
 
 
@@ -43,27 +42,6 @@ def trained_recipes(recipe: Recipe) -> list[Recipe]:
     scout = with_seed(recipe, recipe.training.seed + len(members))
     training = scout.training.model_copy(update={"epochs": epochs})
     return [scout.model_copy(update={"training": training}), *members]
-
-
-def fitted_recipes(recipe: Recipe, pool: PoolWeights | None) -> list[Recipe]:
-    """Return those of `member_recipes` that are fitted: all, as far as `pool` gives them a say.
-
-    Columns without one are not, and where columns say more than networks, no network beyond
-    ``ensemble.beside_columns``: it would cost more time than so small a say is worth.
-    """
-    members = member_recipes(recipe)
-    if pool is None:
-        return members
-    columns = members[recipe.ensemble.num_networks :] if pool.asks_columns else []
-    return members[: num_networks(recipe, pool)] + columns
-
-
-def num_networks(recipe: Recipe, pool: PoolWeights) -> int:
-    """Return how many networks are fitted; without a scout all, as they are weighed last."""
-    ensemble = recipe.ensemble
-    if ensemble.beside_columns is None or not (ensemble.has_scout and pool.leads_columns):
-        return ensemble.num_networks
-    return min(ensemble.beside_columns, ensemble.num_networks)
 
 
 def columns_recipe(recipe: Recipe) -> Recipe:

@@ -28,12 +28,7 @@ from moola_core.features.candidate_columns import CONTEXT_COLUMNS, SPAN_COLUMNS
 from moola_core.features.column_scores import ColumnWeights, answer_columns
 from moola_core.features.tensors import Inputs, make_inputs
 from moola_core.features.views import VIEWS
-from moola_core.inference.ensemble import (
-    fitted_recipes,
-    mean_of_spans,
-    mean_predictions,
-    num_networks,
-)
+from moola_core.inference.ensemble import mean_of_spans, mean_predictions, member_recipes
 from moola_core.inference.forward import predict
 from moola_core.inference.pool import PoolWeights, pool_predictions, stacked
 from moola_core.io.json_file import Written, read_json, write_json
@@ -94,11 +89,11 @@ class TrainedModel:
     def _predict(self, bars: FloatArray) -> Predictions:
         device = next(self.models[0].parameters()).device
         checkpoints = range(self.recipe.ensemble.checkpoints)
-        fitted = fitted_recipes(self.recipe, self.pool)
-        recipes = [one for one in fitted for _ in checkpoints]
+        recipes = [one for one in member_recipes(self.recipe) for _ in checkpoints]
         models, columns = self.models, None
         if self.pool is not None:
-            networks = num_networks(self.recipe, self.pool)
+            # Columns without a say were not fitted: the last recipes are without a model.
+            networks = self.recipe.ensemble.num_networks
             models, recipes = models[:networks], recipes[:networks]
             if self.column_weights is not None:
                 posterior, types = answer_columns(bars, self.column_weights)
@@ -120,9 +115,8 @@ class TrainedModel:
         """What the models of columns have learnt; None where they have no say."""
         if self.pool is None or not self.pool.asks_columns:
             return None
-        networks = num_networks(self.recipe, self.pool)
-        recipes = fitted_recipes(self.recipe, self.pool)
-        return weights_of(self.models[networks:], recipes[networks:])
+        networks = self.recipe.ensemble.num_networks
+        return weights_of(self.models[networks:], member_recipes(self.recipe)[networks:])
 
 
 def weights_of(models: Sequence[Model], recipes: Sequence[Recipe]) -> ColumnWeights:
@@ -148,7 +142,7 @@ def joined(said: list[Predictions], recipe: Recipe, pool: PoolWeights | None) ->
     """One answer of all models: the mean of their probabilities, or networks and columns pooled."""
     if pool is None:
         return mean_predictions(said)
-    networks = num_networks(recipe, pool)
+    networks = recipe.ensemble.num_networks
     columns = mean_of_spans(said[networks:]) if pool.asks_columns else None
     return pool_predictions(mean_predictions(said[:networks]), columns, pool)
 
@@ -217,7 +211,7 @@ def load_model(folder: Path, device: torch.device) -> TrainedModel:
             raise ValueError("its columns of candidate spans are others")  # noqa: TRY301
         recipes = [
             one
-            for one in fitted_recipes(card.recipe, card.pool)
+            for one in member_recipes(card.recipe)
             for _ in range(card.recipe.ensemble.checkpoints)
         ]
         models = tuple(

@@ -6,7 +6,6 @@ sigma, plus log sigma. Letters: B windows, K tasks.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -59,13 +58,6 @@ class Criterion:
         log_sigma = self.model.log_sigma
         weighted = torch.exp(-2.0 * log_sigma) / 2.0 * raw
         return Judged((weighted + log_sigma).sum(), raw, weighted)
-
-    @torch.no_grad()
-    def begin_sigmas(self) -> None:
-        """Let each task that ``config.sigmas`` names begin there."""
-        for number, task in enumerate(self.tasks):
-            if task in self.config.sigmas:
-                self.model.log_sigma[number] = math.log(self.config.sigmas[task])
 
     def sigma(self) -> dict[str, float]:
         """Return the learnt noise of each task."""

@@ -70,7 +70,6 @@ class Run:
     def __post_init__(self) -> None:
         training = self.recipe.training
         self.criterion = Criterion(self.model, self.recipe.model.tasks, self.recipe.loss)
-        self.criterion.begin_sigmas()
         if self.model.standardise is not None and self.train.candidates is not None:
             self.model.standardise.fit(self.train.candidates.features)
         if isinstance(self.model, SpanNet):

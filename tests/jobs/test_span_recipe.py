@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from jobs.common import members, weighing
+from jobs.common import members
 from jobs.common.fitting import load, pool_split
 from jobs.common.signals import STOPPED
 from jobs.evaluate import main as evaluate
@@ -21,7 +21,6 @@ from jobs.train import main as train
 from jobs.tune import main as tune
 from moola_core.config.recipe import load_recipe
 from moola_core.data.windows import read_windows
-from moola_core.inference.pool import PoolWeights
 from moola_core.inference.trained_model import load_model
 from moola_core.io.event_log import EventLog
 
@@ -47,10 +46,9 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_card_says_how_networks_and_columns_were_weighed(run: Path) -> None:
     card = json.loads((run / "artifacts" / "model.json").read_text())
     assert card["recipe"]["name"] == "span"
-    # columns without a say are not fitted; where they say more, the second network is not
-    networks, columns = card["pool"]["spans"]
-    asked = columns > 0 or card["pool"]["types"][1] > 0
-    assert len(card["weights"]) == (1 if columns > networks else 2) + (2 if asked else 0)
+    # columns without a say are not fitted
+    asked = card["pool"]["spans"][1] > 0 or card["pool"]["types"][1] > 0
+    assert len(card["weights"]) == (4 if asked else 2)
     assert set(card["pool"]) == {"spans", "types"}
     assert min(card["pool"]["spans"]) >= 0
     assert max(card["pool"]["spans"]) > 0
@@ -133,37 +131,6 @@ def test_a_run_that_is_stopped_and_resumed_twice_ends_the_same(
         assert path.read_bytes() == (tmp_path / "artifacts" / path.name).read_bytes()
     epochs = [one["epoch"] for one in _events(tmp_path) if one["kind"] == "epoch"]
     assert epochs == [one["epoch"] for one in _events(run) if one["kind"] == "epoch"]
-
-
-def test_a_second_network_beside_the_first_is_the_same_after_it_and_when_it_was_stopped(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # networks alone have a say, so that the second is fitted once the weights are known
-    weights = PoolWeights((0.9, 0.0), (1.0, 0.0))
-    monkeypatch.setattr(weighing, "fit_pool", lambda *_: weights)
-    send, here = members._Sent.write, os.getpid()
-
-    def send_and_stop(self: members._Sent, kind: str, **keys: Any) -> None:
-        send(self, kind, **keys)
-        if kind == "epoch" and os.getpid() == here:
-            os.kill(here, signal.SIGTERM)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(members._Sent, "write", send_and_stop)
-        assert _train(tmp_path / "stopped", data) == STOPPED
-    assert _train(tmp_path / "stopped", data, "--resume") == 0
-    assert _train(tmp_path / "beside", data) == 0
-    monkeypatch.setattr(members, "can_fork", lambda *_: False)
-    assert _train(tmp_path / "after", data) == 0
-    names = ["model-0.safetensors", "model-1.safetensors"]
-    for folder in ("stopped", "beside", "after"):
-        artifacts = tmp_path / folder / "artifacts"
-        assert sorted(one.name for one in artifacts.glob("*.safetensors")) == names
-        for name in names:
-            assert (artifacts / name).read_bytes() == (
-                tmp_path / "after" / "artifacts" / name
-            ).read_bytes()
-    assert _events(tmp_path / "beside") == _events(tmp_path / "after")
 
 
 def _events(run: Path) -> list[dict[str, Any]]:

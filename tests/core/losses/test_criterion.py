@@ -41,17 +41,6 @@ def test_the_total_is_that_of_kendall_gal_and_cipolla(
     torch.testing.assert_close(judged.raw[0], (each * batch.weight).mean())
 
 
-def test_tasks_begin_at_the_sigmas_that_are_named_and_others_at_one(small_recipe: Recipe) -> None:
-    model = JadeCompact(12, small_recipe.model)
-    config = small_recipe.loss.model_copy(update={"sigmas": {"type": 0.5, "segment": 9.0}})
-    criterion = Criterion(model, small_recipe.model.tasks, config)
-    assert set(criterion.sigma().values()) == {1.0}
-    criterion.begin_sigmas()
-    expected = {task: 0.5 if task == "type" else 1.0 for task in small_recipe.model.tasks}
-    assert "type" in expected
-    assert criterion.sigma() == pytest.approx(expected)
-
-
 def test_windows_of_twice_the_weight_count_twice(
     criterion: Criterion, batch: WindowTensors
 ) -> None:
