@@ -17,7 +17,7 @@ from moola_remote.agent.layout import OLD_OWN, OWN, Pod, Run
 from moola_remote.agent.lazy import hashlib
 from moola_remote.agent.locks import lock
 from moola_remote.agent.state import settle, view
-from moola_remote.agent.workdir import below, changed_paths, list_folder, marked
+from moola_remote.agent.workdir import below, changed_paths, list_folder, seen
 
 # Written by us beside the outputs; the second kind is what a killed write has left.
 BESIDE = re.compile(r"(state|manifest)\.json|\.(state|manifest)\.json\.\d+\.aside")
@@ -37,7 +37,7 @@ def make_manifest(run: Run, between: Callable[[], None]) -> str:
     for name, path in sorted(outputs(run)):
         between()
         with contextlib.suppress(FileNotFoundError):
-            known.update(marked(name, path))
+            known.update(name + repr(seen(path)).encode())
             kind, entry = describe(path)
             lists[kind].append({**named(name), **entry})
     content = run.write("manifest.json", {"schema": SCHEMA, "run_id": run.id, **lists})
@@ -165,13 +165,11 @@ def is_current(run: Run, state: Json) -> bool:
     known = (read_json(run.own / ".seen.json") or {}).get("signature")
     if known is None:  # an older agent's: it was made of what was there, and nothing is known since
         return run.own == run.path
-    now = []
+    now = hashlib.sha256()
     for name, path in sorted(outputs(run)):
-        try:
-            now.append(marked(name, path))
-        except FileNotFoundError:  # noqa: PERF203 - a context manager each costs a tenth
-            continue
-    return bool(hashlib.sha256(b"".join(now)).hexdigest() == known)
+        with contextlib.suppress(FileNotFoundError):
+            now.update(name + repr(seen(path)).encode())
+    return bool(now.hexdigest() == known)
 
 
 def lock_ended(run: Run) -> int:

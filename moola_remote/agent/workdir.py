@@ -148,24 +148,6 @@ def seen(path: bytes) -> List[int]:
         return []
 
 
-def marked(name: bytes, path: bytes) -> bytes:
-    """Return a name with its signature, as `seen`: a format costs half of a list and its repr.
-
-    Raises:
-        FileNotFoundError: it has gone meanwhile.
-    """
-    try:
-        found = os.lstat(path)
-    except FileNotFoundError:
-        raise
-    except OSError:
-        return name + b"[]"
-    if stat.S_ISDIR(found.st_mode):
-        return b"%b[%d]" % (name, found.st_mode)
-    times = (found.st_mtime_ns, found.st_ctime_ns)
-    return b"%b[%d, %d, %d, %d, %d]" % (name, found.st_mode, found.st_size, *times, found.st_ino)
-
-
 def spoiled(tree: Path, listed: Json) -> List[str]:
     """Return the paths of a sealed tree that are no longer as they were sealed, added ones too.
 
