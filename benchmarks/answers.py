@@ -22,6 +22,7 @@ from moola_core.data.windows import read_windows
 from moola_core.decoding.decode import decode
 from moola_core.features.tensors import Inputs
 from moola_core.features.views import price_views
+from moola_core.inference.ensemble import refines
 from moola_core.inference.forward import forward_outputs, predict
 from moola_core.inference.trained_model import TrainedModel, load_model
 from moola_core.spans.grid import blurred
@@ -59,9 +60,13 @@ def networks_of(trained: TrainedModel) -> TrainedModel:
     if trained.pool is None:
         return trained
     pool = replace(trained.pool, spans=(1.0, 0.0), types=(1.0, 0.0))
-    return replace(
-        trained, pool=pool, models=trained.models[: trained.recipe.ensemble.num_networks]
-    )
+    number = trained.recipe.ensemble.num_networks
+    models = trained.models[:number]
+    if refines(trained.recipe, trained.pool):
+        return replace(trained, pool=pool, models=(*models, trained.models[-1]))
+    ensemble = trained.recipe.ensemble.model_copy(update={"refine": None})
+    recipe = trained.recipe.model_copy(update={"ensemble": ensemble})
+    return replace(trained, pool=pool, models=models, recipe=recipe)
 
 
 def stages(trained: TrainedModel, bars: FloatArray) -> dict[str, float]:

@@ -18,7 +18,8 @@ import torch
 from sklearn.metrics import f1_score
 
 from jobs.common.data import read_file
-from jobs.common.fitting import begin_run, judge, prepare, resolved, truth_of, with_types_of
+from jobs.common.fitting import begin_run, judge, prepare, truth_of, with_types_of
+from jobs.common.resolving import resolved
 from jobs.common.weighing import members
 from jobs.common.window_sets import draw
 from moola_core.config.recipe import load_recipe

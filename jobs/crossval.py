@@ -129,7 +129,8 @@ def fit_model(
 
     Windows are only set aside for validation if the recipe chooses something on them.
     """
-    from jobs.common.fitting import begin_run, judge, prepare, resolved
+    from jobs.common.fitting import begin_run, judge, prepare
+    from jobs.common.resolving import resolved
     from jobs.common.weighing import members
     from jobs.common.window_sets import split_windows
     from moola_core.training.loop import fit

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from jobs.common.checkpoints import identity_of
 from jobs.common.data import find_device, read_file, require_same_bars, require_spans
+from jobs.common.resolving import resolved
 from jobs.common.window_sets import draw, split_windows
 from moola_core.config.sections import Recipe
 from moola_core.data.recrop import recrop
@@ -23,7 +23,7 @@ from moola_core.decoding.decode import Predictions, choose_decoder
 from moola_core.errors import DataError
 from moola_core.evaluation.metrics import Truth
 from moola_core.features.tensors import WindowTensors, in_unit_of, make_tensors
-from moola_core.inference.ensemble import trained_recipes
+from moola_core.inference.ensemble import refiner_recipe, trained_recipes
 from moola_core.inference.forward import predict
 from moola_core.inference.pool import PoolWeights
 from moola_core.inference.trained_model import TrainedModel, joined
@@ -31,12 +31,10 @@ from moola_core.io.digest import file_sha256
 from moola_core.model.jade import JadeCompact
 from moola_core.model.make import Model, make_model
 from moola_core.pretraining.encoder_file import find_encoder, load_encoder
-from moola_core.spans.grid import MAX_LENGTH
 from moola_core.spans.intervals import WINDOW_BARS
 from moola_core.training.seeding import seed_everything
 from moola_core.training.state import Run
 
-LONGER = 1.4  # than the longest label may a span be
 MAX_TYPES = 64  # of model.num_types
 
 
@@ -147,7 +145,11 @@ def begin_run(loaded: Loaded, recipe: Recipe) -> Run:
     """Return a new model of the seed of `recipe`, to be fitted next; it joins ``loaded.runs``."""
     seed_everything(recipe.training)
     train, validation = loaded.train_tensors, loaded.validation_tensors
-    if recipe.model != loaded.recipe.model:
+    if recipe == refiner_recipe(loaded.recipe):
+        # it sees crops around a first answer, of which there is none yet to validate it on
+        bars = torch.tensor(loaded.train.bars, device=loaded.device)
+        train, validation = replace(train, bars=bars), None
+    elif recipe.model != loaded.recipe.model:
         train, validation = _tensors_of(loaded, recipe)
     elif recipe.ensemble.columns and not loaded.runs:
         # the first leaves a fold out, on which it is weighed; the others learn from all
@@ -194,33 +196,6 @@ def weighed_on(loaded: Loaded) -> Windows:
     return draw(windows, number, recipe.training.seed)
 
 
-def resolved(recipe: Recipe, train: Windows) -> Recipe:
-    """`recipe` with what it leaves to the training windows: longest span, how many, epochs."""
-    model, training = recipe.model, recipe.training
-    ensemble = recipe.ensemble
-    if model.kind == "unet" and model.several is None:
-        model = model.model_copy(update={"several": train.several is not None})
-    if model.several:  # that there is none is one of the sets; columns know of one span alone
-        model = model.model_copy(update={"no_span": True})
-        ensemble = ensemble.model_copy(update={"columns": ()})
-    if model.may_have_none and model.no_span is None:
-        model = model.model_copy(update={"no_span": not bool(train.has_span.all())})
-    if model.kind == "unet" and model.max_length is None:
-        longest = int(np.diff(train.sets, axis=2).max())
-        most = min(max(MAX_LENGTH, round(LONGER * longest)), train.bars.shape[1])
-        model = model.model_copy(update={"max_length": most})
-    if training.most_shown is not None:
-        epochs = min(training.epochs, max(training.most_shown // len(train), 1))
-        training = training.model_copy(update={"epochs": epochs})
-    decoder = recipe.decoder
-    if model.kind == "unet":
-        decoder = decoder.model_copy(update={"max_length": model.max_length})
-    if model.several:
-        decoder = decoder.model_copy(update={"kind": "disjoint"})
-    parts = {"model": model, "training": training, "decoder": decoder, "ensemble": ensemble}
-    return recipe.model_copy(update=parts)
-
-
 def _tensors_of(loaded: Loaded, recipe: Recipe) -> tuple[WindowTensors, WindowTensors | None]:
     """Windows as a member of another kind than the recipe's sees them, not more than it needs."""
     train = loaded.train.take(loaded.train.has_span)
@@ -238,7 +213,7 @@ def judge(loaded: Loaded) -> tuple[TrainedModel, Predictions | None]:
     """Return the fitted models as one with its decoder, and what it says of validation."""
     runs = loaded.runs[int(loaded.recipe.ensemble.has_scout) :]
     for run in runs:
-        if run.recipe.training.keep == "best":
+        if run.recipe.training.keep == "best" and run.validation is not None:
             run.model.load_state_dict(run.progress.best)
     answering = [(model, run.validation) for run in runs for model in _answering(run)]
     models = tuple(model for model, _ in answering)
@@ -246,7 +221,8 @@ def judge(loaded: Loaded) -> tuple[TrainedModel, Predictions | None]:
     seen = [(model, tensors) for model, tensors in answering if tensors is not None]
     if loaded.validation is not None:
         said = [predict(model, tensors) for model, tensors in seen]
-        predictions = joined(said, loaded.recipe, loaded.pool)
+        bars = loaded.validation.bars
+        predictions = joined(said, loaded.recipe, loaded.pool, (models[-1], bars))
         decoder = choose_decoder(predictions, loaded.validation.spans, decoder)
     train = loaded.train
     trained = TrainedModel(

@@ -87,7 +87,7 @@ class Fitting:
 
     def _folder(self, run: Run, *, here: bool = True) -> Path:
         """Return where checkpoints are in the run's folder; where to look for older ones."""
-        if self.loaded.recipe.ensemble.size == 1:
+        if not _is_of_several(self.loaded.recipe):
             return Path("checkpoints") if here else Path()
         return Path("checkpoints", f"seed-{run.recipe.training.seed}")
 
@@ -266,12 +266,13 @@ class _Lines(io.TextIOBase):
 
 def _reporter(events: Events, run: Run) -> Report:
     """Return a function that writes and prints what `run` reports."""
+    is_of_several = _is_of_several(run.recipe)
 
     def report(kind: str, keys: dict[str, Any]) -> None:
         if kind == "epoch":
             keys = whole_epoch(run, keys)
             print(console.epoch_line(keys), flush=True)
-        elif run.recipe.ensemble.size > 1:
+        elif is_of_several:
             keys = {**keys, "path": f"checkpoints/{keys['path']}"}
             keys["epoch"] += run.epochs_before
         events.write(kind, **keys)
@@ -279,9 +280,13 @@ def _reporter(events: Events, run: Run) -> Report:
     return report
 
 
+def _is_of_several(recipe: Recipe) -> bool:
+    return len(trained_recipes(recipe)) > 1
+
+
 def _resume(run: Run, events: Events, source: Path) -> None:
     """Resume from the latest complete checkpoint; a later model of an ensemble may have none."""
-    if run.recipe.ensemble.size > 1 and not has_checkpoint(source):
+    if _is_of_several(run.recipe) and not has_checkpoint(source):
         return
     restore(run, newest_checkpoint(source, run.identity, events))
     print(f"resuming after epoch {run.progress.epoch}, batch {run.progress.batch}")

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from jobs.common.fitting import Loaded, weighed_on
-from moola_core.inference.ensemble import columns_recipe, trained_recipes
+from moola_core.inference.ensemble import columns_recipe, refiner_recipe, trained_recipes
 from moola_core.model.jade import count_parameters
 from moola_core.model.make import make_model
 
@@ -48,9 +48,9 @@ def versions() -> dict[str, str]:
 def num_parameters(loaded: Loaded) -> int:
     """Of all models together, also of those that are not begun."""
     ensemble = loaded.recipe.ensemble
-    networks = count_parameters(loaded.runs[0].model) * (
-        ensemble.num_answers - len(ensemble.columns)
-    )
+    number = ensemble.num_answers - len(ensemble.columns)
+    number += refiner_recipe(loaded.recipe) is not None
+    networks = count_parameters(loaded.runs[0].model) * number
     if not ensemble.columns:
         return networks
     with torch.random.fork_rng():

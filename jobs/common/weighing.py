@@ -12,6 +12,7 @@ from moola_core.decoding.decode import Predictions
 from moola_core.features.tensors import make_inputs
 from moola_core.inference.ensemble import (
     columns_recipe,
+    fitted_recipes,
     trained_recipes,
     with_unit,
 )
@@ -23,17 +24,15 @@ from moola_core.training.loop import fit
 def members(loaded: Loaded) -> Iterator[Recipe]:
     """Yield the recipe of each model in turn; fit each before asking for the next.
 
-    Columns follow the networks only if they get a say.
+    After the scout, or else after the networks, the weights say which of the others are fitted.
     """
     ensemble = loaded.recipe.ensemble
     scouts = int(ensemble.has_scout)
-    networks = scouts + ensemble.num_networks
     for number, one in enumerate(trained_recipes(loaded.recipe)):
-        if ensemble.columns and number == (scouts or networks):
+        if ensemble.columns and number == (scouts or ensemble.num_networks):
             loaded.pool = weigh(loaded)
-        if number == networks and loaded.pool and not loaded.pool.asks_columns:
-            return
-        yield one
+        if number < scouts or one in fitted_recipes(loaded.recipe, loaded.pool):
+            yield one
 
 
 def weigh(loaded: Loaded) -> PoolWeights:

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from moola_core.config.data_sections import DataConfig, SplitConfig
 from moola_core.config.pretrain_section import PretrainConfig
+from moola_core.config.refine_section import RefineConfig
 from moola_core.config.strict import Strict
 
 Task = Literal["pointer", "type", "span", "countdown", "edges", "choice", "context_type", "segment"]
@@ -199,8 +200,8 @@ class EnsembleConfig(Strict):
     units: tuple[UnitConfig, ...] = ()  # empty: that of candidates
     # The last so many checkpoints of each, training.checkpoint_epochs apart.
     checkpoints: int = Field(default=1, ge=1)
-    # Linear choices among candidates in these units, beside the networks of kind unet.
-    columns: tuple[UnitConfig, ...] = ()
+    refine: RefineConfig | None = None  # of kind unet: a second look
+    columns: tuple[UnitConfig, ...] = ()  # linear choices in these units, beside kind unet
     columns_windows: int = Field(default=210, ge=1)  # at most so many teach them
     columns_ridge: float = Field(default=0.02, ge=0)
     # With columns: the first network leaves one of so many folds of the training windows out, on
@@ -268,10 +269,10 @@ class Recipe(Strict):
         self._require_checkpoints()
         training = self.training
         alien = training.stretch or training.jitter or training.average or self.ensemble.columns
-        if self.model.kind != "unet" and alien:
+        if self.model.kind != "unet" and (alien or self.ensemble.refine):
             raise ValueError(
-                "training.stretch, training.jitter, training.average and ensemble.columns are for"
-                " a model of kind unet, expected 0, 0, 0 and []"
+                "training.stretch, .jitter and .average, ensemble.columns and .refine are for a"
+                " model of kind unet, expected 0, 0, 0, [] and null"
             )
         if training.average and self.ensemble.checkpoints > 1:
             raise ValueError("ensemble.checkpoints: expected 1 with training.average")

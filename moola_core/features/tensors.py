@@ -32,11 +32,13 @@ class Inputs:
         features: ``(B, T, F)`` float32.
         reflected: the same of the mirrored market, or None.
         candidates: the spans to choose from, or None; they are their own mirror image.
+        bars: ``(B, T, 4)`` float64, of which crops are seen instead of `features`, or None.
     """
 
     features: Tensor
     reflected: Tensor | None = None
     candidates: Candidates | None = None
+    bars: Tensor | None = None
 
     def __len__(self) -> int:
         return self.features.shape[0]

@@ -10,13 +10,14 @@ import numpy as np
 
 from moola_core.config.sections import LossConfig, ModelConfig, Recipe, UnitConfig
 from moola_core.decoding.decode import Predictions, log_odds
+from moola_core.inference.pool import PoolWeights
 from moola_core.spans.intervals import FloatArray
 
 
 def member_recipes(recipe: Recipe) -> list[Recipe]:
     """Return the recipe of each model: the units in turn, the seeds from ``training.seed`` on.
 
-    Those of ``ensemble.columns`` come last.
+    Those of ``ensemble.columns`` follow, and the one of ``ensemble.refine`` is the last.
     """
     first, units = recipe.training.seed, recipe.ensemble.units or (recipe.candidates.unit,)
     networks = [
@@ -24,10 +25,43 @@ def member_recipes(recipe: Recipe) -> list[Recipe]:
         for i in range(recipe.ensemble.num_networks)
     ]
     columns = columns_recipe(recipe)
-    return networks + [
+    choices = [
         with_unit(with_seed(columns, first + len(networks) + i), unit)
         for i, unit in enumerate(recipe.ensemble.columns)
     ]
+    refiner = refiner_recipe(recipe)
+    return [*networks, *choices, *([] if refiner is None else [refiner])]
+
+
+def refiner_recipe(recipe: Recipe) -> Recipe | None:
+    """Return the recipe of the network that sees a crop; None where there is none."""
+    refine = recipe.ensemble.refine
+    if refine is None or refine.crop is None:
+        return None
+    longest = min(recipe.model.max_length or refine.crop, refine.crop)
+    model = recipe.model.model_copy(update={"max_length": longest})
+    # after the members' seeds and the scout's
+    seed = recipe.training.seed + recipe.ensemble.size + 1
+    return with_seed(recipe.model_copy(update={"model": model}), seed)
+
+
+def fitted_recipes(recipe: Recipe, pool: PoolWeights | None) -> list[Recipe]:
+    """Return those of `member_recipes` that `pool` gives a say: they are fitted, and answer.
+
+    Columns without one are not; nor is a second look taken where columns say more of spans.
+    """
+    members, ensemble = member_recipes(recipe), recipe.ensemble
+    number = ensemble.num_networks
+    asks_columns = pool is None or pool.asks_columns
+    columns = members[number : ensemble.size] if asks_columns else []
+    last = members[ensemble.size :] if refines(recipe, pool) else []
+    return members[:number] + columns + last
+
+
+def refines(recipe: Recipe, pool: PoolWeights | None) -> bool:
+    """Return whether a second look is taken: not where columns say more of spans."""
+    is_wanted = refiner_recipe(recipe) is not None
+    return is_wanted and (pool is None or not pool.leads_columns)
 
 
 def trained_recipes(recipe: Recipe) -> list[Recipe]:
@@ -39,7 +73,7 @@ def trained_recipes(recipe: Recipe) -> list[Recipe]:
     if not recipe.ensemble.has_scout:
         return members
     epochs = max(round(recipe.ensemble.scout * recipe.training.epochs), 1)
-    scout = with_seed(recipe, recipe.training.seed + len(members))
+    scout = with_seed(recipe, recipe.training.seed + recipe.ensemble.size)
     training = scout.training.model_copy(update={"epochs": epochs})
     return [scout.model_copy(update={"training": training}), *members]
 

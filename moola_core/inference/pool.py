@@ -36,6 +36,11 @@ class PoolWeights:
         """Whether columns have any say."""
         return self.spans[1] > 0 or self.types[1] > 0
 
+    @property
+    def leads_columns(self) -> bool:
+        """Whether columns have more to say of spans than networks."""
+        return self.spans[1] > self.spans[0]
+
 
 def fit_weights(
     experts: Sequence[FloatArray],

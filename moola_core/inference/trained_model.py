@@ -28,9 +28,16 @@ from moola_core.features.candidate_columns import CONTEXT_COLUMNS, SPAN_COLUMNS
 from moola_core.features.column_scores import ColumnWeights, answer_columns
 from moola_core.features.tensors import Inputs, make_inputs
 from moola_core.features.views import VIEWS
-from moola_core.inference.ensemble import mean_of_spans, mean_predictions, member_recipes
+from moola_core.inference.ensemble import (
+    fitted_recipes,
+    mean_of_spans,
+    mean_predictions,
+    member_recipes,
+    refines,
+)
 from moola_core.inference.forward import predict
 from moola_core.inference.pool import PoolWeights, pool_predictions, stacked
+from moola_core.inference.refine import refined
 from moola_core.io.json_file import Written, read_json, write_json
 from moola_core.model.candidate_heads import Z_LIMIT
 from moola_core.model.jade import count_parameters
@@ -89,10 +96,12 @@ class TrainedModel:
     def _predict(self, bars: FloatArray) -> Predictions:
         device = next(self.models[0].parameters()).device
         checkpoints = range(self.recipe.ensemble.checkpoints)
-        recipes = [one for one in member_recipes(self.recipe) for _ in checkpoints]
+        fitted, closer = fitted_recipes(self.recipe, self.pool), self._refiner
+        recipes = [one for one in fitted for _ in checkpoints]
         models, columns = self.models, None
+        if closer is not None:
+            models, recipes = models[:-1], recipes[:-1]
         if self.pool is not None:
-            # Columns without a say were not fitted: the last recipes are without a model.
             networks = self.recipe.ensemble.num_networks
             models, recipes = models[:networks], recipes[:networks]
             if self.column_weights is not None:
@@ -106,17 +115,24 @@ class TrainedModel:
             if key not in shown:
                 shown[key] = make_inputs(bars, one, device, reflection=one.model.symmetric)
             said.append(predict(model, shown[key]))
+        of_networks = _looked_at(mean_predictions(said), self.recipe, closer, bars)
         if self.pool is None:
-            return mean_predictions(said)
-        return pool_predictions(mean_predictions(said), columns, self.pool)
+            return of_networks
+        return pool_predictions(of_networks, columns, self.pool)
+
+    @property
+    def _refiner(self) -> Model | None:
+        """The network that sees a crop around the first answer, if there is one."""
+        return self.models[-1] if refines(self.recipe, self.pool) else None
 
     @cached_property
     def column_weights(self) -> ColumnWeights | None:
         """What the models of columns have learnt; None where they have no say."""
         if self.pool is None or not self.pool.asks_columns:
             return None
-        networks = self.recipe.ensemble.num_networks
-        return weights_of(self.models[networks:], member_recipes(self.recipe)[networks:])
+        ensemble = self.recipe.ensemble
+        columns = slice(ensemble.num_networks, ensemble.size)
+        return weights_of(self.models[columns], member_recipes(self.recipe)[columns])
 
 
 def weights_of(models: Sequence[Model], recipes: Sequence[Recipe]) -> ColumnWeights:
@@ -138,13 +154,37 @@ def weights_of(models: Sequence[Model], recipes: Sequence[Recipe]) -> ColumnWeig
     )
 
 
-def joined(said: list[Predictions], recipe: Recipe, pool: PoolWeights | None) -> Predictions:
-    """One answer of all models: the mean of their probabilities, or networks and columns pooled."""
+def joined(
+    said: list[Predictions],
+    recipe: Recipe,
+    pool: PoolWeights | None,
+    last: tuple[Model, FloatArray],
+) -> Predictions:
+    """One answer of all models: the mean of their probabilities, or networks and columns pooled.
+
+    Args:
+        said: by each of the models but one that looks closer.
+        recipe: of all.
+        pool: the weights; None: all count alike.
+        last: the last model, and the bars that it looks at if it is the one that looks closer.
+    """
+    closer, bars = (last[0] if refines(recipe, pool) else None), last[1]
     if pool is None:
-        return mean_predictions(said)
+        return _looked_at(mean_predictions(said), recipe, closer, bars)
     networks = recipe.ensemble.num_networks
     columns = mean_of_spans(said[networks:]) if pool.asks_columns else None
-    return pool_predictions(mean_predictions(said[:networks]), columns, pool)
+    first = mean_predictions(said[:networks])
+    return pool_predictions(_looked_at(first, recipe, closer, bars), columns, pool)
+
+
+def _looked_at(
+    first: Predictions, recipe: Recipe, closer: Model | None, bars: FloatArray
+) -> Predictions:
+    """Return `first`, refined by the model that looks `closer`, if any."""
+    refine = recipe.ensemble.refine
+    if closer is None or refine is None or refine.crop is None:
+        return first
+    return refined(first, bars, closer, refine.crop)
 
 
 class ModelCard(Written):
@@ -211,7 +251,7 @@ def load_model(folder: Path, device: torch.device) -> TrainedModel:
             raise ValueError("its columns of candidate spans are others")  # noqa: TRY301
         recipes = [
             one
-            for one in member_recipes(card.recipe)
+            for one in fitted_recipes(card.recipe, card.pool)
             for _ in range(card.recipe.ensemble.checkpoints)
         ]
         models = tuple(

@@ -16,6 +16,7 @@ from torch import Tensor
 from moola_core.decoding.decode import Predictions, decode
 from moola_core.errors import NonFiniteLossError
 from moola_core.evaluation.metrics import point_scores
+from moola_core.features.crops import close_up
 from moola_core.features.stretch import stretch
 from moola_core.features.tensors import WindowTensors
 from moola_core.inference.forward import EVALUATION_BATCH, forward_outputs, gather, merge_answers
@@ -93,7 +94,12 @@ def train_epoch(run: Run) -> None:
         if run.is_stopping():
             write_checkpoint(run)
             raise Stopped
-        batch = run.train.take(rows).mirror(chosen)
+        batch = run.train.take(rows)
+        refine = run.recipe.ensemble.refine
+        if batch.bars is not None and refine is not None and refine.crop is not None:
+            batch = close_up(batch, chosen, refine.crop)
+        else:
+            batch = batch.mirror(chosen)
         if training.reflection == "spans":
             batch = batch.untyped(chosen)
         if training.stretch or training.jitter:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from jobs.common import members
+from jobs.common import members, weighing
 from jobs.common.fitting import load, pool_split
 from jobs.common.signals import STOPPED
 from jobs.evaluate import main as evaluate
@@ -21,8 +21,10 @@ from jobs.train import main as train
 from jobs.tune import main as tune
 from moola_core.config.recipe import load_recipe
 from moola_core.data.windows import read_windows
+from moola_core.inference.pool import PoolWeights
 from moola_core.inference.trained_model import load_model
 from moola_core.io.event_log import EventLog
+from moola_core.model.span_net import SpanNet
 
 pytestmark = pytest.mark.train  # each needs a run
 
@@ -46,9 +48,11 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_card_says_how_networks_and_columns_were_weighed(run: Path) -> None:
     card = json.loads((run / "artifacts" / "model.json").read_text())
     assert card["recipe"]["name"] == "span"
-    # columns without a say are not fitted
-    asked = card["pool"]["spans"][1] > 0 or card["pool"]["types"][1] > 0
-    assert len(card["weights"]) == (4 if asked else 2)
+    # columns without a say are not fitted; where they say more, no network looks closer
+    networks, columns = card["pool"]["spans"]
+    asked = columns > 0 or card["pool"]["types"][1] > 0
+    expected = 2 + (2 if asked else 0) + (0 if columns > networks else 1)
+    assert len(card["weights"]) == expected
     assert set(card["pool"]) == {"spans", "types"}
     assert min(card["pool"]["spans"]) >= 0
     assert max(card["pool"]["spans"]) > 0
@@ -131,6 +135,44 @@ def test_a_run_that_is_stopped_and_resumed_twice_ends_the_same(
         assert path.read_bytes() == (tmp_path / "artifacts" / path.name).read_bytes()
     epochs = [one["epoch"] for one in _events(tmp_path) if one["kind"] == "epoch"]
     assert epochs == [one["epoch"] for one in _events(run) if one["kind"] == "epoch"]
+
+
+def test_the_network_that_looks_closer_is_the_same_beside_the_first_after_it_and_resumed(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # networks alone have a say, so that it is fitted once the weights are known
+    weights = PoolWeights((0.9, 0.0), (1.0, 0.0))
+    monkeypatch.setattr(weighing, "fit_pool", lambda *_: weights)
+    send, here = members._Sent.write, os.getpid()
+
+    def send_and_stop(self: members._Sent, kind: str, **keys: Any) -> None:
+        send(self, kind, **keys)
+        if kind == "epoch" and os.getpid() == here:
+            os.kill(here, signal.SIGTERM)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(members._Sent, "write", send_and_stop)
+        assert _train(tmp_path / "stopped", data) == STOPPED
+    assert _train(tmp_path / "stopped", data, "--resume") == 0
+    assert _train(tmp_path / "beside", data) == 0
+    monkeypatch.setattr(members, "can_fork", lambda *_: False)
+    assert _train(tmp_path / "after", data) == 0
+    after = {one.name: one.read_bytes() for one in _weights(tmp_path / "after")}
+    assert len(after) == 3
+    assert len(set(after.values())) == 3
+    for folder in ("stopped", "beside"):
+        assert {one.name: one.read_bytes() for one in _weights(tmp_path / folder)} == after
+    assert _events(tmp_path / "beside") == _events(tmp_path / "after")
+    card = json.loads((tmp_path / "after" / "artifacts" / "model.json").read_text())
+    crop = card["recipe"]["ensemble"]["refine"]["crop"]
+    assert crop % 8 == 0
+    closer = load_model(tmp_path / "after" / "artifacts", torch.device("cpu")).models[-1]
+    assert isinstance(closer, SpanNet)
+    assert closer.max_length <= crop
+
+
+def _weights(run: Path) -> list[Path]:
+    return sorted((run / "artifacts").glob("*.safetensors"))
 
 
 def _events(run: Path) -> list[dict[str, Any]]:
