@@ -94,12 +94,16 @@ def better_alone(experts: Sequence[FloatArray], truth: IntArray) -> list[float]:
 
 def pooled(experts: Sequence[FloatArray], weights: Sequence[float]) -> FloatArray:
     """``(B, S)`` from the same of each expert; one of power 0 changes nothing."""
-    asked = [(one, w) for one, w in zip(experts, weights, strict=True) if w > 0.0]
     scores = np.zeros(experts[0].shape)
-    for one, w in asked:
-        scores += w * np.log(doubted(one))
-    mass = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return mass / mass.sum(axis=1, keepdims=True)
+    for one, w in zip(experts, weights, strict=True):
+        if w > 0.0:
+            said = doubted(one)
+            scores += np.multiply(np.log(said, out=said), w, out=said)
+    # in place: the cache holds few tables of all spans
+    scores -= scores.max(axis=1, keepdims=True)
+    np.exp(scores, out=scores)
+    scores /= scores.sum(axis=1, keepdims=True)
+    return scores
 
 
 def doubted(probs: FloatArray) -> FloatArray:
@@ -108,7 +112,9 @@ def doubted(probs: FloatArray) -> FloatArray:
 
 
 def _doubted(probs: FloatArray, number: int) -> FloatArray:
-    return (1 - DOUBT) * probs + DOUBT / number
+    said = (1 - DOUBT) * probs
+    said += DOUBT / number
+    return said
 
 
 def fit_pool(

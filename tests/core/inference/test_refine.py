@@ -46,8 +46,8 @@ def test_spans_of_the_crop_are_averaged_where_they_stand_in_the_window(
     bars = windows.bars[:8]
     first = _first(bars, recipe)
     torch.manual_seed(2)
-    model = make_model(len(VIEWS), member_recipes(recipe)[-1].model).eval()
-    both = refined(first, bars, model, SIZE)
+    model = make_model(len(VIEWS), member_recipes(recipe)[-1].model).train()
+    both = refined(_first(bars, recipe), bars, model, SIZE)
     assert first.span_posterior is not None
     assert both.span_posterior is not None
     assert both.type_probs is not None
