@@ -8,7 +8,7 @@ from typing import Annotated
 
 from msgspec import Meta, structs
 
-from moola_remote.config.typed import WrongValueError, decoded
+from moola_remote.config.typed import read_json, typed
 from moola_remote.protocol.state import RunState
 from moola_remote.protocol.types import Name, Remote
 from moola_remote.sweep.trial import Attempt, Trial
@@ -37,15 +37,15 @@ class Begun(Remote, frozen=True):
 
 def read_end(folder: Path) -> End | None:
     """Return how a trial ended; None where it did not, or what says so can't be read."""
-    with suppress(OSError, WrongValueError), (folder / "end.json").open("rb") as file:
-        return decoded(End, file.read(MAX_END_BYTES))
+    with suppress(OSError, ValueError), (folder / "end.json").open("rb") as file:
+        return typed(End, read_json(file.read(MAX_END_BYTES)))
     return None
 
 
 def read_begun(folder: Path) -> Begun | None:
     """Return what a trial was begun with on a cluster; None where it was not, or can't be read."""
-    with suppress(OSError, WrongValueError), (folder / "params.json").open("rb") as file:
-        return decoded(Begun, file.read(MAX_END_BYTES))
+    with suppress(OSError, ValueError), (folder / "params.json").open("rb") as file:
+        return typed(Begun, read_json(file.read(MAX_END_BYTES)))
     return None
 
 
