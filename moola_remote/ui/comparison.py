@@ -254,7 +254,7 @@ def _lead(rival: Rival) -> dict[str, object] | None:
     return {
         "windows": rival.lead.num_windows,
         "groups": rival.lead.num_groups,
-        "scores": rival.lead.leads,
+        "scores": plain(rival.lead.leads),
         "flipped": [one.window_id for one, _ in rival.flipped],
         "won": rival.num_won,
     }
