@@ -119,6 +119,6 @@ class App:
 
     def answer(self, fields: dict[str, Any]) -> None:
         """Print one JSON line on stdout; NaN and infinity become null."""
-        from pydantic_core import to_json
+        from moola_remote.config.typed import json_of
 
-        click.echo(to_json(fields, inf_nan_mode="null").decode())
+        click.echo(json_of(fields).decode())

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from moola_remote.errors import ConfigError
 from moola_remote.sweep.plan import Plan, read_goal
@@ -25,7 +26,7 @@ def plan_of(**more: Any) -> Plan:
         "command": ["true"],
         **more,
     }
-    return Plan(schema=1, **keys)
+    return Plan(**keys)
 
 
 def open_study(journal: Path, plan: Plan) -> Study:
@@ -108,13 +109,13 @@ def test_the_best_is_by_the_goal(tmp_path: Path) -> None:
     for value in (0.5, 0.7, 0.7, 0.1):
         study.tell(study.ask().number, "complete", Score(value))
     assert best_of(study.trials(), plan).number == 1  # type: ignore[union-attr]
-    less = plan.model_copy(update={"goal": read_goal("loss")})
+    less = structs.replace(plan, goal=read_goal("loss"))
     assert best_of(study.trials(), less).number == 3  # type: ignore[union-attr]
     assert best_of([], plan) is None
 
 
 def test_a_journal_of_another_sweep_is_refused(tmp_path: Path) -> None:
     open_study(tmp_path / "j", plan_of())
-    other = plan_of().model_copy(update={"sweep_id": "s-2"})
+    other = structs.replace(plan_of(), sweep_id="s-2")
     with pytest.raises(ConfigError, match="not the study of this sweep"):
         Study(tmp_path / "j", other, is_writing=False)
