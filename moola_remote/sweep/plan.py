@@ -178,10 +178,18 @@ class SweepFolder:
 
         Raises:
             LimitError: it can't be written.
+            ConfigError: a word in it is no UTF-8.
         """
         try:
+            content = with_indent(json_of(plan), indent=1) + b"\n"
+        except UnicodeEncodeError as err:
+            raise ConfigError(
+                f"sweep: {err.object!r} is no UTF-8, expected commands and settings in UTF-8",
+                "rename the file that it names",
+            ) from err
+        try:
             self.path.mkdir(parents=True, exist_ok=True)
-            atomic.write(self.plan, with_indent(json_of(plan), indent=1) + b"\n")
+            atomic.write(self.plan, content)
         except OSError as err:
             raise LimitError(f"{self.plan}: can't be written, {err.strerror}") from err
 

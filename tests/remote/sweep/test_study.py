@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from moola_remote.errors import ConfigError
-from moola_remote.sweep.plan import Plan, read_goal
+from moola_remote.sweep.plan import Plan, SweepFolder, read_goal
 from moola_remote.sweep.study import Study, best_of
 from moola_remote.sweep.trial import Attempt, Score
 
@@ -31,6 +31,15 @@ def plan_of(**more: Any) -> Plan:
 
 def open_study(journal: Path, plan: Plan) -> Study:
     return Study(journal, plan, is_writing=True)
+
+
+def test_a_command_that_is_no_utf8_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    folder = SweepFolder(tmp_path / "sweep")
+    with pytest.raises(ConfigError, match=r"'a\\udcffb' is no UTF-8, expected .* rename"):
+        folder.write_plan(plan_of(command=["python", "a\udcffb"]))
+    assert not folder.path.exists()
+    folder.write_plan(plan_of(command=["python", "ä b"]))
+    assert folder.read_plan().command == ["python", "ä b"]
 
 
 def test_optuna_opens_the_journal(tmp_path: Path) -> None:
