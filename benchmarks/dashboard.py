@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+from moola_remote.config.typed import typed
 from moola_remote.follow.view import RunView
 from moola_remote.protocol.events import Event, EventReader
 from moola_remote.protocol.state import RunState
@@ -53,7 +54,7 @@ def replay(arguments: argparse.Namespace, events: list[Event]) -> None:
         for tick in range(num_ticks):
             now = state["started_at"] + (end - state["started_at"]) * tick / num_ticks
             if tick % 50 == 0:
-                dashboard.on_state(RunState(**{**state, "now": now}))
+                dashboard.on_state(typed(RunState, {**state, "now": now}))
             for event in events[
                 tick * len(events) // num_ticks : (tick + 1) * len(events) // num_ticks
             ]:
@@ -63,7 +64,7 @@ def replay(arguments: argparse.Namespace, events: list[Event]) -> None:
             time.sleep(arguments.seconds / num_ticks)
         reason = "exit code 1" if arguments.state == "FAILED" else None
         ended = {**state, "state": arguments.state, "ended_at": end, "reason": reason}
-        dashboard.on_state(RunState(**ended))
+        dashboard.on_state(typed(RunState, ended))
 
 
 if __name__ == "__main__":

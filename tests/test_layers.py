@@ -74,7 +74,7 @@ try:
     main(["--help"])
 except SystemExit as end:
     assert end.code == 0
-heavy = {"torch", "fabric", "paramiko", "httpx", "numpy", "rich", "pydantic", "asyncssh", "yaml"}
+heavy = {"torch", "fabric", "paramiko", "httpx", "numpy", "rich", "msgspec", "asyncssh", "yaml"}
 slow = {"asyncio", "dataclasses", "json", "logging", "shutil", "socket", "subprocess", "tempfile"}
 print(sorted((heavy & set(sys.modules)) | (slow & (set(sys.modules) - before))))
 """
@@ -82,6 +82,23 @@ print(sorted((heavy & set(sys.modules)) | (slow & (set(sys.modules) - before))))
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.process
+def test_no_command_imports_the_jobs_library_for_validation() -> None:
+    code = """
+import importlib, pkgutil, sys
+import moola_remote
+for module in pkgutil.walk_packages(moola_remote.__path__, "moola_remote."):
+    if not module.name.startswith(("moola_remote.agent.", "moola_remote.__main__")):
+        importlib.import_module(module.name)
+print("msgspec" in sys.modules, "moola_remote.sweep.plan" in sys.modules)
+print(sorted({"pydantic", "pydantic_core", "moola_core", "jobs"} & set(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.splitlines() == ["True True", "[]"]
 
 
 @pytest.mark.process

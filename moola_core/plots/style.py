@@ -68,16 +68,19 @@ def save_figure(
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     columns = min(num_axes, columns)
     rows = -(-num_axes // columns)
     with rc_context(STYLE):
         size = (max(panel[0] * columns, 3.5), max(panel[1] * rows, 2.4))
-        figure = Figure(figsize=size, layout="constrained")
+        figure = Figure(figsize=size, dpi=200)
         FigureCanvasAgg(figure)
         axes = figure.subplots(rows, columns)
         for unused in getattr(axes, "flat", [axes])[num_axes:]:
             unused.set_visible(False)
         draw(axes)
-        figure.savefig(path, dpi=200)
+        # Once for both files: as the figure's own, each would be laid out by a drawing of its own.
+        ConstrainedLayoutEngine().execute(figure)
+        figure.savefig(path)
         figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})

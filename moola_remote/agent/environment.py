@@ -24,8 +24,8 @@ from moola_remote.agent.trees import check_digest
 ELSEWHERE = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_DRY_RUN", "PYTHONINSPECT")
 DESCRIBE_ENVIRONMENT = """
 import importlib.metadata as metadata, json
-found = [d for d in metadata.distributions() if d.metadata["Name"]]
-packages = {d.metadata["Name"]: d.version for d in reversed(found)}  # the first is imported
+found = [d.metadata for d in metadata.distributions()]  # parsed with each look
+packages = {m["Name"]: m["Version"] for m in reversed(found) if m["Name"]}  # the first is imported
 torch = None
 try:
     import torch as t

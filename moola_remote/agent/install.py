@@ -18,8 +18,8 @@ TORCH = ("torch", "torchvision", "torchaudio")
 # Of two of one name the first is imported. pip's own list costs the start of pip, half a second.
 LIST_PACKAGES = """
 import importlib.metadata as metadata, json
-found = [d for d in metadata.distributions() if d.metadata["Name"]]
-print(json.dumps({d.metadata["Name"]: d.version for d in reversed(found)}))
+found = [d.metadata for d in metadata.distributions()]
+print(json.dumps({m["Name"]: m["Version"] for m in reversed(found) if m["Name"]}))
 """
 _NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 

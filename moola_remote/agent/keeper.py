@@ -129,7 +129,8 @@ def become_job(run: Run, launch: Launch, go: int, errors: int) -> None:
             os.chdir(launch.cwd)
             os.execvpe(launch.argv[0], launch.argv, launch.env)
     except OSError as err:
-        os.write(errors, f"{launch.argv[0]}: {why_not_started(launch.argv[0], err)}".encode())
+        why = f"{launch.argv[0]}: {why_not_started(launch.argv[0], err)}"
+        os.write(errors, why.encode("utf-8", "backslashreplace"))
     finally:
         os._exit(127)
 

@@ -119,6 +119,11 @@ def is_text(value: Any) -> bool:
         return False
 
 
+def as_text(value: str) -> str:
+    """Return what can be sent, with escapes for bytes that are no UTF-8."""
+    return value.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def has_good_parts(state: Json) -> bool:
     """Return whether the processes and lists of a state hold what they should."""
     for who in (state.get("supervisor"), state.get("job")):

@@ -12,7 +12,7 @@ from typing import Any, Dict
 from moola_remote.agent.constants import COMMAND_CHARS, ENDED, MAX_GPUS, SCHEMA, Json
 from moola_remote.agent.errors import AgentError
 from moola_remote.agent.files import put_aside, sync_folder, write_json
-from moola_remote.agent.layout import OWN, Pod, Run, check_run_id
+from moola_remote.agent.layout import OWN, Pod, Run, as_text, check_run_id
 from moola_remote.agent.lazy import shutil, subprocess
 from moola_remote.agent.locks import locked
 from moola_remote.agent.processes import process
@@ -186,7 +186,7 @@ def new_state(run_id: str, ticket: int, spec: Json) -> Json:
         "started_at": None,
         "ended_at": None,
         "heartbeat_at": now,
-        "command": " ".join(spec["argv"])[:COMMAND_CHARS],
+        "command": as_text(" ".join(spec["argv"]))[:COMMAND_CHARS],
         "gpu": None,
         "supervisor": None,
         "job": None,

@@ -119,6 +119,13 @@ class App:
 
     def answer(self, fields: dict[str, Any]) -> None:
         """Print one JSON line on stdout; NaN and infinity become null."""
-        from pydantic_core import to_json
+        import json
 
-        click.echo(to_json(fields, inf_nan_mode="null").decode())
+        from moola_remote.config.typed import json_of, plain
+
+        try:
+            line = json_of(fields).decode()
+        except UnicodeEncodeError:  # bytes that are no UTF-8, for which JSON has escapes
+            strict = json.loads(json.dumps(plain(fields)), parse_constant=lambda _: None)
+            line = json.dumps(strict)
+        click.echo(line)

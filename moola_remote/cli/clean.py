@@ -64,10 +64,11 @@ def clean(app: App, names: tuple[str, ...], force: bool, yes: bool, dry_run: boo
 
 
 def _print(app: App, cleaned: Cleaned, freed_here: int, *, dry_run: bool) -> None:
+    from moola_remote.config.typed import plain
     from moola_remote.text.format import amount
 
     if app.as_json:
-        app.answer({**cleaned.model_dump(), "freed_here": freed_here})
+        app.answer({**plain(cleaned), "freed_here": freed_here})
         return
     if freed_here:
         words = "would free" if dry_run else "freed"

@@ -99,7 +99,7 @@ def _settings(app: App, ctx: click.Context) -> Iterator[Setting]:
         click.core.ParameterSource.COMMANDLINE: "--pod",
         click.core.ParameterSource.ENVIRONMENT: "MOOLA_POD",
     }
-    default = "the project's" if "pod" in project.model_fields_set else "default"
+    default = "the project's" if "pod" in project.given else "default"
     named = default if source is None else chosen_by.get(source, default)
     yield from pod_settings(project, app.pod.config, chosen_by=named)
 

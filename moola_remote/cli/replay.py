@@ -42,6 +42,8 @@ def run_again(app: App, name: str, asked: RunRequest, *, detach: bool, dry_run: 
     Raises:
         MoolaError: it can't be had any more, or did not succeed.
     """
+    from msgspec import structs
+
     from moola_remote.cli.deploy import print_plan, show_deploy
     from moola_remote.cli.start import begin, check
     from moola_remote.deploy.source import Source
@@ -58,7 +60,7 @@ def run_again(app: App, name: str, asked: RunRequest, *, detach: bool, dry_run: 
         if dry_run:
             print_plan(app, plan, spec.argv)
             return
-        source = Source(**spec.source.model_dump()) if spec.source else None
+        source = Source(**structs.asdict(spec.source)) if spec.source else None
         plan = replace(plan, code=replace(plan.code, source=source))
         deployed = show_deploy(app, plan)
     for line in differences(spec, deployed, set(asked.secrets)):

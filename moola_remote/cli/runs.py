@@ -24,6 +24,7 @@ PAGE = 50
 
 def print_chosen(app: App, chosen: Selection) -> None:
     """Print the runs that were asked for, with the keys that were named."""
+    from moola_remote.config.typed import plain
     from moola_remote.runs.filters import shown
     from moola_remote.ui.tables import runs_table
     from moola_remote.ui.tables import show as show_table
@@ -31,7 +32,7 @@ def print_chosen(app: App, chosen: Selection) -> None:
     if app.as_json:
         for i, state in enumerate(chosen.states):
             values = {key: column[i] for key, column in chosen.columns.items()}
-            app.answer({**state.model_dump(mode="json"), "values": values})
+            app.answer({**plain(state), "values": values})
     elif chosen.states:
         columns = {key: [shown(value) for value in found] for key, found in chosen.columns.items()}
         show_table(runs_table(chosen.states, columns))
@@ -41,13 +42,14 @@ def print_chosen(app: App, chosen: Selection) -> None:
 
 def print_runs(app: App, page: Page) -> None:
     """Print a table of runs, or a JSON line a run."""
+    from moola_remote.config.typed import plain
     from moola_remote.ui.tables import runs_table
     from moola_remote.ui.tables import show as show_table
 
     states, num_older = page.states, page.num_older
     if app.as_json:
         for state in states:
-            app.answer(state.model_dump(mode="json"))
+            app.answer(plain(state))
     elif states:
         show_table(runs_table(states))
     else:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
+from msgspec import structs
 
 from moola_remote.cli.app import App
 from moola_remote.text.sanitize import safe
@@ -22,7 +23,7 @@ MAX_COMMAND = 2000
 def print_record(app: App, record: Record) -> None:
     """Print a line a fact, then the configuration; as JSON everything there is, the diff too."""
     if app.as_json:
-        app.answer({**record.model_dump(), "machine": record.machine.model_dump()})
+        app.answer({**record.table, "machine": record.machine})
         return
     for name, value in _facts(record):
         click.echo(f"{name:12} {value}")
@@ -58,7 +59,7 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
     yield from _code(spec.source)
     for name, digest in (("code", spec.code), ("data", spec.data), ("env", spec.environment)):
         yield name, digest or "none"
-    for name, known in machine:
+    for name, known in structs.asdict(machine).items():
         yield name, known or ("none" if name == "cuda" and machine.torch else "not known")
     if spec.secret_names:
         yield "secrets", ", ".join(spec.secret_names)

@@ -144,7 +144,9 @@ def launch(app: App, spec: Spec, asked: RunRequest, *, detach: bool, gpu: str = 
 
 def _answer(app: App, state: RunState) -> None:
     if app.as_json:
-        app.answer(state.model_dump(mode="json"))
+        from moola_remote.config.typed import plain
+
+        app.answer(plain(state))
     else:
         click.echo(state.run_id)
         click.echo(hints(app, state.run_id), err=True)

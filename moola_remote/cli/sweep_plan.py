@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import structs
 
 from moola_remote.cli.app import App
 from moola_remote.errors import MissingPackageError, missing_package
@@ -47,7 +48,6 @@ def make_sweep_plan(
     table |= {key: asked[key] for key in ("folds", "repeats", "pack", "engine")}
     table |= {key: list(asked[key]) for key in ("settings", "spaces", "grid")}
     plan = Plan(
-        schema=1,
         sweep_id=new_run_id(label),
         label=label,
         recipe=recipe,
@@ -70,7 +70,7 @@ def make_sweep_plan(
             raise click.UsageError(
                 "--grid and --seeds set the number of trials themselves: leave --trials out"
             )
-        plan = plan.model_copy(update={"trials": len(plan.table())})
+        plan = structs.replace(plan, trials=len(plan.table()))
     return plan
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from moola_remote.config.settings import OWN_FILE, TABLE, PodConfig, Project, Strict
+from moola_remote.config.typed import plain
 
 DEFAULT = "default"
 
@@ -33,8 +34,8 @@ def project_settings(project: Project, *, found: str | None = None) -> Iterator[
     else:
         yield Setting("project", str(project.folder), _shown(project.file, project))
     where = "" if project.file is None else _where(project.file)
-    for key, value in _values(project, skipped={"folder", "file"}):
-        if key in project.model_fields_set and project.file is not None:
+    for key, value in _values(project, skipped={"folder", "file", "given"}):
+        if key in project.given and project.file is not None:
             yield Setting(key, value, where)
         elif key == "requirements":
             yield Setting(key, found, "found" if found else "found: no file declares any")
@@ -53,16 +54,16 @@ def pod_settings(project: Project, pod: PodConfig, *, chosen_by: str) -> Iterato
     path = project.pods_folder / f"{pod.name}.yaml"
     where = _shown(path, project) if path.is_file() else "built in"
     yield Setting("pod.name", pod.name, chosen_by)
-    for key, value in _values(pod, skipped={"name"}):
-        if key in pod.model_fields_set:
+    for key, value in _values(pod, skipped={"name", "given"}):
+        if key in pod.given:
             yield Setting(f"pod.{key}", value, where)
         elif value is not None:
             yield Setting(f"pod.{key}", value, DEFAULT)
 
 
 def _values(settings: Strict, *, skipped: set[str]) -> Iterator[tuple[str, Any]]:
-    values = settings.model_dump(mode="json", exclude=skipped)
-    yield from values.items()
+    values = plain(settings)
+    yield from ((key, value) for key, value in values.items() if key not in skipped)
 
 
 def _where(file: Path) -> str:

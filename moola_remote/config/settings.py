@@ -6,16 +6,15 @@ import difflib
 import hashlib
 import os
 import re
-import reprlib
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from msgspec import Meta, Struct, field
 
-import moola_remote.config.no_plugins  # noqa: F401
 from moola_remote.config.text import as_text
+from moola_remote.config.typed import Model, WrongValueError, keyed_by, read_by, shown, typed
 from moola_remote.errors import ConfigError
 
 if sys.version_info >= (3, 11):
@@ -44,66 +43,77 @@ def data_name(name: str) -> str:
     return name
 
 
-def _own_folder(path: Path) -> Path:
-    if path in (Path(), Path("..")):
+def _own_folder(path: Any) -> Path:
+    if not isinstance(path, str) or Path(path) in (Path(), Path("..")):
         raise ValueError("expected a folder of its own, such as results")
-    return path
+    return Path(path)
 
 
-DataName: TypeAlias = Annotated[str, AfterValidator(data_name)]
+if TYPE_CHECKING:
+    Data: TypeAlias = dict[str, list[Path]]
+    OwnFolder: TypeAlias = Path
+else:
+    Data = keyed_by(data_name, list[Path], 1000)
+    OwnFolder = read_by(_own_folder, Path)
+
+# Python's $ lets a newline follow, \Z does not.
+Cloud: TypeAlias = Literal["SECURE", "COMMUNITY"]
+Positive: TypeAlias = Annotated[float, Meta(gt=0)]
+AbsolutePath: TypeAlias = Annotated[str, Meta(pattern=r"^/[^\x00\n]+\Z")]
 
 
-class Strict(BaseModel):
+class Strict(Struct, frozen=True, forbid_unknown_fields=True):
     """The base of every settings class: frozen, and a misspelt key is an error."""
 
-    # What a command does not read is not built.
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
-
-class RunpodConfig(Strict):
+class RunpodConfig(Strict, frozen=True, kw_only=True):
     """What to rent of RunPod; prices are USD an hour of the whole pod, disks GB."""
 
-    gpus: list[str] = Field(min_length=1, max_length=20)
-    gpu_count: int = Field(default=1, ge=1, le=16)
-    clouds: list[Literal["SECURE", "COMMUNITY"]] = Field(default=["SECURE"], min_length=1)
+    gpus: Annotated[list[str], Meta(min_length=1, max_length=20)]
+    gpu_count: Annotated[int, Meta(ge=1, le=16)] = 1
+    clouds: Annotated[list[Cloud], Meta(min_length=1)] = field(default_factory=lambda: ["SECURE"])
     data_centers: list[str] = []
     # Pods in SECURE data centers that have it reach each other, at 100 Mbps.
     global_networking: bool = False
-    max_price: float = Field(gt=0)
+    max_price: Positive
     image: str
-    cuda: str = Field(pattern=r"^\d+\.\d+$")
+    cuda: Annotated[str, Meta(pattern=r"^[0-9]+\.[0-9]+\Z")]
     # Requests for less are refused as if there were no capacity.
-    disk_gb: int = Field(default=40, ge=20)
-    volume_gb: int = Field(default=60, ge=10)
-    volume_path: str = Field(default="/workspace", pattern=r"^/[^\x00\n]+$")
-    lifetime_h: float = Field(default=24.0, gt=0, le=24 * 30)
-    start_limit_min: float = Field(default=20.0, gt=0)
-    idle_stop_min: float | None = Field(default=15.0, gt=0)
-    owner: str | None = Field(default=None, pattern=r"^[a-z0-9]{1,24}$")
-    api: str = Field(default="https://api.runpod.io", pattern=r"^https?://[^\s/]+/?$")
+    disk_gb: Annotated[int, Meta(ge=20)] = 40
+    volume_gb: Annotated[int, Meta(ge=10)] = 60
+    volume_path: AbsolutePath = "/workspace"
+    lifetime_h: Annotated[float, Meta(gt=0, le=24 * 30)] = 24.0
+    start_limit_min: Positive = 20.0
+    idle_stop_min: Positive | None = 15.0
+    owner: Annotated[str, Meta(pattern=r"^[a-z0-9]{1,24}\Z")] | None = None
+    api: Annotated[str, Meta(pattern=r"^https?://[^\s/]+/?\Z")] = "https://api.runpod.io"
 
 
-class PodConfig(Strict):
-    """One file of ``configs/pods``; the provider knows which keys it needs."""
+class PodConfig(Strict, frozen=True, kw_only=True):
+    """One file of ``configs/pods``; the provider knows which keys it needs.
+
+    `given` are the keys that the file has.
+    """
 
     name: str
     provider: Literal["local", "ssh", "runpod"]
     host: str | None = None
     # What is None here, the user's SSH configuration decides.
-    port: int | None = Field(default=None, ge=1, le=65535)
+    port: Annotated[int, Meta(ge=1, le=65535)] | None = None
     user: str | None = None
     identity_file: Path | None = None
     # As of ssh's -o and -F.
     ssh_options: list[str] = []
     ssh_config: Path | None = None
-    host_key: str | None = Field(default=None, pattern=r"^SHA256:[A-Za-z0-9+/]{43}$")
+    host_key: Annotated[str, Meta(pattern=r"^SHA256:[A-Za-z0-9+/]{43}\Z")] | None = None
     # What other pods reach it by, on any port: for `sweep --engine ray`.
-    private_host: str | None = Field(default=None, pattern=r"^[A-Za-z0-9.-]{1,253}$")
-    root: str = Field(default="/workspace/moola", pattern=r"^/[^\x00\n]+$")
+    private_host: Annotated[str, Meta(pattern=r"^[A-Za-z0-9.-]{1,253}\Z")] | None = None
+    root: AbsolutePath = "/workspace/moola"
     python: str = "python3"
-    price_per_hour: float | None = Field(default=None, ge=0)
+    price_per_hour: Annotated[float, Meta(ge=0)] | None = None
     runpod: RunpodConfig | None = None
     project: Path | None = None
+    given: frozenset[str] = frozenset()
 
     @property
     def scope(self) -> str:
@@ -113,17 +123,17 @@ class PodConfig(Strict):
         return hashlib.sha256(os.fsencode(self.project.resolve())).hexdigest()[:12]
 
 
-class OnFinish(Strict):
+class OnFinish(Strict, frozen=True):
     """Shell commands for the end of every run: on the laptop that started it, and on the pod."""
 
     laptop: str | None = None
     pod: str | None = None
 
 
-class Project(Strict):
+class Project(Strict, frozen=True):
     """``[tool.moola-remote]`` of pyproject.toml, or the whole of moola-remote.toml.
 
-    `file` is None where there is neither: then everything is taken for granted.
+    `file` is None where there is neither, and all is taken for granted; `given` are its keys.
     """
 
     folder: Path
@@ -133,17 +143,18 @@ class Project(Strict):
     recipe: str = "span"
     recipes: Path = Path("configs/train")
     recipe_schema: Path | None = None
-    results: Annotated[Path, AfterValidator(_own_folder)] = Path("results")
+    results: OwnFolder = Path("results")
     requirements: Path | None = None
     extras: list[str] = []
     groups: list[str] = []
     constraints: Path | None = None
     torch: Literal["image", "project"] = "image"
-    data: dict[DataName, list[Path]] = {}
+    data: Data = {}
     on_finish: OnFinish = OnFinish()
-    journals_mb: int = Field(default=2000, ge=1)
+    journals_mb: Annotated[int, Meta(ge=1)] = 2000
     # 0 keeps no connection to a pod open between two commands.
-    keep_connection_s: int = Field(default=300, ge=0, le=86400)
+    keep_connection_s: Annotated[int, Meta(ge=0, le=86400)] = 300
+    given: frozenset[str] = frozenset()
 
     @property
     def pods_folder(self) -> Path:
@@ -264,14 +275,13 @@ def read_text(path: Path) -> str:
 BROKEN_YAML = (
     *(yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError),
 )
-_Model = TypeVar("_Model", bound=Strict)
 
 
-def _validate(model: type[_Model], table: Any, path: Path, **given: Any) -> _Model:
+def _validate(model: type[Model], table: Any, path: Path, **given: Any) -> Model:
     """Return the settings of a file's `table`; `given` are the fields that no file sets."""
     if not isinstance(table, dict):
         raise ConfigError(f"{path}: expected keys and values, got {type(table).__name__}")
-    known = [name for name in model.model_fields if name not in given]
+    known = [name for name in model.__struct_fields__ if name not in {*given, "given"}]
     for key in table:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
@@ -280,19 +290,9 @@ def _validate(model: type[_Model], table: Any, path: Path, **given: Any) -> _Mod
                 f"{path}: unknown key {shown(key)}, expected one of {', '.join(known)}", cure
             )
     try:
-        return model.model_validate({**table, **given})
-    except ValidationError as err:
-        first = err.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        got = f", got {shown(first['input'])}" if first["type"] != "missing" else ""
-        raise ConfigError(f"{path}: {key}: {first['msg'].lower()}{got}", "correct it") from err
-
-
-def shown(value: Any) -> str:
-    """Return a short form of a value: one with YAML aliases can be endless when written out."""
-    short = reprlib.Repr()
-    short.maxlevel, short.maxstring, short.maxother = 2, 100, 100
-    return short.repr(value)
+        return typed(model, {**table, **given, "given": frozenset(table)})
+    except WrongValueError as fault:
+        raise ConfigError(f"{path}: {fault}", "correct it") from fault
 
 
 def one_line(err: Exception) -> str:

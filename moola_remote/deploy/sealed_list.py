@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
-from pydantic import Field, PlainValidator, ValidationError
+from msgspec import Meta, structs
 
+from moola_remote.config.typed import read_by, read_json, typed
 from moola_remote.deploy.bundled import is_built
 from moola_remote.deploy.snapshot import File, digest_of
 from moola_remote.errors import TransferError
@@ -22,25 +22,31 @@ MAX_LIST_BYTES = 64 * 2**20
 MAX_REQUIREMENTS_BYTES = 16 << 20  # a lock of a large project has a few
 
 
-class _Listed(Remote):
-    """A sealed tree's list, as its pod has it."""
-
-    files: list[_ListedFile] = Field(max_length=200_000)
-
-
 def _path(value: Any) -> str:
-    """Return a path: with surrogates for bytes that are no UTF-8, which pydantic's str refuses."""
+    """Return a path: with surrogates for bytes that are no UTF-8."""
     if not isinstance(value, str):
-        raise ValueError("expected a path")  # noqa: TRY004 - pydantic takes no other
+        raise ValueError("expected a path")  # noqa: TRY004 - msgspec tells where of no other
     os.fsencode(value)  # halves of a pair that stand for no byte are no path
     return value
 
 
-class _ListedFile(Remote):
-    path: Annotated[str, PlainValidator(_path)]
-    size: int = Field(ge=0)
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+if TYPE_CHECKING:
+    _ListedPath: TypeAlias = str
+else:
+    _ListedPath = read_by(_path, str)
+
+
+class _ListedFile(Remote, frozen=True):
+    path: _ListedPath
+    size: Annotated[int, Meta(ge=0)]
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
     mode: str
+
+
+class _Listed(Remote, frozen=True):
+    """A sealed tree's list, as its pod has it."""
+
+    files: Annotated[list[_ListedFile], Meta(max_length=200_000)]
 
 
 def read_list(content: bytes, digest: str) -> tuple[File, ...]:
@@ -50,10 +56,10 @@ def read_list(content: bytes, digest: str) -> tuple[File, ...]:
         TransferError: the list is not the one that the digest names, or could not be one.
     """
     try:
-        listed = _Listed.model_validate(json.loads(content)).files
-    except (ValidationError, ValueError, RecursionError) as err:
+        listed = typed(_Listed, read_json(content)).files
+    except ValueError as err:
         raise TransferError(f"tree {digest}: its list on the pod can't be read") from err
-    files = tuple(File(**file.model_dump()) for file in listed)
+    files = tuple(File(**structs.asdict(file)) for file in listed)
     is_inside = all(
         {".", "..", ""}.isdisjoint(file.path.split("/")) and "\0" not in file.path for file in files
     )

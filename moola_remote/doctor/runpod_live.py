@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from moola_remote.errors import MoolaError, UnreachableError
 from moola_remote.providers.base import Say, quiet
 from moola_remote.providers.runpod.answers import RefusedError
@@ -83,8 +85,8 @@ class Live:
         pod = self.provider.pod
         return replace(
             self.provider,
-            pod=pod.model_copy(update={"name": f"{pod.name}-live"}),
-            wanted=wanted.model_copy(update={**change, "volume_gb": 10}),
+            pod=structs.replace(pod, name=f"{pod.name}-live"),
+            wanted=structs.replace(wanted, **change, volume_gb=10),
         )
 
     def _try(self, name: str, look: Callable[[], str]) -> None:

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic_core import from_json
-
 from moola_remote.agent_client import verbs
 from moola_remote.config.paths import STATE
+from moola_remote.config.typed import read_json
 from moola_remote.errors import MoolaError, NoCheckpointError, TransferError, UnreachableError
 from moola_remote.follow.follower import Listener, follow
 from moola_remote.follow.journal import Journal
@@ -149,6 +148,6 @@ class WholeRun:
 def fetched_state(folder: Path) -> RunState | None:
     """Return the state of a run that succeeded and was fetched before; None where it was not."""
     with suppress(OSError, ValueError, MoolaError):
-        state = read_state(from_json((folder / STATE).read_bytes()))
+        state = read_state(read_json((folder / STATE).read_bytes()))
         return state if state.state == "SUCCEEDED" and state.run_id == folder.name else None
     return None

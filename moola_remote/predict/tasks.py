@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, Field, ValidationError
+from msgspec import Struct, field
+from msgspec.json import format as with_indent
 
+from moola_remote.config.typed import WrongValueError, decoded, json_of
 from moola_remote.errors import ConfigError, LimitError
 from moola_remote.files import atomic
 from moola_remote.files.hashing import HashCache, sha256_of
@@ -26,7 +28,7 @@ class Series:
     sha256: str
 
 
-class Done(BaseModel):
+class Done(Struct):
     """What a result was made of, and its own hash."""
 
     bars_sha256: str
@@ -36,7 +38,7 @@ class Done(BaseModel):
     run_id: str
 
 
-class Begun(BaseModel):
+class Begun(Struct):
     """A run that was begun, noted before it was started; ``names`` are its series."""
 
     run_id: str
@@ -44,13 +46,13 @@ class Begun(BaseModel):
     names: list[str]
 
 
-class Index(BaseModel):
+class Index(Struct):
     """``index.json`` beside the results."""
 
-    schema_version: int = Field(default=1, alias="schema")
-    done: dict[str, Done] = Field(default_factory=dict)
-    begun: list[Begun] = Field(default_factory=list)
-    failed: dict[str, str] = Field(default_factory=dict)
+    schema_version: int = field(default=1, name="schema")
+    done: dict[str, Done] = {}
+    begun: list[Begun] = []
+    failed: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -103,10 +105,10 @@ def read_index(out: Path) -> Index:
         ConfigError: it is none of ours.
     """
     try:
-        return Index.model_validate_json((out / INDEX).read_bytes())
+        return decoded(Index, (out / INDEX).read_bytes())
     except FileNotFoundError:
-        return Index(schema=1)
-    except (OSError, ValidationError) as err:
+        return Index()
+    except (OSError, WrongValueError) as err:
         raise ConfigError(
             f"{out / INDEX}: not an index of predictions", "name another --out"
         ) from err
@@ -119,7 +121,7 @@ def write_index(out: Path, index: Index) -> None:
         LimitError: it can't be written.
     """
     try:
-        atomic.write(out / INDEX, index.model_dump_json(by_alias=True, indent=1) + "\n")
+        atomic.write(out / INDEX, with_indent(json_of(index), indent=1) + b"\n")
     except OSError as err:
         raise LimitError(f"{out / INDEX}: can't be written, {err.strerror}") from err
 

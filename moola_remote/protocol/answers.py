@@ -3,40 +3,47 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
-from pydantic import BeforeValidator, Field
+from msgspec import Meta
 
-from moola_remote.protocol.types import MAX_ENTRIES, Count, Name, Remote, Text
+from moola_remote.config.typed import read_by
+from moola_remote.protocol.types import MAX_ENTRIES, Count, Name, Remote, Text, by_name
 
 MAX_PACKAGES = 10_000
 MAX_TREES = 10_000
+_DIGEST = re.compile(r"[0-9a-f]{16}")
 
 
-def _digests(names: Any) -> Any:
+def _digests(names: Any) -> list[str]:
     """Return those that are digests: a pod may have, and say, anything else too."""
     named = names[-MAX_TREES:] if isinstance(names, list) else []
-    return [name for name in named if re.fullmatch(r"[0-9a-f]{16}", str(name))]
+    return [name for name in named if isinstance(name, str) and _DIGEST.fullmatch(name)]
 
 
-Digests: TypeAlias = Annotated[list[str], BeforeValidator(_digests)]
+if TYPE_CHECKING:
+    Digests: TypeAlias = list[str]
+    Packages: TypeAlias = dict[str, str]
+else:
+    Digests = read_by(_digests, list)
+    Packages = by_name(Name, MAX_PACKAGES)
 
 
-class PodGpu(Remote):
+class PodGpu(Remote, frozen=True):
     """A GPU and its bytes of memory."""
 
     name: Name = ""
     memory_total: Count = 0
 
 
-class Trees(Remote):
+class Trees(Remote, frozen=True):
     """Digests of the trees that are there, oldest first."""
 
-    code: Digests = Field(default=[])
-    data: Digests = Field(default=[])
+    code: Digests = []
+    data: Digests = []
 
 
-class Torch(Remote):
+class Torch(Remote, frozen=True):
     """The environment's torch, its CUDA, and the name of its first GPU or ``cpu``."""
 
     version: Name
@@ -44,20 +51,20 @@ class Torch(Remote):
     device: Name | None = None
 
 
-class Environment(Remote):
+class Environment(Remote, frozen=True, kw_only=True):
     """The answer to ``environment``; `created` where it was made now."""
 
     created: bool = False
     python: Name
-    packages: dict[Name, Name] = Field(default={}, max_length=MAX_PACKAGES)
+    packages: Packages = {}
     torch: Torch | None = None
 
 
-class PodInfo(Remote):
+class PodInfo(Remote, frozen=True):
     """The answer to ``probe``; None is what the pod doesn't know."""
 
     python: Name
-    gpus: list[PodGpu] = Field(default=[], max_length=MAX_ENTRIES)
+    gpus: Annotated[list[PodGpu], Meta(max_length=MAX_ENTRIES)] = []
     cpus: Count = 0
     disk_free: Count | None = None
     rsync: Name | None = None
@@ -69,7 +76,7 @@ class PodInfo(Remote):
     environment: Environment | None = None
 
 
-class Removed(Remote):
+class Removed(Remote, frozen=True):
     """What `clean` has removed: a run, or a tree or environment by its digest."""
 
     kind: Name
@@ -77,24 +84,24 @@ class Removed(Remote):
     bytes: Count = 0
 
 
-class Cleaned(Remote):
+class Cleaned(Remote, frozen=True):
     """The answer to ``clean``."""
 
-    removed: list[Removed] = Field(max_length=10 * MAX_TREES)
+    removed: Annotated[list[Removed], Meta(max_length=10 * MAX_TREES)]
 
 
-Seconds = Annotated[float, Field(ge=0, le=1e10)]
+Seconds = Annotated[float, Meta(ge=0, le=1e10)]
 
 
-class Proof(Remote):
+class Proof(Remote, frozen=True):
     """The answer to ``guard``: which means could read the pod, or why none could; its clock."""
 
-    proved: list[Name] = Field(max_length=10)
+    proved: Annotated[list[Name], Meta(max_length=10)]
     why: Text
     now: Seconds
 
 
-class Idleness(Remote):
+class Idleness(Remote, frozen=True):
     """The answer to ``idle``: seconds without work, and to the pod's end; None: unknown."""
 
     idle_s: Seconds | None

@@ -10,11 +10,11 @@ as NaN.
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, TypeAlias
 
-from pydantic import Field
-from pydantic_core import from_json, to_json
+from msgspec import Meta, structs
 
+from moola_remote.config.typed import json_of, read_json, typed
 from moola_remote.protocol.types import (
     MAX_ENTRIES,
     Count,
@@ -24,12 +24,13 @@ from moola_remote.protocol.types import (
     Remote,
     Seed,
     Text,
+    by_name,
 )
 
 MAX_EVENT_BYTES = 64 * 1024
 
 
-class Event(Remote):
+class Event(Remote, frozen=True):
     """One line of ``events.jsonl``; `t` is the pod's clock, Unix seconds."""
 
     kind: ClassVar[str]
@@ -37,10 +38,18 @@ class Event(Remote):
 
     def to_json_line(self) -> bytes:
         """Return this event as a script may read it: strict JSON (NaN is null), on one line."""
-        return to_json({"schema": 1, "kind": self.kind, **self.model_dump()}, inf_nan_mode="null")
+        return json_of({"schema": 1, "kind": self.kind, **structs.asdict(self)})
 
 
-class RunEvent(Event):
+if TYPE_CHECKING:
+    _Windows: TypeAlias = dict[str, int | None]
+    _Versions: TypeAlias = dict[str, str]
+else:
+    _Windows = by_name(Count | None)
+    _Versions = by_name(Name)
+
+
+class RunEvent(Event, frozen=True):
     """What is trained, on what, on which data."""
 
     kind = "run"
@@ -50,16 +59,16 @@ class RunEvent(Event):
     epochs: Count = 0
     num_parameters: Count | None = None
     num_features: Count | None = None
-    windows: dict[Name, Count | None] = Field(default={}, max_length=MAX_ENTRIES)
-    tasks: list[Name] = Field(default=[], max_length=MAX_ENTRIES)
-    versions: dict[Name, Name] = Field(default={}, max_length=MAX_ENTRIES)
+    windows: _Windows = {}
+    tasks: Annotated[list[Name], Meta(max_length=MAX_ENTRIES)] = []
+    versions: _Versions = {}
 
 
 # What an epoch reports by name.
 EPOCH_TABLES = ("train", "validation", "sigma", "share", "gradient_share", "scores")
 
 
-class EpochEvent(Event):
+class EpochEvent(Event, frozen=True, kw_only=True):
     """The end of one epoch.
 
     `train` and `validation` hold ``total`` and one raw loss a task, by the same formula; `scores`
@@ -79,7 +88,7 @@ class EpochEvent(Event):
     scores: Numbers = {}
 
 
-class CheckpointEvent(Event):
+class CheckpointEvent(Event, frozen=True):
     """A checkpoint is complete; `path` is relative to the run's folder and for showing only."""
 
     kind = "checkpoint"
@@ -88,7 +97,7 @@ class CheckpointEvent(Event):
     best: bool = False
 
 
-class Gpu(Remote):
+class Gpu(Remote, frozen=True):
     """One GPU at one time: per cent, bytes, degrees, watts; NaN where the pod doesn't know."""
 
     index: Count = 0
@@ -99,11 +108,11 @@ class Gpu(Remote):
     power_w: Number = math.nan
 
 
-class TelemetryEvent(Event):
+class TelemetryEvent(Event, frozen=True):
     """How busy the pod is: per cent and bytes; `idle` is the run's GPU, or the CPU without one."""
 
     kind = "telemetry"
-    gpus: list[Gpu] = Field(default=[], max_length=MAX_ENTRIES)
+    gpus: Annotated[list[Gpu], Meta(max_length=MAX_ENTRIES)] = []
     cpu_percent: Number = math.nan
     ram_used: Number = math.nan
     ram_total: Number = math.nan
@@ -111,7 +120,7 @@ class TelemetryEvent(Event):
     idle: bool | None = None
 
 
-class NoteEvent(Event):
+class NoteEvent(Event, frozen=True):
     """One line for the reader."""
 
     kind = "note"
@@ -135,12 +144,12 @@ def parse_event(line: bytes) -> Event | None:
     """
     if len(line) > MAX_EVENT_BYTES:
         raise ValueError(f"expected at most {MAX_EVENT_BYTES} bytes, got {len(line)}")
-    table = from_json(line)
+    table = read_json(line)
     if not isinstance(table, dict):
         raise ValueError(f"expected an object, got {type(table).__name__}")  # noqa: TRY004 - a datum
     kind = table.get("kind")
     model = _KINDS.get(kind) if isinstance(kind, str) else None
-    return model.model_validate(table) if model else None
+    return typed(model, table) if model else None
 
 
 class EventReader:

@@ -11,13 +11,14 @@ import base64
 import binascii
 import itertools
 import os
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from msgspec import Meta, field, structs
 
 from moola_remote.config.paths import MANIFEST, STATE
+from moola_remote.config.typed import WrongValueError, decoded, read_by
 from moola_remote.errors import TransferError
-from moola_remote.protocol.types import Remote, fault_of
+from moola_remote.protocol.types import Remote
 from moola_remote.text.sanitize import safe
 
 MAX_ENTRIES = 200_000
@@ -60,10 +61,17 @@ def why_left(name: str) -> str:
     return ""
 
 
-Path: TypeAlias = Annotated[
-    str, Field(min_length=1, max_length=MAX_SHOWN), AfterValidator(check_path)
-]
-Size: TypeAlias = Annotated[int, Field(ge=0, le=2**63)]
+def _path(value: Any) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_SHOWN:
+        raise ValueError(f"expected a path of 1 to {MAX_SHOWN} characters")
+    return check_path(value)
+
+
+if TYPE_CHECKING:
+    Path: TypeAlias = str
+else:
+    Path = read_by(_path, str)
+Size: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 def name_keys(name: str) -> dict[str, str]:
@@ -76,17 +84,16 @@ def name_keys(name: str) -> dict[str, str]:
         return {"path": shown, "raw": base64.b64encode(raw).decode("ascii")}
 
 
-class Entry(Remote):
+class Entry(Remote, frozen=True, kw_only=True):
     """Something that a run declares; `path` names it, `raw` where the name is no UTF-8."""
 
     path: Path
-    raw: Annotated[str, Field(max_length=2 * MAX_PATH)] | None = None
+    raw: Annotated[str, Meta(max_length=2 * MAX_PATH)] | None = None
 
-    @model_validator(mode="after")
-    def _check_raw(self) -> Entry:
+    def __post_init__(self) -> None:
+        """Check the name that counts."""
         if self.raw is not None:
             check_path(self.name)
-        return self
 
     @property
     def name(self) -> str:
@@ -104,35 +111,35 @@ class Entry(Remote):
         return safe(self.path, MAX_PATH)
 
 
-class ManifestFile(Entry):
+class ManifestFile(Entry, frozen=True, kw_only=True):
     """One file that a run declares."""
 
     size: Size
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 
-class Link(Entry):
+class Link(Entry, frozen=True, kw_only=True):
     """A symbolic link."""
 
-    target: Annotated[str, Field(min_length=1, max_length=MAX_PATH)]
+    target: Annotated[str, Meta(min_length=1, max_length=MAX_PATH)]
 
 
-class Unreadable(Entry):
+class Unreadable(Entry, frozen=True, kw_only=True):
     """What the pod could not read, or what is neither file, link nor folder."""
 
-    reason: Annotated[str, Field(max_length=MAX_PATH)]
+    reason: Annotated[str, Meta(max_length=MAX_PATH)]
     size: Size = 0
 
 
-class Manifest(Remote):
+class Manifest(Remote, frozen=True):
     """Everything that a run declares; `folders` are the empty ones."""
 
-    schema_: Annotated[Literal[1], Field(alias="schema")]
+    schema_: Literal[1] = field(name="schema")
     run_id: str
-    files: Annotated[list[ManifestFile], Field(max_length=MAX_ENTRIES)]
-    links: Annotated[list[Link], Field(max_length=MAX_ENTRIES)] = []
-    folders: Annotated[list[Entry], Field(max_length=MAX_ENTRIES)] = []
-    unreadable: Annotated[list[Unreadable], Field(max_length=MAX_ENTRIES)] = []
+    files: Annotated[list[ManifestFile], Meta(max_length=MAX_ENTRIES)]
+    links: Annotated[list[Link], Meta(max_length=MAX_ENTRIES)] = []
+    folders: Annotated[list[Entry], Meta(max_length=MAX_ENTRIES)] = []
+    unreadable: Annotated[list[Unreadable], Meta(max_length=MAX_ENTRIES)] = []
 
     @property
     def entries(self) -> list[Entry]:
@@ -151,9 +158,10 @@ def read_manifest(content: bytes, run_id: str) -> Manifest:
         TransferError: it is none, another run's, or one of its names is refused.
     """
     try:
-        manifest = Manifest.model_validate_json(content)
-    except ValidationError as err:
-        raise TransferError(f"run {run_id}: manifest.json: {_first(err)}") from err
+        manifest = decoded(Manifest, content)
+    except WrongValueError as fault:
+        where = fault.key or "the whole"
+        raise TransferError(f"run {run_id}: manifest.json: {where}: {fault.wrong}") from fault
     if manifest.run_id != run_id:
         raise TransferError(f"run {run_id}: manifest.json is that of {safe(manifest.run_id, 80)}")
     _check_together([entry.name for entry in manifest.entries], run_id)
@@ -175,7 +183,7 @@ def _without_left(manifest: Manifest) -> Manifest:
         for kind in ("files", "links", "folders", "unreadable")
     }
     lists["unreadable"] += left.values()
-    return manifest.model_copy(update=lists)
+    return structs.replace(manifest, **lists)
 
 
 def stays_inside(link: Link) -> bool:
@@ -191,13 +199,6 @@ def stays_inside(link: Link) -> bool:
         not link.target.startswith("/") and ".." not in parts[ups:] and "\0" not in link.target
     )
     return is_plain and ups < len(link.name.split("/"))
-
-
-def _first(err: ValidationError) -> str:
-    key, wrong = fault_of(err)
-    value: Any = err.errors(include_url=False, include_context=False)[0]["input"]
-    got = safe(repr(value), 80) if isinstance(value, str) else "something else"
-    return f"{key or 'the whole'}: {wrong}, got {got}"
 
 
 def _check_together(paths: list[str], run_id: str) -> None:

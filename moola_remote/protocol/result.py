@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
 
-from pydantic import Field, ValidationError
-from pydantic_core import from_json
+from msgspec import Meta
 
+from moola_remote.config.typed import WrongValueError, read_json, typed
 from moola_remote.errors import ConfigError
 from moola_remote.protocol.types import (
-    MAX_ENTRIES,
     MAX_TEXT,
     Count,
     Name,
@@ -21,7 +20,7 @@ from moola_remote.protocol.types import (
     Seed,
     Settings,
     Text,
-    fault_of,
+    by_name,
     read_small,
 )
 from moola_remote.text.sanitize import safe
@@ -29,7 +28,7 @@ from moola_remote.text.sanitize import safe
 _Model = TypeVar("_Model", bound=Remote)
 
 
-class Score(Remote):
+class Score(Remote, frozen=True):
     """A score with its bootstrap 95% interval; NaN where there is none."""
 
     value: Number
@@ -37,17 +36,22 @@ class Score(Remote):
     high: Number = math.nan
 
 
-Scores: TypeAlias = Annotated[dict[Name, Score], Field(max_length=MAX_ENTRIES)]
+if TYPE_CHECKING:
+    Scores: TypeAlias = dict[str, Score]
+    Baselines: TypeAlias = dict[str, Scores]
+else:
+    Scores = by_name(Score)
+    Baselines = by_name(Scores)
 
 
-class SplitScores(Remote):
+class SplitScores(Remote, frozen=True):
     """Scores by split."""
 
     validation: Scores = {}
     test: Scores | None = None
 
 
-class DataFile(Remote):
+class DataFile(Remote, frozen=True):
     """One file that a run was trained on."""
 
     path: Text = ""
@@ -55,13 +59,13 @@ class DataFile(Remote):
     windows: Count | None = None
 
 
-class DataFiles(Remote):
+class DataFiles(Remote, frozen=True):
     """The files that a run was trained on."""
 
-    files: list[DataFile] = Field(default=[], max_length=1000)
+    files: Annotated[list[DataFile], Meta(max_length=1000)] = []
 
 
-class Result(Remote):
+class Result(Remote, frozen=True):
     """``result.json``: how good a run is, beside its baselines."""
 
     recipe: Name = ""
@@ -72,7 +76,7 @@ class Result(Remote):
     threshold: float | None = None
     decoder: Settings = {}
     scores: SplitScores = SplitScores()
-    baselines: dict[Name, Scores] = Field(default={}, max_length=MAX_ENTRIES)
+    baselines: Baselines = {}
     sigma: Numbers = {}
     share: Numbers = {}
     num_parameters: Count | None = None
@@ -92,9 +96,8 @@ def load(path: Path, model: type[_Model]) -> _Model:
     """
     where, content = safe(str(path)), read_small(path)
     try:
-        return model.model_validate(from_json(content))
-    except ValidationError as err:
-        key, wrong = fault_of(err)
-        raise ConfigError(f"{where}: {key or 'the file'}: {wrong}") from err
+        return typed(model, read_json(content))
+    except WrongValueError as fault:
+        raise ConfigError(f"{where}: {fault.key or 'the file'}: {fault.wrong}") from fault
     except ValueError as err:
         raise ConfigError(f"{where}: not JSON, {safe(str(err), MAX_TEXT)}") from err

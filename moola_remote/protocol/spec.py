@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import socket
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    ModelWrapValidatorHandler,
-    PlainValidator,
-    PrivateAttr,
-    ValidationError,
-    model_validator,
-)
+from msgspec import Meta, structs
 
 from moola_remote import __version__
+from moola_remote.config.typed import WrongValueError, read_by, read_json, typed
 from moola_remote.errors import ConfigError
+from moola_remote.protocol.answers import Packages
 from moola_remote.protocol.label import slug
-from moola_remote.protocol.types import Name, Remote, Text, fault_of
+from moola_remote.protocol.types import Name, Remote, Text, by_name
 from moola_remote.text.sanitize import safe, safe_lines
 
 MAX_BLOCK = 1 << 19
 
 MAX_WORDS = 10_000
 MAX_WORD = 1 << 17  # that of Linux for one argument
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")]
-Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40,64}$")]
-Block = Annotated[
-    str, Field(max_length=MAX_BLOCK), AfterValidator(lambda text: "\n".join(safe_lines(text)))
-]
+Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{8,64}\Z")]
+Commit = Annotated[str, Meta(pattern=r"^[0-9a-f]{40,64}\Z")]
 GRACE_S = 10.0
+
+
+def _block(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > MAX_BLOCK:
+        raise ValueError(f"expected a text of at most {MAX_BLOCK} characters")
+    return "\n".join(safe_lines(value))
 
 
 def _word(value: Any) -> str:
@@ -43,12 +39,19 @@ def _word(value: Any) -> str:
     return value
 
 
-# Run again as it is: not cut, with bytes that are no UTF-8 (surrogates, which pydantic's own str
-# refuses), and made safe where it is shown.
-Word = Annotated[str, PlainValidator(_word)]
+# A word is run again as it is: not cut, with surrogates for bytes that are no UTF-8, and made safe
+# where it is shown.
+if TYPE_CHECKING:
+    Block: TypeAlias = str
+    Word: TypeAlias = str
+    Environment: TypeAlias = dict[str, str]
+else:
+    Block = read_by(_block, str)
+    Word = read_by(_word, str)
+    Environment = by_name(Word, 1000)
 
 
-class Source(Remote):
+class Source(Remote, frozen=True):
     """The state of git where a run came from; `diff` is that of the tracked files."""
 
     commit: Commit | None = None
@@ -57,7 +60,7 @@ class Source(Remote):
     diff: Block = ""
 
 
-class Machine(Remote):
+class Machine(Remote, frozen=True):
     """What the run was to run on, as deploy saw it; `packages` is a digest of their versions."""
 
     python: Name | None = None
@@ -78,7 +81,7 @@ def new_run_id(label: str) -> str:
     return f"{now}-{slug(label) or 'run'}-{secrets.token_hex(2)}"
 
 
-class Spec(Remote):
+class Spec(Remote, frozen=True, kw_only=True, dict=True):
     """``spec.json``: what is asked for, or was asked for; built, read and checked here alone.
 
     The fields are safe to show and to act on. `whole` is what was built or read, to the letter and
@@ -86,33 +89,35 @@ class Spec(Remote):
     """
 
     run_id: Name
-    argv: Annotated[list[Word], Field(min_length=1, max_length=MAX_WORDS)]
+    argv: Annotated[list[Word], Meta(min_length=1, max_length=MAX_WORDS)]
     code: Digest | None = None
     data: Digest | None = None
     environment: Digest | None = None
     recipe: Name | None = None
     gpu: int | None = None
-    gpus: Annotated[int, Field(ge=1, le=64)] | None = None
-    env: dict[Name, Word] = Field(default={}, max_length=1000)
-    packages: dict[Name, Name] = Field(default={}, max_length=10_000)
+    gpus: Annotated[int, Meta(ge=1, le=64)] | None = None
+    env: Environment = {}
+    packages: Packages = {}
     source: Source | None = None
     machine: Machine = Machine()
-    secret_names: list[Name] = Field(default=[], max_length=100)
+    secret_names: Annotated[list[Name], Meta(max_length=100)] = []
     replay_of: Name | None = None
     parent: Name | None = None
     sweep: Name | None = None
-    trial: Annotated[int, Field(ge=0)] | None = None
+    trial: Annotated[int, Meta(ge=0)] | None = None
     price_per_hour: float | None = None
-    on_finish: Word | None = Field(default=None, exclude=True)
-    limits: dict[Name, float | None] | None = Field(default=None, exclude=True)
-    _whole: dict[str, Any] = PrivateAttr(default={})
+    on_finish: Word | None = None
+    limits: dict[str, float | None] | None = None
 
-    @model_validator(mode="wrap")
     @classmethod
-    def _keep_whole(cls, value: Any, handler: ModelWrapValidatorHandler[Spec]) -> Spec:
-        spec = handler(value)
-        if isinstance(value, dict):
-            spec._whole = dict(value)
+    def of(cls, table: Any) -> Spec:
+        """Return the spec that a table is, which it keeps to the letter.
+
+        Raises:
+            WrongValueError: it is none.
+        """
+        spec = typed(cls, table)
+        structs.force_setattr(spec, "_whole", dict(table))
         return spec
 
     @classmethod
@@ -165,14 +170,14 @@ class Spec(Remote):
             ConfigError: it is none.
         """
         try:
-            return cls.model_validate(json.loads(content))
+            return cls.of(read_json(content))
         except ValueError as err:
             raise ConfigError(f"{safe(where)}: not the spec of a run") from err
 
     @property
     def whole(self) -> dict[str, Any]:
         """The spec as it travels, with every key."""
-        return dict(self._whole)
+        return dict(vars(self)["_whole"])
 
     def changed(self, **keys: Any) -> Spec:
         """Return this spec with other values.
@@ -180,12 +185,11 @@ class Spec(Remote):
         Raises:
             ConfigError: a value is out of bounds.
         """
-        return self._checked({**self._whole, **keys}, f"run {self.run_id}")
+        return self._checked({**self.whole, **keys}, f"run {self.run_id}")
 
     @classmethod
     def _checked(cls, table: dict[str, Any], where: str) -> Spec:
         try:
-            return cls.model_validate(table)
-        except ValidationError as err:
-            key, wrong = fault_of(err)
-            raise ConfigError(f"{where}: spec: {key}: {wrong}") from err
+            return cls.of(table)
+        except WrongValueError as fault:
+            raise ConfigError(f"{where}: spec: {fault}") from fault

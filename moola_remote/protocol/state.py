@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field
+from msgspec import Meta
 
-from moola_remote.protocol.types import Count, Name, Remote, Text, read_answer_as
+from moola_remote.config.typed import read_by
+from moola_remote.protocol.types import Count, Name, Remote, Text, as_text, read_answer_as
 
 State: TypeAlias = Literal[
     "QUEUED", "PREPARING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED", "PREEMPTED", "LOST"
@@ -15,21 +16,27 @@ State: TypeAlias = Literal[
 ENDED: frozenset[State] = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "PREEMPTED", "LOST"})
 MAX_LAST_LINES = 25
 # It becomes the name of a folder here, too.
-RUN_ID = r"^[a-z0-9][a-z0-9-]{0,63}$"
-RunId: TypeAlias = Annotated[str, Field(pattern=RUN_ID)]
+RUN_ID = r"^[a-z0-9][a-z0-9-]{0,63}\Z"
+RunId: TypeAlias = Annotated[str, Meta(pattern=RUN_ID)]
 
 
-def _ending(lines: Any) -> Any:
-    return lines[-MAX_LAST_LINES:] if isinstance(lines, list) else []
+def _ending(lines: Any) -> list[str]:
+    return [as_text(line) for line in lines[-MAX_LAST_LINES:]] if isinstance(lines, list) else []
 
 
-class RunState(Remote):
+if TYPE_CHECKING:
+    LastLines: TypeAlias = list[str]
+else:
+    LastLines = read_by(_ending, list)
+
+
+class RunState(Remote, frozen=True):
     """The state of a run, as the pod reports it; the times are the pod's clock, Unix seconds."""
 
     run_id: RunId
     state: State
     reason: Text | None = None
-    returncode: Annotated[int, Field(ge=-(2**31), lt=2**32)] | None = None
+    returncode: Annotated[int, Meta(ge=-(2**31), lt=2**32)] | None = None
     signal: Name | None = None
     oom_killed: bool = False
     queued_at: float | None = None
@@ -37,14 +44,14 @@ class RunState(Remote):
     ended_at: float | None = None
     heartbeat_at: float | None = None
     gpu: Count | None = None
-    last_lines: Annotated[list[Text], BeforeValidator(_ending)] = Field(default=[])
+    last_lines: LastLines = []
     log_size: Count = 0
     events_size: Count = 0
     manifest_sha256: Text | None = None
     queue_position: Count | None = None
     stopping: Text | None = None
     price_per_hour: float | None = None
-    idle_share: Annotated[float, Field(ge=0, le=1)] | None = None
+    idle_share: Annotated[float, Meta(ge=0, le=1)] | None = None
     on_finish: int | None = None
     command: Text | None = None
     now: float | None = None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from msgspec import Meta, Struct
 
-import moola_remote.config.no_plugins  # noqa: F401
+from moola_remote.config.typed import WrongValueError, keyed_by, read_by, typed
 from moola_remote.errors import ConfigError, TransferError
 from moola_remote.text.sanitize import safe
 
@@ -18,40 +18,68 @@ MAX_TEXT = 500
 MAX_ENTRIES = 64  # tasks, scores, baselines, GPUs
 
 
-def _number(value: Any) -> Any:
-    return math.nan if value is None else value
+def as_text(value: Any, limit: int = MAX_TEXT) -> str:
+    """Return a text, cut and safe to show.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(value, str):
+        raise ValueError("expected text")  # noqa: TRY004 - msgspec tells where of no other
+    return safe(value, limit)
 
 
-def _scalars(value: Any) -> Any:
+def as_name(value: Any) -> str:
+    """Return a name, cut and safe to show; raises as `as_text` does."""
+    return as_text(value, MAX_NAME)
+
+
+def by_name(kind: Any, max_length: int = MAX_ENTRIES) -> Any:
+    """Return a type of tables with names for keys and values of a `kind`."""
+    return keyed_by(as_name, kind, max_length)
+
+
+def _number(value: Any) -> float:
+    """Return a number; NaN for null."""
+    if value is None:
+        return math.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError) as err:
+        raise ValueError("expected a number") from err
+
+
+def _scalars(value: Any) -> dict[str, float | str]:
     """Return settings of any depth without what is not a plain value."""
-    if not isinstance(value, dict):
-        return {}
-    return {key: item for key, item in value.items() if isinstance(item, str | int | float)}
+    table = value if isinstance(value, dict) else {}
+    found = {key: item for key, item in table.items() if isinstance(item, str | int | float)}
+    if len(found) > MAX_ENTRIES:
+        raise ValueError(f"expected at most {MAX_ENTRIES} entries")
+    return {
+        as_name(key): as_text(item) if isinstance(item, str) else _number(item)
+        for key, item in found.items()
+    }
 
 
-Text: TypeAlias = Annotated[str, AfterValidator(lambda text: safe(text, MAX_TEXT))]
-Name: TypeAlias = Annotated[str, AfterValidator(lambda text: safe(text, MAX_NAME))]
-Number: TypeAlias = Annotated[float, BeforeValidator(_number)]
-Count: TypeAlias = Annotated[int, Field(ge=0, le=2**63)]
-Seed: TypeAlias = Annotated[int, Field(ge=-(2**63), le=2**63)]
-Numbers: TypeAlias = Annotated[dict[Name, Number], Field(max_length=MAX_ENTRIES)]
-Settings: TypeAlias = Annotated[
-    dict[Name, float | Text], BeforeValidator(_scalars), Field(max_length=MAX_ENTRIES)
-]
+# To a reader they are plain values.
+if TYPE_CHECKING:
+    Text: TypeAlias = str
+    Name: TypeAlias = str
+    Number: TypeAlias = float
+    Numbers: TypeAlias = dict[str, float]
+    Settings: TypeAlias = dict[str, float | str]
+else:
+    Text = read_by(as_text, str)
+    Name = read_by(as_name, str)
+    Number = read_by(_number, float)
+    Numbers = by_name(Number)
+    Settings = read_by(_scalars, dict)
+Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Seed: TypeAlias = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 
 
-class Remote(BaseModel):
+class Remote(Struct, frozen=True):
     """The base of what comes from a pod: frozen, and keys that we don't know are passed over."""
-
-    model_config = ConfigDict(
-        extra="ignore", frozen=True, protected_namespaces=(), defer_build=True
-    )
-
-
-def fault_of(err: ValidationError) -> tuple[str, str]:
-    """Return the first wrong key (empty: the whole) and what is wrong with it; safe to show."""
-    first = err.errors(include_url=False, include_context=False)[0]
-    return safe(".".join(map(str, first["loc"])), MAX_NAME), safe(first["msg"], 120).lower()
 
 
 def read_small(path: Path) -> bytes:
@@ -81,7 +109,6 @@ def read_answer_as(model: type[Answer], answer: Any, verb: str) -> Answer:
         TransferError: a key is missing, or of another type or size.
     """
     try:
-        return model.model_validate(answer)
-    except ValidationError as err:
-        key, wrong = fault_of(err)
-        raise TransferError(f"agent: {verb}: {key or 'it'}: {wrong}") from err
+        return typed(model, answer)
+    except WrongValueError as fault:
+        raise TransferError(f"agent: {verb}: {fault.key or 'it'}: {fault.wrong}") from fault

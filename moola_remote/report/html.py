@@ -30,10 +30,10 @@ _ESCAPES = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
 def render(template: str, data: Any, *, scripts: Sequence[str] = SCRIPTS, **names: Any) -> str:
     """Return a template's page, with `data` for its `scripts`; NaN and infinity become null."""
     environment = _environment()
-    from pydantic_core import to_json
+    from moola_remote.config.typed import json_of
 
     style, texts = _asset("style.css"), [_asset(name) for name in scripts]
-    encoded = to_json(data, inf_nan_mode="null").decode()
+    encoded = json_of(data).decode()
     return environment.get_template(template).render(
         policy=_policy(style, texts),
         style=style,

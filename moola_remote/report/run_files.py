@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from pydantic import Field
+from msgspec import Meta
 
 from moola_remote.config.flatten import flat_config
 from moola_remote.config.paths import RunPaths
@@ -30,10 +30,10 @@ SIDES = ("validation", "test")
 _Value = TypeVar("_Value")
 
 
-class ModelFile(Remote):
+class ModelFile(Remote, frozen=True):
     """``artifacts/model.json``: what the indices of types mean."""
 
-    types: list[Name] = Field(default=[], max_length=MAX_TYPES)
+    types: Annotated[list[Name], Meta(max_length=MAX_TYPES)] = []
 
 
 @dataclass

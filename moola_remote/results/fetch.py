@@ -17,9 +17,12 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from moola_remote import __version__
 from moola_remote.agent_client import client, verbs
 from moola_remote.config.paths import MANIFEST, STATE
+from moola_remote.config.typed import json_of
 from moola_remote.errors import TransferError
 from moola_remote.files.hashing import HashCache
 from moola_remote.files.whole import Whole
@@ -73,7 +76,13 @@ def fetch_run(  # noqa: PLR0913 - each has its own source
     state = known or verbs.get_state(agent, run_id)
     way = Way(transport, agent.folder.run(run_id), dest_root, HashCache(cache))
     content = manifest_content(transport, agent, state, way.read(MANIFEST), named)
-    stored = state.model_dump_json(exclude={"now", "queue_position"}).encode()
+    stored = json_of(
+        {
+            key: value
+            for key, value in structs.asdict(state).items()
+            if key not in ("now", "queue_position")
+        }
+    )
     beside = {MANIFEST: content, STATE: stored}
     # Of this text, read by this version.
     name = f"{__version__} {hashlib.sha256(content).hexdigest()} {what} {way.final}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from msgspec import structs
+
 if TYPE_CHECKING:
     from moola_remote.protocol.manifest import Entry, Manifest, ManifestFile
 
@@ -47,4 +49,4 @@ def chosen_of(manifest: Manifest, what: What) -> tuple[Manifest, list[ManifestFi
         "folders": [folder for folder in manifest.folders if is_wanted(folder)],
         "unreadable": [one for one in manifest.unreadable if is_wanted(one)],
     }
-    return manifest.model_copy(update=lists), left
+    return structs.replace(manifest, **lists), left

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from moola_remote.agent_client import client, verbs
 from moola_remote.config.paths import MANIFEST
 from moola_remote.errors import RunLostError, TransferError
@@ -74,7 +76,7 @@ def find_unsaved(
     found = []
     for state in states:
         digest, content = there.get(state.run_id, (None, b""))
-        now = state.model_copy(update={"manifest_sha256": digest})
+        now = structs.replace(state, manifest_sha256=digest)
         known = [here.get(state.run_id, b""), content]
         found.append(_look(transport, agent, now, results / state.run_id, known, hashes))
     hashes.save()

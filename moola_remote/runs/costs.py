@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic_core import from_json
-
 from moola_remote.config.paths import STATE
+from moola_remote.config.typed import read_json
 from moola_remote.errors import TransferError
 from moola_remote.protocol.state import RunState, read_state
 from moola_remote.protocol.types import MAX_RESULT_BYTES
@@ -76,7 +75,7 @@ def _state(folder: Path) -> RunState | None:
 def _read(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
-            value = from_json(file.read(MAX_RESULT_BYTES))
+            value = read_json(file.read(MAX_RESULT_BYTES))
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
@@ -90,7 +89,7 @@ def _span(folder: Path) -> float | None:
             first = file.readline(MAX_LINE_BYTES)
             file.seek(max(0, path.stat().st_size - MAX_LINE_BYTES))
             last = file.read().rpartition(b"\n")[0].rpartition(b"\n")[2]
-        began, ended = (float(from_json(line)["t"]) for line in (first, last))
+        began, ended = (float(read_json(line)["t"]) for line in (first, last))
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return max(0.0, ended - began) if math.isfinite(ended - began) else None

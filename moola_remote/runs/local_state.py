@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from moola_remote.config.typed import plain
 from moola_remote.errors import LimitError
 from moola_remote.files import atomic
 from moola_remote.pods.pod import Pod
@@ -89,7 +90,8 @@ class LocalRun:
     def keep_state(self, state: RunState) -> None:
         """Note what a run that is paid for has done so far."""
         if state.price_per_hour:
-            self._write("state.json", state.model_dump(mode="json", exclude={"last_lines"}))
+            table = {key: value for key, value in plain(state).items() if key != "last_lines"}
+            self._write("state.json", table)
 
     def keep_hook(self, hook: Hook) -> None:
         """Note a command for its end."""

@@ -13,16 +13,16 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-from pydantic_core import from_json
+from msgspec import structs
 
 from moola_remote.config.paths import STATE
+from moola_remote.config.typed import WrongValueError, plain, read_json, typed
 from moola_remote.errors import ConfigError, TransferError
 from moola_remote.files import atomic
 from moola_remote.protocol.events import MAX_EVENT_BYTES, EventReader, RunEvent
 from moola_remote.protocol.spec import MAX_BLOCK, Block, Machine, Spec
 from moola_remote.protocol.state import RunState
-from moola_remote.protocol.types import Remote, fault_of
+from moola_remote.protocol.types import Remote
 
 if TYPE_CHECKING:
     from moola_remote.pods.pod import Pod
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 MAX_SPEC_BYTES = 4 * 2**20
 
 
-class Record(Remote):
+class Record(Remote, frozen=True):
     """A run on record: `state` is None where it isn't known, `run` until it has begun.
 
     `is_gone` says that it comes from files here, and is not on the pod.
@@ -49,9 +49,17 @@ class Record(Remote):
             return self.spec.machine
         said = {name: self.run.versions.get(name) for name in ("python", "torch", "cuda")}
         known = {**said, "device": self.run.device or None}
-        return self.spec.machine.model_copy(
-            update={name: value for name, value in known.items() if value}
+        return structs.replace(
+            self.spec.machine, **{name: value for name, value in known.items() if value}
         )
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """All that is shown of it; the spec's wishes for the end are the laptop's own."""
+        table: dict[str, Any] = plain(self)
+        for key in ("on_finish", "limits"):
+            del table["spec"][key]
+        return table
 
 
 def find_record(pod: Pod, name: str | None, find_run: Callable[[str | None], RunState]) -> Record:
@@ -78,7 +86,7 @@ def find_record(pod: Pod, name: str | None, find_run: Callable[[str | None], Run
         if noted and not own:
             keep_again(noted, answer["spec"], f"pod {pod.name}")
     else:
-        record = read_folder(folder).model_copy(update=own)
+        record = structs.replace(read_folder(folder), **own)
     if record.spec.run_id != run_id:
         raise TransferError(f"run {run_id}: its spec is that of {record.spec.run_id}")
     return record
@@ -117,8 +125,8 @@ def codes_on_record(pod: Pod) -> set[str]:
         (pod.project.results_folder, "*/spec.json"),
     ):
         for path in top.glob(pattern):
-            with contextlib.suppress(OSError, ValueError):  # pydantic's error is a ValueError
-                codes.add(Spec.model_validate_json(_head(path, MAX_SPEC_BYTES)).code)
+            with contextlib.suppress(OSError, ValueError):
+                codes.add(typed(Spec, read_json(_head(path, MAX_SPEC_BYTES))).code)
     return {code for code in codes if code}
 
 
@@ -152,14 +160,14 @@ def read_folder(folder: Path) -> Record:
         TransferError: its files can't be read.
     """
     try:
-        spec = from_json(_head(folder / "spec.json", MAX_SPEC_BYTES))
+        spec = read_json(_head(folder / "spec.json", MAX_SPEC_BYTES))
     except (OSError, ValueError) as err:
         raise TransferError(f"{folder}/spec.json: can't be read") from err
     config = state = None
     with contextlib.suppress(OSError):
         config = _head(folder / "config.yaml", MAX_BLOCK).decode("utf-8", "replace")
     with contextlib.suppress(OSError, ValueError):
-        state = from_json(_head(folder / STATE, MAX_SPEC_BYTES))
+        state = read_json(_head(folder / STATE, MAX_SPEC_BYTES))
     record = {"spec": spec, "state": state, "config": config, "is_gone": True}
     return _validate({**record, "run": _run_event(folder / "events.jsonl")}, str(folder))
 
@@ -183,7 +191,9 @@ def _run_event(path: Path) -> RunEvent | None:
 
 def _validate(record: Mapping[str, Any], where: str) -> Record:
     try:
-        return Record.model_validate(record)
-    except ValidationError as err:
-        key, wrong = fault_of(err)
-        raise TransferError(f"{where}: {key}: {wrong}") from err
+        read = typed(Record, record)
+        if not isinstance(record["spec"], Spec):  # is one where this laptop has noted it
+            read = structs.replace(read, spec=Spec.of(record["spec"]))
+    except WrongValueError as fault:
+        raise TransferError(f"{where}: {fault}") from fault
+    return read

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from moola_remote.agent_client.client import probe
 from moola_remote.deploy import snapshot
 from moola_remote.deploy.code_store import Archive
@@ -85,7 +87,7 @@ def differences(spec: Spec, deployed: Deployed, secret_names: set[str]) -> Itera
     if spec.machine.python is None:
         yield "its machine is not on record: Python, torch, CUDA and device may differ"
     else:
-        for name, then in spec.machine:
+        for name, then in structs.asdict(spec.machine).items():
             now = deployed.machine.get(name)
             if now != then and not (name == "packages" and spec.packages):
                 yield f"{name} was {then or 'none'}, is {now or 'none'}"

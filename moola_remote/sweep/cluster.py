@@ -8,17 +8,18 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from msgspec import Meta
+from msgspec.json import format as with_indent
 
 from moola_remote.agent_client import verbs
 from moola_remote.config.settings import Strict
+from moola_remote.config.typed import WrongValueError, decoded, json_of
 from moola_remote.errors import ConfigError, LimitError, MoolaError
 from moola_remote.files import atomic
 from moola_remote.pods.pod import Pod
 from moola_remote.protocol.spec import new_run_id
-from moola_remote.protocol.types import fault_of
 from moola_remote.sweep.plan import SEED, Plan, SweepFolder
 from moola_remote.sweep.study import spaces_json
 from moola_remote.sweep.verdict import MAX_ATTEMPTS
@@ -28,7 +29,7 @@ TOKEN = "RAY_AUTH_TOKEN"  # noqa: S105 - a name
 FIRST_PORT, NUM_BLOCKS, NODE_PORTS = 20_000, 100, 100
 
 
-class Member(Strict):
+class Member(Strict, frozen=True):
     """A run that is part of a cluster; `host` and `port` are empty of the driver."""
 
     role: Literal["head", "worker", "driver"]
@@ -38,7 +39,7 @@ class Member(Strict):
     port: int = 0
 
 
-class Cluster(Strict):
+class Cluster(Strict, frozen=True):
     """``cluster.json``.
 
     Attributes:
@@ -47,9 +48,9 @@ class Cluster(Strict):
         members: the driver last; without others where the cluster is somebody else's.
     """
 
-    first: int = Field(ge=0)
+    first: Annotated[int, Meta(ge=0)]
     address: str
-    members: list[Member] = Field(min_length=1)
+    members: Annotated[list[Member], Meta(min_length=1)]
 
     @property
     def driver(self) -> Member:
@@ -117,7 +118,7 @@ def write_cluster(folder: SweepFolder, cluster: Cluster) -> None:
         LimitError: it can't be written.
     """
     try:
-        atomic.write(folder.cluster, cluster.model_dump_json(indent=1) + "\n")
+        atomic.write(folder.cluster, with_indent(json_of(cluster), indent=1) + b"\n")
     except OSError as err:
         raise LimitError(f"{folder.cluster}: can't be written, {err.strerror}") from err
 
@@ -129,14 +130,13 @@ def read_cluster(folder: SweepFolder) -> Cluster | None:
         ConfigError: the file can't be read.
     """
     try:
-        return Cluster.model_validate_json(folder.cluster.read_bytes())
+        return decoded(Cluster, folder.cluster.read_bytes())
     except FileNotFoundError:
         return None
     except OSError as err:
         raise ConfigError(f"{folder.cluster}: can't be read, {err.strerror}") from err
-    except ValidationError as err:
-        key, wrong = fault_of(err)
-        raise ConfigError(f"{folder.cluster}: {key or 'the file'}: {wrong}") from err
+    except WrongValueError as fault:
+        raise ConfigError(f"{folder.cluster}: {fault.key or 'the file'}: {fault.wrong}") from fault
 
 
 def cancel_members(pod: Pod, cluster: Cluster) -> list[str]:

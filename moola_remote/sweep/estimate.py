@@ -7,10 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic_core import from_json
-
 from moola_remote.config.paths import STATE
 from moola_remote.config.settings import PodConfig, Project
+from moola_remote.config.typed import read_json
 from moola_remote.errors import MoolaError
 from moola_remote.protocol.spec import Spec
 from moola_remote.protocol.state import read_state
@@ -51,7 +50,7 @@ def estimate(project: Project, plan: Plan) -> Estimate | None:
     for folder in sorted(project.results_folder.glob("[!.]*/"), reverse=True):
         with suppress(OSError, ValueError, MoolaError):
             spec = Spec.read((folder / "spec.json").read_bytes(), str(folder))
-            state = read_state(from_json((folder / STATE).read_bytes()))
+            state = read_state(read_json((folder / STATE).read_bytes()))
             is_alike = spec.recipe == plan.recipe and (
                 plan.recipe or spec.argv[:2] == plan.command[:2]
             )

@@ -12,9 +12,11 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, Field, ValidationError
+from msgspec import Meta, Struct
 
+from moola_remote.config.typed import WrongValueError, decoded, json_of
 from moola_remote.errors import ConfigError, LimitError
 from moola_remote.files import atomic
 from moola_remote.sweep.trial import Trial
@@ -23,11 +25,11 @@ from moola_remote.sweep.trial import Trial
 FETCH_S = 120.0
 
 
-class Span(BaseModel):
+class Span(Struct):
     """A time in which a pod was used: Unix seconds, USD an hour; `until` is None while it lasts."""
 
     pod: str
-    price: float = Field(ge=0)
+    price: Annotated[float, Meta(ge=0)]
     since: float
     until: float | None = None
     is_rented: bool = False
@@ -38,18 +40,18 @@ class Span(BaseModel):
         return max(0.0, end - self.since) * self.price / 3600
 
 
-class Spans(BaseModel):
+class Spans(Struct):
     """``money.json``."""
 
-    spans: list[Span] = Field(default_factory=list)
+    spans: list[Span] = []
 
 
 def metered_pods(sweeps: Path) -> list[str]:
     """Return the pods that sweeps of a project have used, as far as that can be read."""
     names = set()
     for path in sweeps.glob("*/money.json"):
-        with suppress(OSError, ValidationError):
-            names |= {span.pod for span in Spans.model_validate_json(path.read_bytes()).spans}
+        with suppress(OSError, WrongValueError):
+            names |= {span.pod for span in decoded(Spans, path.read_bytes()).spans}
     return sorted(names)
 
 
@@ -90,10 +92,10 @@ class Budget:
         self._lock = threading.Lock()
         self.limit_usd = limit_usd
         try:
-            self._table = Spans.model_validate_json(path.read_bytes())
+            self._table = decoded(Spans, path.read_bytes())
         except FileNotFoundError:
             self._table = Spans()
-        except (OSError, ValidationError) as err:
+        except (OSError, WrongValueError) as err:
             raise ConfigError(f"{path}: can't be read; what was spent is not known") from err
         for span in self._table.spans:
             if span.until is None and not span.is_rented and last_seen is not None:
@@ -184,6 +186,6 @@ class Budget:
 
     def _save(self) -> None:
         try:
-            atomic.write(self._path, self._table.model_dump_json())
+            atomic.write(self._path, json_of(self._table))
         except OSError as err:
             raise LimitError(f"{self._path}: can't be written, {err.strerror}") from err

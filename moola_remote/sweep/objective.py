@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic_core import from_json
-
+from moola_remote.config.typed import read_json
 from moola_remote.errors import ConfigError
 from moola_remote.protocol.events import MAX_EVENT_BYTES, EpochEvent
 from moola_remote.protocol.types import MAX_RESULT_BYTES
@@ -105,7 +104,7 @@ def _finite(value: Any) -> float | None:
 def _read(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
-            table = from_json(file.read(MAX_RESULT_BYTES))
+            table = read_json(file.read(MAX_RESULT_BYTES))
     except (OSError, ValueError):
         return {}
     return table if isinstance(table, dict) else {}

@@ -6,8 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from msgspec import Meta, structs
 
+from moola_remote.config.typed import read_json, typed
 from moola_remote.protocol.state import RunState
 from moola_remote.protocol.types import Name, Remote
 from moola_remote.sweep.trial import Attempt, Trial
@@ -19,32 +20,32 @@ LINE_BYTES = 1000
 LOG = "log"
 
 
-class End(Remote):
+class End(Remote, frozen=True):
     """How a trial ended; `seconds` is not known of one that took its process with it."""
 
-    exit_code: Annotated[int, Field(ge=-(2**31), lt=2**32)] | None = None
+    exit_code: Annotated[int, Meta(ge=-(2**31), lt=2**32)] | None = None
     signal: Name | None = None
-    seconds: Annotated[float, Field(ge=0)] = 0.0
+    seconds: Annotated[float, Meta(ge=0)] = 0.0
 
 
-class Begun(Remote):
+class Begun(Remote, frozen=True):
     """``params.json`` of a trial; `nodes` are those on which it was begun, one after another."""
 
-    params: dict[str, int | float | str | bool | None] = Field(max_length=1000)
-    nodes: list[Name] = Field(min_length=1, max_length=1000)
+    params: Annotated[dict[str, int | float | str | bool | None], Meta(max_length=1000)]
+    nodes: Annotated[list[Name], Meta(min_length=1, max_length=1000)]
 
 
 def read_end(folder: Path) -> End | None:
     """Return how a trial ended; None where it did not, or what says so can't be read."""
-    with suppress(OSError, ValidationError), (folder / "end.json").open("rb") as file:
-        return End.model_validate_json(file.read(MAX_END_BYTES))
+    with suppress(OSError, ValueError), (folder / "end.json").open("rb") as file:
+        return typed(End, read_json(file.read(MAX_END_BYTES)))
     return None
 
 
 def read_begun(folder: Path) -> Begun | None:
     """Return what a trial was begun with on a cluster; None where it was not, or can't be read."""
-    with suppress(OSError, ValidationError), (folder / "params.json").open("rb") as file:
-        return Begun.model_validate_json(file.read(MAX_END_BYTES))
+    with suppress(OSError, ValueError), (folder / "params.json").open("rb") as file:
+        return typed(Begun, read_json(file.read(MAX_END_BYTES)))
     return None
 
 
@@ -81,9 +82,14 @@ def judge_trial(state: RunState, folder: Path, num_attempts: int) -> tuple[Verdi
     if end is not None:
         why = f"killed by {end.signal}" if end.signal else f"exit code {end.exit_code}"
         last = _last_line(folder / LOG)
-        changes = {"state": "FAILED", "signal": end.signal, "returncode": end.exit_code}
-        changes["reason"] = f"{why}, {last}" if last else why
-        return judge(state.model_copy(update=changes), num_attempts), end.seconds
+        failed = structs.replace(
+            state,
+            state="FAILED",
+            signal=end.signal,
+            returncode=end.exit_code,
+            reason=f"{why}, {last}" if last else why,
+        )
+        return judge(failed, num_attempts), end.seconds
     verdict = judge(state, num_attempts)
     if verdict.kind == "succeeded":
         return Verdict("failed", "its run ended without it"), 0.0

@@ -9,29 +9,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from msgspec import Meta, field
+from msgspec.json import format as with_indent
 
 from moola_remote.config.settings import Project, Strict
+from moola_remote.config.typed import WrongValueError, decoded, json_of
 from moola_remote.errors import ConfigError, LimitError
 from moola_remote.files import atomic
-from moola_remote.protocol.types import fault_of
 from moola_remote.runs.filters import is_named
 from moola_remote.sweep.space import Space, Value, read_space, table_of
 
 SEED = "seed"
+Direction = Literal["minimize", "maximize"]
 Early = Literal["none", "median", "asha"]
 Engine = Literal["pods", "ray"]
 # Goals of which less is better, where nothing else is said.
 _LESS = re.compile(r"(loss|error|err|mae|mse|rmse|nll|perplexity|total)$", re.IGNORECASE)
 
 
-class Goal(Strict):
+class Goal(Strict, frozen=True):
     """The score that trials are judged by."""
 
     name: str
-    direction: Literal["minimize", "maximize"]
+    direction: Direction
 
     def __str__(self) -> str:
         """Return the goal as it is typed."""
@@ -45,14 +47,14 @@ def read_goal(text: str) -> Goal:
         ConfigError: it is none.
     """
     name, _, word = text.partition(":")
-    directions = {"min": "minimize", "max": "maximize"}
+    directions: dict[str, Direction] = {"min": "minimize", "max": "maximize"}
     if not re.fullmatch(r"[\w.\-/@ ]{1,60}", name) or (":" in text and word not in directions):
         raise ConfigError(f"--goal {text}: expected NAME, NAME:min or NAME:max")
     word = word or ("min" if _LESS.search(name) else "max")
-    return Goal.model_validate({"name": name, "direction": directions[word]})
+    return Goal(name, directions[word])
 
 
-class Plan(Strict):
+class Plan(Strict, frozen=True, kw_only=True):
     """``sweep.json``: what was asked for; nothing of it changes once the sweep has begun.
 
     Attributes:
@@ -74,28 +76,28 @@ class Plan(Strict):
         then: what is done with a pod that has nothing left to do.
     """
 
-    schema_version: Literal[1] = Field(default=1, alias="schema")
-    sweep_id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$")
+    schema_version: Literal[1] = field(default=1, name="schema")
+    sweep_id: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,59}\Z")]
     label: str
     recipe: str | None = None
-    command: list[str] = Field(default_factory=list)
-    settings: list[str] = Field(default_factory=list)
-    spaces: list[str] = Field(default_factory=list)
-    grid: list[str] = Field(default_factory=list)
-    seeds: list[int] = Field(default_factory=list)
+    command: list[str] = []
+    settings: list[str] = []
+    spaces: list[str] = []
+    grid: list[str] = []
+    seeds: list[int] = []
     goal: Goal
     metric: str | None = None
-    trials: int = Field(ge=1)
-    folds: int | None = Field(default=None, ge=2)
-    repeats: int = Field(default=1, ge=1)
-    pack: int = Field(default=1, ge=1, le=256)
+    trials: Annotated[int, Meta(ge=1)]
+    folds: Annotated[int, Meta(ge=2)] | None = None
+    repeats: Annotated[int, Meta(ge=1)] = 1
+    pack: Annotated[int, Meta(ge=1, le=256)] = 1
     early: Early = "none"
     engine: Engine = "pods"
-    address: str | None = Field(default=None, max_length=300)
-    pods: list[str] = Field(min_length=1)
-    data: dict[str, Path] = Field(default_factory=dict)
-    env: dict[str, str] = Field(default_factory=dict)
-    secrets: list[str] = Field(default_factory=list)
+    address: Annotated[str, Meta(max_length=300)] | None = None
+    pods: Annotated[list[str], Meta(min_length=1)]
+    data: dict[str, Path] = {}
+    env: dict[str, str] = {}
+    secrets: list[str] = []
     max_time_s: float | None = None
     max_cost_usd: float | None = None
     then: Literal["stop", "down"] | None = None
@@ -176,10 +178,18 @@ class SweepFolder:
 
         Raises:
             LimitError: it can't be written.
+            ConfigError: a word in it is no UTF-8.
         """
         try:
+            content = with_indent(json_of(plan), indent=1) + b"\n"
+        except UnicodeEncodeError as err:
+            raise ConfigError(
+                f"sweep: {err.object!r} is no UTF-8, expected commands and settings in UTF-8",
+                "rename the file that it names",
+            ) from err
+        try:
             self.path.mkdir(parents=True, exist_ok=True)
-            atomic.write(self.plan, plan.model_dump_json(by_alias=True, indent=1) + "\n")
+            atomic.write(self.plan, content)
         except OSError as err:
             raise LimitError(f"{self.plan}: can't be written, {err.strerror}") from err
 
@@ -190,12 +200,11 @@ class SweepFolder:
             ConfigError: it can't be read, or is not a plan.
         """
         try:
-            return Plan.model_validate_json(self.plan.read_bytes())
+            return decoded(Plan, self.plan.read_bytes())
         except OSError as err:
             raise ConfigError(f"{self.plan}: can't be read, {err.strerror}") from err
-        except ValidationError as err:
-            key, wrong = fault_of(err)
-            raise ConfigError(f"{self.plan}: {key or 'the file'}: {wrong}") from err
+        except WrongValueError as fault:
+            raise ConfigError(f"{self.plan}: {fault.key or 'the file'}: {fault.wrong}") from fault
 
     @contextmanager
     def held(self) -> Iterator[None]:

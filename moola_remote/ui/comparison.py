@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
+from moola_remote.config.typed import plain
 from moola_remote.protocol.result import Score
 from moola_remote.report.comparison import Comparison, Rival, Split
 from moola_remote.report.score_names import SCORES
@@ -235,7 +236,7 @@ def _short(value: float, digits: int) -> str:
 def as_json(compared: Comparison) -> Iterator[Mapping[str, object]]:
     """One object a run, then one of what is between them."""
     for run in compared.runs:
-        scores = run.result.model_dump(mode="json") if run.result else {}
+        scores = plain(run.result) if run.result else {}
         yield {"run_id": run.run_id, **scores}
     yield {
         "compared": [run.run_id for run in compared.runs],
@@ -253,7 +254,7 @@ def _lead(rival: Rival) -> dict[str, object] | None:
     return {
         "windows": rival.lead.num_windows,
         "groups": rival.lead.num_groups,
-        "scores": {name: score.model_dump() for name, score in rival.lead.leads.items()},
+        "scores": plain(rival.lead.leads),
         "flipped": [one.window_id for one, _ in rival.flipped],
         "won": rival.num_won,
     }

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import IO, Protocol
 
-from pydantic_core import to_json
-
+from moola_remote.config.typed import json_of
 from moola_remote.follow.view import RunView
 from moola_remote.protocol.events import Event, NoteEvent
 from moola_remote.protocol.state import RunState
@@ -87,8 +86,8 @@ class JsonOutput:
 
     def state(self, state: RunState) -> None:
         """Write it."""
-        line = {"schema": 1, "kind": "state", "t": self._clock(), "state": state.model_dump()}
-        write(self._out, to_json(line, inf_nan_mode="null").decode() + "\n")
+        line = {"schema": 1, "kind": "state", "t": self._clock(), "state": state}
+        write(self._out, json_of(line).decode() + "\n")
 
     def link(self, text: str) -> None:
         """Do nothing: the link is not an event of the run."""

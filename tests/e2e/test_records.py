@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from types import SimpleNamespace
 
@@ -85,6 +86,18 @@ def replayed(project: Project, run_id: str) -> list[str]:
     assert done.returncode == 0, done.stderr
     mark = f"not as it was for {run_id}: "
     return [line[len(mark) :] for line in done.stderr.splitlines() if line.startswith(mark)]
+
+
+def test_words_that_are_no_utf8_are_recorded_as_they_are(local_project: Project) -> None:
+    word = os.fsdecode(b"a\xffb")
+    show = "import os, sys; print(os.fsencode(sys.argv[1] + os.environ['KEY']))"
+    local_project.ok("run", "--env", f"KEY={word}", "--", "python", "-c", show, word)
+    spec = local_project.json("runs", "show")[0]["spec"]
+    assert (spec["argv"][-1], spec["env"]) == (word, {"KEY": word})
+    assert r"a\udcffb" in local_project.ok("runs", "show")
+    assert local_project.json("runs")[0]["state"] == "SUCCEEDED"
+    assert replayed(local_project, spec["run_id"]) == []
+    assert local_project.ok("logs").splitlines()[-1] == r"b'a\xffba\xffb'"
 
 
 def test_a_replay_runs_the_same_bytes_and_reports_what_differs(local_project: Project) -> None:

@@ -52,7 +52,12 @@ WRONG = [
     {"pid": 5},
     None,
 ]
-KEYS = [*(set(RunState.model_fields) - {"now", "queue_position"}), "supervisor", "job", "samples"]
+KEYS = [
+    *(set(RunState.__struct_fields__) - {"now", "queue_position"}),
+    "supervisor",
+    "job",
+    "samples",
+]
 
 
 @pytest.mark.parametrize("key", sorted({*KEYS, "wants", "ticket", "killed"}))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from moola_remote.config.settings import Project
+from moola_remote.config.typed import typed
 from moola_remote.deploy.declared import Dependencies
 from moola_remote.deploy.dependencies import read_dependencies, reader_of
 from moola_remote.errors import ConfigError
@@ -19,7 +20,7 @@ def declared(folder: Path, files: dict[str, str], **settings: Any) -> Dependenci
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    project = Project.model_validate({"folder": folder, **settings})
+    project = typed(Project, {"folder": folder, **settings})
     return read_dependencies(project, reader_of(folder))
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from moola_remote.config.typed import typed
 from moola_remote.follow.view import RunView
 from moola_remote.protocol.events import EventReader
 from moola_remote.protocol.state import RunState
@@ -20,7 +21,7 @@ NOW = STATE["now"]
 
 
 def state(**changes: Any) -> RunState:
-    return RunState(**{**STATE, **changes})
+    return typed(RunState, {**STATE, **changes})
 
 
 def golden_view() -> RunView:

@@ -53,7 +53,7 @@ class LocalProvider:
         Raises:
             ConfigError: a key that the local pod chooses by itself.
         """
-        chosen = sorted(_OURS_TO_CHOOSE & pod.model_fields_set)
+        chosen = sorted(_OURS_TO_CHOOSE & pod.given)
         if chosen:
             raise ConfigError(
                 f"configs/pods/{pod.name}.yaml: {chosen[0]}: chosen by the local pod itself, "

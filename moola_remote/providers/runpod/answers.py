@@ -10,8 +10,8 @@ from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 import httpx
-from pydantic import ValidationError
 
+from moola_remote.config.typed import WrongValueError, decoded
 from moola_remote.errors import (
     ConfigError,
     LimitError,
@@ -19,7 +19,6 @@ from moola_remote.errors import (
     NoCapacityError,
     UnreachableError,
 )
-from moola_remote.protocol.types import fault_of
 from moola_remote.providers.runpod.models import Answer
 from moola_remote.text.sanitize import safe
 
@@ -77,12 +76,11 @@ def parse(model: type[ApiAnswer], response: httpx.Response) -> ApiAnswer:
     """Read a response as `model`; raise a MoolaError of one line where it is another."""
     what = f"{response.request.method} {response.request.url.path}"
     try:
-        return model.model_validate_json(response.content)
-    except ValidationError as err:
-        key, wrong = fault_of(err)
+        return decoded(model, response.content)
+    except WrongValueError as fault:
         raise UnansweredError(
-            f"RunPod: {what}: not an answer of API v2, {key or 'its answer'}: {wrong}"
-        ) from err
+            f"RunPod: {what}: not an answer of API v2, {fault.key or 'its answer'}: {fault.wrong}"
+        ) from fault
 
 
 def failure(response: httpx.Response, what: str) -> MoolaError:

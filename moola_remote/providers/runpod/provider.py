@@ -75,7 +75,7 @@ class RunpodProvider:
             "host_key",
             "price_per_hour",
             "private_host",
-        } & pod.model_fields_set
+        } & pod.given
         if chosen:
             raise ConfigError(
                 f"{where}: {min(chosen)}: comes from RunPod, expected no such key",

@@ -53,6 +53,18 @@ def test_a_start_that_is_cut_anywhere_and_tried_again_runs_once(pod: AgentPod) -
         assert (pod.folder(run_id) / "log").read_text() == "ran\n"
 
 
+def test_words_that_are_no_utf8_are_run_as_they_are_and_shown_with_escapes(pod: AgentPod) -> None:
+    """JSON has them as half surrogates, which no other reader of the state takes."""
+    word = os.fsdecode(b"a\xffb")
+    run_id = pod.start("sh", "-c", 'printf %s "$0$KEY"', word, env={"KEY": word})
+    state = pod.wait(run_id)
+    assert (state["state"], state["command"][-9:]) == ("SUCCEEDED", r" a\udcffb")
+    assert (pod.folder(run_id) / "log").read_bytes() == b"a\xffba\xffb"
+    missing = pod.wait(pod.start(word))
+    assert missing["state"] == "FAILED"
+    assert missing["reason"] == r"could not be started: a\udcffb: No such file or directory"
+
+
 def test_starting_an_ended_run_again_answers_with_its_end(pod: AgentPod) -> None:
     run_id = pod.shell("exit 3")
     pod.wait(run_id)

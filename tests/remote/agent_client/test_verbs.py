@@ -21,6 +21,7 @@ from moola_remote.agent_client.verbs import (
     make_manifest,
     submit,
 )
+from moola_remote.config.typed import typed
 from moola_remote.errors import (
     ConfigError,
     LimitError,
@@ -288,6 +289,6 @@ def test_a_state_as_stored_is_read_whole(pod: AgentPod) -> None:
     run_id = pod.shell("true")
     pod.wait(run_id)
     answer = json.loads(json.dumps(pod.state(run_id)))
-    state = RunState.model_validate(answer)
-    for key in RunState.model_fields:
+    state = typed(RunState, answer)
+    for key in RunState.__struct_fields__:
         assert getattr(state, key) == answer[key]

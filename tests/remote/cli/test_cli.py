@@ -95,7 +95,11 @@ def test_a_training_that_gpus_can_not_share_is_refused_before_anything_starts(
         ("configs/pods/local.yaml", "provider: [", "local.yaml: not YAML, "),
         ("configs/pods/local.yaml", "- a\n", "expected keys and values, got list"),
         ("configs/pods/local.yaml", "provider: local\nprot: 1\n", "'prot', expected one of"),
-        ("configs/pods/local.yaml", "provider: moon\n", "provider: input should be"),
+        (
+            "configs/pods/local.yaml",
+            "provider: moon\n",
+            "provider: expected 'local' or 'runpod' or 'ssh', got 'moon'",
+        ),
         ("configs/pods/local.yaml", "provider: local\nname: x\n", "unknown key 'name'"),
         ("configs/pods/local.yaml", "provider: local\nport: 2\n", "chosen by the local pod"),
         ("pyproject.toml", "[tool.moola-remote\n", "pyproject.toml: not TOML, "),

@@ -149,7 +149,7 @@ def test_each_shell_takes_its_script(shell: str, here: Project) -> None:
 def test_nothing_heavy_is_loaded_for_a_tab(here: Project) -> None:
     code = """
 import atexit, sys
-heavy = {"fabric", "paramiko", "httpx", "numpy", "rich", "pydantic", "asyncssh", "yaml", "pyarrow"}
+heavy = {"fabric", "paramiko", "httpx", "numpy", "rich", "msgspec", "asyncssh", "yaml", "pyarrow"}
 atexit.register(lambda: print("loaded", sorted(heavy & set(sys.modules))))
 from moola_remote.cli import main
 main([])

@@ -41,11 +41,11 @@ def test_a_pod_has_the_name_of_its_file(files: Project) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("provider: ssh\nport: 70000\n", "port: input should be less than or equal to 65535, got"),
-        ("provider: ssh\nport: x\n", "port: input should be a valid integer"),
-        ("provider: ssh\nroot: relative\n", "root: string should match pattern"),
-        ("provider: ssh\nhost_key: MD5:aa\n", "host_key: string should match pattern"),
-        ("{}", "provider: field required"),
+        ("provider: ssh\nport: 70000\n", "port: expected at most 65535, got 70000"),
+        ("provider: ssh\nport: x\n", "port: expected a whole number or nothing, got 'x'"),
+        ("provider: ssh\nroot: relative\n", "root: expected text that matches '^/"),
+        ("provider: ssh\nhost_key: MD5:aa\n", "host_key: expected text that matches '^SHA256:"),
+        ("{}", "provider: missing"),
         ("", "expected keys and values, got NoneType"),
         ("1: 2\n", "unknown key 1, expected one of provider, host"),
         ("a: !!python/object/apply:os.getcwd []\n", "not YAML"),

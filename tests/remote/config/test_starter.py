@@ -40,7 +40,7 @@ def test_every_line_that_is_commented_out_can_be_taken(tmp_path: Path) -> None:
     lines = [line.removeprefix("# ") for line in head.splitlines()[1:]]
     (tmp_path / "moola-remote.toml").write_text("\n".join(lines), encoding="utf-8")
     project = find_project(tmp_path)
-    assert {"extras", "groups", "constraints", "torch", "job", "recipe"} <= project.model_fields_set
+    assert {"extras", "groups", "constraints", "torch", "job", "recipe"} <= project.given
     assert project.extras == ["fast"]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from moola_remote.config.settings import Project
+from moola_remote.config.typed import typed
 from moola_remote.deploy.declared import Dependencies
 from moola_remote.deploy.dependencies import read_dependencies, reader_of
 from moola_remote.deploy.local_paths import parse_local
@@ -203,7 +204,7 @@ def test_they_are_sent_although_git_ignores_them(tmp_path: Path) -> None:
 def test_another_content_is_another_environment(tmp_path: Path) -> None:
     first = bundled(tmp_path, f"libs/{WHEEL}\n", f"libs/{WHEEL}")
     (tmp_path / "libs" / WHEEL).write_bytes(b"again")
-    second = read_dependencies(Project.model_validate({"folder": tmp_path}), reader_of(tmp_path))
+    second = read_dependencies(typed(Project, {"folder": tmp_path}), reader_of(tmp_path))
     assert first.requirements == second.requirements
     assert first.digest("3.11") != second.digest("3.11")
 

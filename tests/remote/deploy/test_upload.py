@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from moola_remote.agent_client.client import Agent, probe
+from moola_remote.config.typed import typed
 from moola_remote.deploy import upload
 from moola_remote.deploy.snapshot import Tree, code_tree, data_tree
 from moola_remote.errors import TransferError
@@ -194,6 +195,6 @@ def test_a_pod_that_names_odd_trees_is_sent_ours(
     trees: dict[str, Any], agent: Agent, project: Path
 ) -> None:
     tree = code_tree(project)
-    facts = PodInfo.model_validate({"python": "3", "trees": trees})
+    facts = typed(PodInfo, {"python": "3", "trees": trees})
     upload.send(agent.transport, agent, tree, "code", facts=facts)
     assert (Path(agent.root) / "code" / tree.digest / "plain").exists()

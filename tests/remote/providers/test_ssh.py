@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from moola_remote.config.settings import PodConfig
+from moola_remote.config.typed import typed
 from moola_remote.errors import ConfigError
 from moola_remote.providers import provider_for
 
@@ -43,7 +44,7 @@ def test_an_identity_file_may_begin_with_the_home_folder(home: Path) -> None:
 def test_what_is_missing_is_named_and_status_still_answers(
     keys: dict[str, str], message: str
 ) -> None:
-    provider = provider_for(PodConfig.model_validate({"name": "box", "provider": "ssh", **keys}))
+    provider = provider_for(typed(PodConfig, {"name": "box", "provider": "ssh", **keys}))
     assert provider.status().state == "foreign"
     with pytest.raises(ConfigError, match=message):
         provider.up()

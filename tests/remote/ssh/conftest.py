@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from moola_remote.config.settings import PodConfig
+from moola_remote.config.typed import typed
 from moola_remote.providers import provider_for
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
@@ -62,8 +63,8 @@ def through(openssh_server: Endpoint, dot_ssh: Path) -> Through:
 
     def resolved(config: str, **keys: object) -> Endpoint:
         (dot_ssh / "config").write_text(config.replace("{pod}", lines_of(openssh_server)))
-        pod = PodConfig.model_validate(
-            {"name": "box", "provider": "ssh", "host": "box", "root": "/x", **keys}
+        pod = typed(
+            PodConfig, {"name": "box", "provider": "ssh", "host": "box", "root": "/x", **keys}
         )
         endpoint = provider_for(pod).endpoint()
         return dataclasses.replace(endpoint, known_key=openssh_server.known_key)

@@ -18,7 +18,7 @@ PROJECT = find_project(Path(__file__).parent)
 
 def check(**keys: Any) -> list[str]:
     plan = {"recipe": "jade", "goal": read_goal("f1"), "trials": 4, "pods": ["local"], **keys}
-    return check_plan(PROJECT, Plan(schema=1, sweep_id="s-1", label="s", **plan))
+    return check_plan(PROJECT, Plan(sweep_id="s-1", label="s", **plan))
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_what_makes_none_is_refused(keys: dict[str, Any], said: str) -> None:
 
 def test_a_trial_is_judged_by_cross_validation() -> None:
     plan = Plan(
-        schema=1, sweep_id="s-1", label="s", recipe="jade-ensemble", goal=read_goal("f1"),
+        sweep_id="s-1", label="s", recipe="jade-ensemble", goal=read_goal("f1"),
         trials=2, pods=["local"], folds=5, spaces=["loss.ridge=log:1e-3..1"],
     )  # fmt: skip
     assert check_plan(PROJECT, plan) == []

@@ -30,7 +30,7 @@ HOSTS = [("a", "10.0.0.5"), ("a.2", "10.0.0.6"), ("b", "10.0.0.7")]
 def plan_of(**keys: Any) -> Plan:
     table = {"recipe": "jade", "spaces": ["model.hidden_size=16..32"], "engine": "ray", **keys}
     table = {"goal": read_goal("f1"), "trials": 4, "pods": ["local"], **table}
-    return Plan(schema=1, sweep_id=table.pop("sweep_id", "s-1"), label="s", **table)
+    return Plan(sweep_id=table.pop("sweep_id", "s-1"), label="s", **table)
 
 
 def test_the_first_pod_is_the_head_and_has_the_driver() -> None:

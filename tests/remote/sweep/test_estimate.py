@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from moola_remote.config.settings import Project
 from moola_remote.sweep.estimate import Estimate, estimate
@@ -24,7 +25,7 @@ def fetched(results: Path, name: str, seconds: float, **spec: object) -> Path:
 
 
 def test_trials_times_seconds_times_price() -> None:
-    plan = plan_of(trials=60).model_copy(update={"pods": ["a", "b"]})
+    plan = structs.replace(plan_of(trials=60), pods=["a", "b"])
     words = Estimate(5, 30.0, 60.0, 120.0).words(plan, 0.5)
     assert words == (
         "about 30m 00s (15m 00s to 1h 00m): 60 trials x 1m 00s, as in 5 earlier ones, on 2 pods; "
@@ -35,7 +36,7 @@ def test_trials_times_seconds_times_price() -> None:
 
 def test_earlier_runs_count_and_a_packed_one_by_its_trials(tmp_path: Path) -> None:
     project = Project(folder=tmp_path, results=Path("results"))
-    plan = plan_of().model_copy(update={"recipe": "quick"})
+    plan = structs.replace(plan_of(), recipe="quick")
     assert estimate(project, plan) is None
     fetched(tmp_path / "results", "a", 40.0, recipe="quick")
     fetched(tmp_path / "results", "b", 900.0, recipe="other")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from moola_remote.protocol.state import RunState
-from moola_remote.sweep.packed import judge_trial, num_tries
+from moola_remote.sweep.packed import judge_trial, num_tries, read_begun
 from moola_remote.sweep.trial import Attempt, Trial
 from moola_remote.sweep.verdict import MAX_ATTEMPTS
 
@@ -79,3 +79,11 @@ def test_a_trial_is_not_given_up_for_the_deaths_of_those_before_it(tmp_path: Pat
     assert num_tries(Trial(3, "running", attempts=attempts), tmp_path) == 5
     assert num_tries(Trial(2, "running", attempts=attempts), tmp_path) == 5
     assert num_tries(Trial(1, "running", attempts=attempts), tmp_path) == 4
+
+
+def test_what_a_trial_was_begun_with_may_be_infinite(tmp_path: Path) -> None:
+    begun = {"params": {"clip": float("inf"), "lr": "1e-3", "deep": True}, "nodes": ["a"]}
+    (tmp_path / "params.json").write_text(json.dumps(begun))
+    read = read_begun(tmp_path)
+    assert read is not None
+    assert read.params == begun["params"]

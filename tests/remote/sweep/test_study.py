@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from moola_remote.errors import ConfigError
-from moola_remote.sweep.plan import Plan, read_goal
+from moola_remote.sweep.plan import Plan, SweepFolder, read_goal
 from moola_remote.sweep.study import Study, best_of
 from moola_remote.sweep.trial import Attempt, Score
 
@@ -25,11 +26,20 @@ def plan_of(**more: Any) -> Plan:
         "command": ["true"],
         **more,
     }
-    return Plan(schema=1, **keys)
+    return Plan(**keys)
 
 
 def open_study(journal: Path, plan: Plan) -> Study:
     return Study(journal, plan, is_writing=True)
+
+
+def test_a_command_that_is_no_utf8_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    folder = SweepFolder(tmp_path / "sweep")
+    with pytest.raises(ConfigError, match=r"'a\\udcffb' is no UTF-8, expected .* rename"):
+        folder.write_plan(plan_of(command=["python", "a\udcffb"]))
+    assert not folder.path.exists()
+    folder.write_plan(plan_of(command=["python", "ä b"]))
+    assert folder.read_plan().command == ["python", "ä b"]
 
 
 def test_optuna_opens_the_journal(tmp_path: Path) -> None:
@@ -108,13 +118,13 @@ def test_the_best_is_by_the_goal(tmp_path: Path) -> None:
     for value in (0.5, 0.7, 0.7, 0.1):
         study.tell(study.ask().number, "complete", Score(value))
     assert best_of(study.trials(), plan).number == 1  # type: ignore[union-attr]
-    less = plan.model_copy(update={"goal": read_goal("loss")})
+    less = structs.replace(plan, goal=read_goal("loss"))
     assert best_of(study.trials(), less).number == 3  # type: ignore[union-attr]
     assert best_of([], plan) is None
 
 
 def test_a_journal_of_another_sweep_is_refused(tmp_path: Path) -> None:
     open_study(tmp_path / "j", plan_of())
-    other = plan_of().model_copy(update={"sweep_id": "s-2"})
+    other = structs.replace(plan_of(), sweep_id="s-2")
     with pytest.raises(ConfigError, match="not the study of this sweep"):
         Study(tmp_path / "j", other, is_writing=False)

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from moola_remote.config.typed import typed
 from moola_remote.follow.view import RunView
 from moola_remote.protocol.events import CheckpointEvent, EpochEvent, EventReader, NoteEvent
 from moola_remote.text.format import score
@@ -57,7 +58,8 @@ def test_a_screen_of_any_size_fits(width: int, height: int, num_epochs: int, noi
     names = ("total", "span", noise[:70], "a" * 60)
     for epoch in range(1, num_epochs + 1):
         losses = dict.fromkeys(names, float("nan") if epoch % 7 == 0 else 1e9 / epoch**5)
-        view.take_event(EpochEvent(epoch=epoch, epochs=60, train=losses, validation=losses))
+        table = {"epoch": epoch, "epochs": 60, "train": losses, "validation": losses}
+        view.take_event(typed(EpochEvent, table))
     text = panels.draw(view, width=width, height=height, now=NOW)
     lines = text.split("\n", allow_blank=True)
     assert len(lines) <= height

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from moola_remote.config.typed import typed
 from moola_remote.protocol.state import RunState
 from moola_remote.ui.tables import Printable, Row, component_table, runs_table, show
 
@@ -25,7 +26,7 @@ def drawn(table: Printable, width: int) -> list[str]:
 
 
 def state(**keys: Any) -> RunState:
-    return RunState(**{"run_id": RUN, "state": "SUCCEEDED", "now": 1000.0, **keys})
+    return typed(RunState, {"run_id": RUN, "state": "SUCCEEDED", "now": 1000.0, **keys})
 
 
 def test_components_have_a_mark_a_name_and_details() -> None:

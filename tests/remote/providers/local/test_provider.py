@@ -194,7 +194,7 @@ def test_a_key_that_the_local_pod_chooses_itself_is_refused() -> None:
     with pytest.raises(
         ConfigError, match=r"configs/pods/mine\.yaml: port: chosen by the local pod"
     ):
-        provider_for(PodConfig(name="mine", provider="local", port=22))
+        provider_for(PodConfig(name="mine", provider="local", given=frozenset({"port"})))
 
 
 def _pid(provider: LocalProvider) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from moola_remote.config.typed import decoded
 from moola_remote.errors import LimitError, MoolaError, NoCapacityError, UnreachableError
 from moola_remote.providers.runpod.answers import BusyError, RefusedError, UnansweredError
 from moola_remote.providers.runpod.client import RunpodClient
@@ -230,7 +231,7 @@ def test_each_recorded_pod_is_read(name: str) -> None:
     files = list((DOCUMENTS / "examples").glob(f"{name}*.json"))
     assert files
     for file in files:
-        pod = Pod.model_validate_json(file.read_bytes())
+        pod = decoded(Pod, file.read_bytes())
         assert pod.status
         assert (pod.ssh.direct is not None) == ('"direct": {' in file.read_text())
 
@@ -238,12 +239,10 @@ def test_each_recorded_pod_is_read(name: str) -> None:
 @needs_documents
 def test_each_recorded_list_and_catalog_is_read() -> None:
     examples = DOCUMENTS / "examples"
-    assert len(PodList.model_validate_json((examples / "list-pods.json").read_bytes()).pods) == 1
-    empty = PodList.model_validate_json(
-        (examples / "list-pods-empty-no-pagination.json").read_bytes()
-    )
+    assert len(decoded(PodList, (examples / "list-pods.json").read_bytes()).pods) == 1
+    empty = decoded(PodList, (examples / "list-pods-empty-no-pagination.json").read_bytes())
     assert empty.pagination.has_next_page is False
-    none = GpuType.model_validate_json((examples / "catalog-gpu-4090-none.json").read_bytes())
+    none = decoded(GpuType, (examples / "catalog-gpu-4090-none.json").read_bytes())
     assert none.data_centers == []
 
 

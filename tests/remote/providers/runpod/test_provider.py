@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
-from moola_remote.config.settings import PodConfig
 from moola_remote.errors import ConfigError, HostKeyError, NoCapacityError, UnreachableError
 from moola_remote.providers.runpod.account import overdue
 from moola_remote.providers.runpod.provider import RunpodProvider
@@ -76,7 +76,7 @@ def test_what_can_not_be_undone_is_reported_with_its_cost(
 ) -> None:
     double.times = Times(address=99)
     double.fault = lambda call: "500" if call.startswith("DELETE") else None
-    provider.wanted = provider.wanted.model_copy(update={"start_limit_min": 0.001})
+    provider.wanted = structs.replace(provider.wanted, start_limit_min=0.001)
     with pytest.raises(UnreachableError, match=r"pod000001 may still cost money: .*down --force"):
         provider.up()
     double.fault = lambda _: None
@@ -176,7 +176,7 @@ def test_our_key_pair_is_made_once_and_is_ours_alone(provider: RunpodProvider) -
 
 
 def test_a_key_of_the_users_needs_its_public_half(provider: RunpodProvider, tmp_path: Path) -> None:
-    provider.pod = provider.pod.model_copy(update={"identity_file": tmp_path / "own"})
+    provider.pod = structs.replace(provider.pod, identity_file=tmp_path / "own")
     with pytest.raises(ConfigError, match=r"own\.pub: can't be read, No such file"):
         provider.public_key()
 
@@ -192,9 +192,8 @@ def test_a_key_of_the_users_needs_its_public_half(provider: RunpodProvider, tmp_
 def test_a_wrong_file_is_one_line(
     provider: RunpodProvider, change: dict[str, object], said: str
 ) -> None:
-    table = {**provider.pod.model_dump(exclude_unset=True), **change}
     with pytest.raises(ConfigError, match=said):
-        RunpodProvider.of(PodConfig.model_validate(table))
+        RunpodProvider.of(structs.replace(provider.pod, given=frozenset(change), **change))
 
 
 def test_the_shipped_file_is_right(tmp_path: Path) -> None:

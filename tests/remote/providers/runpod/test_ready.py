@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import click
 import pytest
+from msgspec import structs
 
 from moola_remote.errors import UnreachableError
 from moola_remote.providers.runpod.provider import RunpodProvider
@@ -88,7 +89,7 @@ def test_a_pod_that_is_not_seen_at_once_is_waited_for(
 
 def test_a_pod_that_is_never_ready_is_removed(provider: RunpodProvider, double: Double) -> None:
     double.times = Times(address=99)
-    provider.wanted = provider.wanted.model_copy(update={"start_limit_min": 0.01})
+    provider.wanted = structs.replace(provider.wanted, start_limit_min=0.01)
     with pytest.raises(UnreachableError, match=r"not ready within 0.01 min.*; pod pod000001 remov"):
         provider.up()
     assert double.pods == {}
@@ -99,7 +100,7 @@ def test_a_pod_of_an_earlier_up_that_is_never_ready_stays_and_its_price_is_repor
 ) -> None:
     make_another(provider)
     double.times = Times(address=99)
-    provider.wanted = provider.wanted.model_copy(update={"start_limit_min": 0.01})
+    provider.wanted = structs.replace(provider.wanted, start_limit_min=0.01)
     said = r"not ready within .*; pod pod000001 stays, for \$0.75/h; end it with: .* --pod x stop"
     with pytest.raises(UnreachableError, match=said):
         provider.up()
@@ -126,7 +127,7 @@ def test_a_started_pod_that_is_never_ready_is_stopped_and_keeps_its_volume(
     provider.up()
     provider.stop()
     double.times = Times(address=99)
-    provider.wanted = provider.wanted.model_copy(update={"start_limit_min": 0.01})
+    provider.wanted = structs.replace(provider.wanted, start_limit_min=0.01)
     with pytest.raises(UnreachableError, match="stopped again"):
         provider.up()
     assert [pod.status for pod in double.pods.values()] == ["EXITED"]

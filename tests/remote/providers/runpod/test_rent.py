@@ -10,6 +10,7 @@ from functools import partial
 
 import httpx
 import pytest
+from msgspec import structs
 
 from moola_remote.config.settings import RunpodConfig
 from moola_remote.errors import LimitError, MoolaError, NoCapacityError, UnreachableError
@@ -75,7 +76,7 @@ def test_the_best_stocked_data_centre_is_asked_first_and_alone() -> None:
 def test_the_network_between_pods_is_asked_for_where_there_is_one() -> None:
     double = Double()
     linked = {"global_networking": True, "clouds": ["COMMUNITY", "SECURE"]}
-    pod, said = rent(double, WANTED.model_copy(update=linked))
+    pod, said = rent(double, structs.replace(WANTED, **linked))
     assert double.pods[pod.id].body["globalNetworking"] is True
     assert pod.cloud == "SECURE"
     assert f"not tried: {GPU}, COMMUNITY: has no network between pods" in said
@@ -90,7 +91,7 @@ def test_the_network_between_pods_is_asked_for_where_there_is_one() -> None:
 def test_each_candidate_is_one_request_and_each_refusal_has_its_reason() -> None:
     double = Double()
     double.refuse = lambda body: None if body["cloud"] == "COMMUNITY" else (400, NO_CAPACITY)
-    both = WANTED.model_copy(update={"clouds": ["SECURE", "COMMUNITY"]})
+    both = structs.replace(WANTED, clouds=["SECURE", "COMMUNITY"])
     pod, said = rent(double, both)
     assert pod.cloud == "COMMUNITY"
     assert double.calls.count("POST /v2/pods") == 4
@@ -109,14 +110,14 @@ def test_each_candidate_is_one_request_and_each_refusal_has_its_reason() -> None
 def test_above_the_ceiling_nothing_is_asked_for() -> None:
     double = Double()
     with pytest.raises(NoCapacityError, match=r"\$0.74/h is above max_price \$0.50"):
-        rent(double, WANTED.model_copy(update={"max_price": 0.5}))
+        rent(double, structs.replace(WANTED, max_price=0.5))
     assert "POST /v2/pods" not in double.calls
 
 
 def test_a_pod_that_costs_more_than_the_catalog_said_is_given_back() -> None:
     double = Double()
     with pytest.raises(NoCapacityError, match=r"\$0.75/h would be charged"):
-        rent(double, WANTED.model_copy(update={"max_price": 0.74}))
+        rent(double, structs.replace(WANTED, max_price=0.74))
     assert double.pods == {}
 
 
@@ -130,7 +131,7 @@ def test_a_pod_that_costs_more_than_the_catalog_said_is_given_back() -> None:
 def test_what_the_catalog_rules_out_is_not_tried(change: dict[str, object], said: str) -> None:
     double = Double()
     with pytest.raises(NoCapacityError, match=said):
-        rent(double, WANTED.model_copy(update=change))
+        rent(double, structs.replace(WANTED, **change))
     assert "POST /v2/pods" not in double.calls
 
 
