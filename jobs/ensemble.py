@@ -42,7 +42,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def join(runs: list[Path], run_dir: str | None) -> None:
-    """Load every model, write them as one, with the first one's recipe and decoder."""
+    """Load every model, write them as one, with the first one's recipe and decoder.
+
+    Raises:
+        ConfigError: their models see other inputs, or are no members of a mean.
+    """
     import torch
 
     from moola_core.inference.trained_model import load_model, save_model
@@ -54,15 +58,35 @@ def join(runs: list[Path], run_dir: str | None) -> None:
     for run, part in zip(runs, parts, strict=True):
         if _seen(part.recipe) != _seen(first.recipe) or _known(part) != _known(first):
             raise ConfigError(f"{run}: its model sees other inputs than that of {runs[0]}")
+        _check_alone(run, part)
     models = tuple(model for part in parts for model in part.models)
-    of_a_seed = first.recipe.ensemble.num_answers // first.recipe.ensemble.seeds
-    seeds = first.recipe.ensemble.model_copy(update={"seeds": len(models) // of_a_seed})
+    alone = first.recipe.ensemble.model_copy(update={"columns": ()})
+    of_a_seed = alone.num_answers // alone.seeds
+    seeds = alone.model_copy(update={"seeds": len(models) // of_a_seed})
     recipe = first.recipe.model_copy(update={"ensemble": seeds})
     folder = Path(run_dir) / "artifacts"
     folder.mkdir(parents=True, exist_ok=True)
     save_model(folder, replace(first, models=models, recipe=recipe, pool=None))
     (folder.parent / "config.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
     print(f"{folder}: {len(models)} models of {len(runs)} runs")
+
+
+def _check_alone(run: Path, trained: TrainedModel) -> None:
+    """Refuse a model whose parts have weights of their own: a mean of several knows none.
+
+    Raises:
+        ConfigError: columns answer beside its networks, or one of these looks closer.
+    """
+    from moola_core.inference.ensemble import refines
+
+    ensemble, pool = trained.recipe.ensemble, trained.pool
+    has_columns = ensemble.columns and (pool is None or pool.asks_columns)
+    if has_columns or refines(trained.recipe, pool):
+        beside = "columns answer beside its networks" if has_columns else "a network looks closer"
+        raise ConfigError(
+            f"{run}: {beside}, expected networks alone; "
+            "train several in one run: jobs.train --set ensemble.seeds=2"
+        )
 
 
 def _known(trained: TrainedModel) -> tuple[Any, ...]:

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file
 
+from jobs.common import weighing
 from jobs.ensemble import main as join
 from jobs.evaluate import main as evaluate
 from jobs.train import main as train
 from jobs.tune import main as tune
+from moola_core.inference.pool import PoolWeights
 
 pytestmark = pytest.mark.train
 
@@ -119,6 +121,44 @@ def test_runs_are_joined_and_scored_as_one(
     scores = json.loads((tmp_path / "scores.json").read_text())["scores"]
     assert scores["type_f1"]["value"] > 0
     assert 0 < scores["average_precision"]["value"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("say", "more", "beside"),
+    [
+        ((1.0, 0.0), [], None),
+        ((0.1, 1.0), [], "columns answer beside its networks"),
+        ((0.9, 0.0), ["--set", "ensemble.refine={}"], "a network looks closer"),
+    ],
+)
+def test_of_the_default_recipe_networks_alone_are_joined(  # noqa: PLR0913 - fixtures
+    say: tuple[float, float],
+    more: list[str],
+    beside: str | None,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(weighing, "fit_pool", lambda *_: PoolWeights(say, say))
+    small = ["model.width=4", "data.windows=40", "candidates.number=40"]
+    sets = [word for one in (*small, "ensemble.columns=[{bars: 20}]") for word in ("--set", one)]
+    argv = ["--run-dir", str(tmp_path / "run"), "--data", str(data), "--device", "cpu", *sets]
+    assert train([*argv, "--epochs", "2", *more]) == 0
+    run, both = str(tmp_path / "run"), tmp_path / "both"
+    code = join(["--runs", run, run, "--run-dir", str(both)])
+    if beside:
+        assert code == 10
+        assert f"run: {beside}, expected networks alone; train" in capsys.readouterr().err
+        assert not both.exists()
+        return
+    assert code == 0
+    argv = ["--data", str(data), "--file", "labelled/train_210.parquet", "--device", "cpu"]
+    f1 = []
+    for one in (run, str(both)):
+        assert evaluate(["--run", one, *argv, "--out", str(tmp_path / "scores.json")]) == 0
+        f1.append(json.loads((tmp_path / "scores.json").read_text())["scores"]["f1"]["value"])
+    assert f1[0] == f1[1] > 0
 
 
 def test_models_that_see_other_inputs_are_not_joined(

@@ -48,11 +48,9 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_card_says_how_networks_and_columns_were_weighed(run: Path) -> None:
     card = json.loads((run / "artifacts" / "model.json").read_text())
     assert card["recipe"]["name"] == "span"
-    # columns without a say are not fitted; where they say more, no network looks closer
-    networks, columns = card["pool"]["spans"]
-    asked = columns > 0 or card["pool"]["types"][1] > 0
-    expected = 2 + (2 if asked else 0) + (0 if columns > networks else 1)
-    assert len(card["weights"]) == expected
+    # columns without a say are not fitted
+    asked = card["pool"]["spans"][1] > 0 or card["pool"]["types"][1] > 0
+    assert len(card["weights"]) == (4 if asked else 2)
     assert set(card["pool"]) == {"spans", "types"}
     assert min(card["pool"]["spans"]) >= 0
     assert max(card["pool"]["spans"]) > 0
@@ -142,6 +140,7 @@ def test_the_network_that_looks_closer_is_the_same_beside_the_first_after_it_and
 ) -> None:
     # networks alone have a say, so that it is fitted once the weights are known
     weights = PoolWeights((0.9, 0.0), (1.0, 0.0))
+    closer_look = ("--set", "ensemble.refine={}")
     monkeypatch.setattr(weighing, "fit_pool", lambda *_: weights)
     send, here = members._Sent.write, os.getpid()
 
@@ -152,11 +151,11 @@ def test_the_network_that_looks_closer_is_the_same_beside_the_first_after_it_and
 
     with monkeypatch.context() as patched:
         patched.setattr(members._Sent, "write", send_and_stop)
-        assert _train(tmp_path / "stopped", data) == STOPPED
-    assert _train(tmp_path / "stopped", data, "--resume") == 0
-    assert _train(tmp_path / "beside", data) == 0
+        assert _train(tmp_path / "stopped", data, *closer_look) == STOPPED
+    assert _train(tmp_path / "stopped", data, *closer_look, "--resume") == 0
+    assert _train(tmp_path / "beside", data, *closer_look) == 0
     monkeypatch.setattr(members, "can_fork", lambda *_: False)
-    assert _train(tmp_path / "after", data) == 0
+    assert _train(tmp_path / "after", data, *closer_look) == 0
     after = {one.name: one.read_bytes() for one in _weights(tmp_path / "after")}
     assert len(after) == 3
     assert len(set(after.values())) == 3
