@@ -276,8 +276,8 @@ class Recipe(Strict):
             )
         if training.average and self.ensemble.checkpoints > 1:
             raise ValueError("ensemble.checkpoints: expected 1 with training.average")
-        if self.ensemble.columns and self.ensemble.checkpoints > 1:
-            raise ValueError("ensemble.checkpoints: expected 1 with ensemble.columns")
+        if (self.ensemble.columns or self.ensemble.refine) and self.ensemble.checkpoints > 1:
+            raise ValueError("ensemble.checkpoints: expected 1 with ensemble.columns or .refine")
         if self.split.validation_share == 0 and (
             self.decoder.choose or self.training.keep == "best"
         ):

@@ -115,3 +115,10 @@ def test_a_seed_of_its_own_leaves_those_of_the_others(recipe: Recipe) -> None:
 def test_a_model_of_another_kind_takes_none() -> None:
     with pytest.raises(ConfigError, match=r"refine are for a model of kind unet"):
         load_recipe(RECIPES / "jade.yaml", ["ensemble.refine={crop: 40}"])
+
+
+def test_it_has_no_part_in_a_mean_of_checkpoints() -> None:
+    more = ["training.average=0", "ensemble.columns=[]", "ensemble.checkpoints=2"]
+    load_recipe(SPAN, more)
+    with pytest.raises(ConfigError, match=r"checkpoints: expected 1 with .* \.refine"):
+        load_recipe(SPAN, [*more, "ensemble.refine={}"])
