@@ -15,7 +15,7 @@ from moola_remote.agent.bytecode import cache_of, drop_torn
 from moola_remote.agent.constants import Json
 from moola_remote.agent.errors import AgentError
 from moola_remote.agent.files import read_json
-from moola_remote.agent.layout import Pod, Run
+from moola_remote.agent.layout import Pod, Run, as_text
 from moola_remote.agent.processes import identity, oom_kills
 from moola_remote.agent.redaction import Mask
 from moola_remote.agent.workdir import make_workdir
@@ -130,7 +130,7 @@ def become_job(run: Run, launch: Launch, go: int, errors: int) -> None:
             os.execvpe(launch.argv[0], launch.argv, launch.env)
     except OSError as err:
         why = f"{launch.argv[0]}: {why_not_started(launch.argv[0], err)}"
-        os.write(errors, why.encode("utf-8", "backslashreplace"))
+        os.write(errors, as_text(why).encode())
     finally:
         os._exit(127)
 

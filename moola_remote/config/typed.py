@@ -146,6 +146,11 @@ def json_of(value: Any) -> bytes:
     return msgspec.json.encode(value, enc_hook=str)
 
 
+def indented_json_of(value: Any) -> bytes:
+    """Return the same for a file that people read: a line each key, and a newline at its end."""
+    return msgspec.json.format(json_of(value), indent=1) + b"\n"
+
+
 def plain(value: Any) -> Any:
     """Return `value`, with structs and paths in it, as tables, lists and texts."""
     return msgspec.to_builtins(value, enc_hook=str)

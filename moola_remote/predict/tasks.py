@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from msgspec import Struct, field
-from msgspec.json import format as with_indent
 
-from moola_remote.config.typed import WrongValueError, decoded, json_of
+from moola_remote.config.typed import WrongValueError, decoded, indented_json_of
 from moola_remote.errors import ConfigError, LimitError
 from moola_remote.files import atomic
 from moola_remote.files.hashing import HashCache, sha256_of
@@ -121,7 +120,7 @@ def write_index(out: Path, index: Index) -> None:
         LimitError: it can't be written.
     """
     try:
-        atomic.write(out / INDEX, with_indent(json_of(index), indent=1) + b"\n")
+        atomic.write(out / INDEX, indented_json_of(index))
     except OSError as err:
         raise LimitError(f"{out / INDEX}: can't be written, {err.strerror}") from err
 

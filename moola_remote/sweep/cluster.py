@@ -11,11 +11,10 @@ from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
-from msgspec.json import format as with_indent
 
 from moola_remote.agent_client import verbs
 from moola_remote.config.settings import Strict
-from moola_remote.config.typed import WrongValueError, decoded, json_of
+from moola_remote.config.typed import WrongValueError, decoded, indented_json_of
 from moola_remote.errors import ConfigError, LimitError, MoolaError
 from moola_remote.files import atomic
 from moola_remote.pods.pod import Pod
@@ -118,7 +117,7 @@ def write_cluster(folder: SweepFolder, cluster: Cluster) -> None:
         LimitError: it can't be written.
     """
     try:
-        atomic.write(folder.cluster, with_indent(json_of(cluster), indent=1) + b"\n")
+        atomic.write(folder.cluster, indented_json_of(cluster))
     except OSError as err:
         raise LimitError(f"{folder.cluster}: can't be written, {err.strerror}") from err
 

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from msgspec import Meta, field
-from msgspec.json import format as with_indent
 
 from moola_remote.config.settings import Project, Strict
-from moola_remote.config.typed import WrongValueError, decoded, json_of
+from moola_remote.config.typed import WrongValueError, decoded, indented_json_of
 from moola_remote.errors import ConfigError, LimitError
 from moola_remote.files import atomic
 from moola_remote.runs.filters import is_named
@@ -181,7 +180,7 @@ class SweepFolder:
             ConfigError: a word in it is no UTF-8.
         """
         try:
-            content = with_indent(json_of(plan), indent=1) + b"\n"
+            content = indented_json_of(plan)
         except UnicodeEncodeError as err:
             raise ConfigError(
                 f"sweep: {err.object!r} is no UTF-8, expected commands and settings in UTF-8",
