@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -19,7 +19,10 @@ from moola_core.spans.grid import blurred, coverage, label_posterior
 from moola_core.spans.segmentations import partition
 
 EVALUATION_BATCH = 512
-_folded: WeakKeyDictionary[SpanNet, tuple[object, FoldedUNet]] = WeakKeyDictionary()
+State: TypeAlias = tuple[tuple[int, int], ...]  # of each tensor where it is, and its changes
+_folded: WeakKeyDictionary[SpanNet, tuple[tuple[Tensor, ...], State, FoldedUNet]] = (
+    WeakKeyDictionary()
+)
 
 
 @torch.no_grad()
@@ -32,7 +35,7 @@ def predict(model: Model, inputs: Inputs) -> Predictions:
         model: set to evaluation.
         inputs: of the windows.
     """
-    model.eval()
+    evaluating(model)
     parts = [inputs]
     if len(inputs) > EVALUATION_BATCH:
         rows = torch.arange(len(inputs), device=inputs.features.device)
@@ -42,14 +45,23 @@ def predict(model: Model, inputs: Inputs) -> Predictions:
     return gather(model, said)
 
 
+def evaluating(model: Model) -> Model:
+    """Return `model` set to evaluation; to set what is so already costs as much as a layer."""
+    return model.eval() if model.training else model
+
+
 def folded(model: SpanNet) -> FoldedUNet:
     """Return the model's network in fewer operations; made again where its weights changed."""
-    weights = (*model.net.parameters(), *model.net.buffers())
-    state = tuple((one.data_ptr(), one._version) for one in weights)
     known = _folded.get(model)
-    if known is None or known[0] != state:
-        known = _folded[model] = state, FoldedUNet(model.net)
-    return known[1]
+    if known is None or _state(known[0]) != known[1]:
+        # a move to another device gives buffers anew, and parameters another place
+        weights = (*model.net.parameters(), *model.net.buffers())
+        known = _folded[model] = weights, _state(weights), FoldedUNet(model.net)
+    return known[2]
+
+
+def _state(weights: tuple[Tensor, ...]) -> State:
+    return tuple((one.data_ptr(), one._version) for one in weights)
 
 
 def forward_outputs(model: Model, inputs: Inputs, net: FoldedUNet | None = None) -> Outputs:

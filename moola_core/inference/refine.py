@@ -16,11 +16,12 @@ from moola_core.decoding.decode import Predictions, log_odds
 from moola_core.features.bars import reflect
 from moola_core.features.crops import cropped_views, first_bars
 from moola_core.features.tensors import Inputs
-from moola_core.inference.forward import folded, forward_outputs
+from moola_core.inference.forward import evaluating, folded, forward_outputs
 from moola_core.model.make import Model
 from moola_core.model.span_net import SpanNet
-from moola_core.spans.grid import all_spans, blurred, coverage, longest_of, places
+from moola_core.spans.grid import all_spans, blurred, coverage, first_places, longest_of
 from moola_core.spans.intervals import FloatArray, IntArray
+from moola_core.spans.kernels import average_crops
 
 
 def refined(first: Predictions, bars: FloatArray, model: Model, size: int) -> Predictions:
@@ -40,11 +41,8 @@ def refined(first: Predictions, bars: FloatArray, model: Model, size: int) -> Pr
     likeliest = all_spans(num_bars, longest)[posterior.argmax(axis=1)]
     begin = first_bars(likeliest.sum(axis=1) // 2, size, num_bars)
     second, said_types = _asked(model, bars, begin, size)
-    spans = all_spans(size, longest_of(second.shape[1], size))
-    # the shape is now (B, S of the crop): where they stand among those of the window
-    place = places(num_bars, longest)[begin[:, None] + spans[:, 0], begin[:, None] + spans[:, 1]]
-    posterior *= 0.5
-    posterior[np.arange(len(posterior))[:, None], place] += 0.5 * second
+    of_crop = first_places(size, longest_of(second.shape[1], size))
+    average_crops(posterior, second, begin, (first_places(num_bars, longest), of_crop))
     types = first.type_probs
     if types is not None and said_types is not None:
         types = (types + said_types) / 2
@@ -60,7 +58,7 @@ def _asked(
 
     As `predict`, but for what only a whole window's answer needs: a third of its time.
     """
-    model.eval()
+    evaluating(model)
     device = next(model.parameters()).device
     views = cropped_views(bars, begin, size).to(device)
     mirrored = cropped_views(reflect(bars), begin, size).to(device) if model.symmetric else None

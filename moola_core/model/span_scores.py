@@ -38,7 +38,9 @@ class _ScoreSpans(torch.autograd.Function):
             start.shape[1], len(length) - 1, str(start.device)
         )
         ctx.save_for_backward(by_start, by_stop)
-        return start[:, first] + stop[:, last] + length[bars]
+        scores = start[:, first]
+        scores += stop[:, last]
+        return scores.add_(length[bars])
 
     @staticmethod
     @once_differentiable

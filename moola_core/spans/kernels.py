@@ -94,3 +94,23 @@ def blur(
 def _add(to: NDArray[Any], what: NDArray[Any], share: float) -> None:
     for i in range(len(to)):
         to[i] += share * what[i]
+
+
+@compiled()
+def average_crops(
+    posterior: FloatArray, crops: FloatArray, begin: IntArray, first: tuple[IntArray, IntArray]
+) -> None:
+    """Halve `posterior` and add half of what is said of spans in a crop of each window.
+
+    Args:
+        posterior: ``(B, S)``; is changed.
+        crops: ``(B, S')``, of spans that are no longer than the window's.
+        begin: ``(B,)``, the bar of the window at which each crop begins.
+        first: of the window ``(T + 1,)``, of the crop ``(T' + 1,)``.
+    """
+    for row in range(len(posterior)):
+        posterior[row] *= 0.5
+        for a in range(len(first[1]) - 1):
+            said = crops[row, first[1][a] : first[1][a + 1]]
+            at = first[0][begin[row] + a]
+            _add(posterior[row, at : at + len(said)], said, 0.5)
