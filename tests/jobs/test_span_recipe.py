@@ -140,7 +140,6 @@ def test_the_network_that_looks_closer_is_the_same_beside_the_first_after_it_and
 ) -> None:
     # networks alone have a say, so that it is fitted once the weights are known
     weights = PoolWeights((0.9, 0.0), (1.0, 0.0))
-    closer_look = ("--set", "ensemble.refine={}")
     monkeypatch.setattr(weighing, "fit_pool", lambda *_: weights)
     send, here = members._Sent.write, os.getpid()
 
@@ -151,11 +150,11 @@ def test_the_network_that_looks_closer_is_the_same_beside_the_first_after_it_and
 
     with monkeypatch.context() as patched:
         patched.setattr(members._Sent, "write", send_and_stop)
-        assert _train(tmp_path / "stopped", data, *closer_look) == STOPPED
-    assert _train(tmp_path / "stopped", data, *closer_look, "--resume") == 0
-    assert _train(tmp_path / "beside", data, *closer_look) == 0
+        assert _train(tmp_path / "stopped", data) == STOPPED
+    assert _train(tmp_path / "stopped", data, "--resume") == 0
+    assert _train(tmp_path / "beside", data) == 0
     monkeypatch.setattr(members, "can_fork", lambda *_: False)
-    assert _train(tmp_path / "after", data, *closer_look) == 0
+    assert _train(tmp_path / "after", data) == 0
     after = {one.name: one.read_bytes() for one in _weights(tmp_path / "after")}
     assert len(after) == 3
     assert len(set(after.values())) == 3
