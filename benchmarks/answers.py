@@ -24,6 +24,7 @@ from moola_core.features.tensors import Inputs
 from moola_core.features.views import price_views
 from moola_core.inference.ensemble import refines
 from moola_core.inference.forward import forward_outputs, predict
+from moola_core.inference.sliding import answer
 from moola_core.inference.trained_model import TrainedModel, load_model
 from moola_core.spans.grid import blurred
 from moola_core.spans.intervals import FloatArray
@@ -45,14 +46,10 @@ def main() -> None:
     bars = np.resize(windows.bars, (arguments.windows, *windows.bars.shape[1:]))
     print(f"{len(trained.models)} models, {trained.pool}")
     for name, asked in (("all", trained), ("networks alone", networks_of(trained))):
-        took_s = seconds(partial(_answer, asked, bars))
+        took_s = seconds(partial(answer, asked, bars))
         print(f"{name:>16} {bars.shape[0] * bars.shape[1] / took_s:9,.0f} bars/s")
     for name, took_s in stages(networks_of(trained), bars).items():
         print(f"{name:>16} {1000 * took_s / len(bars):9.3f} ms a window")
-
-
-def _answer(trained: TrainedModel, bars: FloatArray) -> object:
-    return decode(trained.predict(bars), trained.decoder)
 
 
 def networks_of(trained: TrainedModel) -> TrainedModel:
@@ -90,7 +87,7 @@ def stages(trained: TrainedModel, bars: FloatArray) -> dict[str, float]:
         "its answer": seconds(lambda: predict(model, inputs)),
         "label noise": seconds(lambda: blurred(runs, num_bars, model.end_noise)),
         "decoding": seconds(lambda: decode(said, trained.decoder)),
-        "all": seconds(lambda: decode(trained.predict(bars), trained.decoder)),
+        "all": seconds(lambda: answer(trained, bars)),
     }
 
 

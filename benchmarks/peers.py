@@ -17,8 +17,8 @@ import torch
 from jobs.common.fitting import begin_run, judge, load
 from jobs.common.weighing import members
 from moola_core.config.recipe import load_recipe
-from moola_core.decoding.decode import decode
 from moola_core.evaluation.plain_unet import plain_unet
+from moola_core.inference.sliding import answer
 from moola_core.training.loop import fit
 
 ROOT = Path(__file__).parents[1]
@@ -48,9 +48,9 @@ def main() -> None:
     asked = f"{len(trained.models)} models, {loaded.pool}"
     print(f"{recipe.name}: {time.process_time() - began:.1f} s of CPU, {asked}")
     bars = loaded.train.bars[:512]
-    trained.predict(bars[:8])  # compiled, tables made
+    answer(trained, bars[:8])  # compiled, tables made
     began = time.process_time()
-    decode(trained.predict(bars), trained.decoder)
+    answer(trained, bars)
     rate = bars.shape[0] * bars.shape[1] / (time.process_time() - began)
     print(f"{recipe.name} answers {rate:,.0f} bars a second, side by side")
 
