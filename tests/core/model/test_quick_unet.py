@@ -24,6 +24,8 @@ def test_states_slopes_and_what_norms_have_seen_are_the_networks(num_bars: int) 
     (expected * weight).sum().backward()
     (found * weight).sum().backward()
     for one, other in zip(quick.parameters(), plain.parameters(), strict=True):
+        assert one.grad is not None
+        assert other.grad is not None
         assert_close(one.grad, other.grad, rtol=1e-9, atol=1e-9)
     for name, buffer in plain.named_buffers():
         assert_close(quick.get_buffer(name), buffer)
