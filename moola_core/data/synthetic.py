@@ -99,9 +99,21 @@ def windows_table(
     rows = rows[:num_windows]
     span_ids = np.array([row.pop("span_id") for row in rows], dtype=np.int64)
     timestamp = pa.array([row.pop("start_timestamp") for row in rows])
+    first = np.array([row.pop("first") for row in rows], dtype=np.int64)
+    bars = market.bars[first[:, None] + np.arange(WINDOW_BARS)]
     table = pa.Table.from_pylist(rows)
+    table = table.add_column(table.column_names.index("label"), "features", _lists(bars))
     timestamp = timestamp.cast(pa.timestamp("ns", tz="UTC"))
     return table.append_column("start_timestamp", timestamp), span_ids
+
+
+def _lists(bars: FloatArray) -> pa.Array:
+    """Return bars ``(B, T, 4)`` as lists of lists."""
+    num_windows, num_bars, num_prices = bars.shape
+    ends = np.arange(0, bars.size + 1, num_prices, dtype=np.int32)
+    rows = pa.ListArray.from_arrays(ends, bars.ravel())
+    ends = np.arange(0, num_windows * num_bars + 1, num_bars, dtype=np.int32)
+    return pa.ListArray.from_arrays(ends, rows)
 
 
 def _window_row(
@@ -118,7 +130,7 @@ def _window_row(
         "window_id": f"{base}_offset{offset:+d}" if offset else f"{base}_offset0",
         "base_window_id": base,
         "offset": offset,
-        "features": market.bars[first : first + WINDOW_BARS].tolist(),
+        "first": first,
         "label": LABELS[market.types[span_id]],
         "expansion_start": max(start, 0),
         "expansion_end": min(stop, WINDOW_BARS) - 1,

@@ -14,6 +14,7 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from moola_remote.protocol.result import Score
 from moola_remote.report.predictions import HIT_IOU, Window, pairs_of
@@ -86,11 +87,15 @@ def _resampled(
     if num_groups < MIN_GROUPS:
         return {}
     columns = [list(zip(*rows, strict=True)) for rows in sides]
+    # Half of them are the truth's, the same for both, or 0 everywhere.
+    distinct = list(dict.fromkeys(column for side in columns for column in side))
+    places = [[distinct.index(column) for column in side] for side in columns]
     draws: dict[str, list[float]] = {}
     generator = random.Random(seed)
     for _ in range(max(min(NUM_RESAMPLES, MAX_DRAWS // max(num_groups, 1)), 100)):
-        picks = generator.choices(range(num_groups), k=num_groups)
-        sums = [[sum(map(column.__getitem__, picks)) for column in side] for side in columns]
+        picked = itemgetter(*generator.choices(range(num_groups), k=num_groups))
+        each = [sum(picked(column)) for column in distinct]
+        sums = [[each[place] for place in side] for side in places]
         for name, one in _difference(sums, num_types).items():
             draws.setdefault(name, []).append(one)
     return draws

@@ -70,12 +70,17 @@ def make_rows(num_windows: int, seed: int, skill: float, side: str) -> list[dict
 @cache
 def _rows(num_windows: int, seed: int, skill: float, side: str) -> list[dict[str, Any]]:
     market, answers = random.Random(seed), random.Random(f"{seed} {skill}")
-    return [_row(i, market, answers, skill, side) for i in range(num_windows)]
+    num_drawn = min(num_windows, 200)
+    drawn = [_row(market, answers, skill, side) for _ in range(num_drawn)]
+    return [{**_place(i), **drawn[i % num_drawn]} for i in range(num_windows)]
 
 
-def _row(
-    index: int, market: random.Random, answers: random.Random, skill: float, side: str
-) -> dict[str, Any]:
+def _place(index: int) -> dict[str, Any]:
+    start = (1_577_836_800 + 60 * 105 * index) * 10**9
+    return {"window_id": f"w{index}", "group": index // 2, "start_time": start}
+
+
+def _row(market: random.Random, answers: random.Random, skill: float, side: str) -> dict[str, Any]:
     true_start = market.randrange(20, 80)
     true_stop = true_start + market.randrange(4, 12)
     true_type = market.randrange(2)
@@ -91,10 +96,7 @@ def _row(
     sure = 0.4 + 0.6 * answers.random()
     said = true_type if is_right else 1 - true_type
     return {
-        "window_id": f"w{index}",
         "side": side,
-        "group": index // 2,
-        "start_time": (1_577_836_800 + 60 * 105 * index) * 10**9,
         "start": start,
         "stop": stop,
         "confidence": sure,

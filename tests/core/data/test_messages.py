@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,15 +17,17 @@ FILES = [
 MADE = {"fault": "expected ", "cure": "; ", "faults[0]": "expected ", "Fault": "expected "}
 
 
-def messages() -> Iterator[tuple[str, str]]:
+def messages() -> list[tuple[str, str]]:
     """Where each error is raised, and its words."""
+    found = []
     for path in FILES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not (isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)):
                 continue
             name = ast.unparse(node.exc.func)
             if name in ("DataError", "ConfigError") and node.exc.args:
-                yield f"{path.relative_to(ROOT)}:{node.lineno}", words(node.exc.args[0])
+                found.append((f"{path.relative_to(ROOT)}:{node.lineno}", words(node.exc.args[0])))
+    return found
 
 
 def words(node: ast.expr) -> str:
@@ -38,11 +39,14 @@ def words(node: ast.expr) -> str:
     return next((text for name, text in MADE.items() if source.startswith(name)), "<value>")
 
 
+MESSAGES = messages()
+
+
 def test_there_are_messages_to_look_at() -> None:
-    assert len(list(messages())) > 80
+    assert len(MESSAGES) > 80
 
 
-@pytest.mark.parametrize(("where", "text"), list(messages()))
+@pytest.mark.parametrize(("where", "text"), MESSAGES)
 def test_a_message_says_what_was_expected_and_what_to_do(where: str, text: str) -> None:
     assert "expected" in text or text.count("no such") == 1, f"{where}: {text}"
     assert ";" in text or ": --" in text or "?" in text, f"{where}: no cure in {text}"

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -62,6 +61,8 @@ def test_any_whole_numbers_and_any_text_do(tmp_path: Path, entry: Any, outer: An
 
 
 def test_what_pandas_writes_is_read(tmp_path: Path) -> None:
+    import pandas as pd
+
     rows = {
         "features": [[list(bar) for bar in BARS]] * 2,
         STARTS: [np.array([1, 20], np.uint16), np.array([], np.uint16)],

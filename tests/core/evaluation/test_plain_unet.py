@@ -7,6 +7,7 @@ import torch
 from moola_core.data.windows import Windows
 from moola_core.evaluation.plain_unet import plain_unet, views
 from moola_core.spans.intervals import span_iou
+from tests.support.tensors import assert_close
 
 
 @pytest.mark.train
@@ -28,4 +29,4 @@ def test_it_is_the_same_each_time_and_leaves_the_generator_alone(windows: Window
 
 def test_its_views_are_free_of_the_unit_of_price(windows: Windows) -> None:
     bars = windows.bars[:3]
-    torch.testing.assert_close(views(7.5 * bars), views(bars), atol=1e-4, rtol=1e-4)
+    assert_close(views(7.5 * bars), views(bars), atol=1e-4, rtol=1e-4)

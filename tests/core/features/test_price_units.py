@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,14 @@ def test_features_and_candidates_do_not_depend_on_the_unit(
 RECIPES = ("seed", "weighted", "crf", "jade", "span")
 
 
+@cache
+def recipe_of(name: str) -> Recipe:
+    recipe = load_recipe(CONFIGS / f"{name}.yaml")
+    if recipe.decoder.kind != "best_span":  # a threshold on random outputs finds nothing
+        recipe = recipe.model_copy(update={"decoder": DecoderConfig(kind="best_span")})
+    return recipe
+
+
 @pytest.mark.parametrize("name", RECIPES)
 @settings(max_examples=12, deadline=None)
 @given(FACTORS, st.integers(0, 1000), st.sampled_from([20_000.0, 100.0, 0.0, -37.5]))
@@ -67,9 +76,7 @@ def test_spans_and_confidences_of_each_recipe_do_not_depend_on_the_unit(
     name: str, factor: float, seed: int, level: float
 ) -> None:
     """Untrained: weights at random distinguish features that a trained model may pass over."""
-    recipe = load_recipe(CONFIGS / f"{name}.yaml")
-    if recipe.decoder.kind != "best_span":  # a threshold on random outputs finds nothing
-        recipe = recipe.model_copy(update={"decoder": DecoderConfig(kind="best_span")})
+    recipe = recipe_of(name)
     bars, device = windows_of(seed, False, level), torch.device("cpu")
     mirrored = recipe.model.symmetric
     both = (bars, bars * factor)

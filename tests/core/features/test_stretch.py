@@ -10,6 +10,7 @@ from moola_core.config.sections import Recipe
 from moola_core.data.windows import Windows
 from moola_core.features.stretch import ends, stretch
 from moola_core.features.tensors import WindowTensors, make_tensors
+from tests.support.tensors import assert_close
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def batch(windows: Windows) -> WindowTensors:
 
 def test_no_stretch_changes_nothing(batch: WindowTensors) -> None:
     same = stretch(batch, 0.0, 0.0)
-    torch.testing.assert_close(same.features, batch.features, atol=1e-4, rtol=1e-4)
+    assert_close(same.features, batch.features, atol=1e-4, rtol=1e-4)
     start, stop = ends(batch.tags)
     whole = stop - start >= 2
     assert torch.equal(same.tags[whole], batch.tags[whole])

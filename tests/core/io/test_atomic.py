@@ -15,7 +15,7 @@ from moola_core.io.json_file import write_json
 def test_two_threads_that_write_one_file_at_once_both_succeed(tmp_path: Path) -> None:
     path = tmp_path / "file.json"
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda turn: write_json(path, {"turn": [turn] * 500}), range(500)))
+        list(pool.map(lambda turn: write_json(path, {"turn": [turn] * 500}), range(100)))
     turns = json.loads(path.read_bytes())["turn"]
     assert len(turns) == 500
     assert len(set(turns)) == 1

@@ -10,6 +10,7 @@ from moola_core.losses.criterion import LOSSES, Criterion
 from moola_core.losses.functional import pointer_loss
 from moola_core.model.jade import HEADS, SPAN_HEADS, JadeCompact
 from moola_core.model.make import make_model
+from tests.support.tensors import assert_close
 
 
 @pytest.fixture
@@ -36,9 +37,9 @@ def test_the_total_is_that_of_kendall_gal_and_cipolla(
     judged = criterion(outputs, batch)
     sigma = torch.exp(criterion.model.log_sigma)
     expected = (judged.raw / (2 * sigma**2) + torch.log(sigma)).sum()
-    torch.testing.assert_close(judged.total, expected)
+    assert_close(judged.total, expected)
     each = pointer_loss(outputs["pointer"], batch.pointer)
-    torch.testing.assert_close(judged.raw[0], (each * batch.weight).mean())
+    assert_close(judged.raw[0], (each * batch.weight).mean())
 
 
 def test_windows_of_twice_the_weight_count_twice(
@@ -51,7 +52,7 @@ def test_windows_of_twice_the_weight_count_twice(
     weighted.weight.copy_(torch.tensor([1.0, 2.0]))
     criterion.model.eval()
     raw = [criterion(criterion.model(b.features), b).raw * len(b) for b in (twice, weighted)]
-    torch.testing.assert_close(raw[0], raw[1])
+    assert_close(raw[0], raw[1])
 
 
 def test_shares_sum_to_one_and_follow_the_precisions(criterion: Criterion) -> None:
@@ -101,4 +102,4 @@ def test_an_untyped_window_pulls_at_its_span_alone(windows: Windows) -> None:
     assert float(slopes[1]["type_head.weight"].abs().max()) == 0
     assert losses[1] == 0
     # of scores of bars, which no type comes from
-    torch.testing.assert_close(slopes[0]["bar_scores.weight"], slopes[1]["bar_scores.weight"])
+    assert_close(slopes[0]["bar_scores.weight"], slopes[1]["bar_scores.weight"])

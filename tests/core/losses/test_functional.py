@@ -18,6 +18,7 @@ from moola_core.losses.functional import (
     soft_span_loss,
     type_loss,
 )
+from tests.support.tensors import assert_close
 
 
 def _random(*shape: int, seed: int = 0) -> Tensor:
@@ -44,7 +45,7 @@ def test_span_losses_equal_the_cross_entropy(loss: object, pos_weight: float) ->
             nats -= pos_weight * y * math.log(p) + (1 - y) * math.log(1 - p)
         expected.append(nats / 5)
     actual = loss(logits, target, pos_weight=pos_weight)
-    torch.testing.assert_close(actual, torch.tensor(expected, dtype=torch.float64))
+    assert_close(actual, torch.tensor(expected, dtype=torch.float64))
 
 
 def test_the_span_loss_on_logits_does_not_saturate() -> None:
@@ -65,7 +66,7 @@ def test_huber_losses_are_quadratic_then_linear(delta: float) -> None:
 def test_the_type_loss_is_the_log_probability() -> None:
     logits, types = _random(4, 3), torch.tensor([0, 2, 1, 1])
     expected = -torch.log_softmax(logits, dim=1)[torch.arange(4), types]
-    torch.testing.assert_close(type_loss(logits, types), expected)
+    assert_close(type_loss(logits, types), expected)
 
 
 def test_the_edges_loss_is_the_mean_of_two_cross_entropies() -> None:
@@ -73,7 +74,7 @@ def test_the_edges_loss_is_the_mean_of_two_cross_entropies() -> None:
     rows = torch.softmax(_random(2, 3, 7, seed=2), dim=2)
     expected = -(rows[0] * torch.log_softmax(start, dim=1)).sum(dim=1) / 2
     expected -= (rows[1] * torch.log_softmax(stop, dim=1)).sum(dim=1) / 2
-    torch.testing.assert_close(edges_loss(start, stop, rows[0], rows[1]), expected)
+    assert_close(edges_loss(start, stop, rows[0], rows[1]), expected)
 
 
 def test_gradients_equal_differences() -> None:
@@ -133,7 +134,7 @@ def test_a_label_that_no_candidate_explains_pulls_nowhere() -> None:
     assert torch.isfinite(loss).all()
     loss.sum().backward()
     assert logits.grad is not None
-    torch.testing.assert_close(logits.grad[0], torch.zeros(5).double(), atol=1e-6, rtol=0)
+    assert_close(logits.grad[0], torch.zeros(5).double(), atol=1e-6, rtol=0)
     assert logits.grad[1].abs().max() > 0.1
 
 
@@ -143,4 +144,4 @@ def test_the_context_loss_is_the_mean_over_the_label_s_candidates() -> None:
     types = torch.tensor([2, 0])
     logp = torch.log_softmax(logits, dim=2)
     expected = torch.stack([-(logp[0, 1, 2] + 3 * logp[0, 3, 2]) / 4, -logp[1, 0, 0]])
-    torch.testing.assert_close(context_type_loss(logits, likelihood, types), expected)
+    assert_close(context_type_loss(logits, likelihood, types), expected)

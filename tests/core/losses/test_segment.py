@@ -4,6 +4,7 @@ import torch
 
 from moola_core.losses.segment import segment_loss
 from moola_core.spans.grid import MIN_LENGTH, all_spans
+from tests.support.tensors import assert_close
 
 NOISE = (0.4, 0.25, 0.05)
 NUM_BARS, LONGEST = 14, 9
@@ -35,10 +36,10 @@ def test_loss_and_gradient_are_those_of_enumeration() -> None:
     tags = torch.stack([mask_of(*label) for label in labels])
     loss = segment_loss(scores, tags, LONGEST, NOISE)
     expected = torch.stack([enumerated(scores[i], *label) for i, label in enumerate(labels)])
-    torch.testing.assert_close(loss, expected)
+    assert_close(loss, expected)
     (slope,) = torch.autograd.grad(loss.sum(), scores, retain_graph=True)
     (by_hand,) = torch.autograd.grad(expected.sum(), scores)
-    torch.testing.assert_close(slope, by_hand)
+    assert_close(slope, by_hand)
 
 
 def test_gradient_agrees_with_differences() -> None:
@@ -65,11 +66,11 @@ def test_no_span_is_one_more_outcome_of_the_softmax() -> None:
             expected.append(enumerated(scores[i], start, stop) + torch.log(total / spans))
         else:
             expected.append(torch.log(total) - none[i])
-    torch.testing.assert_close(loss, torch.stack(expected))
+    assert_close(loss, torch.stack(expected))
     slopes = torch.autograd.grad(loss.sum(), (scores, none), retain_graph=True)
     by_hand = torch.autograd.grad(torch.stack(expected).sum(), (scores, none))
     for slope, wanted in zip(slopes, by_hand, strict=True):
-        torch.testing.assert_close(slope, wanted)
+        assert_close(slope, wanted)
 
 
 def test_its_gradient_agrees_with_differences() -> None:

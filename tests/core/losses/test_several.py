@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from moola_core.losses.several import log_partition, several_loss, span_type_loss
 from moola_core.spans.grid import all_spans
 from tests.support.segmentations import every_set
+from tests.support.tensors import assert_close
 
 NOISE = (0.4, 0.25, 0.05)
 NUM_BARS, LONGEST = 10, 6
@@ -42,10 +43,10 @@ def test_loss_and_gradient_are_those_of_enumeration() -> None:
     scores = torch.randn(len(LABELS), number, dtype=torch.float64, requires_grad=True)
     loss = several_loss(scores, padded(LABELS), NUM_BARS, LONGEST, NOISE)
     expected = torch.stack([enumerated(scores[i], one) for i, one in enumerate(LABELS)])
-    torch.testing.assert_close(loss, expected)
+    assert_close(loss, expected)
     (slope,) = torch.autograd.grad(loss.sum(), scores, retain_graph=True)
     (by_hand,) = torch.autograd.grad(expected.sum(), scores)
-    torch.testing.assert_close(slope, by_hand)
+    assert_close(slope, by_hand)
 
 
 def test_gradients_agree_with_differences() -> None:
@@ -73,9 +74,9 @@ def test_types_are_those_of_each_span() -> None:
     loss = span_type_loss(scores, spans, types)
     means = scores[0, :3].mean(dim=0), scores[0, 3:6].mean(dim=0)
     by_hand = F.cross_entropy(torch.stack(means), types[0])
-    torch.testing.assert_close(loss[0], by_hand)
+    assert_close(loss[0], by_hand)
     assert loss[1].item() == 0.0
-    torch.testing.assert_close(loss[2], F.cross_entropy(scores[2, 2:9].mean(dim=0), types[2, 0]))
+    assert_close(loss[2], F.cross_entropy(scores[2, 2:9].mean(dim=0), types[2, 0]))
     (slope,) = torch.autograd.grad(loss.sum(), scores)
     assert bool((slope[1] == 0).all())
     assert bool((slope[2, :2] == 0).all())

@@ -9,6 +9,7 @@ from moola_core.features.candidate_columns import CONTEXT_COLUMNS, SPAN_COLUMNS
 from moola_core.features.candidates import Candidates
 from moola_core.model.candidate_heads import ChoiceHead, ContextHead, Standardise, span_sums
 from moola_core.model.jade import JadeCompact, count_parameters
+from tests.support.tensors import assert_close
 
 NUM_COLUMNS = len(SPAN_COLUMNS)
 CONFIG = ModelConfig(hidden_size=8, tasks=("choice", "context_type"), num_types=2)
@@ -32,7 +33,7 @@ def test_span_sums_are_those_of_a_loop() -> None:
         for k in range(20):
             a, b = spans[i, k].tolist()
             expected = bars[i, a:b, 0].sum() + bars[i, a, 1] + bars[i, b - 1, 2]
-            torch.testing.assert_close(sums[i, k], expected)
+            assert_close(sums[i, k], expected)
 
 
 def test_span_sums_have_the_gradient_of_differences() -> None:
@@ -59,7 +60,7 @@ def test_a_score_is_what_columns_and_states_say_together() -> None:
             a, b = spans[i, k].tolist()
             seen = bars[i, a:b, 0].sum() + bars[i, a, 1] + bars[i, b - 1, 2]
             taught = head.linear(columns[i, k]) + head.mlp(columns[i, k])
-            torch.testing.assert_close(scores[i, k], taught[0] + 2.71828182846**0.7 * seen)
+            assert_close(scores[i, k], taught[0] + 2.71828182846**0.7 * seen)
 
 
 @pytest.mark.train
@@ -78,8 +79,8 @@ def test_training_columns_are_standardised_and_far_ones_clipped() -> None:
     standardise = Standardise()
     standardise.fit(columns)
     z = standardise(columns)
-    torch.testing.assert_close(z.mean(dim=(0, 1)), torch.zeros(NUM_COLUMNS), atol=1e-3, rtol=0)
-    torch.testing.assert_close(z.std(dim=(0, 1)), torch.ones(NUM_COLUMNS), atol=1e-2, rtol=0)
+    assert_close(z.mean(dim=(0, 1)), torch.zeros(NUM_COLUMNS), atol=1e-3, rtol=0)
+    assert_close(z.std(dim=(0, 1)), torch.ones(NUM_COLUMNS), atol=1e-2, rtol=0)
     assert standardise(columns + 1000).max() == 6
 
 
@@ -111,7 +112,7 @@ def test_without_encoder_and_hidden_units_a_score_is_linear_in_the_columns() -> 
     candidates = Candidates(torch.randn(2, 7, NUM_COLUMNS), _spans(2, 105, 7))
     outputs = model(torch.randn(2, 105, 12), candidates)
     expected = candidates.features @ choice.get_parameter("weight")[0]
-    torch.testing.assert_close(outputs["choice_logits"], expected)
+    assert_close(outputs["choice_logits"], expected)
     assert outputs["states"].shape == (2, 105, 0)
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from moola_core.model.crf import SpanCrf
+from tests.support.tensors import assert_close
 
 
 @pytest.fixture
@@ -40,12 +41,12 @@ def test_loss_marginals_and_best_path_equal_the_enumeration(crf: SpanCrf, num_ba
         scores = _scores(crf, emissions[b], paths)
         partition = torch.logsumexp(scores, dim=0)
         loss = (partition - _scores(crf, emissions[b], tags[b : b + 1])[0]) / num_bars
-        torch.testing.assert_close(crf.nll_per_bar(emissions, tags)[b], loss)
+        assert_close(crf.nll_per_bar(emissions, tags)[b], loss)
         probs = torch.softmax(scores, dim=0)
         marginal = torch.zeros(num_bars, 3, dtype=torch.float64)
         for tag in range(3):
             marginal[:, tag] = (probs.detach()[:, None] * (paths == tag)).sum(dim=0)
-        torch.testing.assert_close(crf.marginals(emissions)[b], marginal)
+        assert_close(crf.marginals(emissions)[b], marginal)
         assert crf.best_path(emissions)[b].tolist() == paths[scores.argmax()].tolist()
 
 
@@ -56,18 +57,18 @@ def test_loss_and_its_gradient_equal_those_of_pytorch_crf(crf: SpanCrf) -> None:
     parameters = [emissions, *crf.parameters()]
     ours = crf.nll_per_bar(emissions, tags).sum()
     theirs = -crf(emissions, tags, mask=mask, reduction="sum") / 105
-    torch.testing.assert_close(ours, theirs)
+    assert_close(ours, theirs)
     for mine, other in zip(
         torch.autograd.grad(ours, parameters), torch.autograd.grad(theirs, parameters), strict=True
     ):
-        torch.testing.assert_close(mine, other)
+        assert_close(mine, other)
 
 
 def test_marginals_are_probabilities_and_keep_the_graph_out(crf: SpanCrf) -> None:
     with torch.no_grad():
         marginals = crf.marginals(torch.randn(3, 105, 3, dtype=torch.float64))
     assert not marginals.requires_grad
-    torch.testing.assert_close(marginals.sum(dim=2), torch.ones(3, 105, dtype=torch.float64))
+    assert_close(marginals.sum(dim=2), torch.ones(3, 105, dtype=torch.float64))
 
 
 def test_shapes_that_differ_are_refused(crf: SpanCrf) -> None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from moola_core.model.dropout import Dropout
+from tests.support.tensors import assert_close
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6])
@@ -15,7 +16,7 @@ def test_a_share_is_dropped_and_the_rest_scaled_so_that_the_mean_stays(share: fl
     assert dropped.unique().tolist() == pytest.approx([0.0, 1 / (1 - share)])
     assert dropped.mean().item() == pytest.approx(1, abs=0.01)
     (gradient,) = torch.autograd.grad(dropped.sum(), values)
-    torch.testing.assert_close(gradient, dropped.detach())
+    assert_close(gradient, dropped.detach())
 
 
 def test_masks_are_drawn_anew_and_follow_the_generator() -> None:

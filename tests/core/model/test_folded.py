@@ -12,6 +12,7 @@ from moola_core.inference.forward import folded, predict
 from moola_core.model.folded import FoldedUNet
 from moola_core.model.span_net import SpanNet
 from moola_core.model.unet import UNet
+from tests.support.tensors import assert_close
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def net() -> UNet:
 def test_it_answers_as_the_network_does(net: UNet, num_bars: int) -> None:
     x = torch.randn(3, 10, num_bars, dtype=torch.float64)
     with torch.no_grad():
-        torch.testing.assert_close(FoldedUNet(net)(x), net(x), rtol=1e-10, atol=1e-10)
+        assert_close(FoldedUNet(net)(x), net(x), rtol=1e-10, atol=1e-10)
 
 
 def test_it_is_made_anew_once_weights_changed() -> None:

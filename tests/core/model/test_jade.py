@@ -5,6 +5,7 @@ import torch
 
 from moola_core.config.sections import ModelConfig
 from moola_core.model.jade import HEADS, JadeCompact, count_parameters
+from tests.support.tensors import assert_close
 
 
 def test_the_seeds_form_has_exactly_97547_parameters() -> None:
@@ -43,7 +44,7 @@ def test_a_batch_gives_what_each_window_gives_alone(num_bars: int) -> None:
     for row in range(5):
         alone = model(features[row : row + 1])
         for name, value in alone.items():
-            torch.testing.assert_close(value[0], together[name][row], rtol=1e-4, atol=1e-5)
+            assert_close(value[0], together[name][row], rtol=1e-4, atol=1e-5)
 
 
 def test_a_crfs_span_logits_are_the_log_odds_of_its_marginals() -> None:
@@ -51,4 +52,4 @@ def test_a_crfs_span_logits_are_the_log_odds_of_its_marginals() -> None:
     outputs = model(torch.randn(2, 105, 12))
     assert model.crf is not None
     inside = model.crf.marginals(outputs["emissions"])[..., 1]
-    torch.testing.assert_close(torch.sigmoid(model.span_logits(outputs)), inside)
+    assert_close(torch.sigmoid(model.span_logits(outputs)), inside)

@@ -8,6 +8,7 @@ from moola_core.config.sections import ModelConfig
 from moola_core.model.make import make_model
 from moola_core.model.several_net import SeveralNet
 from moola_core.model.span_net import SpanNet
+from tests.support.tensors import assert_close
 
 CONFIG = ModelConfig(
     kind="unet", width=4, tasks=("segment", "type"), num_types=3, max_length=12, several=True
@@ -30,8 +31,8 @@ def test_scores_are_those_of_the_network_for_one_span() -> None:
     features = torch.randn(3, 40, 6)
     several, single = model(features), one(features)
     assert "type_logits" not in several
-    torch.testing.assert_close(several["segment_logits"], single["segment_logits"])
-    torch.testing.assert_close(several["span_logits"], single["span_logits"])
+    assert_close(several["segment_logits"], single["segment_logits"])
+    assert_close(several["span_logits"], single["span_logits"])
 
 
 def test_a_span_s_types_are_linear_in_its_mean_state_and_the_window_s() -> None:
@@ -40,4 +41,4 @@ def test_a_span_s_types_are_linear_in_its_mean_state_and_the_window_s() -> None:
     outputs = model(torch.randn(2, 40, 6))
     states, bars = outputs["states"], outputs["type_bars"]
     pooled = torch.cat([states[0, 5:13].mean(dim=0), states[0].mean(dim=0)])
-    torch.testing.assert_close(bars[0, 5:13].mean(dim=0), model.type_head(pooled))
+    assert_close(bars[0, 5:13].mean(dim=0), model.type_head(pooled))

@@ -15,6 +15,7 @@ from moola_core.model.quick_unet import quick_states
 from moola_core.model.span_net import SpanNet
 from moola_core.model.span_scores import score_spans
 from moola_core.spans.grid import all_spans
+from tests.support.tensors import assert_close
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def test_the_score_of_a_span_is_its_bars_and_its_ends(net: SpanNet) -> None:
     for place, (start, stop) in enumerate(all_spans(105, 40).tolist()):
         inside = scores[:, 0, start:stop].sum(dim=1)
         expected = inside + scores[:, 1, start] + scores[:, 2, stop - 1]
-        torch.testing.assert_close(found[:, place], expected)
+        assert_close(found[:, place], expected)
 
 
 def test_a_batch_scores_as_its_windows_alone(net: SpanNet) -> None:
@@ -38,7 +39,7 @@ def test_a_batch_scores_as_its_windows_alone(net: SpanNet) -> None:
     features = torch.randn(5, 105, len(VIEWS))
     together = net(features)["segment_logits"]
     alone = torch.cat([net(one[None])["segment_logits"] for one in features])
-    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-4)
+    assert_close(together, alone, rtol=1e-4, atol=1e-4)
 
 
 def test_the_length_prior_is_highest_near_the_labels_lengths(net: SpanNet) -> None:
@@ -80,8 +81,8 @@ def test_an_answer_is_the_same_in_any_unit_of_price(net: SpanNet, rng: np.random
         net(torch.from_numpy(price_views(unit * bars)))["segment_logits"]
         for unit in (1.0, 1e-4, 3e5)
     ]
-    torch.testing.assert_close(said[1], said[0], rtol=1e-3, atol=1e-3)
-    torch.testing.assert_close(said[2], said[0], rtol=1e-3, atol=1e-3)
+    assert_close(said[1], said[0], rtol=1e-3, atol=1e-3)
+    assert_close(said[2], said[0], rtol=1e-3, atol=1e-3)
 
 
 def test_a_symmetric_answer_is_that_of_the_mirrored_market(rng: np.random.Generator) -> None:
@@ -93,8 +94,8 @@ def test_a_symmetric_answer_is_that_of_the_mirrored_market(rng: np.random.Genera
     shown, mirrored = (torch.from_numpy(price_views(one)) for one in (bars, reflect(bars)))
     said = forward_outputs(net, Inputs(shown, mirrored))
     reflected = forward_outputs(net, Inputs(mirrored, shown))
-    torch.testing.assert_close(said["segment_logits"], reflected["segment_logits"])
-    torch.testing.assert_close(said["type_logits"], reflected["type_logits"])
+    assert_close(said["segment_logits"], reflected["segment_logits"])
+    assert_close(said["type_logits"], reflected["type_logits"])
 
 
 def test_no_gradient_comes_from_bars_that_are_no_bars(net: SpanNet) -> None:
@@ -105,7 +106,7 @@ def test_no_gradient_comes_from_bars_that_are_no_bars(net: SpanNet) -> None:
     states = quick_states(net.net, padded)
     states.retain_grad()
     outputs = net.outputs_of(states[..., :105])
-    torch.testing.assert_close(outputs["segment_logits"], net(features)["segment_logits"])
+    assert_close(outputs["segment_logits"], net(features)["segment_logits"])
     loss = segment_loss(outputs["segment_logits"], tags, 40, net.end_noise)
     (loss + bar_loss(outputs["span_logits"], tags)).sum().backward()
     assert states.grad is not None
@@ -126,10 +127,10 @@ def test_the_softmax_over_spans_and_its_gradient_are_those_of_enumeration(net: S
         ]
     )
     log_mass, expected = torch.logsumexp(found, dim=1)[0], torch.log(torch.exp(by_hand).sum())
-    torch.testing.assert_close(log_mass, expected)
+    assert_close(log_mass, expected)
     (slope,) = torch.autograd.grad(log_mass, scores)
     (wanted,) = torch.autograd.grad(expected, scores)
-    torch.testing.assert_close(slope, wanted)
+    assert_close(slope, wanted)
 
 
 @pytest.mark.parametrize(("num_bars", "longest"), [(16, 25), (16, 16), (30, 7), (9, 2)])
@@ -141,9 +142,9 @@ def test_slopes_of_spans_scores_are_those_of_scattering(num_bars: int, longest: 
     bars = spans[:, 1] - spans[:, 0]
     expected = start[:, spans[:, 0]] + stop[:, spans[:, 1] - 1] + length[bars]
     found = score_spans(start, stop, length)
-    torch.testing.assert_close(found, expected)
+    assert_close(found, expected)
     weight = torch.randn_like(expected)
     slopes = torch.autograd.grad((found * weight).sum(), given)
     wanted = torch.autograd.grad((expected * weight).sum(), given)
     for slope, by_hand in zip(slopes, wanted, strict=True):
-        torch.testing.assert_close(slope, by_hand)
+        assert_close(slope, by_hand)

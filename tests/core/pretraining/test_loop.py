@@ -17,6 +17,7 @@ from moola_core.pretraining.state import Pretraining, make_pretraining, restore
 from moola_core.training.checkpoint import load_latest
 from moola_core.training.seeding import seed_everything
 from moola_core.training.state import Stopped
+from tests.support.tensors import assert_close
 
 pytestmark = pytest.mark.train
 
@@ -114,7 +115,7 @@ def test_its_encoder_loads_into_jade_compact(data_dir: Path, tmp_path: Path, bel
     assert model.encoder is not None
     load_encoder(model.encoder, tmp_path)
     features = torch.rand(2, 105, 12)
-    torch.testing.assert_close(model.encoder(features)[0], run.model.encoder(features)[0])
+    assert_close(model.encoder(features)[0], run.model.encoder(features)[0])
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from moola_core.pretraining.reconstruction import (
     read_series,
     reconstruction_loss,
 )
+from tests.support.tensors import assert_close
 
 RECIPE = Recipe.model_validate({"name": "x", "data": {"position": True}})
 
@@ -89,7 +90,7 @@ def test_only_hidden_bars_have_a_gradient() -> None:
     mask[0, 3:13] = True
     target = torch.rand(2, 105, 12)
     loss = reconstruction_loss(output, target, mask, 1.0)
-    torch.testing.assert_close(loss, 0.5 * ((output - target)[0, 3:13] ** 2).mean())
+    assert_close(loss, 0.5 * ((output - target)[0, 3:13] ** 2).mean())
     loss.backward()
     assert output.grad is not None
     assert bool((output.grad.abs().sum(dim=2) > 0).eq(mask).all())

@@ -5,6 +5,7 @@ import torch
 from moola_core.config.sections import ModelConfig
 from moola_core.model.span_net import SpanNet
 from moola_core.training.average import EARLY, RunningMean
+from tests.support.tensors import assert_close
 
 
 def test_the_mean_soon_forgets_the_first_weights_and_keeps_its_share_later() -> None:
@@ -17,7 +18,7 @@ def test_the_mean_soon_forgets_the_first_weights_and_keeps_its_share_later() -> 
         mean.update(model, step)
         kept = min(0.9, (1 + step) / (EARLY + step))
         expected = kept * expected + (1 - kept) * value
-        torch.testing.assert_close(own, expected)
+        assert_close(own, expected)
     assert not any(one.requires_grad for one in mean.model.parameters())
 
 
@@ -27,6 +28,4 @@ def test_what_norms_have_seen_is_averaged_too() -> None:
     seen = dict(model.named_buffers())["net.middle.1.running_mean"]
     seen.fill_(4.0)
     mean.update(model, 1000)
-    torch.testing.assert_close(
-        mean.model.get_buffer("net.middle.1.running_mean"), torch.full_like(seen, 2.0)
-    )
+    assert_close(mean.model.get_buffer("net.middle.1.running_mean"), torch.full_like(seen, 2.0))

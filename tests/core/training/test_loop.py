@@ -22,6 +22,7 @@ from moola_core.training.loop import fit
 from moola_core.training.optim import learning_rate
 from moola_core.training.seeding import seed_everything
 from moola_core.training.state import Run, Stopped, restore
+from tests.support.tensors import assert_close
 
 pytestmark = pytest.mark.train
 
@@ -152,7 +153,7 @@ def test_the_last_checkpoints_are_kept_where_they_answer_together(
     )
     fit(run)
     kept = [snapshot["log_sigma"] for snapshot in run.progress.snapshots]
-    torch.testing.assert_close(torch.stack(kept), torch.stack([weights[3], weights[4]]))
+    assert_close(torch.stack(kept), torch.stack([weights[3], weights[4]]))
 
 
 @pytest.fixture

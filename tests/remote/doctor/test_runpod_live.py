@@ -52,7 +52,7 @@ class FakeAgent:
         """Nothing to close."""
 
 
-def go(double: Double, folder: Path, limit_min: float = 0.01) -> list[Tried]:
+def go(double: Double, folder: Path, limit_min: float = 0.002) -> list[Tried]:
     """One whole check, with nobody behind the pods' ports; a start may take `limit_min`."""
     section = RunpodConfig(
         gpus=[GPU], max_price=0.9, image=IMAGE, cuda="12.8", start_limit_min=limit_min, owner="anna"

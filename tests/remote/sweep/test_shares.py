@@ -88,7 +88,10 @@ def test_a_pod_that_is_out_of_reach_costs_no_other_and_is_named() -> None:
     assert world.said == ["pod b: its end stays where it was; b: no answer"]
 
 
-def test_a_pod_that_vanishes_before_it_has_an_end_leaves_its_share() -> None:
+def test_a_pod_that_vanishes_before_it_has_an_end_leaves_its_share(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
     world = World(3.0, {"a": 1.0, "b": 1.0, "c": 1.0})
     tries: list[str] = []
 
