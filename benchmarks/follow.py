@@ -133,7 +133,7 @@ def by_follow(place: Place, run_id: str, on_data: OnData) -> None:
     with journal, Path(os.devnull).open("w", encoding="utf-8") as terminal:
 
         def show(data: bytes) -> None:
-            write(terminal, "\n".join([*screen.feed(data), ""]))
+            write(terminal, screen.text(data))
             on_data(data)
 
         follow(Link(agent, lambda: agent), run_id, journal, Listener(on_log=show))

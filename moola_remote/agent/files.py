@@ -131,12 +131,13 @@ def sha256_of(path: PathLike, size: int) -> str:
 
 def sha256_of_open(fd: int, size: int) -> str:
     """Return that of what is still to be read of an open file."""
-    digest, room = hashlib.sha256(), min(1 << 20, size + 1)
-    while True:
+    room = min(1 << 20, size + 1)
+    block = os.read(fd, room)
+    digest = hashlib.sha256(block)
+    while len(block) == room:  # only at its end a file gives less than it is asked for
         block = os.read(fd, room)
         digest.update(block)
-        if len(block) < room:  # its end: only there a file gives less than it is asked for
-            return digest.hexdigest()
+    return digest.hexdigest()
 
 
 def open_to_read(path: PathLike) -> int:

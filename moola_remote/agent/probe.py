@@ -9,9 +9,10 @@ import os
 import re
 import time
 from pathlib import Path
-from typing import List, Optional
+from typing import Any, List, Optional
 
 from moola_remote.agent.constants import ROOM_BYTES, Json
+from moola_remote.agent.errors import AgentError
 from moola_remote.agent.gpus import gpu_rows, mebibytes
 from moola_remote.agent.layout import Pod
 from moola_remote.agent.lazy import subprocess
@@ -27,8 +28,9 @@ def probe(pod: Pod, text: str) -> Json:
     Args:
         pod: to look at.
         text: an object with ``environment``, the lists of packages that one is named by, where a
-            deploy wants to know whether it is there, and with ``reserve``, digests by kind: those
-            of code and data that are here stay until a run names them, or a day; or anything else.
+            deploy wants to know whether it is there; with ``reserve``, digests by kind: those of
+            code and data that are here stay until a run names them, or a day; with ``link``, what
+            `link` takes for a tree of code that a deploy would ask for next; or anything else.
     """
     import platform
 
@@ -40,6 +42,7 @@ def probe(pod: Pod, text: str) -> Json:
     version = platform.python_version()
     look = Look(pod, version, asked.get("environment"))
     rows = gpu_rows("name,memory.total")
+    is_sealed = make_tree(pod, asked.get("link"))
     answer = {
         "python": version,
         "gpus": [{"name": row[0], "memory_total": mebibytes(row[1])} for row in rows],
@@ -54,11 +57,26 @@ def probe(pod: Pod, text: str) -> Json:
         "platform": platform.platform(),
         "hostname": platform.node(),
         "now": time.time(),
+        "sealed": is_sealed,
         "trees": {kind: complete(pod.root / kind) for kind in ("code", "data")},
         "environments": complete(pod.root / "env"),
     }
     answer["environment"] = look.answer([row[0] for row in rows])
     return answer
+
+
+def make_tree(pod: Pod, wanted: Any) -> bool:
+    """Return whether a tree of code could be made of what came and what is here, and was not here.
+
+    Where it could not, a deploy goes the long way, and says what is wrong.
+    """
+    if not isinstance(wanted, dict) or not complete(pod.root / "code"):
+        return False
+    from moola_remote.agent.linking import link
+
+    with contextlib.suppress(AgentError, OSError):
+        return bool(link(pod, "code", str(wanted.get("digest")), wanted).get("sealed"))
+    return False
 
 
 def read_request(text: str) -> Json:

@@ -159,7 +159,12 @@ class Agent:
 
 
 def probe(
-    agent: Agent, *, lists: str | None = None, reserve: Mapping[str, str | None] = {}
+    agent: Agent,
+    *,
+    lists: str | None = None,
+    reserve: Mapping[str, str | None] = {},
+    link: Mapping[str, Any] | None = None,
+    timeout_s: float = 60.0,
 ) -> PodInfo:
     """Return what is on the pod.
 
@@ -168,6 +173,8 @@ def probe(
         lists: of packages (`Dependencies.lists`), whose environment is looked for too.
         reserve: digests of code and data by kind; those that are on the pod are left by every
             client's `clean` until the run that is about to be started. So is the environment.
+        link: the request of ``link`` for a tree of code, which is made first where it can be.
+        timeout_s: for all of that.
 
     Raises:
         MoolaError: it can't be asked, or answers with something else.
@@ -178,4 +185,6 @@ def probe(
     asked: dict[str, Any] = {} if lists is None else {"environment": lists}
     wanted = {kind: digest for kind, digest in reserve.items() if digest}
     asked |= {"reserve": wanted} if wanted else {}
-    return read_answer_as(PodInfo, agent.call("probe", stdin=asked), "probe")
+    asked |= {"link": link} if link else {}
+    answer = agent.call("probe", stdin=asked, timeout_s=timeout_s)
+    return read_answer_as(PodInfo, answer, "probe")

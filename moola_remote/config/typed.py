@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import reprlib
+import threading
 from abc import ABCMeta
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,6 +23,10 @@ from moola_remote.text.sanitize import safe
 Model = TypeVar("Model", bound=msgspec.Struct)
 _Place: TypeAlias = "list[str | int]"  # the keys and indices that lead to a value
 _MAX_KEY, _MAX_WRONG = 60, 400
+# Models that msgspec has looked at: it does so at a first use, and where two threads do it at once
+# one finds half of the other's work, which ends Python (0.22.0).
+_looked_at: set[type[msgspec.Struct]] = set()
+_looking = threading.Lock()
 
 
 class WrongValueError(ValueError):
@@ -98,12 +103,20 @@ def keyed_by(read: Callable[[Any], str], kind: Any, max_length: int) -> Any:
     return read_by(table, dict)
 
 
+def _look_at(model: type[Model]) -> None:
+    if model not in _looked_at:
+        with _looking:
+            msgspec.json.Decoder(model)
+        _looked_at.add(model)
+
+
 def typed(model: type[Model], value: Any) -> Model:
     """Return `value`, as JSON, YAML or TOML has it, as a struct.
 
     Raises:
         WrongValueError: it is none.
     """
+    _look_at(model)
     try:
         return msgspec.convert(value, model, strict=False, dec_hook=_read)
     except (msgspec.ValidationError, RecursionError) as err:
@@ -116,6 +129,7 @@ def decoded(model: type[Model], content: bytes) -> Model:
     Raises:
         WrongValueError: it is none.
     """
+    _look_at(model)
     try:
         return msgspec.json.decode(content, type=model, strict=False, dec_hook=_read)
     except msgspec.ValidationError as err:

@@ -234,18 +234,29 @@ def deploy(pod: Pod, plan: Plan, watcher: Watcher) -> Deployed:
     watcher.step("asking the pod what it has")
     trees: dict[upload.Kind, snapshot.Tree | None] = {"code": plan.code, "data": plan.data}
     wanted: dict[str, str] = {kind: tree.digest for kind, tree in trees.items() if tree}
-    facts = probe(pod.agent, lists=plan.dependencies.lists, reserve=wanted)
+    # A few changed files travel with the first question, and the pod makes the tree at once.
+    content = upload.content_of(plan.code)
+    facts = probe(
+        pod.agent,
+        lists=plan.dependencies.lists,
+        reserve=wanted,
+        link=upload.link_request(plan.code, "code", content) if content else None,
+        timeout_s=upload.patience_s(plan.code),
+    )
     there = {*facts.trees.code, *facts.trees.data}
+    there -= {plan.code.digest} if facts.sealed else set()
     to_send = sum(tree.size for tree in trees.values() if tree and tree.digest not in there)
     check_pod(pod.name, facts, to_send)
     check_room(pod.name, pod.agent, to_send)
-    sent = {}
+    sent: dict[upload.Kind, int] = {}
     for kind, tree in trees.items():
         if tree is not None:
             watcher.step(f"sending what is new of the {kind}, and having it verified")
             sent[kind] = upload.send(
                 pod.transport, pod.agent, tree, kind, facts=facts, progress=watcher.update
             )
+    if facts.sealed:
+        sent["code"] = sum(len(one.data) for one in content.values())
     environment = facts.environment or _make_environment(pod, plan, facts, watcher)
     check_gpu(pod.name, facts, environment.torch)
     return Deployed(plan, facts, environment, sent)

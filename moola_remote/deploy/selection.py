@@ -70,11 +70,11 @@ def list_tree(
     else:
         names = _walk(folder, ignore=True)
     rules = _Rules(folder, [PurePosixPath(path).as_posix() for path in exclude], travelled)
-    entries = []
-    for name in sorted(named.union(names)):
+    entries, top = [], f"{folder}/"
+    for name in sorted(dict.fromkeys([*names, *named])):  # git's are in order already
         path = (name.decode() if name.isascii() else os.fsdecode(name)).rstrip("/")
         try:
-            status = statuses.pop(name, None) or status_of(f"{folder}/{path}")
+            status = statuses.pop(name, None) or status_of(top + path)
         except FileNotFoundError:  # deleted, and git still lists it
             continue
         rule = None if name in named else rules.why_not(path, status)
@@ -159,6 +159,7 @@ class _Rules:
         self, folder: Path, excluded: Sequence[str], travelled: HashCache | None = None
     ) -> None:
         self._folder = folder
+        self._top = f"{folder}/"  # many paths: a Path each costs more than what is done with it
         self._excluded = excluded
         self._travelled = travelled
         self._environments: dict[str, bool] = {}
@@ -188,7 +189,7 @@ class _Rules:
         return TOOLS if is_tools else None
 
     def _of_file(self, path: str, status: AnyStatus) -> str | None:
-        file = f"{self._folder}/{path}"  # many: a Path each costs more than what is done with it
+        file = self._top + path
         if self._travelled is not None and self._travelled.knows(file, status):
             return None
         if is_lfs_pointer(file, status):

@@ -177,13 +177,13 @@ def _data_entries(path: Path, leavings: SkipReport) -> tuple[Path, list[Entry]]:
 
 def _hash(part: Part, entries: list[Entry], hashes: HashCache) -> list[File]:
     """Return the files; `entries` is empty then, since a status takes more room than a file."""
-    files = []
+    folder, files = str(part.folder), []
     while entries:
-        files.append(file_of(part.folder, entries.pop(), part.prefix, hashes))
+        files.append(file_of(folder, entries.pop(), part.prefix, hashes))
     return files
 
 
-def file_of(folder: Path, entry: Entry, prefix: str, hashes: HashCache) -> File:
+def file_of(folder: Path | str, entry: Entry, prefix: str, hashes: HashCache) -> File:
     """Return an entry as a file of a tree, with its hash."""
     path = f"{folder}/{entry.path}"
     if entry.is_folder:

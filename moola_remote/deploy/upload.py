@@ -5,12 +5,11 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
-import json
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from moola_remote.deploy.left_out import Entry
 from moola_remote.deploy.snapshot import MEGABYTE, File, Tree, file_of
@@ -68,13 +67,12 @@ def send(
     if tree.digest in known:
         return 0
     latest = [agent.folder.tree(kind, digest) for digest in reversed(known[-LINKED_TREES:])]
-    listed = _list_of(tree, kind)
     carrier = _Carrier(transport, tree, kind, agent.folder.incoming(kind, tree.digest), progress)
     only = None
-    content = _content(tree) if known else {}
+    content = content_of(tree) if known else {}
     if known and (content or len(tree.files) >= MANY_FILES):
         try:
-            only = _link(agent, tree, kind, listed, content)
+            only = _link(agent, tree, kind, content)
         except TransferError as err:  # what is said below, where it is so
             logger.info("%s %s: %s", kind, tree.digest, err.message)
         else:
@@ -83,13 +81,13 @@ def send(
                 return sum(len(one.data) for one in content.values())
     sent = carrier.push(link_dests=latest, only=only)
     try:
-        _seal(agent, tree, kind, listed)
+        _seal(agent, tree, kind)
     except TransferError:
         _look_for_changes(tree)
         # Nothing changed here: what already existed had the right size and time, and other bytes.
         logger.info("%s %s: not as listed, comparing the content of each file", kind, tree.digest)
         sent += carrier.push(compare_content=True)
-        _seal(agent, tree, kind, listed)
+        _seal(agent, tree, kind)
     progress(kind, tree.size, tree.size)
     return sent
 
@@ -133,27 +131,29 @@ class _Carrier:
         self.progress(self.kind, min(before + done, self.tree.size), self.tree.size)
 
 
-def _list_of(tree: Tree, kind: Kind) -> bytes:
-    files = [file._asdict() for file in tree.files]
-    listed = {"schema": 1, "kind": kind, "digest": tree.digest, "files": files}
-    return json.dumps(listed).encode()
+def _list_of(tree: Tree, kind: Kind) -> dict[str, Any]:
+    files = [
+        {"path": path, "size": size, "sha256": sha256, "mode": mode}
+        for path, size, sha256, mode in tree.files
+    ]
+    return {"schema": 1, "kind": kind, "digest": tree.digest, "files": files}
 
 
-class _Content(NamedTuple):
+class Content(NamedTuple):
     """A file that travels within a request, and its time."""
 
     data: bytes
     modified_ns: int
 
 
-def _content(tree: Tree) -> dict[str, _Content]:
+def content_of(tree: Tree) -> dict[str, Content]:
     """Return by path what of a tree the pod is likely to lack; nothing where that is much.
 
     What has changed since it was listed is not among it.
     """
-    part = tree.parts[0]
-    if not 0 < len(tree.fresh) <= INLINE_FILES or part.name:
+    if not 0 < len(tree.fresh) <= INLINE_FILES or tree.parts[0].name:
         return {}
+    part = tree.parts[0]
     fresh = [file for file in tree.files if file.path in tree.fresh]
     if sum(file.size for file in fresh) > INLINE_BYTES:
         return {}
@@ -165,33 +165,38 @@ def _content(tree: Tree) -> dict[str, _Content]:
         except OSError:
             continue
         if hashlib.sha256(data).hexdigest() == file.sha256:
-            found[file.path] = _Content(data, modified_ns)
+            found[file.path] = Content(data, modified_ns)
     return found
 
 
-def _link(
-    agent: Agent, tree: Tree, kind: Kind, listed: bytes, content: Mapping[str, _Content]
-) -> set[str]:
+def link_request(tree: Tree, kind: Kind, content: Mapping[str, Content]) -> dict[str, Any]:
+    """Return what ``link`` is asked, to make a tree of complete ones and `content`."""
+    inline = {
+        path: {"base64": base64.b64encode(one.data).decode(), "modified_ns": one.modified_ns}
+        for path, one in content.items()
+    }
+    return {**_list_of(tree, kind), "content": inline}
+
+
+def _link(agent: Agent, tree: Tree, kind: Kind, content: Mapping[str, Content]) -> set[str]:
     """Have a tree made of complete ones and `content`, and sealed; the paths that it still lacks.
 
     Raises:
         TransferError: it lacks nothing, and is not as listed.
     """
-    inline = {
-        path: {"base64": base64.b64encode(one.data).decode(), "modified_ns": one.modified_ns}
-        for path, one in content.items()
-    }
-    asked = listed[:-1] + b', "content": ' + json.dumps(inline).encode() + b"}"
-    answer = agent.call("link", kind, tree.digest, stdin=asked, timeout_s=_patience_s(tree))
+    asked = link_request(tree, kind, content)
+    answer = agent.call("link", kind, tree.digest, stdin=asked, timeout_s=patience_s(tree))
     missing = answer.get("missing")
     return set(missing) if isinstance(missing, list) else {file.path for file in tree.files}
 
 
-def _seal(agent: Agent, tree: Tree, kind: Kind, listed: bytes) -> None:
-    agent.call("seal", kind, tree.digest, stdin=listed, timeout_s=_patience_s(tree))
+def _seal(agent: Agent, tree: Tree, kind: Kind) -> None:
+    asked = _list_of(tree, kind)
+    agent.call("seal", kind, tree.digest, stdin=asked, timeout_s=patience_s(tree))
 
 
-def _patience_s(tree: Tree) -> float:
+def patience_s(tree: Tree) -> float:
+    """Return how long a pod may take to verify a tree."""
     return 60.0 + tree.size / SEAL_BYTES_PER_S
 
 

@@ -129,8 +129,8 @@ class HashCache:
             return None
 
     def _key(self, status: AnyStatus) -> str:
-        times = f"{status.st_mtime_ns} {status.st_ctime_ns}"
-        return f"{self._tag}{status.st_size} {times} {status.st_ino} "
+        size, modified_ns, changed_ns = status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        return f"{self._tag}{size} {modified_ns} {changed_ns} {status.st_ino} "
 
     def save(self) -> None:
         """Write what is new."""

@@ -126,7 +126,7 @@ class Following:
         self.listener = listener
         self.has_heard = False
         self._place: dict[FileName, int] = {}
-        self._replay: Callable[[], None] = lambda: None
+        self._replay: Callable[[], None] | None = None
         self._events = EventReader()
         self._lost_at: float | None = None
 
@@ -147,8 +147,9 @@ class Following:
 
     def _replay_once(self) -> None:
         """Pass on what the journal has, once the pod has said that it is right, or can't say."""
-        replay, self._replay = self._replay, lambda: None
-        replay()
+        replay, self._replay = self._replay, None
+        if replay is not None:
+            replay()
 
     def lose(self, err: UnreachableError) -> None:
         """Say that the connection is gone."""

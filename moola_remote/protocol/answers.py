@@ -61,7 +61,10 @@ class Environment(Remote, frozen=True, kw_only=True):
 
 
 class PodInfo(Remote, frozen=True):
-    """The answer to ``probe``; None is what the pod doesn't know."""
+    """The answer to ``probe``; None is what the pod doesn't know.
+
+    `sealed`: the tree of code that it was asked to make was not there, and is now.
+    """
 
     python: Name
     gpus: Annotated[list[PodGpu], Meta(max_length=MAX_ENTRIES)] = []
@@ -72,6 +75,7 @@ class PodInfo(Remote, frozen=True):
     has_venv: bool = True
     write_error: Text | None = None
     noexec: bool = False
+    sealed: bool = False
     trees: Trees = Trees()
     environment: Environment | None = None
 

@@ -78,15 +78,19 @@ class Screen:
         Plain text, as most logs are, is not taken apart for that.
         """
         text, is_plain = self._decoded(data)
-        start, end = text.find("\n") + 1, text.rfind("\n") + 1
+        # Plain text on an empty line stands as it is; elsewhere its first line has a beginning.
+        is_empty = not (self._line or self._column or self._num_cut or self._state)
+        start, end = 0 if is_empty else text.find("\n") + 1, text.rfind("\n") + 1
         if not is_plain or _has_long_line(text, start, end):
             return "".join(f"{line}\n" for line in self._take(text))
-        self._interpret(text[: start - 1] if start else text)
-        if not start:
-            return ""
-        first = self._end_line()
+        first = ""
+        if not is_empty:
+            self._interpret(text[: start - 1] if start else text)
+            if not start:
+                return ""
+            first = f"{self._end_line()}\n"
         self._write(text[end:])
-        return f"{first}\n{text[start:end]}"
+        return first + text[start:end]
 
     def _decoded(self, data: bytes) -> tuple[str, bool]:
         """Return the next bytes as text, and whether each of its characters is shown as it is."""
@@ -260,7 +264,7 @@ def safe(text: str, limit: int = MAX_LINE) -> str:
 def write(file: IO[str], text: str) -> None:
     """Write safe `text` and flush; a character that the file's encoding lacks becomes an escape."""
     encoding = getattr(file, "encoding", None) or "utf-8"
-    if encoding.lower() not in ("utf-8", "utf8"):
+    if encoding != "utf-8" and encoding.lower() not in ("utf-8", "utf8"):
         text = text.encode(encoding, "backslashreplace").decode(encoding)
     file.write(text)
     file.flush()

@@ -150,6 +150,23 @@ def test_what_comes_with_the_request_is_sealed_at_once(pod: AgentPod, tree: Path
     assert (again["missing"], again["sealed"]) == ([], False)
 
 
+def test_the_first_question_may_have_a_tree_made(pod: AgentPod, tree: Path) -> None:
+    listed = listing(tree)
+    held = {"-n": _held((tree / "-n").read_bytes())}
+    asked = {**listed, "digest": digest(listed), "content": held}
+    answer = pod.ask("probe", stdin={"link": asked})
+    assert (answer["sealed"], answer["trees"]["code"]) == (False, [])
+    assert not (pod.root / "code" / f".incoming-{digest(listed)}").exists()
+    trees = [_sealed(pod, tree).name]
+    for sent, is_sealed in ((b"other\n", True), (b"other\n", False), (b"othex\n", False)):
+        (tree / "-n").write_text("other\n" if sent == b"other\n" else "third\n")
+        listed = listing(tree)
+        asked = {**listed, "digest": digest(listed), "content": {"-n": _held(sent)}}
+        trees += [digest(listed)] if is_sealed else []
+        answer = pod.ask("probe", stdin={"link": asked})
+        assert (answer["sealed"], answer["trees"]["code"]) == (is_sealed, trees)
+
+
 @pytest.mark.parametrize("where", ["request", "tree"])
 def test_what_comes_with_the_request_is_hashed_as_what_was_linked(
     pod: AgentPod, tree: Path, where: str

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
@@ -10,6 +12,27 @@ import pytest
 from msgspec import Meta, Struct
 
 from moola_remote.config.typed import WrongValueError, decoded, json_of, keyed_by, read_by, typed
+
+# Eight threads read models that none has read before, all at the same time.
+TOGETHER = """
+import sys, threading
+from msgspec import defstruct
+from moola_remote.config.typed import typed
+sys.setswitchinterval(1e-6)
+inner = [defstruct(f"Inner{n}", [(f"x{k}", int | None, 1) for k in range(20)]) for n in range(50)]
+models = [defstruct(f"Model{n}", [("a", one), ("b", list[one])])
+          for n, one in enumerate(inner)]
+barrier = threading.Barrier(8)
+read = []
+def work():
+    for model in models:
+        barrier.wait()
+        read.append(typed(model, {"a": {"x3": "4"}, "b": [{}]}).a.x3)
+threads = [threading.Thread(target=work) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(read == [4] * 400)
+"""
 
 
 def _loud(value: Any) -> str:
@@ -140,3 +163,10 @@ def test_an_error_is_short_and_safe_whatever_is_there() -> None:
     assert said.startswith("share: expected a number or nothing, got {")
     assert len(said) < 500
     assert said.isprintable()
+
+
+@pytest.mark.process
+def test_threads_that_read_a_new_model_at_once_each_get_theirs() -> None:
+    argv = [sys.executable, "-c", TOGETHER]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr[-500:]

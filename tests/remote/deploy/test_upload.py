@@ -129,6 +129,23 @@ def test_a_file_that_changed_travels_in_the_request(
     assert (there / "plain").stat().st_mtime_ns == (project / "plain").stat().st_mtime_ns
 
 
+def test_a_file_that_changed_travels_with_the_first_question(
+    agent: Agent, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hashing, "RACY_NS", 0)
+    cache = tmp_path / "hashes.json"
+    first = code_tree(project, cache=cache)
+    _send(agent, first)
+    (project / "plain").write_text("changed\n")
+    second = code_tree(project, cache=cache)
+    asked = upload.link_request(second, "code", upload.content_of(second))
+    facts = probe(agent, link=asked)
+    assert (facts.sealed, facts.trees.code) == (True, [first.digest, second.digest])
+    there = Path(agent.root) / "code" / second.digest
+    assert (there / "plain").read_text() == "changed\n"
+    assert not probe(agent, link=asked).sealed
+
+
 @pytest.mark.parametrize("change", ["content", "removed"])
 def test_a_file_that_changes_before_it_travels_in_the_request_is_named(
     agent: Agent, project: Path, tmp_path: Path, change: str
