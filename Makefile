@@ -49,7 +49,7 @@ warm: $(STAMP) data
 	@$(BIN)/python -m pytest -q --collect-only tests >/dev/null 2>&1 || :
 
 unit: $(STAMP)  ## the tests that start no process, without those on random input
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q -m "unit and not fuzz" tests
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -q --hypothesis-profile=brief -m "unit and not fuzz" tests
 
 check: $(STAMP)  ## format, lint, strict types, import contracts, known vulnerabilities in packages
 	@$(BIN)/ruff format --check .

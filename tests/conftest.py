@@ -27,11 +27,11 @@ from tests.support.servers import SSHD, running_local_pod, running_openssh
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
-    from xdist.remote import Producer
-    from xdist.scheduler import Scheduling
 
 # How long a case takes on a busy machine is no finding. `make test` tries the same ones each time.
 settings.register_profile("short", deadline=None, derandomize=True)
+# `make unit`, between two edits: the first of these.
+settings.register_profile("brief", settings.get_profile("short"), max_examples=30)
 settings.register_profile(
     "long",
     deadline=None,
@@ -58,26 +58,15 @@ pause_gc()
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """For ``-m unit...``, import no file whose tests are all of another lane."""
-    return True if _are_units(config) and has_no_unit(collection_path) else None
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
-    """For ``-m unit...``, leave neighbours to one worker."""
-    from tests.support.neighbours import FromBothEnds
-
-    return FromBothEnds(config, log) if _are_units(config) else None
-
-
-def _are_units(config: pytest.Config) -> bool:
-    return str(config.option.markexpr).startswith("unit")
+    units = str(config.option.markexpr).startswith("unit")
+    return True if units and has_no_unit(collection_path) else None
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sort the tests into lanes, before ``-m`` chooses among them."""
     assign(items)
-    if os.environ.get("PYTEST_XDIST_WORKER") and not _are_units(config):
+    if os.environ.get("PYTEST_XDIST_WORKER"):
         put_slow_files_first(items)
 
 

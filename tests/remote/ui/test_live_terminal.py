@@ -33,7 +33,7 @@ def test_a_flood_of_news_is_drawn_ten_times_a_second_at_most() -> None:
     console = Console(file=frames, force_terminal=True, width=80, height=24)
     begun = time.monotonic()
     with Dashboard(golden_view(), console=console) as dashboard:
-        while time.monotonic() - begun < 1.0:
+        while time.monotonic() - begun < 0.5:
             dashboard.on_log(b"one more line\n" * 100)
             time.sleep(0.001)
     seconds = time.monotonic() - begun
