@@ -244,7 +244,6 @@ def deploy(pod: Pod, plan: Plan, watcher: Watcher) -> Deployed:
         timeout_s=upload.patience_s(plan.code),
     )
     there = {*facts.trees.code, *facts.trees.data}
-    there -= {plan.code.digest} if facts.sealed else set()
     to_send = sum(tree.size for tree in trees.values() if tree and tree.digest not in there)
     check_pod(pod.name, facts, to_send)
     check_room(pod.name, pod.agent, to_send)
