@@ -16,6 +16,7 @@ from moola_remote.agent.errors import AgentError
 from moola_remote.agent.gpus import gpu_rows, mebibytes
 from moola_remote.agent.layout import Pod
 from moola_remote.agent.lazy import subprocess
+from moola_remote.agent.linking import link
 from moola_remote.agent.made_environment import Look
 from moola_remote.agent.processes import is_on_path
 from moola_remote.agent.telemetry import cpu_count, disk_free, memory
@@ -72,8 +73,6 @@ def make_tree(pod: Pod, wanted: Any) -> bool:
     """
     if not isinstance(wanted, dict) or not complete(pod.root / "code"):
         return False
-    from moola_remote.agent.linking import link
-
     with contextlib.suppress(AgentError, OSError):
         return bool(link(pod, "code", str(wanted.get("digest")), wanted).get("sealed"))
     return False
