@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from moola_remote.deploy import upload
 from moola_remote.ssh.endpoint import Endpoint
 from tests.support.lanes import HANGS_S
 from tests.support.projects import NOWHERE, PROGRAM, Project, pod_file
@@ -67,6 +68,9 @@ def without_rsync(tmp_path: Path) -> str:
 
 
 def test_no_rsync_here(local_project: Project, without_rsync: str) -> None:
+    local_project.ok("deploy")
+    # Without it a few small files would travel with the question, as others are on the pod.
+    (local_project.folder / "large.txt").write_text("x" * (upload.INLINE_BYTES + 1))
     local_project.env["PATH"] = without_rsync
     line = local_project.refused(10, "deploy")
     assert line.startswith("error: rsync: not found on this machine")
