@@ -173,6 +173,22 @@ def test_a_pod_whose_file_is_wrong_hides_no_other(
     assert states == {"host": "foreign", "local": "absent", "torn": "wrong"}
 
 
+def test_the_local_pod_is_listed_without_a_file(
+    here: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def listed() -> list[str]:
+        assert run(["--json", "pods"]) == 0
+        return [json.loads(line)["pod"] for line in capsys.readouterr().out.splitlines()]
+
+    (here.folder / "configs/pods/local.yaml").unlink()
+    assert listed() == ["host", "local"]  # the project's own
+    text = (here.folder / "pyproject.toml").read_text()
+    here.write("pyproject.toml", text.replace('pod = "local"', 'pod = "host"'))
+    assert listed() == ["host"]  # it was never made
+    (here.state / "local-pod" / "root").mkdir(parents=True)
+    assert listed() == ["host", "local"]
+
+
 def test_git_is_not_needed_nor_a_commit(here: Project, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(here.folder / ".git")
     assert run(["deploy", "--dry-run"]) == 0
