@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -92,6 +92,15 @@ def _placed(line: str, path: PurePosixPath, bundle: Bundle, sources: Mapping[str
         )
     local = parse_local(line)
     return bundle.file_line(path, line, local) if local and local.kind == "file" else line
+
+
+def is_among(text: str, packages: Iterable[str]) -> bool:
+    """Return whether one of the packages is that of the project itself."""
+    try:
+        own = _canonical(str(_table(tomllib.loads(text), "project").get("name", "")))
+    except ValueError:
+        return False
+    return bool(own) and own in map(_canonical, packages)
 
 
 def import_paths(text: str) -> list[str]:
