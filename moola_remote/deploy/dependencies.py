@@ -16,10 +16,10 @@ from moola_remote.config.text import as_text
 from moola_remote.deploy.bundled import is_built
 from moola_remote.deploy.checkout import is_lfs_pointer
 from moola_remote.deploy.declared import LOCK, PYPROJECT, Dependencies, Reader
+from moola_remote.deploy.import_paths import import_paths
 from moola_remote.deploy.local_paths import package_of
 from moola_remote.deploy.pyproject import (
     declares,
-    import_paths,
     is_among,
     read_installed,
     read_pyproject,
@@ -66,7 +66,7 @@ def read_dependencies(project: Project, read: Reader) -> Dependencies:
         bounds = read_requirements(PurePosixPath(project.constraints.as_posix()), read)
     built = [package_of(PurePosixPath(file).name) for file in made.files]
     comes_built = is_among(read(PYPROJECT) or "", built)
-    own = [] if comes_built else _import_paths(read)
+    own = [] if comes_built else import_paths(PurePosixPath(), read)
     return replace(
         made,
         constraints=made.constraints + bounds.requirements,
@@ -107,12 +107,6 @@ def _refuse_choice(path: PurePosixPath, **chosen: Sequence[str]) -> None:
                 "uv.lock as `requirements`",
                 f"remove `{key}`, or name the other file",
             )
-
-
-def _import_paths(read: Reader) -> list[str]:
-    """Where Python finds the project's own packages, which at home an installation provides."""
-    pyproject = read(PYPROJECT)
-    return [] if pyproject is None else import_paths(pyproject)
 
 
 @dataclass(frozen=True)

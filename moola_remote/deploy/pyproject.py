@@ -12,6 +12,7 @@ from typing import Any
 
 from moola_remote.deploy.bundled import Bundle
 from moola_remote.deploy.declared import PYPROJECT, Dependencies, Reader
+from moola_remote.deploy.import_paths import import_paths
 from moola_remote.deploy.local_paths import parse_local
 from moola_remote.deploy.requirements import read_requirements
 from moola_remote.errors import ConfigError
@@ -103,30 +104,6 @@ def is_among(text: str, packages: Iterable[str]) -> bool:
     return bool(own) and own in map(_canonical, packages)
 
 
-def import_paths(text: str) -> list[str]:
-    """Return where the project's packages lie: ``src`` where its build looks there, else its top.
-
-    Nothing for a project that is not built: its scripts find what lies beside them.
-    """
-    try:
-        tables = tomllib.loads(text)
-    except ValueError:
-        return []
-    if "build-system" not in tables:
-        return []
-    return built_paths(tables)
-
-
-def built_paths(tables: Mapping[str, Any]) -> list[str]:
-    """Return where the packages of a project that is built lie, below its folder."""
-    tool = _table(tables, "tool")
-    find = _table(_table(_table(tool, "setuptools"), "packages"), "find")
-    where = find.get("where")
-    if isinstance(where, list) and where and all(isinstance(one, str) for one in where):
-        return [*where, "."]
-    return ["src", "."]
-
-
 def read_installed(folder: PurePosixPath, read: Reader, extras: Sequence[str]) -> Dependencies:
     """Return what a folder brings that is installed as a package: what it needs, and its code.
 
@@ -136,9 +113,7 @@ def read_installed(folder: PurePosixPath, read: Reader, extras: Sequence[str]) -
     file = folder / PYPROJECT
     text = read(file)
     needs = read_pyproject(file, read, extras=extras) if text and declares(text) else Dependencies()
-    places = built_paths(_load(file, read)) if text else ["src", "."]
-    paths = tuple(str(folder / place) for place in places)
-    return replace(needs, paths=paths)
+    return replace(needs, paths=tuple(import_paths(folder, read, is_installed=True)))
 
 
 def console_scripts(read: Reader) -> dict[str, str]:
