@@ -312,6 +312,54 @@ def test_a_console_script_of_the_project_is_named_with_the_way_out(
     check_script(project, ["python", "fit.py"], tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("argv", "cure"),
+    [
+        (["python fit.py"], "run -- sh -c 'python fit.py'"),
+        (["cd src && python fit.py", "--lr"], "run -- sh -c 'cd src && python fit.py'"),
+        (["fit\t1"], "leave the quotes out"),
+        (["LR=1 2", "python", "a b.py"], "run --env 'LR=1 2' -- python 'a b.py'"),
+        (["LR="], "run --env LR= -- COMMAND"),
+        (["LR={lr}", "python", "fit.py"], "sweep -- sh -c 'LR={lr} python fit.py'"),
+        (["LR=1\n2", "python"], "run --env 'LR=1\n2' -- python"),
+    ],
+)
+def test_a_line_of_a_shell_is_refused_before_a_pod_is_rented_for_it(
+    tmp_path: Path, argv: list[str], cure: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_script(settings.Project(folder=tmp_path), argv, tmp_path)
+    assert cure in caught.value.cure
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("fit {n}", "'fit {n}': one word, expected a program"),  # no word without a key: no label
+        ("", "an empty word is no command"),
+        ("./fit_{m}.sh", "n: "),
+        ("./none.sh", "none.sh: no such file"),
+        ("./fat_{n}.sh", "fat_1.sh: no such file"),
+        ("./fit_{n}.sh", ""),  # a script for each value
+    ],
+)
+def test_a_sweeps_command_is_looked_at_as_a_template(
+    here: Project, capsys: pytest.CaptureFixture[str], word: str, said: str
+) -> None:
+    here.write("fit_1.sh", "")
+    words = ["sweep", "--dry-run", "--goal", "loss:min", "--grid", "n=1,2", "--"]
+    more = [] if "{" in word else ["{n}"]
+    code = run([*words, word, *more])
+    assert (code != 0) == bool(said)
+    assert said in capsys.readouterr().err
+
+
+def test_a_program_with_a_blank_in_its_name_is_one(tmp_path: Path) -> None:
+    (tmp_path / "fit it").touch()
+    for word in ("fit it", "./else where", "/opt/my tools/fit", "~/my fit", "./a=b"):
+        check_script(settings.Project(folder=tmp_path), [word, "x"], tmp_path)
+
+
 def test_packages_that_can_not_be_installed_name_the_cure() -> None:
     error = refusal({"error": "environment", "message": "installing packages failed: ERROR: x"})
     assert error.cure == PACKAGES
