@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Sequence
@@ -11,6 +12,13 @@ from typing import TYPE_CHECKING
 import click
 
 from moola_remote.errors import ConfigError
+
+# What starts a file that is no program by itself.
+_STARTERS = {
+    ".py": "python",
+    ".sh": "sh",
+    ".ipynb": "jupyter nbconvert --to notebook --execute --inplace",
+}
 
 if TYPE_CHECKING:
     from moola_remote.cli.app import App
@@ -115,6 +123,15 @@ def _check_program(folder: Path, argv: Sequence[str]) -> None:
         if "{" in word:  # of a sweep, whose variables are the same in all trials
             cure = f"sweep -- sh -c {shlex.quote(f'{word} {rest}')}"
         raise ConfigError(f"{word}: a variable, expected a program", cure)
+    file = folder / word
+    is_below = "/" in word and not word.startswith("/")
+    is_bare = "/" not in word and file.suffix in _STARTERS  # the pod looks for it in its PATH
+    if file.is_file() and (is_bare or (is_below and not os.access(file, os.X_OK))):
+        how = _STARTERS.get(file.suffix, "sh")
+        raise ConfigError(
+            f"{word}: a file, expected a program that starts it",
+            f"run -- {how} {shlex.quote(word)}",
+        )
     is_path = word.startswith(("/", "./", "../", "~")) or (folder / word).exists()
     if len(word.split()) > 1 and not is_path:
         raise ConfigError(

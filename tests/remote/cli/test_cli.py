@@ -13,25 +13,13 @@ from pathlib import Path
 import click
 import pytest
 
-from moola_remote.cli.assumed import check_script
 from moola_remote.cli.error_handler import run
 from moola_remote.cli.main import program
-from moola_remote.config import settings
-from moola_remote.errors import ConfigError
 from moola_remote.protocol.refusal import PACKAGES, refusal
 from tests.support.lanes import HANGS_S
-from tests.support.projects import NOWHERE, PROGRAM, Project, make_project, pod_file
+from tests.support.projects import NOWHERE, PROGRAM, Project, pod_file
 
 pytestmark = pytest.mark.process
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project, which is the current folder, and whose user has no state yet."""
-    project = make_project(tmp_path / "project", tmp_path / "state")
-    monkeypatch.chdir(project.folder)
-    monkeypatch.setenv("MOOLA_STATE_DIR", str(project.state))
-    return project
 
 
 Refused = Callable[[int, str], str]
@@ -173,22 +161,6 @@ def test_a_pod_whose_file_is_wrong_hides_no_other(
     assert states == {"host": "foreign", "local": "absent", "torn": "wrong"}
 
 
-def test_the_local_pod_is_listed_without_a_file(
-    here: Project, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def listed() -> list[str]:
-        assert run(["--json", "pods"]) == 0
-        return [json.loads(line)["pod"] for line in capsys.readouterr().out.splitlines()]
-
-    (here.folder / "configs/pods/local.yaml").unlink()
-    assert listed() == ["host", "local"]  # the project's own
-    text = (here.folder / "pyproject.toml").read_text()
-    here.write("pyproject.toml", text.replace('pod = "local"', 'pod = "host"'))
-    assert listed() == ["host"]  # it was never made
-    (here.state / "local-pod" / "root").mkdir(parents=True)
-    assert listed() == ["host", "local"]
-
-
 def test_git_is_not_needed_nor_a_commit(here: Project, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(here.folder / ".git")
     assert run(["deploy", "--dry-run"]) == 0
@@ -288,76 +260,6 @@ logging.getLogger("invoke").info("theirs")
     )
     (line,) = done.stderr.splitlines()
     assert line.endswith(" ms  ours")
-
-
-@pytest.mark.parametrize(
-    ("table", "cure"),
-    [
-        (
-            "[project.scripts]\nfit = 'fitter.cli:main'",
-            "python -c 'from fitter.cli import main; main",
-        ),
-        ("[tool.poetry.scripts]\nfit = 'fitter.cli:main'", "from fitter.cli import main"),
-        ("[project.scripts]\nfit = 'fitter'", "python -m fitter"),
-    ],
-)
-def test_a_console_script_of_the_project_is_named_with_the_way_out(
-    tmp_path: Path, table: str, cure: str
-) -> None:
-    (tmp_path / "pyproject.toml").write_text(f"{table}\n")
-    project = settings.Project(folder=tmp_path)
-    with pytest.raises(ConfigError, match="fit: a console script of this project") as caught:
-        check_script(project, ["fit", "--lr", "1"], tmp_path)
-    assert cure in caught.value.cure
-    check_script(project, ["python", "fit.py"], tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("argv", "cure"),
-    [
-        (["python fit.py"], "run -- sh -c 'python fit.py'"),
-        (["cd src && python fit.py", "--lr"], "run -- sh -c 'cd src && python fit.py'"),
-        (["fit\t1"], "leave the quotes out"),
-        (["LR=1 2", "python", "a b.py"], "run --env 'LR=1 2' -- python 'a b.py'"),
-        (["LR="], "run --env LR= -- COMMAND"),
-        (["LR={lr}", "python", "fit.py"], "sweep -- sh -c 'LR={lr} python fit.py'"),
-        (["LR=1\n2", "python"], "run --env 'LR=1\n2' -- python"),
-    ],
-)
-def test_a_line_of_a_shell_is_refused_before_a_pod_is_rented_for_it(
-    tmp_path: Path, argv: list[str], cure: str
-) -> None:
-    with pytest.raises(ConfigError) as caught:
-        check_script(settings.Project(folder=tmp_path), argv, tmp_path)
-    assert cure in caught.value.cure
-
-
-@pytest.mark.parametrize(
-    ("word", "said"),
-    [
-        ("fit {n}", "'fit {n}': one word, expected a program"),  # no word without a key: no label
-        ("", "an empty word is no command"),
-        ("./fit_{m}.sh", "n: "),
-        ("./none.sh", "none.sh: no such file"),
-        ("./fat_{n}.sh", "fat_1.sh: no such file"),
-        ("./fit_{n}.sh", ""),  # a script for each value
-    ],
-)
-def test_a_sweeps_command_is_looked_at_as_a_template(
-    here: Project, capsys: pytest.CaptureFixture[str], word: str, said: str
-) -> None:
-    here.write("fit_1.sh", "")
-    words = ["sweep", "--dry-run", "--goal", "loss:min", "--grid", "n=1,2", "--"]
-    more = [] if "{" in word else ["{n}"]
-    code = run([*words, word, *more])
-    assert (code != 0) == bool(said)
-    assert said in capsys.readouterr().err
-
-
-def test_a_program_with_a_blank_in_its_name_is_one(tmp_path: Path) -> None:
-    (tmp_path / "fit it").touch()
-    for word in ("fit it", "./else where", "/opt/my tools/fit", "~/my fit", "./a=b"):
-        check_script(settings.Project(folder=tmp_path), [word, "x"], tmp_path)
 
 
 def test_packages_that_can_not_be_installed_name_the_cure() -> None:
