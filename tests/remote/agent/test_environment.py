@@ -157,7 +157,7 @@ def test_pip_of_a_job_installs_into_its_environment(
     command = (
         f"pip install --no-index --find-links {tmp_path}/wheels lamp && python -c 'import lamp'"
     )
-    state = pod.wait(pod.shell(f'PATH="$PATH:{bare_python.parent}"; {command}', environment=DIGEST))
+    state = pod.wait(pod.shell(f'PATH="${{PATH%%:*}}"; {command}', environment=DIGEST))
     assert state["state"] == "SUCCEEDED", state["last_lines"]
     assert list((pod.root / "env" / DIGEST).glob("lib/*/site-packages/lamp.py"))
     assert not list(bare_python.parents[1].glob("lib/*/site-packages/lamp.py"))
