@@ -129,7 +129,7 @@ def test_a_named_key_that_can_not_be_offered_is_the_reason(
     keygen(dot_ssh / "id_rsa")  # another, which is not the right one
     both = f"IdentityFile {named}\n  IdentityFile {dot_ssh / 'id_rsa'}"
     error = _refusal(_by_config(strict, through, both), tmp_path)
-    assert f"each of the 1 keys at hand; {named} {said}" in str(error)
+    assert f"the one key at hand; {named} {said}" in str(error)
 
 
 def test_a_key_that_others_may_read_is_left_out_as_ssh_does(
