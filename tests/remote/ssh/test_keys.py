@@ -94,7 +94,7 @@ def test_identities_only_leaves_the_agents_other_keys_out(
     add_key(agent, str(_key_of(strict)))
     text = f"IdentityAgent {agent}\n  IdentitiesOnly yes\n  IdentityFile {keygen(tmp_path / 'o')}"
     error = _refusal(_by_config(strict, through, text), tmp_path)
-    assert "each of the 1 keys" in str(error)
+    assert "with the one key at hand" in str(error)
 
 
 @pytest.mark.parametrize(
