@@ -142,6 +142,24 @@ def read_arrow(path: Path, start: bytes) -> pa.Table:
         opened = pa.ipc.open_file(source) if start[:6] == b"ARROW1" else pa.ipc.open_stream(source)
         table = opened.read_all()
     table.validate(full=True)
+    return _without_views(table)
+
+
+def _without_views(table: pa.Table) -> pa.Table:
+    """Return it with polars' views of strings as strings: pyarrow can't take from the former."""
+    for i, kind in enumerate(table.schema.types):
+        column = table.column(i)
+        if pa.types.is_dictionary(kind) and pa.types.is_string_view(kind.value_type):
+            parts = [
+                pa.DictionaryArray.from_arrays(part.indices, part.dictionary.cast(pa.string()))
+                for part in column.chunks
+            ]
+            plain = pa.chunked_array(parts, pa.dictionary(kind.index_type, pa.string()))
+        elif pa.types.is_string_view(kind):
+            plain = column.cast(pa.string())
+        else:
+            continue
+        table = table.set_column(i, table.schema.names[i], plain)
     return table
 
 

@@ -7,29 +7,33 @@ region's end is the last point inside.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
 
 KEY = "timeserieslabels"
+Region: TypeAlias = dict[str, Any]
 
 
-def regions_of_tasks(content: Any) -> list[dict[str, Any]]:
-    """Return the regions of an export in JSON or JSON-MIN, of annotations that were not skipped."""
+def regions_of_tasks(content: Any) -> list[tuple[str, Region]]:
+    """Return the regions of an export in JSON or JSON-MIN, each behind the id of its task.
+
+    Annotations that were skipped have none.
+    """
     tasks = content if isinstance(content, list) else [content]
-    return [one for task in tasks if isinstance(task, dict) for one in _regions(task)]
+    found = [(i, task) for i, task in enumerate(tasks) if isinstance(task, dict)]
+    return [(str(task.get("id", i)), one) for i, task in found for one in _regions(task)]
 
 
-def regions_of_cells(cells: Iterable[str | None]) -> list[dict[str, Any]]:
-    """Return the regions in the cells of a column of an export in CSV or TSV.
+def regions_of_cells(cells: Iterable[str | None], ids: Sequence[str]) -> list[tuple[str, Region]]:
+    """Return the regions in the cells of a column of an export in CSV or TSV, likewise.
 
     Raises:
         ValueError: a cell is no JSON.
     """
-    found = []
-    for cell in cells:
-        if cell:
-            found += [one for one in _as_list(json.loads(cell)) if _is_region(one)]
-    return found
+    named = [(name, cell) for name, cell in zip(ids, cells, strict=True) if cell]
+    return [
+        (name, one) for name, cell in named for one in _as_list(json.loads(cell)) if _is_region(one)
+    ]
 
 
 def words_of(region: dict[str, Any]) -> str:
@@ -38,7 +42,7 @@ def words_of(region: dict[str, Any]) -> str:
     return str(words[0]) if len(words) == 1 else ""
 
 
-def _regions(task: dict[str, Any]) -> list[dict[str, Any]]:
+def _regions(task: dict[str, Any]) -> list[Region]:
     found: list[Any] = []
     for annotation in _as_list(task.get("annotations", task.get("completions"))):
         if isinstance(annotation, dict) and not annotation.get("was_cancelled"):

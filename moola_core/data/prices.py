@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 
@@ -22,6 +23,9 @@ LEAST_FIXED = 1e6  # 0.001 in units of 1e-9
 # With a comma for decimals and dots for thousands; or the other way round, or with no comma.
 _DECIMAL_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d*)?([eE][+-]?\d+)?")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?|[^,]*")
+# Between thousands in French, Polish or Swiss: blanks of three kinds, apostrophes of two.
+_GAP = "[ \u00a0\u2009\u202f'\u2019]"
+_GAPS = rf"^[+-]?\d{{1,3}}({_GAP}\d{{3}})+([.,]\d*)?$"
 
 
 class PriceReader:
@@ -29,6 +33,7 @@ class PriceReader:
 
     Attributes:
         scale: what a whole number is divided by: 1e9 where the layout counts in units of 1e-9.
+        is_decimal_comma: what a comma is: for decimals, or for thousands; None: none was seen yet.
     """
 
     def __init__(
@@ -44,15 +49,18 @@ class PriceReader:
         is_large = any(abs(float(one)) >= LEAST_FIXED for one in shown if is_number(one))
         is_fixed = columns.layout.fixed_point and is_whole and is_large
         self.scale = FIXED_POINT if is_fixed else 1.0
-        self.has_comma = any("," in value for value in shown)
-        with_comma = [value for value in shown if "," in value]
+        shown = [re.sub(_GAP, "", value).lstrip(CURRENCIES) for value in shown]
         # In Excel a comma is decimal where a semicolon is the delimiter, and in exports of some
         # languages: 1,100 is 1.1 there.
         is_abroad = delimiter == ";" or normalise(self.names["open"]) in COMMA_NAMES
-        is_plain = is_abroad and not any("." in value for value in shown)
-        self.is_decimal_comma = self.has_comma and (
-            is_plain or not all(_THOUSANDS.fullmatch(value) for value in with_comma)
-        )
+        self._has_point = any("." in value for value in shown)
+        self._first = next((abs(float(one)) for one in shown if is_number(one)), 0.0)
+        with_comma = [value for value in shown if "," in value]
+        self.is_decimal_comma: bool | None = None
+        if with_comma:
+            is_plain = is_abroad and not self._has_point
+            is_decimal = is_plain or not all(map(_THOUSANDS.fullmatch, with_comma))
+            self.is_decimal_comma = is_decimal
 
     def read(
         self, columns: Sequence[pa.ChunkedArray], file_rows: IntArray, *, may_lack: bool = False
@@ -111,8 +119,19 @@ class PriceReader:
     def _plain_text(
         self, column: pa.ChunkedArray, name: str, file_rows: IntArray
     ) -> pa.ChunkedArray:
+        """Return prices of text as numbers, or as text in the one form that is read as such."""
+        if not self.is_decimal_comma:
+            with contextlib.suppress(pa.ArrowInvalid):
+                plain = column.cast(pa.float64())
+                self._has_point = self._has_point or pc.any(pc.match_substring(column, ".")).as_py()
+                return plain
         column = pc.utf8_ltrim(pc.utf8_trim_whitespace(column), CURRENCIES)
-        if not self.has_comma:
+        has_gaps = pc.match_substring_regex(column, _GAPS)
+        if pc.any(has_gaps).as_py():
+            column = pc.if_else(has_gaps, pc.replace_substring_regex(column, _GAP, ""), column)
+        if self.is_decimal_comma is None:
+            self.is_decimal_comma = self._late_comma(column)
+        if self.is_decimal_comma is None:
             return column
         is_decimal = self.is_decimal_comma
         kind = _DECIMAL_COMMA if is_decimal else _THOUSANDS
@@ -128,6 +147,23 @@ class PriceReader:
         if is_decimal:
             return pc.replace_substring(pc.replace_substring(column, ".", ""), ",", ".")
         return pc.replace_substring(column, ",", "")
+
+    def _late_comma(self, column: pa.ChunkedArray) -> bool | None:
+        """Return what the file's first comma is, behind the first rows; None: there is none here.
+
+        No comma in ``999`` and ``1,001`` says that it is for thousands, none in ``100`` and
+        ``100,5`` that it is decimal. Where a point was decimal before, a comma is not.
+        """
+        has_comma = pc.match_substring(column, ",")
+        with_comma = [value for value in column.filter(has_comma).to_pylist() if value]
+        others = column.filter(pc.invert(has_comma))
+        self._has_point = self._has_point or pc.any(pc.match_substring(others, ".")).as_py()
+        if not with_comma:
+            return None
+        if self._has_point or not all(map(_THOUSANDS.fullmatch, with_comma)):
+            return not self._has_point
+        whole = abs(float(with_comma[0].replace(",", "")))
+        return 0 < self._first < whole / 1000**0.5  # by its ratio to either reading
 
     def _require_number(self, text: str, fault: Fault) -> None:
         try:

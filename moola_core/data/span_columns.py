@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from moola_core.data.label_studio import KEY, regions_of_cells, words_of
+from moola_core.data.label_studio import KEY, Region, regions_of_cells, words_of
 from moola_core.data.span_lengths import Unit, is_length, unit_in
-from moola_core.data.table_head import is_clock, normalise
+from moola_core.data.table_head import is_clock, is_number, normalise
 from moola_core.data.trades_list import places_of, read_trades
 from moola_core.errors import DataError
 
@@ -19,14 +19,14 @@ Ends = Literal["inclusive", "half-open"]
 STARTS = (
     *("start", "begin", "from", "start_time", "start_timestamp", "start_bar", "first", "first_bar"),
     *("expansion_start", "first_timestamp", "time1", "time_1", "x1", "left"),
-    *("onset", "beginn", "von"),
+    *("start_idx", "start_index", "start_date", "start_datetime", "onset", "beginn", "von"),
     # backtesting.py, vectorbt, freqtrade; and what jobs.predict writes for charts
     *("entrytime", "entry_timestamp", "entry_time", "entry_date", "open_date", "time"),
 )
 STOPS = (
     *("end", "stop", "to", "end_time", "stop_time", "end_timestamp", "end_bar", "stop_bar", "last"),
     *("last_bar", "expansion_end", "last_timestamp", "time2", "time_2", "x2", "right"),
-    *("ende", "bis"),
+    *("end_idx", "end_index", "end_date", "end_datetime", "ende", "bis"),
     *("exittime", "exit_timestamp", "exit_time", "exit_date", "close_date"),
 )
 WORDS = (
@@ -39,6 +39,7 @@ NO_WORDS = (
     *("y1", "y2", "high", "low", "top", "bottom", "color", "colour"),
 )
 DAYS = ("date", "day")
+MAX_BAR = 10**8  # a larger number counts from 1970
 _MIDNIGHT = re.compile(r"[ T]00:00(:00(\.0+)?)?$")
 RECTANGLE = ("time1", "time_1", "x1", "left")
 
@@ -88,7 +89,8 @@ def of_table(path: Path, table: pa.Table) -> RawSpans:
     names = [normalise(name) for name in table.column_names]
     cells = _label_studio(table)
     if cells is not None:
-        return of_regions(path, regions_of_cells(cells))
+        tasks = table.column(names.index("id")).to_pylist() if "id" in names else ["0"] * len(cells)
+        return of_regions(path, regions_of_cells(cells, [str(task) for task in tasks]))
     trades = None if set(names) & set(STARTS) else places_of(names)
     if trades is not None:
         return _of_trades(path, [table.column(i).to_pylist() for i in trades])
@@ -177,14 +179,22 @@ def _label_studio(table: pa.Table) -> list[str | None] | None:
     return None
 
 
-def of_regions(path: Path, regions: list[dict[str, Any]]) -> RawSpans:
-    """Regions of Label Studio; the point at an end is inside."""
-    if not regions:
+def of_regions(path: Path, named: list[tuple[str, Region]]) -> RawSpans:
+    """Regions of Label Studio, each behind its task; the point at an end is inside."""
+    if not named:
         raise DataError(
             f"{path}: no region of a time series, expected Label Studio's export (JSON, JSON-MIN,"
             " CSV, TSV) with timeserieslabels; export it again"
         )
+    regions = [region for _, region in named]
     starts, stops = ([str(one.get(key, "")) for one in regions] for key in ("start", "end"))
+    tasks = sorted({task for task, _ in named})
+    if len(tasks) > 1 and all(is_number(one) and abs(float(one)) < MAX_BAR for one in starts):
+        raise DataError(
+            f"{path}: regions of {len(tasks)} tasks ({', '.join(tasks[:5])}) by the number of the"
+            " point, expected one series, as each counts from 0; leave the other tasks out, or give"
+            " the tasks times (timeColumn)"
+        )
     return RawSpans(
         pa.chunked_array([pa.array(starts)]),
         pa.chunked_array([pa.array(stops)]),

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from moola_core.data.bar_tables import readable
 from moola_core.data.series import Bars
-from moola_core.data.span_columns import Ends, RawSpans
+from moola_core.data.span_columns import MAX_BAR, Ends, RawSpans
 from moola_core.data.span_lengths import Unit, read_lengths
 from moola_core.data.span_tables import read_raw
 from moola_core.data.table_head import END_SERIAL, FIRST_SERIAL, is_number
@@ -25,7 +25,6 @@ from moola_core.data.window_checks import Fault
 from moola_core.errors import DataError
 from moola_core.spans.intervals import BoolArray, FloatArray, IntArray
 
-MAX_BAR = 10**8  # a larger number counts from 1970
 SECOND = 10**9
 
 

@@ -17,7 +17,9 @@ MONTH_NAME = re.compile(rf"\b({MONTHS})[a-z]*\b", re.IGNORECASE)
 _CLOCK = (
     r"(?:[T,\s]+(?P<h>\d{1,2}):?(?P<mi>\d{2})(?::?(?P<s>\d{2})(?:[.,](?P<f>\d{1,9})\d*)?)?"
     r"(?:\s*(?P<p>[ap])\.?m\.?)?)?"
-    r"\s*(?P<z>Z|UTC|GMT|(?:GMT|UTC)?[+-]\d{1,2}:?(?:\d{2})?|[A-Za-z_]+/[A-Za-z_/]+)?$"
+    r"\s*(?:(?P<z>Z|UTC|GMT|(?:GMT|UTC)?[+-]\d{1,2}:?(?:\d{2})?|[A-Za-z_]+/[A-Za-z_/]+)"
+    # the same once more: Z[UTC], -05:00[America/New_York] (RFC 9557, Java), -0500 EST (Go)
+    r"(?:\[[\w/+-]+\]|\s[A-Z]{3,4})?)?$"
 )
 _YEAR_FIRST = r"^(?P<y>\d{4})[-./]?(?P<a>\d{1,2})[-./]?(?P<b>\d{1,2})" + _CLOCK
 _YEAR_LAST = r"^(?P<a>\d{1,2})[-./](?P<b>\d{1,2})[-./](?P<y>\d{4}|\d{2})" + _CLOCK

@@ -7,6 +7,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 from moola_remote.agent.constants import SCHEMA, Json
 from moola_remote.agent.downloads import say
@@ -18,6 +19,7 @@ from moola_remote.agent.layout import Pod
 from moola_remote.agent.lazy import shutil
 from moola_remote.agent.locks import locked
 from moola_remote.agent.made_environment import DESCRIBE_BASE, is_over, known_answer, marker_of
+from moola_remote.agent.scripts import DESCRIBE_FOLDERS, add_scripts
 from moola_remote.agent.trees import check_digest
 
 # With these pip installs elsewhere, and a Python that we start does not end.
@@ -67,6 +69,7 @@ def environment(pod: Pod, digest: str, python: str, text: str) -> Json:
             install_only_here()
             make_environment(folder, python, base)
             install(pod.root / "cache", folder, asked)
+            add_scripts(folder, base["python"], ask_python(python, DESCRIBE_FOLDERS))
         say(
             "checking what is installed"
         )  # torch reports the GPUs, and a volume may change its host
@@ -124,7 +127,5 @@ def make_environment(folder: Path, python: str, base: Json) -> None:
     Path(packages, "_base.pth").write_text("\n".join(base["paths"]) + "\n", encoding="utf-8")
 
 
-def ask_python(python: str, program: str) -> Json:
-    answer = run_quietly([python, "-c", program])
-    value: Json = json.loads(answer.splitlines()[-1])
-    return value
+def ask_python(python: str, program: str) -> Any:
+    return json.loads(run_quietly([python, "-c", program]).splitlines()[-1])

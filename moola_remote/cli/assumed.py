@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -9,6 +12,13 @@ from typing import TYPE_CHECKING
 import click
 
 from moola_remote.errors import ConfigError
+
+# What starts a file that is no program by itself.
+_STARTERS = {
+    ".py": "python",
+    ".sh": "sh",
+    ".ipynb": "jupyter nbconvert --to notebook --execute --inplace",
+}
 
 if TYPE_CHECKING:
     from moola_remote.cli.app import App
@@ -76,11 +86,12 @@ def check_script(project: Project, argv: Sequence[str], here: Path) -> None:
 
     Raises:
         ConfigError: a script is there below `here`, and is not below the project's folder; or it is
-            a console script of the project, which is not installed.
+            a console script of the project, which is not installed; or a shell's line.
     """
     from moola_remote.deploy.dependencies import reader_of
     from moola_remote.deploy.pyproject import console_scripts
 
+    _check_program(project.folder, argv)
     entry = console_scripts(reader_of(project.folder)).get(argv[0])
     if entry is not None:
         module, _, name = entry.partition(":")
@@ -101,6 +112,32 @@ def check_script(project: Project, argv: Sequence[str], here: Path) -> None:
                 f"{word}: the run starts in {project.folder}, and there is no such file in it",
                 f"name it as {path}",
             )
+
+
+def _check_program(folder: Path, argv: Sequence[str]) -> None:
+    """Refuse what only a shell would take for a program, before a pod is rented for it."""
+    word = argv[0]
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*=.*", word, re.DOTALL):
+        rest = shlex.join(argv[1:]) or "COMMAND"
+        cure = f"run --env {shlex.quote(word)} -- {rest}"
+        if "{" in word:  # of a sweep, whose variables are the same in all trials
+            cure = f"sweep -- sh -c {shlex.quote(f'{word} {rest}')}"
+        raise ConfigError(f"{word}: a variable, expected a program", cure)
+    file = folder / word
+    is_below = "/" in word and not word.startswith("/")
+    is_bare = "/" not in word and file.suffix in _STARTERS  # the pod looks for it in its PATH
+    if file.is_file() and (is_bare or (is_below and not os.access(file, os.X_OK))):
+        how = _STARTERS.get(file.suffix, "sh")
+        raise ConfigError(
+            f"{word}: a file, expected a program that starts it",
+            f"run -- {how} {shlex.quote(word)}",
+        )
+    is_path = word.startswith(("/", "./", "../", "~")) or (folder / word).exists()
+    if len(word.split()) > 1 and not is_path:
+        raise ConfigError(
+            f"{word!r}: one word, expected a program and its words, each by itself",
+            f"leave the quotes out; or for a shell: run -- sh -c {shlex.quote(word)}",
+        )
 
 
 def check_sent(code: Tree, folder: Path, argv: Sequence[str]) -> None:

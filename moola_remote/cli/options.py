@@ -15,6 +15,7 @@ import click
 from moola_remote.cli.app import App
 from moola_remote.cli.complete import run_ids
 
+EMPTY_WORD = "an empty word is no command: name a program after --"
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 

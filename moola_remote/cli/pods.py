@@ -110,10 +110,13 @@ def pods(ctx: click.Context) -> None:
     app: App = ctx.obj
     if ctx.invoked_subcommand is not None:
         return
-    files = sorted(path.stem for path in app.project.pods_folder.glob("*.yaml"))
-    for name in [*files, *_numbered(app)]:
+    from moola_remote.config.settings import pod_names
+
+    files = {path.stem for path in app.project.pods_folder.glob("*.yaml")}
+    always = {*files, app.project.pod}
+    for name in [*pod_names(app.project), *_numbered(app)]:
         fields = _look(app, name)
-        if name not in files and fields["state"] == "absent":
+        if name not in always and fields["state"] == "absent":
             continue
         if app.as_json:
             app.answer(fields)

@@ -30,16 +30,12 @@ def start_sweep(app: App, plan: Plan, secrets: Mapping[str, str]) -> None:
     Raises:
         MoolaError: it did not reach its end, or most of its trials failed.
     """
-    from moola_remote.cli.assumed import check_script, check_sent, report_assumed
-    from moola_remote.cli.deploy import make_plan
+    from moola_remote.cli.assumed import report_assumed
+    from moola_remote.cli.sweep_plan import plan_deploy
     from moola_remote.sweep.checks import describe
     from moola_remote.sweep.plan import folder_of
 
-    if plan.command:  # not a recipe's
-        check_script(app.project, plan.command, Path.cwd())
-    deploy_plan = make_plan(app, plan.data, is_all=app.is_verbose)
-    if plan.command:
-        check_sent(deploy_plan.code, app.project.folder, plan.command)
+    deploy_plan, _ = plan_deploy(app, plan, is_all=app.is_verbose)
     report_assumed(app, deploy_plan)
     folder = folder_of(app.project, plan.sweep_id)
     folder.write_plan(plan)

@@ -11,9 +11,11 @@ import click
 from msgspec import structs
 
 from moola_remote.cli.app import App
+from moola_remote.cli.options import EMPTY_WORD
 from moola_remote.errors import MissingPackageError, missing_package
 
 if TYPE_CHECKING:
+    from moola_remote.deploy.deploy import Plan as DeployPlan
     from moola_remote.sweep.plan import Plan
 
 DEFAULT_TRIALS = 16
@@ -35,10 +37,13 @@ def make_sweep_plan(
     from moola_remote.sweep.space import read_seeds, read_space
 
     require_optuna()
+    if command and not command[0]:
+        raise click.UsageError(EMPTY_WORD)
     if command and (asked["recipe"] or asked["settings"]):
         raise click.UsageError("a command has no recipe: no --recipe or --set with one")
     recipe = None if command else asked["recipe"] or app.project.recipe
-    label = asked["name"] or recipe or label_of([word for word in command if "{" not in word])
+    plain = [word for word in command if "{" not in word]
+    label = asked["name"] or recipe or label_of(plain or command)
     for option in ("spaces", "grid"):
         for text in asked[option]:
             read_space(text, "--try" if option == "spaces" else "--grid")
@@ -110,15 +115,33 @@ def pods_of(app: App, text: str | None) -> list[str]:
     return names
 
 
+def plan_deploy(app: App, plan: Plan, *, is_all: bool) -> tuple[DeployPlan, list[str]]:
+    """Return what is sent for a sweep, and the command of its first trial, which is checked.
+
+    Raises:
+        ConfigError: a trial's command would end at once, on a pod that may cost money.
+    """
+    from moola_remote.cli.assumed import check_script, check_sent
+    from moola_remote.cli.deploy import make_plan
+    from moola_remote.sweep.command import trial_argv
+
+    if plan.command:  # not a recipe's
+        check_script(app.project, plan.command, Path.cwd())
+    made = make_plan(app, plan.data, is_all=is_all)
+    first = {space.key: space.examples()[0] for space in plan.tried}
+    argv = trial_argv(app.project, plan, first)
+    if plan.command:
+        check_sent(made.code, app.project.folder, argv)
+    return made, argv
+
+
 def print_dry_run(app: App, plan: Plan) -> None:
     """Print what would be tried, and where."""
-    from moola_remote.cli.deploy import make_plan, print_plan
+    from moola_remote.cli.deploy import print_plan
     from moola_remote.sweep.checks import describe
-    from moola_remote.sweep.command import trial_argv
     from moola_remote.sweep.estimate import estimate, price_of
 
-    deploy_plan = make_plan(app, plan.data, is_all=True)
-    first = {space.key: space.examples()[0] for space in plan.tried}
+    deploy_plan, argv = plan_deploy(app, plan, is_all=True)
     if not app.as_json:
         click.echo(f"{describe(plan)}, on {', '.join(plan.pods)}")
         for space in plan.tried:
@@ -127,4 +150,4 @@ def print_dry_run(app: App, plan: Plan) -> None:
         price = price_of(app.pod.config)
         unknown = "no earlier run says how long a trial takes"
         click.echo(f"  {found.words(plan, price) if found else unknown}")
-    print_plan(app, deploy_plan, trial_argv(app.project, plan, first))
+    print_plan(app, deploy_plan, argv)

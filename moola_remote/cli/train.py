@@ -11,6 +11,7 @@ import click
 from moola_remote.cli.app import App
 from moola_remote.cli.complete import any_run_ids, recipe_names, run_ids
 from moola_remote.cli.options import (
+    EMPTY_WORD,
     data_option,
     detach_option,
     dry_run_option,
@@ -140,7 +141,7 @@ def run(app: App, /, detach: bool, dry_run: bool, command: tuple[str, ...], **jo
     from moola_remote.runs.launch import RunRequest
 
     if not command[0]:
-        raise click.UsageError("an empty word is no command: name a program after --")
+        raise click.UsageError(EMPTY_WORD)
     asked = RunRequest(label=job.pop("name") or label_of(command), **job)
     retrying(app, asked, partial(start, app, list(command), detach=detach, dry_run=dry_run))
 

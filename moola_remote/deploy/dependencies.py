@@ -16,14 +16,16 @@ from moola_remote.config.text import as_text
 from moola_remote.deploy.bundled import is_built
 from moola_remote.deploy.checkout import is_lfs_pointer
 from moola_remote.deploy.declared import LOCK, PYPROJECT, Dependencies, Reader
+from moola_remote.deploy.import_paths import import_paths
+from moola_remote.deploy.local_paths import package_of
 from moola_remote.deploy.pyproject import (
     declares,
-    import_paths,
+    is_among,
     read_installed,
     read_pyproject,
 )
 from moola_remote.deploy.requirements import read_requirements
-from moola_remote.deploy.undeclared import undeclared
+from moola_remote.deploy.undeclared import unbuilt, undeclared
 from moola_remote.deploy.uv_lock import read_lock
 from moola_remote.errors import ConfigError
 from moola_remote.files.hashing import sha256_of
@@ -62,12 +64,16 @@ def read_dependencies(project: Project, read: Reader) -> Dependencies:
     bounds = Dependencies()
     if project.constraints is not None:
         bounds = read_requirements(PurePosixPath(project.constraints.as_posix()), read)
+    built = [package_of(PurePosixPath(file).name) for file in made.files]
+    comes_built = is_among(read(PYPROJECT) or "", built)
+    own = [] if comes_built else import_paths(PurePosixPath(), read)
     return replace(
         made,
         constraints=made.constraints + bounds.requirements,
         files={**made.files, **bounds.files},
         torch=project.torch,
-        paths=tuple(dict.fromkeys([*_import_paths(read), *made.paths])),
+        paths=tuple(dict.fromkeys([*own, *made.paths])),
+        notes=(*made.notes, *(() if comes_built else unbuilt(read))),
     )
 
 
@@ -101,12 +107,6 @@ def _refuse_choice(path: PurePosixPath, **chosen: Sequence[str]) -> None:
                 "uv.lock as `requirements`",
                 f"remove `{key}`, or name the other file",
             )
-
-
-def _import_paths(read: Reader) -> list[str]:
-    """Where Python finds the project's own packages, which at home an installation provides."""
-    pyproject = read(PYPROJECT)
-    return [] if pyproject is None else import_paths(pyproject)
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
 from moola_remote.deploy.bundled import Bundle
 from moola_remote.deploy.declared import PYPROJECT, Dependencies, Reader
+from moola_remote.deploy.import_paths import import_paths
 from moola_remote.deploy.local_paths import parse_local
 from moola_remote.deploy.requirements import read_requirements
 from moola_remote.errors import ConfigError
@@ -94,28 +95,13 @@ def _placed(line: str, path: PurePosixPath, bundle: Bundle, sources: Mapping[str
     return bundle.file_line(path, line, local) if local and local.kind == "file" else line
 
 
-def import_paths(text: str) -> list[str]:
-    """Return where the project's packages lie: ``src`` where its build looks there, else its top.
-
-    Nothing for a project that is not built: its scripts find what lies beside them.
-    """
+def is_among(text: str, packages: Iterable[str]) -> bool:
+    """Return whether one of the packages is that of the project itself."""
     try:
-        tables = tomllib.loads(text)
+        own = _canonical(str(_table(tomllib.loads(text), "project").get("name", "")))
     except ValueError:
-        return []
-    if "build-system" not in tables:
-        return []
-    return built_paths(tables)
-
-
-def built_paths(tables: Mapping[str, Any]) -> list[str]:
-    """Return where the packages of a project that is built lie, below its folder."""
-    tool = _table(tables, "tool")
-    find = _table(_table(_table(tool, "setuptools"), "packages"), "find")
-    where = find.get("where")
-    if isinstance(where, list) and where and all(isinstance(one, str) for one in where):
-        return [*where, "."]
-    return ["src", "."]
+        return False
+    return bool(own) and own in map(_canonical, packages)
 
 
 def read_installed(folder: PurePosixPath, read: Reader, extras: Sequence[str]) -> Dependencies:
@@ -127,9 +113,7 @@ def read_installed(folder: PurePosixPath, read: Reader, extras: Sequence[str]) -
     file = folder / PYPROJECT
     text = read(file)
     needs = read_pyproject(file, read, extras=extras) if text and declares(text) else Dependencies()
-    places = built_paths(_load(file, read)) if text else ["src", "."]
-    paths = tuple(str(folder / place) for place in places)
-    return replace(needs, paths=paths)
+    return replace(needs, paths=tuple(import_paths(folder, read, is_installed=True)))
 
 
 def console_scripts(read: Reader) -> dict[str, str]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 IGNORE_FILE = ".moolaignore"
 SECRET = "looks like a secret"  # noqa: S105 - a rule's name
 # The rest is worth a word: somebody may look for it on the pod.
+LEADS_OUT = "links that leave the tree"
 RESULTS, TOOLS = "results", "tools' folders and virtual environments"
 ORDINARY = frozenset({"ignored by git", RESULTS, TOOLS})
 
@@ -178,7 +179,7 @@ class _Rules:
         if stat.S_ISREG(status.st_mode):
             return self._of_file(path, status)
         if stat.S_ISLNK(status.st_mode):
-            return None if _stays_inside(self._folder, path) else "links that leave the tree"
+            return None if _stays_inside(self._folder, path) else LEADS_OUT
         return None if stat.S_ISDIR(status.st_mode) else "neither file nor link"
 
     def _of_folder(self, path: str) -> str | None:

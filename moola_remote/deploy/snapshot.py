@@ -9,6 +9,7 @@ import contextlib
 import functools
 import hashlib
 import os
+import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
@@ -18,7 +19,7 @@ from typing import NamedTuple
 from moola_remote import __version__
 from moola_remote.deploy.git import is_in_git
 from moola_remote.deploy.left_out import Entry, Skipped, SkipReport
-from moola_remote.deploy.selection import list_tree
+from moola_remote.deploy.selection import LEADS_OUT, list_tree
 from moola_remote.deploy.source import Source, read_source
 from moola_remote.errors import ConfigError, LimitError
 from moola_remote.files.hashing import HashCache, status_of
@@ -207,9 +208,12 @@ def _tree(
 ) -> Tree:
     if all(file.mode == FOLDER for file in files):
         where = ", ".join(str(part.folder) for part in parts)
-        raise ConfigError(
-            f"{where}: nothing to send, expected at least one file",
-            "write one, have it not ignored, or change to the project's folder",
-        )
+        stays = "; ".join(map(str, leavings.all()))
+        cure = "write one, have it not ignored, or change to the project's folder"
+        if LEADS_OUT in stays:  # as git-annex, DVC and caches of models have their files
+            folders = shlex.join(str(part.folder) for part in parts)
+            cure = f"`cp -rL {folders} COPY` makes files of links: send COPY"
+        got = f", got {stays}" if stays else ""
+        raise ConfigError(f"{where}: nothing to send, expected at least one file{got}", cure)
     files.sort(key=_name)
     return Tree(digest_of(files), tuple(files), tuple(parts), leavings.all(), source)

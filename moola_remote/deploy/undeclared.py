@@ -35,6 +35,18 @@ _WORDS = {
     "setup.py": ("install_requires", _WRITE),
     str(PYPROJECT): ("[tool.flit.metadata]", "write its `requires` into [project] dependencies"),
 }
+# What has a build compile modules.
+_BUILDS = {
+    "setup.py": re.compile(
+        r"^[^#\n]*(ext_modules|cythonize|rust_extensions|cffi_modules|(CUDA|Cpp)Extension)\b",
+        re.MULTILINE,
+    ),
+    str(PYPROJECT): re.compile(
+        r"""^build-backend\s*=\s*["'](maturin|mesonpy|scikit_build_core|sipbuild|py_build_cmake)"""
+        r"|^(\[\[tool\.setuptools\.)?ext-modules\b",
+        re.MULTILINE,
+    ),
+}
 # A script's own list (PEP 723): a comment between two marks.
 _INLINE = re.compile(r"^# /// script\s*$.*?^#\s*dependencies\s*=", re.MULTILINE | re.DOTALL)
 
@@ -48,6 +60,20 @@ def undeclared(read: Reader) -> tuple[str, ...]:
         if word in (read(PurePosixPath(name)) or "")
     ]
     return tuple(f"{name}: its packages are not installed; {cure}" for name, cure in found[:1])
+
+
+def unbuilt(read: Reader) -> tuple[str, ...]:
+    """Return a line where the project compiles modules of its own, which a pod does not."""
+    found = [
+        name for name, builds in _BUILDS.items() if builds.search(read(PurePosixPath(name)) or "")
+    ]
+    cure = (
+        "pip wheel --no-deps -w wheels ., and name that wheel in the list of packages; or build "
+        "them in the run: sh -c 'python setup.py build_ext --inplace && python SCRIPT'"
+    )
+    return tuple(
+        f"{name}: its compiled modules are not built on the pod; {cure}" for name in found[:1]
+    )
 
 
 def undeclared_by(folder: Path, script: str) -> str:

@@ -14,6 +14,7 @@ from moola_remote.errors import HostKeyError
 from moola_remote.ssh.host_key_options import NO_OTHER_JUDGE
 from moola_remote.ssh.hostkeys import Vouches, fingerprint, key_type
 from moola_remote.ssh.user_known_hosts import KnownKeys, principals, read_known_hosts
+from moola_remote.text.sanitize import safe
 
 if TYPE_CHECKING:
     from moola_remote.ssh.endpoint import Endpoint
@@ -75,12 +76,14 @@ def vouches_of(endpoint: Endpoint, first: KnownKeys) -> Vouches | None:
         return None
 
     def vouches(key: bytes, certificate: bytes | None) -> bool | None:
-        known = read_known_hosts(config, key) if config.known_hosts_command else first
+        is_asked = config.known_hosts_command or config.revoked_host_keys
+        known = read_known_hosts(config, key) if is_asked else first
         if key in known.revoked:
+            file = config.revoked_host_keys
+            by = f"known_hosts, or by {safe(str(file), 200)}" if file else "known_hosts"
             raise HostKeyError(
-                f"pod {endpoint.name}: its host key {fingerprint(key)} is revoked by your "
-                "known_hosts",
-                "remove the @revoked line, or ask who runs the pod for its new key",
+                f"pod {endpoint.name}: its host key {fingerprint(key)} is revoked by your {by}",
+                "remove the line that revokes it, or ask who runs the pod for its new key",
             )
         if known.vouches(principals(config), key, certificate):
             return True

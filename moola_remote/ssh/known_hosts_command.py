@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from moola_remote.errors import HostKeyError
 from moola_remote.ssh.hostkeys import fingerprint, key_type
-from moola_remote.ssh.user_config import expand
+from moola_remote.ssh.tokens import expand
 from moola_remote.text.sanitize import safe
 
 if TYPE_CHECKING:

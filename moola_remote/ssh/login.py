@@ -99,7 +99,9 @@ def refused(endpoint: Endpoint, ring: KeyRing) -> UnreachableError:
             "set identity_file in the pod's file, or IdentityFile in ~/.ssh/config, or start "
             "ssh-agent",
         )
-    offered = endpoint.identity_file or f"each of the {len(ring.offered)} keys at hand"
+    count = len(ring.offered)
+    at_hand = f"each of the {count} keys at hand" if count > 1 else "the one key at hand"
+    offered = endpoint.identity_file or at_hand
     if wrong:
         return UnreachableError(
             f"{where}: the pod refuses user {endpoint.user} with {offered}; {wrong[0][0]}",

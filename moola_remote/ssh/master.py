@@ -273,7 +273,7 @@ def find(endpoint: Endpoint, pins: KnownHosts, keep: Keeping, *, timeout_s: floa
     if endpoint.identity_file and any(path.is_file() for path in others - {endpoint.identity_file}):
         return None  # OpenSSH would offer them, too
     pin = pins.settled(endpoint)
-    if pin is None or pin in read_known_hosts(config).revoked:
+    if pin is None or pin in read_known_hosts(config, pin).revoked:
         return None
     master = Master(endpoint, config, pins, pin, keep, timeout_s)
     return master if master.is_able() else None

@@ -250,9 +250,7 @@ def _by_tcp(endpoint: Endpoint, timeout_s: float) -> ReadAheadSocket:
     where = place(endpoint)
     config = endpoint.host_config
     try:
-        sock = _connect(
-            endpoint, FAMILIES.get(config.address_family) if config else None, timeout_s
-        )
+        sock = _connect(endpoint, config, timeout_s)
     except socket.gaierror as err:
         raise UnreachableError(
             f"{where}: no such host name",
@@ -272,9 +270,11 @@ def _by_tcp(endpoint: Endpoint, timeout_s: float) -> ReadAheadSocket:
     return ReadAheadSocket(sock)
 
 
-def _connect(endpoint: Endpoint, family: int | None, timeout_s: float) -> socket.socket:
-    if family is None:
-        return socket.create_connection((endpoint.host, endpoint.port), timeout=timeout_s)
-    found = socket.getaddrinfo(endpoint.host, endpoint.port, family, socket.SOCK_STREAM)
-    host, port = found[0][4][:2]
-    return socket.create_connection((str(host), int(port)), timeout=timeout_s)
+def _connect(endpoint: Endpoint, config: HostConfig | None, timeout_s: float) -> socket.socket:
+    host, port = endpoint.host, endpoint.port
+    family = FAMILIES.get(config.address_family) if config else None
+    if family is not None:
+        found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
+        host, port = str(found[0][4][0]), int(found[0][4][1])
+    source = (config.bind_address, 0) if config and config.bind_address else None
+    return socket.create_connection((host, port), timeout=timeout_s, source_address=source)

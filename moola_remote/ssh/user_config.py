@@ -14,7 +14,6 @@ import os
 import pwd
 import re
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from moola_remote.errors import ConfigError
+from moola_remote.ssh.tokens import expand, tokens_of
 from moola_remote.text.sanitize import safe
 
 logger = logging.getLogger(__name__)
@@ -51,8 +51,10 @@ class HostConfig:
         passes_socket: the command sends a connected socket on its stdout instead, and ends.
         identity_agent: the agent's socket; None is no agent.
         known_hosts_command: its argv as one line, with tokens; None is no command.
+        revoked_host_keys: public keys, or their list by ssh-keygen; a host with one is refused.
         unknown_keys: of a host key that nobody knows: ``ask``, ``accept`` or ``refuse``.
         tokens: what ssh's ``%`` tokens stand for, without ``%``.
+        bind_address: of this machine, from which to connect.
         alive: seconds between two heartbeats and how many may be missed; None takes ours.
     """
 
@@ -71,9 +73,11 @@ class HostConfig:
     host_key_alias: str | None = None
     known_hosts: tuple[Path, ...] = ()
     known_hosts_command: str | None = None
+    revoked_host_keys: Path | None = None
     unknown_keys: str = "ask"
     tokens: Mapping[str, str] = field(default_factory=dict)
     address_family: str = "any"
+    bind_address: str | None = None
     alive: tuple[float, int] | None = None
 
 
@@ -128,7 +132,7 @@ def config_argument(config: Path | None) -> tuple[str, ...]:
 def _ask_openssh(host: str, arguments: Sequence[str]) -> dict[str, list[str]]:
     try:
         done = subprocess.run(
-            ["ssh", "-G", *arguments, "--", host],
+            ["ssh", "-G", "-o", "ControlPath=%C", *arguments, "--", host],  # which it expands
             capture_output=True,
             stdin=subprocess.DEVNULL,
             timeout=ASK_TIMEOUT_S,
@@ -203,7 +207,13 @@ def _make(host: str, arguments: tuple[str, ...], values: dict[str, list[str]]) -
         raise ConfigError(f"{host}: port {safe(port, 20)}: expected a number")
     user = first("user") or getpass.getuser()
     hostname = first("hostname", host).replace("%h", host)
-    tokens = _tokens(host, hostname, port, user)
+    alias, digest = first("hostkeyalias"), first("controlpath")
+    alias = alias if is_set(alias) else ""
+    tokens = tokens_of(host, hostname, port, user, key_alias=alias, digest=digest)
+    jump = first("proxyjump")
+    jumps = [expand(one.strip(), tokens) for one in jump.split(",")] if is_set(jump) else []
+    if jumps:
+        tokens["j"] = re.sub(r":\d+$", "", jumps[-1].rpartition("@")[2]).strip("[]")
 
     def paths(keyword: str, default: Sequence[str] = ()) -> tuple[Path, ...]:
         found = values.get(keyword, default)
@@ -219,7 +229,7 @@ def _make(host: str, arguments: tuple[str, ...], values: dict[str, list[str]]) -
         for file in files
         for word in ([file] if file and Path(expand(file, tokens)).exists() else file.split())
     ]
-    jump, command = first("proxyjump"), command_of("proxycommand")
+    command, revoked = command_of("proxycommand"), first("revokedhostkeys")
     interval, count = first("serveraliveinterval", "0"), first("serveralivecountmax", "3")
     return HostConfig(
         host=host,
@@ -227,20 +237,22 @@ def _make(host: str, arguments: tuple[str, ...], values: dict[str, list[str]]) -
         hostname=hostname,
         port=int(port),
         user=user,
-        jumps=tuple(one.strip() for one in jump.split(",")) if is_set(jump) else (),
+        jumps=tuple(jumps),
         proxy_command=expand(command, tokens) if command else None,
         passes_socket=first("proxyusefdpass").lower() == "yes",
         identity_files=paths("identityfile", [f"~/.ssh/{name}" for name in DEFAULT_KEYS]),
         certificate_files=paths("certificatefile"),
         identities_only=first("identitiesonly").lower() in ("yes", "true"),
         identity_agent=_agent(first("identityagent", "SSH_AUTH_SOCK"), tokens),
-        host_key_alias=first("hostkeyalias") if is_set(first("hostkeyalias")) else None,
+        host_key_alias=alias or None,
         known_hosts=tuple(_below_home(expand(one.strip('"'), tokens)) for one in known)
         or (Path.home() / ".ssh" / "known_hosts", Path("/etc/ssh/ssh_known_hosts")),
         known_hosts_command=command_of("knownhostscommand"),
+        revoked_host_keys=Path(expand(revoked, tokens)) if is_set(revoked) else None,
         unknown_keys=UNKNOWN_KEYS.get(first("stricthostkeychecking").lower(), "ask"),
         tokens=tokens,
         address_family=first("addressfamily", "any").lower(),
+        bind_address=first("bindaddress") or None,
         alive=(float(interval), int(count)) if interval.isdecimal() and int(interval) else None,
     )
 
@@ -259,41 +271,3 @@ def _agent(value: str, tokens: dict[str, str]) -> str | None:
     if value.startswith("$"):
         return os.environ.get(value.strip("${}"))
     return expand(value.strip('"'), tokens)
-
-
-def _tokens(host: str, hostname: str, port: str, user: str) -> dict[str, str]:
-    name = socket.gethostname()
-    return {
-        "%": "%",
-        "d": str(Path.home()),
-        "h": hostname,
-        "i": str(os.getuid()),
-        "k": host,
-        "L": name.partition(".")[0],
-        "l": name,
-        "n": host,
-        "p": port,
-        "r": user,
-        "u": getpass.getuser(),
-    }
-
-
-def expand(value: str, tokens: dict[str, str]) -> str:
-    """Expand ``~``, ``%`` tokens and ``${NAME}`` as ssh_config(5) has them.
-
-    Raises:
-        ConfigError: a token that is not known here.
-    """
-
-    def token(match: re.Match[str]) -> str:
-        try:
-            return tokens[match[1]] if match[1] else os.environ[match[2]]
-        except KeyError as err:
-            raise ConfigError(
-                f"ssh configuration: {safe(match[0], 40)} in {safe(value, 200)}: unknown here",
-                "write the value itself",
-            ) from err
-
-    home = str(Path.home())
-    value = home + value[1:] if value == "~" or value.startswith("~/") else value
-    return re.sub(r"%(.)|\$\{(\w+)\}", token, value)

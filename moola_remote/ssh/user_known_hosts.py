@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from moola_remote.ssh.hostkeys import CERTIFICATE, SSH_PORT, key_type
 from moola_remote.ssh.known_hosts_command import known_hosts_lines
+from moola_remote.ssh.revoked_keys import revoked_keys
 
 if TYPE_CHECKING:
     from moola_remote.ssh.user_config import HostConfig
@@ -65,7 +66,7 @@ def read_known_hosts(config: HostConfig, shown: bytes | None = None) -> KnownKey
         shown: the key that the host shows, in SSH's wire form; None before it has shown one.
 
     Raises:
-        HostKeyError: the command fails.
+        HostKeyError: the command fails, or ``RevokedHostKeys`` can't be read.
     """
     names = lookup_names(config)
     texts = [*map(_text, config.known_hosts), known_hosts_lines(config, names[0], shown)]
@@ -73,6 +74,8 @@ def read_known_hosts(config: HostConfig, shown: bytes | None = None) -> KnownKey
     for marker, key in (pair for text in texts for pair in _matching(text, names)):
         if marker in found:
             found[marker].add(key)
+    if config.revoked_host_keys is not None:
+        found["@revoked"] |= revoked_keys(config.revoked_host_keys, shown)
     return KnownKeys(
         keys=frozenset(found[""]),
         authorities=frozenset(found["@cert-authority"]),

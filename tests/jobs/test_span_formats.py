@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -189,3 +190,40 @@ def assert_the_spans(bars: Path, out: Path) -> None:
             windows.bars[row, :, 3], series["close"].to_numpy()[begin : begin + 105]
         )
     assert [windows.labels[kind] for kind in windows.types] == [word for *_, word in SPANS]
+
+
+@pytest.mark.parametrize("kind", ["json", "csv"])
+@pytest.mark.parametrize("are_bars", [True, False])
+def test_points_of_several_tasks_are_no_bars_of_one_series(
+    bars: Path, tmp_path: Path, kind: str, are_bars: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each task counts from 0; times are the same in every task."""
+    tasks = []
+    for i, span in enumerate(SPANS):
+        value = dict(label_studio(*span)["value"])  # type: ignore[call-overload]
+        if are_bars:
+            value.update(start=20 + i, end=25 + i)
+        tasks.append((i, value))
+    spans = tmp_path / f"s.{kind}"
+    if kind == "json":
+        spans.write_text(json.dumps([{"id": i, "csv": "x", "label": [one]} for i, one in tasks]))
+    else:
+        with spans.open("w", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow(["id", "csv", "label"])
+            rows.writerows([i, "x", json.dumps([one])] for i, one in tasks)
+    code, out = run(bars, spans)
+    if are_bars:
+        assert code == 10
+        assert f"regions of {len(SPANS)} tasks (0, 1, " in capsys.readouterr().err
+    else:
+        assert code == 0
+        assert_the_spans(bars, out)
+
+
+@pytest.mark.parametrize(("start", "end"), [("start_idx", "end_idx"), ("Start Index", "End Index")])
+def test_more_names_of_bar_numbers(bars: Path, tmp_path: Path, start: str, end: str) -> None:
+    rows = [f"{20 * i + 20},{20 * i + 26},up" for i in range(3)]
+    (tmp_path / "s.csv").write_text("\n".join([f"{start},{end},label", *rows, ""]))
+    code, _ = run(bars, tmp_path / "s.csv", "--ends", "inclusive")
+    assert code == 0

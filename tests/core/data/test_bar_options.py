@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from moola_core.data import text_table
 from moola_core.data.series import ReadOptions, open_bars, read_bars
+from moola_core.errors import DataError
 from tests.support.bar_texts import OHLC, assert_read, text
 
 
@@ -137,6 +139,67 @@ def test_a_comma_is_for_thousands_or_for_decimals(
     header = delimiter.join(["time", *OHLC.split(",")])
     path.write_text(f"{header}\n1704205800{delimiter}{rows}\n1704205860{delimiter}{rows}\n")
     assert read_bars(path).prices[:, 1].tolist() == [high, high]
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "delimiter", "price"),
+    [
+        ("999.50", '"1,000.50"', ",", 1000.5),
+        ("999.50", '"1,000"', ",", 1000.0),
+        ("999", '"1,001"', ",", 1001.0),  # not 1.001: prices don't fall so far
+        ("999", "1,001", ";", 1001.0),
+        ("1", "1,001", ";", 1.001),
+        ("100", "100,5", ";", 100.5),
+        ("100", '"100,25"', ",", 100.25),
+        ("-100", '"-1,000"', ",", -1000.0),
+    ],
+)
+@pytest.mark.parametrize("chunk_bytes", [1 << 22, 400])
+def test_a_comma_may_come_after_the_first_rows(  # noqa: PLR0913
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    first: str,
+    then: str,
+    delimiter: str,
+    price: float,
+    chunk_bytes: int,
+) -> None:
+    monkeypatch.setattr(text_table, "BLOCK_BYTES", chunk_bytes)
+    path = tmp_path / "bars.csv"
+    rows = [delimiter.join([f"{1704205800 + 60 * i}", *[first] * 4]) for i in range(30)]
+    rows += [delimiter.join([f"{1704207600 + 60 * i}", *[then] * 4]) for i in range(30)]
+    path.write_text("\n".join([delimiter.join(["time", *OHLC.split(",")]), *rows, ""]))
+    assert read_bars(path).prices[:, 3].tolist() == [float(first)] * 30 + [price] * 30
+
+
+def test_a_comma_is_not_decimal_where_a_point_was(tmp_path: Path) -> None:
+    rows = [f"{1704205800 + 60 * i};1.100;1.100;1.100;1.100" for i in range(30)]
+    rows.append("1704207600;1.100,5;1.100,5;1.100,5;1.100,5")
+    (tmp_path / "bars.csv").write_text("\n".join(["time;open;high;low;close", *rows, ""]))
+    with pytest.raises(DataError, match=r"row 30, column open: expected .* got '1.100,5'"):
+        read_bars(tmp_path / "bars.csv")
+
+
+@pytest.mark.parametrize("gap", [" ", "\u00a0", "\u2009", "\u202f", "'", "\u2019"])
+@pytest.mark.parametrize("point", [".", ","])
+def test_blanks_and_apostrophes_stand_between_thousands(
+    gap: str, point: str, tmp_path: Path
+) -> None:
+    row = ";".join([f"1{gap}234{gap}567{point}5", f"1{gap}234{gap}568", "999", f"1{gap}000"])
+    (tmp_path / "bars.csv").write_text(
+        f"time;{OHLC.replace(',', ';')}\n1704205800;{row}\n1704205860;{row}\n", encoding="utf-8"
+    )
+    assert read_bars(tmp_path / "bars.csv").prices[1].tolist() == [1234567.5, 1234568, 999, 1000]
+
+
+@pytest.mark.parametrize("price", ["1 23", "1 2345", "12'34.5"])
+def test_other_gaps_in_a_price_are_refused(price: str, tmp_path: Path) -> None:
+    row = f"{price};{price};{price};{price}"
+    (tmp_path / "bars.csv").write_text(
+        f"time;{OHLC.replace(',', ';')}\n1704205800;{row}\n1704205860;{row}\n"
+    )
+    with pytest.raises(DataError, match=f"row 0, column open: expected a number, got '?\"?{price}"):
+        read_bars(tmp_path / "bars.csv")
 
 
 @pytest.mark.parametrize(("name", "scale"), [("ts_event", 1e-9), ("time", 1.0)])

@@ -67,6 +67,24 @@ def test_an_index_of_pandas_is_the_time(tmp_path: Path, kind: str) -> None:
     assert_read(path)
 
 
+@pytest.mark.parametrize("index", [pa.uint8(), pa.uint32()])
+@pytest.mark.parametrize("is_time", [False, True])
+def test_words_of_polars_are_a_symbol_or_a_time(
+    index: pa.DataType, is_time: bool, tmp_path: Path
+) -> None:
+    """An Enum or Categorical in Arrow IPC is a dictionary of views, which pyarrow can't decode."""
+    words = ["2024-01-02T14:30Z", "2024-01-02T14:31Z"] if is_time else ["ES", "NQ"]
+    codes = [0, 1] if is_time else [0, 0]
+    views = pa.DictionaryArray.from_arrays(pa.array(codes, index), pa.array(words, "string_view"))
+    columns = dict(zip(OHLC.split(","), PRICES.T.tolist(), strict=True))
+    times = [] if is_time else [("time", pa.array([1704205800, 1704205860]))]
+    named = [*times, ("time" if is_time else "symbol", views)]
+    table = pa.table({**dict(named), **columns})
+    with pa.ipc.new_file(tmp_path / "bars.arrow", table.schema) as file:
+        file.write_table(table)
+    assert_read(tmp_path / "bars.arrow")
+
+
 MT5 = text(
     "<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<TICKVOL>,<VOL>,<SPREAD>",
     "2024.01.02,14:30:00",

@@ -138,6 +138,26 @@ def test_prices_with_a_currency_and_names_of_excel_are_read(tmp_path: Path) -> N
         read_bars(tmp_path / "bars.csv")
 
 
+@pytest.mark.parametrize(
+    "zone",
+    [
+        *("Z[UTC]", "+00:00[UTC]", "+0000 UTC"),
+        *("-05:00[America/New_York]", "-0500 EST", "+01:00[Europe/Berlin]", "-03:00[Etc/GMT+3]"),
+    ],
+)
+def test_an_offset_counts_where_the_zone_is_named_behind_it(zone: str, tmp_path: Path) -> None:
+    hour = 14 + (0 if zone[0] == "Z" else int(zone[:3]))
+    times = [f"2024-01-02 {hour}:3{i}:00{' ' * (' ' in zone)}{zone}" for i in range(2)]
+    assert_times(written(tmp_path / "bars.csv", f"time,{OHLC}", *times))
+
+
+@pytest.mark.parametrize("zone", [" EST", "[UTC]", "Z[UTC", "Z[UTC][UTC]"])
+def test_a_zone_alone_behind_a_time_is_refused(zone: str, tmp_path: Path) -> None:
+    times = [f"2024-01-02 14:3{i}:00{zone}" for i in range(2)]
+    with pytest.raises(DataError, match="row 0, column time: expected a time like"):
+        read_bars(written(tmp_path / "bars.csv", f"time,{OHLC}", *times))
+
+
 @pytest.mark.parametrize("text", ['[{"open": 1}]', '[\n\t{"open": 1}\n]', "[[1704205800, 1, 2]]"])
 def test_json_is_named(text: str, tmp_path: Path) -> None:
     (tmp_path / "bars.json").write_text(text)

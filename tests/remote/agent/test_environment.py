@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from moola_remote.deploy.declared import Dependencies
-from tests.support.pods import AgentPod
+from tests.support.pods import AgentPod, make_bare_python
 
 pytestmark = pytest.mark.process
 
@@ -121,6 +121,46 @@ def make_wheel(
             f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         )
         wheel.writestr(f"{info}/RECORD", "")
+
+
+@pytest.mark.parametrize("form", ["plain", "with options", "trampoline", "another Python"])
+def test_programs_of_the_base_see_what_is_added(pod: AgentPod, tmp_path: Path, form: str) -> None:
+    """As torchrun and pip of an image: scripts that name its Python, however pip writes that."""
+    folder = tmp_path / ("with blanks" if form == "trampoline" else "plain")
+    python = make_bare_python(folder / "venv")
+    make_wheel(tmp_path / "wheels", "lamp", "1.0")
+    first = {
+        "plain": f"#!{python}",
+        "with options": f"#!{python} -E",
+        "trampoline": f"#!/bin/sh\n'''exec' '{python}' \"$0\" \"$@\"\n' '''",
+        "another Python": f"#!{folder}/python",
+    }[form]
+    script = python.parent / "fit"
+    script.write_text(f"{first}\nimport sys, lamp\nprint(sys.prefix, sys.argv[1:])\n")
+    script.chmod(0o755)
+    pod.env["PIP_FIND_LINKS"] = str(tmp_path / "wheels").replace(" ", "%20")
+    assert make(pod, python, "lamp")["ok"]
+    own = pod.root / "env" / DIGEST
+    if form == "another Python":
+        assert not (own / "bin" / "fit").exists()
+        return
+    command = f'PATH="$PATH:{python.parent}"; fit a "b c"'
+    state = pod.wait(pod.shell(command, environment=DIGEST))
+    assert state["last_lines"] == [f"{own} ['a', 'b c']"]
+
+
+def test_pip_of_a_job_installs_into_its_environment(
+    pod: AgentPod, bare_python: Path, tmp_path: Path
+) -> None:
+    assert make(pod, bare_python, "candle")["ok"]
+    make_wheel(tmp_path / "wheels", "lamp", "1.0")
+    command = (
+        f"pip install --no-index --find-links {tmp_path}/wheels lamp && python -c 'import lamp'"
+    )
+    state = pod.wait(pod.shell(f'PATH="${{PATH%%:*}}"; {command}', environment=DIGEST))
+    assert state["state"] == "SUCCEEDED", state["last_lines"]
+    assert list((pod.root / "env" / DIGEST).glob("lib/*/site-packages/lamp.py"))
+    assert not list(bare_python.parents[1].glob("lib/*/site-packages/lamp.py"))
 
 
 def test_uv_adds_what_the_base_lacks_and_nothing_that_it_has(

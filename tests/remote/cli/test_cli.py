@@ -13,25 +13,13 @@ from pathlib import Path
 import click
 import pytest
 
-from moola_remote.cli.assumed import check_script
 from moola_remote.cli.error_handler import run
 from moola_remote.cli.main import program
-from moola_remote.config import settings
-from moola_remote.errors import ConfigError
 from moola_remote.protocol.refusal import PACKAGES, refusal
 from tests.support.lanes import HANGS_S
-from tests.support.projects import NOWHERE, PROGRAM, Project, make_project, pod_file
+from tests.support.projects import NOWHERE, PROGRAM, Project, pod_file
 
 pytestmark = pytest.mark.process
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project, which is the current folder, and whose user has no state yet."""
-    project = make_project(tmp_path / "project", tmp_path / "state")
-    monkeypatch.chdir(project.folder)
-    monkeypatch.setenv("MOOLA_STATE_DIR", str(project.state))
-    return project
 
 
 Refused = Callable[[int, str], str]
@@ -272,28 +260,6 @@ logging.getLogger("invoke").info("theirs")
     )
     (line,) = done.stderr.splitlines()
     assert line.endswith(" ms  ours")
-
-
-@pytest.mark.parametrize(
-    ("table", "cure"),
-    [
-        (
-            "[project.scripts]\nfit = 'fitter.cli:main'",
-            "python -c 'from fitter.cli import main; main",
-        ),
-        ("[tool.poetry.scripts]\nfit = 'fitter.cli:main'", "from fitter.cli import main"),
-        ("[project.scripts]\nfit = 'fitter'", "python -m fitter"),
-    ],
-)
-def test_a_console_script_of_the_project_is_named_with_the_way_out(
-    tmp_path: Path, table: str, cure: str
-) -> None:
-    (tmp_path / "pyproject.toml").write_text(f"{table}\n")
-    project = settings.Project(folder=tmp_path)
-    with pytest.raises(ConfigError, match="fit: a console script of this project") as caught:
-        check_script(project, ["fit", "--lr", "1"], tmp_path)
-    assert cure in caught.value.cure
-    check_script(project, ["python", "fit.py"], tmp_path)
 
 
 def test_packages_that_can_not_be_installed_name_the_cure() -> None:

@@ -135,6 +135,49 @@ def test_a_scripts_own_list_is_said_with_the_way_out(tmp_path: Path) -> None:
     assert [undeclared_by(tmp_path, name) for name in ("plain.py", "missing.py")] == ["", ""]
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("setup.py", "setup(ext_modules=[Extension('a._c', ['a/_c.c'])])\n"),
+        ("setup.py", "from Cython.Build import cythonize\nsetup(**options)\n"),
+        ("setup.py", "setup(\n    cffi_modules=['build.py:ffi'])\n"),
+        ("pyproject.toml", '[build-system]\nrequires = []\nbuild-backend = "maturin"\n'),
+        ("pyproject.toml", "[build-system]\nbuild-backend = 'scikit_build_core.build'\n"),
+        ("pyproject.toml", "[[tool.setuptools.ext-modules]]\nname = 'a._c'\n"),
+        ("pyproject.toml", "[tool.setuptools]\next-modules = [{name = 'a._c'}]\n"),
+    ],
+)
+def test_compiled_modules_of_the_project_are_said_with_the_way_out(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    (note,) = declared(tmp_path, {name: text, "requirements.txt": "six\n"}).notes
+    assert note.startswith(f"{name}: its compiled modules are not built on the pod; pip wheel")
+
+
+def test_a_build_without_compiled_modules_is_not_said(tmp_path: Path) -> None:
+    files = {"setup.py": "# no ext_modules\nsetup()\n", "pyproject.toml": PYPROJECT}
+    assert declared(tmp_path, files).notes == ()
+
+
+@pytest.mark.parametrize("line", ["./wheels/{}", "two-towers @ file:wheels/{}", "{}"])
+def test_the_projects_own_wheel_stands_for_its_sources(tmp_path: Path, line: str) -> None:
+    wheel = "Two.Towers-0-cp311-cp311-linux_x86_64.whl"
+    listed = line.format(wheel)
+    if line == "{}":
+        listed = "--find-links wheels\ntwo-towers"
+    files = {
+        "pyproject.toml": f"{PYPROJECT}build-backend = 'mesonpy'\n",
+        "setup.py": "setup(ext_modules=[])\n",
+        "requirements.txt": f"{listed}\n",
+        f"wheels/{wheel}": "PK",
+    }
+    project = {"requirements": "requirements.txt"}
+    found = declared(tmp_path, files, **project)
+    assert (found.paths, found.notes) == ((), ())
+    files["requirements.txt"] = "six\n"
+    assert declared(tmp_path, files, **project).paths == ("src", ".")
+
+
 def test_files_that_configure_tools_alone_declare_nothing(tmp_path: Path) -> None:
     files = {"setup.cfg": "[flake8]\nmax-line-length = 100\n", "setup.py": "setup()\n"}
     assert declared(tmp_path, files).notes == ()

@@ -68,6 +68,19 @@ def test_an_empty_tree_is_an_error(tmp_path: Path) -> None:
         code_tree(tmp_path)
 
 
+def test_links_that_lead_out_alone_are_nothing_to_send_and_it_is_said_why(tmp_path: Path) -> None:
+    """As git-annex, DVC and caches of models have data."""
+    data = tmp_path / "the data"
+    data.mkdir()
+    (tmp_path / "key").write_text("1")
+    (data / "a.csv").symlink_to("../key")
+    with pytest.raises(ConfigError) as caught:
+        data_tree({"d": data})
+    assert "nothing to send" in caught.value.message
+    assert caught.value.message.endswith("got links that leave the tree: a.csv")
+    assert caught.value.cure == f"`cp -rL '{data}' COPY` makes files of links: send COPY"
+
+
 def test_empty_folders_alone_are_nothing_to_send(tmp_path: Path) -> None:
     (tmp_path / "x" / "y").mkdir(parents=True)
     with pytest.raises(ConfigError, match="nothing to send"):

@@ -94,7 +94,7 @@ def test_identities_only_leaves_the_agents_other_keys_out(
     add_key(agent, str(_key_of(strict)))
     text = f"IdentityAgent {agent}\n  IdentitiesOnly yes\n  IdentityFile {keygen(tmp_path / 'o')}"
     error = _refusal(_by_config(strict, through, text), tmp_path)
-    assert "each of the 1 keys" in str(error)
+    assert "with the one key at hand" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_a_named_key_that_can_not_be_offered_is_the_reason(
     keygen(dot_ssh / "id_rsa")  # another, which is not the right one
     both = f"IdentityFile {named}\n  IdentityFile {dot_ssh / 'id_rsa'}"
     error = _refusal(_by_config(strict, through, both), tmp_path)
-    assert f"each of the 1 keys at hand; {named} {said}" in str(error)
+    assert f"the one key at hand; {named} {said}" in str(error)
 
 
 def test_a_key_that_others_may_read_is_left_out_as_ssh_does(

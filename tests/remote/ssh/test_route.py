@@ -43,6 +43,15 @@ def test_an_alias_leads_to_the_pod(through: Through, tmp_path: Path) -> None:
     _hello(endpoint, tmp_path)
 
 
+def test_a_bind_address_is_where_we_come_from(through: Through, tmp_path: Path) -> None:
+    endpoint = through("Host box\n  BindAddress 127.0.0.5\n  {pod}")
+    transport = connect(endpoint, known_hosts=tmp_path / "pins")
+    try:
+        assert transport.run(["printenv", "SSH_CLIENT"]).stdout.startswith(b"127.0.0.5 ")
+    finally:
+        transport.close()
+
+
 def test_one_jump(through: Through, bastion: Endpoint, dot_ssh: Path, tmp_path: Path) -> None:
     vouch(dot_ssh, bastion)
     jump = f"Host bastion\n  {lines_of(bastion)}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,6 +94,21 @@ def test_what_the_caller_says_overrides_the_file(either: Path) -> None:
 def test_tokens_of_a_proxy_command_are_expanded(either: Path) -> None:
     found = resolve("six")
     assert found.proxy_command == "nc -x proxy:1080 2001:db8::7 22 2>/dev/null"
+
+
+def test_each_token_is_what_ssh_makes_of_it(either: Path, home: Path) -> None:
+    either.write_text(
+        "Host box\n    HostName h.example.org\n    Port 2200\n    User trainer\n"
+        "    HostKeyAlias the-box\n    ProxyJump %r@hop-%p,%n.%h:2022\n"
+        "    IdentityFile ~/.ssh/%k-%j\n    CertificateFile ~/.ssh/%C\n"
+    )
+    found = resolve("box")
+    assert found.jumps == ("trainer@hop-2200", "box.h.example.org:2022")
+    assert found.identity_files == (home / ".ssh" / "the-box-box.h.example.org",)
+    name = f"{socket.gethostname()}h.example.org2200trainer"
+    newer = f"{name}box.h.example.org"  # since OpenSSH 9.6 with the jump
+    digests = [hashlib.sha1(text.encode()).hexdigest() for text in (name, newer)]
+    assert found.certificate_files[0].name in digests
 
 
 def test_proxyjump_none_is_no_jump(either: Path) -> None:
