@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,6 +21,7 @@ from tests.support.collecting import (
     pause_gc,
 )
 from tests.support.lanes import StartedProcesses, assign, lane_of, put_slow_files_first
+from tests.support.oracles import FilesByOracle
 from tests.support.pods import share_cache
 from tests.support.prepared import prepare
 from tests.support.servers import SSHD, running_local_pod, running_openssh
@@ -60,6 +61,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """For ``-m unit...``, import no file whose tests are all of another lane."""
     units = str(config.option.markexpr).startswith("unit")
     return True if units and has_no_unit(collection_path) else None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesByOracle | None:
+    """For ``-m unit...``, have one worker load a heavy library that several files compare with."""
+    is_ours = config.option.dist == "loadfile" and str(config.option.markexpr).startswith("unit")
+    return FilesByOracle(config, log) if is_ours else None
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -46,14 +46,17 @@ def span_iou(first: IntArray, second: IntArray) -> FloatArray:
 
 def find_runs(mask: BoolArray) -> tuple[IntArray, IntArray]:
     """Every run of True in ``(B, T)``: its window ``(R,)`` and its span ``(R, 2)``, in order."""
-    edges = np.diff(np.pad(mask.astype(np.int8), ((0, 0), (1, 1))), axis=1)
-    window, start = np.nonzero(edges == 1)
-    _, stop = np.nonzero(edges == -1)
-    return window, np.stack([start, stop], axis=1)
+    padded = np.zeros((mask.shape[0], mask.shape[1] + 2), dtype=bool)
+    padded[:, 1:-1] = mask
+    # In each row the edges alternate: a start, its stop, the next start.
+    window, edge = np.nonzero(padded[:, 1:] != padded[:, :-1])
+    return window[::2], edge.reshape(-1, 2)
 
 
 def close_gaps(mask: BoolArray, max_gap: int) -> BoolArray:
     """`mask` ``(B, T)`` with each gap of at most `max_gap` bars between two runs filled."""
+    if max_gap < 1:
+        return mask
     window, gaps = find_runs(~mask)
     inner = (gaps[:, 0] > 0) & (gaps[:, 1] < mask.shape[1])
     return _with_runs(mask, window, gaps, inner & (gaps[:, 1] - gaps[:, 0] <= max_gap), fill=True)
@@ -61,6 +64,8 @@ def close_gaps(mask: BoolArray, max_gap: int) -> BoolArray:
 
 def drop_short(mask: BoolArray, min_bars: int) -> BoolArray:
     """`mask` ``(B, T)`` without the runs shorter than `min_bars`."""
+    if min_bars < 2:
+        return mask
     window, runs = find_runs(mask)
     return _with_runs(mask, window, runs, runs[:, 1] - runs[:, 0] < min_bars, fill=False)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -75,10 +75,16 @@ def who_asks() -> dict[str, Any]:
     return {"client": {"version": __version__, "host": socket.gethostname()}}
 
 
-def new_run_id(label: str) -> str:
-    """``20261122-153012-jade-3f2a``: UTC time, what it is, and four random hex digits."""
-    now = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
-    return f"{now}-{slug(label) or 'run'}-{secrets.token_hex(2)}"
+def new_run_id(label: str, taken: Collection[str] = ()) -> str:
+    """``20261122-153012-jade-3f2a``: UTC time, what it is, and four random hex digits.
+
+    Of one second there are only 65,536: where two may be asked for in it, `taken` has the others.
+    """
+    while True:
+        now = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
+        run_id = f"{now}-{slug(label) or 'run'}-{secrets.token_hex(2)}"
+        if run_id not in taken:
+            return run_id
 
 
 class Spec(Remote, frozen=True, kw_only=True, dict=True):

@@ -100,7 +100,7 @@ class Study:
         self._trials: dict[int, optuna.trial.Trial] = {}
         self._settled: dict[int, Trial] = {}
         if is_writing:
-            known = len(self._study.trials)
+            known = len(self._study.get_trials(deepcopy=False))
             self._study.sampler = _sampler(plan.seed + known)
             self._study.pruner = _pruner(plan.early)
             for row in plan.table()[known:] if plan.engine == "pods" else ():

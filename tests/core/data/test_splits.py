@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from moola_core.config.data_sections import SplitConfig
@@ -14,6 +14,7 @@ from moola_core.data.windows import Windows
 from moola_core.errors import DataError
 from moola_core.spans.intervals import IntArray
 from tests.core.data.test_overlaps import cut
+from tests.support.cases import at_most
 
 MARKET = make_market(6000, seed=1)
 Kind = Literal["random", "grouped", "blocked"]
@@ -44,7 +45,7 @@ def _check(windows: Windows, split: Split, embargo: int) -> None:
     st.integers(0, 60),
     st.integers(0, 99),
 )
-@settings(deadline=None, max_examples=60)
+@at_most(60)
 def test_purged_sides_share_no_bar(first: list[int], kind: Kind, embargo: int, seed: int) -> None:
     windows = cut(MARKET, first)
     config = SplitConfig(kind=kind, purge=True, embargo_bars=embargo)
@@ -53,7 +54,7 @@ def test_purged_sides_share_no_bar(first: list[int], kind: Kind, embargo: int, s
 
 
 @given(st.integers(0, 99), st.sampled_from(["grouped", "blocked"]))
-@settings(deadline=None, max_examples=20)
+@at_most(20)
 def test_a_physical_span_is_on_one_side(seed: int, kind: Kind) -> None:
     windows = _grouped(60)
     split = make_split(windows, SplitConfig(kind=kind, purge=False), seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from moola_core.config.sections import DecoderConfig
@@ -19,6 +19,7 @@ from moola_core.decoding.decode import (
 )
 from moola_core.spans.grid import all_spans
 from moola_core.spans.intervals import BoolArray, FloatArray, IntArray, span_iou, span_mask
+from tests.support.cases import at_most
 
 
 def _predictions(num_windows: int, num_bars: int, seed: int) -> Predictions:
@@ -46,7 +47,7 @@ def _all_spans(
 
 
 @given(st.integers(2, 40), st.integers(0, 999), st.floats(-2, 2))
-@settings(deadline=None, max_examples=40)
+@at_most(40)
 def test_the_best_span_is_that_of_brute_force(num_bars: int, seed: int, bias: float) -> None:
     config = DecoderConfig(kind="best_span", bias=bias)
     predictions = _predictions(3, num_bars, seed)
@@ -110,7 +111,7 @@ def test_the_threshold_decoder_closes_gaps_then_drops_short_runs() -> None:
 
 
 @given(st.integers(0, 999))
-@settings(deadline=None, max_examples=30)
+@at_most(30)
 def test_the_strongest_run_has_the_greatest_sum(seed: int) -> None:
     rng = np.random.default_rng(seed)
     mask: BoolArray = rng.random((4, 15)) < 0.4
@@ -168,7 +169,7 @@ def test_the_bias_is_chosen_so_that_lengths_come_out_right() -> None:
 
 
 @given(st.integers(5, 30), st.integers(0, 999))
-@settings(deadline=None, max_examples=25)
+@at_most(25)
 def test_the_span_of_greatest_expected_iou_is_that_of_brute_force(num_bars: int, seed: int) -> None:
     config = DecoderConfig(kind="expected_iou", min_length=3, max_length=12)
     spans = all_spans(num_bars)
@@ -209,7 +210,7 @@ def test_expected_iou_needs_a_model_that_chooses() -> None:
 
 
 @given(st.integers(5, 20), st.integers(0, 999))
-@settings(deadline=None, max_examples=25)
+@at_most(25)
 def test_no_span_is_found_where_none_is_likelier_than_all(num_bars: int, seed: int) -> None:
     config = DecoderConfig(kind="expected_iou", max_length=25)
     spans = all_spans(num_bars)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from moola_core.config.sections import DecoderConfig
@@ -11,11 +11,12 @@ from moola_core.decoding.decode import Predictions, decode
 from moola_core.decoding.disjoint import FoundSets, best_sets, span_types
 from moola_core.spans.grid import all_spans, iou_table
 from moola_core.spans.segmentations import partition
+from tests.support.cases import at_most
 from tests.support.segmentations import every_set
 
 
 @given(st.integers(3, 9), st.sampled_from([1.0, 4.0]), st.floats(0.3, 1.5), st.integers(0, 99))
-@settings(deadline=None, max_examples=40)
+@at_most(40)
 def test_the_best_set_is_that_of_brute_force(
     num_bars: int, spread: float, least: float, seed: int
 ) -> None:

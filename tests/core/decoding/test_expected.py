@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from moola_core.decoding.expected import best_spans, gains
 from moola_core.spans.grid import all_spans, iou_table, near_table
 from moola_core.spans.intervals import FloatArray
+from tests.support.cases import at_most
 
 # from nearly certain to flat
 SHARPNESS = st.sampled_from([0.005, 0.05, 1.0, 100.0])
 
 
 @given(st.integers(2, 40), st.integers(2, 40), SHARPNESS, st.integers(0, 999))
-@settings(deadline=None, max_examples=80)
+@at_most(80)
 def test_gains_are_those_of_brute_force(
     num_bars: int, longest: int, sharpness: float, seed: int
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from moola_core.config.recipe import load_recipe
@@ -21,6 +21,7 @@ from moola_core.inference.forward import predict
 from moola_core.model.jade import JadeCompact
 from moola_core.model.make import make_model
 from moola_core.spans.intervals import FloatArray
+from tests.support.cases import at_most
 
 CONFIGS = Path(__file__).parents[3] / "configs" / "train"
 FACTORS = st.one_of(
@@ -42,7 +43,7 @@ def windows_of(seed: int, ticks: bool, level: float) -> FloatArray:
     return np.round(bars * 4) / 4 if ticks else bars
 
 
-@settings(max_examples=60, deadline=None)
+@at_most(60)
 @given(FACTORS, st.integers(0, 1000), st.booleans(), st.sampled_from([20_000.0, 100.0, 0.0, -37.5]))
 def test_features_and_candidates_do_not_depend_on_the_unit(
     factor: float, seed: int, ticks: bool, level: float
@@ -70,7 +71,7 @@ def recipe_of(name: str) -> Recipe:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-@settings(max_examples=12, deadline=None)
+@at_most(12)
 @given(FACTORS, st.integers(0, 1000), st.sampled_from([20_000.0, 100.0, 0.0, -37.5]))
 def test_spans_and_confidences_of_each_recipe_do_not_depend_on_the_unit(
     name: str, factor: float, seed: int, level: float

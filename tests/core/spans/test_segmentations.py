@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from moola_core.spans.grid import all_spans
 from moola_core.spans.segmentations import best_segmentations, partition
+from tests.support.cases import at_most
 from tests.support.segmentations import every_set
 
 
 @given(st.integers(2, 9), st.integers(2, 9), st.sampled_from([0.1, 3.0, 200.0]), st.integers(0, 99))
-@settings(deadline=None, max_examples=40)
+@at_most(40)
 def test_sum_and_probabilities_are_those_of_enumeration(
     num_bars: int, longest: int, spread: float, seed: int
 ) -> None:

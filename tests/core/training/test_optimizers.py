@@ -4,12 +4,29 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from inspect import unwrap
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from moola_core.training.optimizers import LBFGS, AdamW
+
+
+@pytest.fixture(autouse=True)
+def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have torch's own optimizers find a compiler that leaves their methods as they are.
+
+    That is what theirs does outside of torch.compile, but its import takes a second.
+    """
+    stand_in = SimpleNamespace(disable=lambda method, *_, **__: method, graph_break=lambda: None)
+    monkeypatch.setitem(sys.modules, "torch._dynamo", stand_in)
+    monkeypatch.setattr(torch, "_dynamo", stand_in, raising=False)
+    for name in ("add_param_group", "load_state_dict", "state_dict", "zero_grad"):
+        # where the wrapper keeps what it got of the compiler
+        method = unwrap(getattr(torch.optim.Optimizer, name))
+        monkeypatch.setattr(method, "__dynamo_disable", method, raising=False)
 
 
 def nets() -> tuple[nn.Module, nn.Module]:

@@ -38,7 +38,13 @@ def test_a_run_id_is_as_the_protocol_has_it() -> None:
     run_id = new_run_id("A strange_label " * 9)
     assert FULL_ID.fullmatch(run_id)
     assert re.fullmatch(r"[a-z0-9-]{1,64}", run_id)
-    assert new_run_id("x") != new_run_id("x")
+
+
+def test_a_run_id_is_none_of_those_that_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = iter(["3f2a", "3f2a", "0b1c"])
+    monkeypatch.setattr("secrets.token_hex", lambda _: next(drawn))
+    first = new_run_id("x")
+    assert new_run_id("x", [first]) != first
 
 
 def test_options_become_words_and_what_is_not_given_is_the_recipes() -> None:

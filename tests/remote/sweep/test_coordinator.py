@@ -80,7 +80,10 @@ class World:
     def end(self) -> None:
         """End a run well; its worker reports that, if there is one."""
         if self.alive:
-            run_id = self.dice.choice(sorted(self.alive))
+            # by number: an id begins with the time, and a seed is to say what happens
+            run_id = self.dice.choice(
+                sorted(self.alive, key=lambda one: self.alive[one].trial.number)
+            )
             self.ended[run_id] = self.alive.pop(run_id)
         for job in [job for job in self.watched if job.attempt.run_id in self.ended]:
             self.watched.remove(job)
@@ -177,6 +180,20 @@ def test_after_a_crash_a_pack_is_found_whole(tmp_path: Path) -> None:
     assert {job.attempt for job in again} == {job.attempt for job in first}
     assert not any(job.is_new for job in again)
     assert [job.trial.number for job in take_pack(coordinator, "a", 3, 1)] == [3, 4, 5]
+
+
+def test_what_is_begun_again_in_the_same_second_is_another_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = iter(["3f2a", "3f2a", "0b1c"])
+    monkeypatch.setattr("secrets.token_hex", lambda _: next(drawn))
+    coordinator, _ = begun(tmp_path, trials=1)
+    first = coordinator.take("a")
+    assert first
+    coordinator.again(first, "killed by SIGKILL")
+    second = coordinator.take("a")
+    assert second
+    assert first.attempt.run_id != second.attempt.run_id
 
 
 def test_the_first_three_that_fail_end_it(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import io
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -21,6 +21,7 @@ from moola_remote.text.sanitize import safe_lines
 from moola_remote.ui import panels, sparkline
 from moola_remote.ui.dashboard import Dashboard
 from tests.remote.text.test_sanitize import LOGS, acts_of
+from tests.support.cases import at_most
 from tests.support.golden import kept
 from tests.support.golden_run import GOLDEN, NOW, golden_view, state
 
@@ -49,7 +50,7 @@ def test_the_summary_looks_as_it_did() -> None:
     assert text == kept(GOLDEN / "final-80.txt", text)
 
 
-@settings(deadline=None, max_examples=60)
+@at_most(60)
 @given(st.integers(20, 220), st.integers(6, 70), st.integers(0, 60), st.text(max_size=300))
 def test_a_screen_of_any_size_fits(width: int, height: int, num_epochs: int, noise: str) -> None:
     view = RunView("pod" + noise, "run" + noise, gpu=noise, price_per_hour=1.0)
@@ -66,7 +67,7 @@ def test_a_screen_of_any_size_fits(width: int, height: int, num_epochs: int, noi
     assert all(line.cell_len <= width for line in lines)
 
 
-@settings(deadline=None, max_examples=60)
+@at_most(60)
 @given(LOGS)
 def test_a_hostile_pod_can_only_have_the_dashboard_draw(noise: bytes) -> None:
     text = noise.decode("utf-8", "surrogateescape")
