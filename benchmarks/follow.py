@@ -43,7 +43,8 @@ from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.keeping import keeping
 from moola_remote.ssh.transport import Transport
-from moola_remote.text.sanitize import Screen, write
+from moola_remote.text.sanitize import Screen
+from moola_remote.text.terminal import writer
 from tests.remote.conftest import by_client
 from tests.support.fakes import ShellTransport
 from tests.support.masters import end_masters
@@ -131,9 +132,10 @@ def by_follow(place: Place, run_id: str, on_data: OnData) -> None:
     screen, agent = Screen(), place.agent
     journal = Journal(place.scratch / f"journal-{secrets.token_hex(4)}")
     with journal, Path(os.devnull).open("w", encoding="utf-8") as terminal:
+        put = writer(terminal)
 
         def show(data: bytes) -> None:
-            write(terminal, screen.text(data))
+            put(screen.text(data))
             on_data(data)
 
         follow(Link(agent, lambda: agent), run_id, journal, Listener(on_log=show))

@@ -131,12 +131,13 @@ class FileTail:
         self.offset = 0
 
 
-def send(*parts: bytes) -> None:
+def send(head: bytes, payload: bytes = b"") -> None:
     """Write a frame to stdout, whole; a reader that is gone raises BrokenPipeError."""
-    written = os.writev(1, parts)  # as nearly always, all of it: nothing is joined for that
-    rest = memoryview(b"".join(parts))[written:] if written < sum(map(len, parts)) else b""
-    while rest:
-        rest = rest[os.write(1, rest) :]
+    written = os.writev(1, (head, payload))  # as nearly always, all of it: nothing is joined
+    if written < len(head) + len(payload):
+        rest = memoryview(head + payload)[written:]
+        while rest:
+            rest = rest[os.write(1, rest) :]
 
 
 class InotifyWatch:
@@ -147,6 +148,7 @@ class InotifyWatch:
 
     def __init__(self, folder: Path) -> None:
         self.fd: Optional[int] = None
+        self.events = b""
         self.changed: Set[bytes] = set()  # names, where they are known
         fd = open_inotify()
         if fd is not None and add_watch(fd, folder, self.CHANGES) is not None:
@@ -163,17 +165,19 @@ class InotifyWatch:
         """
         if self.fd is None:
             seconds = min(seconds, 0.05)
-        rung = [fd for fd, _ in self.poll.poll(1000 * seconds)]
-        if self.fd in rung and self.fd is not None:
+        rung = dict(self.poll.poll(1000 * seconds))
+        events = b""
+        if self.fd is not None and self.fd in rung:
             first()
-            self.changed.clear()
-            self.read_names(os.read(self.fd, 1 << 12))
-        else:
-            self.changed.clear()
+            events = os.read(self.fd, 1 << 12)
+        if events != self.events:  # of a log that is written line by line they are the same
+            self.events, self.changed = events, self.names(events)
         return 0 not in rung or os.read(0, 4096) != b""
 
-    def read_names(self, events: bytes) -> None:
+    def names(self, events: bytes) -> Set[bytes]:
+        found = set()
         while events:
             end = self.EVENT_HEAD + int.from_bytes(events[12:16], sys.byteorder)
-            self.changed.add(events[self.EVENT_HEAD : end].rstrip(b"\0"))
+            found.add(events[self.EVENT_HEAD : end].rstrip(b"\0"))
             events = events[end:]
+        return found

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import click
 
 from moola_remote.cli.app import App
-from moola_remote.text.sanitize import write
 
 if TYPE_CHECKING:
     from moola_remote.agent_client.verbs import Place
@@ -40,8 +39,11 @@ class Printer:
 
     def __init__(self, size: int, *, is_following: bool) -> None:
         from moola_remote.text.sanitize import Screen
+        from moola_remote.text.terminal import writer
 
         self._screen = Screen()
+        # click would look for escape sequences once more; there is no stdout where it was closed.
+        self._print = (lambda _: None) if sys.stdout is None else writer(sys.stdout)
         self._to_come = size
         self._is_following = is_following
         self._is_current = False
@@ -50,7 +52,7 @@ class Printer:
         """Take the next bytes."""
         if not self._is_following:
             data = data[: max(self._to_come, 0)]
-        _print(self._screen.text(data))
+        self._print(self._screen.text(data))
         self._to_come -= len(data)
         self._end_if_enough()
 
@@ -65,13 +67,7 @@ class Printer:
 
     def close(self) -> None:
         """Print the rest, a last line without an end too."""
-        _print("".join(f"{line}\n" for line in self._screen.close()))
-
-
-def _print(text: str) -> None:
-    """Print what a `Screen` has made of a log; click would look for escape sequences once more."""
-    if text and sys.stdout is not None:
-        write(sys.stdout, text)
+        self._print("".join(f"{line}\n" for line in self._screen.close()))
 
 
 def print_log(app: App, run: RunState, part: Part) -> None:

@@ -187,11 +187,14 @@ class Following:
         try:
             while piece := channel.read(BLOCK, SILENCE_S):
                 for frame in parser.feed(piece):
-                    self._hear()
-                    if isinstance(frame, StateFrame) and frame.is_last:
-                        self._replay_once()
+                    if not self.has_heard or self._replay is not None:
+                        self._hear(frame)
+                    if isinstance(frame, Data):
+                        self._keep(frame)
+                    elif isinstance(frame, StateFrame) and frame.is_last:
                         return self._stand(frame), 0, b""
-                    self._take(frame)
+                    else:
+                        self._take(frame)
             return None, channel.returncode(5.0), channel.stderr()
         finally:
             channel.close()
@@ -206,48 +209,45 @@ class Following:
                 places += [f"--{word}-generation={generation}{tail}"]
         return agent.open("follow", self.run_id, *places)
 
-    def _hear(self) -> None:
-        if self.has_heard:
-            return
-        self.has_heard = True
+    def _hear(self, frame: Frame) -> None:
+        """Take note of the first frames over a connection."""
+        if not self.has_heard:
+            self.has_heard = True
+            self._say_connected()
+        if not isinstance(frame, Restarted):
+            self._replay_once()
+
+    def _say_connected(self) -> None:
         if self._lost_at is not None:
             away_s = time.monotonic() - self._lost_at
             self._lost_at = None
             text = f"connected again after {away_s:.0f} s, nothing is lost"
             self.listener.on_notice(Notice(text, is_connected=True))
 
+    def _keep(self, frame: Data) -> None:
+        file, offset, data = frame.file, frame.offset, frame.data
+        place = self._place[file]
+        if offset != place:
+            raise TransferError(f"stream: {file}: expected offset {place}, got {offset}")
+        # Shown first, kept whatever the listener raises; what a death in between keeps from the
+        # journal is asked for again.
+        try:
+            if file == "log":
+                self.listener.on_log(data)
+            else:
+                for event in self._events.feed(data):
+                    self.listener.on_event(event)
+        finally:
+            self.journal.write(file, offset, data)
+            self._place[file] = place + len(data)
+
     def _take(self, frame: Frame) -> None:
-        if not isinstance(frame, Restarted):
-            self._replay_once()
-        if isinstance(frame, Data):
-            self._keep(frame)
-        elif isinstance(frame, Opened):
+        if isinstance(frame, Opened):
             self.journal.begin(frame.file, frame.generation)
         elif isinstance(frame, Restarted):
             self._restart(frame)
         elif isinstance(frame, StateFrame):
             self._stand(frame)
-
-    def _keep(self, frame: Data) -> None:
-        place = self._place[frame.file]
-        if frame.offset != place:
-            raise TransferError(
-                f"stream: {frame.file}: expected offset {place}, got {frame.offset}"
-            )
-        # Shown first, kept whatever the listener raises; what a death in between keeps from the
-        # journal is asked for again.
-        try:
-            self._pass_on(frame)
-        finally:
-            self.journal.write(frame.file, frame.offset, frame.data)
-            self._place[frame.file] = place + len(frame.data)
-
-    def _pass_on(self, frame: Data) -> None:
-        if frame.file == "log":
-            self.listener.on_log(frame.data)
-            return
-        for event in self._events.feed(frame.data):
-            self.listener.on_event(event)
 
     def _restart(self, frame: Restarted) -> None:
         self.journal.restart(frame.file)

@@ -10,6 +10,7 @@ from moola_remote.follow.view import RunView
 from moola_remote.protocol.events import Event, NoteEvent
 from moola_remote.protocol.state import RunState
 from moola_remote.text.sanitize import write
+from moola_remote.text.terminal import writer
 
 
 class Output(Protocol):
@@ -38,13 +39,13 @@ class PlainOutput:
     """Log lines as they come, messages on stderr; a job reports its epochs in its log."""
 
     def __init__(self, view: RunView, out: IO[str], talk: IO[str]) -> None:
-        self._view, self._out, self._talk = view, out, talk
+        self._view, self._write_log, self._talk = view, writer(out), talk
         self._state = ""
 
     def log(self, lines: list[str]) -> None:
         """Write the lines."""
         if lines:
-            write(self._out, "\n".join(lines) + "\n")
+            self._write_log("\n".join(lines) + "\n")
 
     def event(self, event: Event) -> None:
         """Say a note."""

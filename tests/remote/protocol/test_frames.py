@@ -76,6 +76,47 @@ def test_wherever_the_stream_is_cut_the_frames_are_the_same(
     assert joined(found) == joined(frames)
 
 
+def test_each_frame_comes_with_the_byte_that_completes_it() -> None:
+    frames: list[Frame] = [
+        Opened("log", "1-2", 3),
+        Data("log", 0, b"a\nD log 3 1\n"),
+        Data("events", 7, b"\n"),
+        StateFrame({"state": "RUNNING"}, is_last=False),
+        Heartbeat(),
+        Restarted("log", "truncated"),
+        StateFrame({}, is_last=True),
+    ]
+    parser = FrameParser()
+    for frame in frames:
+        *whole, last = encoded(frame)
+        before = list(parser.feed(bytes(whole)))
+        if isinstance(frame, Data):
+            assert joined([*before, *parser.feed(bytes([last]))]) == [frame]
+        else:
+            assert before == []
+            assert list(parser.feed(bytes([last]))) == [frame]
+
+
+def test_a_long_piece_of_data_is_handed_on_as_it_comes() -> None:
+    parser = FrameParser()
+    assert list(parser.feed(b"D log 5 1000000\n" + b"a" * 10)) == [Data("log", 5, b"a" * 10)]
+    assert list(parser.feed(b"b" * 20)) == [Data("log", 15, b"b" * 20)]
+    rest = 1_000_000 - 30
+    assert list(parser.feed(b"c" * rest + b"D events 0 1\n")) == [Data("log", 35, b"c" * rest)]
+    assert list(parser.feed(b"{H 1.0\n")) == [Data("events", 0, b"{"), Heartbeat()]
+
+
+def test_data_of_no_length_is_no_frame_but_no_fault_either() -> None:
+    assert list(FrameParser().feed(b"D log 5 0\nD log 5 1\nx")) == [Data("log", 5, b"x")]
+
+
+def test_what_came_before_a_fault_is_handed_on() -> None:
+    frames = FrameParser().feed(b"D log 0 1\nx\x1b[2J\n")
+    assert next(frames) == Data("log", 0, b"x")
+    with pytest.raises(TransferError):
+        next(frames)
+
+
 @given(st.binary(max_size=200))
 def test_no_bytes_whatever_make_the_parser_fail_otherwise(data: bytes) -> None:
     with contextlib.suppress(MoolaError):
@@ -89,6 +130,16 @@ def test_no_bytes_whatever_make_the_parser_fail_otherwise(data: bytes) -> None:
         b"D log -1 5\n",
         b"D ../x 0 5\n",
         b"D log 0\n",
+        b"D log 0 -1\n",
+        b"D log 0 1_\n",
+        b"D log 0 5.0\nabcde",
+        b"D other 0 5\nabcde",
+        b"D log \xd9\xa1 5\nabcde",
+        b"D log 4611686018427387905 1\nx",
+        b"D log 0 4611686018427387905\nx",
+        b"D log 0 " + b"9" * 5_000 + b"\nx",
+        b"D\n",
+        b"Dlog 0 1\nx",
         b"P 99999999999\n",
         b"P 2\n[]",
         b"x" * 70_000,

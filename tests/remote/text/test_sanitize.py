@@ -122,6 +122,25 @@ def test_one_text_is_the_lines_each_with_its_newline(
         assert one.close() == other.close()
 
 
+@pytest.mark.parametrize(
+    ("before", "line"),
+    [
+        (b"", "wxyz"),
+        (b"ab", "abwxyz"),
+        (b"\xe2\x96", "\ufffdwxyz"),
+        (b"abcdef\r", "wxyzef"),
+        (b"a\x1b[", "axyz"),
+        (b"\x1b]", ""),
+        (b"x" * 9_999, "x" * 9_999 + "w …[3 more characters cut]"),
+    ],
+)
+def test_a_plain_line_ends_what_has_begun_before_it(before: bytes, line: str) -> None:
+    screen = Screen()
+    assert screen.text(before) == ""
+    assert screen.text(b"wxyz\n") == f"{line}\n"
+    assert screen.text(b"next\n") == "next\n"
+
+
 @pytest.mark.parametrize("length", [9_999, 10_000, 10_001, 30_000])
 @pytest.mark.parametrize("before", ["", "a\n", "a\nb\n" * 3_000])
 def test_one_text_has_each_long_line_cut(length: int, before: str) -> None:
