@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 
 import torch
+from torch import Tensor
 
 from moola_core.model.make import Model
 
@@ -19,18 +20,22 @@ class RunningMean:
     """The mean weights of `model`, also of what its norms have seen, as a model of their own.
 
     Args:
-        model: as it is before the first step.
+        model: as it is before the first step, where it stays: its tensors are looked up once.
         kept: the share of itself that the mean keeps at each step, once there were many.
     """
 
     def __init__(self, model: Model, kept: float) -> None:
         self.model = copy.deepcopy(model).requires_grad_(False)
         self.kept = kept
+        self._own, self._new = _averaged(self.model), _averaged(model)
 
     @torch.no_grad()
-    def update(self, model: Model, step: int) -> None:
-        """Add the weights of `model` after step number `step`, from 1."""
+    def update(self, step: int) -> None:
+        """Add the weights of the model after step number `step`, from 1."""
         share = 1.0 - min(self.kept, (1 + step) / (EARLY + step))
-        own, new = self.model.state_dict(), model.state_dict()
-        names = [name for name, tensor in own.items() if tensor.is_floating_point()]
-        torch._foreach_lerp_([own[name] for name in names], [new[name] for name in names], share)
+        torch._foreach_lerp_(self._own, self._new, share)
+
+
+def _averaged(model: Model) -> list[Tensor]:
+    """Return the tensors of `model` that have a mean: not the steps that its norms count."""
+    return [tensor for tensor in model.state_dict().values() if tensor.is_floating_point()]

@@ -114,7 +114,7 @@ def train_epoch(run: Run) -> None:
         descend(run.optimizer, run.model, judged.total, training.clip_norm)
         if run.average is not None:
             step = progress.epoch * len(batches) + progress.batch + 1
-            run.average.update(run.model, step)
+            run.average.update(step)
         _add(run.sums, judged, len(rows) / len(run.train))
         progress.batch += 1
 

@@ -15,7 +15,7 @@ def test_the_mean_soon_forgets_the_first_weights_and_keeps_its_share_later() -> 
     expected = weight.detach().clone()
     for step, value in ((1, 1.0), (2, 3.0), (500, -2.0)):
         torch.nn.init.constant_(weight, value)
-        mean.update(model, step)
+        mean.update(step)
         kept = min(0.9, (1 + step) / (EARLY + step))
         expected = kept * expected + (1 - kept) * value
         assert_close(own, expected)
@@ -27,5 +27,5 @@ def test_what_norms_have_seen_is_averaged_too() -> None:
     mean = RunningMean(model, 0.5)
     seen = dict(model.named_buffers())["net.middle.1.running_mean"]
     seen.fill_(4.0)
-    mean.update(model, 1000)
+    mean.update(1000)
     assert_close(mean.model.get_buffer("net.middle.1.running_mean"), torch.full_like(seen, 2.0))
