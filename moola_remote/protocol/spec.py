@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 import socket
-from collections.abc import Collection, Mapping, Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -25,6 +26,8 @@ MAX_WORD = 1 << 17  # that of Linux for one argument
 Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{8,64}\Z")]
 Commit = Annotated[str, Meta(pattern=r"^[0-9a-f]{40,64}\Z")]
 GRACE_S = 10.0
+_drawn: set[str] = set()
+_drawing = threading.Lock()
 
 
 def _block(value: Any) -> str:
@@ -75,16 +78,19 @@ def who_asks() -> dict[str, Any]:
     return {"client": {"version": __version__, "host": socket.gethostname()}}
 
 
-def new_run_id(label: str, taken: Collection[str] = ()) -> str:
+def new_run_id(label: str) -> str:
     """``20261122-153012-jade-3f2a``: UTC time, what it is, and four random hex digits.
 
-    Of one second there are only 65,536: where two may be asked for in it, `taken` has the others.
+    No process is given an id twice: of one second and label there are only 65,536, and a sweep or a
+    prediction over several pods asks for some at once.
     """
-    while True:
-        now = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
-        run_id = f"{now}-{slug(label) or 'run'}-{secrets.token_hex(2)}"
-        if run_id not in taken:
-            return run_id
+    with _drawing:
+        while True:
+            now = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
+            run_id = f"{now}-{slug(label) or 'run'}-{secrets.token_hex(2)}"
+            if run_id not in _drawn:
+                _drawn.add(run_id)
+                return run_id
 
 
 class Spec(Remote, frozen=True, kw_only=True, dict=True):

@@ -107,8 +107,7 @@ class Coordinator:
 
     def _begin(self, trial: Trial, pod: str, run_id: str | None) -> Job:
         """Note the run that is about to be started: only then it may be."""
-        before = [one.run_id for one in trial.attempts]
-        run_id = run_id or new_run_id(f"{self._plan.label}-t{trial.number}", before)
+        run_id = run_id or new_run_id(f"{self._plan.label}-t{trial.number}")
         attempt = Attempt(run_id, pod, is_packed=self._plan.is_packed)
         earlier = previous_on((*trial.attempts, attempt), pod)
         self._study.note_attempt(trial.number, attempt)

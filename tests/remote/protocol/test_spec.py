@@ -40,11 +40,13 @@ def test_a_run_id_is_as_the_protocol_has_it() -> None:
     assert re.fullmatch(r"[a-z0-9-]{1,64}", run_id)
 
 
-def test_a_run_id_is_none_of_those_that_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = iter(["3f2a", "3f2a", "0b1c"])
+def test_no_run_id_is_drawn_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("moola_remote.protocol.spec._drawn", set())
+    drawn = iter(["3f2a", "3f2a", "3f2a", "0b1c"])
     monkeypatch.setattr("secrets.token_hex", lambda _: next(drawn))
     first = new_run_id("x")
-    assert new_run_id("x", [first]) != first
+    assert new_run_id("other") != first
+    assert new_run_id("x") != first
 
 
 def test_options_become_words_and_what_is_not_given_is_the_recipes() -> None:
