@@ -22,7 +22,7 @@ LEAVES_ITS_SESSION = """
 import os, subprocess, sys, time
 code = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)"
 child = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
-print("grandchild", child.pid, flush=True)
+print(f"{child.pid} grandchild", flush=True)
 time.sleep(600)
 """
 
@@ -52,7 +52,7 @@ def test_cancel_kills_who_does_not_listen_after_the_grace(pod: AgentPod) -> None
 
 def grandchild(pod: AgentPod, run_id: str) -> int:
     pod.wait_for_log(run_id, "grandchild")
-    return int((pod.folder(run_id) / "log").read_text().split()[1])
+    return int((pod.folder(run_id) / "log").read_text().split()[0])
 
 
 def test_cancel_finds_who_has_left_the_session(pod: AgentPod) -> None:
