@@ -55,7 +55,7 @@ from tests.support.slow_line import DELAY_S, slow_line
 ROUNDS = 15
 LINES_A_ROUND = 120
 PUSHED_MB = 50
-AIM_RATIO = 2.0
+AIM_RATIO = 1.3
 AIM_OVER_DELAY_MS = 10.0
 AIM_LIVE = 100_000
 AIM_CATCHING_UP = 200_000
