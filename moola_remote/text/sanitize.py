@@ -35,7 +35,7 @@ _UNSAFE_NAME = re.compile(f"[\x00-\x1f\x7f-\x9f{_HIDDEN}{_SILENT}]")
 _IS_SILENT = re.compile(f"[{_SILENT}]")
 # Of ASCII, what is shown as it is, and what is not.
 _PLAIN = bytes(byte for byte in range(0x80) if byte in b"\t\n" or 0x20 <= byte < 0x7F)
-_CONTROLS = [byte for byte in range(0x80) if byte not in b"\t\n" and not 0x20 <= byte < 0x7F]
+_CONTROLS = [byte for byte in range(0x80) if byte not in _PLAIN]
 _CSI_BODY = re.compile(r"[\x20-\x3f]*")
 _INTERMEDIATE = re.compile(r"[\x20-\x2f]*")
 _STRING_END = re.compile("[\x07\x18\x1a\x1b\x9c]")
