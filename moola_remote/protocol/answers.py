@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 from msgspec import Meta
 
 from moola_remote.config.typed import read_by
-from moola_remote.protocol.types import MAX_ENTRIES, Count, Name, Remote, Text, by_name
+from moola_remote.protocol.types import MAX_ENTRIES, Count, Name, Remote, Text, names_by_name
 
 MAX_PACKAGES = 10_000
 MAX_TREES = 10_000
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Packages: TypeAlias = dict[str, str]
 else:
     Digests = read_by(_digests, list)
-    Packages = by_name(Name, MAX_PACKAGES)
+    Packages = names_by_name(MAX_PACKAGES)
 
 
 class PodGpu(Remote, frozen=True):

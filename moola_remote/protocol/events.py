@@ -25,6 +25,7 @@ from moola_remote.protocol.types import (
     Seed,
     Text,
     by_name,
+    names_by_name,
 )
 
 MAX_EVENT_BYTES = 64 * 1024
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     _Versions: TypeAlias = dict[str, str]
 else:
     _Windows = by_name(Count | None)
-    _Versions = by_name(Name)
+    _Versions = names_by_name()
 
 
 class RunEvent(Event, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
@@ -10,7 +11,7 @@ from msgspec import Meta, Struct
 
 from moola_remote.config.typed import WrongValueError, keyed_by, read_by, typed
 from moola_remote.errors import ConfigError, TransferError
-from moola_remote.text.sanitize import safe
+from moola_remote.text.sanitize import are_plain, safe
 
 MAX_RESULT_BYTES = 4 * 2**20
 MAX_NAME = 60
@@ -37,6 +38,20 @@ def as_name(value: Any) -> str:
 def by_name(kind: Any, max_length: int = MAX_ENTRIES) -> Any:
     """Return a type of tables with names for keys and values of a `kind`."""
     return keyed_by(as_name, kind, max_length)
+
+
+def names_by_name(max_length: int = MAX_ENTRIES) -> Any:
+    """Return a type of tables of names, which are looked at one by one where some are not plain."""
+    table = by_name(Name, max_length)
+
+    def names(value: Any) -> dict[str, str]:
+        with suppress(TypeError, AttributeError):  # what is wrong is said below
+            if len(value) <= max_length and are_plain([*value, *value.values()], MAX_NAME):
+                return dict(value)
+        read: dict[str, str] = table.read(value)
+        return read
+
+    return read_by(names, dict)
 
 
 def _number(value: Any) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Collection
 from typing import IO
 
 MAX_LINE = 10_000  # characters of a line that are kept; the rest is counted
@@ -274,6 +275,16 @@ def safe(text: str, limit: int = MAX_LINE) -> str:
     if text.isascii() and text.isprintable():
         return text
     return _STACKED.sub(r"\1", _UNSAFE_NAME.sub(lambda found: _escaped(found.group()), text))
+
+
+def are_plain(texts: Collection[str], limit: int) -> bool:
+    """Return whether `safe` would show each of `texts` as it is; an answer of no may be wrong.
+
+    Raises:
+        TypeError: one is no text.
+    """
+    joined = "".join(texts)
+    return joined.isascii() and joined.isprintable() and max(map(len, texts), default=0) <= limit
 
 
 def write(file: IO[str], text: str) -> None:
