@@ -69,7 +69,9 @@ class Rsync:
         version.check_version(version.local_version())
         self._before = self._done
         with RshTunnel(self._start) as tunnel:
-            environment = {**os.environ, "MOOLA_RSH": str(tunnel.path), "LC_ALL": "C"}
+            # RSYNC_ICONV and the like are for the user's own command lines.
+            kept = {key: one for key, one in os.environ.items() if not key.startswith("RSYNC_")}
+            environment = {**kept, "MOOLA_RSH": str(tunnel.path), "LC_ALL": "C"}
             # Its own session: an interrupt is ours to handle.
             with subprocess.Popen(
                 argv,

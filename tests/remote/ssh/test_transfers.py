@@ -258,3 +258,28 @@ def test_rsync_missing_here_is_reported_with_its_cure(
         with pytest.raises(ConfigError, match="apt-get install rsync"):
             transport.push(tmp_path, PurePosixPath(tmp_path / "there"))
     version.local_version.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RSYNC_ICONV", "latin1,utf-8"),
+        ("RSYNC_PROTECT_ARGS", "0"),
+        ("RSYNC_OLD_ARGS", "1"),
+        ("RSYNC_CHECKSUM_LIST", "md4"),
+        ("RSYNC_PARTIAL_DIR", "elsewhere"),
+        ("RSYNC_MAX_ALLOC", "1k"),
+        ("RSYNC_RSH", "false"),
+    ],
+)
+def test_the_users_settings_of_rsync_change_nothing(
+    transport: Transport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    here, there = tmp_path / "here", tmp_path / "th'ere"
+    here.mkdir()
+    content = {"prüfung.csv": b"1", "a b.csv": b"2", "*.csv": b"3"}
+    for file, data in content.items():
+        (here / file).write_bytes(data)
+    transport.push(here, PurePosixPath(there), files=[*content])
+    assert _content(there) == content
