@@ -278,11 +278,7 @@ def safe(text: str, limit: int = MAX_LINE) -> str:
 
 
 def are_plain(texts: Collection[str], limit: int) -> bool:
-    """Return whether `safe` would show each of `texts` as it is; an answer of no may be wrong.
-
-    Raises:
-        TypeError: one is no text.
-    """
+    """Return whether all of `texts` are printable ASCII within `limit`: `safe` leaves them."""
     joined = "".join(texts)
     return joined.isascii() and joined.isprintable() and max(map(len, texts), default=0) <= limit
 
