@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from moola_core.data.windows import Windows
 from moola_core.spans.intervals import IntArray
@@ -65,8 +66,12 @@ def concurrency(overlaps: Overlaps, num_windows: int, num_bars: int) -> IntArray
 def _bar_ids(windows: Windows) -> IntArray:
     """``(B, T)``: equal numbers for equal bars."""
     num_windows, num_bars, _ = windows.bars.shape
-    flat = np.ascontiguousarray(windows.bars).view([("", np.float64)] * 4).ravel()
-    ids = np.unique(flat, return_inverse=True)[1]
+    # By hash: to sort two million bars takes nine times as long. A sum with 0 has no -0.
+    content = pa.py_buffer(np.ascontiguousarray(windows.bars) + 0.0)
+    flat = pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(4 * 8), num_windows * num_bars, [None, content]
+    )
+    ids = flat.dictionary_encode().indices.to_numpy()
     return ids.reshape(num_windows, num_bars).astype(np.int64)
 
 

@@ -69,3 +69,10 @@ def test_concurrency_counts_the_windows_of_each_bar(
     bars = first[:, None] + np.arange(105)
     expected = np.bincount(bars.ravel())[bars]
     assert (concurrency(overlaps, 30, 105) == expected).all()
+
+
+def test_a_zero_is_a_zero_whatever_its_sign(market: Market) -> None:
+    windows = cut(market, [0, 50])
+    flat = windows.bars.copy()
+    flat[0, 50:], flat[1, :55] = 0.0, -0.0
+    assert find_overlaps(Windows(**{**windows.__dict__, "bars": flat})).shift.tolist()[0] == 50
