@@ -12,13 +12,14 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from moola_core.data.bar_labels import words_of_bars
 from moola_core.data.bar_tables import read_arrow
 from moola_core.data.excel_table import is_excel, read_excel
 from moola_core.data.label_studio import regions_of_tasks
 from moola_core.data.packed import open_bytes, text_encoding
-from moola_core.data.span_columns import STARTS, WORDS, RawSpans, are_names, of_regions, of_table
+from moola_core.data.span_columns import WORDS, RawSpans, are_names, of_regions, of_table
 from moola_core.data.span_lengths import Unit
-from moola_core.data.table_head import is_number, normalise
+from moola_core.data.table_head import is_number
 from moola_core.data.text_table import wrong_width
 from moola_core.errors import DataError
 
@@ -42,6 +43,8 @@ def read_raw(path: Path, unit: Unit | None, label: str | None = None) -> RawSpan
     """
     raw = _read(path)
     raw = replace(raw, unit=unit or raw.unit)
+    if raw.is_per_bar:
+        return replace(raw, words=words_of_bars(path, raw.words or [], label or ONE_TYPE))
     if raw.words:
         return replace(raw, words=[word if word.strip() else label or "" for word in raw.words])
     if raw.others and label is None:
@@ -84,7 +87,7 @@ def _read(path: Path) -> RawSpans:
     lines = lines[1:] if lines and lines[0].startswith("sep=") else lines  # for Excel
     delimiter = max(",;|", key=lines[0].count) if lines and "\t" not in lines[0] else "\t"
     first = next(csv.reader(lines[:1], delimiter=delimiter), [])
-    if len(lines) < 1 + any(normalise(one) in STARTS for one in first):
+    if len(lines) < 1 + are_names(first):
         raise DataError(f"{path}: holds no span, expected at least 1 row; mark some")
     if delimiter == "\t" and len(first) > 1 and all(map(_is_count, first[:2])):
         return _of_track(path, lines)
@@ -132,7 +135,7 @@ def _is_count(text: str) -> bool:
 
 
 def _is_row(value: Any) -> bool:
-    return isinstance(value, dict) and any(normalise(name) in STARTS for name in value)
+    return isinstance(value, dict) and are_names(list(value))
 
 
 def _of_rows(path: Path, rows: list[Any]) -> RawSpans:
