@@ -77,8 +77,9 @@ def git_list(
     yield from ((prefix + name, None) for name in _empty_in_git(folder, ignored))
     listed = git(folder, "ls-files", "-co", "--exclude-standard", "-z")
     top = os.fsencode(folder) + b"/"
+    below_link = {b"": False}
     for name in listed.split(b"\0"):
-        if not name:
+        if not name or _is_below_link(top, name.rpartition(b"/")[0], below_link):
             continue
         status = _lstat(top + name)
         if name.endswith(b"/") or (status is not None and stat.S_ISDIR(status.st_mode)):
@@ -91,6 +92,14 @@ def git_list(
                 leavings.add(SUBMODULE, os.fsdecode(prefix + name), 0)
         else:
             yield prefix + name, status
+
+
+def _is_below_link(top: bytes, folder: bytes, known: dict[bytes, bool]) -> bool:
+    """Return whether a link leads to a folder of the index, whose files are gone to git then."""
+    if folder not in known:
+        above = folder.rpartition(b"/")[0]
+        known[folder] = os.path.islink(top + folder) or _is_below_link(top, above, known)  # noqa: PTH114 - many
+    return known[folder]
 
 
 def _lstat(path: bytes) -> Status | None:

@@ -85,6 +85,25 @@ def test_a_tracked_file_that_was_deleted_is_passed_over(repository: Path) -> Non
     assert _listed(repository)[0] == ["a"]
 
 
+@pytest.mark.parametrize("target", ["moved/d", "/nowhere", "{outside}"])
+def test_a_tracked_folder_that_a_link_replaced_is_that_link(
+    target: str, repository: Path, tmp_path: Path
+) -> None:
+    _write(repository, "d/a", "d/deep/b")
+    _git(repository, "add", ".")
+    outside = tmp_path / "outside"
+    for moved in (repository / "moved" / "d", outside):
+        _write(moved, "a", "deep/b")
+    for name in ("d/a", "d/deep/b"):
+        (repository / name).unlink()
+    (repository / "d/deep").rmdir()
+    (repository / "d").rmdir()
+    (repository / "d").symlink_to(target.format(outside=outside))
+    listed, _ = _listed(repository)
+    expected = ["moved/d/a", "moved/d/deep/b"]
+    assert listed == (["d", *expected] if target == "moved/d" else expected)
+
+
 @pytest.mark.parametrize("in_git", [True, False])
 def test_odd_names_are_listed_as_they_are(in_git: bool, repository: Path, tmp_path: Path) -> None:
     folder = repository if in_git else tmp_path / "plain"
