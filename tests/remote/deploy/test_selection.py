@@ -160,6 +160,45 @@ def test_a_submodule_that_is_not_there_is_an_empty_folder(repository: Path, tmp_
     assert _listed(clone)[0] == [".gitmodules", "sub"]
 
 
+def test_a_submodule_without_its_git_is_files_of_the_project(
+    repository: Path, tmp_path: Path
+) -> None:
+    nested = repository / "vendor" / "lib"
+    nested.mkdir(parents=True)
+    _git(nested, "init", "-q")
+    _write(nested, "lib.py", "x.log", ".gitignore", text="*.log\n")
+    _git(nested, "add", ".")
+    _git(nested, "commit", "-qm", "x")
+    _git(repository, "add", ".")
+    (nested / ".git").rename(tmp_path / "gone")
+    (nested / "empty").mkdir()
+    listed, left = _listed(repository)
+    assert listed == ["vendor/lib/.gitignore", "vendor/lib/empty", "vendor/lib/lib.py"]
+    assert left == {}
+
+
+def test_a_file_that_a_folder_replaced_is_no_submodule(repository: Path) -> None:
+    _write(repository, "a", ".gitignore", text="*.log\n")
+    _git(repository, "add", ".")
+    (repository / "a").unlink()
+    _write(repository, "a/b", "a/c.log")
+    listed, left = _listed(repository)
+    assert listed == [".gitignore", "a/b"]
+    assert left == {"ignored by git": ("a/c.log",)}
+
+
+def test_a_folder_that_a_repository_above_ignores_is_none_of_it(repository: Path) -> None:
+    _write(repository, ".gitignore", text="*\n")
+    _write(repository, "work/project/a", "work/project/b.log")
+    _write(repository, "work/project/.gitignore", text="*.log\n")
+    folder = repository / "work" / "project"
+    assert not is_in_git(folder)
+    assert _listed(folder)[0] == [".gitignore", "a"]
+    _git(repository, "add", "-f", "work/project/a")
+    assert is_in_git(folder)
+    assert _listed(folder)[0] == ["a"]
+
+
 def test_a_worktree_is_listed_as_the_repository_is(repository: Path, tmp_path: Path) -> None:
     _write(repository, "a")
     _git(repository, "add", ".")
