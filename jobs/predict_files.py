@@ -108,13 +108,14 @@ def predict_one(path: Path, out: Path, common: Sequence[str]) -> str:
     """Predict one series in this process, which keeps what it has imported for the next.
 
     Returns:
-        Why it can't be done; empty where it was.
+        Why it can't be done, without the path, which on a pod is none that the user knows; empty
+        where it was.
     """
     arguments = predict.make_parser().parse_args([*common, "--bars", str(path), "--out", str(out)])
     try:
         predict.predict(arguments)
     except (JobError, OSError) as err:
-        return " ".join(str(err).split())
+        return " ".join(str(err).split()).removeprefix(f"{path}: ")
     return ""
 
 

@@ -4,10 +4,11 @@ r"""Make labelled windows of bars and a list of spans: the file that training ta
         --out labelled/windows.parquet --shifts 52 -52 --seed 1
 
 In: bars as jobs.bars reads them; spans as a table (CSV, Excel, Parquet, JSON: start, end or length,
-label; times, bar numbers from 0 or seconds), as rectangles of a chart (time1, time2, text), as
-TradingView's list of trades, as Label Studio's export of time series, or as a label track of
-Audacity. Times without a zone are in that of the bars. Prints how many spans were kept, and why
-others were not. docs/data.md has both formats whole.
+label; times, bar numbers from 0 or seconds), as labels per bar (timestamp, label; 0 or nothing
+outside spans), as rectangles of a chart (time1, time2, text), as TradingView's list of trades, as
+Label Studio's export of time series, or as a label track of Audacity. Times without a zone are in
+that of the bars. Prints how many spans were kept, and why others were not. docs/data.md has
+both formats whole.
 
     python -m jobs.windows --windows labelled/train_210.parquet --corrections corrections.json \
         --out labelled/train_corrected.parquet

@@ -94,10 +94,12 @@ def open_table(path: Path, symbol: str | None = None) -> BarTable:
     return _open_text(path, symbol)
 
 
-# What readers raise for a broken file; OSError has gzip's, ValueError has UnicodeDecodeError.
+# What readers raise for a broken file; OSError has gzip's, ValueError has UnicodeDecodeError, and
+# JSON that is nested too deeply a RecursionError.
 BROKEN = (
     *(pa.ArrowException, OSError, ValueError, EOFError, OverflowError, IndexError, KeyError),
     *(zlib.error, lzma.LZMAError, zipfile.BadZipFile, csv.Error, NotImplementedError),
+    RecursionError,
 )
 
 

@@ -42,5 +42,5 @@ DAY_AND_CLOCK = (
     ("fecha", "hora"),
 )
 # An index without a name: CSV of pandas, Parquet of pandas, reset_index of pandas, polars.
-INDEX_NAMES = ("", "__index_level_0__", "index", "unnamed:_0")
+INDEX_NAMES = ("", "_index_level_0_", "index", "unnamed:_0")
 SYMBOL_NAMES = ("symbol", "ticker", "instrument_id", "tic", "name", "instrument", "pair")

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 KEY = "timeserieslabels"
+OF_TASKS = frozenset(("annotations", "completions", "annotation_id", "annotation_history", KEY))
 Region: TypeAlias = dict[str, Any]
 
 
@@ -22,6 +23,12 @@ def regions_of_tasks(content: Any) -> list[tuple[str, Region]]:
     tasks = content if isinstance(content, list) else [content]
     found = [(i, task) for i, task in enumerate(tasks) if isinstance(task, dict)]
     return [(str(task.get("id", i)), one) for i, task in found for one in _regions(task)]
+
+
+def is_export(content: Any) -> bool:
+    """Return whether this is an export, be it without a region of a time series."""
+    tasks = content if isinstance(content, list) else [content]
+    return any(isinstance(task, dict) and OF_TASKS & set(task) for task in tasks)
 
 
 def regions_of_cells(cells: Iterable[str | None], ids: Sequence[str]) -> list[tuple[str, Region]]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from moola_core.data.bar_labels import PLACES, place_in
 from moola_core.data.label_studio import KEY, Region, regions_of_cells, words_of
 from moola_core.data.span_lengths import Unit, is_length, unit_in
 from moola_core.data.table_head import is_clock, is_number, normalise
@@ -59,6 +60,7 @@ class RawSpans:
         length_unit: what numbers in `stops` count where those are lengths; "" where nothing says
             it, None where they are ends.
         others: columns that may hold labels, where none is known to.
+        is_per_bar: whether each row is a bar, outside spans as well; `stops` are the `starts`.
     """
 
     starts: pa.ChunkedArray
@@ -72,12 +74,14 @@ class RawSpans:
     rows: list[int] | None = None
     length_unit: str | None = None
     others: list[str] = field(default_factory=list)
+    is_per_bar: bool = False
 
 
 def are_names(names: list[str]) -> bool:
-    """Return whether these may be the columns of a list of spans."""
+    """Return whether these may be the columns of a list of spans, or of labels per bar."""
     known = [normalise(name) for name in names]
-    return bool(set(known) & set(STARTS)) or places_of(known) is not None
+    is_list = bool(set(known) & set(STARTS)) or places_of(known) is not None
+    return is_list or (place_in(known) is not None and bool(set(known) & set(WORDS)))
 
 
 def of_table(path: Path, table: pa.Table) -> RawSpans:
@@ -94,6 +98,8 @@ def of_table(path: Path, table: pa.Table) -> RawSpans:
     trades = None if set(names) & set(STARTS) else places_of(names)
     if trades is not None:
         return _of_trades(path, [table.column(i).to_pylist() for i in trades])
+    if _are_bars(names):
+        return _of_bars(path, table, names)
     start = _place(path, table, names, "start", STARTS)
     length = next((i for i, name in enumerate(names) if is_length(name)), None)
     ends_known = any(name in STOPS for name in names)
@@ -126,6 +132,23 @@ def of_table(path: Path, table: pa.Table) -> RawSpans:
     )
 
 
+def _are_bars(names: list[str]) -> bool:
+    """Return whether these are columns of labels per bar: a place, and neither end nor length."""
+    known = set(names)
+    has_ends = bool(known & {*STARTS, *STOPS} - set(PLACES)) or any(map(is_length, names))
+    return place_in(names) is not None and bool(known & set(WORDS)) and not has_ends
+
+
+def _of_bars(path: Path, table: pa.Table, names: list[str]) -> RawSpans:
+    """Return a row a bar, with its label."""
+    at = _place(path, table, names, "time", PLACES)
+    times = _with_day(table, names, table.column(at))
+    labels = table.column(_place(path, table, names, "label", WORDS)).to_pylist()
+    words = ["" if one is None else str(one) for one in labels]
+    given = table.column_names[at] or "(no name)"
+    return RawSpans(times, times, words, given, given, is_per_bar=True)
+
+
 def _with_day(table: pa.Table, names: list[str], column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return a column of times; times of day behind the day of their row, where one has it."""
     texts = [None if one is None else str(one) for one in column.to_pylist()]
@@ -149,7 +172,8 @@ def _place(path: Path, table: pa.Table, names: list[str], what: str, known: tupl
         raise DataError(
             f"{path}: column {what} is missing, expected one of {', '.join(known[:6])} ...,"
             f" got {', '.join(table.column_names)};"
-            " rename it, or add a line of names: start,end,label"
+            " rename it, or add a line of names: start,end,label (with a row per bar"
+            " timestamp,label)"
         )
     if names.count(found[0]) > 1:
         raise DataError(f"{path}: column {found[0]} is there twice, expected it once; drop one")

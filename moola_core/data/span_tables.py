@@ -12,13 +12,14 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from moola_core.data.bar_labels import words_of_bars
 from moola_core.data.bar_tables import read_arrow
 from moola_core.data.excel_table import is_excel, read_excel
-from moola_core.data.label_studio import regions_of_tasks
+from moola_core.data.label_studio import is_export, regions_of_tasks
 from moola_core.data.packed import open_bytes, text_encoding
-from moola_core.data.span_columns import STARTS, WORDS, RawSpans, are_names, of_regions, of_table
+from moola_core.data.span_columns import WORDS, RawSpans, are_names, of_regions, of_table
 from moola_core.data.span_lengths import Unit
-from moola_core.data.table_head import is_number, normalise
+from moola_core.data.table_head import is_number
 from moola_core.data.text_table import wrong_width
 from moola_core.errors import DataError
 
@@ -42,6 +43,8 @@ def read_raw(path: Path, unit: Unit | None, label: str | None = None) -> RawSpan
     """
     raw = _read(path)
     raw = replace(raw, unit=unit or raw.unit)
+    if raw.is_per_bar:
+        return replace(raw, words=words_of_bars(path, raw.words or [], label or ONE_TYPE))
     if raw.words:
         return replace(raw, words=[word if word.strip() else label or "" for word in raw.words])
     if raw.others and label is None:
@@ -77,14 +80,12 @@ def _read(path: Path) -> RawSpans:
         if text.lstrip().startswith(mark):
             raise DataError(f"{path}: {what}, expected a table of spans; {cure}")
     if text.lstrip().startswith(("[", "{")):
-        content = _json(text)
-        is_table = isinstance(content, list) and any(_is_row(one) for one in content)
-        return _of_rows(path, content) if is_table else of_regions(path, regions_of_tasks(content))
+        return _of_json(path, _json(text))
     lines = [line for line in text.splitlines() if line.strip() and line[0] not in "\\#"]
     lines = lines[1:] if lines and lines[0].startswith("sep=") else lines  # for Excel
     delimiter = max(",;|", key=lines[0].count) if lines and "\t" not in lines[0] else "\t"
     first = next(csv.reader(lines[:1], delimiter=delimiter), [])
-    if len(lines) < 1 + any(normalise(one) in STARTS for one in first):
+    if len(lines) < 1 + are_names(first):
         raise DataError(f"{path}: holds no span, expected at least 1 row; mark some")
     if delimiter == "\t" and len(first) > 1 and all(map(_is_count, first[:2])):
         return _of_track(path, lines)
@@ -119,6 +120,38 @@ def _of_lines(path: Path, lines: list[str], names: list[str], delimiter: str) ->
         raise wrong_width(path, wrong[0], 2, cure) from err
 
 
+def _of_json(path: Path, content: Any) -> RawSpans:
+    """Label Studio's regions, rows of a table, or an object that holds such rows alone."""
+    regions = regions_of_tasks(content)
+    if regions or is_export(content):
+        return of_regions(path, regions)
+    if isinstance(content, dict):
+        # Beside the rows pandas writes their types: orient="table".
+        held = [value for key, value in content.items() if key != "schema"]
+        content = held[0] if len(held) == 1 and isinstance(held[0], list) else content
+    rows = content if isinstance(content, list) else [content]
+    if any(_is_row(one) for one in rows):
+        return _of_rows(path, rows)
+    raise DataError(
+        f"{path}: JSON that is {_shape(content)}, expected a list of rows, each with start, end and"
+        " label, or Label Studio's export of a time series; write that list alone, with pandas"
+        " to_json(orient='records')"
+    )
+
+
+def _shape(content: Any) -> str:
+    """Return in words what JSON holds."""
+    if isinstance(content, dict):
+        return f"an object of {', '.join(map(repr, list(content)[:5])) or 'nothing'}"
+    if not isinstance(content, list):
+        return f"{str(content)[:20]!r}"
+    if not content:
+        return "an empty list"
+    if isinstance(content[0], dict | list):
+        return f"a list of {'objects' if isinstance(content[0], dict) else 'lists'}"
+    return "a list of values"
+
+
 def _json(text: str) -> Any:
     """Return what JSON says; of JSON a line, the list of all."""
     lines = text.splitlines()
@@ -132,7 +165,9 @@ def _is_count(text: str) -> bool:
 
 
 def _is_row(value: Any) -> bool:
-    return isinstance(value, dict) and any(normalise(name) in STARTS for name in value)
+    return isinstance(value, dict) and are_names(
+        [name for name, cell in value.items() if not isinstance(cell, list | dict)]
+    )
 
 
 def _of_rows(path: Path, rows: list[Any]) -> RawSpans:

@@ -6,13 +6,14 @@ Whether a table's end is the last bar inside or the first one after it is for th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
+from moola_core.data.bar_labels import bars_at, runs_of
 from moola_core.data.bar_tables import readable
 from moola_core.data.series import Bars
 from moola_core.data.span_columns import MAX_BAR, Ends, RawSpans
@@ -75,6 +76,8 @@ def read_spans(
         )
     with readable(path):
         raw = read_raw(path, unit, label)
+    if raw.is_per_bar:
+        return _of_bars(path, bars, clock, raw, ends)
     if raw.length_unit is not None:
         return _of_lengths(path, bars, clock, raw, ends, unit)
     ends = ends or raw.ends
@@ -98,6 +101,25 @@ def read_spans(
         _bars_of(first, last, bars, ends) if is_time else (first, last + (ends == "inclusive"))
     )
     return _sort_out(raw, is_empty, np.stack([start, stop], axis=1), len(bars))
+
+
+def _of_bars(
+    path: Path, bars: Bars, clock: Clock, raw: RawSpans, ends: Ends | None
+) -> tuple[list[MarkedSpan], list[Fault]]:
+    """Place the runs of equal labels of a file with a row a bar."""
+    if ends is not None:
+        raise DataError(
+            f"{path}: labels per bar say themselves which bars are inside, expected no --ends"
+            f" {ends}; leave it out"
+        )
+    place, is_time = _places(path, raw.starts, raw.start_name, bars, clock, raw)
+    at = bars_at(path, raw.start_name, place, is_time, bars)
+    order = np.argsort(place, kind="stable")
+    words = [(raw.words or [])[row] for row in order]
+    first, stop = runs_of(words).T
+    runs = replace(raw, words=[words[i] for i in first], rows=order[first].tolist())
+    ends_of_runs = np.stack([at[order[first]], at[order[stop - 1]] + 1], axis=1)
+    return _sort_out(runs, np.zeros(len(first), dtype=bool), ends_of_runs, len(bars))
 
 
 def _of_lengths(

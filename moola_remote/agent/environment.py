@@ -22,8 +22,16 @@ from moola_remote.agent.made_environment import DESCRIBE_BASE, is_over, known_an
 from moola_remote.agent.scripts import DESCRIBE_FOLDERS, add_scripts
 from moola_remote.agent.trees import check_digest
 
-# With these pip installs elsewhere, and a Python that we start does not end.
-ELSEWHERE = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_DRY_RUN", "PYTHONINSPECT")
+# Of a pod's shell or image: what would have packages go elsewhere, others come along, or be for
+# another Python; with PYTHONINSPECT one that we start does not end.
+ELSEWHERE = (
+    *("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_PYTHON", "PIP_DRY_RUN", "PIP_REQUIREMENT"),
+    *("PIP_EDITABLE", "PIP_PLATFORM", "PIP_PYTHON_VERSION", "PIP_IMPLEMENTATION", "PIP_ABI"),
+    *("UV_PROJECT", "UV_WORKING_DIR", "UV_WORKING_DIRECTORY"),
+    *("PYTHONINSPECT", "PYTHONEXECUTABLE", "PYTHONWARNINGS"),
+)
+# The same in pip.conf, over which these take precedence.
+SWITCHED_OFF = ("PIP_USER", "PIP_NO_DEPS", "PIP_IGNORE_INSTALLED", "PIP_FORCE_REINSTALL")
 DESCRIBE_ENVIRONMENT = """
 import importlib.metadata as metadata, json
 found = [d.metadata for d in metadata.distributions()]  # parsed with each look
@@ -115,7 +123,7 @@ def install_only_here() -> None:
     """Undo what rc files or pip.conf say of where packages go: into the environment alone."""
     for name in ELSEWHERE:
         os.environ.pop(name, None)
-    os.environ["PIP_USER"] = "0"  # takes precedence over pip.conf
+    os.environ.update(dict.fromkeys(SWITCHED_OFF, "0"))
 
 
 def make_environment(folder: Path, python: str, base: Json) -> None:

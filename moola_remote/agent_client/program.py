@@ -16,6 +16,10 @@ if sys.version_info < (3, 8):
     sys.stdout.write('{"ok": false, "error": "old_python", "message": "%d.%d.%d"}\\n'
                      % sys.version_info[:3])
     sys.exit(1)
+# Names of files travel as UTF-8, whatever the pod's locale has them in.
+if sys.getfilesystemencoding() != "utf-8" and not sys.flags.utf8_mode:
+    import os
+    os.execv(sys.executable, [sys.executable, "-X", "utf8", "-ISB"] + sys.argv)
 # Byte code that an earlier call kept (agent/compiled.py); what it lacks is in this file.
 folder, _, name = sys.argv[0].rpartition("/")
 kept = "%s-%x.zip" % (sys.implementation.cache_tag, sys.hexversion)

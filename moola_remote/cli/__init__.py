@@ -19,6 +19,8 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     Args:
         args: the words after the program's name; None takes those it was called with.
     """
+    if args is None:
+        _start_in_utf8()
     gc.disable()  # what is imported is no garbage: a twentieth of --help; `run` enables it again
     try:
         from moola_remote.cli.error_handler import run
@@ -29,6 +31,12 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     if args is None:
         _leave(code)
     sys.exit(code)
+
+
+def _start_in_utf8() -> None:
+    """Start anew where the locale has file names in another encoding: a pod has them in UTF-8."""
+    if sys.getfilesystemencoding() != "utf-8" and not sys.flags.utf8_mode:
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
 
 
 def _leave(code: int) -> None:

@@ -111,13 +111,14 @@ def predict(
             processes,
         )
         lost = spread.work_off()
-    failed = {one.name: read_index(out).failed.get(one.name, "lost") for one in lost}
+    reasons = read_index(out).failed
+    failed = {one.name: reasons.get(one.name, "lost") for one in lost}
     if app.as_json:
         app.answer({"out": str(out), "series": len(series), "failed": failed})
     else:
         click.echo(str(out))
-    for name, why in failed.items():
-        click.echo(f"not done, {name}: {why}", err=True)
+    for one in lost:
+        click.echo(f"not done, {one.given}: {failed[one.name]}", err=True)
     if failed:
         raise JobFailedError(
             f"{len(failed)} of {len(series)} series are not done",

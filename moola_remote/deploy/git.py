@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from moola_remote.deploy.checkout import SUBMODULE
+from moola_remote.deploy.ignore_files import walk
 from moola_remote.deploy.left_out import SkipReport, size_of
 from moola_remote.errors import ConfigError
 from moola_remote.files.hashing import Status, status_of
@@ -27,8 +28,14 @@ SIZED_FILES = 10_000
 
 
 def is_in_git(folder: Path) -> bool:
-    """Return whether `folder` lies in a git work tree."""
-    return any((parent / ".git").exists() for parent in [folder, *folder.parents])
+    """Return whether `folder` lies in a git work tree.
+
+    One that a repository above ignores as a whole does not: a home under git ignores most folders.
+    """
+    if (folder / ".git").exists():
+        return True
+    is_below = any((parent / ".git").exists() for parent in folder.parents)
+    return is_below and not git(folder, "check-ignore", ".", fine=(0, 1))
 
 
 def git(folder: Path, *args: str, stdin: bytes = b"", fine: Collection[int] = (0,)) -> bytes:
@@ -74,23 +81,46 @@ def git_list(
     Yields:
         A name, and its status; None where it was not looked at, or is gone.
     """
-    yield from ((prefix + name, None) for name in _empty_in_git(folder, ignored))
     listed = git(folder, "ls-files", "-co", "--exclude-standard", "-z")
     top = os.fsencode(folder) + b"/"
+    below_link = {b"": False}
+    without_git: list[bytes] = []
     for name in listed.split(b"\0"):
-        if not name:
+        if not name or _is_below_link(top, name.rpartition(b"/")[0], below_link):
             continue
         status = _lstat(top + name)
         if name.endswith(b"/") or (status is not None and stat.S_ISDIR(status.st_mode)):
-            # A repository inside this one. A submodule that is not there is an empty folder.
+            # A repository inside this one. A submodule that is not there is an empty folder; where
+            # its .git was removed, its files are no repository's.
             inner = folder / os.fsdecode(name)
             if (inner / ".git").exists():
                 below = prefix + name.rstrip(b"/") + b"/"
                 yield from git_list(inner, leavings, ignored_by_git(inner), below)
-            elif not name.endswith(b"/"):
-                leavings.add(SUBMODULE, os.fsdecode(prefix + name), 0)
+            elif not name.endswith(b"/") and _is_submodule(folder, name):
+                found = list(walk(inner, ignore=True))
+                if found:
+                    without_git.append(name + b"/")
+                    yield from ((prefix + name + b"/" + one, None) for one in found)
+                else:
+                    leavings.add(SUBMODULE, os.fsdecode(prefix + name), 0)
         else:
             yield prefix + name, status
+    empty = _empty_in_git(folder, [*ignored, *without_git])
+    yield from ((prefix + name, None) for name in empty)
+
+
+def _is_submodule(folder: Path, name: bytes) -> bool:
+    """Return whether the index has a submodule there, not a file that a folder has replaced."""
+    listed = git(folder, "ls-files", "-s", "-z", "--", f":(literal){os.fsdecode(name)}")
+    return listed.startswith(b"160000 ")
+
+
+def _is_below_link(top: bytes, folder: bytes, known: dict[bytes, bool]) -> bool:
+    """Return whether a link leads to a folder of the index, whose files are gone to git then."""
+    if folder not in known:
+        above = folder.rpartition(b"/")[0]
+        known[folder] = os.path.islink(top + folder) or _is_below_link(top, above, known)  # noqa: PTH114 - many
+    return known[folder]
 
 
 def _lstat(path: bytes) -> Status | None:

@@ -20,15 +20,13 @@ from moola_remote.deploy.git import (
     is_in_git,
     report_ignored,
 )
+from moola_remote.deploy.ignore_files import IGNORE_FILE, is_ignored, spec_of, walk
 from moola_remote.deploy.left_out import Entry, SkipReport
 from moola_remote.deploy.secret_files import holds_private_key, is_in_environment, is_secret
 from moola_remote.files.hashing import status_of
 
 if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
-
     from moola_remote.files.hashing import AnyStatus, HashCache, Status
-IGNORE_FILE = ".moolaignore"
 SECRET = "looks like a secret"  # noqa: S105 - a rule's name
 # The rest is worth a word: somebody may look for it on the pod.
 LEADS_OUT = "links that leave the tree"
@@ -62,14 +60,14 @@ def list_tree(
     statuses: dict[bytes, Status | None] = {}
     named = {os.fsencode(path) for path in also}
     if not with_ignores:
-        names: Iterable[bytes] = _walk(folder, ignore=False)
+        names: Iterable[bytes] = walk(folder, ignore=False)
     elif is_in_git(folder):
         ignored = ignored_by_git(folder)
         statuses = dict(git_list(folder, leavings, ignored))
         names = _less(IGNORE_FILE, folder, statuses)
         report_ignored(folder, leavings, [name for name in ignored if name not in named])
     else:
-        names = _walk(folder, ignore=True)
+        names = walk(folder, ignore=True)
     rules = _Rules(folder, [PurePosixPath(path).as_posix() for path in exclude], travelled)
     entries, top = [], f"{folder}/"
     for name in sorted(dict.fromkeys([*names, *named])):  # git's are in order already
@@ -92,59 +90,15 @@ def _less(ignore_file: str, folder: Path, names: Iterable[bytes]) -> Iterator[by
     last = os.fsencode(ignore_file)
     ends = [os.fsdecode(name) for name in names if name.rpartition(b"/")[2] == last]
     tops = sorted({"", *(path[: -len(ignore_file)] for path in ends)})
-    found = [(top, _spec(folder / top / ignore_file)) for top in tops]
+    found = [(top, spec_of(folder / top / ignore_file)) for top in tops]
     specs = [(top, spec) for top, spec in found if spec is not None]
     if not specs:
         yield from names
         return
     for name in names:
         path = os.fsdecode(name)
-        if not _is_ignored([(top, spec) for top, spec in specs if path.startswith(top)], path):
+        if not is_ignored([(top, spec) for top, spec in specs if path.startswith(top)], path):
             yield name
-
-
-def _walk(folder: Path, *, ignore: bool) -> Iterator[bytes]:
-    """Yield every file, link and empty folder below, less what the ignore files name.
-
-    An ignore file counts below its folder; an empty folder has a slash behind.
-    """
-    specs: list[tuple[str, GitIgnoreSpec]] = []
-    for here, folders, files in os.walk(folder):
-        base = PurePosixPath(Path(here).relative_to(folder)).as_posix()
-        base = "" if base == "." else f"{base}/"
-        if ignore:
-            specs = [(top, spec) for top, spec in specs if base.startswith(top)]
-            found = [_spec(Path(here, name)) for name in (".gitignore", IGNORE_FILE)]
-            specs += [(base, spec) for spec in found if spec is not None]
-        if base and not folders and not files:
-            yield os.fsencode(base)
-        links = [name for name in folders if Path(here, name).is_symlink()]
-        folders[:] = sorted(
-            name
-            for name in folders
-            if name not in links and name != ".git" and not _is_ignored(specs, f"{base}{name}/")
-        )
-        for name in [*files, *links]:
-            if not _is_ignored(specs, base + name):
-                yield os.fsencode(base + name)
-
-
-def _is_ignored(specs: Sequence[tuple[str, GitIgnoreSpec]], path: str) -> bool:
-    """Return the verdict of the last ignore file that has one, as git does."""
-    for top, spec in reversed(specs):
-        verdict = spec.check_file(path[len(top) :]).include
-        if verdict is not None:
-            return verdict
-    return False
-
-
-def _spec(path: Path) -> GitIgnoreSpec | None:
-    if not path.is_file():
-        return None
-    import pathspec
-
-    with path.open(encoding="utf-8", errors="surrogateescape") as lines:
-        return pathspec.GitIgnoreSpec.from_lines(lines)
 
 
 class _Rules:

@@ -29,12 +29,26 @@ _CURES = {
     "requirements.in": "pip-compile, or name it as `requirements`",
     **dict.fromkeys(_LISTS, "name it as `requirements` in [tool.moola-remote]"),
 }
-# Of these it is the word that declares; without it they only configure.
-_WORDS = {
-    "setup.cfg": ("install_requires", _WRITE),
-    "setup.py": ("install_requires", _WRITE),
-    str(PYPROJECT): ("[tool.flit.metadata]", "write its `requires` into [project] dependencies"),
-}
+# Of these it is a word that declares; without it they only configure.
+_WORDS = (
+    ("setup.cfg", re.compile("install_requires"), _WRITE),
+    ("setup.py", re.compile("install_requires"), _WRITE),
+    (
+        str(PYPROJECT),
+        re.compile(r"^\[tool\.flit\.metadata\]", re.MULTILINE),
+        "write its `requires` into [project] dependencies",
+    ),
+    (
+        str(PYPROJECT),
+        re.compile(r"^\[tool\.pixi\.(.+\.)?(pypi-)?dependencies\]", re.MULTILINE),
+        _FREEZE,
+    ),
+    (
+        str(PYPROJECT),
+        re.compile(r"^\[tool\.hatch\.envs\.[^\[]*^(extra-)?dependencies\s*=", re.MULTILINE),
+        "hatch dep show requirements --all > requirements.txt",
+    ),
+)
 # What has a build compile modules.
 _BUILDS = {
     "setup.py": re.compile(
@@ -55,9 +69,7 @@ def undeclared(read: Reader) -> tuple[str, ...]:
     """Return a line for the first file that declares packages which won't be installed."""
     found = [(name, cure) for name, cure in _CURES.items() if read(PurePosixPath(name)) is not None]
     found += [
-        (name, cure)
-        for name, (word, cure) in _WORDS.items()
-        if word in (read(PurePosixPath(name)) or "")
+        (name, cure) for name, word, cure in _WORDS if word.search(read(PurePosixPath(name)) or "")
     ]
     return tuple(f"{name}: its packages are not installed; {cure}" for name, cure in found[:1])
 

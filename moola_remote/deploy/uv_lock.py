@@ -24,6 +24,14 @@ else:
 
 TIMEOUT_S = 120.0
 DEFAULT_INDEX = "--index-url https://pypi.org/simple"
+# Of the user's shell: where packages come from, and where uv keeps what it has. Others name another
+# project (UV_PROJECT), or contradict our options (UV_NO_SOURCES).
+KEPT = frozenset(
+    (
+        *("UV_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS"),
+        *("UV_INDEX_STRATEGY", "UV_CONFIG_FILE", "UV_NO_CONFIG", "UV_CACHE_DIR", "UV_NO_CACHE"),
+    )
+)
 # What belongs to the image's torch, and goes with it.
 TORCH = ("torch", "torchvision", "torchaudio")
 
@@ -125,7 +133,11 @@ def _placed(text: str, path: PurePosixPath, bundle: Bundle) -> str:
 
 
 def _run(argv: Sequence[str], folder: Path, path: PurePosixPath) -> str:
-    environment = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
+    environment = {
+        key: value
+        for key, value in os.environ.items()
+        if key != "VIRTUAL_ENV" and (key in KEPT or not key.startswith("UV_"))
+    }
     environment |= {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
     # Members of a workspace are not beside the copy.
     try:

@@ -19,12 +19,13 @@ INDEX = "index.json"
 
 @dataclass(frozen=True)
 class Series:
-    """A file of bars; its result is named by `name`."""
+    """A file of bars; its result is named by `name`, and `given` is its path as the user has it."""
 
     name: str
     path: Path
     size: int
     sha256: str
+    given: Path
 
 
 class Done(Struct):
@@ -90,7 +91,7 @@ def find_series(patterns: Sequence[str], cache: Path | None = None) -> list[Seri
             size, digest = hashes.sha256_of(real, real.lstat())
         except OSError as err:
             raise ConfigError(f"{path}: can't be read, {err.strerror or err}") from err
-        found[path.stem] = Series(path.stem, real, size, digest)
+        found[path.stem] = Series(path.stem, real, size, digest, path)
     hashes.save()
     if not found:
         raise ConfigError(f"--bars {' '.join(patterns)}: no such file")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import re
 import socket
 import subprocess
@@ -264,7 +265,14 @@ def _by_tcp(endpoint: Endpoint, timeout_s: float) -> ReadAheadSocket:
             "is the pod running, and is this the port of its SSH server?",
         ) from err
     except OSError as err:
-        raise UnreachableError(f"{where}: {err.strerror or err}") from err
+        bound = config.bind_address if config and err.errno == errno.EADDRNOTAVAIL else None
+        raise UnreachableError(
+            f"{where}: {err.strerror or err}",
+            f"no address of this machine: BindAddress {safe(bound, 100)}; correct it, or connect"
+            " the network that has it"
+            if bound
+            else "",
+        ) from err
     # Small messages (frames, acknowledgements) must not wait for each other.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return ReadAheadSocket(sock)

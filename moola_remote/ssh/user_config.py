@@ -132,7 +132,8 @@ def config_argument(config: Path | None) -> tuple[str, ...]:
 def _ask_openssh(host: str, arguments: Sequence[str]) -> dict[str, list[str]]:
     try:
         done = subprocess.run(
-            ["ssh", "-G", "-o", "ControlPath=%C", *arguments, "--", host],  # which it expands
+            # -N, as ForkAfterAuthentication needs it or a command; and ControlPath is expanded.
+            ["ssh", "-G", "-N", "-o", "ControlPath=%C", *arguments, "--", host],
             capture_output=True,
             stdin=subprocess.DEVNULL,
             timeout=ASK_TIMEOUT_S,

@@ -16,7 +16,7 @@ from moola_remote.ssh.endpoint import Endpoint
 from tests.e2e.conftest import end_runs
 from tests.remote.agent.test_environment import make_wheel
 from tests.support.lanes import HANGS_S
-from tests.support.projects import Project, pod_file
+from tests.support.projects import PROGRAM, Project, pod_file
 
 pytestmark = [pytest.mark.e2e, pytest.mark.process]
 
@@ -45,6 +45,16 @@ def stranger(
 def fetched(project: Project, what: str = "results") -> Path:
     """The folder of the latest run, fetched."""
     return Path(project.ok("fetch", what).splitlines()[0])
+
+
+def test_names_beyond_ascii_whatever_the_locale(stranger: Project) -> None:
+    stranger.write("prüf €.py", "print('ran')")
+    # What ASCII can't write; without these two Python takes UTF-8 for it.
+    stranger.env |= {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    with stranger.running(PROGRAM, "run", "--", "python", "prüf €.py") as process:
+        said, error = process.communicate(timeout=HANGS_S)
+    assert process.returncode == 0, error
+    assert "ran" in said
 
 
 def test_a_plain_torch_script(stranger: Project) -> None:

@@ -97,7 +97,7 @@ def test_a_series_that_can_not_be_read_costs_no_other(project: SweepProject) -> 
     project.write("data/b.parquet", "bad")
     said = project.run(*words())
     assert said.returncode == 20
-    assert "not done, b: no bars" in said.stderr
+    assert "not done, data/b.parquet: no bars" in said.stderr
     assert "1 of 4 series are not done" in said.stderr
     assert sorted(spans(project)) == ["a", "c", "d"]
     project.write("data/b.parquet", "good")

@@ -33,6 +33,7 @@ def test_each_file_as_alone_and_a_bad_one_costs_no_other(
     assert main(words) == 3
     failed = json.loads((out / "failed.json").read_text())["failed"]
     assert list(failed) == ["bad"]
+    assert str(tmp_path) not in failed["bad"]
     said = capfd.readouterr()
     assert "1 of 4 series failed" in said.err
     assert said.out.count("done") == 3

@@ -67,6 +67,17 @@ def test_an_index_of_pandas_is_the_time(tmp_path: Path, kind: str) -> None:
     assert_read(path)
 
 
+def test_an_index_of_pandas_is_the_time_beside_another_time(tmp_path: Path) -> None:
+    import pandas as pd
+
+    index = pd.date_range("2024-01-02 09:30", periods=2, freq="min", tz="UTC")
+    table = pd.DataFrame(PRICES, columns=["open", "high", "low", "close"], index=index)
+    table.assign(seen=index + pd.Timedelta("1D")).to_parquet(tmp_path / "bars.parquet")
+    time = read_bars(tmp_path / "bars.parquet").time
+    assert time is not None
+    assert (time == index.as_unit("ns").asi8).all()
+
+
 @pytest.mark.parametrize("index", [pa.uint8(), pa.uint32()])
 @pytest.mark.parametrize("is_time", [False, True])
 def test_words_of_polars_are_a_symbol_or_a_time(

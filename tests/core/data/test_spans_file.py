@@ -214,3 +214,38 @@ def test_any_word_is_a_label(word: str, tmp_path: Path) -> None:
 def test_a_label_track_without_words_is_of_one_type(track: str, tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text(track)
     assert spans_of(tmp_path / "labels.txt") == [(10, 15, "span"), (30, 42, "span")]
+
+
+ROWS = [{"start": a, "end": b, "label": word} for a, b, word in TWO]
+
+
+@pytest.mark.parametrize(
+    "content", [ROWS, {"spans": ROWS}, {"schema": {"fields": []}, "data": ROWS}, {"rows": ROWS}]
+)
+def test_an_object_that_holds_rows_alone_is_those_rows(content: object, tmp_path: Path) -> None:
+    (tmp_path / "s.json").write_text(json.dumps(content))
+    assert spans_of(tmp_path / "s.json", ends="half-open") == TWO
+
+
+def test_one_row_of_json_lines_is_a_span(tmp_path: Path) -> None:
+    (tmp_path / "s.jsonl").write_text(json.dumps(ROWS[0]) + "\n")
+    assert spans_of(tmp_path / "s.jsonl", ends="half-open") == TWO[:1]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ({"spans": ROWS, "unit": "seconds"}, "JSON that is an object of 'spans', 'unit', expected"),
+        (
+            {"start": [10, 30], "end": [15, 42]},
+            "JSON that is an object of 'start', 'end', expected",
+        ),
+        ([[10, 15], [30, 42]], "JSON that is a list of lists, expected a list of rows"),
+        ({"spans": []}, "JSON that is an empty list, expected a list of rows"),
+        ([{"id": 1, "annotations": []}], "no region of a time series, expected Label Studio's"),
+    ],
+)
+def test_json_of_anything_else_is_named(content: object, says: str, tmp_path: Path) -> None:
+    (tmp_path / "s.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=says):
+        spans_of(tmp_path / "s.json", ends="half-open")

@@ -163,9 +163,12 @@ def test_pip_of_a_job_installs_into_its_environment(
     assert not list(bare_python.parents[1].glob("lib/*/site-packages/lamp.py"))
 
 
+@pytest.mark.parametrize("name", ["", "UV_PROJECT", "UV_WORKING_DIR"])
 def test_uv_adds_what_the_base_lacks_and_nothing_that_it_has(
-    with_uv: AgentPod, bare_python: Path
+    with_uv: AgentPod, bare_python: Path, name: str
 ) -> None:
+    if name:  # of the pod's shell
+        with_uv.env[name] = "/no/such/folder"
     words = ("environment", DIGEST, "--python", str(bare_python))
     answer = with_uv.ask(*words, stdin="candle>=2\nlamp\n")
     assert answer["ok"], answer

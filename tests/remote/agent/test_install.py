@@ -126,6 +126,35 @@ def test_a_pod_without_torch_gets_it_after_a_word_about_its_size(
     assert warned < said.index("Downloading", warned)
 
 
+@pytest.mark.parametrize(
+    "shell",
+    [
+        {"PIP_NO_DEPS": "1"},
+        {"PIP_PYTHON": "{other}"},
+        {"PIP_REQUIREMENT": "{tmp}/more.txt"},
+        {"PIP_PYTHON_VERSION": "2.7"},
+        {"PIP_IGNORE_INSTALLED": "1"},
+        {"PIP_FORCE_REINSTALL": "1"},
+        {"PYTHONWARNINGS": "error"},
+        {"PIP_CONFIG_FILE": "{tmp}/pip.conf"},
+    ],
+    ids=lambda shell: next(iter(shell)),
+)
+def test_the_pods_shell_does_not_change_what_is_installed(
+    pod: AgentPod, image: Path, index: str, tmp_path: Path, shell: dict[str, str]
+) -> None:
+    (tmp_path / "more.txt").write_text("lamp==1.0\n")
+    (tmp_path / "pip.conf").write_text("[install]\nno-deps = true\nignore-installed = true\n")
+    make_wheel(tmp_path / "packages" / "jug", "jug", "1.0", "mug")
+    make_wheel(tmp_path / "packages" / "mug", "mug", "1.0")
+    other = make_bare_python(tmp_path / "other")
+    shell = {key: value.format(tmp=tmp_path, other=other) for key, value in shell.items()}
+    answer, _ = install(pod, image, index, "jug\noil\n", shell=shell)
+    assert versions(answer, "jug", "mug", "torch", "lamp") == ["1.0", "1.0", "2.0", None]
+    assert (pod.root / "env" / DIGEST / "bin" / "python").exists()
+    assert list((pod.root / "env" / DIGEST).glob("lib/*/site-packages/jug.py"))
+
+
 @pytest.mark.parametrize("name", ["PIP_USER", "PIP_TARGET", "PIP_PREFIX", "pip.conf"])
 def test_packages_go_into_the_environment_whatever_the_pods_shell_says(
     pod: AgentPod, bare_python: Path, index: str, tmp_path: Path, name: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -142,3 +143,26 @@ def test_a_follower_whose_file_is_removed_sends_the_rest(copied: AgentPod, pytho
     assert isinstance(frames[-1], StateFrame)
     assert (frames[-1].is_last, frames[-1].state["returncode"]) == (True, 7)
     copied.agent = AGENT
+
+
+def test_words_are_utf8_whatever_the_locale_of_the_pod(pod: AgentPod, tmp_path: Path) -> None:
+    """In one of Latin-1 Python would hand them on, and name files, in Latin-1."""
+    made = subprocess.run(
+        ["localedef", "-i", "de_DE", "-f", "ISO-8859-1", tmp_path / "de_DE"],
+        capture_output=True,
+        check=False,
+    )
+    if not (tmp_path / "de_DE").exists():
+        pytest.skip(f"no locale of Latin-1 can be made here: {made.stderr!r}")
+    environment = {**os.environ, "LOCPATH": str(tmp_path), "LC_ALL": "de_DE"}
+    asked = {"run_id": "test-latin", "argv": ["sh", "-c", 'printf %s "$0"', "prüfung €"]}
+    started = subprocess.run(
+        pod.argv("start"),
+        input=json.dumps(asked).encode(),
+        capture_output=True,
+        check=False,
+        env=environment,
+    )
+    assert json.loads(started.stdout)["ok"], started
+    assert pod.wait("test-latin")["state"] == "SUCCEEDED"
+    assert (pod.folder("test-latin") / "log").read_bytes() == "prüfung €".encode()

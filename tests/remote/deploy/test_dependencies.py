@@ -113,6 +113,13 @@ def test_what_an_installed_folder_declares_in_another_form_is_left_out_and_said(
         ("setup.cfg", "[options]\ninstall_requires =\n  six\n", "requirements.txt"),
         ("requirements/base.txt", "six\n", "name it as `requirements`"),
         ("pyproject.toml", "[tool.flit.metadata]\nrequires = ['six']\n", "[project]"),
+        ("pyproject.toml", "[tool.pixi.dependencies]\nnumpy = '*'\n", "pip list"),
+        ("pyproject.toml", "[tool.pixi.feature.a.pypi-dependencies]\nsix = '*'\n", "pip list"),
+        (
+            "pyproject.toml",
+            "[tool.hatch.envs.default]\npython = '3.11'\ndependencies = [\n  'six',\n]\n",
+            "hatch dep show requirements",
+        ),
     ],
 )
 def test_a_declaration_that_is_not_read_is_said_with_the_way_out(

@@ -85,6 +85,25 @@ def test_a_tracked_file_that_was_deleted_is_passed_over(repository: Path) -> Non
     assert _listed(repository)[0] == ["a"]
 
 
+@pytest.mark.parametrize("target", ["moved/d", "/nowhere", "{outside}"])
+def test_a_tracked_folder_that_a_link_replaced_is_that_link(
+    target: str, repository: Path, tmp_path: Path
+) -> None:
+    _write(repository, "d/a", "d/deep/b")
+    _git(repository, "add", ".")
+    outside = tmp_path / "outside"
+    for moved in (repository / "moved" / "d", outside):
+        _write(moved, "a", "deep/b")
+    for name in ("d/a", "d/deep/b"):
+        (repository / name).unlink()
+    (repository / "d/deep").rmdir()
+    (repository / "d").rmdir()
+    (repository / "d").symlink_to(target.format(outside=outside))
+    listed, _ = _listed(repository)
+    expected = ["moved/d/a", "moved/d/deep/b"]
+    assert listed == (["d", *expected] if target == "moved/d" else expected)
+
+
 @pytest.mark.parametrize("in_git", [True, False])
 def test_odd_names_are_listed_as_they_are(in_git: bool, repository: Path, tmp_path: Path) -> None:
     folder = repository if in_git else tmp_path / "plain"
@@ -139,6 +158,45 @@ def test_a_submodule_that_is_not_there_is_an_empty_folder(repository: Path, tmp_
     clone = tmp_path / "clone"
     _git(tmp_path, "clone", "-q", str(repository), str(clone))
     assert _listed(clone)[0] == [".gitmodules", "sub"]
+
+
+def test_a_submodule_without_its_git_is_files_of_the_project(
+    repository: Path, tmp_path: Path
+) -> None:
+    nested = repository / "vendor" / "lib"
+    nested.mkdir(parents=True)
+    _git(nested, "init", "-q")
+    _write(nested, "lib.py", "x.log", ".gitignore", text="*.log\n")
+    _git(nested, "add", ".")
+    _git(nested, "commit", "-qm", "x")
+    _git(repository, "add", ".")
+    (nested / ".git").rename(tmp_path / "gone")
+    (nested / "empty").mkdir()
+    listed, left = _listed(repository)
+    assert listed == ["vendor/lib/.gitignore", "vendor/lib/empty", "vendor/lib/lib.py"]
+    assert left == {}
+
+
+def test_a_file_that_a_folder_replaced_is_no_submodule(repository: Path) -> None:
+    _write(repository, "a", ".gitignore", text="*.log\n")
+    _git(repository, "add", ".")
+    (repository / "a").unlink()
+    _write(repository, "a/b", "a/c.log")
+    listed, left = _listed(repository)
+    assert listed == [".gitignore", "a/b"]
+    assert left == {"ignored by git": ("a/c.log",)}
+
+
+def test_a_folder_that_a_repository_above_ignores_is_none_of_it(repository: Path) -> None:
+    _write(repository, ".gitignore", text="*\n")
+    _write(repository, "work/project/a", "work/project/b.log")
+    _write(repository, "work/project/.gitignore", text="*.log\n")
+    folder = repository / "work" / "project"
+    assert not is_in_git(folder)
+    assert _listed(folder)[0] == [".gitignore", "a"]
+    _git(repository, "add", "-f", "work/project/a")
+    assert is_in_git(folder)
+    assert _listed(folder)[0] == ["a"]
 
 
 def test_a_worktree_is_listed_as_the_repository_is(repository: Path, tmp_path: Path) -> None:

@@ -67,6 +67,29 @@ def test_a_lock_with_an_unknown_extra_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.process
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("UV_PROJECT", "{other}"),
+        ("UV_WORKING_DIR", "{other}"),
+        ("UV_WORKING_DIRECTORY", "{other}"),
+        ("UV_NO_SOURCES", "1"),
+        ("UV_HTTP_TIMEOUT", "soon"),
+    ],
+)
+def test_the_users_settings_of_uv_lead_to_no_other_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    expected = declared(tmp_path / "here", locked(tmp_path))
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "pyproject.toml").write_text('[project]\nname = "o"\nversion = "0"\n')
+    (other / "uv.lock").write_text("version = 1\nrequires-python = '>=3.10'\n")
+    monkeypatch.setenv(name, value.format(other=other))
+    assert declared(tmp_path / "here", {}) == expected
+
+
+@pytest.mark.process
 def test_a_lock_that_uv_can_not_read_is_one_line(tmp_path: Path) -> None:
     files = {**locked(tmp_path), "uv.lock": "version = 99\n"}
     assert "uv refuses it: " in refused(tmp_path, files)

@@ -24,5 +24,5 @@ from moola_remote.predict.tasks import Series, results_in
 def test_results_in_the_project(tmp_path: Path, out: str, expected: list[str]) -> None:
     (tmp_path / "project").mkdir()
     (tmp_path / "link").symlink_to("project")
-    series = [Series("NQ", tmp_path / "NQ.csv", 1, "0" * 64)]
+    series = [Series("NQ", tmp_path / "NQ.csv", 1, "0" * 64, Path("NQ.csv"))]
     assert results_in(tmp_path / "project", tmp_path / out, series) == expected

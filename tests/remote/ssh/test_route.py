@@ -52,6 +52,12 @@ def test_a_bind_address_is_where_we_come_from(through: Through, tmp_path: Path) 
         transport.close()
 
 
+def test_a_bind_address_that_is_not_here_is_named(through: Through, tmp_path: Path) -> None:
+    endpoint = through("Host box\n  BindAddress 192.0.2.1\n  {pod}")
+    with pytest.raises(UnreachableError, match=r"BindAddress 192\.0\.2\.1; correct it"):
+        connect(endpoint, known_hosts=tmp_path / "pins")
+
+
 def test_one_jump(through: Through, bastion: Endpoint, dot_ssh: Path, tmp_path: Path) -> None:
     vouch(dot_ssh, bastion)
     jump = f"Host bastion\n  {lines_of(bastion)}"

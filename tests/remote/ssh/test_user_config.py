@@ -7,6 +7,7 @@ import hashlib
 import logging
 import os
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -119,6 +120,17 @@ def test_proxyjump_none_is_no_jump(either: Path) -> None:
 def test_a_match_by_host_is_for_that_host(either: Path) -> None:
     assert resolve("matched").user == "by-match"
     assert resolve("unmatched").user == getpass.getuser()
+
+
+@pytest.mark.parametrize("setting", ["ForkAfterAuthentication yes", "SessionType none"])
+def test_a_host_of_a_tunnel_is_read(config: Path, setting: str) -> None:
+    known = subprocess.run(
+        ["ssh", "-G", "-N", "-o", setting.replace(" ", "="), "h"], capture_output=True, check=False
+    )
+    if known.returncode != 0:
+        pytest.skip("an OpenSSH before 8.7")
+    config.write_text(f"Host box\n  {setting}\n  User trainer\n")
+    assert resolve("box").user == "trainer"
 
 
 def test_another_file_may_be_named(config: Path, tmp_path: Path) -> None:
