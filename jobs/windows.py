@@ -53,6 +53,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--unit", choices=("seconds", "bars"), help="what numbers count (bars; seconds in a track)"
     )
+    parser.add_argument(
+        "--span-stamp",
+        choices=("open", "close"),
+        help="are times of spans those of the bars' opens or closes? (as in --bars)",
+    )
     parser.add_argument("--label", help="the word of spans that have none (span, if none has)")
     parser.add_argument(
         "--length",
@@ -153,8 +158,9 @@ def _cut(arguments: argparse.Namespace) -> tuple[pa.Table, list[str]]:
     is_known = arguments.tz is not None or len(file.clock.named) < 2
     zone = file.clock.output_zone if is_known else None
     clock = Clock(str(arguments.spans), zone, None, arguments.fold, arguments.dates)
+    stamp = arguments.span_stamp or file.columns.stamp
     spans, faults = read_spans(
-        arguments.spans, bars, clock, arguments.ends, arguments.unit, arguments.label
+        arguments.spans, bars, clock, arguments.ends, arguments.unit, arguments.label, stamp
     )
     if not is_known and clock.is_bare:
         raise DataError(
@@ -176,7 +182,10 @@ def _cut(arguments: argparse.Namespace) -> tuple[pa.Table, list[str]]:
     words = table["label"].to_pylist()
     if arguments.several:
         words = [word for row in table[LABELS].to_pylist() for word in row]
-    return table, summarise(report, len(spans) + len(faults), words)
+    lines = summarise(report, len(spans) + len(faults), words)
+    if stamp == "close":
+        lines.append("times of spans are those of the bars' closes; else --span-stamp open")
+    return table, lines
 
 
 if __name__ == "__main__":

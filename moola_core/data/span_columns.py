@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from moola_core.data.bar_labels import PLACES, place_in
 from moola_core.data.label_studio import KEY, Region, regions_of_cells, words_of
+from moola_core.data.layouts import Stamp
 from moola_core.data.span_lengths import Unit, is_length, unit_in
 from moola_core.data.table_head import is_clock, is_number, normalise
 from moola_core.data.trades_list import places_of, read_trades
@@ -61,6 +62,7 @@ class RawSpans:
             it, None where they are ends.
         others: columns that may hold labels, where none is known to.
         is_per_bar: whether each row is a bar, outside spans as well; `stops` are the `starts`.
+        stamp: which end of a bar its time is.
     """
 
     starts: pa.ChunkedArray
@@ -75,6 +77,7 @@ class RawSpans:
     length_unit: str | None = None
     others: list[str] = field(default_factory=list)
     is_per_bar: bool = False
+    stamp: Stamp = "open"
 
 
 def are_names(names: list[str]) -> bool:

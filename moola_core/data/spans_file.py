@@ -15,12 +15,13 @@ import pyarrow as pa
 
 from moola_core.data.bar_labels import bars_at, runs_of
 from moola_core.data.bar_tables import readable
+from moola_core.data.layouts import Stamp
 from moola_core.data.series import Bars
 from moola_core.data.span_columns import MAX_BAR, Ends, RawSpans
 from moola_core.data.span_lengths import Unit, read_lengths
 from moola_core.data.span_tables import read_raw
 from moola_core.data.table_head import END_SERIAL, FIRST_SERIAL, is_number
-from moola_core.data.time_limits import FIRST_YEARS
+from moola_core.data.time_limits import FIRST_YEARS, whole_close
 from moola_core.data.times import Clock
 from moola_core.data.window_checks import Fault
 from moola_core.errors import DataError
@@ -45,13 +46,14 @@ class MarkedSpan:
     label: str
 
 
-def read_spans(
+def read_spans(  # noqa: PLR0913 - each option is the user's own
     path: Path,
     bars: Bars,
     clock: Clock,
     ends: Ends | None,
     unit: Unit | None = None,
     label: str | None = None,
+    stamp: Stamp = "open",
 ) -> tuple[list[MarkedSpan], list[Fault]]:
     """Read a file of spans, and place them in a series.
 
@@ -63,6 +65,7 @@ def read_spans(
             define it allow.
         unit: what numbers count: seconds from the first bar's open, or bars.
         label: the word of spans that have none.
+        stamp: whether a time is that of a bar's open or of its close; one within a bar is neither.
 
     Returns:
         The spans, and the fault of each row that is none in this series.
@@ -75,7 +78,7 @@ def read_spans(
             f"{path}: no such file, expected spans as CSV, Parquet or JSON; look at the path"
         )
     with readable(path):
-        raw = read_raw(path, unit, label)
+        raw = replace(read_raw(path, unit, label), stamp=stamp)
     if raw.is_per_bar:
         return _of_bars(path, bars, clock, raw, ends)
     if raw.length_unit is not None:
@@ -225,8 +228,19 @@ def _places(
     rows = np.arange(len(column)) if raw.rows is None else np.array(raw.rows)
     time = clock.read([column], name, rows)
     if name == "onset" and (time < FIRST_YEARS).all():  # MNE, of a recording without a date
-        time = time + bars.time[0]
-    return time, True
+        return time + bars.time[0], True
+    return (_by_opens(time, bars.time) if raw.stamp == "close" else time), True
+
+
+def _by_opens(time: IntArray, opens: IntArray) -> IntArray:
+    """Return times with the open of each bar for its close."""
+    step, whole = _step(opens), whole_close(time)
+    closes = np.append(opens + step, opens[-1] + 2 * step)  # a half-open span ends behind the last
+    return np.where(np.isin(whole, closes), whole - step, time)
+
+
+def _step(opens: IntArray) -> int:
+    return int(np.median(np.diff(opens))) if len(opens) > 1 else 1
 
 
 def _numbers(path: Path, column: pa.ChunkedArray, name: str) -> np.ndarray | None:
@@ -268,8 +282,7 @@ def _bars_of(first: IntArray, last: IntArray, bars: Bars, ends: Ends) -> tuple[I
     A time in a gap stands for the next bar if it begins a span, for the one before if it ends it.
     """
     assert bars.time is not None
-    time = bars.time
-    step = int(np.median(np.diff(time))) if len(time) > 1 else 1
+    time, step = bars.time, _step(bars.time)
     start = np.searchsorted(time, first, side="right") - 1
     in_gap = (start >= 0) & (first >= time[np.maximum(start, 0)] + step)
     start = start + in_gap

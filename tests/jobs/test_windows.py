@@ -13,7 +13,7 @@ import pytest
 
 from jobs.train import main as train
 from moola_core.data.windows import read_windows
-from tests.jobs.span_lists import SPANS, run, table, write_bars
+from tests.jobs.span_lists import SPANS, run, table, time_of, write_bars
 
 OHLC = ("open", "high", "low", "close")
 SEED = Path(__file__).parents[2] / "configs" / "train" / "seed.yaml"
@@ -47,6 +47,22 @@ def test_what_is_left_out_is_counted(
     windows, _ = read_windows(out)
     assert set(windows.offset) <= {0, 52, -52}
     assert (windows.offset != 0).any()
+
+
+def test_spans_beside_bars_stamped_at_their_close_are_too(
+    bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [(time_of(start), time_of(stop), word) for start, stop, word in SPANS]
+    (tmp_path / "s.csv").write_text(table(lines))
+    spans = []
+    for options in (["--stamp", "close"], ["--stamp", "close", "--span-stamp", "open"], []):
+        code, out = run(bars, tmp_path / "s.csv", "--ends", "half-open", *options)
+        assert code == 0
+        spans.append(read_windows(out)[0])
+        assert ("--span-stamp open" in capsys.readouterr().out) == (len(options) == 2)
+    at_close, late, at_open = (one.bars[:, :, 3] for one in spans)
+    assert np.array_equal(at_close, at_open)
+    assert not np.array_equal(late, at_open)
 
 
 def test_a_seed_fixes_the_places(bars: Path, tmp_path: Path) -> None:

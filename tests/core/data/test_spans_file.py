@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from moola_core.data.span_columns import Ends
 from moola_core.data.spans_file import read_spans
 from moola_core.data.times import Clock
 from moola_core.errors import DataError
@@ -249,3 +250,47 @@ def test_json_of_anything_else_is_named(content: object, says: str, tmp_path: Pa
     (tmp_path / "s.json").write_text(json.dumps(content))
     with pytest.raises(DataError, match=says):
         spans_of(tmp_path / "s.json", ends="half-open")
+
+
+@pytest.mark.parametrize("ends", ["inclusive", "half-open"])
+def test_a_time_is_that_of_a_close_where_bars_have_it(tmp_path: Path, ends: Ends) -> None:
+    path = tmp_path / "s.csv"
+    stop = 12 if ends == "inclusive" else 13
+    lines = [f"{clock(11)},{clock(stop + 1)},up", f"{clock(598)},{clock(stop - 12 + 600)},down"]
+    path.write_text(rows("start,end,label", *lines))
+    found, faults = read_spans(path, BARS, Clock("s.csv", "UTC"), ends, stamp="close")
+    assert [(one.start, one.stop) for one in found] == [(10, 13), (597, 600)]
+    assert faults == []
+
+
+def test_a_time_within_a_bar_is_in_it_whatever_the_stamp(tmp_path: Path) -> None:
+    path = tmp_path / "s.csv"
+    path.write_text(rows("start,end,label", f"{clock(10)[:-2]}20,{clock(12)[:-2]}40,up"))
+    for stamp in ("open", "close"):
+        found, _ = read_spans(path, BARS, Clock("s.csv", "UTC"), "inclusive", stamp=stamp)
+        assert [(one.start, one.stop) for one in found] == [(10, 13)]
+
+
+def test_closes_may_be_a_millisecond_early(tmp_path: Path) -> None:
+    path = tmp_path / "s.csv"
+    path.write_text(rows("start,end,label", f"{clock(10)[:-2]}59.999,{clock(12)[:-2]}59.999,up"))
+    found, _ = read_spans(path, BARS, Clock("s.csv", "UTC"), "inclusive", stamp="close")
+    assert [(one.start, one.stop) for one in found] == [(10, 13)]
+
+
+def test_seconds_and_bar_numbers_have_no_stamp(tmp_path: Path) -> None:
+    path = tmp_path / "s.csv"
+    path.write_text(rows("start,end,label", "10,12,up"))
+    found, _ = read_spans(path, BARS, Clock("s.csv"), "inclusive", stamp="close")
+    assert [(one.start, one.stop) for one in found] == [(10, 13)]
+    path.write_text(rows("start,end,label", "600,780,up"))
+    found, _ = read_spans(path, BARS, Clock("s.csv"), "half-open", "seconds", stamp="close")
+    assert [(one.start, one.stop) for one in found] == [(10, 13)]
+
+
+def test_labels_per_bar_are_at_closes_too(tmp_path: Path) -> None:
+    path = tmp_path / "s.csv"
+    labelled = [f"{clock(bar + 1)},{int(10 <= bar < 13)}" for bar in range(5, 20)]
+    path.write_text(rows("timestamp,label", *labelled))
+    found, _ = read_spans(path, BARS, Clock("s.csv", "UTC"), None, stamp="close")
+    assert [(one.start, one.stop) for one in found] == [(10, 13)]
