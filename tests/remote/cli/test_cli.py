@@ -66,6 +66,14 @@ def test_a_wrong_word_is_one_line_and_starts_nothing(
     assert not (here.state / "local-pod").exists()
 
 
+def test_a_project_without_recipes_is_told_of_run(here: Project, refused: Refused) -> None:
+    (here.folder / "recipes" / "calm.yaml").unlink()
+    line = refused(10, "train")
+    assert "recipe 'calm': " in line
+    assert "recipes has no recipes, expected calm.yaml in it; write it; or start a script" in line
+    assert line.endswith("moola-remote run -- python SCRIPT")
+
+
 def test_a_training_that_gpus_can_not_share_is_refused_before_anything_starts(
     here: Project, refused: Refused
 ) -> None:
