@@ -54,7 +54,7 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
         ("run", 2, "Missing argument"),
         ("run --data number=data true -c", 10, "unknown name, expected one of numbers"),
         ("frobnicate", 2, "No such command 'frobnicate'"),
-        ("compare", 10, "no fetched runs with a result; moola-remote fetch results"),
+        ("compare", 10, "results: no fetched runs; moola-remote fetch results"),
         ("fetch nothing", 2, "'nothing' is not one of"),
         ("fetch", 2, "|all}'. Choose from: results, logs, checkpoints, all; see"),
     ],
