@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all their own set-up; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help install tools browser data demo test warm unit check fuzz format golden bench faults sweep-campaign faults scale release docs clean
+.PHONY: help install tools browser data demo test warm unit check fuzz format golden bench campaign faults sweep-faults scale release docs clean
 
 PYTHON ?= python3
 # The tests start Python hundreds of times: what they start is compiled once, not each time.

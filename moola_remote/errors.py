@@ -24,7 +24,7 @@ EXTRAS = {
     "httpx": ("renting", "runpod"),
     "jinja2": ("a page", "report"),
     "optuna": ("a sweep", "sweep"),
-    "pyarrow": ("a Parquet file", "parquet"),
+    "pyarrow": ("a table", "parquet"),
     "tenacity": ("renting", "runpod"),
 }
 USAGE = 2

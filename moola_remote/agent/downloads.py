@@ -172,10 +172,10 @@ class Progress:
         reported = 0
         while not self._over.wait(EVERY_S):
             now = received() - self._begun
-            if now - reported > 1_000_000:
-                reported = now
+            got = min(now, self._total) if self._total else now
+            if got - reported > 1_000_000:
+                reported = got
                 of = " of %s" % amount(self._total) if self._total else ""
-                got = min(now, self._total) if self._total else now
                 self._say("fetched about %s%s %s" % (amount(got), of, self._what))
 
 

@@ -98,14 +98,16 @@ def component_rows(app: App, deployed: Deployed) -> list[Row]:
 
     endpoint, facts, environment = app.pod.endpoint, deployed.facts, deployed.environment
     torch = environment.torch
-    cuda = f"{torch.version}, CUDA {torch.cuda or 'none'}" if torch else "torch is missing"
+    cuda = (
+        f"{torch.version}, CUDA {torch.cuda or 'none'}" if torch else "none: torch is not installed"
+    )
     disk = amount(facts.disk_free or 0)
     holes = [known_holes(local_version()), known_holes(facts.rsync or "")]
     return [
         Row("ok", "SSH connection", f"{endpoint.user}@{endpoint.host}:{endpoint.port}"),
         Row("ok" if deployed.gpu else "none", "GPU", deployed.gpu or "none: CPU"),
         Row("ok", "Python", f"{environment.python}, {facts.cpus} CPUs, {disk} of disk free"),
-        Row("ok" if torch else "bad", "torch, CUDA", cuda),
+        Row("ok" if torch else "none", "torch, CUDA", cuda),
         Row(_mark(deployed.sent["code"]), "code", _code_words(deployed.plan.code)),
         _data_row(deployed),
         Row(

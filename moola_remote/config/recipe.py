@@ -87,10 +87,15 @@ def recipe_path(project: Project, recipe: str) -> Path:
     known = sorted(file.stem for file in folder.glob("*.yaml"))
     if recipe in known:
         return folder / f"{recipe}.yaml"
+    if not known:
+        raise ConfigError(
+            f"recipe {recipe!r}: {folder} has no recipes, expected {recipe}.yaml in it",
+            "write it; or start a script, which needs none: moola-remote run -- python SCRIPT",
+        )
     near = nearest(recipe, known)
     perhaps = f"; did you mean {near}?" if near else ""
     raise ConfigError(
-        f"recipe {recipe!r}: unknown, expected one of {', '.join(known) or 'none'}",
+        f"recipe {recipe!r}: unknown, expected one of {', '.join(known)}",
         f"choose with --recipe, or write {project.recipes.as_posix()}/{recipe}.yaml{perhaps}",
     )
 

@@ -5,6 +5,7 @@ A lead is paired, on the windows that both runs were judged on: `moola_remote.re
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from string import ascii_uppercase
@@ -137,6 +138,11 @@ def _differences(runs: Sequence[RunFiles]) -> tuple[list[Difference], list[str]]
     return differences, same
 
 
+def _command(run: RunFiles) -> dict[str, str]:
+    """Return the command of a run without a recipe: there the settings are its arguments."""
+    return {"command": shlex.join(run.spec.argv)} if run.spec and not run.config else {}
+
+
 def _code(run: RunFiles) -> dict[str, str]:
     if run.spec is None:
         return {}
@@ -163,6 +169,7 @@ def _machine(run: RunFiles) -> dict[str, str]:
 
 _GROUPS: dict[str, Callable[[RunFiles], Mapping[str, str]]] = {
     "config": lambda run: run.config,
+    "command": _command,
     "code": _code,
     "data": _data,
     "machine": _machine,

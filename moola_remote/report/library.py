@@ -30,8 +30,13 @@ def choose(folder: Path, names: Sequence[str]) -> list[Path]:
     if names:
         return [choose_folder(folder, name) for name in names]
     there = fetched(folder)
+    if not there and _started(folder):
+        raise ConfigError(
+            f"{folder}: no fetched run has a result.json, expected one with scores to compare",
+            "have the job write it to MOOLA_RUN_DIR, or name runs to compare their settings",
+        )
     if not there:
-        raise ConfigError(f"{folder}: no fetched runs with a result", "moola-remote fetch results")
+        raise ConfigError(f"{folder}: no fetched runs", "moola-remote fetch results")
     return there[-LATEST:]
 
 
@@ -41,11 +46,14 @@ def choose_folder(folder: Path, name: str | None) -> Path:
     Raises:
         ConfigError: none, or several, begin so.
     """
-    specs = {path.parent for path in folder.glob("[!.]*/spec.json")}
-    there = sorted(specs.union(fetched(folder)))
+    there = sorted(_started(folder).union(fetched(folder)))
     if not there:
         raise ConfigError(f"{folder}: no fetched runs", "moola-remote fetch results")
     return there[-1] if name is None else _one(there, name)
+
+
+def _started(folder: Path) -> set[Path]:
+    return {path.parent for path in folder.glob("[!.]*/spec.json")}
 
 
 def _one(there: Sequence[Path], name: str) -> Path:

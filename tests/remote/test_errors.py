@@ -42,3 +42,10 @@ def test_the_name_of_the_whole_is_asked_of_no_index(monkeypatch: pytest.MonkeyPa
     error = missing_package(ModuleNotFoundError("x", name="tenacity.wait"))
     assert str(error) == f"renting needs tenacity; {sys.executable} -m pip install httpx tenacity"
     assert missing_package(ModuleNotFoundError("x", name="torch")) is None
+
+
+def test_a_table_of_any_kind_is_what_needs_pyarrow() -> None:
+    """`export --to m.csv` is written by it, too."""
+    error = missing_package(ModuleNotFoundError(name="pyarrow"))
+    assert error is not None
+    assert error.message == "a table needs pyarrow"

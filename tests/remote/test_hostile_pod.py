@@ -245,6 +245,27 @@ def test_what_a_pod_says_of_itself_is_shown_safely(
     assert "rsync 3.2.7: known vulnerabilities before 3.4.0" in shown
 
 
+def test_an_environment_without_torch_is_no_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from moola_remote.cli.app import App
+    from moola_remote.cli.deploy import component_rows
+    from moola_remote.protocol.answers import PodInfo
+
+    monkeypatch.chdir(make_project(tmp_path / "project", tmp_path / "state").folder)
+    plan = Plan(Tree("0" * 16, (), (), ()), None, Dependencies())
+    facts = read_answer_as(PodInfo, {"python": "3.11"}, "probe")
+    for torch, row in (
+        (None, ("none", "none: torch is not installed")),
+        ({"version": "2.6.0"}, ("ok", "2.6.0, CUDA none")),
+    ):
+        answer = {"python": "3.11", "torch": torch}
+        environment = read_answer_as(Environment, answer, "environment")
+        deployed = Deployed(plan, facts, environment, {"code": 0, "data": 0})
+        rows = component_rows(App(pod_name="host"), deployed)
+        assert [(one.mark, one.details) for one in rows if one.name == "torch, CUDA"] == [row]
+
+
 # ---- a stream that lies
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -46,6 +48,21 @@ def test_only_what_differs_is_shown_and_the_rest_named(compared: Comparison) -> 
         ("model.hidden_size", ["96", "48"])
     ]
     assert compared.same == ["code", "data", "machine"]
+
+
+def test_runs_without_a_recipe_differ_in_their_commands(tmp_path: Path) -> None:
+    """The options of a plain script are all the settings it has."""
+    runs = []
+    for name, rate in ((FIRST, "0.1"), (SECOND, "0.2")):
+        run = read_run(make_run(tmp_path / name, skill=0.4))
+        assert run.spec is not None
+        argv = ["python", "my train.py", "--lr", rate]
+        runs.append(replace(run, config={}, spec=msgspec.structs.replace(run.spec, argv=argv)))
+    compared = compare_runs(runs)
+    assert [(one.name, one.values) for one in compared.differences] == [
+        ("command", [f"python 'my train.py' --lr {rate}" for rate in ("0.1", "0.2")])
+    ]
+    assert compare_runs([runs[0], runs[0]]).same == ["command", "code", "data", "machine"]
 
 
 def test_a_lead_is_paired_and_flipped_windows_are_counted(compared: Comparison) -> None:

@@ -275,3 +275,22 @@ def test_how_far_it_is_is_said_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -
     with Progress(say, [Download("big", "1", 40_000_000)], {}, []):
         assert arrived.wait(HANGS_S)
     assert said[0] == "fetching 1 package, 40.0 MB: big 1 40.0 MB"
+
+
+def test_what_has_all_arrived_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Traffic goes on while packages are installed; the total that is capped stays the same."""
+    monkeypatch.setattr("moola_remote.agent.downloads.EVERY_S", 0.001)
+    done, calls = threading.Event(), iter(range(1_000_000))
+
+    def received() -> int:
+        call = next(calls)
+        if call == 20:
+            done.set()
+        return call * 10_000_000
+
+    monkeypatch.setattr("moola_remote.agent.downloads.received", received)
+    said: list[str] = []
+    with Progress(said.append, [Download("big", "1", 40_000_000)], {}, []):
+        assert done.wait(HANGS_S)
+    amounts = [line.split()[2] for line in said[1:]]
+    assert amounts == ["10.0", "20.0", "30.0", "40.0"]

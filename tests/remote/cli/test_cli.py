@@ -54,7 +54,7 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
         ("run", 2, "Missing argument"),
         ("run --data number=data true -c", 10, "unknown name, expected one of numbers"),
         ("frobnicate", 2, "No such command 'frobnicate'"),
-        ("compare", 10, "no fetched runs with a result; moola-remote fetch results"),
+        ("compare", 10, "results: no fetched runs; moola-remote fetch results"),
         ("fetch nothing", 2, "'nothing' is not one of"),
         ("fetch", 2, "|all}'. Choose from: results, logs, checkpoints, all; see"),
     ],
@@ -64,6 +64,14 @@ def test_a_wrong_word_is_one_line_and_starts_nothing(
 ) -> None:
     assert said in refused(code, words)
     assert not (here.state / "local-pod").exists()
+
+
+def test_a_project_without_recipes_is_told_of_run(here: Project, refused: Refused) -> None:
+    (here.folder / "recipes" / "calm.yaml").unlink()
+    line = refused(10, "train")
+    assert "recipe 'calm': " in line
+    assert "recipes has no recipes, expected calm.yaml in it; write it; or start a script" in line
+    assert line.endswith("moola-remote run -- python SCRIPT")
 
 
 def test_a_training_that_gpus_can_not_share_is_refused_before_anything_starts(

@@ -46,6 +46,17 @@ def test_a_name_must_mean_one(folder: Path, name: str, said: str) -> None:
     assert caught.match(f"run {name}: {said}")
 
 
+def test_fetched_runs_without_a_result_are_not_said_to_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no fetched runs; moola-remote fetch results"):
+        choose(tmp_path, [])
+    run = tmp_path / "20260101-script"
+    run.mkdir()
+    (run / "spec.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"no fetched run has a result\.json, .* MOOLA_RUN_DIR"):
+        choose(tmp_path, [])
+    assert choose(tmp_path, ["20260101"]) == [run]
+
+
 def test_what_is_no_folder_takes_no_results(tmp_path: Path) -> None:
     assert make_folder(tmp_path / "a" / "b").is_dir()
     (tmp_path / "file").write_text("")
