@@ -25,16 +25,15 @@ def _rented(app: App) -> RunpodProvider:
         ConfigError: no file does.
     """
     from moola_remote.config.settings import load_pod
-    from moola_remote.providers.runpod.provider import RunpodProvider
+    from moola_remote.providers.runpod.template import ADD
 
     files = sorted(app.project.pods_folder.glob("*.yaml"))
     for pod in (app.pod.config, *(load_pod(app.project, file.stem) for file in files)):
         if pod.provider == "runpod":
+            from moola_remote.providers.runpod.provider import RunpodProvider
+
             return RunpodProvider.of(pod)
-    raise ConfigError(
-        "configs/pods: no file with provider: runpod, so nothing is rented",
-        "copy configs/pods/runpod-4090.yaml",
-    )
+    raise ConfigError("configs/pods: no file with provider: runpod, so nothing is rented", ADD)
 
 
 @click.command()

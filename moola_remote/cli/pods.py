@@ -14,6 +14,8 @@ from moola_remote.cli.ssh import ssh
 from moola_remote.errors import ConfigError, LimitError, MoolaError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from moola_remote.providers.base import Provider
 
 # In the table; `--json` keeps the value that scripts know.
@@ -143,11 +145,15 @@ class _Unquoted(click.Command):
 
 
 @pods.command(cls=_Unquoted)
-@click.argument("address", metavar="'ssh USER@HOST -p PORT -i KEY'")
+@click.argument("address", metavar="'ssh USER@HOST -p PORT -i KEY'", required=False)
 @click.option("--name", metavar="NAME", help="Name of the new pod; default: its host.")
+@click.option("--runpod", "is_runpod", is_flag=True, help="One that `up` rents from RunPod.")
 @click.pass_obj
-def add(app: App, address: str, name: str | None) -> None:
+def add(app: App, address: str | None, name: str | None, is_runpod: bool) -> None:
     """Write a pod's file from an ssh command line, such as a rental console shows.
+
+    With --runpod it is a file to rent by, an RTX 4090 unless you change it: GPUs, price ceiling,
+    image, disks and idle time have a comment each.
 
     An alias of ~/.ssh/config, ssh://USER@HOST:PORT and [IPV6]:PORT are understood too, and the
     quotes may be left out. What the command leaves open is taken from ~/.ssh/config; what has no
@@ -156,16 +162,25 @@ def add(app: App, address: str, name: str | None) -> None:
     \b
     Example:
       moola-remote pods add 'ssh root@203.0.113.7 -p 36470 -i KEY'
+      moola-remote pods add --runpod
     """
+    from moola_remote.providers.runpod.template import TEMPLATE
     from moola_remote.ssh.command_line import parse_ssh, pod_name, pod_text, write_pod
 
-    target = parse_ssh(address)
-    path = write_pod(app.project, name or pod_name(target.host), pod_text(target))
+    if is_runpod == (address is not None):
+        raise click.UsageError("Expected an ssh command line, or --runpod.")
+    left_out: Sequence[str] = ()
+    if address is None:
+        path = write_pod(app.project, name or TEMPLATE.stem, TEMPLATE.read_text(encoding="utf-8"))
+    else:
+        target = parse_ssh(address)
+        path = write_pod(app.project, name or pod_name(target.host), pod_text(target))
+        left_out = target.left_out
     if app.as_json:
-        app.answer({"pod": path.stem, "file": str(path), "left_out": list(target.left_out)})
+        app.answer({"pod": path.stem, "file": str(path), "left_out": list(left_out)})
     else:
         click.echo(str(path))
-        for words in target.left_out:
+        for words in left_out:
             click.echo(f"left out: {words}", err=True)
         click.echo(f"next: moola-remote --pod {path.stem} doctor", err=True)
 

@@ -25,6 +25,7 @@ from moola_remote.providers.runpod.models import GONE
 from moola_remote.providers.runpod.pod_name import owner_of_this_machine
 from moola_remote.providers.runpod.rent import halt, remove
 from moola_remote.providers.runpod.startup import POLL_S, Startup, probe_pod
+from moola_remote.providers.runpod.template import ADD
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.hostkeys import Ask
 
@@ -66,7 +67,7 @@ class RunpodProvider:
         if pod.runpod is None:
             raise ConfigError(
                 f"{where}: runpod: missing, expected a section with gpus, image, cuda, max_price",
-                "copy configs/pods/runpod-4090.yaml",
+                f"{ADD} writes one",
             )
         chosen = {
             "host",

@@ -140,6 +140,23 @@ def test_the_quotes_may_be_left_out(
     assert (pod.host, pod.user, pod.port, str(pod.identity_file)) == ("h", "root", 22, "key")
 
 
+def test_a_pod_to_rent_is_added_in_any_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "moola-remote.toml").touch()
+    assert run(["pods", "add", "--runpod"]) == 0
+    written = tmp_path / "configs" / "pods" / "runpod-4090.yaml"
+    ours = Path(__file__).parents[3] / "configs" / "pods" / "runpod-4090.yaml"
+    assert written.read_bytes() == ours.read_bytes()
+    pod = load_pod(Project(folder=tmp_path), "runpod-4090")
+    assert pod.provider == "runpod"
+    assert run(["pods", "add", "--runpod"]) == 10
+    assert "already exists" in capsys.readouterr().err
+    assert run(["pods", "add", "--runpod", "--name", "other"]) == 0
+    assert run(["pods", "add", "--runpod", "ssh", "h"]) == run(["pods", "add"]) == 2
+
+
 @pytest.mark.parametrize(
     ("words", "left_out"),
     [
