@@ -16,7 +16,7 @@ import pyarrow as pa
 from moola_core.data.bar_labels import bars_at, runs_of
 from moola_core.data.bar_tables import readable
 from moola_core.data.layouts import Stamp
-from moola_core.data.series import Bars
+from moola_core.data.series import Bars, step_ns
 from moola_core.data.span_columns import MAX_BAR, Ends, RawSpans
 from moola_core.data.span_lengths import Unit, read_lengths
 from moola_core.data.span_tables import read_raw
@@ -234,13 +234,9 @@ def _places(
 
 def _by_opens(time: IntArray, opens: IntArray) -> IntArray:
     """Return times with the open of each bar for its close."""
-    step, whole = _step(opens), whole_close(time)
+    step, whole = step_ns(opens) or 0, whole_close(time)  # as the bars were moved
     closes = np.append(opens + step, opens[-1] + 2 * step)  # a half-open span ends behind the last
     return np.where(np.isin(whole, closes), whole - step, time)
-
-
-def _step(opens: IntArray) -> int:
-    return int(np.median(np.diff(opens))) if len(opens) > 1 else 1
 
 
 def _numbers(path: Path, column: pa.ChunkedArray, name: str) -> np.ndarray | None:
@@ -282,7 +278,8 @@ def _bars_of(first: IntArray, last: IntArray, bars: Bars, ends: Ends) -> tuple[I
     A time in a gap stands for the next bar if it begins a span, for the one before if it ends it.
     """
     assert bars.time is not None
-    time, step = bars.time, _step(bars.time)
+    time = bars.time
+    step = int(np.median(np.diff(time))) if len(time) > 1 else 1
     start = np.searchsorted(time, first, side="right") - 1
     in_gap = (start >= 0) & (first >= time[np.maximum(start, 0)] + step)
     start = start + in_gap

@@ -6,10 +6,12 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from moola_core.data.series import Bars
 from moola_core.data.span_columns import Ends
 from moola_core.data.spans_file import read_spans
 from moola_core.data.times import Clock
@@ -294,3 +296,13 @@ def test_labels_per_bar_are_at_closes_too(tmp_path: Path) -> None:
     path.write_text(rows("timestamp,label", *labelled))
     found, _ = read_spans(path, BARS, Clock("s.csv", "UTC"), None, stamp="close")
     assert [(one.start, one.stop) for one in found] == [(10, 13)]
+
+
+def test_bars_without_a_trade_are_missing_and_closes_a_minute_late(tmp_path: Path) -> None:
+    minutes = np.cumsum([0, *[1, 2, 3, 1, 2, 3, 1] * 20])  # most often 1, in the median 2
+    bars = Bars(np.ones((len(minutes), 4)), (FIRST + 60 * minutes) * 10**9)
+    path = tmp_path / "s.csv"
+    at = [clock(int(minutes[bar]) + 1) for bar in (20, 24)]
+    path.write_text(rows("start,end,label", f"{at[0]},{at[1]},up"))
+    found, _ = read_spans(path, bars, Clock("s.csv", "UTC"), "inclusive", stamp="close")
+    assert [(one.start, one.stop) for one in found] == [(20, 25)]
