@@ -109,13 +109,11 @@ def _name(files: list[Path]) -> str:
 
 
 def _print_range(name: str, bars: Bars) -> None:
-    import numpy as np
+    from moola_core.data.time_limits import in_utc
 
     line = f"{name}: {len(bars):,} bars"
     if bars.time is not None:
-        ends = np.array([bars.time.min(), bars.time.max()]).astype("datetime64[ns]")
-        first, last = (str(one.astype("datetime64[s]")).replace("T", " ") for one in ends)
-        line += f", {first} to {last} UTC"
+        line += f", {in_utc(bars.time.min())} to {in_utc(bars.time.max())} UTC"
     print(line)
 
 

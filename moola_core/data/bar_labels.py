@@ -14,6 +14,7 @@ import numpy as np
 
 from moola_core.data.column_names import INDEX_NAMES, TIME_NAMES
 from moola_core.data.series import Bars
+from moola_core.data.time_limits import in_utc
 from moola_core.errors import DataError
 from moola_core.spans.intervals import IntArray
 
@@ -91,7 +92,7 @@ def bars_at(path: Path, name: str, place: IntArray, is_time: bool, bars: Bars) -
         row = _first(is_within & (opens != place))
         if row is not None:
             raise DataError(
-                f"{path}: row {row}, column {name}: {_clock(place[row])} UTC, expected the time at"
+                f"{path}: row {row}, column {name}: {in_utc(place[row])} UTC, expected the time at"
                 " which a bar of the series opens; give the labels the times of --bars"
             )
     order = np.argsort(place, kind="stable")
@@ -106,7 +107,7 @@ def bars_at(path: Path, name: str, place: IntArray, is_time: bool, bars: Bars) -
     row = _first((step > 1) & is_within[:-1] & is_within[1:])
     if row is not None:
         after = int(found[order][row]) + 1
-        when = "" if bars.time is None else f" ({_clock(bars.time[after])} UTC)"
+        when = "" if bars.time is None else f" ({in_utc(bars.time[after])} UTC)"
         raise DataError(
             f"{path}: column {name}: no row for bar {after}{when}, expected one for each bar from"
             " the first row's to the last's, as labels per bar have; export all rows, with label 0"
@@ -125,7 +126,3 @@ def _word(value: object) -> str:
 
 def _first(is_wrong: np.ndarray) -> int | None:
     return int(np.argmax(is_wrong)) if is_wrong.any() else None
-
-
-def _clock(time: np.int64) -> str:
-    return str(time.astype("datetime64[ns]").astype("datetime64[s]")).replace("T", " ")

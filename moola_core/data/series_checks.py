@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from moola_core.data.series import Bars, step_ns
+from moola_core.data.time_limits import in_utc
 from moola_core.errors import ConfigError, DataError
 from moola_core.spans.intervals import BoolArray, IntArray
 
@@ -155,7 +156,7 @@ def _missing_of(name: str, time: IntArray, bar_ns: int) -> Check:
     # A run of missing bars may span the night: it is cut where its session ends.
     runs = np.split(due[lacks], np.flatnonzero(np.diff(due[lacks]) != bar_ns) + 1)
     worst = max(runs, key=len)
-    note = f"in {len(runs)} gaps, the longest {len(worst):,} bars from {_stamp(int(worst[0]))}"
+    note = f"in {len(runs)} gaps, the longest {len(worst):,} bars from {in_utc(worst[0])}"
     return Check(name, int(lacks.sum()), -1, note)
 
 
@@ -212,7 +213,7 @@ def _at(name: str, rows: IntArray, time: IntArray | None, *, is_fault: bool = Fa
     if not len(rows):
         return Check(name, 0)
     row = int(rows[0])
-    note = "" if time is None else f"first {_stamp(int(time[row]))}"
+    note = "" if time is None else f"first {in_utc(time[row])}"
     return Check(name, len(rows), row, note, is_fault)
 
 
@@ -221,12 +222,8 @@ def _longest(name: str, rows: IntArray, time: IntArray, bar_ns: int) -> Check:
         return Check(name, 0)
     missing = (time[rows + 1] - time[rows]) // bar_ns - 1
     worst = int(np.argmax(missing))
-    note = f"longest {missing[worst]:,} bars after {_stamp(int(time[rows[worst]]))}"
+    note = f"longest {missing[worst]:,} bars after {in_utc(time[rows[worst]])}"
     return Check(name, len(rows), int(rows[worst]), note)
-
-
-def _stamp(time_ns: int) -> str:
-    return str(np.datetime64(time_ns, "ns").astype("datetime64[s]")).replace("T", " ")
 
 
 def in_words(length_ns: int) -> str:

@@ -1,4 +1,4 @@
-"""Times of bars that can't be what they say: closes inside their bar, years of another unit."""
+"""Times of bars: closes inside their bar, years of another unit, and how a time is shown."""
 
 from __future__ import annotations
 
@@ -33,3 +33,8 @@ def require_years(where: str, time: IntArray) -> None:
             f"{where}: times from {time[0].astype('datetime64[ns]')} on, expected bars of a second"
             " or more; their unit is another one than the file says: write them again"
         )
+
+
+def in_utc(time_ns: int | np.int64) -> str:
+    """Return a time in nanoseconds since 1970 to the second: ``2024-01-02 14:30:00``."""
+    return str(np.datetime64(int(time_ns), "ns").astype("datetime64[s]")).replace("T", " ")
