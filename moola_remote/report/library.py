@@ -32,7 +32,7 @@ def choose(folder: Path, names: Sequence[str]) -> list[Path]:
     there = fetched(folder)
     if not there and _started(folder):
         raise ConfigError(
-            f"{folder}: no fetched run has a result.json, expected one with scores to compare",
+            f"{folder}: no fetched runs with a result.json, expected one with scores to compare",
             "have the job write it to MOOLA_RUN_DIR, or name runs to compare their settings",
         )
     if not there:

@@ -52,7 +52,7 @@ def test_fetched_runs_without_a_result_are_not_said_to_be_missing(tmp_path: Path
     run = tmp_path / "20260101-script"
     run.mkdir()
     (run / "spec.json").write_text("{}")
-    with pytest.raises(ConfigError, match=r"no fetched run has a result\.json, .* MOOLA_RUN_DIR"):
+    with pytest.raises(ConfigError, match=r"no fetched runs with a result\.json, .* MOOLA_RUN_DIR"):
         choose(tmp_path, [])
     assert choose(tmp_path, ["20260101"]) == [run]
 
