@@ -34,6 +34,7 @@ from moola_core.pretraining.encoder_file import find_encoder, load_encoder
 from moola_core.spans.intervals import WINDOW_BARS
 from moola_core.training.seeding import seed_everything
 from moola_core.training.state import Run
+from moola_core.training.type_head import fit_type_head
 
 MAX_TYPES = 64  # of model.num_types
 
@@ -215,6 +216,7 @@ def judge(loaded: Loaded) -> tuple[TrainedModel, Predictions | None]:
     for run in runs:
         if run.recipe.training.keep == "best" and run.validation is not None:
             run.model.load_state_dict(run.progress.best)
+            fit_type_head(run.model, run.train, run.recipe)
     answering = [(model, run.validation) for run in runs for model in _answering(run)]
     models = tuple(model for model, _ in answering)
     decoder, predictions = loaded.recipe.decoder, None
@@ -238,6 +240,7 @@ def _answering(run: Run) -> list[Model]:
     models = [copy.deepcopy(run.model) for _ in run.progress.snapshots]
     for model, snapshot in zip(models, run.progress.snapshots, strict=True):
         model.load_state_dict(snapshot)
+        fit_type_head(model, run.train, run.recipe)
     return models
 
 

@@ -160,6 +160,8 @@ class TrainingConfig(Strict):
     most_shown: int | None = Field(default=None, ge=1)
     # Of kind unet: the mean of the weights answers, which keeps so much of itself a step.
     average: float = Field(default=0.0, ge=0, lt=1)
+    # Of kind unet: the ridge of a fit of the head of types alone, when all else is trained.
+    type_ridge: float | None = Field(default=None, gt=0)
     seed: int = Field(default=0, ge=0, lt=2**31)
     keep: Literal["last", "best"] = "last"
     best_by: Literal["total", "f1"] = "total"
@@ -256,31 +258,24 @@ class Recipe(Strict):
     def _fits(self) -> Recipe:
         if self.model.crf != (self.decoder.kind == "viterbi"):
             raise ValueError("decoder.kind: expected viterbi with model.crf, and only with it")
-        if self.decoder.kind == "expected_iou" and not {"choice", "segment"} & set(
-            self.model.tasks
-        ):
+        said = {"choice", "segment"} & set(self.model.tasks)
+        if self.decoder.kind == "expected_iou" and not said:
             raise ValueError("decoder.kind: expected_iou needs choice or segment among model.tasks")
         linear = self.model.hidden_size == 0 and self.model.choice_hidden_size == 0
         if self.training.optimizer == "lbfgs" and not linear:
             raise ValueError(
-                "training.optimizer: lbfgs is for a linear model,"
-                " expected model.hidden_size and model.choice_hidden_size 0"
+                "training.optimizer: lbfgs is for a linear model, expected hidden sizes of 0"
             )
         self._require_checkpoints()
-        training = self.training
-        alien = training.stretch or training.jitter or training.average or self.ensemble.columns
-        if self.model.kind != "unet" and (alien or self.ensemble.refine):
+        training, ensemble = self.training, self.ensemble
+        alien = (training.stretch, training.jitter, training.average, training.type_ridge)
+        if self.model.kind != "unet" and any((*alien, ensemble.columns, ensemble.refine)):
             raise ValueError(
-                "training.stretch, .jitter and .average, ensemble.columns and .refine are for a"
-                " model of kind unet, expected 0, 0, 0, [] and null"
+                "training.stretch, .jitter, .average and .type_ridge, ensemble.columns and .refine"
+                " are for a model of kind unet, expected 0, 0, 0, null, [] and null"
             )
-        if training.average and self.ensemble.checkpoints > 1:
-            raise ValueError("ensemble.checkpoints: expected 1 with training.average")
-        if (self.ensemble.columns or self.ensemble.refine) and self.ensemble.checkpoints > 1:
-            raise ValueError("ensemble.checkpoints: expected 1 with ensemble.columns or .refine")
-        if self.split.validation_share == 0 and (
-            self.decoder.choose or self.training.keep == "best"
-        ):
+        chooses = self.decoder.choose or training.keep == "best"
+        if chooses and self.split.validation_share == 0:
             raise ValueError(
                 "split.validation_share: 0 leaves nothing to choose on,"
                 " expected decoder.choose false and training.keep last"
@@ -289,8 +284,13 @@ class Recipe(Strict):
 
     def _require_checkpoints(self) -> None:
         wanted, training = self.ensemble.checkpoints, self.training
-        if wanted > 1 and training.keep == "best":
-            raise ValueError("ensemble.checkpoints: expected training.keep last with more than 1")
+        for name, has in (
+            ("training.average", training.average),
+            ("ensemble.columns or .refine", self.ensemble.columns or self.ensemble.refine),
+            ("training.keep best", training.keep == "best"),
+        ):
+            if wanted > 1 and has:
+                raise ValueError(f"ensemble.checkpoints: expected 1 with {name}")
         there = -(-training.epochs // training.checkpoint_epochs)
         if wanted > there:
             raise ValueError(

@@ -40,6 +40,11 @@ def cropped_views(bars: FloatArray, first: IntArray, size: int) -> Tensor:
     return torch.from_numpy(price_views(bars[np.arange(len(bars))[:, None], rows]))
 
 
+def centred(windows: WindowTensors, size: int) -> WindowTensors:
+    """Crops of training windows, each around the middle of its span."""
+    return _cropped(windows, torch.zeros(len(windows), dtype=torch.bool), size)
+
+
 def close_up(batch: WindowTensors, mirrored: Tensor, size: int) -> WindowTensors:
     """Crops of training windows, each around its span but for up to `REACH` of `size`.
 
@@ -50,10 +55,16 @@ def close_up(batch: WindowTensors, mirrored: Tensor, size: int) -> WindowTensors
         mirrored: ``(B,)`` bool, of which the mirrored market is shown.
         size: bars of a crop.
     """
+    reach = round(REACH * size)
+    return _cropped(batch, mirrored, size, torch.randint(-reach, reach + 1, (len(batch),)).numpy())
+
+
+def _cropped(
+    batch: WindowTensors, mirrored: Tensor, size: int, off: IntArray | int = 0
+) -> WindowTensors:
+    """Return crops whose middle is `off` bars from that of their span."""
     if batch.bars is None:
         raise ValueError("expected windows with their bars")
-    reach = round(REACH * size)
-    off = torch.randint(-reach, reach + 1, (len(batch),)).numpy()
     start, stop = (one.cpu().numpy() for one in ends(batch.tags))
     bars = batch.bars.cpu().numpy()
     first = first_bars((start + stop) // 2 + off, size, bars.shape[1])

@@ -88,7 +88,7 @@ def columns_recipe(recipe: Recipe) -> Recipe:
         end_noise=recipe.model.end_noise,
     )
     off: dict[str, Any] = {"stretch": 0.0, "jitter": 0.0, "reflection": False, "epochs": 5}
-    off["average"] = 0.0
+    off |= {"average": 0.0, "type_ridge": None}
     training = recipe.training.model_copy(update={**off, "optimizer": "lbfgs"})
     loss = LossConfig(ridge=recipe.ensemble.columns_ridge)
     return recipe.model_copy(update={"model": model, "training": training, "loss": loss})

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from moola_core.losses.functional import TINY
 from moola_core.losses.segment import place_table
+from moola_core.model.span_scores import span_means
 from moola_core.spans.segmentations import partition
 
 NEVER = -1e30  # a logarithm of 0 that has a gradient of 0
@@ -105,11 +106,7 @@ def span_type_loss(type_bars: Tensor, spans: Tensor, types: Tensor) -> Tensor:
         spans: ``(B, M, 2)`` int64, ``[0, 0)`` after the last.
         types: ``(B, M)`` int64, -1 after the last.
     """
-    before = F.pad(type_bars.cumsum(dim=1), (0, 0, 1, 0))
-    ends = before.gather(1, spans.flatten(1)[..., None].expand(-1, -1, before.shape[2]))
-    ends = ends.view(*spans.shape, -1)
-    bars = (spans[..., 1] - spans[..., 0]).clamp_min(1)[..., None]
-    scores = (ends[:, :, 1] - ends[:, :, 0]) / bars
+    scores = span_means(type_bars, spans)
     each = F.cross_entropy(
         scores.flatten(0, 1), types.flatten(), reduction="none", ignore_index=-1
     ).view(types.shape)

@@ -84,21 +84,28 @@ class SpanNet(nn.Module):
         states = kept.transpose(1, 2)
         scores = self.bar_scores(states) * torch.exp(self.log_gain)[:, None]
         inside = scores[:, 0]
-        # What is inside, against the whole window: its type.
-        share = torch.softmax(inside.detach(), dim=1)[:, None]
-        pooled = torch.cat([(states * share).sum(dim=2), states.mean(dim=2)], dim=1)
         prior = self.length_prior + self.length_weight[0] * self.length_z
         prior = prior + self.length_weight[1] * self.length_z**2
         outputs = {
             "states": kept,
             "span_logits": inside,
-            "type_logits": self.type_head(pooled),
+            "type_logits": self.type_head(self.seen_of_types(states, inside)),
             "segment_logits": self.span_scores(scores, prior),
         }
         if self.none_head is not None:
             seen = torch.cat([states.amax(dim=2), states.mean(dim=2)], dim=1)
             outputs["none_logits"] = self.none_head(seen)[:, 0]
         return outputs
+
+    def seen_of_types(self, states: Tensor, inside: Tensor) -> Tensor:
+        """``(B, 2C)``, of which the head says the type: what is inside, and the whole window.
+
+        Args:
+            states: ``(B, C, T)``.
+            inside: ``(B, T)``, the inside scores.
+        """
+        share = torch.softmax(inside.detach(), dim=1)[:, None]
+        return torch.cat([(states * share).sum(dim=2), states.mean(dim=2)], dim=1)
 
     def span_scores(self, scores: Tensor, prior: Tensor | None = None) -> Tensor:
         """``(B, S)`` from the scores of bars ``(B, 3, T)``: inside, start, stop.

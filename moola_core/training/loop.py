@@ -24,6 +24,7 @@ from moola_core.losses.criterion import Judged
 from moola_core.training.optim import descend, learning_rate, set_rate
 from moola_core.training.optimizers import LBFGS
 from moola_core.training.state import Run, Stopped, write_checkpoint
+from moola_core.training.type_head import fit_type_head
 
 EPOCH_SCORES = ("f1", "precision", "recall", "iou", "in_span", "out_span")
 STEPS, MEMORY = 20, 20  # of L-BFGS an epoch
@@ -68,6 +69,7 @@ def fit(run: Run) -> None:
             saved_at = time.monotonic()
     if run.average is not None:
         run.model.load_state_dict(run.average.model.state_dict())
+    fit_type_head(run.model, run.train, run.recipe)
 
 
 def train_epoch(run: Run) -> None:

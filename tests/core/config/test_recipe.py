@@ -55,7 +55,11 @@ def test_overrides_change_one_key_each_and_the_last_wins(tmp_path: Path) -> None
         ("model: {hidden_size: 0}", [], "hidden_size: 0 is for the tasks choice and context_type"),
         ("training: {optimizer: lbfgs}", [], "training.optimizer: lbfgs is for a linear model"),
         ("ensemble: {checkpoints: 5}", [], "20 epochs leave 4 checkpoints 5 apart"),
-        ("ensemble: {checkpoints: 2}\ntraining: {keep: best}", [], "expected training.keep last"),
+        (
+            "ensemble: {checkpoints: 2}\ntraining: {keep: best}",
+            [],
+            "expected 1 with training.keep best",
+        ),
         ("data: {crops: {reach: 105}}", [], "data.crops.reach: input should be less than"),
         ("decoder: {kind: viterbi}", [], "decoder.kind: expected viterbi with model.crf"),
         ("decoder: {min_length: 9, max_length: 3}", [], "min_length: expected at most max_length"),
