@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -26,6 +27,9 @@ SSHD = Path("/usr/sbin/sshd")
 NEWER_SSHD = Path(sys.prefix) / "openssh" / "sshd"
 # In the environment of whatever a server starts: its folder.
 MARK = "TEST_SERVER"  # not MOOLA_..., which a job does not get
+# The environment is the process's: of two threads that start a server at once one would give its
+# mark to the other's, and kill that at its own end.
+_environment_lock = threading.Lock()
 
 
 @contextmanager
@@ -33,7 +37,7 @@ def running_local_pod(folder: Path) -> Iterator[Endpoint]:
     """The embedded pod with its state in `folder`; whatever it has started ends with it."""
     provider = LocalProvider("local", LocalPodFolder(folder))
     try:
-        with pytest.MonkeyPatch.context() as patch:
+        with _environment_lock, pytest.MonkeyPatch.context() as patch:
             patch.setenv(MARK, str(folder))
             endpoint = provider.up()
         yield endpoint
