@@ -54,7 +54,8 @@ def weigh(loaded: Loaded) -> PoolWeights:
     networks = predict(loaded.runs[0].model, seen)
     others = predict(columns.model, make_inputs(held_out.bars, alone, loaded.device))
     weights = fit_pool(networks, others, held_out.spans, held_out.types)
-    loaded.left_out = held_out, pool_predictions(networks, others, weights)
+    asked = others if weights.asks_columns else None  # as the trained model asks them
+    loaded.left_out = held_out, pool_predictions(networks, asked, weights)
     return weights
 
 

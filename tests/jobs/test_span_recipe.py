@@ -135,6 +135,17 @@ def test_a_run_that_is_stopped_and_resumed_twice_ends_the_same(
     assert epochs == [one["epoch"] for one in _events(run) if one["kind"] == "epoch"]
 
 
+def test_a_test_file_is_answered_beside_the_fold_where_columns_have_no_say(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = PoolWeights((0.9, 0.0), (1.0, 0.0))
+    monkeypatch.setattr(weighing, "fit_pool", lambda *_: weights)
+    assert _train(tmp_path, data, "--set", "data.test=labelled/train_210.parquet") == 0
+    answered = pq.read_table(tmp_path / "artifacts" / "predictions.parquet")
+    assert set(answered["side"].to_pylist()) == {"validation", "test"}
+    assert "evidence_columns" not in answered.column_names
+
+
 def test_the_network_that_looks_closer_is_the_same_beside_the_first_after_it_and_resumed(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
