@@ -65,6 +65,7 @@ def crossval(arguments: argparse.Namespace) -> None:
     print(f"recipe {recipe.name}: reading code and data", file=sys.stderr, flush=True)
     from jobs.common.data import data_folder, find_device, read_file
     from jobs.common.fitting import with_types_of
+    from jobs.common.window_sets import note_offsets
 
     name = recipe.data.labelled.as_posix()
     windows, entry = read_file(
@@ -74,6 +75,7 @@ def crossval(arguments: argparse.Namespace) -> None:
         keep_none=recipe.model.may_have_none,
     )
     recipe = with_types_of(recipe, windows)
+    note_offsets(name, windows, recipe)
     began = time.monotonic()
     data_dir, device = data_folder(arguments.data), find_device(arguments.device)
     fit = partial(fit_model, device=device, data_dir=data_dir)

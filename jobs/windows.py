@@ -1,7 +1,7 @@
 r"""Make labelled windows of bars and a list of spans: the file that training takes.
 
     python -m jobs.windows --bars bars.parquet --spans spans.csv --ends inclusive \
-        --out labelled/windows.parquet --shifts 52 -52 --seed 1
+        --out labelled/windows.parquet --seed 1
 
 In: bars as jobs.bars reads them; spans as a table (CSV, Excel, Parquet, JSON: start, end or length,
 label; times, bar numbers from 0 or seconds), as labels per bar (timestamp, label; 0 or nothing
@@ -170,7 +170,7 @@ def _cut(arguments: argparse.Namespace) -> tuple[pa.Table, list[str]]:
     placement = Placement(
         arguments.place,
         arguments.margin,
-        tuple(arguments.shifts),
+        tuple(dict.fromkeys(shift for shift in arguments.shifts if shift)),
         arguments.seed,
         arguments.negatives,
         arguments.length,

@@ -65,6 +65,17 @@ def test_spans_beside_bars_stamped_at_their_close_are_too(
     assert not np.array_equal(late, at_open)
 
 
+def test_a_shift_that_is_asked_for_twice_or_is_none_makes_no_window_twice(
+    bars: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "s.csv").write_text(table(SPANS))
+    code, out = run(bars, tmp_path / "s.csv", "--ends", "half-open", "--shifts", "0", "20", "20")
+    assert code == 0
+    windows, _ = read_windows(out)
+    assert set(windows.offset) == {0, 20}
+    assert len(windows) == len(set(windows.window_id))
+
+
 def test_a_seed_fixes_the_places(bars: Path, tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text(table(SPANS))
     starts = []
