@@ -183,7 +183,7 @@ def _cut(arguments: argparse.Namespace) -> tuple[pa.Table, list[str]]:
     if arguments.several:
         words = [word for row in table[LABELS].to_pylist() for word in row]
     lines = summarise(report, len(spans) + len(faults), words)
-    if stamp == "close":
+    if stamp == "close" and clock.units:  # it has read a time
         lines.append("times of spans are those of the bars' closes; else --span-stamp open")
     return table, lines
 

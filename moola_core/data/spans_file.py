@@ -280,7 +280,7 @@ def _bars_of(first: IntArray, last: IntArray, bars: Bars, ends: Ends) -> tuple[I
     """
     assert bars.time is not None
     time = bars.time
-    step = int(np.median(np.diff(time))) if len(time) > 1 else 1
+    step = step_ns(time) or 1
     start = np.searchsorted(time, first, side="right") - 1
     in_gap = (start >= 0) & (first >= time[np.maximum(start, 0)] + step)
     start = start + in_gap

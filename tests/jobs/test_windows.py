@@ -60,6 +60,9 @@ def test_spans_beside_bars_stamped_at_their_close_are_too(
         assert code == 0
         spans.append(read_windows(out)[0])
         assert ("--span-stamp open" in capsys.readouterr().out) == (len(options) == 2)
+    (tmp_path / "bars.csv").write_text(table(SPANS))
+    assert run(bars, tmp_path / "bars.csv", "--ends", "half-open", "--stamp", "close")[0] == 0
+    assert "--span-stamp" not in capsys.readouterr().out  # bar numbers are at no time
     at_close, late, at_open = (one.bars[:, :, 3] for one in spans)
     assert np.array_equal(at_close, at_open)
     assert not np.array_equal(late, at_open)
