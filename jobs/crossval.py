@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.common.entry import exit_code_of
-from jobs.common.paths import output
+from jobs.common.paths import output, require_place
 from moola_core.config.recipe import load_recipe
 from moola_core.config.sections import Recipe
 from moola_core.io.json_file import write_json
@@ -61,6 +61,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def crossval(arguments: argparse.Namespace) -> None:
     """Train each fold of each repeat, score, print."""
+    require_place("--out", arguments.out)
     recipe = load_recipe(arguments.config, arguments.overrides)
     print(f"recipe {recipe.name}: reading code and data", file=sys.stderr, flush=True)
     from jobs.common.data import data_folder, find_device, read_file

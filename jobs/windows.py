@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from jobs.common.bar_options import add_bar_options, open_named
 from jobs.common.entry import exit_code_of
-from jobs.common.paths import found, output
+from jobs.common.paths import found, output, require_place
 from moola_core.errors import ConfigError, DataError
 from moola_core.spans.intervals import MAX_WINDOW_BARS, MIN_WINDOW_BARS, WINDOW_BARS
 
@@ -100,8 +100,7 @@ def make(arguments: argparse.Namespace) -> None:
     out: Path = arguments.out
     if out.suffix != ".parquet":
         raise ConfigError(f"--out {out}: expected a name that ends in .parquet; rename it")
-    if not out.parent.is_dir():
-        raise ConfigError(f"--out {out}: no such folder, {out.parent}; make it first")
+    require_place("--out", out)
     lines: list[str] = []
     if arguments.windows is not None:
         table = read_columns(arguments.windows)
