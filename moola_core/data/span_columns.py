@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from moola_core.data.bar_labels import PLACES, place_in
+from moola_core.data.bar_tables import require_zones
 from moola_core.data.bar_tags import BarWords
 from moola_core.data.label_studio import KEY, Region, regions_of_cells, words_of
 from moola_core.data.layouts import Stamp
@@ -95,6 +96,7 @@ def of_table(path: Path, table: pa.Table) -> RawSpans:
     Raises:
         DataError: a column is missing, or there twice.
     """
+    require_zones(path, table.schema)
     names = [normalise(name) for name in table.column_names]
     cells = _label_studio(table)
     if cells is not None:
