@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from jobs.common.bar_options import add_bar_options, open_named
 from jobs.common.entry import exit_code_of
-from jobs.common.paths import found, output
+from jobs.common.paths import found, output, require_place
 from moola_core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def look(arguments: argparse.Namespace) -> None:
     out: Path | None = arguments.out
     if out is not None and out.suffix != ".parquet":
         raise ConfigError(f"--out {out}: expected a name that ends in .parquet; rename it")
+    require_place("--out", out)
     bars = _joined(arguments)
     name = _name(arguments.files)
     checks = check_series(bars, arguments.calendar)

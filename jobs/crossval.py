@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.common.entry import exit_code_of
-from jobs.common.paths import output
+from jobs.common.paths import output, require_place
 from moola_core.config.recipe import load_recipe
 from moola_core.config.sections import Recipe
 from moola_core.io.json_file import write_json
@@ -61,10 +61,12 @@ def main(argv: list[str] | None = None) -> int:
 
 def crossval(arguments: argparse.Namespace) -> None:
     """Train each fold of each repeat, score, print."""
+    require_place("--out", arguments.out)
     recipe = load_recipe(arguments.config, arguments.overrides)
     print(f"recipe {recipe.name}: reading code and data", file=sys.stderr, flush=True)
     from jobs.common.data import data_folder, find_device, read_file
     from jobs.common.fitting import with_types_of
+    from jobs.common.window_sets import note_offsets
 
     name = recipe.data.labelled.as_posix()
     windows, entry = read_file(
@@ -74,6 +76,7 @@ def crossval(arguments: argparse.Namespace) -> None:
         keep_none=recipe.model.may_have_none,
     )
     recipe = with_types_of(recipe, windows)
+    note_offsets(name, windows, recipe)
     began = time.monotonic()
     data_dir, device = data_folder(arguments.data), find_device(arguments.device)
     fit = partial(fit_model, device=device, data_dir=data_dir)

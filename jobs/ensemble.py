@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs.common.entry import exit_code_of
-from jobs.common.paths import found
+from jobs.common.paths import found, make_folder
 from moola_core.config.recipe import dump_recipe
 from moola_core.config.sections import Recipe
 from moola_core.errors import ConfigError
@@ -65,7 +65,7 @@ def join(runs: list[Path], run_dir: str | None) -> None:
     seeds = alone.model_copy(update={"seeds": len(models) // of_a_seed})
     recipe = first.recipe.model_copy(update={"ensemble": seeds})
     folder = Path(run_dir) / "artifacts"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder("--run-dir", folder)
     save_model(folder, replace(first, models=models, recipe=recipe, pool=None))
     (folder.parent / "config.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
     print(f"{folder}: {len(models)} models of {len(runs)} runs")

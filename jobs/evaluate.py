@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from jobs.common.entry import exit_code_of
-from jobs.common.paths import found, output
+from jobs.common.paths import found, output, require_place
 from moola_core.io.json_file import write_json
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Load, predict, score, print."""
+    require_place("--out", arguments.out)
     print("reading code and data", file=sys.stderr, flush=True)
     import numpy as np
 
@@ -93,11 +94,18 @@ def evaluate(arguments: argparse.Namespace) -> None:
     chance = chance_type_f1(predictions, truth, decoded)
     print_beside(chance, predictions, decoded, truth)
     print("\n".join([*table_lines(table), *reliability_lines(reliable)]))
-    found = {"scores": as_json(scores), "comparison": table, "reliability": reliable}
     if arguments.out is not None:
         about = {"recipe": trained.recipe.name, "run": arguments.run.resolve().name, "file": entry}
-        about |= {"decoder": trained.decoder.model_dump(mode="json")}
-        write_json(arguments.out, {**about, "type_f1_chance": chance.to_dict(), **found})
+        about |= {"decoder": trained.decoder.model_dump(mode="json"), "scores": as_json(scores)}
+        write_json(
+            arguments.out,
+            {
+                **about,
+                "type_f1_chance": chance.to_dict(),
+                "comparison": table,
+                "reliability": reliable,
+            },
+        )
 
 
 def _load(arguments: argparse.Namespace) -> TrainedModel:

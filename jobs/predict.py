@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.common.bar_options import add_bar_options, open_named
 from jobs.common.entry import exit_code_of
-from jobs.common.paths import found, output
+from jobs.common.paths import found, output, require_place
 from moola_core.errors import ConfigError, DataError
 from moola_core.io.atomic import replacing
 
@@ -88,8 +88,7 @@ def predict(arguments: argparse.Namespace) -> None:
         raise ConfigError(
             f"--out {out}: expected a name that ends in .parquet or .csv, or a --format"
         )
-    if not out.parent.is_dir():
-        raise ConfigError(f"--out {out}: no such folder, {out.parent}; make it first")
+    require_place("--out", out)
     print("reading the model and the bars", file=sys.stderr, flush=True)
     import torch
 

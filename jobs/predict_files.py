@@ -22,7 +22,7 @@ from pathlib import Path
 
 from jobs import predict
 from jobs.common.entry import exit_code_of, quick_imports
-from jobs.common.paths import found, output
+from jobs.common.paths import found, make_folder, output
 from moola_core.errors import ConfigError, JobError
 from moola_core.io.json_file import write_json
 
@@ -58,7 +58,7 @@ def predict_files(arguments: argparse.Namespace) -> int:
     if arguments.processes < 1:
         raise ConfigError(f"--processes: expected 1 or more, got {arguments.processes}")
     out: Path = arguments.out
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder("--out", out)
     common = ["--run", str(arguments.run)]
     common += [] if arguments.stride is None else ["--stride", str(arguments.stride)]
     common += ["--min-confidence", str(arguments.min_confidence)]

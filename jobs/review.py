@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.common.entry import exit_code_of
-from jobs.common.paths import found, output, own_artifacts
-from moola_core.errors import ConfigError, DataError
+from jobs.common.paths import found, make_folder, output, own_artifacts, require_place
+from moola_core.errors import DataError
 
 if TYPE_CHECKING:
     from moola_core.data.windows import Windows
@@ -91,8 +91,7 @@ def _write_page(arguments: argparse.Namespace, windows: Windows, findings: list[
     from moola_core.plots.review_page import write_review
 
     out: Path = arguments.html
-    if not out.parent.is_dir():
-        raise ConfigError(f"--html {out}: no such folder, {out.parent}; make it first")
+    require_place("--html", out)
     claims = claims_of_windows(windows, findings)
     if arguments.run is not None:
         for some, claim in zip(claims, _ask_model(arguments, windows), strict=True):
@@ -152,7 +151,7 @@ def _write(
     from moola_core.evaluation.label_noise import findings_table
     from moola_core.plots.label_noise import draw_findings
 
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder("--out", out)
     table = findings_table(windows, findings)
     pyarrow.parquet.write_table(table, out / "review.parquet")
     pyarrow.csv.write_csv(table, out / "review.csv")

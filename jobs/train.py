@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.common.entry import exit_code_of, leave, quick_imports
+from jobs.common.paths import make_folder
 from jobs.common.processes import (
     check_shareable,
     is_one_of_several,
@@ -100,7 +101,7 @@ def _load(recipe: Recipe, arguments: argparse.Namespace) -> Loaded:
 
     data_dir, run_dir = data_folder(arguments.data), Path(arguments.run_dir)
     loaded = load(recipe, data_dir, arguments.device, skip_bad=arguments.skip_bad)
-    (run_dir / "artifacts").mkdir(parents=True, exist_ok=True)
+    make_folder("--run-dir", run_dir / "artifacts")
     (run_dir / "config.yaml").write_text(dump_recipe(loaded.recipe), encoding="utf-8")
     return loaded
 

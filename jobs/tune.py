@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.common.entry import exit_code_of
-from jobs.common.paths import found, output, own_artifacts
+from jobs.common.paths import found, make_folder, output, own_artifacts
 from moola_core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def tune(arguments: argparse.Namespace) -> None:
     # Plain ones come first, and only a higher score displaces them.
     chosen = max(best.values(), key=lambda one: one.f1).decoder
     out: Path = arguments.out or own_artifacts() or arguments.run / "artifacts"
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder("--out", out)
     (out / "decoder.yaml").write_text(dump_decoder(chosen), encoding="utf-8")
     draw_sweeps(
         out / "decoder.png",

@@ -1,7 +1,7 @@
 r"""Make labelled windows of bars and a list of spans: the file that training takes.
 
     python -m jobs.windows --bars bars.parquet --spans spans.csv --ends inclusive \
-        --out labelled/windows.parquet --shifts 52 -52 --seed 1
+        --out labelled/windows.parquet --seed 1
 
 In: bars as jobs.bars reads them; spans as a table (CSV, Excel, Parquet, JSON: start, end or length,
 label; times, bar numbers from 0 or seconds), as labels per bar (timestamp, label; 0 or nothing
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from jobs.common.bar_options import add_bar_options, open_named
 from jobs.common.entry import exit_code_of
-from jobs.common.paths import found, output
+from jobs.common.paths import found, output, require_place
 from moola_core.errors import ConfigError, DataError
 from moola_core.spans.intervals import MAX_WINDOW_BARS, MIN_WINDOW_BARS, WINDOW_BARS
 
@@ -100,8 +100,7 @@ def make(arguments: argparse.Namespace) -> None:
     out: Path = arguments.out
     if out.suffix != ".parquet":
         raise ConfigError(f"--out {out}: expected a name that ends in .parquet; rename it")
-    if not out.parent.is_dir():
-        raise ConfigError(f"--out {out}: no such folder, {out.parent}; make it first")
+    require_place("--out", out)
     lines: list[str] = []
     if arguments.windows is not None:
         table = read_columns(arguments.windows)
@@ -170,7 +169,7 @@ def _cut(arguments: argparse.Namespace) -> tuple[pa.Table, list[str]]:
     placement = Placement(
         arguments.place,
         arguments.margin,
-        tuple(arguments.shifts),
+        tuple(dict.fromkeys(shift for shift in arguments.shifts if shift)),
         arguments.seed,
         arguments.negatives,
         arguments.length,
@@ -183,7 +182,7 @@ def _cut(arguments: argparse.Namespace) -> tuple[pa.Table, list[str]]:
     if arguments.several:
         words = [word for row in table[LABELS].to_pylist() for word in row]
     lines = summarise(report, len(spans) + len(faults), words)
-    if stamp == "close":
+    if stamp == "close" and clock.units:  # it has read a time
         lines.append("times of spans are those of the bars' closes; else --span-stamp open")
     return table, lines
 

@@ -3,6 +3,7 @@
 JobError
  ├── ConfigError           10  a recipe, a setting or an argument is wrong
  ├── DataError             10  a data file is missing, or what is in it can't be
+ ├── OutputError           10  what was asked for can't be written where it was asked for
  ├── CheckpointError       10  a checkpoint is missing, torn, or of another run
  ├── NonFiniteLossError    20  a loss became NaN or infinite
  └── ProcessesError        20  one of the processes that shared a training was ended
@@ -37,6 +38,12 @@ class ConfigError(JobError):
 
 class DataError(JobError):
     """A data file is missing, or what is in it can't be."""
+
+    exit_code = 10
+
+
+class OutputError(JobError, OSError):
+    """A file can't be written: no room, no right to, a folder of its name."""
 
     exit_code = 10
 

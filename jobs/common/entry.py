@@ -11,15 +11,25 @@ from typing import NoReturn
 
 from moola_core.errors import JobError
 
+INTERRUPTED = 130  # as shells have it
+
 
 def exit_code_of(work: Callable[[], int | None]) -> int:
     """Run `work`; return its exit code (None is 0), or that of the error that it raised."""
     try:
         return work() or 0
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return INTERRUPTED
     except Exception as err:
         stopped = _exit_behind(err)
         if stopped is not None:
             return stopped
+        if isinstance(err, MemoryError):
+            reason = str(err) or "no more to be had"
+            cure = "free some, or give fewer bars or windows at once"
+            print(f"error: out of memory, {reason}; {cure}", file=sys.stderr)
+            return 1
         if not isinstance(err, JobError):
             raise
         print(f"error: {err}", file=sys.stderr)

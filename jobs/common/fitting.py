@@ -13,7 +13,7 @@ import torch
 from jobs.common.checkpoints import identity_of
 from jobs.common.data import find_device, read_file, require_same_bars, require_spans
 from jobs.common.resolving import resolved
-from jobs.common.window_sets import draw, split_windows
+from jobs.common.window_sets import draw, note_offsets, split_windows
 from moola_core.config.sections import Recipe
 from moola_core.data.recrop import recrop
 from moola_core.data.series import read_bars
@@ -87,6 +87,7 @@ def load(recipe: Recipe, data_dir: Path, device_name: str, *, skip_bad: bool) ->
     name = recipe.data.labelled.as_posix()
     windows, entry = read_file(data_dir, name, skip_bad=skip_bad, keep_none=with_none)
     recipe = with_types_of(recipe, windows)
+    note_offsets(name, windows, recipe)
     files, test = [entry], None
     if recipe.data.test is not None:
         name = recipe.data.test.as_posix()

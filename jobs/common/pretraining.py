@@ -92,7 +92,9 @@ def _begin(
 
 def _report_to(run: Pretraining, event: dict[str, Any], run_dir: Path) -> EventLog:
     """Begin the run's folder, its events and its table."""
-    (run_dir / "artifacts").mkdir(parents=True, exist_ok=True)
+    from jobs.common.paths import make_folder
+
+    make_folder("--run-dir", run_dir / "artifacts")
     (run_dir / "config.yaml").write_text(dump_recipe(run.recipe), encoding="utf-8")
     events = EventLog(run_dir / "events.jsonl")
     run.report = lambda kind, keys: _report(events, kind, keys)

@@ -33,13 +33,30 @@ def taught_windows(windows: Windows, recipe: Recipe) -> Windows:
         kept = np.isin(windows.offset, recipe.data.offsets)
         if not kept.any():
             raise DataError(
-                f"data.offsets {list(recipe.data.offsets)}: no such window,"
-                f" expected some of {np.unique(windows.offset).tolist()}"
+                f"data.offsets {list(recipe.data.offsets)}: no such window, expected some of"
+                f" {np.unique(windows.offset).tolist()}; train on all: --set data.offsets=null"
             )
         windows = windows.take(kept)
     if recipe.data.windows is not None:
         windows = draw(windows, recipe.data.windows, recipe.training.seed)
     return windows
+
+
+def note_offsets(where: str, windows: Windows, recipe: Recipe) -> None:
+    """Print how many windows of a file the recipe does not train on, as it asks for no such shift.
+
+    Whoever made shifted copies would believe that they are learnt from.
+    """
+    if recipe.data.offsets is None:
+        return
+    number = int((~np.isin(windows.offset, recipe.data.offsets)).sum())
+    if number:
+        offsets = f"[{','.join(map(str, recipe.data.offsets))}]"
+        print(
+            f"note: {where}: {number:,} of {len(windows):,} windows are left out of training, as"
+            f" their offset is none of data.offsets={offsets} of recipe {recipe.name};"
+            " to train on shifted copies too: --set data.offsets=null"
+        )
 
 
 def draw(windows: Windows, number: int, seed: int) -> Windows:

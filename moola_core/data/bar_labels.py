@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from moola_core.data.bar_tags import BarWords, tagged
 from moola_core.data.column_names import INDEX_NAMES, TIME_NAMES
 from moola_core.data.series import Bars
 from moola_core.data.time_limits import in_utc
@@ -33,13 +34,13 @@ def place_in(names: Sequence[str]) -> str | None:
     return next((name for name in PLACES if name in names), None)
 
 
-def words_of_bars(path: Path, values: Sequence[object], mask_word: str) -> list[str]:
-    """Return the label of each row, nothing outside spans.
+def words_of_bars(path: Path, values: Sequence[object], mask_word: str) -> BarWords:
+    """Return the label of each row, and where tags part spans.
 
     Args:
         path: for messages.
         values: the column.
-        mask_word: the label that 1 and true stand for, where there is no other.
+        mask_word: the label that 1 and true stand for, where there is no other; and B and I.
 
     Raises:
         DataError: no row is within a span, or each one is.
@@ -51,6 +52,9 @@ def words_of_bars(path: Path, values: Sequence[object], mask_word: str) -> list[
             f"{path}: holds no span, expected a label in at least 1 row, got 0 or none in all;"
             " mark some"
         )
+    tags = tagged(words, mask_word)
+    if tags is not None:
+        return tags
     if "" not in words:
         some = ", ".join(sorted(used)[:3])
         raise DataError(
@@ -58,13 +62,16 @@ def words_of_bars(path: Path, values: Sequence[object], mask_word: str) -> list[
             " spans, as labels per bar have; write it there, or write the spans: start,end,label"
         )
     if all(word.lower() in MASK for word in used):
-        return [mask_word if word else "" for word in words]
-    return words
+        words = [mask_word if word else "" for word in words]
+    return BarWords.of(words)
 
 
-def runs_of(words: Sequence[str]) -> IntArray:
+def runs_of(labels: BarWords) -> IntArray:
     """Return ``(M, 2)`` rows, half-open, of the runs of one label that is not empty."""
-    changes = [i for i in range(1, len(words)) if words[i] != words[i - 1]]
+    words, begins, ends = labels.words, labels.begins, labels.ends
+    changes = [
+        i for i in range(1, len(words)) if words[i] != words[i - 1] or begins[i] or ends[i - 1]
+    ]
     runs = [(a, b) for a, b in pairwise([0, *changes, len(words)]) if words[a]]
     return np.array(runs, dtype=np.int64).reshape(-1, 2)
 

@@ -190,5 +190,25 @@ def _head(path: Path, rows: pa.Table) -> Head:
         for i, column in enumerate(rows.schema)
         if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)
     ]
+    require_zones(path, rows.schema)
     texts = [[str(value) for value in column.to_pylist()] for column in rows.columns]
     return Head(str(path), rows.schema.names, list(zip(*texts, strict=True)), times)
+
+
+def require_zones(path: Path, schema: pa.Schema) -> None:
+    """Refuse times whose type names no zone that Python knows, as ``Z`` and Windows' names.
+
+    Raises:
+        DataError: a column has such.
+    """
+    for field in schema:
+        if not pa.types.is_timestamp(field.type):
+            continue
+        try:
+            pa.array([0], pa.int64()).cast(field.type).to_pylist()
+        except pa.ArrowInvalid as err:
+            raise DataError(
+                f"{path}: column {field.name}: times of zone {field.type.tz!r}, which is not known,"
+                " expected one like UTC, +01:00 or America/New_York; cast it:"
+                f" pyarrow.timestamp({field.type.unit!r}, 'UTC')"
+            ) from err

@@ -10,6 +10,8 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from moola_core.data.bar_labels import PLACES, place_in
+from moola_core.data.bar_tables import require_zones
+from moola_core.data.bar_tags import BarWords
 from moola_core.data.label_studio import KEY, Region, regions_of_cells, words_of
 from moola_core.data.layouts import Stamp
 from moola_core.data.span_lengths import Unit, is_length, unit_in
@@ -61,7 +63,8 @@ class RawSpans:
         length_unit: what numbers in `stops` count where those are lengths; "" where nothing says
             it, None where they are ends.
         others: columns that may hold labels, where none is known to.
-        is_per_bar: whether each row is a bar, outside spans as well; `stops` are the `starts`.
+        per_bar: the labels where each row is a bar, outside spans as well; then `stops` are the
+            `starts`.
         stamp: which end of a bar its time is.
     """
 
@@ -76,7 +79,7 @@ class RawSpans:
     rows: list[int] | None = None
     length_unit: str | None = None
     others: list[str] = field(default_factory=list)
-    is_per_bar: bool = False
+    per_bar: BarWords | None = None
     stamp: Stamp = "open"
 
 
@@ -93,6 +96,7 @@ def of_table(path: Path, table: pa.Table) -> RawSpans:
     Raises:
         DataError: a column is missing, or there twice.
     """
+    require_zones(path, table.schema)
     names = [normalise(name) for name in table.column_names]
     cells = _label_studio(table)
     if cells is not None:
@@ -149,7 +153,7 @@ def _of_bars(path: Path, table: pa.Table, names: list[str]) -> RawSpans:
     labels = table.column(_place(path, table, names, "label", WORDS)).to_pylist()
     words = ["" if one is None else str(one) for one in labels]
     given = table.column_names[at] or "(no name)"
-    return RawSpans(times, times, words, given, given, is_per_bar=True)
+    return RawSpans(times, times, None, given, given, per_bar=BarWords.of(words))
 
 
 def _with_day(table: pa.Table, names: list[str], column: pa.ChunkedArray) -> pa.ChunkedArray:

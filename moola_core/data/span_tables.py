@@ -43,8 +43,8 @@ def read_raw(path: Path, unit: Unit | None, label: str | None = None) -> RawSpan
     """
     raw = _read(path)
     raw = replace(raw, unit=unit or raw.unit)
-    if raw.is_per_bar:
-        return replace(raw, words=words_of_bars(path, raw.words or [], label or ONE_TYPE))
+    if raw.per_bar is not None:
+        return replace(raw, per_bar=words_of_bars(path, raw.per_bar.words, label or ONE_TYPE))
     if raw.words:
         return replace(raw, words=[word if word.strip() else label or "" for word in raw.words])
     if raw.others and label is None:

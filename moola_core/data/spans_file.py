@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from moola_core.data.bar_labels import bars_at, runs_of
 from moola_core.data.bar_tables import readable
+from moola_core.data.bar_tags import BarWords
 from moola_core.data.layouts import Stamp
 from moola_core.data.series import Bars, step_ns
 from moola_core.data.span_columns import MAX_BAR, Ends, RawSpans
@@ -79,8 +80,8 @@ def read_spans(  # noqa: PLR0913 - each option is the user's own
         )
     with readable(path):
         raw = replace(read_raw(path, unit, label), stamp=stamp)
-    if raw.is_per_bar:
-        return _of_bars(path, bars, clock, raw, ends)
+    if raw.per_bar is not None:
+        return _of_bars(path, bars, clock, raw, raw.per_bar, ends)
     if raw.length_unit is not None:
         return _of_lengths(path, bars, clock, raw, ends, unit)
     ends = ends or raw.ends
@@ -107,7 +108,7 @@ def read_spans(  # noqa: PLR0913 - each option is the user's own
 
 
 def _of_bars(
-    path: Path, bars: Bars, clock: Clock, raw: RawSpans, ends: Ends | None
+    path: Path, bars: Bars, clock: Clock, raw: RawSpans, labels: BarWords, ends: Ends | None
 ) -> tuple[list[MarkedSpan], list[Fault]]:
     """Place the runs of equal labels of a file with a row a bar."""
     if ends is not None:
@@ -118,9 +119,9 @@ def _of_bars(
     place, is_time = _places(path, raw.starts, raw.start_name, bars, clock, raw)
     at = bars_at(path, raw.start_name, place, is_time, bars)
     order = np.argsort(place, kind="stable")
-    words = [(raw.words or [])[row] for row in order]
-    first, stop = runs_of(words).T
-    runs = replace(raw, words=[words[i] for i in first], rows=order[first].tolist())
+    labels = labels.take(order)
+    first, stop = runs_of(labels).T
+    runs = replace(raw, words=[labels.words[i] for i in first], rows=order[first].tolist())
     ends_of_runs = np.stack([at[order[first]], at[order[stop - 1]] + 1], axis=1)
     return _sort_out(runs, np.zeros(len(first), dtype=bool), ends_of_runs, len(bars))
 
@@ -279,7 +280,7 @@ def _bars_of(first: IntArray, last: IntArray, bars: Bars, ends: Ends) -> tuple[I
     """
     assert bars.time is not None
     time = bars.time
-    step = int(np.median(np.diff(time))) if len(time) > 1 else 1
+    step = step_ns(time) or 1
     start = np.searchsorted(time, first, side="right") - 1
     in_gap = (start >= 0) & (first >= time[np.maximum(start, 0)] + step)
     start = start + in_gap

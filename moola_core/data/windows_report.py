@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+ONLY_ASKED = "; recipe span trains on them only with --set data.offsets=null"
+
 
 @dataclass
 class Report:
@@ -46,9 +48,10 @@ def summarise(report: Report, num_spans: int, labels: Sequence[str | None]) -> l
         held = ", ".join(f"{number} in {n}" for number, n in sorted(report.marked.items()))
         lines.append(f"spans a window: {held} windows; {report.cut} cut by a window's edge")
     if report.copies and report.marked:
-        lines.append(f"{report.copies} of them shifted copies")
+        lines.append(f"{report.copies} of them shifted copies{ONLY_ASKED}")
     elif report.copies:
-        lines.append(f"{report.copies} of them shifted copies, {report.clipped} clip their span")
+        clipped = f", {report.clipped} clip their span"
+        lines.append(f"{report.copies} of them shifted copies{clipped}{ONLY_ASKED}")
     if report.crowded:
         lines.append(f"{report.crowded} show another span whole: no place without it")
     if report.negatives_asked:

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from moola_core.errors import OutputError
+
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -18,13 +20,20 @@ def replacing(path: Path) -> Iterator[Path]:
     last wins. moola_remote.files.atomic is its twin on the laptop: the two packages never meet.
 
     Raises:
-        OSError: it can't be written or renamed.
+        OutputError: it can't be written or renamed.
     """
     aside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}")
     try:
         yield aside
         aside.replace(path)
+    except OSError as err:
+        reason = err.strerror or " ".join(str(err).split())  # pyarrow's have no strerror
+        raise OutputError(
+            f"{path}: can't be written, {reason}, expected a file in a folder that has room and"
+            " may be written to; make room, or name another"
+        ) from err
     finally:
         if aside.is_dir():
             shutil.rmtree(aside, ignore_errors=True)
-        aside.unlink(missing_ok=True)
+        elif path.parent.is_dir():
+            aside.unlink(missing_ok=True)

@@ -110,7 +110,10 @@ def _write(path: Path, page: str) -> None:
                     f"--html {path}: not a page of jobs.review, and is not replaced;"
                     " name another file"
                 )
-        with replacing(path) as aside:
-            aside.write_text(page, encoding="utf-8")
     except OSError as err:
-        raise ConfigError(f"--html {path}: can't be written, {err.strerror}") from err
+        raise ConfigError(
+            f"--html {path}: can't be read, {err.strerror}, expected no file or an old page;"
+            " name another file"
+        ) from err
+    with replacing(path) as aside:
+        aside.write_text(page, encoding="utf-8")

@@ -95,6 +95,10 @@ def check_list(digest: str, wanted: Json) -> Dict[str, Json]:
         files[path] = file
         name = path.encode() if path.isascii() else os.fsencode(path)
         records[name] = f"{file['mode']} {file['sha256']} ".encode() + name + b"\0"
+    links = {path for path, file in files.items() if file["mode"] == "120000"}
+    for path in links & folders_of(files) if links else ():  # what is written there leaves the tree
+        message = f"{path!r}: a path is listed below it, expected none below a link"
+        raise AgentError("bad_request", message)
     actual = hashlib.sha256(b"".join(records[name] for name in sorted(records))).hexdigest()
     if not actual.startswith(digest):
         raise AgentError("bad_request", f"digest {digest}: the list's own is {actual[:16]}")

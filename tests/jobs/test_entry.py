@@ -46,6 +46,20 @@ def test_an_error_of_the_job_is_one_line(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().err == "error: recipe: no such file\n"
 
 
+def test_an_interrupt_and_a_lack_of_memory_are_one_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(err: BaseException) -> int:
+        raise err
+
+    assert exit_code_of(lambda: fail(KeyboardInterrupt())) == 130
+    assert capsys.readouterr().err == "error: interrupted\n"
+    assert exit_code_of(lambda: fail(MemoryError("Unable to allocate 8 PiB"))) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: out of memory, Unable to allocate 8 PiB; free some, or give")
+    assert said.count("\n") == 1
+
+
 def test_any_other_error_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
         exit_code_of(lambda: 1 // 0)

@@ -60,9 +60,23 @@ def test_spans_beside_bars_stamped_at_their_close_are_too(
         assert code == 0
         spans.append(read_windows(out)[0])
         assert ("--span-stamp open" in capsys.readouterr().out) == (len(options) == 2)
+    (tmp_path / "bars.csv").write_text(table(SPANS))
+    assert run(bars, tmp_path / "bars.csv", "--ends", "half-open", "--stamp", "close")[0] == 0
+    assert "--span-stamp" not in capsys.readouterr().out  # bar numbers are at no time
     at_close, late, at_open = (one.bars[:, :, 3] for one in spans)
     assert np.array_equal(at_close, at_open)
     assert not np.array_equal(late, at_open)
+
+
+def test_a_shift_that_is_asked_for_twice_or_is_none_makes_no_window_twice(
+    bars: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "s.csv").write_text(table(SPANS))
+    code, out = run(bars, tmp_path / "s.csv", "--ends", "half-open", "--shifts", "0", "20", "20")
+    assert code == 0
+    windows, _ = read_windows(out)
+    assert set(windows.offset) == {0, 20}
+    assert len(windows) == len(set(windows.window_id))
 
 
 def test_a_seed_fixes_the_places(bars: Path, tmp_path: Path) -> None:

@@ -91,6 +91,67 @@ def test_files_of_polars_are_read(kind: str) -> None:
     assert spans_of(POLARS / f"labels-polars.{kind}") == expected
 
 
+TOUCHING = [(2, 6, "up"), (6, 9, "up"), (9, 10, "down"), (10, 12, "up"), (20, 23, "down")]
+SCHEMES = {  # marks of the first bar, those within, the last, one alone
+    "BIO": ("B", "I", "I", "B"),
+    "BIOES": ("B", "I", "E", "S"),
+    "BILOU": ("B", "I", "L", "U"),
+    "BMES": ("B", "M", "E", "S"),
+    "BMEWO": ("B", "M", "E", "W"),
+    "IOB1": ("I", "I", "I", "I"),  # B of the second of two that touch
+}
+
+
+def tags(scheme: str) -> list[object]:
+    """Return the tags of `TOUCHING`, written bar by bar."""
+    first, inside, last, alone = SCHEMES[scheme]
+    found: list[object] = ["O"] * NUM_BARS
+    for (start, stop, word), (_, before, its) in zip(
+        TOUCHING, [(0, 0, ""), *TOUCHING[:-1]], strict=True
+    ):
+        for bar in range(start, stop):
+            mark = first if bar == start else last if bar == stop - 1 else inside
+            mark = alone if stop - start == 1 else mark
+            if scheme == "IOB1" and bar == start and (before, its) == (start, word):
+                mark = "B"
+            found[bar] = f"{mark}-{word}"
+    return found
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("form", ["as they are", "lower case", "underscores", "newest first"])
+def test_tags_say_where_spans_that_touch_begin(scheme: str, form: str, tmp_path: Path) -> None:
+    words: list[object] = [str(word) for word in tags(scheme)]
+    if form == "lower case":
+        words = [str(word).lower() for word in words]
+    if form == "underscores":
+        words = [str(word).replace("-", "_") for word in words]
+    table = frame(words)[::-1] if form == "newest first" else frame(words)
+    assert sorted(spans_of(write(table, tmp_path / "s.csv"))) == TOUCHING
+
+
+@pytest.mark.parametrize("mark", ["{}", "{}-"])
+@pytest.mark.parametrize("outside", ["O", None, 0])
+def test_tags_without_a_type_are_of_one(mark: str, outside: object, tmp_path: Path) -> None:
+    words: list[object] = [outside] * NUM_BARS
+    words[3:9] = [mark.format(one) for one in "BIIBIB"]
+    path = write(frame(words), tmp_path / "s.csv")
+    assert spans_of(path) == [(3, 6, "span"), (6, 8, "span"), (8, 9, "span")]
+    assert {word for _, _, word in spans_of(path, label="run")} == {"run"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["B-side", "B-side", "A-side"], ["B-side", "B-side"], ["B", "S"], ["L", "L", "S"]),
+        *(["E-mini", "S-curve"], ["I", "II"], ["I", "I"], ["B-up", "I-up", "flat"], ["U-turn"]),
+    ],
+)
+def test_words_that_look_like_tags_are_words(words: list[str], tmp_path: Path) -> None:
+    path = write(frame([*words, *[None] * (NUM_BARS - len(words))]), tmp_path / "s.csv")
+    assert [word for _, _, word in sorted(spans_of(path))] == list(dict.fromkeys(words))
+
+
 @pytest.mark.parametrize("kind", ["int64", "float64", "Int8", "str"])
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_numbers_are_words_whatever_they_are_written_as(

@@ -306,3 +306,22 @@ def test_bars_without_a_trade_are_missing_and_closes_a_minute_late(tmp_path: Pat
     path.write_text(rows("start,end,label", f"{at[0]},{at[1]},up"))
     found, _ = read_spans(path, bars, Clock("s.csv", "UTC"), "inclusive", stamp="close")
     assert [(one.start, one.stop) for one in found] == [(20, 25)]
+
+
+def test_a_time_at_which_no_bar_trades_is_in_a_gap_beside_bars_that_miss_often(
+    tmp_path: Path,
+) -> None:
+    minutes = np.cumsum([0, *[1, 2, 3, 1, 2, 3, 1] * 20])  # most often 1, in the median 2
+    bars = Bars(np.ones((len(minutes), 4)), (FIRST + 60 * minutes) * 10**9)
+    path = tmp_path / "s.csv"
+    # bar 3 is of minute 6 and bar 4 of minute 7; bar 2 of minute 3, before which none is of 2
+    assert minutes[:5].tolist() == [0, 1, 3, 6, 7]
+    for minute, first in ((1, 1), (2, 2), (3, 2), (4, 3), (5, 3), (6, 3)):
+        path.write_text(rows("start,end,label", f"{clock(minute)},{clock(7)},up"))
+        found, _ = read_spans(path, bars, Clock("s.csv", "UTC"), "inclusive")
+        assert [(one.start, one.stop) for one in found] == [(first, 5)]
+    behind = [int(minutes[-1]) + late for late in (1, 2)]  # its close, and later
+    for minute, number in zip(behind, (1, 0), strict=True):
+        path.write_text(rows("start,end,label", f"{clock(1)},{clock(minute)},up"))
+        found, _ = read_spans(path, bars, Clock("s.csv", "UTC"), "inclusive")
+        assert len(found) == number

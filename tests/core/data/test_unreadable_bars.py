@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet as pq
 import pytest
 
 from moola_core.data.series import ReadOptions, open_bars, read_bars
+from moola_core.data.span_tables import read_raw
 from moola_core.errors import ConfigError, DataError, JobError
 from tests.support.bar_texts import OHLC, text
 
@@ -205,3 +210,27 @@ def test_several_blanks_between_values_have_a_cure_of_their_own(tmp_path: Path) 
     path.write_text(table.replace(",", "   "))
     with pytest.raises(DataError, match="write one blank, or a comma, between values"):
         read_bars(path)
+
+
+@pytest.mark.parametrize("zone", ["Z", "utc", "GMT+1", "-0500", "Eastern Standard Time"])
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_times_of_a_zone_that_is_not_known_are_named(
+    zone: str, suffix: str, tmp_path: Path
+) -> None:
+    stamps = pa.array([0, 60_000_000], pa.timestamp("us", zone))
+    table = pa.table({"at": stamps, **{name: [1.0, 1.0] for name in OHLC.split(",")}})
+    path = tmp_path / f"bars.{suffix}"
+    if suffix == "parquet":
+        pq.write_table(table, path)
+    else:
+        pa.feather.write_feather(table, path)
+    says = f"column at: times of zone {zone!r}, which is not known, expected one like UTC"
+    with pytest.raises(DataError, match=re.escape(says)):
+        open_bars(path)
+    spans = table.rename_columns(["at", "end", "label", "type", "text"])
+    pq.write_table(spans, tmp_path / "spans.parquet")
+    with pytest.raises(DataError, match=re.escape(says)):
+        read_raw(tmp_path / "spans.parquet", None)
+    known = table.set_column(0, "at", stamps.cast(pa.timestamp("us", "UTC")))
+    pq.write_table(known, path)
+    assert len(read_bars(path)) == 2

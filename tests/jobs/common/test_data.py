@@ -31,6 +31,19 @@ def test_a_larger_draw_of_windows_holds_the_smaller_one(data: Path) -> None:
         drawn(211)
 
 
+def test_windows_that_are_left_out_by_their_offset_are_counted(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left_out = int((read_windows(data / "labelled" / "train_210.parquet")[0].offset != 0).sum())
+    assert left_out > 0
+    for offsets, number in ([0], left_out), ("null", 0), ([0, 52, -52], 0):
+        load(load_recipe(SEED, [f"data.offsets={offsets}"]), data, "cpu", skip_bad=False)
+        said = [line for line in capsys.readouterr().out.splitlines() if "offset" in line]
+        assert len(said) == (number > 0)
+        assert not said or f": {number} of 210 windows are left out of training" in said[0]
+        assert not said or "data.offsets=[0]" in said[0]
+
+
 def test_crops_join_the_training_windows_and_show_no_bar_of_validation(data: Path) -> None:
     changes = [
         "data.crops={number: 3, bars: bars/synthetic_1m.parquet}",

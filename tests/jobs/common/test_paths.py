@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.common.paths import found, output, own_artifacts
+from jobs.common.paths import found, make_folder, output, own_artifacts, require_place
 from jobs.tune import main as tune
+from moola_core.errors import ConfigError
 
 pytestmark = pytest.mark.train
 
@@ -35,6 +36,28 @@ def test_a_run_finds_its_neighbour_by_id_and_its_data_by_name(
     assert output("spans.csv") == tmp_path / "runs" / "mine" / "spans.csv"
     assert output(str(tmp_path)) == tmp_path
     assert own_artifacts() == tmp_path / "runs" / "mine" / "artifacts"
+
+
+def test_a_place_that_can_not_be_written_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file.csv").touch()
+    for path, says in (
+        (tmp_path, "a folder, expected a file; name one in it"),
+        (tmp_path / "none" / "x.csv", "no such folder, .*; make it first"),
+        (tmp_path / "file.csv" / "x.csv", "no such folder, .*; make it first"),
+    ):
+        with pytest.raises(ConfigError, match=f"^--out {path}: {says}"):
+            require_place("--out", path)
+    for path in (tmp_path / "file.csv", tmp_path / "file.csv" / "deeper"):
+        with pytest.raises(ConfigError, match=f"^--out {path}: can't be made, .*; name another"):
+            make_folder("--out", path)
+    require_place("--out", tmp_path / "file.csv")
+    make_folder("--out", tmp_path / "new" / "deeper")
+    make_folder("--out", tmp_path / "new" / "deeper")
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write to any folder
+    with pytest.raises(ConfigError, match=r"no right to write to .*, expected a folder"):
+        require_place("--out", tmp_path / "file.csv")
 
 
 def test_outside_of_a_run_a_path_is_as_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -262,6 +262,26 @@ def test_a_list_with_a_path_outside_is_refused(pod: AgentPod, path: str) -> None
     assert (answer["ok"], answer["error"]) == (False, "bad_request")
 
 
+def test_a_list_with_a_path_below_a_link_writes_nothing_through_it(
+    pod: AgentPod, tree: Path, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (tree / "way-out").symlink_to(outside)
+    listed = listing(tree)
+    held = b"x"
+    below = {"path": "way-out/x", "size": 1, "mode": "100644"}
+    listed["files"].append({**below, "sha256": hashlib.sha256(held).hexdigest()})
+    listed["files"].sort(key=lambda file: os.fsencode(file["path"]))
+    receive(pod, tree, digest(listed))
+    for verb in ("link", "seal"):
+        content = {"content": {"way-out/x": _held(held)}}
+        answer = pod.ask(verb, "code", digest(listed), stdin={**listed, **content})
+        assert (answer["ok"], answer["error"]) == (False, "bad_request")
+        assert answer["message"].startswith("'way-out': a path is listed below it")
+    assert not any(outside.iterdir())
+
+
 def test_a_list_that_is_not_the_digests_is_refused(pod: AgentPod, tree: Path) -> None:
     answer = pod.ask("seal", "code", "0123456789abcdef", stdin=listing(tree))
     assert answer["message"].startswith("digest 0123456789abcdef: the list's own is ")

@@ -90,6 +90,12 @@ def test_a_torn_journal_is_read_up_to_its_last_whole_line(tmp_path: Path) -> Non
         assert again.ask().number == len(trials)
 
 
+def test_a_sweep_that_goes_on_draws_what_it_has_not_drawn(tmp_path: Path) -> None:
+    drawn = [open_study(tmp_path / "j", plan_of()).ask().params["lr"] for _ in range(4)]
+    assert len(set(drawn)) == 4
+    assert open_study(tmp_path / "other", plan_of()).ask().params["lr"] == drawn[0]
+
+
 def test_a_static_plan_is_written_once_whatever_is_cut_off(tmp_path: Path) -> None:
     plan = plan_of(spaces=[], grid=["size=16,32,96"], seeds=[0, 1], trials=6)
     journal = tmp_path / "j"
