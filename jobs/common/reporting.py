@@ -81,7 +81,10 @@ def finish(loaded: Loaded, run_dir: Path, *, seconds: float) -> dict[str, Any]:
     draw_pictures(loaded, folder, trained, predictions)
     print_sigmas(result)
     if not parts:
-        print("\nno scores: every window was trained on; score it with jobs.evaluate")
+        print(
+            "\nno scores: every window was trained on; set some aside with"
+            " --set split.validation_share=0.2, or score other windows with jobs.evaluate"
+        )
         return result
     side = parts[-1][0]
     print(f"\nscores on {side}, decoder {decoder_text(trained.decoder)}")

@@ -6,8 +6,19 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from pydantic import Field
+from pydantic.config import JsonDict
 
 from moola_core.config.strict import Strict
+
+# In the schema of recipes, for who starts runs: with one of these sections several GPUs can share a
+# training; these keys are files or folders below the data folder.
+FOR_WHO_STARTS_RUNS: JsonDict = {
+    "x-shared-with": ["pretrain"],
+    "x-data-paths": [
+        *("data.labelled", "data.test", "data.crops.bars"),
+        *("pretrain.bars", "model.encoder"),
+    ],
+}
 
 
 class CropConfig(Strict):

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from moola_core.config.data_sections import DataConfig, SplitConfig
+from moola_core.config.data_sections import FOR_WHO_STARTS_RUNS, DataConfig, SplitConfig
 from moola_core.config.pretrain_section import PretrainConfig
 from moola_core.config.refine_section import RefineConfig
 from moola_core.config.strict import Strict
@@ -238,8 +238,7 @@ class EnsembleConfig(Strict):
 class Recipe(Strict):
     """Everything that decides a run but the data's content."""
 
-    # For who starts runs: with one of these sections several GPUs can share a training.
-    model_config = ConfigDict(json_schema_extra={"x-shared-with": ["pretrain"]})
+    model_config = ConfigDict(json_schema_extra=FOR_WHO_STARTS_RUNS)
 
     name: str = Field(pattern=r"^[a-z0-9-]+$")
     data: DataConfig = DataConfig()

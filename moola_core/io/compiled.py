@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,10 +19,26 @@ from types import FunctionType
 from typing import Any, TypeVar
 
 import numba
+from numba.core import event as numba_event
 
 F = TypeVar("F", bound=Callable[..., Any])
 PACKAGE = Path(__file__).parents[1]
 CONFIG: Any = numba.config
+EVENTS: Any = numba_event  # without types, as CONFIG
+COMPILE = "numba:compile"  # not raised for what is kept from before
+
+
+class _Announcer(numba_event.Listener):
+    """Says once on stderr that functions are compiled, which takes seconds in silence."""
+
+    def on_start(self, event: Any) -> None:  # noqa: ARG002 - as numba has it
+        """Say it, and nothing more."""
+        EVENTS.unregister(COMPILE, self)
+        sys.stderr.write("compiling, once for this version of the code; it is kept\n")
+        sys.stderr.flush()
+
+    def on_end(self, event: Any) -> None:
+        """Nothing: the next one is not announced."""
 
 
 def compiled(**options: Any) -> Callable[[F], F]:
@@ -34,6 +51,7 @@ def compiled(**options: Any) -> Callable[[F], F]:
     def decorate(function: F) -> F:
         # None before numba 0.61, which then names the file by the path
         classes = getattr(CONFIG, "CACHE_LOCATOR_CLASSES", None)
+        _announce()
         if classes is not None and shared_folder() is not None:
             CONFIG.CACHE_LOCATOR_CLASSES = f"{__name__}.Locator"
         try:
@@ -44,6 +62,11 @@ def compiled(**options: Any) -> Callable[[F], F]:
         return made
 
     return decorate
+
+
+@functools.cache
+def _announce() -> None:
+    EVENTS.register(COMPILE, _Announcer())
 
 
 @functools.cache

@@ -91,7 +91,9 @@ def warning(size: int, what: str, reason: str) -> str:
     """Return the line before a large download."""
     return (
         "a large download of %s: %s; %s; an image or a `python` in the pod's file that has it "
-        "spares that" % (amount(size) if size else "several GB", what, reason)
+        "spares that; without a GPU, stop here and install torch's far smaller CPU wheel into the "
+        "pod's Python (docs/own-project.md)"
+        % (amount(size) if size else "several GB", what, reason)
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -137,6 +137,36 @@ def _check_program(folder: Path, argv: Sequence[str]) -> None:
         raise ConfigError(
             f"{word!r}: one word, expected a program and its words, each by itself",
             f"leave the quotes out; or for a shell: run -- sh -c {shlex.quote(word)}",
+        )
+
+
+def check_read(data: Tree | None, reads: Mapping[str, Sequence[str]]) -> None:
+    """Check that what a recipe reads is among the data that is sent.
+
+    Args:
+        data: what is sent.
+        reads: the paths of each key of the recipe that is one.
+
+    Raises:
+        ConfigError: it is not, so that the run would end at once, on a pod that may cost money.
+    """
+    from moola_remote.config.nearest import nearest
+
+    names = [file.path for file in data.files] if data else []
+    read = {path for paths in reads.values() for path in paths}
+    for key, path in ((key, path) for key, paths in reads.items() for path in paths):
+        is_below = not path.startswith(("/", ".."))
+        if not is_below or any(f"{name}/".startswith(f"{path}/") for name in names):
+            continue
+        part = path.partition("/")[0]
+        free = [name for name in names if name.startswith(f"{part}/") and name not in read]
+        perhaps = nearest(path, free) or next(iter(free), None)
+        sent = ", ".join(names[:3]) or "none"
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        raise ConfigError(
+            f"the recipe's {key} is {path}, expected a file of the data that would be sent:"
+            f" {sent}{more}",
+            f"--set {key}={perhaps}" if perhaps else f"--data {part}=PATH, or change --set {key}",
         )
 
 

@@ -58,6 +58,9 @@ def make_plan(app: App, data: Mapping[str, Path], *, is_all: bool) -> Plan:
                 click.echo(f"not sent, {leaving}{size}", err=True)
     if plan.missed and not is_all:  # all that git ignores is listed above
         click.echo(f"not sent, {plan.missed}", err=True)
+    if plan.absent:
+        names = ", ".join(plan.absent)
+        click.echo(f"not sent, data of pyproject.toml that is not here: {names}", err=True)
     for note in plan.dependencies.notes:
         click.echo(f"note: {note}", err=True)
     return plan

@@ -97,4 +97,5 @@ def _refusal(app: App, verb: str, found: Sequence[UnfetchedRun]) -> LimitError:
     to_fetch = f"fetch all {found[0].run_id}" if len(found) == 1 else "fetch --unfetched"
     remedy = f"cancel {alive[-1]}" if alive else to_fetch
     cure = f"{app.pod.command} {remedy}, or {verb} --force"
-    return LimitError(f"pod {app.pod.name}: {message}", cure)
+    where = app.project.results_folder  # a pod's runs may be another project's, fetched there
+    return LimitError(f"pod {app.pod.name}: {message}, in {where}", cure)

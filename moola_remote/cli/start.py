@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import click
@@ -25,6 +26,7 @@ def start(
     argv: Sequence[str],
     asked: RunRequest,
     *,
+    reads: Mapping[str, Sequence[str]] = MappingProxyType({}),
     detach: bool = False,
     dry_run: bool = False,
 ) -> None:
@@ -34,19 +36,27 @@ def start(
         app: the project and its pod.
         argv: the command, run in the code snapshot.
         asked: what more is asked.
+        reads: the data files of each key of its recipe.
         detach: print the id and return.
         dry_run: only show what would be done.
 
     Raises:
         MoolaError: it can't be started, or did not succeed.
     """
-    from moola_remote.cli.assumed import check_script, check_sent, report_assumed, report_inline
+    from moola_remote.cli.assumed import (
+        check_read,
+        check_script,
+        check_sent,
+        report_assumed,
+        report_inline,
+    )
     from moola_remote.cli.deploy import make_plan, print_plan, show_deploy
 
     check(app, asked, detach=detach)
     check_script(app.project, argv, Path.cwd())
     plan = make_plan(app, asked.data, is_all=app.is_verbose or dry_run)
     check_sent(plan.code, app.project.folder, argv)
+    check_read(plan.data, reads)
     report_inline(plan, app.project.folder, argv)
     report_assumed(app, plan)
     if dry_run:

@@ -99,6 +99,7 @@ def train(
     from moola_remote.cli.replay import refuse_changes, run_again
     from moola_remote.cli.retry import retrying
     from moola_remote.cli.start import start
+    from moola_remote.config.recipe import data_files
     from moola_remote.runs.launch import RunRequest, TrainOptions, check_train, train_argv
 
     app: App = ctx.obj
@@ -110,7 +111,8 @@ def train(
             click.echo(f"note: {note}", err=True)
         argv = train_argv(app.project, name, options)
         asked = RunRequest(label=given or name, recipe=name, **job)
-        begin = partial(start, app, argv, detach=detach, dry_run=dry_run)
+        reads = data_files(app.project, name, settings)
+        begin = partial(start, app, argv, reads=reads, detach=detach, dry_run=dry_run)
     else:
         refuse_changes(ctx)
         asked = RunRequest(label=given or "", **job)

@@ -18,6 +18,7 @@ from moola_remote.errors import ConfigError
 
 SCHEMA = "schema.json"
 SHARED = "x-shared-with"  # its sections with which several GPUs can share a training
+DATA_PATHS = "x-data-paths"  # its keys that are paths below the data folder of the pod
 
 
 def check_recipe(project: Project, recipe: str, settings: Sequence[str] = ()) -> list[str]:
@@ -75,6 +76,37 @@ def check_shared(
             f" one with the section {named}",
             "leave --gpus out; several runs use several GPUs: moola-remote sweep --seeds 0..3",
         )
+
+
+def data_files(project: Project, recipe: str, settings: Sequence[str] = ()) -> dict[str, list[str]]:
+    """Return what a recipe reads below the data folder, where the schema says which keys that are.
+
+    Args:
+        project: where recipes and their schema lie.
+        recipe: a file of them, checked.
+        settings: what is changed in it, checked.
+
+    Returns:
+        The paths of each key that has any; none without such a schema.
+    """
+    keys = (_schema_of(project) or {}).get(DATA_PATHS)
+    if not isinstance(keys, list):
+        return {}
+    table: Mapping[str, Any] = _table(recipe_path(project, recipe))
+    for text in settings:
+        table = _set(table, text)
+    found = {str(key): _value_of(table, str(key)) for key in keys}
+    return {
+        key: [str(path) for path in (value if isinstance(value, list) else [value])]
+        for key, value in found.items()
+        if value is not None
+    }
+
+
+def _value_of(table: Any, key: str) -> Any:
+    for part in key.split("."):
+        table = table.get(part) if isinstance(table, dict) else None
+    return table
 
 
 def recipe_path(project: Project, recipe: str) -> Path:

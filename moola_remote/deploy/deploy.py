@@ -29,12 +29,14 @@ class Plan:
     """What a run needs on the pod, as it is on the laptop now.
 
     `missed` names what git ignores and the project's data don't list; empty where that is nothing.
+    `absent` are the data sets of the project that are not there, where others were chosen.
     """
 
     code: snapshot.Tree
     data: snapshot.Tree | None
     dependencies: Dependencies
     missed: str = ""
+    absent: tuple[str, ...] = ()
 
     @property
     def source(self) -> dict[str, Any] | None:
@@ -103,11 +105,12 @@ def data_paths(
 
     Args:
         project: lists the candidates; the first that exists is taken.
-        chosen: taken instead of a name's candidates; relative to the current folder.
+        chosen: taken instead of a name's candidates; relative to the current folder. Who chooses
+            has data of their own: a name that was not chosen is left out if it is not there.
 
     Raises:
         ConfigError: `chosen` has a name that the project has not, or what it names does not exist;
-            or none of a name's candidates exists.
+            or, where nothing is chosen, none of a name's candidates exists.
     """
     for name in chosen:
         if name not in project.data and project.file is not None:
@@ -121,6 +124,7 @@ def data_paths(
     return {
         name: _first_there(name, candidates, project)
         for name, candidates in {**listed, **given}.items()
+        if name in given or not given or any(path.exists() for path in candidates)
     }
 
 
@@ -156,6 +160,7 @@ def make_plan(pod: Pod, data: Mapping[str, Path] = MappingProxyType({})) -> Plan
         data=snapshot.data_tree(paths, cache=pod.laptop.hash_cache) if paths else None,
         dependencies=dependencies,
         missed=_missed(project, paths, code.ignored, dependencies.files),
+        absent=tuple(name for name in project.data if name not in paths),
     )
 
 

@@ -192,7 +192,8 @@ def test_a_run_of_all_windows_says_why_it_has_no_scores(tmp_path: Path) -> None:
         run / "result.json", {**table, "scores": {"validation": {}, "test": None}, "baselines": {}}
     )
     text = " ".join(Reader(report(read_run(run))).text.split())
-    assert "This run has no scores: every window was trained on; jobs.evaluate judges it." in text
+    assert "This run has no scores: every window was trained on; --set split.vali" in text
+    assert "jobs.evaluate judges it on others." in text
 
 
 def test_a_run_that_was_cut_was_never_judged(tmp_path: Path) -> None:
