@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import subprocess
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -21,6 +22,11 @@ TOOL_FOLDERS = {
     *(".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", ".ipynb_checkpoints"),
 }
 
+# The user's configuration: what is ignored, whose folders are trusted. The rest goes: as within a
+# hook, another repository's variables would win over the folder.
+USERS_OWN = re.compile(
+    r"GIT_CONFIG_(GLOBAL|SYSTEM|NOSYSTEM|COUNT|KEY_\d+|VALUE_\d+)|GIT_DISCOVERY_ACROSS_FILESYSTEM"
+)
 DUBIOUS = "dubious ownership"
 LOST = "not a git repository"
 # Of so many files that git ignores the sizes are looked at: a twentieth of a second.
@@ -44,8 +50,11 @@ def git(folder: Path, *args: str, stdin: bytes = b"", fine: Collection[int] = (0
     Raises:
         ConfigError: git is missing, or refuses.
     """
-    # As within a hook, another repository's variables would win over the folder.
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    environment = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith("GIT_") or USERS_OWN.fullmatch(key)
+    }
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), *args],

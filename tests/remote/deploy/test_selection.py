@@ -217,6 +217,23 @@ def test_a_hooks_variables_do_not_lead_to_another_repository(
     assert _listed(repository)[0] == ["a"]
 
 
+@pytest.mark.parametrize("is_file", [True, False])
+def test_what_the_users_own_configuration_ignores_stays(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_file: bool
+) -> None:
+    _write(repository, "code.py", "scratch/big")
+    (tmp_path / "ignored").write_text("scratch/\n")
+    if is_file:
+        settings = tmp_path / "gitconfig"
+        settings.write_text(f"[core]\nexcludesFile = {tmp_path}/ignored\n")
+        monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+    else:
+        monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+        monkeypatch.setenv("GIT_CONFIG_KEY_0", "core.excludesFile")
+        monkeypatch.setenv("GIT_CONFIG_VALUE_0", str(tmp_path / "ignored"))
+    assert _listed(repository)[0] == ["code.py"]
+
+
 def test_moolaignore_holds_back_what_git_tracks(repository: Path) -> None:
     _write(repository, "a", "big/x", "big/keep")
     _write(repository, ".moolaignore", text="big/*\n!big/keep\n")
