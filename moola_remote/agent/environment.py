@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Dict, Match
 
 from moola_remote.agent.constants import SCHEMA, Json
 from moola_remote.agent.downloads import say
@@ -32,6 +33,8 @@ ELSEWHERE = (
 )
 # The same in pip.conf, over which these take precedence.
 SWITCHED_OFF = ("PIP_USER", "PIP_NO_DEPS", "PIP_IGNORE_INSTALLED", "PIP_FORCE_REINSTALL")
+# As pip and uv read them in a list.
+VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 DESCRIBE_ENVIRONMENT = """
 import importlib.metadata as metadata, json
 found = [d.metadata for d in metadata.distributions()]  # parsed with each look
@@ -58,6 +61,7 @@ def environment(pod: Pod, digest: str, python: str, text: str) -> Json:
         text: what it has to have, a JSON object of docs/protocol.md; or requirements in pip's form.
     """
     asked = read_asked(text)
+    credentials = asked.pop("credentials", {})
     check_digest(digest)
     pod.make()
     folder = pod.root / "env" / digest
@@ -74,6 +78,7 @@ def environment(pod: Pod, digest: str, python: str, text: str) -> Json:
                 marker.unlink()
             shutil.rmtree(folder, ignore_errors=True)
             find_files(pod, asked)
+            find_credentials(asked, credentials)
             install_only_here()
             make_environment(folder, python, base)
             install(pod.root / "cache", folder, asked)
@@ -117,6 +122,28 @@ def find_files(pod: Pod, asked: Json) -> None:
     if missing:
         raise AgentError("environment", f"code {code}: no such file: {missing[0]}")
     os.environ["MOOLA_CODE"] = tree.as_uri()
+
+
+def find_credentials(asked: Json, credentials: Dict[str, str]) -> None:
+    """Have pip and uv find what names in the lists stand for; it is stored nowhere.
+
+    Raises:
+        AgentError: a name has no value, neither of the laptop nor of the pod.
+    """
+    values = {name: VARIABLE.sub(of_pod, value) for name, value in credentials.items()}
+    os.environ.update(values)
+    lists = [asked.get(key) or "" for key in ("requirements", "constraints", "without_torch")]
+    lines = [line for text in lists for line in text.splitlines()]
+    named = [VARIABLE.findall(line.partition(" #")[0]) for line in lines if line[:1] != "#"]
+    for text in [*values.values(), *("${%s}" % name for names in named for name in names)]:
+        for name in VARIABLE.findall(VARIABLE.sub(of_pod, text)):
+            what = f"${{{name}}} in the list of packages: set neither here nor on the pod"
+            raise AgentError("environment", f"{what}, expected its value; export {name}=... here")
+
+
+def of_pod(found: Match[str]) -> str:
+    """Return the value that a name in a list has on the pod, or what stands there."""
+    return os.environ.get(found[1]) or found[0]
 
 
 def install_only_here() -> None:

@@ -29,6 +29,8 @@ UPLOAD = (
     'umask 077; mkdir -p "$1" && cat >"$1/.$2.$$" && [ "$(wc -c <"$1/.$2.$$")" -eq "$3" ] '
     '&& mv "$1/.$2.$$" "$1/$2"'
 )
+# Of a user who may write there.
+HOME = 'cd && [ -w . ] && printf %s "$HOME"'
 
 
 class Agent:
@@ -105,12 +107,24 @@ class Agent:
         argv = ["sh", "-c", UPLOAD, "sh", folder, name, str(len(self._content))]
         done = self.transport.run(argv, stdin=self._content)
         if done.returncode != 0:
-            said = last_words(done.stderr) or "it arrived in part"
+            said = last_words(done.stderr)
             raise ConfigError(
-                f"pod: {safe(folder)} can't be written: {said}",
-                "fix `root` in the pod's file, or make room on the pod",
+                f"pod: {safe(folder)} can't be written: {said or 'it arrived in part'}",
+                self._other_root(said),
             )
         logger.info("agent %s: uploaded, %d bytes", self.digest, len(self._content))
+
+    def _other_root(self, said: str) -> str:
+        """Return what to do where nothing can be written below the root."""
+        if not said:
+            return "do it again"
+        if "space" in said or "uota" in said:
+            return "make room on the pod, or name another `root` in the pod's file"
+        asked = self.transport.run(["sh", "-c", HOME])
+        home = asked.stdout.decode("utf-8", "replace")
+        if asked.returncode != 0 or not home.startswith("/"):
+            return "name a folder that this user may write as `root` in the pod's file"
+        return f"in the pod's file: root: {safe(home, 200).rstrip('/')}/moola"
 
     def open(self, verb: str, *args: str) -> Channel:
         """Start a verb that is talked to while it runs; a missing agent shows at its end."""

@@ -44,6 +44,7 @@ class Dependencies:
         torch: whose torch the job gets: the image's where it has one, or the project's.
         files: what lies in the project and is installed from there: each SHA-256 by its path.
         paths: below the code, where the project's own packages are imported from.
+        credentials: what names in the lists stand for; no part of them (`take_credentials`).
         notes: what was left out or taken for granted, a line each.
     """
 
@@ -55,6 +56,7 @@ class Dependencies:
     torch: Literal["image", "project"] = "image"
     files: Mapping[str, str] = field(default_factory=dict)
     paths: tuple[str, ...] = ()
+    credentials: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     def digest(self, python: str) -> str:

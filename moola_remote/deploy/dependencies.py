@@ -7,7 +7,8 @@ installs does not depend on files that are not there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from moola_remote.config.text import as_text
 from moola_remote.deploy.bundled import is_built
 from moola_remote.deploy.checkout import is_lfs_pointer
+from moola_remote.deploy.credentials import take_credentials
 from moola_remote.deploy.declared import LOCK, PYPROJECT, Dependencies, Reader
 from moola_remote.deploy.import_paths import import_paths
 from moola_remote.deploy.local_paths import package_of
@@ -38,17 +40,21 @@ FORMER = PurePosixPath("jobs/requirements.txt")
 REQUIREMENTS = PurePosixPath("requirements.txt")
 
 
-def read_dependencies(project: Project, read: Reader) -> Dependencies:
+def read_dependencies(
+    project: Project, read: Reader, *, variables: Mapping[str, str] | None = None
+) -> Dependencies:
     """Return the packages that a project declares.
 
     Args:
         project: names the file, or leaves it to us: ``jobs/requirements.txt``, ``uv.lock``,
             ``pyproject.toml`` and ``requirements.txt`` are looked at in this order.
         read: reads a file of the project, as it is here or in a snapshot.
+        variables: those that lists may name; None: the user's. See `take_credentials`.
 
     Raises:
         ConfigError: the file is missing, or can't be understood.
     """
+    variables = os.environ if variables is None else variables
     if project.requirements is None:
         path = find_declaration(read)
     else:
@@ -60,14 +66,16 @@ def read_dependencies(project: Project, read: Reader) -> Dependencies:
             )
     if path is None:
         _refuse_choice(PurePosixPath("the project"), extras=project.extras, groups=project.groups)
-    made = Dependencies(notes=undeclared(read)) if path is None else _read(project, path, read)
+    made = Dependencies(notes=undeclared(read))
+    if path is not None:
+        made = _read(project, path, read, variables)
     bounds = Dependencies()
     if project.constraints is not None:
         bounds = read_requirements(PurePosixPath(project.constraints.as_posix()), read)
     built = [package_of(PurePosixPath(file).name) for file in made.files]
     comes_built = is_among(read(PYPROJECT) or "", built)
     own = [] if comes_built else import_paths(PurePosixPath(), read)
-    return replace(
+    made = replace(
         made,
         constraints=made.constraints + bounds.requirements,
         files={**made.files, **bounds.files},
@@ -75,6 +83,7 @@ def read_dependencies(project: Project, read: Reader) -> Dependencies:
         paths=tuple(dict.fromkeys([*own, *made.paths])),
         notes=(*made.notes, *(() if comes_built else unbuilt(read))),
     )
+    return take_credentials(made, variables)
 
 
 def find_declaration(read: Reader) -> PurePosixPath | None:
@@ -88,9 +97,13 @@ def find_declaration(read: Reader) -> PurePosixPath | None:
     return REQUIREMENTS if read(REQUIREMENTS) is not None else None
 
 
-def _read(project: Project, path: PurePosixPath, read: Reader) -> Dependencies:
+def _read(
+    project: Project, path: PurePosixPath, read: Reader, variables: Mapping[str, str]
+) -> Dependencies:
     if path.name == LOCK.name:
-        return read_lock(path, read, extras=project.extras, groups=project.groups)
+        return read_lock(
+            path, read, extras=project.extras, groups=project.groups, variables=variables
+        )
     if path.name == PYPROJECT.name:
         return read_pyproject(path, read, extras=project.extras, groups=project.groups)
     _refuse_choice(path, extras=project.extras, groups=project.groups)

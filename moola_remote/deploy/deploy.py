@@ -20,6 +20,7 @@ from moola_remote.pods.pod import Pod
 from moola_remote.pods.preflight import check_gpu, check_pod, check_room
 from moola_remote.protocol.answers import Environment, PodInfo
 from moola_remote.protocol.types import read_answer_as
+from moola_remote.text.redact import strike
 
 MAX_NAMED = 5
 
@@ -90,7 +91,8 @@ def dependencies_on_pod(pod: Pod, code: str) -> Dependencies:
     """
     from moola_remote.deploy.sealed_list import SealedReader
 
-    return read_dependencies(pod.project, SealedReader(pod, code))
+    # A pod does not say which of the user's variables it is told.
+    return read_dependencies(pod.project, SealedReader(pod, code), variables={})
 
 
 def gpu_name(facts: PodInfo) -> str:
@@ -268,10 +270,12 @@ def deploy(pod: Pod, plan: Plan, watcher: Watcher) -> Deployed:
 
 def _make_environment(pod: Pod, plan: Plan, facts: PodInfo, watcher: Watcher) -> Environment:
     watcher.step("preparing the environment")
-    code = {"code": plan.code.digest} if plan.dependencies.files else {}
+    needs = plan.dependencies
+    code = {"code": plan.code.digest} if needs.files else {}
+    secret = {"credentials": dict(needs.credentials)} if needs.credentials else {}
     answer = pod.agent.environment(
-        plan.dependencies.digest(facts.python),
-        {**plan.dependencies.asked, **code},
-        say=watcher.say,
+        needs.digest(facts.python),
+        {**needs.asked, **code, **secret},
+        say=lambda line: watcher.say(strike(line)),
     )
     return read_answer_as(Environment, answer, "environment")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import subprocess
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from moola_remote.deploy.checkout import SUBMODULE
-from moola_remote.deploy.ignore_files import walk
+from moola_remote.deploy.ignore_files import LOST_AND_FOUND, raise_closed, walk
 from moola_remote.deploy.left_out import SkipReport, size_of
 from moola_remote.errors import ConfigError
 from moola_remote.files.hashing import Status, status_of
@@ -17,10 +18,27 @@ from moola_remote.text.sanitize import safe
 
 # Folders of tools; what has a pyvenv.cfg is a virtual environment under any name.
 TOOL_FOLDERS = {
-    *(".git", ".hg", ".svn", "__pycache__", ".venv", "node_modules", ".tox", ".nox"),
+    *(
+        ".git",
+        ".hg",
+        ".jj",
+        ".sl",
+        ".bzr",
+        ".svn",
+        "__pycache__",
+        ".venv",
+        "node_modules",
+        ".tox",
+        ".nox",
+    ),
     *(".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", ".ipynb_checkpoints"),
 }
 
+# The user's configuration: what is ignored, whose folders are trusted. The rest goes: as within a
+# hook, another repository's variables would win over the folder.
+USERS_OWN = re.compile(
+    r"GIT_CONFIG_(GLOBAL|SYSTEM|NOSYSTEM|COUNT|KEY_\d+|VALUE_\d+)|GIT_DISCOVERY_ACROSS_FILESYSTEM"
+)
 DUBIOUS = "dubious ownership"
 LOST = "not a git repository"
 # Of so many files that git ignores the sizes are looked at: a twentieth of a second.
@@ -44,8 +62,11 @@ def git(folder: Path, *args: str, stdin: bytes = b"", fine: Collection[int] = (0
     Raises:
         ConfigError: git is missing, or refuses.
     """
-    # As within a hook, another repository's variables would win over the folder.
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    environment = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith("GIT_") or USERS_OWN.fullmatch(key)
+    }
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), *args],
@@ -133,7 +154,7 @@ def _lstat(path: bytes) -> Status | None:
 def _empty_in_git(folder: Path, names: Sequence[bytes]) -> Iterator[bytes]:
     ignored = {os.fsdecode(name) for name in names}
     empty = []
-    for here, folders, files in os.walk(folder):
+    for here, folders, files in os.walk(folder, onerror=raise_closed):
         base = Path(here).relative_to(folder).as_posix()
         if base != "." and not folders and not files:
             empty.append(os.fsencode(f"{base}/"))
@@ -143,8 +164,9 @@ def _empty_in_git(folder: Path, names: Sequence[bytes]) -> Iterator[bytes]:
             for name in folders
             if f"{base}{name}/" not in ignored
             and name not in TOOL_FOLDERS
+            and name != LOST_AND_FOUND
             # A repository inside speaks for itself.
-            and not Path(here, name, ".git").exists()
+            and not os.path.exists(os.path.join(here, name, ".git"))  # noqa: PTH110, PTH118 - closed
         ]
     if not empty:
         return

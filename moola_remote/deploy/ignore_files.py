@@ -11,15 +11,20 @@ if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
 IGNORE_FILE = ".moolaignore"
+# At the top of a file system, for root alone.
+LOST_AND_FOUND = "lost+found"
 
 
 def walk(folder: Path, *, ignore: bool) -> Iterator[bytes]:
     """Yield every file, link and empty folder below, less what the ignore files name.
 
     An ignore file counts below its folder; an empty folder has a slash behind.
+
+    Raises:
+        PermissionError: a folder may not be read.
     """
     specs: list[tuple[str, GitIgnoreSpec]] = []
-    for here, folders, files in os.walk(folder):
+    for here, folders, files in os.walk(folder, onerror=raise_closed):
         base = PurePosixPath(Path(here).relative_to(folder)).as_posix()
         base = "" if base == "." else f"{base}/"
         if ignore:
@@ -32,11 +37,19 @@ def walk(folder: Path, *, ignore: bool) -> Iterator[bytes]:
         folders[:] = sorted(
             name
             for name in folders
-            if name not in links and name != ".git" and not is_ignored(specs, f"{base}{name}/")
+            if name not in links
+            and name not in (".git", LOST_AND_FOUND)
+            and not is_ignored(specs, f"{base}{name}/")
         )
         for name in [*files, *links]:
             if not is_ignored(specs, base + name):
                 yield os.fsencode(base + name)
+
+
+def raise_closed(err: OSError) -> None:
+    """Raise the error of a folder that may not be read: `os.walk` passes it over in silence."""
+    if isinstance(err, PermissionError):
+        raise err
 
 
 def is_ignored(specs: Sequence[tuple[str, GitIgnoreSpec]], path: str) -> bool:

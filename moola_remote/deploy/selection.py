@@ -23,6 +23,7 @@ from moola_remote.deploy.git import (
 from moola_remote.deploy.ignore_files import IGNORE_FILE, is_ignored, spec_of, walk
 from moola_remote.deploy.left_out import Entry, SkipReport
 from moola_remote.deploy.secret_files import holds_private_key, is_in_environment, is_secret
+from moola_remote.errors import ConfigError
 from moola_remote.files.hashing import status_of
 
 if TYPE_CHECKING:
@@ -55,8 +56,26 @@ def list_tree(
             looked at then.
 
     Raises:
-        ConfigError: git fails.
+        ConfigError: git fails, or a folder may not be read.
     """
+    try:
+        return _list_tree(folder, leavings, with_ignores, exclude, also, travelled)
+    except PermissionError as err:
+        raise ConfigError(
+            f"{os.fsdecode(err.filename)}: can't be read, {err.strerror}",
+            "make it readable for you"
+            + (", or name it in .gitignore" if with_ignores else ", or name other data"),
+        ) from err
+
+
+def _list_tree(
+    folder: Path,
+    leavings: SkipReport,
+    with_ignores: bool,
+    exclude: Iterable[str],
+    also: Collection[str],
+    travelled: HashCache | None,
+) -> list[Entry]:
     statuses: dict[bytes, Status | None] = {}
     named = {os.fsencode(path) for path in also}
     if not with_ignores:
@@ -74,7 +93,7 @@ def list_tree(
         path = (name.decode() if name.isascii() else os.fsdecode(name)).rstrip("/")
         try:
             status = statuses.pop(name, None) or status_of(top + path)
-        except FileNotFoundError:  # deleted, and git still lists it
+        except (FileNotFoundError, NotADirectoryError):  # gone, and git still lists it
             continue
         rule = None if name in named else rules.why_not(path, status)
         if rule is None:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from moola_remote.deploy.credentials import without_credentials
 from moola_remote.deploy.git import git
 from moola_remote.deploy.secret_files import is_secret
 
@@ -74,8 +75,11 @@ def _diff(folder: Path, sent: Collection[str], changed: Sequence[str]) -> str:
     # What was deleted may have been a secret: of such a file the name is recorded and nothing else.
     options = ("--no-ext-diff", "--no-textconv", "--no-color", "--no-renames", "--submodule=short")
     diff = git(folder, "diff", "HEAD", *options, "--irreversible-delete", "--", *paths)
-    text = diff[:DIFF_MAX].decode("utf-8", "replace")
-    return text + (f"\n[cut: {len(diff)} bytes in all]\n" if len(diff) > DIFF_MAX else "")
+    text = without_credentials(diff.decode("utf-8", "replace"))
+    if len(diff) <= DIFF_MAX:
+        return text
+    cut = text.encode()[:DIFF_MAX].decode("utf-8", "ignore")
+    return f"{cut}\n[cut: {len(diff)} bytes in all]\n"
 
 
 def _stays(file: Path, path: str, sent: Collection[str]) -> bool:

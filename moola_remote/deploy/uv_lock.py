@@ -7,10 +7,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from moola_remote.deploy.bundled import Bundle
+from moola_remote.deploy.credentials import with_index_credentials
 from moola_remote.deploy.declared import PYPROJECT, Dependencies, Reader
 from moola_remote.deploy.local_paths import parse_local
 from moola_remote.deploy.pyproject import check_choice, read_installed
@@ -37,7 +38,12 @@ TORCH = ("torch", "torchvision", "torchaudio")
 
 
 def read_lock(
-    path: PurePosixPath, read: Reader, *, extras: Sequence[str] = (), groups: Sequence[str] = ()
+    path: PurePosixPath,
+    read: Reader,
+    *,
+    extras: Sequence[str] = (),
+    groups: Sequence[str] = (),
+    variables: Mapping[str, str] = os.environ,
 ) -> Dependencies:
     """Return the packages of a lock, each with version and hashes, as uv would install them.
 
@@ -65,18 +71,30 @@ def read_lock(
                 raise ConfigError(f"{file}: not there, expected it beside {path.name}", "uv lock")
             (folder / file.name).write_text(text, encoding="utf-8")
         bundle = Bundle(read)
+        named = dict(_named_indexes(read(path.parent / PYPROJECT) or "", variables))
         whole = _placed(_export(uv, folder, path, chosen), path, bundle)
         pruned = [word for package in TORCH for word in ("--prune", package)]
         without = _placed(_export(uv, folder, path, [*chosen, *pruned]), path, bundle)
     words = [f"extra {name}" for name in extras] + [f"group {name}" for name in groups]
     return Dependencies(
         source=f"{path} ({', '.join(words)})" if words else str(path),
-        requirements=whole,
+        requirements=with_index_credentials(whole, named, variables),
         is_locked=True,
-        without_torch=without,
+        without_torch=with_index_credentials(without, named, variables),
         files=bundle.files,
         paths=tuple(_local_paths(path, read)),
     )
+
+
+def _named_indexes(text: str, variables: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the address of each index that has a name, and the name."""
+    for index in tomllib.loads(text).get("tool", {}).get("uv", {}).get("index", []):
+        if "name" in index and "url" in index:
+            yield index["url"], index["name"]
+    for word in f"{variables.get('UV_INDEX', '')} {variables.get('UV_DEFAULT_INDEX', '')}".split():
+        name, is_named, address = word.partition("=")
+        if is_named and "://" not in name:
+            yield address, name
 
 
 def _local_paths(path: PurePosixPath, read: Reader) -> Iterator[str]:

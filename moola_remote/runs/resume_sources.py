@@ -96,8 +96,13 @@ class Sources:
     def _dependencies(self, code: snapshot.Tree) -> Dependencies:
         """Return the packages that the run's own code asks for."""
         if code.parts:
-            project = self.pod.project
-            return read_dependencies(project, reader_of(code.parts[0].folder, project.folder))
+            project, folder = self.pod.project, code.parts[0].folder
+            # What another pod sent does not say which of the user's variables are told.
+            is_ours = folder == project.folder or Archive(self.pod.laptop.snapshots).has(
+                code.digest
+            )
+            reader = reader_of(folder, project.folder)
+            return read_dependencies(project, reader, variables=None if is_ours else {})
         return deploy.dependencies_on_pod(self.pod, code.digest)
 
     def send_checkpoints(self) -> str | None:

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from moola_remote.errors import ConfigError, MoolaError, UnreachableError
 from moola_remote.ssh.endpoint import Endpoint
+from moola_remote.ssh.interfaces import address_of
 from moola_remote.ssh.socket import GREETING, ReadAheadSocket
 from moola_remote.ssh.user_config import HostConfig, resolve
 from moola_remote.text.sanitize import safe
@@ -284,5 +285,8 @@ def _connect(endpoint: Endpoint, config: HostConfig | None, timeout_s: float) ->
     if family is not None:
         found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
         host, port = str(found[0][4][0]), int(found[0][4][1])
-    source = (config.bind_address, 0) if config and config.bind_address else None
+    bound = config.bind_address if config else None
+    if config and config.bind_interface and not bound:
+        bound = address_of(config.bind_interface)
+    source = (bound, 0) if bound else None
     return socket.create_connection((host, port), timeout=timeout_s, source_address=source)

@@ -55,6 +55,7 @@ class HostConfig:
         unknown_keys: of a host key that nobody knows: ``ask``, ``accept`` or ``refuse``.
         tokens: what ssh's ``%`` tokens stand for, without ``%``.
         bind_address: of this machine, from which to connect.
+        bind_interface: whose address that is, where `bind_address` names none.
         alive: seconds between two heartbeats and how many may be missed; None takes ours.
     """
 
@@ -78,6 +79,7 @@ class HostConfig:
     tokens: Mapping[str, str] = field(default_factory=dict)
     address_family: str = "any"
     bind_address: str | None = None
+    bind_interface: str | None = None
     alive: tuple[float, int] | None = None
 
 
@@ -254,6 +256,7 @@ def _make(host: str, arguments: tuple[str, ...], values: dict[str, list[str]]) -
         tokens=tokens,
         address_family=first("addressfamily", "any").lower(),
         bind_address=first("bindaddress") or None,
+        bind_interface=first("bindinterface") or None,
         alive=(float(interval), int(count)) if interval.isdecimal() and int(interval) else None,
     )
 

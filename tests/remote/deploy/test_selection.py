@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -83,6 +86,21 @@ def test_a_tracked_file_that_was_deleted_is_passed_over(repository: Path) -> Non
     _git(repository, "add", ".")
     (repository / "gone").unlink()
     assert _listed(repository)[0] == ["a"]
+
+
+@pytest.mark.parametrize("ignore_file", [".moolaignore", ".gitignore", "x"])
+def test_a_tracked_folder_that_a_file_replaced_is_that_file(
+    repository: Path, ignore_file: str
+) -> None:
+    _write(repository, "top/d/deep/x", f"top/d/{ignore_file}", "kept")
+    _git(repository, "add", ".")
+    _git(repository, "commit", "-qm", "all")
+    shutil.rmtree(repository / "top" / "d")
+    _write(repository, "top/d")
+    assert _listed(repository)[0] == ["kept", "top/d"]
+    (repository / "top" / "d").unlink()
+    os.mkfifo(repository / "top" / "d")
+    assert _listed(repository)[0] == ["kept"]
 
 
 @pytest.mark.parametrize("target", ["moved/d", "/nowhere", "{outside}"])
@@ -215,6 +233,57 @@ def test_a_hooks_variables_do_not_lead_to_another_repository(
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "nowhere"))
     monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "nothing"))
     assert _listed(repository)[0] == ["a"]
+
+
+@pytest.mark.parametrize("is_file", [True, False])
+def test_what_the_users_own_configuration_ignores_stays(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_file: bool
+) -> None:
+    _write(repository, "code.py", "scratch/big")
+    (tmp_path / "ignored").write_text("scratch/\n")
+    if is_file:
+        settings = tmp_path / "gitconfig"
+        settings.write_text(f"[core]\nexcludesFile = {tmp_path}/ignored\n")
+        monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+    else:
+        monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+        monkeypatch.setenv("GIT_CONFIG_KEY_0", "core.excludesFile")
+        monkeypatch.setenv("GIT_CONFIG_VALUE_0", str(tmp_path / "ignored"))
+    assert _listed(repository)[0] == ["code.py"]
+
+
+@pytest.fixture
+def as_nobody() -> Iterator[Path]:
+    """A folder of a user who is not root, whom no folder is closed to."""
+    with tempfile.TemporaryDirectory() as name:
+        if os.getuid() == 0:
+            os.chown(name, 65534, -1)
+            os.seteuid(65534)
+        yield Path(name)
+        os.seteuid(os.getuid())
+
+
+@pytest.mark.parametrize("kind", ["data", "code", "git", "tracked"])
+def test_a_folder_that_may_not_be_read_is_named(as_nobody: Path, kind: str) -> None:
+    closed = as_nobody / "top" / "closed"
+    _write(as_nobody, "top/closed/x", "a")
+    if kind in ("git", "tracked"):
+        _git(as_nobody, "init", "-q")
+    if kind == "tracked":
+        _git(as_nobody, "add", ".")
+    closed.chmod(0)
+    try:
+        with pytest.raises(ConfigError) as caught:
+            _listed(as_nobody, with_ignores=kind != "data")
+        assert caught.value.message.startswith(f"{closed}")
+        assert "can't be read, Permission denied" in caught.value.message
+        if kind != "data":
+            (as_nobody / ".gitignore").write_text("/top/closed/\n")
+            if kind == "tracked":
+                _git(as_nobody, "rm", "-rq", "--cached", "top/closed")
+            assert _listed(as_nobody)[0] == [".gitignore", "a"]
+    finally:
+        closed.chmod(0o700)
 
 
 def test_moolaignore_holds_back_what_git_tracks(repository: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from moola_remote.agent_client.client import Agent, probe
+from moola_remote.errors import ConfigError
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from tests.support.dropbear import missing_for_dropbear, running_dropbear
@@ -41,6 +42,21 @@ def test_commands_the_agent_and_transfers(dropbear: Endpoint, tmp_path: Path) ->
         assert transport.push(here, there) == len(data)
         transport.pull(there, back, files=["a b"], max_file=len(data), max_bytes=2 * len(data))
         assert (back / "a b").read_bytes() == data
+    finally:
+        transport.close()
+
+
+def test_a_root_that_the_user_may_not_make_names_one_of_the_users_home(
+    dropbear: Endpoint, tmp_path: Path
+) -> None:
+    """As `pods add` writes it, for root."""
+    transport = connect(dropbear, known_hosts=tmp_path / "pins")
+    try:
+        with pytest.raises(ConfigError) as caught:
+            probe(Agent(transport, root="/no-such-disk/moola", python=dropbear.python))
+        assert "Permission denied" in caught.value.message
+        root = caught.value.cure.removeprefix("in the pod's file: root: ")
+        assert probe(Agent(transport, root=root, python=dropbear.python)).rsync
     finally:
         transport.close()
 

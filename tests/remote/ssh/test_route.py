@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import socket
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from moola_remote.ssh.command_line import ssh_argv
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.hostkeys import KnownHosts
+from moola_remote.ssh.interfaces import address_of
 from tests.remote.ssh.conftest import Through, lines_of, vouch
 from tests.support.lanes import HANGS_S
 from tests.support.servers import running_openssh
@@ -55,6 +57,27 @@ def test_a_bind_address_is_where_we_come_from(through: Through, tmp_path: Path) 
 def test_a_bind_address_that_is_not_here_is_named(through: Through, tmp_path: Path) -> None:
     endpoint = through("Host box\n  BindAddress 192.0.2.1\n  {pod}")
     with pytest.raises(UnreachableError, match=r"BindAddress 192\.0\.2\.1; correct it"):
+        connect(endpoint, known_hosts=tmp_path / "pins")
+
+
+def test_a_bind_interface_is_where_we_come_from(through: Through, tmp_path: Path) -> None:
+    for _, name in reversed(socket.if_nameindex()):
+        with contextlib.suppress(UnreachableError):
+            address = address_of(name)
+            break
+    else:
+        pytest.skip("no interface with an IPv4 address here")
+    endpoint = through(f"Host box\n  BindInterface {name}\n  {{pod}}")
+    transport = connect(endpoint, known_hosts=tmp_path / "pins")
+    try:
+        assert transport.run(["printenv", "SSH_CLIENT"]).stdout.startswith(f"{address} ".encode())
+    finally:
+        transport.close()
+
+
+def test_a_bind_interface_that_is_not_here_is_named(through: Through, tmp_path: Path) -> None:
+    endpoint = through("Host box\n  BindInterface nowhere0\n  {pod}")
+    with pytest.raises(UnreachableError, match="BindInterface nowhere0: no IPv4 address"):
         connect(endpoint, known_hosts=tmp_path / "pins")
 
 
