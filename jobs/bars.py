@@ -58,7 +58,7 @@ def look(arguments: argparse.Namespace) -> None:
     out: Path | None = arguments.out
     if out is not None and out.suffix != ".parquet":
         raise ConfigError(f"--out {out}: expected a name that ends in .parquet; rename it")
-    require_place("--out", out)
+    require_place("--out", out, arguments.files)
     bars = _joined(arguments)
     name = _name(arguments.files)
     checks = check_series(bars, arguments.calendar)

@@ -88,7 +88,7 @@ def predict(arguments: argparse.Namespace) -> None:
         raise ConfigError(
             f"--out {out}: expected a name that ends in .parquet or .csv, or a --format"
         )
-    require_place("--out", out)
+    require_place("--out", out, [arguments.bars])
     print("reading the model and the bars", file=sys.stderr, flush=True)
     import torch
 

@@ -100,7 +100,8 @@ def make(arguments: argparse.Namespace) -> None:
     out: Path = arguments.out
     if out.suffix != ".parquet":
         raise ConfigError(f"--out {out}: expected a name that ends in .parquet; rename it")
-    require_place("--out", out)
+    inputs = (arguments.bars, arguments.spans, arguments.windows)
+    require_place("--out", out, inputs)
     lines: list[str] = []
     if arguments.windows is not None:
         table = read_columns(arguments.windows)

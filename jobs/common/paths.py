@@ -6,6 +6,7 @@ As a run it starts in the sealed code: what it wrote there would be neither fetc
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from moola_core.errors import ConfigError
@@ -28,11 +29,12 @@ def output(text: str) -> Path:
     return Path(os.environ.get("MOOLA_RUN_DIR", ""), text)
 
 
-def require_place(option: str, path: Path | None) -> None:
+def require_place(option: str, path: Path | None, inputs: Iterable[Path | None] = ()) -> None:
     """Refuse a file that can't be written, if one is asked for, before the work for it is done.
 
     Raises:
-        ConfigError: its folder is not there or not to be written to, or it is a folder itself.
+        ConfigError: its folder is not there or not to be written to, it is a folder itself, or one
+            of the `inputs`, which would be lost.
     """
     if path is None:
         return
@@ -45,6 +47,10 @@ def require_place(option: str, path: Path | None) -> None:
         raise ConfigError(
             f"{option} {path}: no right to write to {folder}, expected a folder of yours;"
             " name another"
+        )
+    if path.exists() and any(one and one.exists() and one.samefile(path) for one in inputs):
+        raise ConfigError(
+            f"{option} {path}: an input, which would be replaced, expected a new file; name another"
         )
 
 

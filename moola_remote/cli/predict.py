@@ -81,7 +81,14 @@ def predict(
     from moola_remote.deploy.deploy import read_code
     from moola_remote.deploy.snapshot import data_tree
     from moola_remote.predict.spread import Spread
-    from moola_remote.predict.tasks import Work, find_series, read_index, results_in, to_do
+    from moola_remote.predict.tasks import (
+        Work,
+        find_series,
+        read_index,
+        require_other_folder,
+        results_in,
+        to_do,
+    )
 
     artifacts = _artifacts(app.project.results_folder, run_id)
     job = app.project.folder / "jobs" / "predict_files.py"
@@ -91,6 +98,7 @@ def predict(
     options += [] if min_confidence is None else ["--min-confidence", f"{min_confidence:g}"]
     work = Work(data_tree({"model": artifacts}).digest, tuple(options))
     series = find_series(patterns, app.laptop.hash_cache)
+    require_other_folder(out, series)
     out.mkdir(parents=True, exist_ok=True)
     left = to_do(series, read_index(out), work, out)
     click.echo(f"{len(series)} series, {len(series) - len(left)} already done", err=True)

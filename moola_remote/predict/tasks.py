@@ -98,6 +98,21 @@ def find_series(patterns: Sequence[str], cache: Path | None = None) -> list[Seri
     return [found[name] for name in sorted(found)]
 
 
+def require_other_folder(out: Path, series: Sequence[Series]) -> None:
+    """Refuse to write results over the series themselves.
+
+    Raises:
+        ConfigError: a result would have the name of its series, in the same folder.
+    """
+    for one in series:
+        result = out / f"{one.name}.parquet"
+        if result.exists() and result.samefile(one.path):
+            raise ConfigError(
+                f"--out {out}: {one.given} is a series, which its spans would replace",
+                "name another folder",
+            )
+
+
 def read_index(out: Path) -> Index:
     """Read ``index.json``; empty where there is none.
 

@@ -60,6 +60,17 @@ def test_a_place_that_can_not_be_written_is_refused_before_any_work(
         require_place("--out", tmp_path / "file.csv")
 
 
+def test_an_input_is_not_replaced_under_whatever_name(tmp_path: Path) -> None:
+    bars = tmp_path / "bars.csv"
+    bars.touch()
+    (tmp_path / "link.csv").symlink_to(bars)
+    for name in ("bars.csv", "link.csv", "./bars.csv"):
+        with pytest.raises(ConfigError, match=r"an input, which would be replaced, expected a new"):
+            require_place("--out", tmp_path / name, [None, tmp_path / "gone.csv", bars])
+    require_place("--out", tmp_path / "spans.csv", [bars])
+    require_place("--out", tmp_path / "spans.csv", [tmp_path / "spans.csv"])
+
+
 def test_outside_of_a_run_a_path_is_as_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MOOLA_RUN_DIR", raising=False)
     monkeypatch.delenv("MOOLA_DATA_DIR", raising=False)

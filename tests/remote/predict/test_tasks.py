@@ -1,4 +1,4 @@
-"""Which files of a prediction lie in the project, where they are no code."""
+"""The files of a prediction: which lie in the project, and which would be lost."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from moola_remote.predict.tasks import Series, results_in
+from moola_remote.errors import ConfigError
+from moola_remote.predict.tasks import Series, find_series, require_other_folder, results_in
 
 
 @pytest.mark.parametrize(
@@ -26,3 +27,17 @@ def test_results_in_the_project(tmp_path: Path, out: str, expected: list[str]) -
     (tmp_path / "link").symlink_to("project")
     series = [Series("NQ", tmp_path / "NQ.csv", 1, "0" * 64, Path("NQ.csv"))]
     assert results_in(tmp_path / "project", tmp_path / out, series) == expected
+
+
+def test_spans_do_not_replace_their_series(tmp_path: Path) -> None:
+    bars = tmp_path / "bars"
+    bars.mkdir()
+    (bars / "NQ.parquet").touch()
+    (tmp_path / "link").symlink_to("bars")
+    series = find_series([f"{bars}/*.parquet"])
+    for out in (bars, tmp_path / "link", bars / ".." / "bars"):
+        with pytest.raises(ConfigError, match=r"NQ\.parquet is a series, which its spans would"):
+            require_other_folder(out, series)
+    require_other_folder(tmp_path / "spans", series)
+    (bars / "ES.csv").touch()
+    require_other_folder(bars, find_series([f"{bars}/*.csv"]))
