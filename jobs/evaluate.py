@@ -60,7 +60,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     from jobs.common.data import data_folder, read_file
     from jobs.common.fitting import truth_of
     from jobs.common.reporting import TREES, UNET, answers_of, as_json
-    from jobs.common.window_sets import taught_windows
+    from jobs.common.window_sets import note_seen, taught_windows
     from moola_core.decoding.decode import decode
     from moola_core.evaluation.comparison import (
         compare,
@@ -77,11 +77,12 @@ def evaluate(arguments: argparse.Namespace) -> None:
     windows = windows.with_labels(trained.labels, arguments.file)
     _require_fit(arguments, windows, trained)
     train, _ = read_file(data_dir, trained.recipe.data.labelled.as_posix(), **reads)
+    note_seen(windows, train, trained.recipe)
     print(f"evaluating the model on {len(windows):,} windows", file=sys.stderr, flush=True)
     predictions = trained.predict(windows.bars)
     print("scoring its predictions", file=sys.stderr, flush=True)
     decoded, truth = decode(predictions, trained.decoder), truth_of(windows)
-    scores = score(decoded, predictions, truth)
+    scores, chance = score(decoded, predictions, truth), chance_type_f1(predictions, truth, decoded)
     if trained.recipe.data.windows is not None:  # peers learn from no more than the run did
         train = taught_windows(train, trained.recipe)
     peers = [*([TREES] if arguments.trees else []), *([UNET] if arguments.peers else [])]
@@ -91,7 +92,6 @@ def evaluate(arguments: argparse.Namespace) -> None:
     reliable = reliability_of(repeats, "recipe")
     print(f"recipe {trained.recipe.name}, {len(windows)} windows of {arguments.file}")
     print_scores(scores, {})
-    chance = chance_type_f1(predictions, truth, decoded)
     print_beside(chance, predictions, decoded, truth)
     print("\n".join([*table_lines(table), *reliability_lines(reliable)]))
     if arguments.out is not None:

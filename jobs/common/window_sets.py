@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from moola_core.config.sections import Recipe
+from moola_core.data.overlaps import shares_bars
 from moola_core.data.splits import make_split
 from moola_core.data.windows import Windows
 from moola_core.errors import DataError
@@ -56,6 +57,25 @@ def note_offsets(where: str, windows: Windows, recipe: Recipe) -> None:
             f"note: {where}: {number:,} of {len(windows):,} windows are left out of training, as"
             f" their offset is none of data.offsets={offsets} of recipe {recipe.name};"
             " to train on shifted copies too: --set data.offsets=null"
+        )
+
+
+def note_seen(windows: Windows, train: Windows, recipe: Recipe) -> None:
+    """Print how many windows share bars with those that taught a run: it remembers them.
+
+    Args:
+        windows: that are to be evaluated.
+        train: all of the file that the run was trained on.
+        recipe: of the run.
+    """
+    if train.num_bars != windows.num_bars:
+        return
+    number = int(shares_bars(windows, split_windows(train, recipe)[0]).sum())
+    if number:
+        print(
+            f"note: {number:,} of {len(windows):,} windows share bars with those that the run was"
+            " trained on, so their scores say what it remembers; evaluate others, or see"
+            " jobs.crossval"
         )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from moola_core.data.windows import Windows
-from moola_core.spans.intervals import IntArray
+from moola_core.spans.intervals import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,26 @@ def find_overlaps(windows: Windows) -> Overlaps:
     such pairs are refused where time contradicts them. A false pair costs a window, a missed one
     the truth of the score.
     """
-    num_windows, num_bars, _ = windows.bars.shape
-    bars = _bar_ids(windows)
+    return _pairs(windows.bars, windows.start_time, windows.bar_ns)
+
+
+def shares_bars(windows: Windows, others: Windows) -> BoolArray:
+    """``(B,)``: which of the windows share a bar with one of the others, as long as they are."""
+    pairs = _pairs(
+        np.concatenate([windows.bars, others.bars]),
+        np.concatenate([windows.start_time, others.start_time]),
+        windows.bar_ns,
+    )
+    number = len(windows)
+    is_own = np.stack([pairs.first, pairs.second]) < number
+    crossing = is_own[0] != is_own[1]
+    rows = np.where(is_own[0], pairs.first, pairs.second)[crossing]
+    return np.isin(np.arange(number), rows)
+
+
+def _pairs(prices: FloatArray, start_time: IntArray, bar_ns: int) -> Overlaps:
+    num_windows, num_bars, _ = prices.shape
+    bars = _bar_ids(prices)
     # Where else does the first bar of each window occur? Sorted once, looked up for all at once.
     order = np.argsort(bars, axis=None, kind="stable")
     found = bars.ravel()[order]
@@ -48,7 +66,8 @@ def find_overlaps(windows: Windows) -> Overlaps:
     first, shift = np.divmod(places, num_bars)
     keep = (first != second) & ((shift > 0) | (first < second))
     first, second, shift = first[keep], second[keep], shift[keep]
-    agree = _agree(bars, first, second, shift) & _time_allows(windows, first, second, shift)
+    agree = _agree(bars, first, second, shift)
+    agree &= _time_allows(start_time[first], start_time[second], shift * bar_ns)
     return Overlaps(first[agree], second[agree], shift[agree])
 
 
@@ -63,11 +82,11 @@ def concurrency(overlaps: Overlaps, num_windows: int, num_bars: int) -> IntArray
     return np.cumsum(change, axis=1)[:, :num_bars]
 
 
-def _bar_ids(windows: Windows) -> IntArray:
-    """``(B, T)``: equal numbers for equal bars."""
-    num_windows, num_bars, _ = windows.bars.shape
+def _bar_ids(prices: FloatArray) -> IntArray:
+    """``(B, T)``: equal numbers for equal bars ``(B, T, 4)``."""
+    num_windows, num_bars, _ = prices.shape
     # By hash: to sort two million bars takes nine times as long. A sum with 0 has no -0.
-    content = pa.py_buffer(np.ascontiguousarray(windows.bars) + 0.0)
+    content = pa.py_buffer(np.ascontiguousarray(prices) + 0.0)
     flat = pa.FixedSizeBinaryArray.from_buffers(
         pa.binary(4 * 8), num_windows * num_bars, [None, content]
     )
@@ -84,10 +103,6 @@ def _agree(bars: IntArray, first: IntArray, second: IntArray, shift: IntArray) -
     return ((here == bars[second]) | beyond).all(axis=1)
 
 
-def _time_allows(
-    windows: Windows, first: IntArray, second: IntArray, shift: IntArray
-) -> np.ndarray:
-    start = windows.start_time
-    known = (start[first] >= 0) & (start[second] >= 0)
-    # Gaps only lengthen the time between two bars, so it is at least `shift` minutes.
-    return ~known | (start[second] - start[first] >= shift * windows.bar_ns)
+def _time_allows(first: IntArray, second: IntArray, shift_ns: IntArray) -> np.ndarray:
+    # Gaps only lengthen the time between two bars.
+    return (first < 0) | (second < 0) | (second - first >= shift_ns)

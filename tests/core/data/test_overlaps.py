@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from moola_core.data.overlaps import concurrency, find_overlaps
+from moola_core.data.overlaps import concurrency, find_overlaps, shares_bars
 from moola_core.data.synthetic import SESSION_BARS, Market
 from moola_core.data.windows import Windows
 from moola_core.spans.intervals import IntArray
@@ -76,3 +76,13 @@ def test_a_zero_is_a_zero_whatever_its_sign(market: Market) -> None:
     flat = windows.bars.copy()
     flat[0, 50:], flat[1, :55] = 0.0, -0.0
     assert find_overlaps(Windows(**{**windows.__dict__, "bars": flat})).shift.tolist()[0] == 50
+
+
+def test_windows_that_share_a_bar_with_others_are_those_that_the_cuts_say(
+    market: Market, rng: np.random.Generator
+) -> None:
+    own, others = rng.integers(0, 3000, size=30), rng.integers(0, 3000, size=12)
+    seen = shares_bars(cut(market, own.tolist()), cut(market, others.tolist()))
+    expected = (np.abs(own[:, None] - others) < 105).any(axis=1)
+    assert 0 < expected.sum() < len(own)
+    np.testing.assert_array_equal(seen, expected)
