@@ -48,8 +48,8 @@ warm: $(STAMP) data
 	@$(BIN)/python -m tests.support.kernels
 	@$(BIN)/python -m pytest -q --collect-only tests >/dev/null 2>&1 || :
 
-unit: $(STAMP)  ## the tests that start no process, without those on random input
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -q --hypothesis-profile=brief -m "unit and not fuzz" tests
+unit: $(STAMP)  ## the tests that start no process, without slow ones and those on random input
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -q --hypothesis-profile=brief -m "unit and not fuzz and not slow" tests
 
 check: $(STAMP)  ## format, lint, strict types, import contracts, known vulnerabilities in packages
 	@$(BIN)/ruff format --check .

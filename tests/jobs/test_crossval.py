@@ -39,6 +39,7 @@ def test_a_recipe_is_scored_beside_the_rules_on_the_same_folds(
         assert lead["low"] <= lead["value"] <= lead["high"]
 
 
+@pytest.mark.slow
 def test_scores_are_pooled_over_folds_and_averaged_over_repeats(data: Path) -> None:
     windows, _ = read_windows(data / "labelled" / "train_210.parquet")
 
@@ -58,6 +59,7 @@ def test_scores_are_pooled_over_folds_and_averaged_over_repeats(data: Path) -> N
     assert (perfect["value"], perfect["low"], perfect["high"]) == (1, 1, 1)
 
 
+@pytest.mark.slow
 def test_the_area_is_that_of_the_pooled_bars(data: Path) -> None:
     from sklearn.metrics import average_precision_score
 

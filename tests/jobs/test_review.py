@@ -9,6 +9,7 @@ import pytest
 from jobs.review import main
 
 
+@pytest.mark.slow
 def test_findings_are_printed_and_written(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

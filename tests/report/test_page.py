@@ -109,6 +109,7 @@ def test_a_hostile_name_is_text_wherever_it_stands(tmp_path: Path) -> None:
     assert page.count(HOSTILE.replace("<", "&lt;").replace(">", "&gt;").replace("'", "&#39;")) == 3
 
 
+@pytest.mark.slow
 def test_a_thousand_windows_stay_below_six_megabytes(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", num_windows=1000)
     page = report(read_run(run))

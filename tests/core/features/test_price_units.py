@@ -70,6 +70,7 @@ def recipe_of(name: str) -> Recipe:
     return recipe
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 @at_most(12)
 @given(FACTORS, st.integers(0, 1000), st.sampled_from([20_000.0, 100.0, 0.0, -37.5]))

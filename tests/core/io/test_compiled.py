@@ -41,6 +41,7 @@ def copy_of_the_package(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Module
     return module
 
 
+@pytest.mark.slow
 def test_a_second_working_copy_compiles_nothing(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

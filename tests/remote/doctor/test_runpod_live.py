@@ -86,6 +86,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return double.calls
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "refuse"),
     [

@@ -162,6 +162,7 @@ def test_what_is_no_manifest_of_this_run_is_refused_in_one_line(content: bytes) 
     assert is_one_line(str(caught.value))
 
 
+@pytest.mark.slow
 def test_too_many_files_are_refused() -> None:
     one = json.dumps(_file("a"))
     many = _manifest().replace(b"[]", f"[{', '.join([one] * (MAX_ENTRIES + 1))}]".encode())

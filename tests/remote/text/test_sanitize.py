@@ -171,6 +171,7 @@ def test_a_safe_name_is_one_line_of_plain_text(text: str) -> None:
     assert is_one_line(safe(text))
 
 
+@pytest.mark.slow
 def test_every_control_and_format_character_of_unicode_is_kept_from_the_screen() -> None:
     everything = "".join(map(chr, [*range(0x20000), *range(0xE0000, 0xE1000)]))  # the assigned ones
     assert is_safe(safe(everything, limit=len(everything)))

@@ -21,6 +21,7 @@ from tests.support.terminal import Terminal, on_terminal
 BENCHMARK = Path(__file__).parents[3] / "benchmarks" / "dashboard.py"
 
 
+@pytest.mark.slow
 def test_a_flood_of_news_is_drawn_ten_times_a_second_at_most() -> None:
     class Frames(io.StringIO):
         num_frames = 0
@@ -40,6 +41,7 @@ def test_a_flood_of_news_is_drawn_ten_times_a_second_at_most() -> None:
     assert 2 <= frames.num_frames <= 10 * seconds + 3  # and the first, the last and the summary
 
 
+@pytest.mark.slow
 def test_drawing_takes_a_twentieth_of_a_core_however_dear_a_redraw_is() -> None:
     cost_s = 0.01
 

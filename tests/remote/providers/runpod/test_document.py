@@ -5,6 +5,7 @@ import pytest
 from tests.support.runpod_double.document import DOCUMENTS, written
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not DOCUMENTS.is_dir(), reason="RunPod's documents do not lie beside this clone"
 )
