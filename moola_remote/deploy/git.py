@@ -18,19 +18,8 @@ from moola_remote.text.sanitize import safe
 
 # Folders of tools; what has a pyvenv.cfg is a virtual environment under any name.
 TOOL_FOLDERS = {
-    *(
-        ".git",
-        ".hg",
-        ".jj",
-        ".sl",
-        ".bzr",
-        ".svn",
-        "__pycache__",
-        ".venv",
-        "node_modules",
-        ".tox",
-        ".nox",
-    ),
+    *(".git", ".hg", ".jj", ".sl", ".bzr", ".svn"),
+    *("__pycache__", ".venv", "node_modules", ".tox", ".nox"),
     *(".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", ".ipynb_checkpoints"),
 }
 

@@ -14,8 +14,8 @@ import pytest
 from moola_remote.deploy.uv_lock import find_uv
 from moola_remote.ssh.endpoint import Endpoint
 from tests.e2e.conftest import end_runs
-from tests.remote.agent.test_environment import make_wheel
 from tests.support.lanes import HANGS_S
+from tests.support.package_index import make_wheel
 from tests.support.projects import PROGRAM, Project, pod_file
 
 pytestmark = [pytest.mark.e2e, pytest.mark.process]

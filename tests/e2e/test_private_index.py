@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import base64
-import functools
-import http.server
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -13,8 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from moola_remote.deploy.uv_lock import find_uv
-from tests.remote.agent.test_environment import make_wheel
-from tests.remote.agent.test_install import Quiet
+from tests.support.package_index import IndexHandler, make_wheel, serving
 from tests.support.projects import Project
 
 pytestmark = [pytest.mark.e2e, pytest.mark.process]
@@ -26,7 +22,7 @@ PATH_TOKEN = "entitled-QWERTZ12345"
 FORMS = [form.encode() for form in (PASSWORD, quote(PASSWORD, safe=""), PATH_TOKEN)]
 
 
-class Private(Quiet):
+class Private(IndexHandler):
     """Asks for the password; below a token, as some hosts have it, for none."""
 
     def do_GET(self) -> None:  # noqa: N802 - http.server's name
@@ -49,13 +45,8 @@ class Private(Quiet):
 def host(tmp_path: Path) -> Iterator[str]:
     """The host and port of an index with `lamp`."""
     make_wheel(tmp_path / "index" / "simple" / "lamp", "lamp", "1.0")
-    handler = functools.partial(Private, directory=str(tmp_path / "index"))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        yield f"127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with serving(tmp_path / "index", Private) as address:
+        yield address
 
 
 def use(project: Project, requirements: str) -> None:

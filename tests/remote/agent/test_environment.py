@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from moola_remote.deploy.declared import Dependencies
+from tests.support.package_index import make_wheel
 from tests.support.pods import AgentPod, make_bare_python
 
 pytestmark = pytest.mark.process
@@ -106,21 +106,6 @@ def with_uv(pod: AgentPod, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> A
         "https_proxy": "http://127.0.0.1:9",
     }
     return pod
-
-
-def make_wheel(
-    folder: Path, name: str, version: str, needs: str = "", code: str = "VALUE = 1\n"
-) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    info = f"{name}-{version}.dist-info"
-    head = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
-        wheel.writestr(f"{name}.py", code)
-        wheel.writestr(f"{info}/METADATA", head + (f"Requires-Dist: {needs}\n" if needs else ""))
-        wheel.writestr(
-            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        wheel.writestr(f"{info}/RECORD", "")
 
 
 @pytest.mark.parametrize("form", ["plain", "with options", "trampoline", "another Python"])

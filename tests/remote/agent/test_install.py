@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import json
 import os
 import re
@@ -17,8 +15,9 @@ from typing import Any
 import pytest
 
 from moola_remote.agent.downloads import Download, Progress, parse_lock, plan_by_uv, summary
-from tests.remote.agent.test_environment import DIGEST, make_wheel
+from tests.remote.agent.test_environment import DIGEST
 from tests.support.lanes import HANGS_S
+from tests.support.package_index import make_wheel, serving
 from tests.support.pods import AgentPod, make_bare_python
 
 pytestmark = pytest.mark.process
@@ -57,20 +56,8 @@ def index(tmp_path: Path) -> Iterator[str]:
         (tmp_path / "packages").mkdir(exist_ok=True)
         code = TORCH if name == "torch" else ""
         make_wheel(tmp_path / "packages" / name, name, version, needs, code)
-    handler = functools.partial(Quiet, directory=str(tmp_path))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/packages"
-        server.shutdown()
-        thread.join()
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves folders as indexes do, and logs nothing."""
-
-    def log_message(self, *_: object) -> None:
-        pass
+    with serving(tmp_path) as host:
+        yield f"http://{host}/packages"
 
 
 def install(

@@ -16,8 +16,8 @@ from moola_remote.deploy.local_paths import parse_local
 from moola_remote.deploy.snapshot import code_tree
 from moola_remote.deploy.uv_lock import find_uv
 from moola_remote.errors import ConfigError
-from tests.remote.agent.test_environment import make_wheel
 from tests.support.declarations import declared, refused
+from tests.support.package_index import make_wheel
 
 WHEEL = "lamp-1.0-py3-none-any.whl"
 SHA = hashlib.sha256(b"built").hexdigest()
