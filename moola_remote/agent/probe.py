@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import re
+import sys
 import time
 from pathlib import Path
 from typing import Any, List, Optional
@@ -17,7 +18,7 @@ from moola_remote.agent.gpus import gpu_rows, mebibytes
 from moola_remote.agent.layout import Pod
 from moola_remote.agent.lazy import subprocess
 from moola_remote.agent.linking import link
-from moola_remote.agent.made_environment import Look
+from moola_remote.agent.made_environment import look
 from moola_remote.agent.processes import is_on_path
 from moola_remote.agent.telemetry import cpu_count, disk_free, memory
 from moola_remote.agent.trees import check_digest, reserve
@@ -33,18 +34,16 @@ def probe(pod: Pod, text: str) -> Json:
             code and data that are here stay until a run names them, or a day; with ``link``, what
             `link` takes for a tree of code that a deploy would ask for next; or anything else.
     """
-    import platform
-
     pod.make()
     asked = read_request(text)
     for kind, digest in (asked.get("reserve") or {}).items():
         check_digest(digest)
         reserve(pod, kind, digest)
-    version = platform.python_version()
-    look = Look(pod, version, asked.get("environment"))
+    version = sys.version.split()[0]
+    system = os.uname()
     rows = gpu_rows("name,memory.total")
     is_sealed = make_tree(pod, asked.get("link"))
-    answer = {
+    return {
         "python": version,
         "gpus": [{"name": row[0], "memory_total": mebibytes(row[1])} for row in rows],
         "cpus": cpu_count(),
@@ -55,15 +54,14 @@ def probe(pod: Pod, text: str) -> Json:
         "has_venv": has_module("venv"),
         "write_error": write_error(pod.root, ROOM_BYTES),
         "noexec": bool(os.statvfs(str(pod.root)).f_flag & os.ST_NOEXEC),
-        "platform": platform.platform(),
-        "hostname": platform.node(),
+        "platform": f"{system.sysname}-{system.release}-{system.machine}",
+        "hostname": system.nodename,
         "now": time.time(),
         "sealed": is_sealed,
         "trees": {kind: complete(pod.root / kind) for kind in ("code", "data")},
         "environments": complete(pod.root / "env"),
+        "environment": look(pod, version, asked.get("environment"), [row[0] for row in rows]),
     }
-    answer["environment"] = look.answer([row[0] for row in rows])
-    return answer
 
 
 def make_tree(pod: Pod, wanted: Any) -> bool:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import sys
+import venv
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from moola_remote.agent.made_environment import DESCRIBE_BASE
 from moola_remote.deploy.declared import Dependencies
 from tests.support.package_index import make_wheel
 from tests.support.pods import AgentPod, make_bare_python
 
 pytestmark = pytest.mark.process
 
+ROOT = Path(__file__).parents[3]
 DIGEST = "0123456789abcdef"
 
 
@@ -62,6 +67,29 @@ def test_a_probe_says_what_is_known_of_it(pod: AgentPod, bare_python: Path) -> N
     assert pod.ask("probe", stdin={"environment": "wick"})["environment"] is None
     marker.write_text(marker.read_text().replace('"base":{', '"base":{"other":1,'))
     assert pod.ask("probe", stdin=asked)["environment"] is None
+
+
+@pytest.mark.parametrize("sees_base", [None, False, True])
+def test_a_probe_describes_its_python_as_a_program_of_it_would(
+    tmp_path: Path, sees_base: bool | None
+) -> None:
+    python, ran = os.path.realpath(sys.executable), tmp_path / "ran"
+    if sees_base is not None:
+        venv.create(tmp_path / "made", sees_base, symlinks=True)
+        python = str(tmp_path / "made" / "bin" / "python")
+        (packages,) = tmp_path.glob("made/lib/python*/site-packages")
+        (packages / "start.pth").write_text(f"import pathlib; pathlib.Path({str(ran)!r}).touch()\n")
+    asked = (
+        f"import json, sys; sys.path.insert(0, {str(ROOT)!r}); "
+        "from moola_remote.agent.made_environment import describe_base as describe; "
+        "print(json.dumps(describe(sys.version.split()[0])))"
+    )
+    described = subprocess.check_output([python, "-ISB", "-c", asked])
+    assert not ran.exists()
+    assert json.loads(described) == json.loads(
+        subprocess.check_output([python, "-c", DESCRIBE_BASE])
+    )
+    assert ran.exists() == (sees_base is not None)
 
 
 def test_it_is_made_once_also_by_two_at_once(pod: AgentPod, bare_python: Path) -> None:
