@@ -32,7 +32,9 @@ def link(pod: Pod, kind: str, digest: str, wanted: Json) -> Json:
     missing = dict(files)
     with locked(folder / ".lock"):
         incoming = folder / f".incoming-{digest}"
+        is_exact = False
         if not (folder / digest).is_dir():
+            is_exact = not os.path.lexists(incoming)  # then it holds what is put there now
             take_content(incoming, wanted.get("content") or {}, missing)
             records = sorted(folder.glob("[!.]*.json"), key=modified_ns, reverse=True)
             for record in records[:MAX_TREES]:
@@ -42,7 +44,10 @@ def link(pod: Pod, kind: str, digest: str, wanted: Json) -> Json:
                 link_files(record.with_suffix(""), incoming, there, missing)
             if missing:
                 return {"missing": list(missing)}
-        return {"missing": [], "sealed": finish(pod, kind, digest, files, wanted)}
+        return {
+            "missing": [],
+            "sealed": finish(pod, kind, digest, files, wanted, is_exact=is_exact),
+        }
 
 
 def take_content(incoming: Path, content: Json, missing: Dict[str, Json]) -> None:

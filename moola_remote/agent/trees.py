@@ -9,7 +9,7 @@ import re
 import stat
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Set, Tuple
+from typing import Any, Collection, Dict, Iterable, Iterator, List, Set, Tuple
 
 from moola_remote.agent.constants import SCHEMA, Json
 from moola_remote.agent.errors import AgentError
@@ -58,17 +58,25 @@ def seal(pod: Pod, kind: str, digest: str, wanted: Json) -> Json:
     pod.make()
     files = check_list(digest, wanted)
     with locked(pod.root / kind / ".lock"):
-        return {"sealed": finish(pod, kind, digest, files, wanted), "files": len(files)}
+        is_sealed = finish(pod, kind, digest, files, wanted, is_exact=False)
+        return {"sealed": is_sealed, "files": len(files)}
 
 
-def finish(pod: Pod, kind: str, digest: str, files: Dict[str, Json], wanted: Json) -> bool:
-    """Do what `seal` does, under its lock; return False where the tree is complete already."""
+def finish(
+    pod: Pod, kind: str, digest: str, files: Dict[str, Json], wanted: Json, *, is_exact: bool
+) -> bool:
+    """Do what `seal` does, under its lock; return False where the tree is complete already.
+
+    An incoming tree that `is_exact` has the paths of the list and no other: it need not be looked
+    through for them.
+    """
     final, incoming = pod.root / kind / digest, pod.root / kind / f".incoming-{digest}"
     if final.is_dir() and reserve(pod, kind, digest):
         return False
     # A seal that was cut off between its two last steps left the tree without its list.
     tree = final if final.is_dir() else incoming
-    missing, different = compare(tree, files)
+    there = {path: f"{tree}/{path}" for path in files} if is_exact else dict(entries(tree, files))
+    missing, different = sorted(files.keys() - there), differing(tree, there, files)
     if missing or different:
         count = f"{len(missing)} missing, {len(different)} different"
         message = f"{kind} {digest}: {count}, of {len(files)} files"
@@ -105,28 +113,25 @@ def check_list(digest: str, wanted: Json) -> Dict[str, Json]:
     return files
 
 
-def compare(tree: Path, files: Dict[str, Json]) -> Tuple[List[str], List[str]]:
-    """Return what a tree lacks and what differs in it; remove whatever the list doesn't name."""
-    there = dict(entries(tree, set(files)))
-    missing = sorted(set(files) - set(there))
+def differing(tree: Path, there: Dict[str, str], files: Dict[str, Json]) -> List[str]:
+    """Return what of a tree differs from its list; `there` has where each path lies."""
     paths = list(there)
 
-    def differing(part: List[str]) -> List[str]:
+    def of_part(part: List[str]) -> List[str]:
         return [path for path in part if not is_as_listed(tree, there[path], files[path])]
 
     if sum(file["size"] for file in files.values()) < THREADS_BYTES:
-        return missing, sorted(differing(paths))
+        return sorted(of_part(paths))
     from concurrent.futures import ThreadPoolExecutor
 
     parts = [
         paths[start : start + FILES_A_THREAD] for start in range(0, len(paths), FILES_A_THREAD)
     ]
     with ThreadPoolExecutor(4) as threads:  # hashing lets go of the interpreter's lock
-        different = sorted(path for found in threads.map(differing, parts) for path in found)
-    return missing, different
+        return sorted(path for found in threads.map(of_part, parts) for path in found)
 
 
-def entries(tree: Path, keep: Set[str]) -> Iterator[Tuple[str, str]]:
+def entries(tree: Path, keep: Collection[str]) -> Iterator[Tuple[str, str]]:
     """Yield listed files, links and empty folders below a tree; remove the rest."""
     folders = folders_of(keep)
     todo = [("", os.fspath(tree))]

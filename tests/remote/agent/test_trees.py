@@ -137,6 +137,7 @@ def test_what_comes_with_the_request_is_sealed_at_once(pod: AgentPod, tree: Path
     incoming = pod.root / "code" / f".incoming-{digest(listed)}"
     incoming.mkdir()
     (incoming / "-n").hardlink_to(old / "-n")
+    (incoming / "left").write_text("of another list")
     before = listing(old)
     answer = pod.ask("link", "code", digest(listed), stdin={**listed, "content": content})
     assert (answer["missing"], answer["sealed"]) == ([], True)
