@@ -105,7 +105,8 @@ def component_rows(app: App, deployed: Deployed) -> list[Row]:
         f"{torch.version}, CUDA {torch.cuda or 'none'}" if torch else "none: torch is not installed"
     )
     disk = amount(facts.disk_free or 0)
-    holes = [known_holes(local_version()), known_holes(facts.rsync or "")]
+    # To ask this machine's costs a process, for one that had nothing to do.
+    here = known_holes(local_version()) if any(deployed.sent.values()) else None
     return [
         Row("ok", "SSH connection", f"{endpoint.user}@{endpoint.host}:{endpoint.port}"),
         Row("ok" if deployed.gpu else "none", "GPU", deployed.gpu or "none: CPU"),
@@ -120,7 +121,7 @@ def component_rows(app: App, deployed: Deployed) -> list[Row]:
         ),
         *(
             Row("warn", f"rsync {where}", hole)
-            for where, hole in zip(("here", "on the pod"), holes, strict=True)
+            for where, hole in (("here", here), ("on the pod", known_holes(facts.rsync or "")))
             if hole
         ),
     ]

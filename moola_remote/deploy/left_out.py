@@ -16,10 +16,14 @@ from moola_remote.text.sanitize import safe
 
 
 class Entry(NamedTuple):
-    """What travels, a file, a link or an empty folder: its path, POSIX, and its status."""
+    """What travels, a file, a link or an empty folder: its path, POSIX, and its status.
+
+    `sha256` is that of a file which has not changed since it was hashed.
+    """
 
     path: str
     status: AnyStatus
+    sha256: str | None = None
 
     @property
     def is_link(self) -> bool:

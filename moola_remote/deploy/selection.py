@@ -87,7 +87,7 @@ def _list_tree(
         report_ignored(folder, leavings, [name for name in ignored if name not in named])
     else:
         names = walk(folder, ignore=True)
-    rules = _Rules(folder, [PurePosixPath(path).as_posix() for path in exclude], travelled)
+    rules = _Rules(folder, [PurePosixPath(path).as_posix() for path in exclude])
     entries, top = [], f"{folder}/"
     for name in sorted(dict.fromkeys([*names, *named])):  # git's are in order already
         path = (name.decode() if name.isascii() else os.fsdecode(name)).rstrip("/")
@@ -95,9 +95,10 @@ def _list_tree(
             status = statuses.pop(name, None) or status_of(top + path)
         except (FileNotFoundError, NotADirectoryError):  # gone, and git still lists it
             continue
-        rule = None if name in named else rules.why_not(path, status)
+        known = travelled.recall(top + path, status) if travelled is not None else None
+        rule = None if name in named else rules.why_not(path, status, is_known=known is not None)
         if rule is None:
-            entries.append(Entry(path, status))
+            entries.append(Entry(path, status, known))
         else:
             leavings.add(rule, path, status.st_size)
     return entries
@@ -126,21 +127,17 @@ class _Rules:
     Args:
         folder: where the paths lie.
         excluded: paths below it that never travel.
-        travelled: see `list_tree`.
     """
 
-    def __init__(
-        self, folder: Path, excluded: Sequence[str], travelled: HashCache | None = None
-    ) -> None:
+    def __init__(self, folder: Path, excluded: Sequence[str]) -> None:
         self._folder = folder
         self._top = f"{folder}/"  # many paths: a Path each costs more than what is done with it
         self._excluded = excluded
-        self._travelled = travelled
         self._environments: dict[str, bool] = {}
         self._of_folders: dict[str, str | None] = {}
 
-    def why_not(self, path: str, status: AnyStatus) -> str | None:
-        """Return the rule; None where it travels."""
+    def why_not(self, path: str, status: AnyStatus, *, is_known: bool) -> str | None:
+        """Return the rule; None where it travels. What `is_known` holds was looked at before."""
         parent, _, name = path.rpartition("/")
         if parent not in self._of_folders:
             self._of_folders[parent] = self._of_folder(parent)
@@ -150,7 +147,7 @@ class _Rules:
         if rule is not None:
             return rule
         if stat.S_ISREG(status.st_mode):
-            return self._of_file(path, status)
+            return None if is_known else self._of_file(path, status)
         if stat.S_ISLNK(status.st_mode):
             return None if _stays_inside(self._folder, path) else LEADS_OUT
         return None if stat.S_ISDIR(status.st_mode) else "neither file nor link"
@@ -164,8 +161,6 @@ class _Rules:
 
     def _of_file(self, path: str, status: AnyStatus) -> str | None:
         file = self._top + path
-        if self._travelled is not None and self._travelled.knows(file, status):
-            return None
         if is_lfs_pointer(file, status):
             return LFS_POINTER
         if is_secret(path) or holds_private_key(file, status):

@@ -194,7 +194,8 @@ def file_of(folder: Path | str, entry: Entry, prefix: str, hashes: HashCache) ->
             target = os.fsencode(os.readlink(path))  # noqa: PTH115 - Path's would tidy it
             digest = hashlib.sha256(target).hexdigest()
             return File(prefix + entry.path, len(target), digest, LINK)
-        size, digest = hashes.sha256_of(path, entry.status)
+        known = (entry.size, entry.sha256) if entry.sha256 else None
+        size, digest = known or hashes.sha256_of(path, entry.status)
     except OSError as err:
         raise ConfigError(
             f"{path}: can't be read, {err.strerror or err}", "have it ignored, or fix its mode"

@@ -100,24 +100,27 @@ class HashCache:
         """As `sha256_of`; `status` is the file's ``lstat``."""
         if self._path is None:
             return sha256_of(path)
-        name, key = str(path), self._key(status)
-        known = str(self._known.get(name))
-        if known.startswith(key):
-            if self._used is not None:
-                self._used[name] = known
-            return status.st_size, known[len(key) :]
+        name = str(path)
+        known = self.recall(name, status)
+        if known is not None:
+            return status.st_size, known
         size, digest = sha256_of(path)
         self.fresh.add(name)
         if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > RACY_NS:
-            self._known[name] = known = key + digest
+            self._known[name] = self._key(status) + digest
             self._is_changed = True
             if self._used is not None:
-                self._used[name] = known
+                self._used[name] = self._known[name]
         return size, digest
 
-    def knows(self, path: str, status: AnyStatus) -> bool:
-        """Return whether a file has not changed since it was hashed."""
-        return str(self._known.get(path)).startswith(self._key(status))
+    def recall(self, path: str, status: AnyStatus) -> str | None:
+        """Return the SHA-256 of a file that has not changed since it was hashed; else None."""
+        known, key = str(self._known.get(path)), self._key(status)
+        if not known.startswith(key):
+            return None
+        if self._used is not None:
+            self._used[path] = known
+        return known[len(key) :]
 
     def remembered(self, path: str) -> tuple[int, ...] | None:
         """Return size, both times and inode of a file as they were when it was hashed."""

@@ -83,9 +83,8 @@ def test_what_was_remembered_otherwise_or_not_asked_for_is_forgotten(tmp_path: P
         cache.sha256_of(path, path.lstat())
     cache.save()
     again = HashCache(memory, tag="1", is_whole=True)
-    assert again.knows(str(one), one.lstat())
-    assert not HashCache(memory, tag="2").knows(str(one), one.lstat())
-    again.sha256_of(one, one.lstat())
+    assert again.recall(str(one), one.lstat()) == hashlib.sha256(b"1").hexdigest()
+    assert HashCache(memory, tag="2").recall(str(one), one.lstat()) is None
     again.save()
     assert list(json.loads(memory.read_bytes())) == [str(one)]
 
