@@ -66,12 +66,13 @@ class Cost:
 
 @dataclass(frozen=True)
 class Place:
-    """A server, a project on the laptop, and what is needed to measure there."""
+    """A server, a project on the laptop, the client, and what is needed to measure there."""
 
     folder: Path
     endpoint: Endpoint
     project: Project
     sshd: int
+    program: Path
 
     @property
     def root(self) -> Path:
@@ -98,7 +99,7 @@ class Place:
 
     def argv(self, *words: str) -> list[str]:
         """Return the command line of a command of ours."""
-        return [str(PROGRAM), "--pod", "host", *words]
+        return [str(self.program), "--pod", "host", *words]
 
     def moola(self, *words: str) -> Cost:
         """Run a command of ours to its end."""
@@ -214,8 +215,12 @@ class Place:
 
 
 @contextlib.contextmanager
-def place() -> Iterator[Place]:
-    """Yield an sshd of its own, and a project whose environment is on the pod already."""
+def place(program: Path = PROGRAM) -> Iterator[Place]:
+    """Yield an sshd of its own, and a project whose environment is on the pod already.
+
+    Args:
+        program: the client that is measured.
+    """
     with tempfile.TemporaryDirectory(prefix="growth-") as name:
         folder = Path(name)
         with running_openssh(folder / "server") as endpoint:
@@ -223,7 +228,7 @@ def place() -> Iterator[Place]:
             project.write("job.py", JOB)
             project.write("recipe.yaml", RECIPE.read_text(encoding="utf-8"))
             project.git("add", "--all")
-            here = Place(folder, endpoint, project, _sshd())
+            here = Place(folder, endpoint, project, _sshd(), program)
             here.moola("deploy")
             yield here
 

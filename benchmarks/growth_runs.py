@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.growth_place import TICKS_S, Cost, Place
-from tests.support.projects import PROGRAM
 
 Pairs = Iterator[tuple[float, float]]
 WATCHED_S = 10.0
@@ -97,12 +96,8 @@ def clean(place: Place, size: int, rounds: int) -> Pairs:
     """`clean --dry-run` of `size` runs without a copy here."""
     _have_runs(place, size)
     for _ in range(rounds):
-        argv = ["sh", "-c", '"$@" || test $? -eq 14', "sh", *_moola("clean", "--dry-run")]
+        argv = ["sh", "-c", '"$@" || test $? -eq 14', "sh", *place.argv("clean", "--dry-run")]
         yield place.measure(argv).wall_s, 0.0
-
-
-def _moola(*words: str) -> list[str]:
-    return [str(PROGRAM), "--pod", "host", *words]
 
 
 def fetch(place: Place, size: int, rounds: int) -> Pairs:
@@ -237,7 +232,7 @@ def lines(place: Place, size: int, rounds: int) -> Pairs:
     for _ in range(rounds):
         shutil.rmtree(place.project.state / "journals", ignore_errors=True)
         with Path(os.devnull).open("wb") as nowhere:
-            ours = place.measure(_moola("logs", run_id), nowhere.fileno()).cpu_s
+            ours = place.measure(place.argv("logs", run_id), nowhere.fileno()).cpu_s
             argv = [*place.ssh, f"tail -n +1 {log}"]
             yield ours, place.measure(argv, nowhere.fileno()).cpu_s
 
