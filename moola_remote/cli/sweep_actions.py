@@ -126,12 +126,14 @@ def _plan_again(app: App, folder: SweepFolder, plan: Plan) -> DeployPlan:
     from moola_remote.cli.deploy import make_plan
     from moola_remote.runs.parents import Parent
     from moola_remote.runs.resume_sources import Sources
+    from moola_remote.sweep.checks import trial_files
     from moola_remote.sweep.runner import Quiet
     from moola_remote.sweep.started_runs import first_spec
 
     spec = first_spec(app.laptop, folder, plan)
     if spec is None:
-        return make_plan(app, plan.data, is_all=app.is_verbose)
+        reads = trial_files(app.project, plan)
+        return make_plan(app, plan.data, is_all=app.is_verbose, reads=reads)
     parent = Parent(spec.run_id, spec, None, is_here=False)
     return Sources(app.pod, parent, plan.data, Quiet()).plan()
 
