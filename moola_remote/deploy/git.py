@@ -30,6 +30,9 @@ USERS_OWN = re.compile(
 )
 DUBIOUS = "dubious ownership"
 LOST = "not a git repository"
+UNREADABLE = "Permission denied"
+SILENT = "it says nothing"
+UNREAD = re.compile(r"warning: unable to access '(.+)': (Permission denied|Input/output error)")
 # Of so many files that git ignores the sizes are looked at: a twentieth of a second.
 SIZED_FILES = 10_000
 
@@ -66,13 +69,40 @@ def git(folder: Path, *args: str, stdin: bytes = b"", fine: Collection[int] = (0
         )
     except FileNotFoundError as err:
         raise ConfigError("git: not found on this machine", "apt-get install git") from err
+    lines = os.fsdecode(done.stderr).strip().splitlines()
     if done.returncode not in fine:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["it says nothing"]
-        cure = f"git config --global --add safe.directory {folder}" if DUBIOUS in said[0] else ""
-        if LOST in said[0]:  # its .git leads nowhere
+        # Warnings come first.
+        said = next((line for line in lines if line.startswith("fatal: ")), [*lines, SILENT][0])
+        cure = f"git config --global --add safe.directory {folder}" if DUBIOUS in said else ""
+        if LOST in said:  # its .git leads nowhere
             cure = "git worktree repair, where it was moved; or remove the .git that leads there"
-        raise ConfigError(f"{folder}: git {args[0]} failed, {safe(said[0], 300)}", cure)
+        if not cure and any(UNREADABLE in line for line in lines):
+            cure = "make it readable for you"
+        raise ConfigError(f"{folder}: git {args[0]} failed, {safe(said, 300)}", cure)
+    if args[0] == "ls-files":
+        _require_ignore_files(folder, lines)
     return done.stdout
+
+
+def _require_ignore_files(folder: Path, warnings: Sequence[str]) -> None:
+    """Check that git could read what says which files are ignored: it passes it over else.
+
+    A home that is another user's has nothing to say.
+
+    Raises:
+        ConfigError: a file that is there could not be read.
+    """
+    unread = [found for line in warnings if (found := UNREAD.fullmatch(line))]
+    if not unread:
+        return
+    top = Path(os.fsdecode(git(folder, "rev-parse", "--show-toplevel").removesuffix(b"\n")))
+    for found in unread:
+        path = top / found[1]
+        if os.path.lexists(path):  # Path's own would raise where a folder above is closed
+            raise ConfigError(
+                f"{path}: can't be read, {found[2]}; what it has git ignore would be sent",
+                "make it readable for you",
+            )
 
 
 def git_list(
