@@ -106,10 +106,8 @@ def _drive(
             )
             click.get_current_context().exit(INTERRUPTED)
         print_trials(app, plan, coordinator.trials())
-        with suppress(MissingPackageError):
-            write_report(app, folder)
         with suppress(ModuleNotFoundError):
-            write_trials(folder, coordinator.trials(), plan)
+            _write_tables(app, folder, coordinator.trials(), plan)
         if not app.as_json and budget.spent():
             of_limit = f" of ${plan.max_cost_usd:.2f}" if plan.max_cost_usd else ""
             click.echo(f"spent ${budget.spent():.2f}{of_limit}", err=True)
@@ -119,6 +117,16 @@ def _drive(
             again = f"moola-remote sweep resume {plan.sweep_id}"
             err.cure = f"{err.cure}; then: {again}" if err.cure else again
             raise
+
+
+def _write_tables(app: App, folder: SweepFolder, trials: Sequence[Trial], plan: Plan) -> None:
+    """Write the page and the table of a sweep; a full disk does not hide how the sweep ended."""
+    try:
+        with suppress(MissingPackageError):
+            write_report(app, folder)
+        write_trials(folder, trials, plan)
+    except ConfigError as err:
+        click.echo(f"note: {err}; then: moola-remote sweep report {plan.sweep_id}", err=True)
 
 
 def _plan_again(app: App, folder: SweepFolder, plan: Plan) -> DeployPlan:
