@@ -151,12 +151,12 @@ def check_read(data: Tree | None, reads: Mapping[str, Sequence[str]]) -> None:
         ConfigError: it is not, so that the run would end at once, on a pod that may cost money.
     """
     from moola_remote.config.nearest import nearest
+    from moola_remote.config.recipe import is_below
 
     names = [file.path for file in data.files] if data else []
     read = {path for paths in reads.values() for path in paths}
     for key, path in ((key, path) for key, paths in reads.items() for path in paths):
-        is_below = not path.startswith(("/", ".."))
-        if not is_below or any(f"{name}/".startswith(f"{path}/") for name in names):
+        if not is_below(path) or any(f"{name}/".startswith(f"{path}/") for name in names):
             continue
         part = path.partition("/")[0]
         free = [name for name in names if name.startswith(f"{part}/") and name not in read]

@@ -13,7 +13,10 @@ from moola_remote.cli.options import dry_run_option
 from moola_remote.cli.safety import ask, force_option, require_verified_copies, yes_option
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from moola_remote.protocol.answers import Cleaned
+    from moola_remote.protocol.state import RunState
 REMOVE_S = 600.0
 # How long code of no run on record stays on this laptop: its run may not have begun.
 KEEP_S = 30 * 86400.0
@@ -60,11 +63,20 @@ def clean(app: App, names: tuple[str, ...], force: bool, yes: bool, dry_run: boo
     cleaned = read_answer_as(Cleaned, answer, "clean")
     needed, before = codes_on_record(app.pod), time.time() - KEEP_S
     freed_here = Archive(app.laptop.snapshots).prune(needed, before, dry_run=dry_run)
-    _print(app, cleaned, freed_here, dry_run=dry_run)
+    known = {state.run_id: state for state in chosen}
+    _print(app, cleaned, known, freed_here, dry_run=dry_run)
 
 
-def _print(app: App, cleaned: Cleaned, freed_here: int, *, dry_run: bool) -> None:
+def _print(
+    app: App,
+    cleaned: Cleaned,
+    known: Mapping[str, RunState],
+    freed_here: int,
+    *,
+    dry_run: bool,
+) -> None:
     from moola_remote.config.typed import plain
+    from moola_remote.results.unfetched import what_of
     from moola_remote.text.format import amount
 
     if app.as_json:
@@ -74,7 +86,9 @@ def _print(app: App, cleaned: Cleaned, freed_here: int, *, dry_run: bool) -> Non
         words = "would free" if dry_run else "freed"
         click.echo(f"{words} {amount(freed_here)} of old code on this laptop", err=True)
     for one in cleaned.removed:
-        click.echo(f"{one.kind:5} {one.name:40} {amount(one.bytes):>9}")
+        state = known.get(one.name)
+        what = f"  {what_of(state)}" if state else ""
+        click.echo(f"{one.kind:5} {one.name:40} {amount(one.bytes):>9}{what}")
     total = amount(sum(one.bytes for one in cleaned.removed))
     said = f"would remove {total}" if dry_run else f"removed {total}"
     click.echo(said if cleaned.removed else "nothing to remove", err=True)

@@ -41,8 +41,26 @@ def deploy(app: App, data: dict[str, Path], dry_run: bool) -> None:
 COMMANDS = [deploy]
 
 
-def make_plan(app: App, data: Mapping[str, Path], *, is_all: bool) -> Plan:
-    """Look at the laptop, and name what does not travel; what is ordinary only where `is_all`."""
+def make_plan(
+    app: App,
+    data: Mapping[str, Path],
+    *,
+    is_all: bool,
+    reads: Mapping[str, Sequence[str]] | None = None,
+) -> Plan:
+    """Look at the laptop, and name what does not travel.
+
+    Args:
+        app: the project and its pod.
+        data: what is sent instead of the project's.
+        is_all: name what is ordinary too.
+        reads: the data files of each key of the recipe; None where that is not known.
+
+    Raises:
+        ConfigError: data or the list of requirements is missing, or a file can't be read.
+        LimitError: the code is too large.
+    """
+    from moola_remote.config.recipe import data_sets
     from moola_remote.deploy.deploy import make_plan as make_plan_of
     from moola_remote.deploy.selection import ORDINARY
     from moola_remote.text.format import amount
@@ -50,7 +68,7 @@ def make_plan(app: App, data: Mapping[str, Path], *, is_all: bool) -> Plan:
 
     with Progression() as progression:
         progression.step("reading code and data")
-        plan = make_plan_of(app.pod, data)
+        plan = make_plan_of(app.pod, data, data_sets(reads))
     for tree in (plan.code, plan.data):
         for leaving in tree.left_out if tree else ():
             if is_all or leaving.rule not in ORDINARY:
@@ -58,12 +76,17 @@ def make_plan(app: App, data: Mapping[str, Path], *, is_all: bool) -> Plan:
                 click.echo(f"not sent, {leaving}{size}", err=True)
     if plan.missed and not is_all:  # all that git ignores is listed above
         click.echo(f"not sent, {plan.missed}", err=True)
-    if plan.absent:
-        names = ", ".join(plan.absent)
-        click.echo(f"not sent, data of pyproject.toml that is not here: {names}", err=True)
+    report_absent(plan)
     for note in plan.dependencies.notes:
         click.echo(f"note: {note}", err=True)
     return plan
+
+
+def report_absent(plan: Plan) -> None:
+    """Name the data sets that are not here."""
+    if plan.absent:
+        names = ", ".join(plan.absent)
+        click.echo(f"not sent, data of pyproject.toml that is not here: {names}", err=True)
 
 
 def show_deploy(app: App, plan: Plan) -> Deployed:

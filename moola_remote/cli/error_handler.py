@@ -66,10 +66,10 @@ def print_error(message: str) -> None:
 def _full_disk(err: OSError) -> MoolaError | None:
     """Return the error of a full disk, or None where `err` is another one."""
     from moola_remote.config.paths import LaptopPaths
-    from moola_remote.files.disk import full_disk, is_full, usual_places
+    from moola_remote.files.disk import full_disk, is_full, no_temporary, usual_places
 
     if not is_full(err):
-        return None
+        return no_temporary(err)
     return full_disk(err, [LaptopPaths.of_user().state, Path("results"), *usual_places()])
 
 

@@ -35,6 +35,12 @@ def up(app: App) -> None:
     Example:
       moola-remote up
     """
+    from moola_remote.doctor.checks import check_data
+
+    try:
+        check_data(app.pod)
+    except ConfigError as err:  # a run may choose other data
+        click.echo(f"note: {err}", err=True)
     app.bring_up()
     endpoint = app.pod.endpoint
     place = {"host": endpoint.host, "port": endpoint.port, "user": endpoint.user}

@@ -44,7 +44,7 @@ def run_again(app: App, name: str, asked: RunRequest, *, detach: bool, dry_run: 
     """
     from msgspec import structs
 
-    from moola_remote.cli.deploy import print_plan, show_deploy
+    from moola_remote.cli.deploy import print_plan, report_absent, show_deploy
     from moola_remote.cli.start import begin, check
     from moola_remote.deploy.source import Source
     from moola_remote.protocol.label import label_of
@@ -57,6 +57,7 @@ def run_again(app: App, name: str, asked: RunRequest, *, detach: bool, dry_run: 
     spec = find_record(app.pod, name, app.find_run).spec
     with tempfile.TemporaryDirectory(prefix="moola-") as folder:
         plan = make_plan(app.pod, spec, Path(folder))
+        report_absent(plan)
         if dry_run:
             print_plan(app, plan, spec.argv)
             return

@@ -79,10 +79,14 @@ def _list(found: Sequence[UnfetchedRun]) -> None:
 
     for one in found[-MAX_LISTED:]:
         named = ", ".join(one.paths[:3]) + (", ..." if len(one.paths) > 3 else "")
-        words = f"{one.run_id}: {one.why}, {amount(one.bytes)}"
+        words = f"{_named(one)}: {one.why}, {amount(one.bytes)}"
         click.echo(f"would be lost, {words}{': ' if named else ''}{named}", err=True)
     if len(found) > MAX_LISTED:
         click.echo(f"would be lost, {len(found) - MAX_LISTED} older runs", err=True)
+
+
+def _named(one: UnfetchedRun) -> str:
+    return f"{one.run_id} ({one.what})" if one.what else one.run_id
 
 
 def _refusal(app: App, verb: str, found: Sequence[UnfetchedRun]) -> LimitError:
@@ -90,7 +94,7 @@ def _refusal(app: App, verb: str, found: Sequence[UnfetchedRun]) -> LimitError:
 
     size = amount(sum(one.bytes for one in found))
     if len(found) == 1:
-        message = f"run {found[0].run_id} has {size} without a verified copy here"
+        message = f"run {_named(found[0])} has {size} without a verified copy here"
     else:
         message = f"{len(found)} runs have {size} without a verified copy here"
     alive = [one.run_id for one in found if not one.has_ended]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import click
@@ -26,7 +25,7 @@ def start(
     argv: Sequence[str],
     asked: RunRequest,
     *,
-    reads: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    reads: Mapping[str, Sequence[str]] | None = None,
     detach: bool = False,
     dry_run: bool = False,
 ) -> None:
@@ -36,7 +35,7 @@ def start(
         app: the project and its pod.
         argv: the command, run in the code snapshot.
         asked: what more is asked.
-        reads: the data files of each key of its recipe.
+        reads: the data files of each key of its recipe; None where that is not known.
         detach: print the id and return.
         dry_run: only show what would be done.
 
@@ -54,9 +53,9 @@ def start(
 
     check(app, asked, detach=detach)
     check_script(app.project, argv, Path.cwd())
-    plan = make_plan(app, asked.data, is_all=app.is_verbose or dry_run)
+    plan = make_plan(app, asked.data, is_all=app.is_verbose or dry_run, reads=reads)
     check_sent(plan.code, app.project.folder, argv)
-    check_read(plan.data, reads)
+    check_read(plan.data, reads or {})
     report_inline(plan, app.project.folder, argv)
     report_assumed(app, plan)
     if dry_run:

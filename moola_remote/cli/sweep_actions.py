@@ -106,10 +106,8 @@ def _drive(
             )
             click.get_current_context().exit(INTERRUPTED)
         print_trials(app, plan, coordinator.trials())
-        with suppress(MissingPackageError):
-            write_report(app, folder)
         with suppress(ModuleNotFoundError):
-            write_trials(folder, coordinator.trials(), plan)
+            _write_tables(app, folder, coordinator.trials(), plan)
         if not app.as_json and budget.spent():
             of_limit = f" of ${plan.max_cost_usd:.2f}" if plan.max_cost_usd else ""
             click.echo(f"spent ${budget.spent():.2f}{of_limit}", err=True)
@@ -121,17 +119,29 @@ def _drive(
             raise
 
 
+def _write_tables(app: App, folder: SweepFolder, trials: Sequence[Trial], plan: Plan) -> None:
+    """Write the page and the table of a sweep; a full disk does not hide how the sweep ended."""
+    try:
+        with suppress(MissingPackageError):
+            write_report(app, folder)
+        write_trials(folder, trials, plan)
+    except ConfigError as err:
+        click.echo(f"note: {err}; then: moola-remote sweep report {plan.sweep_id}", err=True)
+
+
 def _plan_again(app: App, folder: SweepFolder, plan: Plan) -> DeployPlan:
     """Return what the runs of a sweep stand on, wherever that still is."""
     from moola_remote.cli.deploy import make_plan
     from moola_remote.runs.parents import Parent
     from moola_remote.runs.resume_sources import Sources
+    from moola_remote.sweep.checks import trial_files
     from moola_remote.sweep.runner import Quiet
     from moola_remote.sweep.started_runs import first_spec
 
     spec = first_spec(app.laptop, folder, plan)
     if spec is None:
-        return make_plan(app, plan.data, is_all=app.is_verbose)
+        reads = trial_files(app.project, plan)
+        return make_plan(app, plan.data, is_all=app.is_verbose, reads=reads)
     parent = Parent(spec.run_id, spec, None, is_here=False)
     return Sources(app.pod, parent, plan.data, Quiet()).plan()
 

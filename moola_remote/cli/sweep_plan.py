@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,9 @@ from moola_remote.cli.options import EMPTY_WORD
 from moola_remote.errors import MissingPackageError, missing_package
 
 if TYPE_CHECKING:
+    from moola_remote.config.settings import Project
     from moola_remote.deploy.deploy import Plan as DeployPlan
+    from moola_remote.deploy.snapshot import Tree
     from moola_remote.sweep.plan import Plan
 
 DEFAULT_TRIALS = 16
@@ -123,16 +126,49 @@ def plan_deploy(app: App, plan: Plan, *, is_all: bool) -> tuple[DeployPlan, list
     """
     from moola_remote.cli.assumed import check_script, check_sent
     from moola_remote.cli.deploy import make_plan
+    from moola_remote.sweep.checks import trial_files
     from moola_remote.sweep.command import trial_argv
 
     if plan.command:  # not a recipe's
         check_script(app.project, plan.command, Path.cwd())
-    made = make_plan(app, plan.data, is_all=is_all)
+    reads = trial_files(app.project, plan)
+    made = make_plan(app, plan.data, is_all=is_all, reads=reads)
     first = {space.key: space.examples()[0] for space in plan.tried}
     argv = trial_argv(app.project, plan, first)
     if plan.command:
         check_sent(made.code, app.project.folder, argv)
+    _check_files(app.project, plan, made.data, reads or {})
     return made, argv
+
+
+def _check_files(
+    project: Project, plan: Plan, data: Tree | None, reads: Mapping[str, Sequence[str]]
+) -> None:
+    """Check that what each trial reads is among the data that is sent.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    from moola_remote.cli.assumed import check_read
+    from moola_remote.sweep.checks import tried_files, typed_space
+
+    tried = tried_files(project, plan)
+    check_read(data, {key: paths for key, paths in reads.items() if key not in tried})
+    for space in plan.tried:
+        with _naming(typed_space(plan, space)):
+            check_read(data, {space.key: tried.get(space.key, ())})
+
+
+@contextlib.contextmanager
+def _naming(option: str) -> Iterator[None]:
+    """Name the option that tries a file which is not sent."""
+    from moola_remote.errors import ConfigError
+
+    try:
+        yield
+    except ConfigError as err:
+        cure = "leave it out, or send it with --data NAME=PATH"
+        raise ConfigError(f"{option}: {err.message}", cure) from err
 
 
 def print_dry_run(app: App, plan: Plan) -> None:

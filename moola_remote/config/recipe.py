@@ -78,7 +78,9 @@ def check_shared(
         )
 
 
-def data_files(project: Project, recipe: str, settings: Sequence[str] = ()) -> dict[str, list[str]]:
+def data_files(
+    project: Project, recipe: str, settings: Sequence[str] = ()
+) -> dict[str, list[str]] | None:
     """Return what a recipe reads below the data folder, where the schema says which keys that are.
 
     Args:
@@ -87,20 +89,39 @@ def data_files(project: Project, recipe: str, settings: Sequence[str] = ()) -> d
         settings: what is changed in it, checked.
 
     Returns:
-        The paths of each key that has any; none without such a schema.
+        The paths of each key that has any; None without such a schema, where it may be anything.
     """
-    keys = (_schema_of(project) or {}).get(DATA_PATHS)
-    if not isinstance(keys, list):
-        return {}
+    keys = data_keys(project)
+    if keys is None:
+        return None
     table: Mapping[str, Any] = _table(recipe_path(project, recipe))
     for text in settings:
         table = _set(table, text)
-    found = {str(key): _value_of(table, str(key)) for key in keys}
+    found = {key: _value_of(table, key) for key in keys}
     return {
         key: [str(path) for path in (value if isinstance(value, list) else [value])]
         for key, value in found.items()
         if value is not None
     }
+
+
+def data_keys(project: Project) -> list[str] | None:
+    """Return the keys of recipes that are data files; None where the schema does not say."""
+    keys = (_schema_of(project) or {}).get(DATA_PATHS)
+    return list(map(str, keys)) if isinstance(keys, list) else None
+
+
+def data_sets(reads: Mapping[str, Sequence[str]] | None) -> set[str] | None:
+    """Return the data sets that the files of `data_files` are in; None where it may be any."""
+    if reads is None:
+        return None
+    below = (path for paths in reads.values() for path in paths if is_below(path))
+    return {path.partition("/")[0] for path in below}
+
+
+def is_below(path: str) -> bool:
+    """Return whether a path that a recipe reads is one below the data folder."""
+    return not path.startswith(("/", ".."))
 
 
 def _value_of(table: Any, key: str) -> Any:

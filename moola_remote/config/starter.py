@@ -9,6 +9,8 @@ from pathlib import Path
 
 from moola_remote.config.settings import OWN_FILE, PYPROJECT, TABLE
 from moola_remote.errors import ConfigError
+from moola_remote.files import atomic
+from moola_remote.files.disk import unwritable
 
 _HEAD = "# What `moola-remote` reads of this project; `moola-remote config show` has all keys."
 
@@ -82,20 +84,20 @@ def write_starter(folder: Path, guess: Guess) -> Path:
     pyproject, own = folder / PYPROJECT, folder / OWN_FILE
     try:
         if not pyproject.is_file():
-            with own.open("x", encoding="utf-8") as file:
-                file.write(starter(guess, is_own_file=True))
+            if own.exists():
+                raise ConfigError(f"{own}: already exists", "moola-remote config show")
+            atomic.write(own, starter(guess, is_own_file=True), mode=0o666)
             return own
         text = pyproject.read_bytes()
         gap = b"\n" if text.endswith(b"\n") or not text else b"\n\n"
         ours = starter(guess, is_own_file=False).encode()
         if b"\r\n" in text:
             gap, ours = gap.replace(b"\n", b"\r\n"), ours.replace(b"\n", b"\r\n")
-        with pyproject.open("ab") as file:
-            file.write(gap + ours)
-    except FileExistsError as err:
-        raise ConfigError(f"{own}: already exists", "moola-remote config show") from err
+        target, mode = pyproject.resolve(), pyproject.stat().st_mode
+        atomic.write(target, text + gap + ours)
+        target.chmod(mode)
     except OSError as err:
-        raise ConfigError(f"{err.filename}: can't be written, {err.strerror}") from err
+        raise unwritable(pyproject if pyproject.is_file() else own, err, ConfigError) from err
     return pyproject
 
 

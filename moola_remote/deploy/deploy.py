@@ -30,7 +30,7 @@ class Plan:
     """What a run needs on the pod, as it is on the laptop now.
 
     `missed` names what git ignores and the project's data don't list; empty where that is nothing.
-    `absent` are the data sets of the project that are not there, where others were chosen.
+    `absent` are the data sets of the project that are not there, and not needed.
     """
 
     code: snapshot.Tree
@@ -101,18 +101,23 @@ def gpu_name(facts: PodInfo) -> str:
 
 
 def data_paths(
-    project: Project, chosen: Mapping[str, Path] = MappingProxyType({})
+    project: Project,
+    chosen: Mapping[str, Path] = MappingProxyType({}),
+    needed: Collection[str] | None = None,
 ) -> dict[str, Path]:
     """Return what is sent as each name of ``[tool.moola-remote.data]``: a folder, or one file.
+
+    A name that is not there is left out, unless the run needs it.
 
     Args:
         project: lists the candidates; the first that exists is taken.
         chosen: taken instead of a name's candidates; relative to the current folder. Who chooses
-            has data of their own: a name that was not chosen is left out if it is not there.
+            has data of their own, and needs no other.
+        needed: the names that the run reads; None where that is not known, and it may be each.
 
     Raises:
         ConfigError: `chosen` has a name that the project has not, or what it names does not exist;
-            or, where nothing is chosen, none of a name's candidates exists.
+            or, where nothing is chosen, none of the candidates of a needed name exists.
     """
     for name in chosen:
         if name not in project.data and project.file is not None:
@@ -122,11 +127,12 @@ def data_paths(
                 "add it to [tool.moola-remote.data] in pyproject.toml",
             )
     given = {name: [Path.cwd() / path] for name, path in chosen.items()}
+    needed = given or (project.data if needed is None else needed)
     listed = {name: [project.folder / one for one in paths] for name, paths in project.data.items()}
     return {
         name: _first_there(name, candidates, project)
         for name, candidates in {**listed, **given}.items()
-        if name in given or not given or any(path.exists() for path in candidates)
+        if name in needed or any(path.exists() for path in candidates)
     }
 
 
@@ -143,19 +149,24 @@ def _first_there(name: str, candidates: Sequence[Path], project: Project) -> Pat
     )
 
 
-def make_plan(pod: Pod, data: Mapping[str, Path] = MappingProxyType({})) -> Plan:
+def make_plan(
+    pod: Pod,
+    data: Mapping[str, Path] = MappingProxyType({}),
+    needed: Collection[str] | None = None,
+) -> Plan:
     """Look at the laptop: what would be sent.
 
     Args:
         pod: the project.
         data: see `data_paths`.
+        needed: the same.
 
     Raises:
         ConfigError: data or the list of requirements is missing, or a file can't be read.
         LimitError: the code is too large.
     """
     project = pod.project
-    paths = data_paths(project, data)
+    paths = data_paths(project, data, needed)
     code, dependencies = read_code(project, cache=pod.laptop.code_hashes(project.folder))
     return Plan(
         code=code,

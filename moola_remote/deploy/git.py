@@ -30,6 +30,9 @@ USERS_OWN = re.compile(
 )
 DUBIOUS = "dubious ownership"
 LOST = "not a git repository"
+UNREADABLE = "Permission denied"
+SILENT = "it says nothing"
+UNREAD = re.compile(r"warning: unable to access '(.+)': (Permission denied|Input/output error)")
 # Of so many files that git ignores the sizes are looked at: a twentieth of a second.
 SIZED_FILES = 10_000
 
@@ -45,8 +48,16 @@ def is_in_git(folder: Path) -> bool:
     return is_below and not git(folder, "check-ignore", ".", fine=(0, 1))
 
 
-def git(folder: Path, *args: str, stdin: bytes = b"", fine: Collection[int] = (0,)) -> bytes:
+def git(
+    folder: Path,
+    *args: str,
+    stdin: bytes = b"",
+    fine: Collection[int] = (0,),
+    index: Path | None = None,
+) -> bytes:
     """Return what git prints; `fine` are the exit codes that are no failure.
+
+    `index` is used in place of the repository's.
 
     Raises:
         ConfigError: git is missing, or refuses.
@@ -62,17 +73,45 @@ def git(folder: Path, *args: str, stdin: bytes = b"", fine: Collection[int] = (0
             input=stdin,
             capture_output=True,
             check=False,
-            env={**environment, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"},
+            env={**environment, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"}
+            | ({"GIT_INDEX_FILE": str(index)} if index else {}),
         )
     except FileNotFoundError as err:
         raise ConfigError("git: not found on this machine", "apt-get install git") from err
+    lines = os.fsdecode(done.stderr).strip().splitlines()
     if done.returncode not in fine:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["it says nothing"]
-        cure = f"git config --global --add safe.directory {folder}" if DUBIOUS in said[0] else ""
-        if LOST in said[0]:  # its .git leads nowhere
+        # Warnings come first.
+        said = next((line for line in lines if line.startswith("fatal: ")), [*lines, SILENT][0])
+        cure = f"git config --global --add safe.directory {folder}" if DUBIOUS in said else ""
+        if LOST in said:  # its .git leads nowhere
             cure = "git worktree repair, where it was moved; or remove the .git that leads there"
-        raise ConfigError(f"{folder}: git {args[0]} failed, {safe(said[0], 300)}", cure)
+        if not cure and any(UNREADABLE in line for line in lines):
+            cure = "make it readable for you"
+        raise ConfigError(f"{folder}: git {args[0]} failed, {safe(said, 300)}", cure)
+    if args[0] == "ls-files":
+        _require_ignore_files(folder, lines)
     return done.stdout
+
+
+def _require_ignore_files(folder: Path, warnings: Sequence[str]) -> None:
+    """Check that git could read what says which files are ignored: it passes it over else.
+
+    A home that is another user's has nothing to say.
+
+    Raises:
+        ConfigError: a file that is there could not be read.
+    """
+    unread = [found for line in warnings if (found := UNREAD.fullmatch(line))]
+    if not unread:
+        return
+    top = Path(os.fsdecode(git(folder, "rev-parse", "--show-toplevel").removesuffix(b"\n")))
+    for found in unread:
+        path = top / found[1]
+        if os.path.lexists(path):  # Path's own would raise where a folder above is closed
+            raise ConfigError(
+                f"{path}: can't be read, {found[2]}; what it has git ignore would be sent",
+                "make it readable for you",
+            )
 
 
 def git_list(
@@ -84,21 +123,27 @@ def git_list(
 
     Args:
         folder: the work tree.
-        leavings: records the submodules that are not there.
+        leavings: records the submodules that are not there, and what git was told to overlook.
         ignored: of `ignored_by_git`.
         prefix: what the names begin with.
 
     Yields:
         A name, and its status; None where it was not looked at, or is gone.
     """
-    listed = git(folder, "ls-files", "-co", "--exclude-standard", "-z")
+    listed = git(folder, "ls-files", "-v", "-co", "--exclude-standard", "-z")
+    overlooked = []
     top = os.fsencode(folder) + b"/"
     below_link = {b"": False}
     without_git: list[bytes] = []
-    for name in listed.split(b"\0"):
+    for tagged in listed.split(b"\0"):
+        tag, name = tagged[:1], tagged[2:]
         if not name or _is_below_link(top, name.rpartition(b"/")[0], below_link):
             continue
         status = _lstat(top + name)
+        # Lower case is assume-unchanged, S skip-worktree: what a sparse checkout has not is no
+        # change.
+        if tag.islower() or (tag == b"S" and status is not None):
+            overlooked.append(name)
         if name.endswith(b"/") or (status is not None and stat.S_ISDIR(status.st_mode)):
             # A repository inside this one. A submodule that is not there is an empty folder; where
             # its .git was removed, its files are no repository's.
@@ -115,6 +160,8 @@ def git_list(
                     leavings.add(SUBMODULE, os.fsdecode(prefix + name), 0)
         else:
             yield prefix + name, status
+    if overlooked:
+        leavings.overlooked[os.fsdecode(prefix)] = overlooked
     empty = _empty_in_git(folder, [*ignored, *without_git])
     yield from ((prefix + name, None) for name in empty)
 

@@ -56,12 +56,17 @@ class Skipped:
 
 
 class SkipReport:
-    """Collects what is left out; `ignored` is what git names so, without the folders of tools."""
+    """Collects what is left out; `ignored` is what git names so, without the folders of tools.
+
+    `overlooked` are tracked files whose changes git was told not to look for, by the repository
+    inside that has them, or "".
+    """
 
     NAMED = 5
 
     def __init__(self) -> None:
         self.ignored: list[str] = []
+        self.overlooked: dict[str, list[bytes]] = {}
         self._found: dict[str, list[tuple[str, int]]] = defaultdict(list)
 
     def add(self, rule: str, path: str, size: int) -> None:

@@ -111,8 +111,10 @@ def code_tree(
     if limit is not None:
         _guard(folder, [entry for entry in entries if entry.path not in also], limit)
     part = Part("", folder, tuple(entry.path for entry in entries))
-    source = read_source(folder, set(part.paths)) if is_in_git(folder) else None
     files = _hash(part, entries, hashes)
+    # After a look at each file: of one that can't be read git says no more than that it failed.
+    sent, overlooked = set(part.paths), leavings.overlooked
+    source = read_source(folder, sent, overlooked) if is_in_git(folder) else None
     with contextlib.suppress(OSError):  # a full disk costs the memory alone
         hashes.save()
     top = len(f"{folder}/")

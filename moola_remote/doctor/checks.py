@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -40,7 +41,7 @@ def run_checks(pod: Pod) -> list[Finding]:
 
 def check_before_renting(pod: Pod) -> None:
     """Check what would otherwise fail only once a pod is being paid for; raise the first fault."""
-    for look in (_rsync, _project, _data, _api_key):
+    for look in (_rsync, _project, _api_key):
         look(pod)
 
 
@@ -64,11 +65,24 @@ def _project(pod: Pod) -> str:
     return str(pod.project.folder)
 
 
-def _data(pod: Pod) -> str:
+def check_data(pod: Pod) -> str:
+    """Return where the data is that a run of the project's recipe reads.
+
+    Raises:
+        ConfigError: some of it is not here.
+    """
+    from moola_remote.config.recipe import data_files, data_sets
     from moola_remote.deploy.deploy import data_paths
 
-    paths = data_paths(pod.project)
-    return ", ".join(f"{name}: {path}" for name, path in paths.items()) or "none is configured"
+    project, reads = pod.project, None
+    with contextlib.suppress(ConfigError):  # a project of commands has no recipe
+        reads = data_files(project, project.recipe)
+    paths = data_paths(project, needed=data_sets(reads))
+    words = ", ".join(f"{name}: {path}" for name, path in paths.items()) or "none is configured"
+    absent = ", ".join(name for name in project.data if name not in paths)
+    if not absent:
+        return words
+    return f"{words}; not here, and not read by recipe {project.recipe}: {absent}"
 
 
 def _pod(pod: Pod) -> str:
@@ -120,7 +134,7 @@ def _agent(pod: Pod) -> str:
 CHECKS = (
     Check("rsync here", _rsync),
     Check("project", _project),
-    Check("data", _data, needs="project"),
+    Check("data", check_data, needs="project"),
     Check("pod", _pod, needs="project"),
     Check("API key", _api_key, needs="pod", applies=_is_rented),
     Check("SSH connection", _connection, needs="pod", applies=_is_up),

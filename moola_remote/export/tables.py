@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from moola_remote.errors import ConfigError
 from moola_remote.files import atomic
+from moola_remote.files.disk import unwritable
 from moola_remote.protocol.events import EPOCH_TABLES
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def write_table(table: pa.Table, path: Path) -> None:
         with atomic.replacing(path) as aside:
             writers[path.suffix](table, aside)
     except OSError as err:
-        raise ConfigError(f"{path}: can't be written, {err.strerror}") from err
+        raise unwritable(path, err, ConfigError) from err
 
 
 def _write_csv(table: pa.Table, path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from moola_remote.errors import ConfigError, install_extra
 from moola_remote.files import atomic
+from moola_remote.files.disk import unwritable
 from moola_remote.text.sanitize import safe
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def write_tensorboard(run: RunFiles, folder: Path) -> Path:
                     writer.add_event(Event(wall_time=when, step=event.epoch, summary=summary))
                 writer.close()
     except OSError as err:
-        raise ConfigError(f"{safe(str(final))}: can't be written, {err.strerror}") from err
+        raise unwritable(final, err, ConfigError, safe(str(final))) from err
     return final
 
 

@@ -10,16 +10,45 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from moola_remote.errors import LimitError
+from moola_remote.errors import LimitError, MoolaError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 # A disk with less can't be distinguished from a full one.
 LITTLE_BYTES = 1 << 20
+MAKE_ROOM = "make room there, then run this again"
+# What Python says where no folder takes temporary files: on a full disk, none does.
+NO_TEMPORARY = "No usable temporary directory found in "
 
 
 def is_full(err: BaseException) -> bool:
     """Return whether an error is that of a full disk, or of a quota."""
     return isinstance(err, OSError) and err.errno in FULL
+
+
+def unwritable(
+    path: Path, err: OSError, kind: type[MoolaError] = LimitError, where: str = ""
+) -> MoolaError:
+    """Return the error for a file or folder of this machine that can't be written.
+
+    Args:
+        path: of it.
+        err: what was raised.
+        kind: class of the error.
+        where: the path as it is shown, where it is not safe as it is.
+    """
+    cure = MAKE_ROOM if is_full(err) else f"make {where or path} writable for you"
+    return kind(f"{where or path}: can't be written, {err.strerror}", cure)
+
+
+def no_temporary(err: OSError) -> LimitError | None:
+    """Return the error where no folder takes temporary files; None where `err` is another one."""
+    _, said, folders = str(err.strerror).partition(NO_TEMPORARY)
+    if not said:
+        return None
+    return LimitError(
+        f"no folder for temporary files can be written to, tried {folders.strip('[]')}",
+        "make room there, or name another folder with TMPDIR",
+    )
 
 
 def full_disk(err: OSError, places: Iterable[Path]) -> LimitError:
@@ -30,11 +59,11 @@ def full_disk(err: OSError, places: Iterable[Path]) -> LimitError:
         places: where this program writes, asked for room where `err` names none.
     """
     named = [Path(os.fsdecode(err.filename))] if isinstance(err.filename, str | bytes) else []
-    found = named or [place for place in places if _room(place) < LITTLE_BYTES]
+    found = named or [place for place in places if is_without_room(place)]
     disks = sorted({str(_disk_of(place)) for place in found})
     where = f"the disk of {' and of '.join(disks)}" if disks else "a disk of this machine"
     what = "its quota is used up" if err.errno == errno.EDQUOT else "no space left"
-    return LimitError(f"{where}: {what}", "make room there, then run this again")
+    return LimitError(f"{where}: {what}", MAKE_ROOM)
 
 
 def usual_places() -> list[Path]:
@@ -44,6 +73,11 @@ def usual_places() -> list[Path]:
         with contextlib.suppress(OSError):
             found.append(find())
     return found
+
+
+def is_without_room(place: Path) -> bool:
+    """Return whether a disk can't be distinguished from a full one."""
+    return _room(place) < LITTLE_BYTES
 
 
 def _disk_of(path: Path) -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from moola_remote.errors import LimitError
 from moola_remote.files import atomic
+from moola_remote.files.disk import unwritable
 from moola_remote.protocol.frames import FILES, FileName
 
 BLOCK = 1 << 16
@@ -97,7 +98,7 @@ class Journal:
                 written = os.pwrite(self._fds[file], data, offset)
                 data, offset = data[written:], offset + written
         except OSError as err:
-            raise _unwritable(self.folder, err) from err
+            raise unwritable(self.folder, err) from err
 
     def generation(self, file: FileName) -> str | None:
         """Return which file on the pod this is, or None where nothing is known."""
@@ -170,8 +171,4 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as err:
-        raise _unwritable(folder, err) from err
-
-
-def _unwritable(folder: Path, err: OSError) -> LimitError:
-    return LimitError(f"{folder}: can't be written, {err.strerror}")
+        raise unwritable(folder, err) from err

@@ -10,8 +10,9 @@ from pathlib import Path
 from msgspec import Struct, field
 
 from moola_remote.config.typed import WrongValueError, decoded, indented_json_of
-from moola_remote.errors import ConfigError, LimitError
+from moola_remote.errors import ConfigError
 from moola_remote.files import atomic
+from moola_remote.files.disk import unwritable
 from moola_remote.files.hashing import HashCache, sha256_of
 
 INDEX = "index.json"
@@ -138,7 +139,7 @@ def write_index(out: Path, index: Index) -> None:
     try:
         atomic.write(out / INDEX, indented_json_of(index))
     except OSError as err:
-        raise LimitError(f"{out / INDEX}: can't be written, {err.strerror}") from err
+        raise unwritable(out / INDEX, err) from err
 
 
 def results_in(folder: Path, out: Path, series: Sequence[Series]) -> list[str]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from moola_remote import __version__
 from moola_remote.errors import ConfigError, missing_package
 from moola_remote.files import atomic
+from moola_remote.files.disk import unwritable
 
 if TYPE_CHECKING:
     import jinja2
@@ -57,7 +58,7 @@ def write(path: Path, page: str) -> None:
             )
         atomic.write(path, page, mode=0o666, sync=False)
     except OSError as err:
-        raise ConfigError(f"{path}: can't be written, {err.strerror}") from err
+        raise unwritable(path, err, ConfigError) from err
 
 
 @cache

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from moola_remote.ssh.transport import Transport
 
 RUNS_A_CALL = 100
+MAX_COMMAND = 60
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class UnfetchedRun:
 
     Attributes:
         run_id: whose it is.
+        what: one line, safe: how it ended, and its command.
         why: one line, safe: it is active, or its files were not fetched, or can't be known.
         has_ended: whether it could be fetched.
         paths: of the declared outputs that have no copy here; empty where that can't be known yet.
@@ -37,6 +39,7 @@ class UnfetchedRun:
     """
 
     run_id: str
+    what: str
     why: str
     has_ended: bool
     paths: tuple[str, ...]
@@ -102,13 +105,14 @@ def _look(
     known: Sequence[bytes],
     hashes: HashCache,
 ) -> UnfetchedRun | None:
+    what = what_of(state)
     if not state.has_ended:
         size = state.log_size + state.events_size
-        return UnfetchedRun(state.run_id, f"is {state.state}", False, (), size)
+        return UnfetchedRun(state.run_id, what, f"is {state.state}", False, (), size)
     try:
         manifest, is_here = _declared(transport, agent, state, known)
     except (TransferError, RunLostError) as err:
-        return UnfetchedRun(state.run_id, err.message, True, (), state.log_size)
+        return UnfetchedRun(state.run_id, what, err.message, True, (), state.log_size)
     files = [file for file in manifest.files if not _is_saved(folder / file.name, file, hashes)]
     # Links and empty folders are saved with the manifest that names them.
     others = [] if is_here else [*manifest.links, *manifest.folders]
@@ -120,7 +124,14 @@ def _look(
     if unreadable:
         why += f", {len(unreadable)} can't be read on the pod"
     size = sum(file.size for file in files) + sum(one.size for one in unreadable)
-    return UnfetchedRun(state.run_id, why, True, tuple(missing), size)
+    return UnfetchedRun(state.run_id, what, why, True, tuple(missing), size)
+
+
+def what_of(state: RunState) -> str:
+    """Return what tells whose run it is: a pod's runs may be of several projects."""
+    command = state.command or ""
+    cut = command if len(command) <= MAX_COMMAND else f"{command[: MAX_COMMAND - 3]}..."
+    return ", ".join(filter(None, (state.state if state.has_ended else "", cut)))
 
 
 def _declared(

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from moola_remote.config.typed import plain
-from moola_remote.errors import LimitError
 from moola_remote.files import atomic
+from moola_remote.files.disk import unwritable
 from moola_remote.pods.pod import Pod
 from moola_remote.protocol.state import ENDED, RunState
 
@@ -132,7 +132,7 @@ class LocalRun:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             atomic.write(path, json.dumps(value), sync=sync)
         except OSError as err:
-            raise LimitError(f"{path}: can't be written, {err.strerror}") from err
+            raise unwritable(path, err) from err
 
     @property
     def bulk(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from moola_remote.agent_client.client import probe
+from moola_remote.config.recipe import data_files, data_sets
 from moola_remote.deploy import snapshot
 from moola_remote.deploy.code_store import Archive
 from moola_remote.deploy.declared import Dependencies
@@ -25,6 +27,7 @@ from moola_remote.errors import ConfigError
 from moola_remote.protocol.answers import PodInfo
 
 if TYPE_CHECKING:
+    from moola_remote.config.settings import Project
     from moola_remote.pods.pod import Pod
     from moola_remote.protocol.spec import Spec
 
@@ -44,11 +47,20 @@ def make_plan(pod: Pod, spec: Spec, folder: Path) -> Plan:
         folder: empty; the code is restored to it.
 
     Raises:
-        ConfigError: its code can't be had any more.
+        ConfigError: its code can't be had any more, or data that it reads.
     """
     facts = probe(pod.agent, reserve={"code": spec.code, "data": spec.data})
     code, dependencies = _code(pod, spec, facts, folder)
-    return Plan(code=code, data=_data(pod, spec, facts), dependencies=dependencies)
+    if spec.data is None or spec.data in facts.trees.data:
+        data = snapshot.Tree(spec.data, (), (), ()) if spec.data else None
+        return Plan(code=code, data=data, dependencies=dependencies)
+    paths = _data_here(pod, spec, code)
+    return Plan(
+        code=code,
+        data=snapshot.data_tree(paths, cache=pod.laptop.hash_cache),
+        dependencies=dependencies,
+        absent=tuple(name for name in pod.project.data if name not in paths),
+    )
 
 
 def _code(pod: Pod, spec: Spec, facts: PodInfo, folder: Path) -> tuple[snapshot.Tree, Dependencies]:
@@ -74,12 +86,38 @@ def _code(pod: Pod, spec: Spec, facts: PodInfo, folder: Path) -> tuple[snapshot.
     )
 
 
-def _data(pod: Pod, spec: Spec, facts: PodInfo) -> snapshot.Tree | None:
-    if spec.data is None:
+def _data_here(pod: Pod, spec: Spec, code: snapshot.Tree) -> dict[str, Path]:
+    """Return the project's data sets that are here, after a look for those that the run reads.
+
+    Raises:
+        ConfigError: one of them is not here, or none at all.
+    """
+    project = pod.project
+    paths = data_paths(project, needed=())
+    missing = sorted((_reads(project, spec, code) or set()) - set(paths))
+    if paths and not missing:
+        return paths
+    if missing:
+        what = f"it reads data {missing[0]!r}, which is neither on pod {pod.name} nor here"
+    else:
+        what = f"its data {spec.data} is not on pod {pod.name}, and none of the project's is here"
+    tried = ", ".join(
+        str(project.folder / path)
+        for name in (missing or project.data)
+        for path in project.data.get(name, ())
+    )
+    raise ConfigError(f"run {spec.run_id}: {what}, tried {tried or 'nothing'}", "put it there")
+
+
+def _reads(project: Project, spec: Spec, code: snapshot.Tree) -> set[str] | None:
+    """Return the data sets that a run reads by its own recipe; None where that isn't known."""
+    if spec.recipe is None or not code.parts:
         return None
-    if spec.data in facts.trees.data:
-        return snapshot.Tree(spec.data, (), (), ())
-    return snapshot.data_tree(data_paths(pod.project), cache=pod.laptop.hash_cache)
+    settings = [word for flag, word in itertools.pairwise(spec.argv) if flag == "--set"]
+    with contextlib.suppress(ConfigError):  # of a project that keeps its recipes elsewhere by now
+        own = structs.replace(project, folder=code.parts[0].folder)
+        return data_sets(data_files(own, spec.recipe, settings))
+    return None
 
 
 def differences(spec: Spec, deployed: Deployed, secret_names: set[str]) -> Iterator[str]:

@@ -73,7 +73,8 @@ class Sources:
         try:
             if kind == "code":
                 return deploy.read_code(pod.project)[0]
-            paths = deploy.data_paths(pod.project, self.data)
+            # What is here may be all that it had: the digest says.
+            paths = deploy.data_paths(pod.project, self.data, needed=())
             return snapshot.data_tree(paths, cache=pod.laptop.hash_cache)
         except MoolaError as err:
             logger.info("%s of this laptop: %s", kind, err)

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moola_remote.errors import ConfigError
+from moola_remote.files import atomic
+from moola_remote.files.disk import unwritable
 from moola_remote.ssh.host_key_options import pin_options_for_any_configuration
 from moola_remote.ssh.hostkeys import KnownHosts
 from moola_remote.ssh.pasted import split_pasted
@@ -207,12 +209,9 @@ def write_pod(project: Project, name: str, text: str) -> Path:
         raise ConfigError(f"{path}: already exists", "choose another with --name")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
+        atomic.write(path, text, mode=0o666)
     except OSError as err:
-        raise ConfigError(
-            f"{path}: can't be written, {err.strerror}", f"make {path.parent} writable for you"
-        ) from err
+        raise unwritable(path, err, ConfigError) from err
     return path
 
 

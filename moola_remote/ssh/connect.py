@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from moola_remote.errors import UnreachableError
 from moola_remote.ssh.connection import Connection
+from moola_remote.ssh.endpoint import place
 from moola_remote.ssh.first_contact import as_configured, vouches_of
 from moola_remote.ssh.hostkeys import KnownHosts
 from moola_remote.ssh.keys import AskPassphrase, KeyRing, KeySource
-from moola_remote.ssh.route import open_route, place
+from moola_remote.ssh.route import open_route
 from moola_remote.ssh.socket import ReadAheadSocket
 from moola_remote.ssh.transport import Transport
 from moola_remote.ssh.user_known_hosts import KnownKeys, read_known_hosts

@@ -42,3 +42,9 @@ class Endpoint:
     def pin(self) -> str:
         """The name that its host key is kept under where another project has its plain one."""
         return f"{self.name}-{self.scope}" if self.scope else self.name
+
+
+def place(endpoint: Endpoint) -> str:
+    """Return how messages name a pod."""
+    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+    return f"{endpoint.name} ({host}:{endpoint.port})"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from moola_remote.errors import MoolaError, UnreachableError
 from moola_remote.files.disk import is_full
+from moola_remote.ssh.endpoint import place
 from moola_remote.ssh.keys import cure_for, faults
-from moola_remote.ssh.route import place
 from moola_remote.text.sanitize import safe
 
 if TYPE_CHECKING:

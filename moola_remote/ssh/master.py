@@ -23,12 +23,13 @@ from typing import IO, TYPE_CHECKING, Any
 
 from moola_remote.errors import UnreachableError
 from moola_remote.ssh import mux
+from moola_remote.ssh.endpoint import place
 from moola_remote.ssh.host_key_options import pin_options
 from moola_remote.ssh.keeping import NAME_LENGTH
 from moola_remote.ssh.keys import USUAL_KEYS, KeySource
 from moola_remote.ssh.link import LinkGoneError, SessionRefusedError
 from moola_remote.ssh.liveness import KEEPALIVE_MISSED, KEEPALIVE_S, SilenceError, Vitals
-from moola_remote.ssh.route import no_answer, place
+from moola_remote.ssh.tcp import no_answer
 from moola_remote.ssh.user_config import HostConfig
 from moola_remote.ssh.user_known_hosts import read_known_hosts
 from moola_remote.text.sanitize import safe

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import re
 import socket
 import subprocess
@@ -13,9 +12,9 @@ from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any
 
 from moola_remote.errors import ConfigError, MoolaError, UnreachableError
-from moola_remote.ssh.endpoint import Endpoint
-from moola_remote.ssh.interfaces import address_of
+from moola_remote.ssh.endpoint import Endpoint, place
 from moola_remote.ssh.socket import GREETING, ReadAheadSocket
+from moola_remote.ssh.tcp import by_tcp
 from moola_remote.ssh.user_config import HostConfig, resolve
 from moola_remote.text.sanitize import safe
 
@@ -25,25 +24,11 @@ if TYPE_CHECKING:
 DialGateway = Callable[
     [Endpoint, "tuple[str, ...]"], "tuple[paramiko.Transport, Callable[[], object]]"
 ]
-FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
 MAX_JUMPS = 8
 SILENT = "it said nothing"
 _JUMP = re.compile(
     r"(?:ssh://)?(?:(?P<user>[^@\s]+)@)?(?P<host>\[[^\]\s]+\]|[^:\s]+)(?::(?P<port>\d+))?/?"
 )
-
-
-def place(endpoint: Endpoint) -> str:
-    """Return how messages name a pod."""
-    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
-    return f"{endpoint.name} ({host}:{endpoint.port})"
-
-
-def no_answer(where: str, timeout_s: float) -> UnreachableError:
-    """Return the error for an address at which nothing answers."""
-    return UnreachableError(
-        f"{where}: no answer within {timeout_s:.0f} s", "is the pod running, and is its port open?"
-    )
 
 
 def open_route(
@@ -67,7 +52,7 @@ def open_route(
     if config is not None and config.proxy_command:
         sock = _by_command(endpoint, config.proxy_command)
         return sock.passed(timeout_s) if config.passes_socket else sock
-    return _by_tcp(endpoint, timeout_s)
+    return by_tcp(endpoint, timeout_s)
 
 
 def gateway_of(config: HostConfig, passed: tuple[str, ...]) -> Endpoint:
@@ -246,47 +231,3 @@ class CommandSocket(ReadAheadSocket):
             f"{self._where}: its ProxyCommand {what}: {self._words}",
             f"try by hand: {safe(self._command, 200)}",
         )
-
-
-def _by_tcp(endpoint: Endpoint, timeout_s: float) -> ReadAheadSocket:
-    where = place(endpoint)
-    config = endpoint.host_config
-    try:
-        sock = _connect(endpoint, config, timeout_s)
-    except socket.gaierror as err:
-        raise UnreachableError(
-            f"{where}: no such host name",
-            "check the name, and this machine's network; an alias must be in ~/.ssh/config",
-        ) from err
-    except TimeoutError as err:
-        raise no_answer(where, timeout_s) from err
-    except ConnectionRefusedError as err:
-        raise UnreachableError(
-            f"{where}: connection refused",
-            "is the pod running, and is this the port of its SSH server?",
-        ) from err
-    except OSError as err:
-        bound = config.bind_address if config and err.errno == errno.EADDRNOTAVAIL else None
-        raise UnreachableError(
-            f"{where}: {err.strerror or err}",
-            f"no address of this machine: BindAddress {safe(bound, 100)}; correct it, or connect"
-            " the network that has it"
-            if bound
-            else "",
-        ) from err
-    # Small messages (frames, acknowledgements) must not wait for each other.
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return ReadAheadSocket(sock)
-
-
-def _connect(endpoint: Endpoint, config: HostConfig | None, timeout_s: float) -> socket.socket:
-    host, port = endpoint.host, endpoint.port
-    family = FAMILIES.get(config.address_family) if config else None
-    if family is not None:
-        found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
-        host, port = str(found[0][4][0]), int(found[0][4][1])
-    bound = config.bind_address if config else None
-    if config and config.bind_interface and not bound:
-        bound = address_of(config.bind_interface)
-    source = (bound, 0) if bound else None
-    return socket.create_connection((host, port), timeout=timeout_s, source_address=source)

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from moola_remote.config.recipe import check_recipe, recipe_path
+from moola_remote.config.recipe import check_recipe, data_files, data_keys, recipe_path
 from moola_remote.config.settings import PodConfig, Project, base_of, load_pod
 from moola_remote.errors import ConfigError
 from moola_remote.runs.launch import check_train
@@ -16,7 +16,7 @@ from moola_remote.sweep.command import crossval_of, driver_of, many_of, require_
 from moola_remote.sweep.estimate import price_of
 from moola_remote.sweep.objective import read_metric
 from moola_remote.sweep.plan import SEED, Plan
-from moola_remote.sweep.space import text_of
+from moola_remote.sweep.space import Space, text_of
 
 
 def check_plan(project: Project, plan: Plan) -> list[str]:
@@ -46,7 +46,7 @@ def check_plan(project: Project, plan: Plan) -> list[str]:
     for space in plan.tried:
         for value in space.examples() if space.key != SEED else ():
             setting = f"{space.key}={text_of(value)}"
-            found = _check_value(project, plan, setting, str(space))
+            found = _check_value(project, plan, setting, space)
             notes += [note for note in found if note not in notes]
     _check_recipe(plan, _table(project, plan))
     return notes
@@ -139,13 +139,32 @@ def require_price(config: PodConfig) -> None:
         )
 
 
-def _check_value(project: Project, plan: Plan, setting: str, space: str) -> list[str]:
+def trial_files(project: Project, plan: Plan) -> dict[str, list[str]] | None:
+    """Return what the trials of a recipe read, as `data_files` does of one run."""
+    reads = data_files(project, plan.recipe, plan.settings) if plan.recipe else None
+    return None if reads is None else reads | tried_files(project, plan)
+
+
+def tried_files(project: Project, plan: Plan) -> dict[str, list[str]]:
+    """Return the data files among the values that are tried, by their key."""
+    keys = data_keys(project) or []
+    found = {space.key: space.examples() for space in plan.tried if space.key in keys}
+    return {
+        key: [str(value) for value in values if value is not None] for key, values in found.items()
+    }
+
+
+def typed_space(plan: Plan, space: Space) -> str:
+    """Return a space with its option, as it was typed."""
+    return f"--{'grid' if str(space) in plan.grid else 'try'} {space}"
+
+
+def _check_value(project: Project, plan: Plan, setting: str, space: Space) -> list[str]:
     assert plan.recipe
     try:
         return check_recipe(project, plan.recipe, [*plan.settings, setting])
     except ConfigError as err:
-        where = f"--{'grid' if space in plan.grid else 'try'} {space}"
-        raise ConfigError(f"{where}: {err.message}", err.cure) from err
+        raise ConfigError(f"{typed_space(plan, space)}: {err.message}", err.cure) from err
 
 
 def _check_keys(plan: Plan) -> None:

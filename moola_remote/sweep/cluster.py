@@ -15,8 +15,9 @@ from msgspec import Meta
 from moola_remote.agent_client import verbs
 from moola_remote.config.settings import Strict
 from moola_remote.config.typed import WrongValueError, decoded, indented_json_of
-from moola_remote.errors import ConfigError, LimitError, MoolaError
+from moola_remote.errors import ConfigError, MoolaError
 from moola_remote.files import atomic
+from moola_remote.files.disk import unwritable
 from moola_remote.pods.pod import Pod
 from moola_remote.protocol.spec import new_run_id
 from moola_remote.sweep.plan import SEED, Plan, SweepFolder
@@ -119,7 +120,7 @@ def write_cluster(folder: SweepFolder, cluster: Cluster) -> None:
     try:
         atomic.write(folder.cluster, indented_json_of(cluster))
     except OSError as err:
-        raise LimitError(f"{folder.cluster}: can't be written, {err.strerror}") from err
+        raise unwritable(folder.cluster, err) from err
 
 
 def read_cluster(folder: SweepFolder) -> Cluster | None:

@@ -19,6 +19,7 @@ from msgspec import Meta, Struct
 from moola_remote.config.typed import WrongValueError, decoded, json_of
 from moola_remote.errors import ConfigError, LimitError
 from moola_remote.files import atomic
+from moola_remote.files.disk import unwritable
 from moola_remote.sweep.trial import Trial
 
 # Kept back of a rented pod's share, so that its results can be fetched before it stops itself.
@@ -188,4 +189,4 @@ class Budget:
         try:
             atomic.write(self._path, json_of(self._table))
         except OSError as err:
-            raise LimitError(f"{self._path}: can't be written, {err.strerror}") from err
+            raise unwritable(self._path, err) from err

@@ -15,8 +15,9 @@ from msgspec import Meta, field
 
 from moola_remote.config.settings import Project, Strict
 from moola_remote.config.typed import WrongValueError, decoded, indented_json_of
-from moola_remote.errors import ConfigError, LimitError
+from moola_remote.errors import ConfigError
 from moola_remote.files import atomic
+from moola_remote.files.disk import unwritable
 from moola_remote.runs.filters import is_named
 from moola_remote.sweep.space import Space, Value, read_space, table_of
 
@@ -190,7 +191,7 @@ class SweepFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             atomic.write(self.plan, content)
         except OSError as err:
-            raise LimitError(f"{self.plan}: can't be written, {err.strerror}") from err
+            raise unwritable(self.plan, err) from err
 
     def read_plan(self) -> Plan:
         """Read ``sweep.json``.

@@ -29,7 +29,7 @@ def printed() -> list[str]:
 
 
 def reads(*settings: str, recipe: str = "span") -> dict[str, list[str]]:
-    return data_files(find_project(REPOSITORY), recipe, settings)
+    return data_files(find_project(REPOSITORY), recipe, settings) or {}
 
 
 def test_the_printed_training_reads_the_file_that_is_printed_before_it(tmp_path: Path) -> None:

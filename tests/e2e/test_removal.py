@@ -16,7 +16,7 @@ def test_a_pod_is_stopped_and_removed_once_everything_was_fetched(alone: Project
     hung = alone.ok("train", "--detach", "--set", "end=hang", "--epochs", "1").strip()
     for verb in ("stop", "down"):
         line = alone.refused(14, verb)
-        assert f"run {hung} has " in line
+        assert f"run {hung} (python -m tiny.train " in line
         assert line.endswith(f"moola-remote cancel {hung}, or {verb} --force")
     alone.ok("cancel", "--grace", "0")
 
@@ -55,9 +55,14 @@ def test_clean_removes_what_was_fetched_and_refuses_the_rest(alone: Project) -> 
     alone.ok("attach", first)
     line = alone.refused(14, "clean")
     assert f"fetch all {first}" in line  # the other goes on, and is not meant
+    command = "python -m tiny.train --config recipes/calm.yaml"
+    assert f"run {first} (SUCCEEDED, {command}" in line
     alone.ok("fetch", "all", first)
     assert f"cancel {second}" in alone.refused(14, "clean", second)
-    assert first in alone.ok("clean", "--dry-run")
+    said = alone.run("clean", second).stderr
+    assert f"would be lost, {second} ({command}" in said
+    (line,) = [one for one in alone.ok("clean", "--dry-run").splitlines() if first in one]
+    assert f"  SUCCEEDED, {command}" in line
     assert first in alone.ok("clean")
     assert [run["run_id"] for run in alone.json("runs")] == [second]
     alone.ok("cancel", "--grace", "0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ import moola_remote
 from moola_remote.config.paths import LaptopPaths
 from moola_remote.config.settings import base_of
 from moola_remote.errors import ConfigError, UnreachableError, missing_package
+from moola_remote.files.disk import full_disk, is_without_room
 from moola_remote.providers.base import Confirm, PodStatus, Say, decline, quiet
 from moola_remote.providers.local.state import VERSION, LocalPodFolder, PodRecord
 from moola_remote.ssh.endpoint import Endpoint
@@ -154,9 +156,11 @@ class LocalProvider:
         record = self.folder.running()
         if not record:
             why = said.splitlines()[-1] if said else "ended at once"
-            raise UnreachableError(
-                f"pod {self.name}: server did not start, {why}", f"see {self.folder.log}"
-            )
+            cure = f"see {self.folder.log}"
+            if is_without_room(self.folder.path):  # it may have had none to say so
+                full = full_disk(OSError(errno.ENOSPC, why, str(self.folder.path)), [])
+                why, cure = full.message, full.cure
+            raise UnreachableError(f"pod {self.name}: server did not start, {why}", cure)
         return record
 
     def _endpoint(self, record: PodRecord) -> Endpoint:

@@ -44,6 +44,20 @@ def test_every_line_that_is_commented_out_can_be_taken(tmp_path: Path) -> None:
     assert project.extras == ["fast"]
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o664])
+def test_a_pyproject_keeps_its_mode_and_the_link_that_leads_to_it(
+    tmp_path: Path, mode: int
+) -> None:
+    real = tmp_path / "real.toml"
+    real.write_text("# mine\n")
+    real.chmod(mode)
+    (tmp_path / "pyproject.toml").symlink_to(real)
+    assert write_starter(tmp_path, GUESS) == tmp_path / "pyproject.toml"
+    assert (tmp_path / "pyproject.toml").is_symlink()
+    assert real.read_text().startswith("# mine\n\n# What")
+    assert real.stat().st_mode & 0o777 == mode
+
+
 def test_what_is_there_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "moola-remote.toml").write_text("pod = 'local'\n")
     with pytest.raises(ConfigError, match="already exists"):

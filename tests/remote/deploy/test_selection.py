@@ -6,8 +6,6 @@ import os
 import shutil
 import socket
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -250,17 +248,6 @@ def test_what_the_users_own_configuration_ignores_stays(
         monkeypatch.setenv("GIT_CONFIG_KEY_0", "core.excludesFile")
         monkeypatch.setenv("GIT_CONFIG_VALUE_0", str(tmp_path / "ignored"))
     assert _listed(repository)[0] == ["code.py"]
-
-
-@pytest.fixture
-def as_nobody() -> Iterator[Path]:
-    """A folder of a user who is not root, whom no folder is closed to."""
-    with tempfile.TemporaryDirectory() as name:
-        if os.getuid() == 0:
-            os.chown(name, 65534, -1)
-            os.seteuid(65534)
-        yield Path(name)
-        os.seteuid(os.getuid())
 
 
 @pytest.mark.parametrize("kind", ["data", "code", "git", "tracked"])

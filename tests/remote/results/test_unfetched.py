@@ -76,7 +76,9 @@ def test_a_missing_changed_or_linked_copy_counts_with_its_size(place: Place) -> 
     (copy / "checkpoints/epoch-0001/state").unlink()
     (copy / "checkpoints/epoch-0001/state").symlink_to(place.run / "checkpoints/epoch-0001/state")
     (found,) = place.look()
-    assert found == UnfetchedRun(RUN, "3 of 3 files are not here", True, tuple(FILES), 14)
+    assert found == UnfetchedRun(
+        RUN, "SUCCEEDED", "3 of 3 files are not here", True, tuple(FILES), 14
+    )
 
 
 def test_a_manifest_here_that_is_not_the_runs_own_proves_nothing(place: Place) -> None:

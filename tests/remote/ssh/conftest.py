@@ -13,12 +13,14 @@ import pytest
 
 from moola_remote.config.settings import PodConfig
 from moola_remote.config.typed import typed
+from moola_remote.errors import MoolaError
 from moola_remote.providers import provider_for
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.keeping import Keeping
 from moola_remote.ssh.transport import Transport
 from tests.remote.conftest import by_client
+from tests.support.lanes import HANGS_S
 from tests.support.servers import SSHD, running_openssh
 
 Through = Callable[..., Endpoint]
@@ -114,3 +116,21 @@ def keygen(path: Path, *words: str, passphrase: str = "") -> Path:
     command = ["ssh-keygen", "-q", *kind, "-N", passphrase, *words, "-f", str(path)]
     subprocess.run(command, check=True)
     return path
+
+
+def greet(endpoint: Endpoint, folder: Path) -> None:
+    """Connect and run a command."""
+    transport = connect(endpoint, known_hosts=folder / "pins")
+    try:
+        assert transport.run(["echo", "hello"]).stdout == b"hello\n"
+    finally:
+        transport.close()
+
+
+def refusal(endpoint: Endpoint, folder: Path) -> MoolaError:
+    """The one line, with its cure, for which there is no connection."""
+    with pytest.raises(MoolaError) as caught:
+        connect(endpoint, known_hosts=folder / "pins", timeout_s=HANGS_S)
+    assert "\n" not in str(caught.value)
+    assert caught.value.cure
+    return caught.value

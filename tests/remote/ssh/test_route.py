@@ -2,92 +2,36 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from moola_remote.errors import ConfigError, HostKeyError, MoolaError, UnreachableError
+from moola_remote.errors import ConfigError, HostKeyError, UnreachableError
 from moola_remote.ssh.command_line import ssh_argv
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.hostkeys import KnownHosts
-from moola_remote.ssh.interfaces import address_of
-from tests.remote.ssh.conftest import Through, lines_of, vouch
-from tests.support.lanes import HANGS_S
+from tests.remote.ssh.conftest import Through, greet, lines_of, refusal, vouch
 from tests.support.servers import running_openssh
 
 pytestmark = pytest.mark.process
 
 
-def _hello(endpoint: Endpoint, folder: Path) -> None:
-    transport = connect(endpoint, known_hosts=folder / "pins")
-    try:
-        assert transport.run(["echo", "hello"]).stdout == b"hello\n"
-    finally:
-        transport.close()
-
-
-def _refusal(endpoint: Endpoint, folder: Path) -> MoolaError:
-    with pytest.raises(MoolaError) as caught:
-        connect(endpoint, known_hosts=folder / "pins", timeout_s=HANGS_S)
-    assert "\n" not in str(caught.value)
-    assert caught.value.cure
-    return caught.value
-
-
 def test_an_alias_leads_to_the_pod(through: Through, tmp_path: Path) -> None:
     endpoint = through("Host box\n  {pod}")
     assert endpoint.host == "127.0.0.1"
-    _hello(endpoint, tmp_path)
-
-
-def test_a_bind_address_is_where_we_come_from(through: Through, tmp_path: Path) -> None:
-    endpoint = through("Host box\n  BindAddress 127.0.0.5\n  {pod}")
-    transport = connect(endpoint, known_hosts=tmp_path / "pins")
-    try:
-        assert transport.run(["printenv", "SSH_CLIENT"]).stdout.startswith(b"127.0.0.5 ")
-    finally:
-        transport.close()
-
-
-def test_a_bind_address_that_is_not_here_is_named(through: Through, tmp_path: Path) -> None:
-    endpoint = through("Host box\n  BindAddress 192.0.2.1\n  {pod}")
-    with pytest.raises(UnreachableError, match=r"BindAddress 192\.0\.2\.1; correct it"):
-        connect(endpoint, known_hosts=tmp_path / "pins")
-
-
-def test_a_bind_interface_is_where_we_come_from(through: Through, tmp_path: Path) -> None:
-    for _, name in reversed(socket.if_nameindex()):
-        with contextlib.suppress(UnreachableError):
-            address = address_of(name)
-            break
-    else:
-        pytest.skip("no interface with an IPv4 address here")
-    endpoint = through(f"Host box\n  BindInterface {name}\n  {{pod}}")
-    transport = connect(endpoint, known_hosts=tmp_path / "pins")
-    try:
-        assert transport.run(["printenv", "SSH_CLIENT"]).stdout.startswith(f"{address} ".encode())
-    finally:
-        transport.close()
-
-
-def test_a_bind_interface_that_is_not_here_is_named(through: Through, tmp_path: Path) -> None:
-    endpoint = through("Host box\n  BindInterface nowhere0\n  {pod}")
-    with pytest.raises(UnreachableError, match="BindInterface nowhere0: no IPv4 address"):
-        connect(endpoint, known_hosts=tmp_path / "pins")
+    greet(endpoint, tmp_path)
 
 
 def test_one_jump(through: Through, bastion: Endpoint, dot_ssh: Path, tmp_path: Path) -> None:
     vouch(dot_ssh, bastion)
     jump = f"Host bastion\n  {lines_of(bastion)}"
-    _hello(through(f"Host box\n  {{pod}}  ProxyJump bastion\n{jump}"), tmp_path)
+    greet(through(f"Host box\n  {{pod}}  ProxyJump bastion\n{jump}"), tmp_path)
     # Its key has been pinned: what known_hosts says later is another matter.
     (dot_ssh / "known_hosts").unlink()
-    _hello(through(f"Host box\n  {{pod}}  ProxyJump bastion\n{jump}"), tmp_path)
+    greet(through(f"Host box\n  {{pod}}  ProxyJump bastion\n{jump}"), tmp_path)
     assert KnownHosts(tmp_path / "pins").get("jump-bastion")
 
 
@@ -103,7 +47,7 @@ def test_two_jumps_and_the_first_ones_own_jump(
             f"Host first\n  {lines_of(first)}"
         )
         endpoint = through(f"Host box\n  {{pod}}\n{jumps}", ssh_options=["ProxyJump=bastion,inner"])
-        _hello(endpoint, tmp_path)
+        greet(endpoint, tmp_path)
         for server in (bastion, inner, first):
             log = (Path(server.root).parent / "sshd.log").read_text()
             assert log.count("Accepted publickey") == 1, server.name
@@ -113,7 +57,7 @@ def test_a_jump_with_an_unknown_key_asks_or_refuses(
     through: Through, bastion: Endpoint, tmp_path: Path
 ) -> None:
     endpoint = through(f"Host box\n  {{pod}}  ProxyJump bastion\nHost bastion\n{lines_of(bastion)}")
-    error = _refusal(endpoint, tmp_path)
+    error = refusal(endpoint, tmp_path)
     assert isinstance(error, HostKeyError)
     assert "jump-bastion" in str(error)
     asked: list[str] = []
@@ -128,7 +72,7 @@ def test_a_jump_with_an_unknown_key_asks_or_refuses(
 
 def test_jumps_in_a_circle_are_named(through: Through, tmp_path: Path) -> None:
     config = "Host box\n ProxyJump a\nHost a\n ProxyJump b\nHost b\n ProxyJump a\n"
-    error = _refusal(through(config), tmp_path)
+    error = refusal(through(config), tmp_path)
     assert isinstance(error, ConfigError)
     assert "circle: box -> a -> b -> a" in str(error)
     with pytest.raises(ConfigError, match="jumphost loop via box"):
@@ -139,7 +83,7 @@ def test_a_dead_bastion_is_named(through: Through, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     config = f"Host box\n  {{pod}}  ProxyJump dead\nHost dead\n  HostName 127.0.0.1\n  Port {port}"
-    error = _refusal(through(config), tmp_path)
+    error = refusal(through(config), tmp_path)
     assert isinstance(error, UnreachableError)
     assert f"jump host jump-dead (127.0.0.1:{port}): connection refused" in str(error)
 
@@ -149,7 +93,7 @@ def test_a_bastion_that_does_not_know_the_key(
 ) -> None:
     vouch(dot_ssh, bastion)
     jump = lines_of(bastion).replace(str(bastion.identity_file), "/none")
-    error = _refusal(through(f"Host box\n  {{pod}}  ProxyJump b\nHost b\n  {jump}"), tmp_path)
+    error = refusal(through(f"Host box\n  {{pod}}  ProxyJump b\nHost b\n  {jump}"), tmp_path)
     assert "jump host jump-b" in str(error)
     assert "no key to offer" in str(error)
 
@@ -162,7 +106,7 @@ def test_a_bastion_that_reaches_no_pod_or_may_not(
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     config = f"Host box\n  HostName 127.0.0.1\n  Port {port}\n  ProxyJump b\n{jump}"
-    error = _refusal(through(config), tmp_path)
+    error = refusal(through(config), tmp_path)
     assert "not reached from the jump host jump-b" in str(error)
     assert "does the jump host know this name and port" in error.cure
 
@@ -171,7 +115,7 @@ def test_a_proxy_command_is_a_line_of_the_shell(through: Through, tmp_path: Path
     relay = tmp_path / "relay.py"
     relay.write_text(RELAY)
     command = f"python3 {relay} %h %p 2>{tmp_path}/said | cat"
-    _hello(through(f"Host box\n  {{pod}}  ProxyCommand sh -c '{command}'\n"), tmp_path)
+    greet(through(f"Host box\n  {{pod}}  ProxyCommand sh -c '{command}'\n"), tmp_path)
     assert (tmp_path / "said").read_text() == "relay\n"
 
 
@@ -193,7 +137,7 @@ def test_a_proxy_command_that_fails_is_reported_with_its_words(
     through: Through, tmp_path: Path
 ) -> None:
     config = "Host box\n  {pod}  ProxyCommand echo no such proxy >&2; exit 1\n"
-    error = _refusal(through(config), tmp_path)
+    error = refusal(through(config), tmp_path)
     assert "its ProxyCommand leads to no SSH server: no such proxy" in str(error)
     assert error.cure.startswith("try by hand: echo no such proxy")
 
@@ -201,9 +145,9 @@ def test_a_proxy_command_that_fails_is_reported_with_its_words(
 def test_a_proxy_command_that_prints_junk_is_reported_with_it(
     through: Through, tmp_path: Path
 ) -> None:
-    error = _refusal(through("Host box\n  {pod}  ProxyCommand echo please log in\n"), tmp_path)
+    error = refusal(through("Host box\n  {pod}  ProxyCommand echo please log in\n"), tmp_path)
     assert "leads to no SSH server: it said please log in" in str(error)
-    silent = _refusal(through("Host box\n  {pod}  ProxyCommand true\n"), tmp_path)
+    silent = refusal(through("Host box\n  {pod}  ProxyCommand true\n"), tmp_path)
     assert "leads to no SSH server: it said nothing" in str(silent)
 
 
@@ -212,9 +156,9 @@ def test_lines_before_the_servers_own_are_no_junk(through: Through, tmp_path: Pa
     (tmp_path / "relay.py").write_text(RELAY)
     command = f"echo welcome; exec python3 {tmp_path}/relay.py %h %p"
     wrong = through(f"Host box\n  {{pod}}  ProxyCommand sh -c '{command}'\n")
-    _hello(wrong, tmp_path)
+    greet(wrong, tmp_path)
     wrong = dataclasses.replace(wrong, known_key=None, host_key="SHA256:no")
-    assert "ProxyCommand" not in str(_refusal(wrong, tmp_path / "other"))
+    assert "ProxyCommand" not in str(refusal(wrong, tmp_path / "other"))
 
 
 def test_a_proxy_command_may_pass_a_socket(through: Through, tmp_path: Path) -> None:
@@ -226,37 +170,17 @@ def test_a_proxy_command_may_pass_a_socket(through: Through, tmp_path: Path) -> 
         "socket.send_fds(out, [b'x'], [far.fileno()])\n"
     )
     command = f"ProxyCommand python3 {script} %h %p\n  ProxyUseFdpass yes"
-    _hello(through(f"Host box\n  {{pod}}  {command}\n"), tmp_path)
-    error = _refusal(
+    greet(through(f"Host box\n  {{pod}}  {command}\n"), tmp_path)
+    error = refusal(
         through("Host box\n  {pod}  ProxyCommand echo no >&2\n  ProxyUseFdpass yes\n"), tmp_path
     )
     assert "passes no connected socket: no" in str(error)
 
 
 def test_a_wrong_alias_says_where_an_alias_belongs(through: Through, tmp_path: Path) -> None:
-    error = _refusal(through("Host other\n  {pod}"), tmp_path)
+    error = refusal(through("Host other\n  {pod}"), tmp_path)
     assert "no such host name" in str(error)
     assert "~/.ssh/config" in error.cure
-
-
-@pytest.fixture
-def six(openssh_server: Endpoint, tmp_path: Path) -> Iterator[Endpoint]:
-    """A server on ::1 alone."""
-    if not socket.has_ipv6:
-        pytest.skip("no IPv6 here")
-    try:
-        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
-    except OSError:
-        pytest.skip("no IPv6 loopback here")
-    with running_openssh(tmp_path / "six", address="::1") as endpoint:
-        yield endpoint
-
-
-def test_an_ipv6_address(six: Endpoint, through: Through, tmp_path: Path) -> None:
-    config = f"Host box\n  {lines_of(six)}  AddressFamily inet6\n"
-    endpoint = dataclasses.replace(through(config), known_key=six.known_key)
-    assert endpoint.host == "::1"
-    _hello(endpoint, tmp_path)
 
 
 def test_a_shell_takes_the_same_way(through: Through, tmp_path: Path) -> None:

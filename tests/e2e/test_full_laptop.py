@@ -1,0 +1,127 @@
+"""A full disk of the laptop: one line that says what to do, and no file is left in half."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from moola_remote.cli.error_handler import run
+from moola_remote.config.settings import find_project
+from tests.support.projects import Project, make_project
+from tests.support.sweeps import SweepProject, sweep_project
+
+pytestmark = [pytest.mark.e2e, pytest.mark.process]
+ROOM = "make room there, then run this again"
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 4 MB; only root can make one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
+    if os.getuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no disk can be mounted here")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def fill(disk: Path) -> Callable[[], None]:
+    """Leave no room on the disk."""
+
+    def fill_up() -> None:
+        with (disk / "filler").open("ab", buffering=0) as file:
+            while (room := os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize) > 0:
+                file.write(b"x" * room)
+
+    return fill_up
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", None])
+def test_settings_are_written_whole_or_not_at_all(
+    disk: Path, fill: Callable[[], None], tmp_path: Path, name: str | None
+) -> None:
+    project = Project(disk / "project", tmp_path / "state")
+    project.write("train.py", "")
+    text = "#" * 4090  # of a page, in which nine bytes are left
+    if name:
+        project.write(name, text)
+    fill()
+    line = project.refused(10, "init")
+    written = project.folder / (name or "moola-remote.toml")
+    assert line == f"error: {written}: can't be written, No space left on device; {ROOM}"
+    assert sorted(path.name for path in project.folder.iterdir()) == sorted(
+        filter(None, ["train.py", name])
+    )
+    assert not name or written.read_text() == text
+    (disk / "filler").unlink()
+    project.ok("init")
+    assert find_project(project.folder).file == written
+
+
+def test_the_file_of_a_pod_is_written_whole_or_not_at_all(
+    disk: Path, fill: Callable[[], None], tmp_path: Path
+) -> None:
+    project = make_project(disk / "project", tmp_path / "state")
+    fill()
+    words = ("pods", "add", "ssh root@203.0.113.7 -p 36470")
+    assert ROOM in project.refused(10, *words)
+    assert not list(project.folder.glob("configs/pods/*203*"))
+    (disk / "filler").unlink()
+    project.ok(*words)
+
+
+def test_a_local_pod_that_finds_no_room_says_so(disk: Path, fill: Callable[[], None]) -> None:
+    project = make_project(disk / "project", disk / "state")
+    fill()
+    line = project.refused(11, "up")
+    said = f"pod local: server did not start, the disk of {disk}: no space left; {ROOM}"
+    assert line == f"error: {said}"
+
+
+def test_no_room_for_temporary_files_is_said(
+    disk: Path,
+    fill: Callable[[], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    project = make_project(tmp_path / "project", tmp_path / "state")
+    fill()
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(disk)])
+    monkeypatch.chdir(project.folder)
+    monkeypatch.setattr("moola_remote.cli.start.check", lambda *_, **__: tempfile.mkdtemp())
+    assert run(["run", "--", "true"]) == 14
+    said = capsys.readouterr().err
+    assert said == (
+        f"error: no folder for temporary files can be written to, tried '{disk}'; "
+        "make room there, or name another folder with TMPDIR\n"
+    )
+
+
+@pytest.fixture
+def sweeping(
+    disk: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SweepProject]:
+    with sweep_project(tmp_path / "sweep", tmp_path_factory) as project:
+        project.write("pyproject.toml", '[tool.moola-remote]\nresults = "results"\n')
+        (project.folder / "results").symlink_to(disk)
+        yield project
+
+
+def test_a_page_that_finds_no_room_hides_no_sweep(sweeping: SweepProject, disk: Path) -> None:
+    (disk / "filler").write_bytes(b"x" * 3_400_000)  # room for runs, not for a page
+    done = sweeping.run(*sweeping.words("--trials", "2"))
+    assert done.returncode == 0, done.stderr
+    assert f"report.html: can't be written, No space left on device; {ROOM}" in done.stderr
+    assert "then: moola-remote sweep report" in done.stderr
+    assert "2 done" in done.stderr
+    (disk / "filler").unlink()
+    assert Path(sweeping.ok("sweep", "report").strip()).is_file()
