@@ -20,11 +20,15 @@ from jobs.evaluate import main as evaluate
 from jobs.train import main as train
 from jobs.tune import main as tune
 from moola_core.config.recipe import load_recipe
+from moola_core.config.sections import Recipe
 from moola_core.data.windows import read_windows
+from moola_core.features.tensors import WindowTensors
 from moola_core.inference.pool import PoolWeights
 from moola_core.inference.trained_model import load_model
 from moola_core.io.event_log import EventLog
+from moola_core.model.make import Model
 from moola_core.model.span_net import SpanNet
+from moola_core.training import loop
 
 pytestmark = pytest.mark.train  # each needs a run
 
@@ -107,6 +111,28 @@ def test_a_run_of_one_seed_comes_out_the_same_twice_beside_its_scout_or_after_it
     for path in sorted((run / "artifacts").glob("*.safetensors")):
         assert path.read_bytes() == (tmp_path / "again" / "artifacts" / path.name).read_bytes()
     assert _events(run) == _events(tmp_path / "again")
+
+
+def test_the_head_of_types_is_fitted_once_a_network(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits, fit_type_head = tmp_path / "fits", loop.fit_type_head
+
+    def fit_and_note(model: Model, windows: WindowTensors, recipe: Recipe) -> None:
+        if isinstance(model, SpanNet):
+            with fits.open("a") as file:  # of two processes
+                file.write(f"{recipe.training.seed}\n")
+        fit_type_head(model, windows, recipe)
+
+    monkeypatch.setattr(loop, "fit_type_head", fit_and_note)
+    seeds = {}
+    for name, is_forked in (("beside", True), ("after", False)):
+        monkeypatch.setattr(members, "can_fork", lambda *_, is_forked=is_forked: is_forked)
+        assert _train(tmp_path / name, data, "--set", "ensemble.refine=null") == 0
+        seeds[name] = sorted(fits.read_text().splitlines())
+        fits.unlink()
+    assert seeds["beside"] == seeds["after"]
+    assert len(set(seeds["after"])) == len(seeds["after"]) == 3  # the scout and two networks
 
 
 def test_a_run_that_is_stopped_and_resumed_twice_ends_the_same(
