@@ -29,6 +29,7 @@ from moola_core.io.event_log import EventLog
 from moola_core.model.make import Model
 from moola_core.model.span_net import SpanNet
 from moola_core.training import loop
+from moola_core.training.type_head import fit_type_head
 
 pytestmark = pytest.mark.train  # each needs a run
 
@@ -116,7 +117,7 @@ def test_a_run_of_one_seed_comes_out_the_same_twice_beside_its_scout_or_after_it
 def test_the_head_of_types_is_fitted_once_a_network(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fits, fit_type_head = tmp_path / "fits", loop.fit_type_head
+    fits = tmp_path / "fits"
 
     def fit_and_note(model: Model, windows: WindowTensors, recipe: Recipe) -> None:
         if isinstance(model, SpanNet):
