@@ -183,6 +183,8 @@ def _cut(arguments: argparse.Namespace) -> tuple[pa.Table, list[str]]:
     if arguments.several:
         words = [word for row in table[LABELS].to_pylist() for word in row]
     lines = summarise(report, len(spans) + len(faults), words)
+    if clock.read_bare and arguments.tz is None and file.clock.named:
+        lines.append(f"times of spans have no zone: read as {clock.tz}, as the bars; else --tz")
     if COUNTED in clock.units and arguments.unit is None:
         lines.append("spans are placed by time from the first bar's open; bar numbers: --unit bars")
     if stamp == "close" and clock.units - {COUNTED}:  # it has read a time

@@ -15,7 +15,7 @@ from moola_core.data.bar_tags import BarWords
 from moola_core.data.label_studio import KEY, Region, regions_of_cells, words_of
 from moola_core.data.layouts import Stamp
 from moola_core.data.span_lengths import SECONDS_OF, Unit, is_length, unit_in
-from moola_core.data.span_names import NO_WORDS, STARTS, STOPS, WORDS, SpanNames
+from moola_core.data.span_names import NO_WORDS, STARTS, STOPS, WORDS, SpanNames, zone_of
 from moola_core.data.table_head import is_clock, is_number
 from moola_core.data.trades_list import places_of, read_trades
 from moola_core.errors import DataError
@@ -47,6 +47,7 @@ class RawSpans:
         per_bar: the labels where each row is a bar, outside spans as well; then `stops` are the
             `starts`.
         stamp: which end of a bar its time is.
+        zone: of times that have none, where the columns' names say it.
     """
 
     starts: pa.ChunkedArray
@@ -64,6 +65,7 @@ class RawSpans:
     others: list[str] = field(default_factory=list)
     per_bar: BarWords | None = None
     stamp: Stamp = "open"
+    zone: str | None = None
 
 
 def of_table(path: Path, table: pa.Table) -> RawSpans:
@@ -118,6 +120,7 @@ def of_table(path: Path, table: pa.Table) -> RawSpans:
         # onsets and what stands beside them are in seconds (BIDS, MNE)
         length_default=unit if names[start] == "onset" and unit == "s" else None,
         others=others,
+        zone=_zone_of(path, table.column_names[start], table.column_names[stop]),
     )
 
 
@@ -146,6 +149,7 @@ def _of_bars(path: Path, table: pa.Table, found: SpanNames) -> RawSpans:
         unit="seconds" if unit else "bars",
         seconds=SECONDS_OF.get(unit or "", 1.0),
         per_bar=BarWords.of(words),
+        zone=zone_of(str(path), table.column_names[at]),
     )
 
 
@@ -172,6 +176,16 @@ def _unit_of(
             " rename one, or write both in one unit"
         )
     return unit
+
+
+def _zone_of(path: Path, start: str, stop: str) -> str | None:
+    zones = [zone_of(str(path), name) for name in (start, stop)]
+    if None not in zones and zones[0] != zones[1]:
+        raise DataError(
+            f"{path}: columns {start} and {stop}: expected one zone; write both in one, or the"
+            " zone behind each time"
+        )
+    return zones[0] or zones[1]
 
 
 def _word_place(path: Path, table: pa.Table, names: list[str]) -> int | None:

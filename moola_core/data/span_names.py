@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from moola_core.data.bar_labels import place_in
 from moola_core.data.span_lengths import unit_of_word
 from moola_core.data.table_head import is_clock, is_number, looks_like_date, normalise
+from moola_core.data.time_column import zone_in_name
 from moola_core.data.trades_list import places_of
 
 STARTS = (
@@ -36,6 +37,7 @@ NO_WORDS = (
 )
 IN_SECONDS = ("onset", "tmin", "tmax")  # whatever else their name says: MNE-Python, BIDS, Praat
 _TIMES = frozenset(("time", "timestamp", "ts", "t", "date", "datetime"))
+_BRACKETS = re.compile(r"\s*[(\[]([A-Za-z_/]+)[)\]]\s*$")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
@@ -83,8 +85,24 @@ def are_values(cells: Sequence[str]) -> bool:
     )
 
 
+def zone_of(where: str, name: str) -> str | None:
+    """Return the zone that a name has in brackets, ``Start (America/New_York)``; it is no unit.
+
+    Raises:
+        DataError: it names no one zone.
+    """
+    found = _BRACKETS.search(name)
+    is_unit = found is not None and unit_of_word(found[1].lower()) is not None
+    return None if is_unit else zone_in_name(where, name)
+
+
 def _without_unit(name: str) -> tuple[list[str], str | None]:
-    """Return the words of a name without the one that is a unit, and that unit."""
+    """Return the words of a name without the one that is a unit, and that unit; and no zone."""
+    found = _BRACKETS.search(name)
+    if found and (
+        "/" in found[1] or (found[1].isupper() and unit_of_word(found[1].lower()) is None)
+    ):
+        name = name[: found.start()]
     words = re.findall(r"[a-z0-9.:]+", normalise(_HUMP.sub("_", name)))
     words = ["s" if word == "ss.msec" else word for word in words]  # ELAN: seconds, three decimals
     units = [unit for unit in map(unit_of_word, words) if unit is not None]

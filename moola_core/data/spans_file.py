@@ -81,6 +81,7 @@ def read_spans(  # noqa: PLR0913 - each option is the user's own
         )
     with readable(path):
         raw = replace(read_raw(path, unit, label), stamp=stamp)
+    clock.tz = raw.zone or clock.tz
     if raw.per_bar is not None:
         return _of_bars(path, bars, clock, raw, raw.per_bar, ends)
     if raw.length_unit is not None:

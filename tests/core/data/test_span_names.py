@@ -198,3 +198,40 @@ def test_what_is_no_text_is_named(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "s.bin").write_bytes(content)
     with pytest.raises(DataError, match=r"no text, expected a table of spans; write .*docs/data"):
         spans_of(tmp_path / "s.bin", ends="half-open")
+
+
+EASTERN = ["2024-01-02 09:40:00", "2024-01-02 09:45:00", "2024-01-02 10:00:00", "2024-01-02 10:12"]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Start (America/New_York),End (America/New_York),Label",
+        "start_time (EST),end_time (EST),label",
+        "Begin [America/New_York],End,label",
+        "start,end (EST),label",
+    ],
+)
+def test_the_zone_of_times_may_stand_in_their_name(header: str, tmp_path: Path) -> None:
+    a, b, c, d = EASTERN
+    (tmp_path / "s.csv").write_text(rows(header, f"{a},{b},up", f"{c},{d},down"))
+    assert spans_of(tmp_path / "s.csv", ends="half-open") == TWO
+
+
+def test_labels_per_bar_may_have_a_zone_in_the_name(tmp_path: Path) -> None:
+    lines = [f"2024-01-02 09:{30 + bar},{int(10 <= bar < 15)}" for bar in range(20)]
+    (tmp_path / "s.csv").write_text(rows("Time (EST),label", *lines))
+    assert spans_of(tmp_path / "s.csv") == [(10, 15, "span")]
+
+
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        ("Start (CST),End (CST),Label", "column Start .CST.: CST is not the name of a single zone"),
+        ("Start (EST),End (UTC),Label", "columns Start .EST. and End .UTC.: expected one zone"),
+    ],
+)
+def test_a_zone_that_is_none_or_two_is_refused(header: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text(rows(header, f"{clock(10)},{clock(15)},up"))
+    with pytest.raises(DataError, match=says):
+        spans_of(tmp_path / "s.csv", ends="half-open")
