@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -112,6 +113,23 @@ def test_a_run_of_one_seed_comes_out_the_same_twice_beside_its_scout_or_after_it
     for path in sorted((run / "artifacts").glob("*.safetensors")):
         assert path.read_bytes() == (tmp_path / "again" / "artifacts" / path.name).read_bytes()
     assert _events(run) == _events(tmp_path / "again")
+
+
+def test_windows_that_all_share_bars_are_one_line(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Many labels in a short series: the fold that is left out shows every bar."""
+    table = pq.read_table(data / "labelled" / "train_210.parquet").take([0] * 20)
+    names = pa.array([f"w{i}" for i in range(20)])
+    for column in ("window_id", "base_window_id"):
+        table = table.set_column(table.column_names.index(column), column, names)
+    (tmp_path / "labelled").mkdir()
+    pq.write_table(table, tmp_path / "labelled" / "dense.parquet")
+    dense = ["--set", "data.labelled=labelled/dense.parquet", "--set", "data.test=null"]
+    dense += ["--set", "data.windows=null"]
+    assert _train(tmp_path / "run", tmp_path, *dense) == 10
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "got 0 to train on and 4 to validate; give windows of more bars" in said
 
 
 def test_the_head_of_types_is_fitted_once_a_network(
