@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def look(arguments: argparse.Namespace) -> None:
     """Read, check, print, write."""
-    from moola_core.data.series_checks import check_series
+    from moola_core.data.series_checks import check_series, require_one_instrument
 
     out: Path | None = arguments.out
     if out is not None and out.suffix != ".parquet":
@@ -66,6 +66,8 @@ def look(arguments: argparse.Namespace) -> None:
     if arguments.check or out is None:
         _print_table(checks)
     faults = [one for one in checks if one.is_fault]
+    if faults:
+        require_one_instrument(name, bars)
     if arguments.repair and out is not None:
         repaired = _repair(bars)
         print(f"left out {len(bars) - len(repaired):,} bars")

@@ -104,12 +104,13 @@ def _one_repeat(
     windows: Windows, recipe: Recipe, arguments: argparse.Namespace, seed: int, fit: Fit
 ) -> list[Answers]:
     from jobs.common.reporting import TREES, UNET, answers_of
-    from moola_core.data.splits import make_folds
+    from moola_core.data.splits import make_folds, require_sides
     from moola_core.evaluation.metrics import ratios
     from moola_core.inference.ensemble import with_seed
 
     answers = []
     for k, fold in enumerate(make_folds(windows, arguments.folds, recipe.split, seed)):
+        require_sides(fold, recipe.split)
         # Shifted copies of a window are no more windows to be right about.
         rows = fold.validation[windows.offset[fold.validation] == 0]
         train, held_out = windows.take(fold.train), windows.take(rows)

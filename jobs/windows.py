@@ -129,7 +129,7 @@ def _cut(arguments: argparse.Namespace) -> tuple[pa.Table, list[str]]:
     from moola_core.data.make_windows import Placement, make_windows
     from moola_core.data.series import Bars
     from moola_core.data.span_lists import LABELS
-    from moola_core.data.spans_file import read_spans
+    from moola_core.data.spans_file import COUNTED, read_spans
     from moola_core.data.times import Clock
     from moola_core.data.windows_report import summarise
 
@@ -183,7 +183,11 @@ def _cut(arguments: argparse.Namespace) -> tuple[pa.Table, list[str]]:
     if arguments.several:
         words = [word for row in table[LABELS].to_pylist() for word in row]
     lines = summarise(report, len(spans) + len(faults), words)
-    if stamp == "close" and clock.units:  # it has read a time
+    if clock.read_bare and arguments.tz is None and file.clock.named:
+        lines.append(f"times of spans have no zone: read as {clock.tz}, as the bars; else --tz")
+    if COUNTED in clock.units and arguments.unit is None:
+        lines.append("spans are placed by time from the first bar's open; bar numbers: --unit bars")
+    if stamp == "close" and clock.units - {COUNTED}:  # it has read a time
         lines.append("times of spans are those of the bars' closes; else --span-stamp open")
     return table, lines
 

@@ -17,7 +17,7 @@ from jobs.common.window_sets import draw, note_offsets, split_windows
 from moola_core.config.sections import Recipe
 from moola_core.data.recrop import recrop
 from moola_core.data.series import read_bars
-from moola_core.data.splits import Split, make_folds
+from moola_core.data.splits import Split, make_folds, require_sides
 from moola_core.data.windows import Windows
 from moola_core.decoding.decode import Predictions, choose_decoder
 from moola_core.errors import DataError
@@ -182,11 +182,13 @@ def pool_split(loaded: Loaded) -> Split:
     """Return what the networks learn from, and the fold left out, which their weights are fit on.
 
     Raises:
-        DataError: there are fewer groups of windows than folds.
+        DataError: there are fewer groups of windows than folds, or all share bars with those.
     """
     recipe = loaded.recipe
     folds = recipe.ensemble.pool_folds
-    return make_folds(loaded.train, folds, recipe.split, recipe.training.seed)[0]
+    split = make_folds(loaded.train, folds, recipe.split, recipe.training.seed)[0]
+    require_sides(split, recipe.split)
+    return split
 
 
 def weighed_on(loaded: Loaded) -> Windows:

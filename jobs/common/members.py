@@ -177,8 +177,7 @@ class _Ahead:
         if stop.is_requested:
             raise Stopped(self._stopped)
         for index, run in self._runs.items():
-            restore(run, self._fitted[index])
-            fit(run)  # no epoch is left; the mean weights answer from here on
+            restore(run, self._fitted[index])  # as `fit` left it, the head of types fitted as well
         for message in self._kept:
             self._replay(message)
 

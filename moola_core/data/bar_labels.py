@@ -22,7 +22,7 @@ from moola_core.spans.intervals import IntArray
 # Where a row is; names like start_time are of lists of spans that lack their end.
 PLACES = (
     *(name for name in TIME_NAMES if not name.startswith(("start", "begin", "period_start"))),
-    *("bar", "bar_number", "bar_index", *INDEX_NAMES),
+    *("bar", "bar_number", "bar_index", "sample", "frame", *INDEX_NAMES),
 )
 OUTSIDE = frozenset(("", "0", "-0", "false", "none", "nan", "null", "na", "<na>", "nat"))
 MASK = frozenset(("1", "true"))

@@ -33,6 +33,7 @@ TIME_NAMES = (
     *("ts_event", "ts", "mts", "t", "unix", "unix_timestamp", "unix_time"),
     *("gmt_time", "local_time", "time_(utc)", "time_(eet)", "time_(est)", "bar_time", "timestamps"),
     *("start_time", "start", "begin", "period_start", "time_period_start", "open_timestamp"),
+    "_time",  # InfluxDB, beside _start and _stop of the query
 )
 FOREIGN_TIME_NAMES = ("datum", "zeit", "data", "fecha")  # where their values are times
 END_NAMES = ("close_time", "closetime", "end_time", "period_end", "time_period_end", "bar_end")

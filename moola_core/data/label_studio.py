@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 KEY = "timeserieslabels"
-OF_TASKS = frozenset(("annotations", "completions", "annotation_id", "annotation_history", KEY))
+OF_TASKS = frozenset(("completions", "annotation_id", "annotation_history", KEY))
 Region: TypeAlias = dict[str, Any]
 
 
@@ -28,7 +28,14 @@ def regions_of_tasks(content: Any) -> list[tuple[str, Region]]:
 def is_export(content: Any) -> bool:
     """Return whether this is an export, be it without a region of a time series."""
     tasks = content if isinstance(content, list) else [content]
-    return any(isinstance(task, dict) and OF_TASKS & set(task) for task in tasks)
+    return any(isinstance(task, dict) and _is_task(task) for task in tasks)
+
+
+def _is_task(task: dict[str, Any]) -> bool:
+    """Return whether it is one of Label Studio, not of another program that has annotations."""
+    made = _as_list(task.get("annotations", "none"))
+    is_theirs = all(isinstance(one, dict) and "result" in one for one in made)
+    return bool(OF_TASKS & set(task)) or ("annotations" in task and is_theirs)
 
 
 def regions_of_cells(cells: Iterable[str | None], ids: Sequence[str]) -> list[tuple[str, Region]]:

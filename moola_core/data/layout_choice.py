@@ -90,6 +90,19 @@ def choose(head: Head, layout: str | None = None, time_column: str | None = None
     )
 
 
+def require_instruments(head: Head, columns: Columns, symbol: str | None) -> None:
+    """Refuse a `symbol` to choose where nothing says of which instrument a bar is.
+
+    Raises:
+        DataError: there is no such column.
+    """
+    if symbol is not None and columns.symbol is None and not head.tickers:
+        raise DataError(
+            f"{head.name}: --symbol {symbol}: no column of instruments, expected one named"
+            f" {', '.join(SYMBOL_NAMES[:4])} ...; rename it, or leave --symbol out"
+        )
+
+
 def _fits(layout: Layout, names: list[str]) -> bool:
     return layout.needs <= set(names) and (not layout.any_of or bool(layout.any_of & set(names)))
 

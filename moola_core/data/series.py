@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from moola_core.data.bar_tables import BarTable, open_table, readable
 from moola_core.data.column_names import PRICES
-from moola_core.data.layout_choice import Columns, choose
+from moola_core.data.layout_choice import Columns, choose, require_instruments
 from moola_core.data.layouts import Stamp
 from moola_core.data.prices import PriceReader
 from moola_core.data.time_column import zone_in_name
@@ -180,6 +180,7 @@ def open_bars(path: Path, options: ReadOptions | None = None) -> BarFile:
     options = options or ReadOptions()
     table = open_table(path, options.symbol)
     columns = choose(table.head, options.layout, options.time_column)
+    require_instruments(table.head, columns, options.symbol)
     if not table.head.rows:
         raise DataError(f"{path}: holds no bar, expected at least 1 row; export it again")
     columns = replace(columns, stamp=options.stamp or columns.stamp)

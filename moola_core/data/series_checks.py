@@ -61,6 +61,29 @@ def check_series(bars: Bars, calendar: str | None = None) -> list[Check]:
     return checks
 
 
+def require_one_instrument(where: str, bars: Bars) -> None:
+    """Refuse bars of which more than half have another of the same time with other prices.
+
+    Raises:
+        DataError: they are of several instruments, or of several versions of one.
+    """
+    if bars.time is None:
+        return
+    order = np.argsort(bars.time, kind="stable")
+    same = np.diff(bars.time[order]) == 0
+    other = (bars.prices[order[1:]] != bars.prices[order[:-1]]).any(axis=1)
+    is_one_of_several = np.zeros(len(bars), dtype=bool)
+    is_one_of_several[1:] = same & other
+    is_one_of_several[:-1] |= same & other
+    number = int(is_one_of_several.sum())
+    if number > len(bars) / 2:
+        raise DataError(
+            f"{where}: {number:,} of {len(bars):,} bars have one of the same time beside them, with"
+            " other prices, expected one instrument; choose it (--symbol NAME, in a column symbol)"
+            " or keep its rows only"
+        )
+
+
 def usual_range(bars: Bars) -> np.ndarray[Any, Any]:
     """``(T,)``: the median high to low of about `NEAR_BARS` bars on either side."""
     size = bars.prices[:, 1] - bars.prices[:, 2]

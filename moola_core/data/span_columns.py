@@ -14,34 +14,13 @@ from moola_core.data.bar_tables import require_zones
 from moola_core.data.bar_tags import BarWords
 from moola_core.data.label_studio import KEY, Region, regions_of_cells, words_of
 from moola_core.data.layouts import Stamp
-from moola_core.data.span_lengths import Unit, is_length, unit_in
-from moola_core.data.table_head import is_clock, is_number, normalise
+from moola_core.data.span_lengths import SECONDS_OF, Unit, is_length, unit_in
+from moola_core.data.span_names import NO_WORDS, STARTS, STOPS, WORDS, SpanNames, zone_of
+from moola_core.data.table_head import is_clock, is_number
 from moola_core.data.trades_list import places_of, read_trades
 from moola_core.errors import DataError
 
 Ends = Literal["inclusive", "half-open"]
-STARTS = (
-    *("start", "begin", "from", "start_time", "start_timestamp", "start_bar", "first", "first_bar"),
-    *("expansion_start", "first_timestamp", "time1", "time_1", "x1", "left"),
-    *("start_idx", "start_index", "start_date", "start_datetime", "onset", "beginn", "von"),
-    # backtesting.py, vectorbt, freqtrade; and what jobs.predict writes for charts
-    *("entrytime", "entry_timestamp", "entry_time", "entry_date", "open_date", "time"),
-)
-STOPS = (
-    *("end", "stop", "to", "end_time", "stop_time", "end_timestamp", "end_bar", "stop_bar", "last"),
-    *("last_bar", "expansion_end", "last_timestamp", "time2", "time_2", "x2", "right"),
-    *("end_idx", "end_index", "end_date", "end_datetime", "ende", "bis"),
-    *("exittime", "exit_timestamp", "exit_time", "exit_date", "close_date"),
-)
-WORDS = (
-    *("label", "labels", "type", "class", "kind", "category", "tag", "text", "name", "pattern"),
-    *("description", "trial_type", "typ", "direction", "side"),  # MNE-Python, BIDS
-)
-# Columns that are no labels, beside spans of one type.
-NO_WORDS = (
-    *("", "index", "id", "row", "#", "no", "nr", "price", "price1", "price2", "price_1", "price_2"),
-    *("y1", "y2", "high", "low", "top", "bottom", "color", "colour"),
-)
 DAYS = ("date", "day")
 MAX_BAR = 10**8  # a larger number counts from 1970
 _MIDNIGHT = re.compile(r"[ T]00:00(:00(\.0+)?)?$")
@@ -58,14 +37,17 @@ class RawSpans:
         start_name, stop_name: of their columns, for messages.
         ends: whether the end is inside, where the format defines it.
         unit: what numbers count.
+        seconds: how long one of what they count is, where that is time.
         is_rectangle: whether the ends may come in either order.
         rows: of the file, from 0; None: as they come.
         length_unit: what numbers in `stops` count where those are lengths; "" where nothing says
             it, None where they are ends.
+        length_default: what they count where neither their name nor the user says it.
         others: columns that may hold labels, where none is known to.
         per_bar: the labels where each row is a bar, outside spans as well; then `stops` are the
             `starts`.
         stamp: which end of a bar its time is.
+        zone: of times that have none, where the columns' names say it.
     """
 
     starts: pa.ChunkedArray
@@ -75,19 +57,15 @@ class RawSpans:
     stop_name: str = "end"
     ends: Ends | None = None
     unit: Unit = "bars"
+    seconds: float = 1.0
     is_rectangle: bool = False
     rows: list[int] | None = None
     length_unit: str | None = None
+    length_default: str | None = None
     others: list[str] = field(default_factory=list)
     per_bar: BarWords | None = None
     stamp: Stamp = "open"
-
-
-def are_names(names: list[str]) -> bool:
-    """Return whether these may be the columns of a list of spans, or of labels per bar."""
-    known = [normalise(name) for name in names]
-    is_list = bool(set(known) & set(STARTS)) or places_of(known) is not None
-    return is_list or (place_in(known) is not None and bool(set(known) & set(WORDS)))
+    zone: str | None = None
 
 
 def of_table(path: Path, table: pa.Table) -> RawSpans:
@@ -97,7 +75,8 @@ def of_table(path: Path, table: pa.Table) -> RawSpans:
         DataError: a column is missing, or there twice.
     """
     require_zones(path, table.schema)
-    names = [normalise(name) for name in table.column_names]
+    found = SpanNames.of(table.column_names)
+    names = found.names
     cells = _label_studio(table)
     if cells is not None:
         tasks = table.column(names.index("id")).to_pylist() if "id" in names else ["0"] * len(cells)
@@ -106,14 +85,15 @@ def of_table(path: Path, table: pa.Table) -> RawSpans:
     if trades is not None:
         return _of_trades(path, [table.column(i).to_pylist() for i in trades])
     if _are_bars(names):
-        return _of_bars(path, table, names)
+        return _of_bars(path, table, found)
     start = _place(path, table, names, "start", STARTS)
     length = next((i for i, name in enumerate(names) if is_length(name)), None)
     ends_known = any(name in STOPS for name in names)
     stop = length if length is not None and not ends_known else None
     if stop is None:
         stop = _place(path, table, names, "end", STOPS)
-    word = _place(path, table, names, "label", WORDS) if set(names) & set(WORDS) else None
+    unit = _unit_of(path, table, found, start, stop if stop != length else None)
+    word = _word_place(path, table, names)
     words = None
     if word is not None:
         words = ["" if one is None else str(one) for one in table.column(word).to_pylist()]
@@ -125,17 +105,22 @@ def of_table(path: Path, table: pa.Table) -> RawSpans:
     ]
     is_rectangle = names[start] in RECTANGLE
     is_length_given = stop == length
+    ends: Ends | None = "inclusive" if is_rectangle else None
     return RawSpans(
         _with_day(table, names, table.column(start)),
         table.column(stop) if is_length_given else _with_day(table, names, table.column(stop)),
         words,
         table.column_names[start],
         table.column_names[stop],
-        "inclusive" if is_rectangle else None,
-        "seconds" if names[start] == "onset" else "bars",
+        "half-open" if names[start] == "tmin" else ends,
+        "seconds" if unit else "bars",
+        SECONDS_OF.get(unit or "", 1.0),
         is_rectangle,
-        length_unit=(unit_in(names[stop]) or _of_onsets(names[start])) if is_length_given else None,
+        length_unit=(unit_in(names[stop]) or "") if is_length_given else None,
+        # onsets and what stands beside them are in seconds (BIDS, MNE)
+        length_default=unit if names[start] == "onset" and unit == "s" else None,
         others=others,
+        zone=_zone_of(path, table.column_names[start], table.column_names[stop]),
     )
 
 
@@ -146,14 +131,26 @@ def _are_bars(names: list[str]) -> bool:
     return place_in(names) is not None and bool(known & set(WORDS)) and not has_ends
 
 
-def _of_bars(path: Path, table: pa.Table, names: list[str]) -> RawSpans:
+def _of_bars(path: Path, table: pa.Table, found: SpanNames) -> RawSpans:
     """Return a row a bar, with its label."""
+    names = found.names
     at = _place(path, table, names, "time", PLACES)
     times = _with_day(table, names, table.column(at))
     labels = table.column(_place(path, table, names, "label", WORDS)).to_pylist()
     words = ["" if one is None else str(one) for one in labels]
     given = table.column_names[at] or "(no name)"
-    return RawSpans(times, times, None, given, given, per_bar=BarWords.of(words))
+    unit = found.units[at]
+    return RawSpans(
+        times,
+        times,
+        None,
+        given,
+        given,
+        unit="seconds" if unit else "bars",
+        seconds=SECONDS_OF.get(unit or "", 1.0),
+        per_bar=BarWords.of(words),
+        zone=zone_of(str(path), table.column_names[at]),
+    )
 
 
 def _with_day(table: pa.Table, names: list[str], column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -167,9 +164,42 @@ def _with_day(table: pa.Table, names: list[str], column: pa.ChunkedArray) -> pa.
     return pa.chunked_array([pa.array(texts, pa.string())])
 
 
-def _of_onsets(name: str) -> str:
-    """Return the unit of lengths beside a column: onsets are in seconds (BIDS, MNE)."""
-    return "s" if name == "onset" else ""
+def _unit_of(
+    path: Path, table: pa.Table, found: SpanNames, start: int, stop: int | None
+) -> str | None:
+    """Return what numbers count by the names of their columns; None where those do not say it."""
+    unit = found.units[start]
+    if stop is not None and found.units[stop] != unit and found.names[start] != "onset":
+        names = table.column_names
+        raise DataError(
+            f"{path}: columns {names[start]} and {names[stop]}: expected one unit in both names;"
+            " rename one, or write both in one unit"
+        )
+    return unit
+
+
+def _zone_of(path: Path, start: str, stop: str) -> str | None:
+    zones = [zone_of(str(path), name) for name in (start, stop)]
+    if None not in zones and zones[0] != zones[1]:
+        raise DataError(
+            f"{path}: columns {start} and {stop}: expected one zone; write both in one, or the"
+            " zone behind each time"
+        )
+    return zones[0] or zones[1]
+
+
+def _word_place(path: Path, table: pa.Table, names: list[str]) -> int | None:
+    """Return where the labels are; of Grafana's text and tags the one that is not empty."""
+    known = [name for name in WORDS if name in names]
+    if known == ["text", "tags"]:
+        columns = {name: table.column(names.index(name)).to_pylist() for name in known}
+        known = [name for name, cells in columns.items() if any(cells)]
+        if len(known) == 2:
+            raise DataError(
+                f"{path}: columns text and tags: both hold words, expected the types in one of"
+                " them; rename that one to label"
+            )
+    return _place(path, table, names, "label", tuple(known)) if known else None
 
 
 def _place(path: Path, table: pa.Table, names: list[str], what: str, known: tuple[str, ...]) -> int:

@@ -25,8 +25,9 @@ _UNITS = {
     **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), "min"),
     **dict.fromkeys(("h", "hr", "hour", "hours"), "h"),
     **dict.fromkeys(("d", "day", "days"), "d"),
-    **dict.fromkeys(("bars", "candles"), "bars"),
+    **dict.fromkeys(("bars", "candles", "samples", "frames"), "bars"),
 }
+_NUMBERS = frozenset(("bar", "candle", "sample", "frame", "row", "idx", "index"))  # of a bar
 # Such as: length, duration_s, Duration (min), length in bars, num_bars, minutes.
 _NAME = re.compile(
     r"(?:(?P<word>length|duration|len|dur)|num|number_of|n)?(?:_in)?_?[(\[]?(?P<unit>[a-z]+)?[)\]]?"
@@ -54,6 +55,11 @@ def unit_in(name: str) -> str | None:
     """Return the unit that a column's name says: s, ms, min, h, d, bars."""
     found = _NAME.fullmatch(name)
     return _UNITS.get(found["unit"] or "") if found else None
+
+
+def unit_of_word(word: str) -> str | None:
+    """Return the unit that a word of a name is: s, ms, min, h, d, bars (also of a bar's number)."""
+    return "bars" if word in _NUMBERS else _UNITS.get(word)
 
 
 def read_lengths(

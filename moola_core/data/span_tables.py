@@ -17,17 +17,16 @@ from moola_core.data.bar_tables import read_arrow
 from moola_core.data.excel_table import is_excel, read_excel
 from moola_core.data.label_studio import is_export, regions_of_tasks
 from moola_core.data.packed import open_bytes, text_encoding
-from moola_core.data.span_columns import WORDS, RawSpans, are_names, of_regions, of_table
+from moola_core.data.span_columns import RawSpans, of_regions, of_table
 from moola_core.data.span_lengths import Unit
+from moola_core.data.span_names import WORDS, are_names, are_values
 from moola_core.data.table_head import is_number
 from moola_core.data.text_table import wrong_width
 from moola_core.errors import DataError
 
 ONE_TYPE = "span"
-EXTERNAL_FORMATS = (
-    ("<", "XML or HTML", "export spans as text with tabs, and a line of names: start, end, label"),
-    ("File type =", "a TextGrid of Praat", "write start,end,label of its intervals as CSV"),
-)
+CURE = "write start,end,label as CSV, as docs/data.md has it for several programs"
+EXTERNAL_FORMATS = (("<", "XML or HTML", CURE), ("File type =", "a TextGrid of Praat", CURE))
 
 
 def read_raw(path: Path, unit: Unit | None, label: str | None = None) -> RawSpans:
@@ -66,19 +65,31 @@ def _read(path: Path) -> RawSpans:
             return of_table(path, file.read())
     if is_excel(path):
         return of_table(path, read_excel(path, are_names))
+    return _of_text(path, _text(path))
+
+
+def _text(path: Path) -> str:
     with open_bytes(path) as stream:
         content = stream.read()
     encoding, mark_bytes = text_encoding(content[:200])
     try:
         text = content[mark_bytes:].decode(encoding)
     except UnicodeDecodeError as err:
-        raise DataError(
-            f"{path}: no UTF-8 at byte {err.start}, expected UTF-8 or UTF-16; in Excel: Save as >"
-            " CSV UTF-8"
-        ) from err
+        if b"\0" not in content:
+            raise DataError(
+                f"{path}: no UTF-8 at byte {err.start}, expected UTF-8 or UTF-16; in Excel: Save"
+                " as > CSV UTF-8"
+            ) from err
+        text = "\0"
+    if "\0" in text:
+        raise DataError(f"{path}: no text, expected a table of spans; {CURE}")
     for mark, what, cure in EXTERNAL_FORMATS:
         if text.lstrip().startswith(mark):
             raise DataError(f"{path}: {what}, expected a table of spans; {cure}")
+    return text
+
+
+def _of_text(path: Path, text: str) -> RawSpans:
     if text.lstrip().startswith(("[", "{")):
         return _of_json(path, _json(text))
     lines = [line for line in text.splitlines() if line.strip() and line[0] not in "\\#"]
@@ -89,7 +100,24 @@ def _read(path: Path) -> RawSpans:
         raise DataError(f"{path}: holds no span, expected at least 1 row; mark some")
     if delimiter == "\t" and len(first) > 1 and all(map(_is_count, first[:2])):
         return _of_track(path, lines)
+    if are_values(first) or not are_names(first):
+        names = _names_in_comment(text, delimiter, len(first))
+        if not names and are_values(first):
+            raise DataError(
+                f"{path}: begins with values, {lines[0][:60]!r}, expected a line of names above"
+                " them; add it: start,end,label (with a length start,duration_s,label)"
+            )
+        first, lines = (names, [delimiter.join(names), *lines]) if names else (first, lines)
     return of_table(path, _of_lines(path, lines, first, delimiter))
+
+
+def _names_in_comment(text: str, delimiter: str, number: int) -> list[str]:
+    """Return the names in the last comment above the rows, as MNE-Python and numpy write them."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    last = next(i for i, line in enumerate(lines) if line[0] != "#")
+    found = lines[last - 1].lstrip("# ").split(delimiter) if last else []
+    names = [name.strip() for name in found]
+    return names if len(names) == number and are_names(names) else []
 
 
 def _of_lines(path: Path, lines: list[str], names: list[str], delimiter: str) -> pa.Table:
@@ -125,13 +153,14 @@ def _of_json(path: Path, content: Any) -> RawSpans:
     regions = regions_of_tasks(content)
     if regions or is_export(content):
         return of_regions(path, regions)
-    if isinstance(content, dict):
+    if isinstance(content, dict) and not any(map(_is_nested, content.values())):
+        content = [content]  # a span alone
+    elif isinstance(content, dict):
         # Beside the rows pandas writes their types: orient="table".
         held = [value for key, value in content.items() if key != "schema"]
         content = held[0] if len(held) == 1 and isinstance(held[0], list) else content
-    rows = content if isinstance(content, list) else [content]
-    if any(_is_row(one) for one in rows):
-        return _of_rows(path, rows)
+    if isinstance(content, list) and any(_is_row(one) for one in content):
+        return _of_rows(path, content)
     raise DataError(
         f"{path}: JSON that is {_shape(content)}, expected a list of rows, each with start, end and"
         " label, or Label Studio's export of a time series; write that list alone, with pandas"
@@ -164,9 +193,13 @@ def _is_count(text: str) -> bool:
     return is_number(text.replace(",", "."))
 
 
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, list | dict)
+
+
 def _is_row(value: Any) -> bool:
     return isinstance(value, dict) and are_names(
-        [name for name, cell in value.items() if not isinstance(cell, list | dict)]
+        [name for name, cell in value.items() if not _is_nested(cell)]
     )
 
 
@@ -177,10 +210,17 @@ def _of_rows(path: Path, rows: list[Any]) -> RawSpans:
         name: [row.get(name) if isinstance(row, dict) else None for row in rows] for name in names
     }
     texts = {
-        name: pa.array([None if value is None else str(value) for value in column], pa.string())
+        name: pa.array([_cell(value) for value in column], pa.string())
         for name, column in columns.items()
     }
     return of_table(path, pa.table(texts))
+
+
+def _cell(value: Any) -> str | None:
+    """Return a value as text; a list of one, such as Grafana's tags, as what it holds."""
+    if isinstance(value, list) and len(value) < 2:
+        value = value[0] if value else None
+    return None if value is None else str(value)
 
 
 def _of_track(path: Path, lines: list[str]) -> RawSpans:

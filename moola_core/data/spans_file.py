@@ -29,6 +29,7 @@ from moola_core.errors import DataError
 from moola_core.spans.intervals import BoolArray, FloatArray, IntArray
 
 SECOND = 10**9
+COUNTED = "from the first bar"  # among a clock's units: numbers that are no times, and no bars
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ def read_spans(  # noqa: PLR0913 - each option is the user's own
         )
     with readable(path):
         raw = replace(read_raw(path, unit, label), stamp=stamp)
+    clock.tz = raw.zone or clock.tz
     if raw.per_bar is not None:
         return _of_bars(path, bars, clock, raw, raw.per_bar, ends)
     if raw.length_unit is not None:
@@ -139,7 +141,7 @@ def _of_lengths(
     first, is_time = _places(path, _filled(raw.starts, is_empty), raw.start_name, bars, clock, raw)
     lengths = _filled(raw.stops, is_empty)
     _require_all(path, lengths.to_pylist(), raw.stop_name, "a length")
-    said = raw.length_unit or {"seconds": "s", "bars": "bars", None: None}[unit]
+    said = raw.length_unit or {"seconds": "s", "bars": "bars", None: raw.length_default}[unit]
     length, is_ns = read_lengths(path, lengths, raw.stop_name, said, range(len(lengths)))
     if is_ns:
         begin = first if is_time else _opens(path, first, raw, bars)
@@ -206,14 +208,15 @@ def _places(
 ) -> tuple[IntArray, bool]:
     """Bar numbers, or nanoseconds since 1970; and which it is."""
     numbers = _numbers(path, column, name)
-    are_times = numbers is not None and _are_times(numbers, clock, raw.unit)
+    are_times = numbers is not None and _are_times(numbers * raw.seconds, clock, raw.unit)
     if numbers is not None and raw.unit == "seconds" and not are_times:
         if bars.time is None:
             raise DataError(
                 f"{path}: seconds, but the bars have no times, expected bar numbers:"
                 " --unit bars; or name the bars' times: --time-column"
             )
-        return bars.time[0] + np.rint(numbers * SECOND).astype(np.int64), True
+        clock.units.add(COUNTED)
+        return bars.time[0] + np.rint(numbers * raw.seconds * SECOND).astype(np.int64), True
     if numbers is not None and not are_times:
         wrong = np.flatnonzero(numbers != np.rint(numbers))
         if len(wrong):
@@ -229,6 +232,7 @@ def _places(
     rows = np.arange(len(column)) if raw.rows is None else np.array(raw.rows)
     time = clock.read([column], name, rows)
     if name == "onset" and (time < FIRST_YEARS).all():  # MNE, of a recording without a date
+        clock.units.add(COUNTED)
         return time + bars.time[0], True
     return (_by_opens(time, bars.time) if raw.stamp == "close" else time), True
 

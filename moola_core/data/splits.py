@@ -43,16 +43,31 @@ def make_split(windows: Windows, config: SplitConfig, seed: int) -> Split:
         split = Split(np.flatnonzero(~in_validation), np.flatnonzero(in_validation))
     if config.purge:
         split = purge(windows, split, find_overlaps(windows), config.embargo_bars)
-    if not (len(split.train) and len(split.validation)):
-        raise DataError(
-            f"split {config.kind}: expected windows on both sides, got {len(split.train)} to train"
-            f" on and {len(split.validation)} to validate; give more windows or change split"
-        )
+    require_sides(split, config)
     return split
 
 
+def require_sides(split: Split, config: SplitConfig) -> None:
+    """Refuse a split that has nothing on one side.
+
+    Raises:
+        DataError: it has not; of dense windows all may share bars with those left out.
+    """
+    if len(split.train) and len(split.validation):
+        return
+    cure = "give more windows"
+    if config.purge and len(split.validation):
+        cure = "give windows of more bars, as these share bars with one another"
+        if config.kind == "grouped":
+            cure += ", or leave out a stretch of time: --set split.kind=blocked"
+    raise DataError(
+        f"split {config.kind}: expected windows on both sides, got {len(split.train)} to train on"
+        f" and {len(split.validation)} to validate; {cure}"
+    )
+
+
 def make_folds(windows: Windows, num_folds: int, config: SplitConfig, seed: int) -> list[Split]:
-    """`num_folds` splits in which each window validates exactly once.
+    """`num_folds` splits in which each window validates exactly once; one side may be empty.
 
     Raises:
         DataError: there are fewer groups than folds.
@@ -64,8 +79,8 @@ def make_folds(windows: Windows, num_folds: int, config: SplitConfig, seed: int)
         order = _group_order(windows, rng if config.kind == "grouped" else None)
         if len(order) < num_folds:
             raise DataError(
-                f"folds: expected at least {num_folds} groups, got {len(order)};"
-                " ask for fewer folds, or give more windows"
+                f"folds: expected windows of at least {num_folds} spans, got {len(order)}; give"
+                " more, or ask for fewer folds: crossval --folds, train --set ensemble.pool_folds=2"
             )
         fold_of_group = np.empty(len(order), dtype=np.int64)
         fold_of_group[order] = np.arange(len(order)) * num_folds // len(order)

@@ -30,6 +30,7 @@ class Head:
     tickers: bool = False
 
 
+_PRICES = ("open", "high", "low", "close")
 _UNIT = re.compile(r"^(open|high|low|close)\s*[(\[][^)\]]*[)\]]$", re.IGNORECASE)
 
 
@@ -37,10 +38,13 @@ def normalise(name: str) -> str:
     """Return a column's name as the tables have it: ``<OPEN>`` and ``1. open`` are open.
 
     A unit in brackets behind a price, ``Close (USD)``, does not count. Of the names
-    ``('Close', 'AAPL')`` that pandas writes for two-storeyed columns the first counts.
+    ``('Close', 'AAPL')`` that pandas writes for two-storeyed columns the first counts, but of
+    ``('AAPL', 'Close')`` the second.
     """
-    storeys = re.fullmatch(r"\('([^']*)', '[^']*'\)", name)
-    name = storeys[1] if storeys else name
+    storeys = re.fullmatch(r"\('([^']*)', '([^']*)'\)", name)
+    if storeys:
+        is_second = storeys[2].lower() in _PRICES and storeys[1].lower() not in _PRICES
+        name = storeys[2] if is_second else storeys[1]
     name = re.sub(r"^\d+\.\s*", "", name.strip().strip("\ufeff").strip("<>").strip())
     name = _UNIT.sub(r"\1", name)
     return re.sub(r"[\s_]+", "_", name.lower())

@@ -32,6 +32,10 @@ FOLD_CURE = (
     "say which hour is meant: --fold 0 (the first), --fold 1 (the second) or --fold order"
     " (as rows follow)"
 )
+ORDER_CURE = (
+    "the order of the rows does not show which: write the offset behind the times, such as -04:00,"
+    " or say --fold 0 (the first) or --fold 1 (the second)"
+)
 EXCEL_CURE = "give the cells a format with seconds in Excel, and save them again"
 _DIGITS = re.compile(r"(19|20)\d{6}(\d{4}|\d{6})?")
 
@@ -49,6 +53,7 @@ class Clock:
         dates: the order of day and month in ``01/02/2024``; where Excel's days are counted from.
         clock_digits: of times of day without colons; whole numbers have lost their zeros.
         units, zones: what was seen.
+        read_bare: whether there were times without a zone of their own.
     """
 
     where: str
@@ -59,6 +64,7 @@ class Clock:
     clock_digits: int = 0
     units: set[str] = field(default_factory=set)
     zones: set[str] = field(default_factory=set)
+    read_bare: bool = False
 
     def read(self, columns: list[pa.ChunkedArray], name: str, file_rows: IntArray) -> IntArray:
         """Return ``(T,)`` nanoseconds since 1970 UTC of a column, or of a day and a time of day.
@@ -225,6 +231,7 @@ class Clock:
     ) -> IntArray:
         """Local times of a zone to UTC; clock changes by `fold`."""
         zone = own or self.tz or self.zone
+        self.read_bare |= own is None
         if zone is None or zone == "UTC":
             self.zones.add(zone or NO_ZONE)
             return count
@@ -234,7 +241,8 @@ class Clock:
         self.zones.add(zone)
         chosen, open_rows = resolve_fold(count, first, second, self.fold)
         twice = f"a time that clocks in {zone} show once (they go back in autumn)"
-        _refuse(self.where, open_rows, local, name, file_rows, twice, FOLD_CURE)
+        cure = ORDER_CURE if self.fold == "order" else FOLD_CURE
+        _refuse(self.where, open_rows, local, name, file_rows, twice, cure)
         return chosen
 
 

@@ -66,6 +66,24 @@ def test_a_bad_series_is_refused_and_repaired(
     assert table["close"].to_pylist()[-1] == 2.0
 
 
+@pytest.mark.parametrize("order", ["stacked", "interleaved", "in-files"])
+def test_several_instruments_are_not_repaired_into_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], order: str
+) -> None:
+    path, other, out = tmp_path / "bars.csv", tmp_path / "more.csv", tmp_path / "clean.parquet"
+    one = [row(i) for i in range(6)]
+    two = [row(i, "48,49,47,48") for i in range(1, 6)]
+    rows = [*one, *two] if order == "stacked" else sorted([*one, *two], key=lambda one: one[:19])
+    path.write_text(HEADER + "".join(one if order == "in-files" else rows))
+    other.write_text(HEADER + "".join(two))
+    files = [path, other] if order == "in-files" else [path]
+    for options in (["--check"], ["--repair", "--out", str(out)], ["--out", str(out)]):
+        assert main([*map(str, files), *options]) == 10
+        said = "10 of 11 bars have one of the same time beside them, with other prices, expected"
+        assert said in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_lacking_prices_are_counted_and_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -227,3 +227,42 @@ def test_more_names_of_bar_numbers(bars: Path, tmp_path: Path, start: str, end: 
     (tmp_path / "s.csv").write_text("\n".join([f"{start},{end},label", *rows, ""]))
     code, _ = run(bars, tmp_path / "s.csv", "--ends", "inclusive")
     assert code == 0
+
+
+@pytest.mark.parametrize("options", [[], ["--tz", "UTC"]])
+def test_a_line_says_in_which_zone_times_without_one_are_read(
+    bars: Path, tmp_path: Path, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = "times of spans have no zone: read as UTC, as the bars; else --tz\n"
+    spans = tmp_path / "s.csv"
+    spans.write_text(table([(stamp(a), stamp(b), w) for a, b, w in SPANS]))
+    assert run(bars, spans, "--ends", "half-open", *options)[0] == 0
+    assert (said in capsys.readouterr().out) is (not options)
+    spans.write_text(table([(stamp(a, "Z"), stamp(b, "Z"), w) for a, b, w in SPANS]))
+    assert run(bars, spans, "--ends", "half-open", *options)[0] == 0
+    assert said not in capsys.readouterr().out
+
+
+def test_an_hour_that_comes_twice_is_not_told_by_the_order_of_spans(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = np.datetime64("2024-11-03T04:00", "m") + np.arange(600)  # 00:00 in New York
+    prices = {name: np.ones(600) for name in ("open", "high", "low", "close")}
+    time = pa.array(first.astype("datetime64[s]"), pa.timestamp("s", tz="America/New_York"))
+    pq.write_table(pa.table({"timestamp": time, **prices}), tmp_path / "bars.parquet")
+    spans = tmp_path / "s.csv"
+    spans.write_text(table([("2024-11-03 01:10", "2024-11-03 01:20", "up")]))
+    options = ["--ends", "half-open"]
+    for fold, says in (
+        ([], "--fold order (as rows follow)"),
+        (["order"], "such as -04:00, or say"),
+    ):
+        more = ["--fold", *fold] if fold else []
+        assert run(tmp_path / "bars.parquet", spans, *options, *more)[0] == 10
+        assert says in capsys.readouterr().err
+    spans.write_text(table([("2024-11-03 01:10-05:00", "2024-11-03 01:20-05:00", "up")]))
+    code, out = run(tmp_path / "bars.parquet", spans, *options)
+    assert code == 0
+    windows, _ = read_windows(out)
+    begin = (windows.start_time[0] - first[0].astype("datetime64[ns]").astype(int)) // 60 // 10**9
+    assert (windows.spans + begin).tolist() == [[130, 140]]

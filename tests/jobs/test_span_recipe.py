@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -20,11 +21,16 @@ from jobs.evaluate import main as evaluate
 from jobs.train import main as train
 from jobs.tune import main as tune
 from moola_core.config.recipe import load_recipe
+from moola_core.config.sections import Recipe
 from moola_core.data.windows import read_windows
+from moola_core.features.tensors import WindowTensors
 from moola_core.inference.pool import PoolWeights
 from moola_core.inference.trained_model import load_model
 from moola_core.io.event_log import EventLog
+from moola_core.model.make import Model
 from moola_core.model.span_net import SpanNet
+from moola_core.training import loop
+from moola_core.training.type_head import fit_type_head
 
 pytestmark = pytest.mark.train  # each needs a run
 
@@ -107,6 +113,45 @@ def test_a_run_of_one_seed_comes_out_the_same_twice_beside_its_scout_or_after_it
     for path in sorted((run / "artifacts").glob("*.safetensors")):
         assert path.read_bytes() == (tmp_path / "again" / "artifacts" / path.name).read_bytes()
     assert _events(run) == _events(tmp_path / "again")
+
+
+def test_windows_that_all_share_bars_are_one_line(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Many labels in a short series: the fold that is left out shows every bar."""
+    table = pq.read_table(data / "labelled" / "train_210.parquet").take([0] * 20)
+    names = pa.array([f"w{i}" for i in range(20)])
+    for column in ("window_id", "base_window_id"):
+        table = table.set_column(table.column_names.index(column), column, names)
+    (tmp_path / "labelled").mkdir()
+    pq.write_table(table, tmp_path / "labelled" / "dense.parquet")
+    dense = ["--set", "data.labelled=labelled/dense.parquet", "--set", "data.test=null"]
+    dense += ["--set", "data.windows=null"]
+    assert _train(tmp_path / "run", tmp_path, *dense) == 10
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "got 0 to train on and 4 to validate; give windows of more bars" in said
+
+
+def test_the_head_of_types_is_fitted_once_a_network(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits = tmp_path / "fits"
+
+    def fit_and_note(model: Model, windows: WindowTensors, recipe: Recipe) -> None:
+        if isinstance(model, SpanNet):
+            with fits.open("a") as file:  # of two processes
+                file.write(f"{recipe.training.seed}\n")
+        fit_type_head(model, windows, recipe)
+
+    monkeypatch.setattr(loop, "fit_type_head", fit_and_note)
+    seeds = {}
+    for name, is_forked in (("beside", True), ("after", False)):
+        monkeypatch.setattr(members, "can_fork", lambda *_, is_forked=is_forked: is_forked)
+        assert _train(tmp_path / name, data, "--set", "ensemble.refine=null") == 0
+        seeds[name] = sorted(fits.read_text().splitlines())
+        fits.unlink()
+    assert seeds["beside"] == seeds["after"]
+    assert len(set(seeds["after"])) == len(seeds["after"]) == 3  # the scout and two networks
 
 
 def test_a_run_that_is_stopped_and_resumed_twice_ends_the_same(

@@ -78,6 +78,19 @@ def test_an_index_of_pandas_is_the_time_beside_another_time(tmp_path: Path) -> N
     assert (time == index.as_unit("ns").asi8).all()
 
 
+@pytest.mark.parametrize("kind", ["price-first", "ticker-first"])
+def test_storeyed_columns_of_pandas_are_prices(tmp_path: Path, kind: str) -> None:
+    import pandas as pd
+
+    index = pd.date_range("2024-01-02 14:30", periods=2, freq="min", tz="UTC", name="timestamp")
+    names = [("Open", "ES"), ("High", "ES"), ("Low", "ES"), ("Close", "ES"), ("Volume", "ES")]
+    storeys = names if kind == "price-first" else [(b, a) for a, b in names]
+    values = np.column_stack([PRICES, [1, 1]])
+    table = pd.DataFrame(values, columns=pd.MultiIndex.from_tuples(storeys), index=index)
+    table.to_parquet(tmp_path / "bars.parquet")
+    assert_read(tmp_path / "bars.parquet")
+
+
 @pytest.mark.parametrize("index", [pa.uint8(), pa.uint32()])
 @pytest.mark.parametrize("is_time", [False, True])
 def test_words_of_polars_are_a_symbol_or_a_time(

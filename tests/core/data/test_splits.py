@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moola_core.config.data_sections import SplitConfig
-from moola_core.data.splits import Split, make_folds, make_split
+from moola_core.data.splits import Split, make_folds, make_split, require_sides
 from moola_core.data.synthetic import make_market
 from moola_core.data.windows import Windows
 from moola_core.errors import DataError
@@ -100,8 +100,20 @@ def test_a_split_depends_on_its_seed_alone() -> None:
 def test_too_few_windows_are_refused() -> None:
     with pytest.raises(DataError, match="expected windows on both sides, got"):
         make_split(cut(MARKET, [0, 10, 20]), SplitConfig(kind="random"), seed=0)
-    with pytest.raises(DataError, match="expected at least 5 groups, got 3"):
+    with pytest.raises(DataError, match="windows of at least 5 spans, got 3; give more, or ask"):
         make_folds(cut(MARKET, [0, 300, 900]), 5, SplitConfig(), seed=0)
+
+
+@pytest.mark.parametrize(("kind", "cure"), [("grouped", "split.kind=blocked"), ("blocked", "bars")])
+def test_windows_that_all_share_bars_leave_nothing_to_learn_from(kind: str, cure: str) -> None:
+    windows = cut(MARKET, [5 * i for i in range(20)])
+    config = SplitConfig.model_validate({"kind": kind})
+    split = make_folds(windows, 5, config, seed=0)[0]
+    assert len(split.train) == 0
+    with pytest.raises(DataError, match=rf"got 0 to train on and 4 to validate; .*{cure}"):
+        require_sides(split, config)
+    unpurged = config.model_copy(update={"purge": False})
+    require_sides(make_folds(windows, 5, unpurged, seed=0)[0], unpurged)
 
 
 def _grouped(num_windows: int) -> Windows:

@@ -80,6 +80,16 @@ FILES = Path(__file__).parent / "bar_files"
             "expected one of A",
         ),
         (
+            text(f"time,{OHLC},contract", "1704205800", "1704205860", end=",A"),
+            {"symbol": "A"},
+            "--symbol A: no column of instruments, expected one named symbol, ticker",
+        ),
+        (
+            "1704205800,1,2,1,2,7\n1704205860,1,2,1,2,7\n",  # no header
+            {"symbol": "A", "layout": "ccxt"},
+            "--symbol A: no column of instruments",
+        ),
+        (
             text(f"timestamp,{OHLC}", "2024-01-02", "2024-01-03")[:-14],
             {},
             "row 1: expected 5 values a row, got",
