@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from moola_core.inference.sliding import Found
 KINDS = (".parquet", ".csv")
 FORMATS = ("csv", "parquet", "tradingview")
+# Columns that each answer has, of a table and for a chart.
+ANSWERS = ({"start", "stop", "confidence", "windows"}, {"time", "end_time", "label", "confidence"})
 PROGRESS_S = 2.0
 
 
@@ -89,6 +91,7 @@ def predict(arguments: argparse.Namespace) -> None:
             f"--out {out}: expected a name that ends in .parquet or .csv, or a --format"
         )
     require_place("--out", out, [arguments.bars])
+    _require_answer(out)
     print("reading the model and the bars", file=sys.stderr, flush=True)
     import torch
 
@@ -132,6 +135,32 @@ def predict(arguments: argparse.Namespace) -> None:
         f"{out}: {len(found.spans):,} spans in {found.num_bars:,} bars,"
         f" {found.num_windows:,} windows, {seconds:.1f} s"
     )
+
+
+def _require_answer(out: Path) -> None:
+    """Refuse to replace what is no earlier answer, such as a list of spans that people marked.
+
+    Raises:
+        ConfigError: the file is there, and lacks the columns of an answer.
+    """
+    if not out.exists() or not out.stat().st_size:
+        return
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    names: set[str] = set()
+    with contextlib.suppress(pa.ArrowInvalid):
+        with out.open("rb") as file:
+            is_parquet = file.read(4) == b"PAR1"
+        read = pyarrow.parquet.read_schema if is_parquet else pyarrow.csv.open_csv
+        found = read(out)
+        names = set((found if is_parquet else found.schema).names)
+    if not any(names >= answer for answer in ANSWERS):
+        raise ConfigError(
+            f"--out {out}: a file that jobs.predict has not written, which would be replaced,"
+            " expected a new one or earlier spans; name another"
+        )
 
 
 def import_all() -> None:

@@ -29,14 +29,19 @@ def newest_checkpoint(source: Path, identity: dict[str, Any], events: Events | N
     Raises:
         CheckpointError: there is none, or it is of another run than `identity`.
     """
-    checkpoint, torn = load_latest(source)
-    for key, value in identity.items():
-        if checkpoint.state["identity"].get(key) != value:
-            raise CheckpointError(
-                f"{source}: a checkpoint of another run, its {key} differs; start over"
-            )
+    checkpoint, torn = load_latest(source, lambda one: not _differing(one, identity))
+    for key in _differing(checkpoint, identity):
+        raise CheckpointError(
+            f"{source}: a checkpoint of another run, its {key} differs; start over"
+        )
     for line in torn:
         print(f"note: {line}; using the one before")
         if events is not None:
             events.write("note", text=line)
     return checkpoint
+
+
+def _differing(checkpoint: Checkpoint, identity: dict[str, Any]) -> list[str]:
+    """Return the keys of `identity` that a checkpoint does not agree on."""
+    held = checkpoint.state["identity"]
+    return [key for key, value in identity.items() if held.get(key) != value]

@@ -14,7 +14,7 @@ import contextlib
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,10 @@ def checkpoint_name(epoch: int, batch: int = 0) -> str:
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Write a checkpoint below `folder` and drop all but the last `NUM_KEPT`."""
+    """Write a checkpoint below `folder`, and drop those before it but the last `NUM_KEPT`.
+
+    Later ones are of an earlier run in the same folder; they stay.
+    """
     files = {
         TENSORS: save({k: v.detach().cpu().contiguous() for k, v in checkpoint.tensors.items()}),
         STATE: to_json({"schema": SCHEMA, **checkpoint.state}, indent=1).encode(),
@@ -81,7 +84,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     except OSError:
         shutil.rmtree(aside, ignore_errors=True)  # a full disk gets its space back
         raise
-    for old in sorted(_complete(folder))[:-NUM_KEPT]:
+    upto = sorted(name for name in _complete(folder) if name <= path.name)
+    for old in upto[:-NUM_KEPT]:
         shutil.rmtree(folder / old)
     return path
 
@@ -125,10 +129,15 @@ def has_checkpoint(folder: Path) -> bool:
     return any(_complete(folder))
 
 
-def load_latest(folder: Path) -> tuple[Checkpoint, list[str]]:
+def load_latest(
+    folder: Path, is_ours: Callable[[Checkpoint], bool] = lambda _: True
+) -> tuple[Checkpoint, list[str]]:
     """Return the latest complete checkpoint of `folder`, and a line for each torn one skipped.
 
-    `folder` may be a run's folder, its ``checkpoints``, or one checkpoint.
+    Args:
+        folder: a run's folder, its ``checkpoints``, or one checkpoint.
+        is_ours: false of one of another run in the same folder. The latest of all is returned only
+            if every one is.
 
     Raises:
         CheckpointError: there is none, or none is whole.
@@ -137,13 +146,20 @@ def load_latest(folder: Path) -> tuple[Checkpoint, list[str]]:
         return load_checkpoint(folder), []
     below = folder / "checkpoints" if (folder / "checkpoints").is_dir() else folder
     torn: list[str] = []
+    other: Checkpoint | None = None
     for name in sorted(_complete(below), reverse=True):
         try:
-            return load_checkpoint(below / name), torn
-        except CheckpointError as err:  # noqa: PERF203 - two or three turns
+            found = load_checkpoint(below / name)
+        except CheckpointError as err:
             torn.append(str(err))
-    found = f"only torn ones ({len(torn)})" if torn else "none"
-    raise CheckpointError(f"{below}: expected a checkpoint to resume from, got {found}")
+            continue
+        if is_ours(found):
+            return found, torn
+        other = other or found
+    if other is not None:
+        return other, torn
+    got = f"only torn ones ({len(torn)})" if torn else "none"
+    raise CheckpointError(f"{below}: expected a checkpoint to resume from, got {got}")
 
 
 def _complete(folder: Path) -> Iterator[str]:

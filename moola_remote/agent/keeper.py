@@ -143,14 +143,14 @@ def why_not_started(program: str, err: OSError) -> str:
             first = file.read(256).split(b"\n")[0]
     except OSError:
         return words
-    if err.errno == errno.ENOENT and first.startswith(b"#!"):
+    if err.errno == errno.EACCES and not os.access(program, os.X_OK):
+        return f"{words}: it is not executable; chmod +x, or begin with its interpreter"
+    if err.errno in (errno.ENOENT, errno.EACCES) and first.startswith(b"#!"):
         line = first.decode("utf-8", "backslashreplace")
         is_windows = ", and it ends as on Windows (CRLF)" if line.endswith("\r") else ""
         return f"{words}: the program of its first line, {line.strip()}{is_windows}"
     if err.errno == errno.ENOEXEC:
         return f"{words}: no first line such as #!/bin/sh, and no program of this machine"
-    if err.errno == errno.EACCES and not os.access(program, os.X_OK):
-        return f"{words}: it is not executable; chmod +x, or begin with its interpreter"
     return words
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from moola_remote.cli.app import App
+from moola_remote.cli.group import Group, show_help
 from moola_remote.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -53,14 +54,17 @@ def init(app: App) -> None:
     click.echo("next: moola-remote config show; then: moola-remote run -- python ...", err=True)
 
 
-@click.group()
-def config() -> None:
+@click.group(cls=Group, invoke_without_command=True)
+@click.pass_context
+def config(ctx: click.Context) -> None:
     """Show the settings of this project and of its pod.
 
     \b
     Example:
       moola-remote config show
     """
+    if ctx.invoked_subcommand is None:
+        show_help(ctx)
 
 
 @config.command()

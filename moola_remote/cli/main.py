@@ -28,10 +28,11 @@ from moola_remote.cli import (
 )
 from moola_remote.cli.app import App
 from moola_remote.cli.complete import pod_names
-from moola_remote.errors import BROKEN_PIPE, USAGE
+from moola_remote.cli.group import Group, show_help
+from moola_remote.errors import BROKEN_PIPE
 
 
-class Program(click.Group):
+class Program(Group):
     """Ends quietly when stdout was closed, as in ``moola-remote logs | head``."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -73,8 +74,7 @@ def program(ctx: click.Context, pod: str | None, as_json: bool, verbose: bool) -
       moola-remote fetch results
     """
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help(), err=True)
-        ctx.exit(USAGE)
+        show_help(ctx)
     if verbose:
         _log_to_stderr()
     ctx.obj = app = App(pod_name=pod, as_json=as_json, is_verbose=verbose)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from moola_remote.cli.app import App
+from moola_remote.cli.group import Group
 from moola_remote.cli.options import idle_stop_option
 from moola_remote.cli.safety import ask, force_option, require_verified_copies, yes_option
 from moola_remote.cli.ssh import ssh
@@ -106,7 +107,7 @@ def _print_state(app: App, state: str, words: str) -> None:
         click.echo(f"{app.pod.name}: {state}; {words}")
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @click.pass_context
 def pods(ctx: click.Context) -> None:
     """List the project's pods and what they cost; an invalid file does not hide the others.

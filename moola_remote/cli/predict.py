@@ -172,11 +172,17 @@ def _deploy(
     from moola_remote.predict.spread import MODEL
     from moola_remote.sweep.runner import Quiet
 
+    class Watcher(Quiet):
+        """An installation takes minutes; each of its lines is shown."""
+
+        def say(self, line: str) -> None:
+            click.echo(f"pod {name}: {line}", err=True)
+
     bars = {f"bars{number:04}": one.path for number, one in enumerate(share)}
     data = data_tree({MODEL: artifacts, **bars}, cache=app.laptop.hash_cache)
     code, needs = sent
     with app.for_pod(name) as one:
-        return deploy(one.pod, Plan(code, data, needs), Quiet())
+        return deploy(one.pod, Plan(code, data, needs), Watcher())
 
 
 COMMANDS = [predict]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from moola_remote.cli.app import App
+from moola_remote.cli.group import Group
 from moola_remote.cli.options import moment, run_argument
 from moola_remote.cli.then import then_option
 from moola_remote.errors import ConfigError
@@ -102,7 +103,7 @@ def _conditions(
         raise click.BadParameter(str(err), ctx, param) from err
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @click.option(
     "--last",
     type=click.IntRange(min=0),

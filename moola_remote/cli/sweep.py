@@ -11,6 +11,7 @@ import click
 from moola_remote.cli.app import App
 from moola_remote.cli.browser import open_option, open_page
 from moola_remote.cli.complete import completing, recipe_names
+from moola_remote.cli.group import Group
 from moola_remote.cli.options import (
     data_option,
     dry_run_option,
@@ -30,7 +31,7 @@ sweep_argument = click.argument(
 )
 
 
-class SweepGroup(click.Group):
+class SweepGroup(Group):
     """A group that takes a command of the user's after ``--``, as ``run`` does."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

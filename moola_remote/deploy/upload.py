@@ -208,7 +208,9 @@ def _look_for_changes(tree: Tree) -> None:
             file = listed[part.prefix + path]
             if _is_changed(part.folder, path, file):
                 raise TransferError(
-                    f"{safe(str(part.folder / path))}: changed while it was sent", "run it again"
+                    f"{safe(str(part.folder / path))}: changed while it was sent",
+                    "run it again; what a program writes to meanwhile belongs into .gitignore or"
+                    " out of the project",
                 )
 
 

@@ -29,6 +29,7 @@ from moola_remote.predict.tasks import (
 from moola_remote.protocol.spec import Spec, new_run_id
 from moola_remote.runs.launch import RunRequest, new_spec
 from moola_remote.runs.local_state import notes_of
+from moola_remote.text.sanitize import Screen
 
 if TYPE_CHECKING:
     from moola_remote.deploy.deploy import Deployed
@@ -152,10 +153,16 @@ class Spread:
             run.start(lambda: spec, RunRequest(label="predict"))
 
     def _listener(self, begun: Begun) -> Listener:
-        def on_notice(text: str) -> None:
-            self.say(f"pod {begun.pod}: {text}")
+        """Report what the job prints, and the connection."""
+        screen = Screen()
 
-        return Listener(on_notice=lambda notice: on_notice(notice.text))
+        def say(*lines: str) -> None:
+            for line in filter(str.strip, lines):
+                self.say(f"pod {begun.pod}: {line}")
+
+        return Listener(
+            on_log=lambda data: say(*screen.feed(data)), on_notice=lambda notice: say(notice.text)
+        )
 
     def _take(self, begun: Begun, folder: Path | None) -> None:
         """Take in what a fetched run has, each file by its hash; forget the run."""

@@ -100,16 +100,23 @@ def find_series(patterns: Sequence[str], cache: Path | None = None) -> list[Seri
 
 
 def require_other_folder(out: Path, series: Sequence[Series]) -> None:
-    """Refuse to write results over the series themselves.
+    """Refuse to write results over the series themselves, or over files that are no results.
 
     Raises:
-        ConfigError: a result would have the name of its series, in the same folder.
+        ConfigError: a result would have the name of its series, in the same folder, or of a file in
+            a folder without an index.
     """
+    is_new = not (out / INDEX).exists()
     for one in series:
         result = out / f"{one.name}.parquet"
         if result.exists() and result.samefile(one.path):
             raise ConfigError(
                 f"--out {out}: {one.given} is a series, which its spans would replace",
+                "name another folder",
+            )
+        if is_new and result.exists():
+            raise ConfigError(
+                f"--out {out}: {result.name} in it is no result of predict, and would be replaced",
                 "name another folder",
             )
 

@@ -8,6 +8,7 @@ from typing import Any
 from moola_remote.report import html
 from moola_remote.report.comparison import Comparison, Rival, Split
 from moola_remote.report.plot_data import card, epochs_of
+from moola_remote.report.score_names import in_order
 from moola_remote.report.score_tables import WORDS, Cell, ScoreTable, best_of, cell_of
 
 MAX_FLIPS = 200
@@ -83,13 +84,14 @@ def _flips(compared: Comparison, rival: Rival) -> list[dict[str, Any]]:
 
 def _board(compared: Comparison, split: Split) -> ScoreTable:
     """Return the runs, then leads over the first; a lead whose interval excludes 0 is marked."""
-    known = [name for name in WORDS if any(name in scores for scores in split.scores)]
     rivals = [rival for rival in split.rivals if rival.lead is not None]
     rows = []
-    for name in known:
+    for name in in_order(WORDS, split.scores):
         best = best_of(name, split.scores)
         cells = [cell_of(scores.get(name), best) for scores in split.scores]
-        rows.append((WORDS[name], [*cells, *(_lead_cell(rival, name) for rival in rivals)]))
+        rows.append(
+            (WORDS.get(name, name), [*cells, *(_lead_cell(rival, name) for rival in rivals)])
+        )
     heads = [*compared.labels, *(f"{rival.label} - {compared.labels[0]}" for rival in rivals)]
     return ScoreTable(heads, rows)
 
@@ -104,10 +106,9 @@ def _lead_cell(rival: Rival, name: str) -> Cell:
 def _rules(split: Split) -> list[tuple[str, ScoreTable]]:
     tables = []
     for labels, rules in split.rules.items():
-        known = [name for name in WORDS if any(name in scores for scores in rules.values())]
         rows = [
-            (WORDS[name], [cell_of(scores.get(name)) for scores in rules.values()])
-            for name in known
+            (WORDS.get(name, name), [cell_of(scores.get(name)) for scores in rules.values()])
+            for name in in_order(WORDS, rules.values())
         ]
         tables.append((labels, ScoreTable(list(rules), rows)))
     return tables

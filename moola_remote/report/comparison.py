@@ -56,10 +56,14 @@ class Rival:
 
 @dataclass(frozen=True)
 class Split:
-    """One split: each run's scores, the others against the first, and rules by windows judged."""
+    """One split: each run's scores, the others against the first, and rules by windows judged.
+
+    A job that writes scores alone has no windows.
+    """
 
     scores: list[Mapping[str, Score]]
     rivals: list[Rival]
+    has_windows: bool
     rules: dict[str, Mapping[str, Mapping[str, Score]]] = field(default_factory=dict)
 
 
@@ -100,7 +104,8 @@ def _split(runs: Sequence[RunFiles], labels: Sequence[str], side: str) -> Split:
         num_types = max(runs[0].num_types, run.num_types)
         rivals.append(Rival(label, pairs, lead(pairs, num_types) if pairs else None))
     scores = [scores_of_side(run, side) for run in runs]
-    return Split(scores, rivals, _rules(runs, labels, side))
+    has_windows = any(run.of_side(side) for run in runs)
+    return Split(scores, rivals, has_windows, _rules(runs, labels, side))
 
 
 def _rules(

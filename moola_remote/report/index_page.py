@@ -14,7 +14,7 @@ from moola_remote.report import html
 from moola_remote.report.index_rows import INDEX, MEMORY, PAGE, Field, Row, RowMemory
 from moola_remote.report.metadata import instant
 from moola_remote.report.run_files import RunFiles, read_run
-from moola_remote.report.score_names import LOW_IS_GOOD, SCORES
+from moola_remote.report.score_names import SCORES, is_low_good
 from moola_remote.report.score_tables import cell_of
 from moola_remote.text.format import duration
 
@@ -50,7 +50,7 @@ def index(known: Sequence[Row]) -> str:
     names = [name for name in SHOWN if any(name in row.scores for row in known)]
     heads = [
         *(Head("run"), Head("state"), Head("recipe"), Head("on")),
-        *(Head(SCORES[name], True, name not in LOW_IS_GOOD) for name in names),
+        *(Head(SCORES[name], True, not is_low_good(name)) for name in names),
         *(Head("took", True), Head("cost", True)),
     ]
     rows = [

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from moola_remote.protocol.result import Score
 from moola_remote.report.run_files import SIDES, RunFiles
-from moola_remote.report.score_names import LOW_IS_GOOD
+from moola_remote.report.score_names import in_order, is_low_good
 
 # A page has room for words, unlike a terminal.
 WORDS = {
@@ -64,9 +64,8 @@ def scoreboard(run: RunFiles) -> ScoreTable:
     if run.result is not None:
         columns |= {f"rule {name}": scores for name, scores in run.result.baselines.items()}
     rivals = [name for name in columns if name == run.judged_side or name not in SIDES]
-    named = [name for scores in columns.values() for name in scores]
     rows = []
-    for name in dict.fromkeys([*(name for name in WORDS if name in named), *named]):
+    for name in in_order(WORDS, columns.values()):
         best = best_of(name, [columns[rival] for rival in rivals])
         cells = [
             cell_of(scores.get(name), best if column in rivals else math.nan)
@@ -82,7 +81,7 @@ def best_of(name: str, columns: Sequence[Mapping[str, Score]]) -> float:
     finite = [value for value in values if math.isfinite(value)]
     if len(finite) < 2:
         return math.nan
-    return min(finite) if name in LOW_IS_GOOD else max(finite)
+    return min(finite) if is_low_good(name) else max(finite)
 
 
 def cell_of(score: Score | None, best: float = math.nan, *, form: str = ".3f") -> Cell:
@@ -113,7 +112,7 @@ def _best_rule(run: RunFiles, name: str) -> str:
     }
     if not known:
         return ""
-    best = (min if name in LOW_IS_GOOD else max)(known, key=known.__getitem__)
+    best = (min if is_low_good(name) else max)(known, key=known.__getitem__)
     return f"best rule {known[best]:.3f} ({best.replace('_', ' ')})"
 
 

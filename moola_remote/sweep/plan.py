@@ -18,6 +18,7 @@ from moola_remote.config.typed import WrongValueError, decoded, indented_json_of
 from moola_remote.errors import ConfigError
 from moola_remote.files import atomic
 from moola_remote.files.disk import unwritable
+from moola_remote.report.score_names import is_low_good
 from moola_remote.runs.filters import is_named
 from moola_remote.sweep.space import Space, Value, read_space, table_of
 
@@ -25,8 +26,6 @@ SEED = "seed"
 Direction = Literal["minimize", "maximize"]
 Early = Literal["none", "median", "asha"]
 Engine = Literal["pods", "ray"]
-# Goals of which less is better, where nothing else is said.
-_LESS = re.compile(r"(loss|error|err|mae|mse|rmse|nll|perplexity|total)$", re.IGNORECASE)
 
 
 class Goal(Strict, frozen=True):
@@ -50,7 +49,7 @@ def read_goal(text: str) -> Goal:
     directions: dict[str, Direction] = {"min": "minimize", "max": "maximize"}
     if not re.fullmatch(r"[\w.\-/@ ]{1,60}", name) or (":" in text and word not in directions):
         raise ConfigError(f"--goal {text}: expected NAME, NAME:min or NAME:max")
-    word = word or ("min" if _LESS.search(name) else "max")
+    word = word or ("min" if is_low_good(name) else "max")
     return Goal(name, directions[word])
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from moola_remote.config.typed import plain
 from moola_remote.protocol.result import Score
 from moola_remote.report.comparison import Comparison, Rival, Split
-from moola_remote.report.score_names import SCORES
+from moola_remote.report.score_names import SCORES, in_order
 from moola_remote.report.score_tables import best_of
 from moola_remote.text.format import loss
 from moola_remote.text.sanitize import safe
@@ -91,7 +91,7 @@ def _differences(compared: Comparison, width: int) -> Iterator[Columns]:
 
 
 def _scores(compared: Comparison, side: str, split: Split, width: int) -> Iterator[Columns]:
-    known = [name for name in SCORES if any(name in scores for scores in split.scores)]
+    known = in_order(SCORES, split.scores)
     columns = []
     for label, scores in zip(compared.labels, split.scores, strict=True):
         cells = [
@@ -99,7 +99,7 @@ def _scores(compared: Comparison, side: str, split: Split, width: int) -> Iterat
         ]
         columns.append((label, cells))
     notes = []
-    for rival in split.rivals:
+    for rival in split.rivals if split.has_windows else ():
         if rival.lead is None:
             notes.append(f"{rival.label} shares no window with {compared.labels[0]}")
             continue
@@ -110,19 +110,23 @@ def _scores(compared: Comparison, side: str, split: Split, width: int) -> Iterat
             f"{head} paired on {rival.lead.num_windows} windows of {rival.lead.num_groups} spans"
         )
     title = "\n".join([f"{side}, 95% intervals", *notes])
-    yield from _fitting(title, [Text(SCORES[name]) for name in known], columns, width)
+    yield from _fitting(title, _named(known), columns, width)
+
+
+def _named(names: Sequence[str]) -> list[Text]:
+    return [Text(SCORES.get(name, safe(name, MAX_VALUE))) for name in names]
 
 
 def _rules(side: str, split: Split, width: int) -> Iterator[Columns]:
     for labels, rules in split.rules.items():
-        known = [name for name in SCORES if any(name in scores for scores in rules.values())]
+        known = in_order(SCORES, rules.values())
         columns = [
             (rule.replace("_", " "), [Text(_value(scores.get(name))) for name in known])
             for rule, scores in rules.items()
         ]
         of = f", windows of {labels}" if len(split.rules) > 1 else ""
         title = f"rules on {side}{of}"
-        yield from _fitting(title, [Text(SCORES[name]) for name in known], columns, width)
+        yield from _fitting(title, _named(known), columns, width)
 
 
 def _curves(compared: Comparison) -> Iterator[Columns]:

@@ -37,6 +37,7 @@ for bars in map(Path, asked.bars):
         failed[bars.stem] = "no bars"
         continue
     (out / f"{bars.stem}.parquet").write_text(f"{word.upper()} {asked.stride}")
+    print(f"{bars.name}: done\x1b[31m", flush=True)
 if failed:
     (out / "failed.json").write_text(json.dumps({"failed": failed}))
 sys.exit(3 if failed else 0)
@@ -68,7 +69,10 @@ def count_runs(project: SweepProject) -> int:
 
 
 def test_files_over_two_pods_and_what_is_there_is_not_done_again(project: SweepProject) -> None:
-    project.ok(*words("--pods", "2", "--stride", "20"))
+    said = project.run(*words("--pods", "2", "--stride", "20")).stderr
+    progress = [line.partition(": ") for line in said.splitlines() if line.endswith(": done")]
+    assert {name for _, _, name in progress} == {f"{name}.parquet: done" for name in "abcd"}
+    assert {pod for pod, _, _ in progress} == {"pod local", "pod local.2"}
     assert spans(project) == {name: f"TEXT{name.upper()}" for name in "abcd"}
     assert [len(states_of(project.pod(number))) for number in (1, 2)] == [1, 1]
     assert "4 series, 4 already done" in project.run(*words("--stride", "20")).stderr

@@ -127,11 +127,12 @@ def test_a_bad_bar_is_named_and_an_old_answer_stays(
     column = table.column_names.index("high")
     pq.write_table(table.set_column(column, "high", pa.array(high)), bars)
     out = tmp_path / "spans.csv"
-    out.write_text("old")
+    old = "start,stop,confidence,windows\n1,2,0.5,1\n"
+    out.write_text(old)
     assert main(["--run", str(small_run), "--bars", str(bars), "--out", str(out)]) == 10
     message = "row 1234, column high: expected at least open and close, got 0.0"
     assert message in capsys.readouterr().err
-    assert out.read_text() == "old"
+    assert out.read_text() == old
 
 
 def test_times_come_out_in_the_zone_of_the_bars(

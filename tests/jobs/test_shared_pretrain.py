@@ -218,5 +218,5 @@ def test_what_cannot_be_shared_is_refused(
 
 def test_processes_are_a_number() -> None:
     assert [processes_of(text) for text in (None, "", "1", "8")] == [1, 1, 1, 8]
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError, match=r"^--processes 65: expected 1 to 64"):
         processes_of("65")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -249,6 +250,17 @@ def test_another_recipes_checkpoint_is_refused(
     argv = _argv("jade", tmp_path / "run", data, "--seed", "3", "--resume", str(whole_run))
     assert main(argv) == 10
     assert "a checkpoint of another run, its recipe differs" in capsys.readouterr().err
+
+
+def test_a_folder_with_a_longer_run_keeps_and_resumes_this_ones_checkpoints(
+    whole_run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(whole_run, tmp_path / "run")
+    argv = _argv("jade", tmp_path / "run", data, "--seed", "3")
+    assert main([*argv, "--epochs", "2"]) == 0
+    capsys.readouterr()
+    assert main([*argv, "--epochs", "3", "--resume"]) == 0
+    assert "resuming after epoch 2, batch 0\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

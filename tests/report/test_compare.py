@@ -5,19 +5,23 @@ from __future__ import annotations
 import io
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from moola_remote.errors import ConfigError
+from moola_remote.protocol.result import Result, Score, SplitScores
 from moola_remote.report.compare_page import page, write_comparison
 from moola_remote.report.comparison import Comparison, compare_runs
 from moola_remote.report.library import choose
 from moola_remote.report.run_files import read_run
 from moola_remote.ui.comparison import ComparisonText, as_json
+from moola_remote.ui.tables import Columns
 from tests.report.made import keep_epochs, make_run, write
 
 FIRST, SECOND = "20260101-000000-jade-abcd", "20260101-010000-jade-ef01"
@@ -35,6 +39,10 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture(scope="module")
 def compared(folders: list[Path]) -> Comparison:
     return compare_runs([read_run(folder) for folder in folders])
+
+
+def tables(compared: Comparison) -> Iterator[Columns]:
+    return ComparisonText(compared).tables(80)
 
 
 def drawn(compared: Comparison, width: int) -> list[str]:
@@ -113,6 +121,29 @@ def test_runs_that_share_no_window_say_so(folders: list[Path], tmp_path: Path) -
     compared = compare_runs([read_run(folders[0]), read_run(other)])
     assert "B shares no window with A" in ComparisonText(compared).plain()
     assert "B shares no window with A" in page(compared)
+
+
+def test_scores_of_a_jobs_own_are_compared(tmp_path: Path) -> None:
+    """A script of another project: result.json with its scores, no windows, no recipe."""
+    runs = []
+    for name, loss in ((FIRST, 0.25), (SECOND, 0.125)):
+        run = read_run(make_run(tmp_path / name, num_windows=2))
+        scores = {"val_loss": Score(loss), "f1": Score(0.5), "BLEU": Score(40 + loss)}
+        result = Result(scores=SplitScores(validation=scores), baselines={"last": scores})
+        runs.append(replace(run, result=result, windows=[]))
+    compared = compare_runs(runs)
+    text = ComparisonText(compared).plain()
+    assert re.search(r"^F1 +0\.500 +0\.500$", text, re.MULTILINE)
+    assert re.search(r"^val_loss +0\.250 +0\.125$", text, re.MULTILINE)
+    assert re.search(r"^BLEU +40\.250 +40\.125$", text, re.MULTILINE)
+    cells = [cell for table in tables(compared) for row in table.rows for cell in row]
+    best = [cell for cell in cells if isinstance(cell, Text) and "green" in str(cell.spans)]
+    assert [cell.plain for cell in best] == ["0.500", "0.500", "0.125", "40.250"]
+    assert "shares no window" not in text
+    found = page(compared)
+    assert "shares no window" not in found
+    assert found.count(">val_loss<") == 3  # the board, and rules of either
+    assert found.count(">BLEU<") == 3
 
 
 def test_a_run_that_was_cancelled_is_compared_as_far_as_it_went(

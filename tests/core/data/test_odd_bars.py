@@ -168,3 +168,21 @@ def test_json_is_named(text: str, tmp_path: Path) -> None:
 def test_a_column_named_data_and_rows_that_count_from_30000_are_no_times(tmp_path: Path) -> None:
     path = written(tmp_path / "bars.csv", f",data,{OHLC}", "30000,x", "30001,y")
     assert read_bars(path).time is None
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [
+        ((20240102, 20240103), "2024-01-02T00:00:00"),
+        ((202401021430, 202401021431), "2024-01-02T14:30:00"),
+        ((20240102143000, 20240102143100), "2024-01-02T14:30:00"),
+    ],
+)
+def test_whole_numbers_of_the_digits_of_a_date_are_dates(
+    numbers: tuple[int, int], text: str, tmp_path: Path
+) -> None:
+    columns = {name: [1.0] * 2 for name in OHLC.split(",")}
+    pq.write_table(pa.table({"date": numbers, **columns}), tmp_path / "bars.parquet")
+    time = read_bars(tmp_path / "bars.parquet").time
+    assert time is not None
+    assert str(time[0].astype("datetime64[ns]").astype("datetime64[s]")) == text

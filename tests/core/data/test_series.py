@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from moola_core.data import series as series_module
-from moola_core.data.series import read_bars, read_chunks
+from moola_core.data.series import Bars, read_bars, read_chunks
 from moola_core.data.synthetic import Market, bars_table
 from moola_core.errors import DataError
 
@@ -27,6 +27,17 @@ def test_a_series_is_read_as_it_was_written(market: Market, tmp_path: Path, kind
     np.testing.assert_array_equal(bars.prices, market.bars)
     assert bars.time is not None
     np.testing.assert_array_equal(bars.time, market.timestamp.astype(np.int64))
+
+
+def test_bars_that_follow_one_another_keep_their_times() -> None:
+    prices = np.arange(12.0).reshape(3, 4)
+    known = Bars(prices, np.array([10, 20, 30]))
+    joined = known.after(1).then(Bars(prices[:1], np.array([40])))
+    assert joined.prices.tolist() == [*prices[1:].tolist(), prices[0].tolist()]
+    assert joined.time is not None
+    assert joined.time.tolist() == [20, 30, 40]
+    assert known.then(Bars(prices, None)).time is None
+    assert Bars(prices, None).then(known).time is None
 
 
 def test_chunks_join_to_the_series(

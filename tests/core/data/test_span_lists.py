@@ -42,6 +42,18 @@ def test_every_span_is_read_with_its_type(tmp_path: Path) -> None:
     assert part.types.tolist() == [1, 2]
 
 
+def test_spans_may_lie_at_either_edge_of_their_window(tmp_path: Path) -> None:
+    last = len(BARS) - 1
+    lists = {
+        STARTS: [[0, last], [0], [last]],
+        ENDS: [[0, last], [last], [last]],
+        LABELS: [["up", "up"], ["up"], ["up"]],
+    }
+    windows = read(tmp_path, lists)
+    assert windows.sets[:, 0].tolist() == [[0, 1], [0, last + 1], [last, last + 1]]
+    assert windows.sets[0, 1].tolist() == [last, last + 1]
+
+
 @pytest.mark.parametrize("entry", [pa.int8(), pa.uint16(), pa.uint64(), pa.float32()], ids=str)
 @pytest.mark.parametrize("outer", [pa.list_, pa.large_list])
 def test_any_whole_numbers_and_any_text_do(tmp_path: Path, entry: Any, outer: Any) -> None:

@@ -14,6 +14,7 @@ from moola_core.decoding.decode import (
     choose_decoder,
     decode,
     expected_iou,
+    log_odds,
     span_scores,
     strongest_run,
 )
@@ -60,6 +61,13 @@ def test_the_best_span_is_that_of_brute_force(num_bars: int, seed: int, bias: fl
         ious = span_iou(np.array(list(mass)), decoded.spans[[row] * len(mass)])
         near = sum(mass[span] for span, iou in zip(mass, ious, strict=True) if iou >= 0.5)
         assert decoded.confidence[row] == pytest.approx(near / sum(mass.values()))
+
+
+def test_log_odds_are_those_of_the_probability_and_never_infinite() -> None:
+    probs = np.array([0.5, 0.9, 0.25, 0.0, 1.0])
+    most = np.log(999_999.0)
+    expected = [0.0, np.log(9.0), -np.log(3.0), -most, most]
+    np.testing.assert_allclose(log_odds(probs), expected, rtol=1e-9, atol=1e-12)
 
 
 def test_a_batch_is_decoded_as_each_window_alone() -> None:

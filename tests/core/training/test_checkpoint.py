@@ -81,3 +81,20 @@ def test_an_unfinished_one_is_not_seen(tmp_path: Path) -> None:
     (tmp_path / ".epoch-0010.123").mkdir()
     _save(tmp_path, 5)
     assert load_latest(tmp_path)[0].state["epoch"] == 5
+
+
+def test_an_earlier_run_that_went_further_costs_none_of_this_one(tmp_path: Path) -> None:
+    for epoch in (25, 30, 5, 10, 15):
+        _save(tmp_path, epoch)
+    kept = ["epoch-0010", "epoch-0015", "epoch-0025", "epoch-0030"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == kept
+    (tmp_path / "epoch-0025" / "state.json").write_bytes(b"torn")
+
+    def is_ours(one: Checkpoint) -> bool:
+        return bool(one.state["epoch"] < 20)
+
+    found, torn = load_latest(tmp_path, is_ours)
+    assert found.state["epoch"] == 15
+    assert [line.partition(": ")[0] for line in torn] == [str(tmp_path / "epoch-0025")]
+    assert load_latest(tmp_path)[0].state["epoch"] == 30
+    assert load_latest(tmp_path, lambda _: False)[0].state["epoch"] == 30

@@ -124,6 +124,7 @@ def test_a_program_that_is_not_there_is_a_failure_with_its_name(pod: AgentPod) -
         ("echo hi\n", 0o755, "no first line such as #!/bin/sh"),
         ("", 0o755, "no first line such as #!/bin/sh"),
         ("#!/bin/sh\n", 0o644, "it is not executable; chmod +x"),
+        ("#!/etc/passwd\n", 0o755, "denied: the program of its first line, #!/etc/passwd"),
     ],
 )
 def test_a_script_that_can_not_be_started_says_why(

@@ -57,6 +57,10 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
         ("compare", 10, "results: no fetched runs; moola-remote fetch results"),
         ("fetch nothing", 2, "'nothing' is not one of"),
         ("fetch", 2, "|all}'. Choose from: results, logs, checkpoints, all; see"),
+        ("fetch --run", 2, "'--run' requires an argument; see moola-remote fetch --help"),
+        ("runs show --diff --x", 2, "see moola-remote runs show --help"),
+        ("pods add --name", 2, "'--name' requires an argument; see moola-remote pods add --help"),
+        ("--pod", 2, "'--pod' requires an argument; see moola-remote --help"),
     ],
 )
 def test_a_wrong_word_is_one_line_and_starts_nothing(
@@ -184,9 +188,14 @@ def test_python_m_is_the_program_too() -> None:
     assert done.stderr.endswith("; see moola-remote --help\n")
 
 
-def test_without_a_word_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([]) == 2
-    assert "Commands:" in capsys.readouterr().err
+@pytest.mark.parametrize("words", [[], ["config"]])
+def test_without_a_word_the_help_is_shown(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(words) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("Usage: ")
+    assert "\nCommands:\n" in said
 
 
 @pytest.fixture

@@ -40,4 +40,11 @@ def test_spans_do_not_replace_their_series(tmp_path: Path) -> None:
             require_other_folder(out, series)
     require_other_folder(tmp_path / "spans", series)
     (bars / "ES.csv").touch()
+    (tmp_path / "labelled").mkdir()
+    (tmp_path / "labelled" / "NQ.parquet").touch()
+    with pytest.raises(ConfigError, match=r"NQ\.parquet in it is no result of predict"):
+        require_other_folder(tmp_path / "labelled", series)
+    # Results that a crash left before they were noted are done again.
+    (tmp_path / "labelled" / "index.json").touch()
+    require_other_folder(tmp_path / "labelled", series)
     require_other_folder(bars, find_series([f"{bars}/*.csv"]))

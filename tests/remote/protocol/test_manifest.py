@@ -99,9 +99,9 @@ def test_a_name_that_is_no_utf8_is_kept_by_its_bytes() -> None:
     assert os.fsencode(manifest.files[0].name) == b"latin-\xe9"
     for harmful in (b"../x", b"/etc/passwd", b"a/../../b", b""):
         raw = base64.b64encode(harmful).decode()
-        with pytest.raises(TransferError):
+        with pytest.raises(TransferError, match=r"files\.0: expected a relative path without"):
             read_manifest(_manifest(_file("innocent", raw=raw)), RUN)
-    with pytest.raises(TransferError):
+    with pytest.raises(TransferError, match=r"files\.0: raw: expected base64"):
         read_manifest(_manifest(_file("innocent", raw="no base64!")), RUN)
 
 

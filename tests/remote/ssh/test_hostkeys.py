@@ -180,5 +180,7 @@ def test_a_broken_line_is_named(line: str, path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a b", "a,b", "*", "!a", "", "@x", "#"])
 def test_a_name_that_known_hosts_reads_otherwise_is_refused(name: str) -> None:
-    with pytest.raises(ConfigError):
+    with pytest.raises(
+        ConfigError, match=r": expected letters, digits, '\.', '-' and '_' in its name"
+    ):
         alias(name)

@@ -113,3 +113,23 @@ def test_what_folds_do_not_go_with(keys: dict[str, Any]) -> None:
 def test_values_stand_where_their_names_do() -> None:
     words = ["--lr={lr}", "{'a': {lr}}", "{other}", "{lr}{n}"]
     assert fill(words, {"lr": 0.1, "n": 3}) == ["--lr=0.1", "{'a': 0.1}", "{other}", "0.13"]
+
+
+@pytest.mark.parametrize(
+    ("text", "direction"),
+    [
+        ("f1", "maximize"),
+        ("iou50", "maximize"),
+        ("ece", "minimize"),
+        ("validation.false_alarms", "minimize"),
+        ("center_mae", "minimize"),
+        ("val_loss", "minimize"),
+        ("loss:max", "maximize"),
+        ("ece:max", "maximize"),
+        ("accuracy:min", "minimize"),
+    ],
+)
+def test_what_is_better_low_is_minimised_unasked(text: str, direction: str) -> None:
+    goal = read_goal(text)
+    assert goal.direction == direction
+    assert goal.name == text.partition(":")[0]

@@ -68,6 +68,8 @@ def test_every_combination_of_a_grid_once() -> None:
 def test_seeds() -> None:
     assert read_seeds("0..3") == [0, 1, 2, 3]
     assert read_seeds("1,5,5,7") == [1, 5, 7]
-    for text in ("5", "3..3", "a..b", "0..100000000"):
-        with pytest.raises(ConfigError):
+    for text in ("5", "a..b", "0..100000000", ""):
+        with pytest.raises(ConfigError, match=rf"^--seeds {text}: expected 0\.\.9 or 1,5,7$"):
             read_seeds(text)
+    with pytest.raises(ConfigError, match=r"^--seeds 3\.\.3: expected two seeds at least$"):
+        read_seeds("3..3")
