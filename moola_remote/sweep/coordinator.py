@@ -62,6 +62,8 @@ class Coordinator:
         """
         with self._changed:
             while True:
+                if self.assigned.lost(pod) is not None:  # as another worker of it found out
+                    return None
                 job = self.poll(pod, is_spare=is_spare)
                 if job is not None:
                     return job
@@ -198,6 +200,12 @@ class Coordinator:
             away = self.assigned.away()
             if away and not self.is_over:
                 raise away[0]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no pod is needed any more."""
+        with self._changed:
+            return self.is_stopped or self.is_over
 
     def fail(self, err: BaseException) -> None:
         """End the sweep for now: no further trial is begun, and runs that go on are left alone."""
