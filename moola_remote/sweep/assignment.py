@@ -114,6 +114,8 @@ class Assignment:
             pod: its name.
             is_left: what others are at, and may lose, is left to them: to wait would cost money.
         """
+        if pod in self._away:
+            return True
         if self.left() > 0 or self._again:
             return False
         running = [one.attempt for one in self._study.trials() if one.state == "running"]

@@ -62,8 +62,6 @@ class Coordinator:
         """
         with self._changed:
             while True:
-                if self.assigned.lost(pod) is not None:  # as another worker of it found out
-                    return None
                 job = self.poll(pod, is_spare=is_spare)
                 if job is not None:
                     return job
@@ -75,7 +73,8 @@ class Coordinator:
     def poll(self, pod: str, *, is_spare: bool = False) -> Job | None:
         """Return what a worker of a pod does next; None where there is nothing now."""
         with self._changed:
-            return self.going_on(pod) or self.begin(pod, is_spare=is_spare)
+            is_lost = self.assigned.lost(pod) is not None  # as another worker of it found out
+            return None if is_lost else self.going_on(pod) or self.begin(pod, is_spare=is_spare)
 
     def going_on(self, pod: str, run_id: str | None = None) -> Job | None:
         """Return a trial that is running unwatched on a pod; only of `run_id`, if given."""
@@ -200,12 +199,6 @@ class Coordinator:
             away = self.assigned.away()
             if away and not self.is_over:
                 raise away[0]
-
-    @property
-    def is_done(self) -> bool:
-        """Whether no pod is needed any more."""
-        with self._changed:
-            return self.is_stopped or self.is_over
 
     def fail(self, err: BaseException) -> None:
         """End the sweep for now: no further trial is begun, and runs that go on are left alone."""

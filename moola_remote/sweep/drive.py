@@ -158,8 +158,9 @@ class Team:
             self.crew.release(self.name)
 
     def _lost(self, err: UnreachableError) -> None:
-        if self.coordinator.is_done:
-            raise err
+        with self.coordinator.quiet():
+            if self.coordinator.is_stopped or self.coordinator.is_over:
+                raise err
         self.crew.watcher.on_note(f"pod {self.name}: {err.message}; trying again")
 
     def _start(self, station: Station) -> list[threading.Thread]:
