@@ -43,6 +43,8 @@ class MoolaError(Exception):
     exit_code = 1
     # The run that was watched when it happened, where one was.
     run_id: str | None = None
+    # Whether it is one pod's own: another may still do the work.
+    is_of_pod = False
 
     def __init__(self, message: str, cure: str = "") -> None:
         super().__init__(message)
@@ -120,6 +122,7 @@ class HostKeyError(MoolaError):
     """The pod's host key is unknown or has changed."""
 
     exit_code = 12
+    is_of_pod = True
 
 
 class NoCapacityError(MoolaError):

@@ -21,7 +21,7 @@ def walk(folder: Path, *, ignore: bool) -> Iterator[bytes]:
     An ignore file counts below its folder; an empty folder has a slash behind.
 
     Raises:
-        PermissionError: a folder may not be read.
+        OSError: a folder can't be read.
     """
     specs: list[tuple[str, GitIgnoreSpec]] = []
     for here, folders, files in os.walk(folder, onerror=raise_closed):
@@ -47,8 +47,11 @@ def walk(folder: Path, *, ignore: bool) -> Iterator[bytes]:
 
 
 def raise_closed(err: OSError) -> None:
-    """Raise the error of a folder that may not be read: `os.walk` passes it over in silence."""
-    if isinstance(err, PermissionError):
+    """Raise the error of a folder that can't be read: `os.walk` passes it over in silence.
+
+    One that is gone meanwhile, or is another thing by now, is none.
+    """
+    if not isinstance(err, FileNotFoundError | NotADirectoryError):
         raise err
 
 

@@ -6,6 +6,7 @@ nobody wonders on the pod where a file is. An empty folder travels where a file 
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -32,6 +33,7 @@ SECRET = "looks like a secret"  # noqa: S105 - a rule's name
 # The rest is worth a word: somebody may look for it on the pod.
 LEADS_OUT = "links that leave the tree"
 RESULTS, TOOLS = "results", "tools' folders and virtual environments"
+LONG = 200  # characters of a path that is too long
 ORDINARY = frozenset({"ignored by git", RESULTS, TOOLS})
 
 
@@ -56,14 +58,18 @@ def list_tree(
             looked at then.
 
     Raises:
-        ConfigError: git fails, or a folder may not be read.
+        ConfigError: git fails, or a folder can't be read.
     """
     try:
         return _list_tree(folder, leavings, with_ignores, exclude, also, travelled)
-    except PermissionError as err:
+    except OSError as err:
+        path = os.fsdecode(err.filename or folder)
+        is_long = err.errno == errno.ENAMETOOLONG
+        if is_long and len(path) > LONG:
+            path = f"{path[:LONG]}..."
         raise ConfigError(
-            f"{os.fsdecode(err.filename)}: can't be read, {err.strerror}",
-            "make it readable for you"
+            f"{path}: can't be read, {err.strerror}",
+            ("move or pack its folder" if is_long else "make it readable for you")
             + (", or name it in .gitignore" if with_ignores else ", or name other data"),
         ) from err
 

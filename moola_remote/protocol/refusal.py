@@ -50,7 +50,9 @@ def refusal(answer: Mapping[str, Any]) -> MoolaError:
     if names:
         message += f": {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
     cure = PACKAGES if message.startswith(NOT_INSTALLED) else CURES.get(code, "")
-    return _ERRORS.get(code, UnreachableError)(message, cure)
+    err = _ERRORS.get(code, UnreachableError)(message, cure)
+    err.is_of_pod = True
+    return err
 
 
 def _names(answer: Mapping[str, Any], key: str) -> list[str]:

@@ -45,12 +45,20 @@ _LEFT_OUT = {
 _NO_MATTER = "aCceEfgGKkmnNqQstTvxy"
 # Keys of `-o` that say how host keys are checked: that is ours.
 _HOST_KEYS = ("stricthostkeychecking", "userknownhostsfile", "checkhostip", "updatehostkeys")
+_KEYS = {"J": "ProxyJump", "b": "BindAddress", "B": "BindInterface"}
 # Keys of `-o` that go into the pod's file; a network never needs another.
 _KEEPS = frozenset(
     (
         *("hostname", "port", "user", "addressfamily", "proxyjump", "proxycommand"),
         *("identityfile", "identitiesonly", "identityagent", "certificatefile"),
-        *("hostkeyalias", "knownhostscommand", "serveraliveinterval", "serveralivecountmax"),
+        *(
+            "bindaddress",
+            "bindinterface",
+            "hostkeyalias",
+            "knownhostscommand",
+            "serveraliveinterval",
+            "serveralivecountmax",
+        ),
     )
 )
 
@@ -145,8 +153,8 @@ def _take(letter: str, value: str, options: list[str], left_out: list[str]) -> N
     """Add what an option says to `options`, or to `left_out`."""
     if letter in "46":
         options.append(f"AddressFamily={'inet' if letter == '4' else 'inet6'}")
-    elif letter == "J":
-        options.append(f"ProxyJump={value}")
+    elif letter in _KEYS:
+        options.append(f"{_KEYS[letter]}={value}")
     elif letter == "o":
         key, _, said = value.replace("=", " ", 1).strip().partition(" ")
         if key.lower() in _KEEPS:

@@ -55,8 +55,12 @@ class Assignment:
         return True
 
     def away(self) -> list[MoolaError]:
-        """Return why pods were dropped, the first one first."""
-        return list(self._away.values())
+        """Return why pods were dropped: those first that trials wait for, in order."""
+        running = [one.attempt for one in self._study.trials() if one.state == "running"]
+        waited_for = {attempt.pod for attempt in running if attempt}
+        return [
+            self._away[pod] for pod in sorted(self._away, key=lambda pod: pod not in waited_for)
+        ]
 
     def watch(self, job: Job) -> None:
         """Note that a worker watches the run of this trial."""
@@ -110,6 +114,8 @@ class Assignment:
             pod: its name.
             is_left: what others are at, and may lose, is left to them: to wait would cost money.
         """
+        if pod in self._away:
+            return True
         if self.left() > 0 or self._again:
             return False
         running = [one.attempt for one in self._study.trials() if one.state == "running"]

@@ -73,7 +73,8 @@ class Coordinator:
     def poll(self, pod: str, *, is_spare: bool = False) -> Job | None:
         """Return what a worker of a pod does next; None where there is nothing now."""
         with self._changed:
-            return self.going_on(pod) or self.begin(pod, is_spare=is_spare)
+            is_lost = self.assigned.lost(pod) is not None  # as another worker of it found out
+            return None if is_lost else self.going_on(pod) or self.begin(pod, is_spare=is_spare)
 
     def going_on(self, pod: str, run_id: str | None = None) -> Job | None:
         """Return a trial that is running unwatched on a pod; only of `run_id`, if given."""

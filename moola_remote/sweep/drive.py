@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from moola_remote.errors import (
     JobCancelledError,
     MoolaError,
-    NoCapacityError,
     PodGoneError,
     UnreachableError,
 )
@@ -74,7 +73,7 @@ def drive(folder: SweepFolder, plan: Plan, crew: Crew) -> Coordinator:
         The coordinator, once no worker is left; `check_end` says how it ended.
 
     Raises:
-        MoolaError: a pod's settings are wrong; runs that were started keep running.
+        MoolaError: the sweep can't be driven on; runs that were started keep running.
     """
     study = Study(folder.journal, plan, is_writing=True)
 
@@ -95,7 +94,7 @@ def drive(folder: SweepFolder, plan: Plan, crew: Crew) -> Coordinator:
         for index, name in enumerate(plan.pods):
             try:
                 crew.bring_up(name)
-            except (NoCapacityError, UnreachableError) as err:
+            except MoolaError as err:
                 coordinator.lose_pod(name, err, is_gone=False)
                 continue
             share = num_waiting // len(plan.pods) + (index < num_waiting % len(plan.pods))
@@ -135,28 +134,33 @@ class Team:
 
     def work(self) -> None:
         """Have the pod ready, do trials until nothing is left for it, release it; never raises."""
+        try:
+            self._work()
+        except BaseException as err:  # noqa: BLE001 - raised again by the caller of `drive`
+            self.coordinator.fail(err)
+
+    def _work(self) -> None:
         coordinator = self.coordinator
         try:
             with DEPLOYS:
                 deployed = persist(lambda: self.crew.deploy(self.name), self._lost, DEPLOY_S)
-            coordinator.join(self.name)
-            workers = self._start(Station(self.name, deployed))
-            for worker in workers:
-                worker.join()
-            if isinstance(coordinator.assigned.lost(self.name), PodGoneError):
-                self.crew.lose(self.name)
-            else:
-                self.crew.release(self.name)
-        except UnreachableError as err:
+        except MoolaError as err:  # what is wrong with one pod is not with the others
             coordinator.lose_pod(self.name, err, is_gone=False)
-            if isinstance(err, PodGoneError):
-                self.crew.lose(self.name)
-        except BaseException as err:  # noqa: BLE001 - raised again by the caller of `drive`
-            coordinator.fail(err)
+            if isinstance(err, UnreachableError) and not isinstance(err, PodGoneError):
+                return
+        else:
+            coordinator.join(self.name)
+            for worker in self._start(Station(self.name, deployed)):
+                worker.join()
+        if isinstance(coordinator.assigned.lost(self.name), PodGoneError):
+            self.crew.lose(self.name)
+        else:
+            self.crew.release(self.name)
 
     def _lost(self, err: UnreachableError) -> None:
-        if self.coordinator.is_stopped:
-            raise err
+        with self.coordinator.quiet():
+            if self.coordinator.is_stopped or self.coordinator.is_over:
+                raise err
         self.crew.watcher.on_note(f"pod {self.name}: {err.message}; trying again")
 
     def _start(self, station: Station) -> list[threading.Thread]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from moola_remote.agent_client import verbs
 from moola_remote.deploy.deploy import deploy
-from moola_remote.errors import ConfigError, PodGoneError, UnreachableError
+from moola_remote.errors import ConfigError, MoolaError, PodGoneError, UnreachableError
 from moola_remote.follow.follower import Listener
 from moola_remote.follow.whole_run import PATIENCE_S, WholeRun, fetched_state
 from moola_remote.pods.pod import Pod
@@ -112,8 +112,11 @@ class Runner:
                     self._do(jobs)
         except PodGoneError as err:
             coordinator.lose_pod(name, err, is_gone=True)
-        except UnreachableError as err:
-            coordinator.lose_pod(name, err, is_gone=False)
+        except MoolaError as err:
+            if err.is_of_pod or isinstance(err, UnreachableError):
+                coordinator.lose_pod(name, err, is_gone=False)
+            else:
+                coordinator.fail(err)
         except BaseException as err:  # noqa: BLE001 - raised again by the caller of `drive`
             coordinator.fail(err)
 

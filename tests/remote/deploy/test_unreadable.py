@@ -1,12 +1,15 @@
-"""Files of the laptop that may not be read: each is named in a line."""
+"""Files of the laptop that can't be read: each is named in a line."""
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from moola_remote.deploy.snapshot import code_tree
+from moola_remote.deploy.snapshot import code_tree, data_tree
 from moola_remote.errors import ConfigError
 from tests.support.git_trees import git, write
 
@@ -76,3 +79,49 @@ def test_an_ignore_file_of_the_user_that_may_not_be_read(
     said = refusal(folder)
     assert str(own) in said
     assert said.endswith("; make it readable for you")
+
+
+@pytest.fixture
+def deep(tmp_path: Path) -> Iterator[Path]:
+    """A folder with a file whose path is longer than Linux takes as one."""
+    top = write(tmp_path / "top", plain="one\n")
+    folder = os.open(top, os.O_RDONLY)
+    for _ in range(25):
+        os.mkdir("d" * 200, dir_fd=folder)
+        inner = os.open("d" * 200, os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = inner
+    os.close(os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=folder))
+    os.close(folder)
+    yield top
+    shutil.rmtree(top)
+
+
+@pytest.mark.parametrize("kind", ["data", "code", "git"])
+def test_a_path_that_is_too_long_is_named_not_left_out(deep: Path, kind: str) -> None:
+    if kind == "git":
+        git(deep, "init", "-q")
+        (deep / ".gitignore").write_text("plain\n")
+    with pytest.raises(ConfigError) as caught:
+        data_tree({"numbers": deep}) if kind == "data" else code_tree(deep)
+    said = str(caught.value)
+    assert said.startswith(str(deep))
+    assert len(said) < 400
+    assert "File name too long" in said
+    assert "; move or pack its folder" in said
+
+
+@pytest.mark.parametrize(("length", "is_sent"), [(4000, True), (4090, False)])
+def test_a_path_that_leaves_no_room_for_a_look_beside_it_is_named(
+    project: Path, length: int, is_sent: bool
+) -> None:
+    folder = str(project)
+    while length - len(folder) > 250:
+        folder += f"/{'d' * 200}"
+    folder += f"/{'d' * (length - len(folder) - 3)}"
+    Path(folder).mkdir(parents=True)
+    Path(folder, "f").write_text("x")
+    if is_sent:
+        assert any(len(file.path) > 3800 for file in code_tree(project).files)
+    else:
+        assert "File name too long; move or pack its folder" in refusal(project)

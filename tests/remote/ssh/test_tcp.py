@@ -91,6 +91,19 @@ def test_an_ipv6_address_is_reached_from_where_the_configuration_says(
         transport.close()
 
 
+@pytest.mark.parametrize("option", ["BindInterface=lo", "BindAddress=::1"])
+def test_the_options_of_a_pods_file_say_so_too(
+    six: Endpoint, through: Through, tmp_path: Path, option: str
+) -> None:
+    endpoint = through(f"Host box\n  {lines_of(six)}", ssh_options=[option])
+    greet(dataclasses.replace(endpoint, known_key=six.known_key), tmp_path)
+    assert endpoint.host_config
+    assert option.partition("=")[2] in (
+        endpoint.host_config.bind_interface,
+        endpoint.host_config.bind_address,
+    )
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
