@@ -181,14 +181,22 @@ def begin_run(loaded: Loaded, recipe: Recipe) -> Run:
 def pool_split(loaded: Loaded) -> Split:
     """Return what the networks learn from, and the fold left out, which their weights are fit on.
 
+    It is the first that has a span on both sides.
+
     Raises:
-        DataError: there are fewer groups of windows than folds, or all share bars with those.
+        DataError: there are fewer groups of windows than folds, all share bars with those left out,
+            or there is no span on one side.
     """
-    recipe = loaded.recipe
-    folds = recipe.ensemble.pool_folds
-    split = make_folds(loaded.train, folds, recipe.split, recipe.training.seed)[0]
-    require_sides(split, recipe.split)
-    return split
+    recipe, has_span = loaded.recipe, loaded.train.has_span
+    folds = make_folds(loaded.train, recipe.ensemble.pool_folds, recipe.split, recipe.training.seed)
+    for split in folds:
+        if has_span[split.train].any() and has_span[split.validation].any():
+            return split
+    require_sides(folds[0], recipe.split)
+    raise DataError(
+        f"{recipe.data.labelled}: {has_span.sum()} of {len(has_span)} windows have a span, expected"
+        " enough that some can be left out; mark more"
+    )
 
 
 def weighed_on(loaded: Loaded) -> Windows:

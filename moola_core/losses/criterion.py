@@ -128,6 +128,7 @@ def _edges(self: Criterion, outputs: Outputs, batch: WindowTensors) -> Tensor:
 def _choice(self: Criterion, outputs: Outputs, batch: WindowTensors) -> Tensor:
     share = self.config.choice_soft_share
     loss = functional.choice_loss(outputs["choice_logits"], _likelihood(batch), soft_share=share)
+    loss = loss * batch.tags.any(dim=1)  # there is nothing to choose where no span is
     return loss + _ridge(self, "choice_head")
 
 

@@ -118,14 +118,14 @@ def context_type_loss(logits: Tensor, likelihood: Tensor, types: Tensor) -> Tens
     Args:
         logits: ``(B, K, C)`` float.
         likelihood: ``(B, K)``, as in `choice_loss`.
-        types: ``(B,)`` int64.
+        types: ``(B,)`` int64; -1 where it is not known.
 
     Returns:
-        ``(B,)`` float, nats.
+        ``(B,)`` float, nats; 0 where the type is not known.
     """
     target = likelihood / likelihood.sum(dim=1, keepdim=True).clamp_min(TINY)
     true = types[:, None].expand(likelihood.shape)
-    each = F.cross_entropy(logits.transpose(1, 2), true, reduction="none")
+    each = F.cross_entropy(logits.transpose(1, 2), true, ignore_index=-1, reduction="none")
     return (target * each).sum(dim=1)
 
 

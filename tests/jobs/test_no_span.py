@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from jobs.common import weighing
+from jobs.common.fitting import load, pool_split
 from jobs.evaluate import main as evaluate
 from jobs.predict import main as predict
 from jobs.train import main as train
 from jobs.windows import main as make_windows
+from moola_core.config.recipe import load_recipe
 from moola_core.data.windows import read_windows
+from moola_core.errors import DataError
+from moola_core.inference.ensemble import with_seed
+from moola_core.inference.pool import PoolWeights
 from moola_remote.report.predictions import read_windows as read_judged
 from tests.support.humps import write_humps
 
@@ -64,6 +71,43 @@ def test_windows_without_a_span_are_read_where_they_are_asked_for(folder: Path) 
     words = every.with_labels(("dip", "hump"), "here")
     assert set(words.types[none]) == {-1}
     assert set(words.types[~none]) == {1}
+
+
+def test_windows_without_a_span_may_be_set_aside(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Columns learn from windows with a span, and are asked of all that are set aside."""
+    weights = PoolWeights((0.9, 0.5), (1.0, 0.0))
+    monkeypatch.setattr(weighing, "fit_pool", lambda *_: weights)
+    run, sets = folder / "aside", [*SMALL[:1], *SMALL[2:], "training.epochs=2"]
+    sets += ["data.labelled=train.parquet", "data.test=null", "split.validation_share=0.3"]
+    words = [part for one in sets for part in ("--set", one)]
+    paths = ["--data", str(folder), "--run-dir", str(run), "--device", "cpu"]
+    assert train(["--config", str(SPAN), *paths, *words]) == 0
+    judged = pq.read_table(run / "artifacts" / "predictions.parquet")
+    has_span = judged["true_stop"].to_numpy() > judged["true_start"].to_numpy()
+    assert 0 < has_span.sum() < len(has_span)
+    lines = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    assert any("choice" in one.get("validation", {}) for one in lines)  # columns were asked
+
+
+def test_the_fold_that_is_left_out_has_a_span(folder: Path, tmp_path: Path) -> None:
+    table = pq.read_table(folder / "train.parquet")
+    has_span = np.array(table["label"].is_valid())
+    rows = [*np.flatnonzero(has_span)[::6], *np.flatnonzero(~has_span)]
+    pq.write_table(table.take(rows), tmp_path / "few.parquet")
+    pq.write_table(table.take(rows[7:]), tmp_path / "one.parquet")
+    recipe = load_recipe(SPAN, ["data.test=null", "data.labelled=few.parquet"])
+    first = load(recipe, tmp_path, "cpu", skip_bad=False)
+    seeds = range(40)
+    split = [pool_split(replace(first, recipe=with_seed(first.recipe, seed))) for seed in seeds]
+    for one in split:
+        assert first.train.has_span[one.train].any()
+        assert first.train.has_span[one.validation].any()
+    recipe = load_recipe(SPAN, ["data.test=null", "data.labelled=one.parquet"])
+    loaded = load(recipe, tmp_path, "cpu", skip_bad=False)
+    with pytest.raises(DataError, match=r"1 of .* windows have a span, expected enough that some"):
+        pool_split(loaded)
 
 
 def test_the_model_learns_where_there_is_none(folder: Path, run: Path) -> None:

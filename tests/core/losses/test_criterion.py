@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
-from moola_core.config.sections import Recipe
+from moola_core.config.sections import LossConfig, Recipe
 from moola_core.data.windows import Windows
 from moola_core.features.tensors import WindowTensors, make_tensors
+from moola_core.inference.ensemble import columns_recipe
 from moola_core.losses.criterion import LOSSES, Criterion
 from moola_core.losses.functional import pointer_loss
 from moola_core.model.jade import HEADS, SPAN_HEADS, JadeCompact
@@ -103,3 +107,23 @@ def test_an_untyped_window_pulls_at_its_span_alone(windows: Windows) -> None:
     assert losses[1] == 0
     # of scores of bars, which no type comes from
     assert_close(slopes[0]["bar_scores.weight"], slopes[1]["bar_scores.weight"])
+
+
+@pytest.mark.train
+def test_where_no_span_is_columns_choose_nothing_and_say_no_type(windows: Windows) -> None:
+    recipe = columns_recipe(Recipe(name="small"))
+    recipe = recipe.model_copy(update={"loss": LossConfig(ridge=0.0)})
+    first = windows.take(np.arange(4))
+    is_none = np.array([False, True, False, True])
+    some = replace(
+        first,
+        spans=np.where(is_none[:, None], 0, first.spans),
+        types=np.where(is_none, -1, first.types),
+    )
+    batch = make_tensors(some, recipe, torch.device("cpu"))
+    model = make_model(batch.features.shape[2], recipe.model)
+    criterion = Criterion(model, recipe.model.tasks, recipe.loss)
+    raw = criterion(model(batch.features, batch.candidates), batch).raw
+    kept = batch.take(torch.from_numpy(np.flatnonzero(~is_none)))
+    of_kept = criterion(model(kept.features, kept.candidates), kept).raw
+    assert_close(raw * 4, of_kept * 2)  # means over windows
