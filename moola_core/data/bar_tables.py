@@ -36,7 +36,7 @@ EXTERNAL_FORMATS = (
     (b"\x80\x04", "a pickle", "df.to_parquet()"),
     (b"\x80\x05", "a pickle", "df.to_parquet()"),
 )
-
+BUFFER_BYTES = 1 << 20  # of a column of a Parquet file
 
 Read: TypeAlias = Callable[[list[int], int], Iterator[list[pa.ChunkedArray]]]
 
@@ -115,8 +115,13 @@ def readable(path: Path) -> Iterator[None]:
         ) from err
 
 
+def _parquet(path: Path) -> pq.ParquetFile:
+    """Open a file so that of its columns no more is held than is read: by default all is."""
+    return pq.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES)
+
+
 def _open_parquet(path: Path) -> BarTable:
-    with readable(path), pq.ParquetFile(path) as file:
+    with readable(path), _parquet(path) as file:
         schema = file.schema_arrow
         first = next(file.iter_batches(HEAD_ROWS), None)
         if first is not None:
@@ -126,7 +131,7 @@ def _open_parquet(path: Path) -> BarTable:
 
     def read(columns: list[int], chunk_rows: int) -> Iterator[list[pa.ChunkedArray]]:
         names = [schema.names[i] for i in columns]
-        with pq.ParquetFile(path) as file:
+        with _parquet(path) as file:
             for batch in file.iter_batches(chunk_rows, columns=names):
                 batch.validate(full=True)
                 if len(batch):

@@ -121,3 +121,23 @@ def test_a_file_that_holds_no_bars_is_refused(
         (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=expected):
         read_bars(tmp_path / name)
+
+
+@pytest.mark.parametrize("row_group", [None, 50_000])
+def test_of_a_parquet_file_no_more_is_held_than_is_read(
+    tmp_path: Path, row_group: int | None
+) -> None:
+    """By default pyarrow keeps every column that it has read: 45 bytes a bar."""
+    number = 800_000
+    close = np.random.default_rng(0).random(number)
+    prices = {"open": close, "high": close + 1, "low": close - 1, "close": close}
+    table = pa.table({"timestamp": 1_704_205_800 + 60 * np.arange(number), **prices})
+    path = tmp_path / "bars.parquet"
+    pq.write_table(table, path, row_group_size=row_group or number, compression="none")
+    assert path.stat().st_size > 30e6
+    del table, close, prices
+    before, most, seen = pa.total_allocated_bytes(), 0, 0
+    for chunk in read_chunks(path):
+        most, seen = max(most, pa.total_allocated_bytes() - before), seen + len(chunk)
+    assert seen == number
+    assert most < 16e6
