@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
+from jobs.common.memory import lack_of_memory
 from moola_core.errors import JobError
 
 INTERRUPTED = 130  # as shells have it
@@ -25,8 +26,8 @@ def exit_code_of(work: Callable[[], int | None]) -> int:
         stopped = _exit_behind(err)
         if stopped is not None:
             return stopped
-        if isinstance(err, MemoryError):
-            reason = str(err) or "no more to be had"
+        reason = lack_of_memory(err)
+        if reason is not None:
             cure = "free some, or give fewer bars or windows at once"
             print(f"error: out of memory, {reason}; {cure}", file=sys.stderr)
             return 1

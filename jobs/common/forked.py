@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from jobs.common.memory import lack_of_memory
 from moola_core.errors import JobError, ProcessesError
 
 Send = Callable[[Any], None]
@@ -113,8 +114,10 @@ def _do(work: Callable[[Send], None], outbox: Any, parent: int) -> None:
         work(send)
     except JobError as err:
         _put(outbox, ("end", err), parent)
-    except Exception:  # noqa: BLE001 - raised again in the process that waits
-        _put(outbox, ("end", RuntimeError(traceback.format_exc())), parent)
+    except Exception as err:  # noqa: BLE001 - raised again in the process that waits
+        lacks = lack_of_memory(err)
+        raised = RuntimeError(traceback.format_exc()) if lacks is None else MemoryError(lacks)
+        _put(outbox, ("end", raised), parent)
     else:
         _put(outbox, ("end", None), parent)
 

@@ -62,6 +62,12 @@ def test_what_the_work_raises_is_raised_here(
     assert forked.is_done
 
 
+def test_a_lack_of_memory_in_a_copy_is_one_here() -> None:
+    forked = Forked(lambda send: send(torch.empty(2**55, dtype=torch.uint8)), "nothing")
+    with pytest.raises(MemoryError, match=r"^can't allocate memory: you tried to allocate 36028"):
+        _all(forked)
+
+
 def test_a_copy_that_is_killed_is_one_line() -> None:
     def work(send: Send) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
