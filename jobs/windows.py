@@ -162,7 +162,7 @@ def _cut(arguments: argparse.Namespace) -> tuple[pa.Table, list[str]]:
     spans, faults = read_spans(
         arguments.spans, bars, clock, arguments.ends, arguments.unit, arguments.label, stamp
     )
-    if not is_known and clock.is_bare:
+    if clock.read_bare and clock.tz is None:
         raise DataError(
             f"{arguments.spans}: times without a zone, expected one, as the bars are of"
             f" {' and '.join(file.clock.named)}; say which: --tz America/New_York or the like"

@@ -113,11 +113,6 @@ class Clock:
         return self.named[0] if len(self.named) == 1 else "UTC"
 
     @property
-    def is_bare(self) -> bool:
-        """Whether there were times without a zone, and none was named."""
-        return NO_ZONE in self.zones
-
-    @property
     def named(self) -> list[str]:
         """The zones and offsets that the file itself has, sorted."""
         return sorted(zone for zone in self.zones if zone != NO_ZONE)
