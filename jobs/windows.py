@@ -30,7 +30,12 @@ from moola_core.errors import ConfigError, DataError
 from moola_core.spans.intervals import MAX_WINDOW_BARS, MIN_WINDOW_BARS, WINDOW_BARS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pyarrow as pa
+
+    from moola_core.data.layouts import Stamp
+    from moola_core.data.times import Clock
 
 
 MAX_NEGATIVES = 100_000
@@ -57,6 +62,9 @@ def main(argv: list[str] | None = None) -> int:
         "--span-stamp",
         choices=("open", "close"),
         help="are times of spans those of the bars' opens or closes? (as in --bars)",
+    )
+    parser.add_argument(
+        "--span-symbol", help="the instrument, of several in the list of spans (that of --symbol)"
     )
     parser.add_argument("--label", help="the word of spans that have none (span, if none has)")
     parser.add_argument(
@@ -129,7 +137,7 @@ def _cut(arguments: argparse.Namespace) -> tuple[pa.Table, list[str]]:
     from moola_core.data.make_windows import Placement, make_windows
     from moola_core.data.series import Bars
     from moola_core.data.span_lists import LABELS
-    from moola_core.data.spans_file import COUNTED, read_spans
+    from moola_core.data.spans_file import read_spans
     from moola_core.data.times import Clock
     from moola_core.data.windows_report import summarise
 
@@ -159,9 +167,9 @@ def _cut(arguments: argparse.Namespace) -> tuple[pa.Table, list[str]]:
     zone = file.clock.output_zone if is_known else None
     clock = Clock(str(arguments.spans), zone, None, arguments.fold, arguments.dates)
     stamp = arguments.span_stamp or file.columns.stamp
-    spans, faults = read_spans(
-        arguments.spans, bars, clock, arguments.ends, arguments.unit, arguments.label, stamp
-    )
+    options = (arguments.ends, arguments.unit, arguments.label, stamp)
+    symbol = arguments.span_symbol or arguments.symbol
+    spans, faults = read_spans(arguments.spans, bars, clock, *options, symbol)
     if clock.read_bare and clock.tz is None:
         raise DataError(
             f"{arguments.spans}: times without a zone, expected one, as the bars are of"
@@ -183,13 +191,21 @@ def _cut(arguments: argparse.Namespace) -> tuple[pa.Table, list[str]]:
     if arguments.several:
         words = [word for row in table[LABELS].to_pylist() for word in row]
     lines = summarise(report, len(spans) + len(faults), words)
-    if clock.read_bare and arguments.tz is None and file.clock.named:
-        lines.append(f"times of spans have no zone: read as {clock.tz}, as the bars; else --tz")
+    return table, [*lines, *_notes(arguments, clock, stamp, has_zone=bool(file.clock.named))]
+
+
+def _notes(
+    arguments: argparse.Namespace, clock: Clock, stamp: Stamp, *, has_zone: bool
+) -> Iterator[str]:
+    """Yield how the times of spans were read, where the user did not say it."""
+    from moola_core.data.spans_file import COUNTED
+
+    if clock.read_bare and arguments.tz is None and has_zone:
+        yield f"times of spans have no zone: read as {clock.tz}, as the bars; else --tz"
     if COUNTED in clock.units and arguments.unit is None:
-        lines.append("spans are placed by time from the first bar's open; bar numbers: --unit bars")
+        yield "spans are placed by time from the first bar's open; bar numbers: --unit bars"
     if stamp == "close" and clock.units - {COUNTED}:  # it has read a time
-        lines.append("times of spans are those of the bars' closes; else --span-stamp open")
-    return table, lines
+        yield "times of spans are those of the bars' closes; else --span-stamp open"
 
 
 if __name__ == "__main__":

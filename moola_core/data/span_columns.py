@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 
@@ -13,59 +12,25 @@ from moola_core.data.bar_labels import PLACES, place_in
 from moola_core.data.bar_tables import require_zones
 from moola_core.data.bar_tags import BarWords
 from moola_core.data.label_studio import KEY, Region, regions_of_cells, words_of
-from moola_core.data.layouts import Stamp
-from moola_core.data.span_lengths import SECONDS_OF, Unit, is_length, unit_in
-from moola_core.data.span_names import NO_WORDS, STARTS, STOPS, WORDS, SpanNames, zone_of
+from moola_core.data.raw_spans import Ends, RawSpans
+from moola_core.data.span_lengths import SECONDS_OF, is_length, unit_in
+from moola_core.data.span_names import (
+    INSTRUMENTS,
+    NO_WORDS,
+    STARTS,
+    STOPS,
+    WORDS,
+    SpanNames,
+    zone_of,
+)
 from moola_core.data.table_head import is_clock, is_number
 from moola_core.data.trades_list import places_of, read_trades
 from moola_core.errors import DataError
 
-Ends = Literal["inclusive", "half-open"]
 DAYS = ("date", "day")
 MAX_BAR = 10**8  # a larger number counts from 1970
 _MIDNIGHT = re.compile(r"[ T]00:00(:00(\.0+)?)?$")
 RECTANGLE = ("time1", "time_1", "x1", "left")
-
-
-@dataclass(frozen=True)
-class RawSpans:
-    """What a file of spans holds, before it is placed in a series.
-
-    Attributes:
-        starts, stops: bar numbers or times, as the file has them.
-        words: the labels; None where no column has them.
-        start_name, stop_name: of their columns, for messages.
-        ends: whether the end is inside, where the format defines it.
-        unit: what numbers count.
-        seconds: how long one of what they count is, where that is time.
-        is_rectangle: whether the ends may come in either order.
-        rows: of the file, from 0; None: as they come.
-        length_unit: what numbers in `stops` count where those are lengths; "" where nothing says
-            it, None where they are ends.
-        length_default: what they count where neither their name nor the user says it.
-        others: columns that may hold labels, where none is known to.
-        per_bar: the labels where each row is a bar, outside spans as well; then `stops` are the
-            `starts`.
-        stamp: which end of a bar its time is.
-        zone: of times that have none, where the columns' names say it.
-    """
-
-    starts: pa.ChunkedArray
-    stops: pa.ChunkedArray
-    words: list[str] | None
-    start_name: str = "start"
-    stop_name: str = "end"
-    ends: Ends | None = None
-    unit: Unit = "bars"
-    seconds: float = 1.0
-    is_rectangle: bool = False
-    rows: list[int] | None = None
-    length_unit: str | None = None
-    length_default: str | None = None
-    others: list[str] = field(default_factory=list)
-    per_bar: BarWords | None = None
-    stamp: Stamp = "open"
-    zone: str | None = None
 
 
 def of_table(path: Path, table: pa.Table) -> RawSpans:
@@ -101,8 +66,9 @@ def of_table(path: Path, table: pa.Table) -> RawSpans:
     others = [
         name
         for i, name in enumerate(table.column_names)
-        if i not in used and names[i] not in (*NO_WORDS, *DAYS, *STARTS, *STOPS)
+        if i not in used and names[i] not in (*NO_WORDS, *DAYS, *STARTS, *STOPS, *INSTRUMENTS)
     ]
+    at = next((names.index(name) for name in INSTRUMENTS if name in names), None)
     is_rectangle = names[start] in RECTANGLE
     is_length_given = stop == length
     ends: Ends | None = "inclusive" if is_rectangle else None
@@ -121,6 +87,7 @@ def of_table(path: Path, table: pa.Table) -> RawSpans:
         length_default=unit if names[start] == "onset" and unit == "s" else None,
         others=others,
         zone=_zone_of(path, table.column_names[start], table.column_names[stop]),
+        symbols=None if at is None else [str(one) for one in table.column(at).to_pylist()],
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from moola_core.data.bar_labels import place_in
+from moola_core.data.column_names import SYMBOL_NAMES
 from moola_core.data.span_lengths import unit_of_word
 from moola_core.data.table_head import is_clock, is_number, looks_like_date, normalise
 from moola_core.data.time_column import zone_in_name
@@ -35,6 +36,7 @@ NO_WORDS = (
     *("", "index", "id", "row", "#", "no", "nr", "price", "price1", "price2", "price_1", "price_2"),
     *("y1", "y2", "high", "low", "top", "bottom", "color", "colour"),
 )
+INSTRUMENTS = tuple(name for name in SYMBOL_NAMES if name not in WORDS)
 IN_SECONDS = ("onset", "tmin", "tmax")  # whatever else their name says: MNE-Python, BIDS, Praat
 _TIMES = frozenset(("time", "timestamp", "ts", "t", "date", "datetime"))
 _BRACKETS = re.compile(r"\s*[(\[]([A-Za-z_/]+)[)\]]\s*$")

@@ -17,7 +17,8 @@ from moola_core.data.bar_tables import read_arrow
 from moola_core.data.excel_table import is_excel, read_excel
 from moola_core.data.label_studio import is_export, regions_of_tasks
 from moola_core.data.packed import open_bytes, text_encoding
-from moola_core.data.span_columns import RawSpans, of_regions, of_table
+from moola_core.data.raw_spans import RawSpans
+from moola_core.data.span_columns import of_regions, of_table
 from moola_core.data.span_lengths import Unit
 from moola_core.data.span_names import WORDS, are_names, are_values
 from moola_core.data.table_head import is_number

@@ -17,8 +17,9 @@ from moola_core.data.bar_labels import bars_at, runs_of
 from moola_core.data.bar_tables import readable
 from moola_core.data.bar_tags import BarWords
 from moola_core.data.layouts import Stamp
+from moola_core.data.raw_spans import Ends, RawSpans
 from moola_core.data.series import Bars, step_ns
-from moola_core.data.span_columns import MAX_BAR, Ends, RawSpans
+from moola_core.data.span_columns import MAX_BAR
 from moola_core.data.span_lengths import Unit, read_lengths
 from moola_core.data.span_tables import read_raw
 from moola_core.data.table_head import END_SERIAL, FIRST_SERIAL, is_number
@@ -56,6 +57,7 @@ def read_spans(  # noqa: PLR0913 - each option is the user's own
     unit: Unit | None = None,
     label: str | None = None,
     stamp: Stamp = "open",
+    symbol: str | None = None,
 ) -> tuple[list[MarkedSpan], list[Fault]]:
     """Read a file of spans, and place them in a series.
 
@@ -68,6 +70,7 @@ def read_spans(  # noqa: PLR0913 - each option is the user's own
         unit: what numbers count: seconds from the first bar's open, or bars.
         label: the word of spans that have none.
         stamp: whether a time is that of a bar's open or of its close; one within a bar is neither.
+        symbol: the instrument, where the file has spans of several.
 
     Returns:
         The spans, and the fault of each row that is none in this series.
@@ -80,7 +83,7 @@ def read_spans(  # noqa: PLR0913 - each option is the user's own
             f"{path}: no such file, expected spans as CSV, Parquet or JSON; look at the path"
         )
     with readable(path):
-        raw = replace(read_raw(path, unit, label), stamp=stamp)
+        raw = replace(read_raw(path, unit, label), stamp=stamp).of_symbol(path, symbol)
     clock.tz = raw.zone or clock.tz
     if raw.per_bar is not None:
         return _of_bars(path, bars, clock, raw, raw.per_bar, ends)
@@ -140,9 +143,10 @@ def _of_lengths(
     is_empty = _marks_none(path, raw)
     first, is_time = _places(path, _filled(raw.starts, is_empty), raw.start_name, bars, clock, raw)
     lengths = _filled(raw.stops, is_empty)
-    _require_all(path, lengths.to_pylist(), raw.stop_name, "a length")
+    rows = np.arange(len(lengths)) if raw.rows is None else np.array(raw.rows)
+    _require_all(path, lengths.to_pylist(), raw.stop_name, "a length", rows)
     said = raw.length_unit or {"seconds": "s", "bars": "bars", None: raw.length_default}[unit]
-    length, is_ns = read_lengths(path, lengths, raw.stop_name, said, range(len(lengths)))
+    length, is_ns = read_lengths(path, lengths, raw.stop_name, said, rows.tolist())
     if is_ns:
         begin = first if is_time else _opens(path, first, raw, bars)
         start, stop = _bars_of(begin, begin + length, bars, "half-open")
@@ -207,7 +211,8 @@ def _places(
     path: Path, column: pa.ChunkedArray, name: str, bars: Bars, clock: Clock, raw: RawSpans
 ) -> tuple[IntArray, bool]:
     """Bar numbers, or nanoseconds since 1970; and which it is."""
-    numbers = _numbers(path, column, name)
+    rows = np.arange(len(column)) if raw.rows is None else np.array(raw.rows)
+    numbers = _numbers(path, column, name, rows)
     are_times = numbers is not None and _are_times(numbers * raw.seconds, clock, raw.unit)
     if numbers is not None and raw.unit == "seconds" and not are_times:
         if bars.time is None:
@@ -220,8 +225,7 @@ def _places(
     if numbers is not None and not are_times:
         wrong = np.flatnonzero(numbers != np.rint(numbers))
         if len(wrong):
-            row = int(wrong[0])
-            fault = Fault(row, name, str(numbers[row]), "a whole bar number")
+            fault = Fault(int(rows[wrong[0]]), name, str(numbers[wrong[0]]), "a whole bar number")
             raise DataError(f"{path}: {fault}; fix that row")
         return numbers.astype(np.int64), False
     if bars.time is None:
@@ -229,7 +233,6 @@ def _places(
             f"{path}: column {name}: times, but the bars have none, expected bar numbers;"
             " write those, or name the bars' times: --time-column"
         )
-    rows = np.arange(len(column)) if raw.rows is None else np.array(raw.rows)
     time = clock.read([column], name, rows)
     if name == "onset" and (time < FIRST_YEARS).all():  # MNE, of a recording without a date
         clock.units.add(COUNTED)
@@ -244,25 +247,25 @@ def _by_opens(time: IntArray, opens: IntArray) -> IntArray:
     return np.where(np.isin(whole, closes), whole - step, time)
 
 
-def _numbers(path: Path, column: pa.ChunkedArray, name: str) -> np.ndarray | None:
+def _numbers(path: Path, column: pa.ChunkedArray, name: str, rows: IntArray) -> np.ndarray | None:
     kind = column.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return None
     values = column.to_pylist()
-    _require_all(path, values, name, "a bar number or a time")
+    _require_all(path, values, name, "a bar number or a time", rows)
     texts = [str(value).replace(",", ".") for value in values]
     is_count = [is_number(text) for text in texts]
     if all(is_count):
         return np.array([float(text) for text in texts])
     if is_count[0]:
-        row = is_count.index(False)
-        fault = Fault(row, name, repr(values[row]), "a number, as in row 0")
+        at = is_count.index(False)
+        fault = Fault(int(rows[at]), name, repr(values[at]), f"a number, as in row {rows[0]}")
         raise DataError(f"{path}: {fault}; fix that row")
     return None
 
 
-def _require_all(path: Path, values: list[Any], name: str, expected: str) -> None:
-    for row, value in enumerate(values):
+def _require_all(path: Path, values: list[Any], name: str, expected: str, rows: IntArray) -> None:
+    for row, value in zip(rows.tolist(), values, strict=True):
         if value is None or value == "":
             fault = Fault(row, name, "nothing", expected)
             raise DataError(f"{path}: {fault}; fix that row, or empty its other end too")

@@ -235,3 +235,26 @@ def test_a_zone_that_is_none_or_two_is_refused(header: str, says: str, tmp_path:
     (tmp_path / "s.csv").write_text(rows(header, f"{clock(10)},{clock(15)},up"))
     with pytest.raises(DataError, match=says):
         spans_of(tmp_path / "s.csv", ends="half-open")
+
+
+@pytest.mark.parametrize("column", ["symbol", "Ticker", "pair"])
+def test_spans_of_several_instruments_are_asked_about(column: str, tmp_path: Path) -> None:
+    path, (one, two) = tmp_path / "s.csv", TWO
+    lines = [f"MNQ,{a},{b},{word}" for a, b, word in TWO]
+    path.write_text(rows(f"{column},start,end,label", lines[0], "ES,100,110,up", lines[1]))
+    with pytest.raises(DataError, match=r"spans of 2 instruments .ES, MNQ., .*--span-symbol NAME"):
+        spans_of(path, ends="half-open")
+    found, faults = read_spans(path, BARS, Clock("s.csv"), "half-open", symbol="MNQ")
+    assert [(at.row, at.start, at.stop) for at in found] == [(0, *one[:2]), (2, *two[:2])]
+    assert faults == []
+    with pytest.raises(DataError, match="no span of NQ, expected one of ES, MNQ"):
+        read_spans(path, BARS, Clock("s.csv"), "half-open", symbol="NQ")
+    path.write_text(rows(f"{column},start,end,label", *lines))  # one is not asked about
+    assert spans_of(path, ends="half-open") == TWO
+
+
+def test_rows_of_one_instrument_keep_their_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "s.csv"
+    path.write_text(rows("symbol,start,end,label", "ES,1,2,up", "MNQ,10,15,up", "MNQ,20,x,up"))
+    with pytest.raises(DataError, match="row 2, column end: expected a number, as in row 1"):
+        read_spans(path, BARS, Clock("s.csv"), "half-open", symbol="MNQ")

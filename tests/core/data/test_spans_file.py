@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from moola_core.data.raw_spans import Ends
 from moola_core.data.series import Bars
-from moola_core.data.span_columns import Ends
 from moola_core.data.spans_file import read_spans
 from moola_core.data.times import Clock
 from moola_core.errors import DataError
