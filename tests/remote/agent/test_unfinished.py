@@ -10,7 +10,14 @@ import pytest
 
 from moola_remote.agent.layout import Pod
 from moola_remote.agent.start import new_state
-from moola_remote.agent.unfinished import MOST_NOTED, next_ticket, survey, unfinished
+from moola_remote.agent.unfinished import (
+    MOST_NOTED,
+    forget,
+    index_path,
+    next_ticket,
+    survey,
+    unfinished,
+)
 
 
 @pytest.fixture
@@ -111,6 +118,18 @@ def test_a_name_that_is_free_again_is_noted_again(pod: Pod) -> None:
     shutil.rmtree(pod.runs / "a")
     start(pod, "a")
     assert names(pod) == ["a", "b"]
+
+
+def test_a_name_that_is_given_again_is_taken_out_of_the_index(pod: Pod) -> None:
+    """A file system may give a new folder the inode of the one that was removed."""
+    for name in ("a", "a-b", "b"):
+        start(pod, name, "SUCCEEDED")
+    assert survey(pod).ended == {"a": 1, "a-b": 2, "b": 3}
+    lines = index_path(pod).read_text().splitlines()
+    forget(pod, "a")
+    assert index_path(pod).read_text().splitlines() == [row for row in lines if row[:2] != "a "]
+    forget(pod, "c")
+    assert len(index_path(pod).read_text().splitlines()) == 2
 
 
 def test_more_than_fits_are_looked_for(pod: Pod) -> None:
