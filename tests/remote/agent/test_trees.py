@@ -116,6 +116,17 @@ def test_what_a_complete_tree_has_is_linked_and_hashed_all_the_same(
     assert listing(pod.root / "code" / name) == listed
 
 
+@pytest.mark.parametrize("record", ["{}", "[]", "{", '{"files": 3}', '{"files": [3, {}]}'])
+def test_a_damaged_list_of_another_tree_costs_what_it_has_alone(
+    pod: AgentPod, tree: Path, record: str
+) -> None:
+    (_sealed(pod, tree).with_suffix(".json")).write_text(record)
+    (tree / "-n").write_text("other\n")
+    listed = listing(tree)
+    missing = pod.ask("link", "code", digest(listed), stdin=listed)["missing"]
+    assert missing == [file["path"] for file in listed["files"]]
+
+
 def _held(content: bytes) -> dict[str, object]:
     return {"base64": base64.b64encode(content).decode(), "modified_ns": 10**18}
 

@@ -15,7 +15,9 @@ from moola_remote.agent.unfinished import (
     forget,
     index_path,
     next_ticket,
+    read_index,
     survey,
+    tidy,
     unfinished,
 )
 
@@ -130,6 +132,41 @@ def test_a_name_that_is_given_again_is_taken_out_of_the_index(pod: Pod) -> None:
     assert index_path(pod).read_text().splitlines() == [row for row in lines if row[:2] != "a "]
     forget(pod, "c")
     assert len(index_path(pod).read_text().splitlines()) == 2
+
+
+def test_another_folder_of_an_ended_runs_name_is_read(pod: Pod) -> None:
+    start(pod, "a", "SUCCEEDED")
+    start(pod, "new")
+    assert survey(pod).ended == {"a": 1}
+    shutil.rmtree(pod.runs / "a")
+    path = pod.runs / "new" / "state.json"
+    path.write_text(path.read_text().replace("new", "a"))
+    (pod.runs / "new").rename(pod.runs / "a")  # made before, so of another inode
+    found = survey(pod)
+    assert found.ended == {}
+    assert [run.id for run, _ in found.unfinished] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "damage", ["a 1", "a 77 1", "a x 1\n", "a 1\n", "a 1 x\n", "\n", "a 1 2 3\n"]
+)
+def test_a_damaged_line_of_the_index_costs_itself_alone(pod: Pod, damage: str) -> None:
+    start(pod, "b", "SUCCEEDED")
+    survey(pod)
+    path = index_path(pod)
+    path.write_text(path.read_text().rstrip("\n") + "\n" + damage)
+    (pod.runs / "b" / "state.json").write_text("not looked at")
+    assert survey(pod).ended == {"b": 1}
+    assert read_index(pod).keys() == {"b"}
+
+
+def test_the_index_is_rid_of_what_is_gone(pod: Pod) -> None:
+    for name in ("a", "b"):
+        start(pod, name, "SUCCEEDED")
+    survey(pod)
+    shutil.rmtree(pod.runs / "a")
+    tidy(pod)
+    assert [row.split()[0] for row in index_path(pod).read_text().splitlines()] == ["b"]
 
 
 def test_more_than_fits_are_looked_for(pod: Pod) -> None:
