@@ -123,7 +123,7 @@ def test_an_interval_is_over_the_resamples_that_define_its_score() -> None:
     truth = Truth(spans, np.zeros(3, dtype=np.int64), np.arange(3))
     one = score(decoded, None, truth)["center_mae"]
     assert (one.value, one.low, one.high) == (1.0, 1.0, 1.0)
-    none = score(Decoded(0 * found, np.ones(3), 0 * mask), None, truth)["center_mae"]
+    none = score(Decoded(0 * found, np.ones(3), ~mask & mask), None, truth)["center_mae"]
     assert np.isnan([none.value, none.low, none.high]).all()
 
 

@@ -234,6 +234,7 @@ def test_what_is_not_in_the_list_is_removed(pod: AgentPod, tree: Path) -> None:
         ("rm run.sh; mkdir run.sh", [], ["run.sh"]),
         ("rmdir hollow/er", ["hollow/er"], []),
         ("rmdir hollow/er; touch hollow/er", [], ["hollow/er"]),
+        ("rm package/empty; mkfifo package/empty", [], ["package/empty"]),
         ("rmdir hollow/er; ln -s ../package hollow/er", [], ["hollow/er"]),
     ],
 )
@@ -296,6 +297,17 @@ def test_a_list_with_a_path_below_a_link_writes_nothing_through_it(
 def test_a_list_that_is_not_the_digests_is_refused(pod: AgentPod, tree: Path) -> None:
     answer = pod.ask("seal", "code", "0123456789abcdef", stdin=listing(tree))
     assert answer["message"].startswith("digest 0123456789abcdef: the list's own is ")
+
+
+def test_a_list_that_names_a_path_twice_is_refused(pod: AgentPod, tree: Path) -> None:
+    listed = listing(tree)
+    name = digest(listed)
+    receive(pod, tree, name)
+    listed["files"].append(listed["files"][0])
+    answer = pod.ask("seal", "code", name, stdin=listed)
+    assert answer["error"] == "bad_request"
+    assert "or listed twice" in answer["message"]
+    assert not (pod.root / "code" / name).exists()
 
 
 def test_nothing_arrived_is_everything_missing(pod: AgentPod, tree: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from moola_remote.agent.layout import Pod
 from moola_remote.agent.start import new_state
+from moola_remote.agent.state import list_runs
 from moola_remote.agent.unfinished import (
     MOST_NOTED,
     forget,
@@ -158,6 +159,19 @@ def test_a_damaged_line_of_the_index_costs_itself_alone(pod: Pod, damage: str) -
     (pod.runs / "b" / "state.json").write_text("not looked at")
     assert survey(pod).ended == {"b": 1}
     assert read_index(pod).keys() == {"b"}
+
+
+def test_a_list_of_the_newest_counts_the_older_ones(pod: Pod) -> None:
+    for name in ("a", "b", "c", "x"):
+        start(pod, name, "SUCCEEDED")
+    for last, names_of, older in (
+        (1, ["x"], 3), (3, ["b", "c", "x"], 1), (4, ["a", "b", "c", "x"], 0),
+        (9, ["a", "b", "c", "x"], 0), (0, [], 4), (None, ["a", "b", "c", "x"], 0),
+    ):  # fmt: skip
+        found = list_runs(pod, with_facts=False, last=last, prefix="")
+        assert [run["run_id"] for run in found["runs"]] == names_of
+        assert found["older"] == older
+    assert list_runs(pod, with_facts=False, last=1, prefix="b")["older"] == 0
 
 
 def test_the_index_is_rid_of_what_is_gone(pod: Pod) -> None:
