@@ -49,7 +49,9 @@ def test_content_is_on_the_disk_before_it_has_the_name(
     flushed: list[tuple[bytes, str]] = []
 
     def fsync(fd: int) -> None:
-        flushed.append((Path(f"/proc/self/fd/{fd}").read_bytes(), path.read_text()))
+        (aside,) = tmp_path.glob(".file.*")
+        assert os.path.samestat(os.fstat(fd), aside.stat())
+        flushed.append((aside.read_bytes(), path.read_text()))
 
     monkeypatch.setattr(os, "fsync", fsync)
     atomic.write(path, "néw", mode=0o640, sync=sync)
