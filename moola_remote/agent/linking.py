@@ -6,7 +6,7 @@ import base64
 import contextlib
 import os
 from pathlib import Path
-from typing import Any, Dict, Iterable, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 from moola_remote.agent.constants import Json
 from moola_remote.agent.files import read_json
@@ -40,8 +40,9 @@ def link(pod: Pod, kind: str, digest: str, wanted: Json) -> Json:
             for record in records[:MAX_TREES]:
                 if len(missing) * 10 <= len(files):
                     break  # the rest is rsync's
-                there = (read_json(record) or {}).get("files") or []
-                link_files(record.with_suffix(""), incoming, there, missing)
+                there = (read_json(record) or {}).get("files")
+                if isinstance(there, list):  # of a damaged one nothing
+                    link_files(record.with_suffix(""), incoming, there, missing)
             if missing:
                 return {"missing": list(missing)}
         return {
@@ -77,13 +78,13 @@ def modified_ns(path: Path) -> int:
         return 0
 
 
-def link_files(tree: Path, incoming: Path, there: Any, missing: Dict[str, Json]) -> None:
+def link_files(tree: Path, incoming: Path, there: List[Any], missing: Dict[str, Json]) -> None:
     """Link what a tree is said to have of the `missing`, which are then missing no more."""
     last: Optional[str] = None
     fds: Tuple[int, ...] = ()
     try:
         for file in there:
-            path = file.get("path") if isinstance(file, dict) else None  # of a damaged list none
+            path = file.get("path") if isinstance(file, dict) else None
             if not isinstance(path, str) or path not in missing or missing[path] != file:
                 continue
             parent, _, name = path.rpartition("/")

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moola_core.config.data_sections import SplitConfig
-from moola_core.data.splits import Split, make_folds, make_split, require_sides
+from moola_core.data.overlaps import find_overlaps
+from moola_core.data.splits import Split, make_folds, make_split, purge, require_sides
 from moola_core.data.synthetic import make_market
 from moola_core.data.windows import Windows
 from moola_core.errors import DataError
@@ -51,6 +52,17 @@ def test_purged_sides_share_no_bar(first: list[int], kind: Kind, embargo: int, s
     config = SplitConfig(kind=kind, purge=True, embargo_bars=embargo)
     for split in make_folds(windows, 3, config, seed):
         _check(windows, split, embargo)
+
+
+@pytest.mark.parametrize("embargo", [0, 20])
+def test_training_begins_a_window_and_an_embargo_away(embargo: int) -> None:
+    away = 105 + embargo
+    starts = [1000, 1000 - away, 1000 - away + 1, 1000 + away - 1, 1000 + away, 3000]
+    windows = cut(MARKET, starts)
+    split = Split(np.arange(1, 6), np.array([0]))
+    kept = purge(windows, split, find_overlaps(windows), embargo)
+    assert kept.validation.tolist() == [0]
+    assert kept.train.tolist() == [1, 4, 5]
 
 
 @given(st.integers(0, 99), st.sampled_from(["grouped", "blocked"]))

@@ -114,6 +114,19 @@ def test_intervals_come_from_resampling_groups() -> None:
     assert area.low < np.median(areas) < area.high
 
 
+def test_an_interval_is_over_the_resamples_that_define_its_score() -> None:
+    """In a third of them no window has a found span, and no error is known."""
+    spans = np.array([[2, 8], [4, 9], [3, 7]])
+    found = np.array([[3, 9], [0, 0], [0, 0]])
+    mask = span_mask(found, 20)
+    decoded = Decoded(found, np.ones(3), mask)
+    truth = Truth(spans, np.zeros(3, dtype=np.int64), np.arange(3))
+    one = score(decoded, None, truth)["center_mae"]
+    assert (one.value, one.low, one.high) == (1.0, 1.0, 1.0)
+    none = score(Decoded(0 * found, np.ones(3), ~mask & mask), None, truth)["center_mae"]
+    assert np.isnan([none.value, none.low, none.high]).all()
+
+
 def test_windows_of_one_group_are_drawn_together() -> None:
     group = np.array([5, 5, 9, 9, 9, 2])
     weights = group_resamples(group, 50, seed=1)

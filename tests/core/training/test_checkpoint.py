@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import subprocess
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from moola_core.errors import CheckpointError
+from moola_core.training import checkpoint as checkpoint_module
 from moola_core.training.checkpoint import (
     Checkpoint,
     checkpoint_name,
@@ -98,3 +100,34 @@ def test_an_earlier_run_that_went_further_costs_none_of_this_one(tmp_path: Path)
     assert [line.partition(": ")[0] for line in torn] == [str(tmp_path / "epoch-0025")]
     assert load_latest(tmp_path)[0].state["epoch"] == 30
     assert load_latest(tmp_path, lambda _: False)[0].state["epoch"] == 30
+
+
+def test_a_full_disk_gets_its_space_back_and_the_one_before_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _save(tmp_path, 5)
+    write = checkpoint_module._write_durably
+
+    def fill(path: Path, data: bytes) -> None:
+        write(path, data)
+        if path.name == "state.json":
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint_module, "_write_durably", fill)
+        with pytest.raises(OSError, match="No space left"):
+            _save(tmp_path, 6)
+    assert [path.name for path in tmp_path.iterdir()] == ["epoch-0005"]
+    assert load_latest(tmp_path)[0].state["epoch"] == 5
+
+
+def test_a_state_that_is_too_large_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _save(tmp_path, 5)
+    size = (path / "state.json").stat().st_size
+    monkeypatch.setattr(checkpoint_module, "MAX_STATE_BYTES", size)
+    assert load_checkpoint(path).state["epoch"] == 5
+    monkeypatch.setattr(checkpoint_module, "MAX_STATE_BYTES", size - 1)
+    with pytest.raises(CheckpointError, match=f"expected at most {size - 1} bytes"):
+        load_checkpoint(path)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from moola_remote.agent import outcome
+from moola_remote.agent import outcome, processes
 from moola_remote.agent.gpus import idleness
 from tests.support.pods import AgentPod, wait_until
 
@@ -93,3 +94,26 @@ def test_out_of_memory_is_distinguished_from_other_ends(
 ) -> None:
     reported = outcome.outcome(end, stopping, {"oom_kills": 4})
     assert (reported["state"], reported["oom_killed"]) == (state, oom_killed)
+
+
+@pytest.mark.parametrize(
+    ("stopping", "state", "reason"),
+    [
+        (None, "LOST", "gone"),
+        ("the pod is being stopped", "LOST", "gone"),
+        ("cancel", "CANCELLED", "cancelled; its exit code is not known"),
+    ],
+)
+def test_an_end_that_nobody_saw_is_lost_unless_it_was_asked_for(
+    stopping: str | None, state: str, reason: str
+) -> None:
+    reported = outcome.outcome({"lost": "gone"}, stopping, None)
+    assert (reported["state"], reported["reason"]) == (state, reason)
+    assert (reported["returncode"], reported["signal"]) == (None, None)
+
+
+def test_a_job_of_another_boot_has_used_none_of_its_time() -> None:
+    """The clock began anew with the boot: what is left of a limit can't be known."""
+    since = time.clock_gettime(time.CLOCK_BOOTTIME) - 3600
+    assert outcome.seconds_since({"boot": processes.boot(), "since": since}) >= 3600
+    assert outcome.seconds_since({"boot": "another", "since": since}) == 0.0

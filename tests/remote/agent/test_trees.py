@@ -116,6 +116,17 @@ def test_what_a_complete_tree_has_is_linked_and_hashed_all_the_same(
     assert listing(pod.root / "code" / name) == listed
 
 
+@pytest.mark.parametrize("record", ["{}", "[]", "{", '{"files": 3}', '{"files": [3, {}]}'])
+def test_a_damaged_list_of_another_tree_costs_what_it_has_alone(
+    pod: AgentPod, tree: Path, record: str
+) -> None:
+    (_sealed(pod, tree).with_suffix(".json")).write_text(record)
+    (tree / "-n").write_text("other\n")
+    listed = listing(tree)
+    missing = pod.ask("link", "code", digest(listed), stdin=listed)["missing"]
+    assert missing == [file["path"] for file in listed["files"]]
+
+
 def _held(content: bytes) -> dict[str, object]:
     return {"base64": base64.b64encode(content).decode(), "modified_ns": 10**18}
 
@@ -224,6 +235,7 @@ def test_what_is_not_in_the_list_is_removed(pod: AgentPod, tree: Path) -> None:
         ("rm run.sh; mkdir run.sh", [], ["run.sh"]),
         ("rmdir hollow/er", ["hollow/er"], []),
         ("rmdir hollow/er; touch hollow/er", [], ["hollow/er"]),
+        ("rm package/empty; mkfifo package/empty", [], ["package/empty"]),
         ("rmdir hollow/er; ln -s ../package hollow/er", [], ["hollow/er"]),
     ],
 )
@@ -286,6 +298,17 @@ def test_a_list_with_a_path_below_a_link_writes_nothing_through_it(
 def test_a_list_that_is_not_the_digests_is_refused(pod: AgentPod, tree: Path) -> None:
     answer = pod.ask("seal", "code", "0123456789abcdef", stdin=listing(tree))
     assert answer["message"].startswith("digest 0123456789abcdef: the list's own is ")
+
+
+def test_a_list_that_names_a_path_twice_is_refused(pod: AgentPod, tree: Path) -> None:
+    listed = listing(tree)
+    name = digest(listed)
+    receive(pod, tree, name)
+    listed["files"].append(listed["files"][0])
+    answer = pod.ask("seal", "code", name, stdin=listed)
+    assert answer["error"] == "bad_request"
+    assert "or listed twice" in answer["message"]
+    assert not (pod.root / "code" / name).exists()
 
 
 def test_nothing_arrived_is_everything_missing(pod: AgentPod, tree: Path) -> None:

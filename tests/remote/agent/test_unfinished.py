@@ -10,7 +10,17 @@ import pytest
 
 from moola_remote.agent.layout import Pod
 from moola_remote.agent.start import new_state
-from moola_remote.agent.unfinished import MOST_NOTED, next_ticket, survey, unfinished
+from moola_remote.agent.state import list_runs
+from moola_remote.agent.unfinished import (
+    MOST_NOTED,
+    forget,
+    index_path,
+    next_ticket,
+    read_index,
+    survey,
+    tidy,
+    unfinished,
+)
 
 
 @pytest.fixture
@@ -111,6 +121,66 @@ def test_a_name_that_is_free_again_is_noted_again(pod: Pod) -> None:
     shutil.rmtree(pod.runs / "a")
     start(pod, "a")
     assert names(pod) == ["a", "b"]
+
+
+def test_a_name_that_is_given_again_is_taken_out_of_the_index(pod: Pod) -> None:
+    """A file system may give a new folder the inode of the one that was removed."""
+    for name in ("a", "a-b", "b"):
+        start(pod, name, "SUCCEEDED")
+    assert survey(pod).ended == {"a": 1, "a-b": 2, "b": 3}
+    lines = index_path(pod).read_text().splitlines()
+    forget(pod, "a")
+    assert index_path(pod).read_text().splitlines() == [row for row in lines if row[:2] != "a "]
+    forget(pod, "c")
+    assert len(index_path(pod).read_text().splitlines()) == 2
+
+
+def test_another_folder_of_an_ended_runs_name_is_read(pod: Pod) -> None:
+    start(pod, "a", "SUCCEEDED")
+    start(pod, "new")
+    assert survey(pod).ended == {"a": 1}
+    shutil.rmtree(pod.runs / "a")
+    path = pod.runs / "new" / "state.json"
+    path.write_text(path.read_text().replace("new", "a"))
+    (pod.runs / "new").rename(pod.runs / "a")  # made before, so of another inode
+    found = survey(pod)
+    assert found.ended == {}
+    assert [run.id for run, _ in found.unfinished] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "damage", ["a 1", "a 77 1", "a x 1\n", "a 1\n", "a 1 x\n", "\n", "a 1 2 3\n"]
+)
+def test_a_damaged_line_of_the_index_costs_itself_alone(pod: Pod, damage: str) -> None:
+    start(pod, "b", "SUCCEEDED")
+    survey(pod)
+    path = index_path(pod)
+    path.write_text(path.read_text().rstrip("\n") + "\n" + damage)
+    (pod.runs / "b" / "state.json").write_text("not looked at")
+    assert survey(pod).ended == {"b": 1}
+    assert read_index(pod).keys() == {"b"}
+
+
+def test_a_list_of_the_newest_counts_the_older_ones(pod: Pod) -> None:
+    for name in ("a", "b", "c", "x"):
+        start(pod, name, "SUCCEEDED")
+    for last, names_of, older in (
+        (1, ["x"], 3), (3, ["b", "c", "x"], 1), (4, ["a", "b", "c", "x"], 0),
+        (9, ["a", "b", "c", "x"], 0), (0, [], 4), (None, ["a", "b", "c", "x"], 0),
+    ):  # fmt: skip
+        found = list_runs(pod, with_facts=False, last=last, prefix="")
+        assert [run["run_id"] for run in found["runs"]] == names_of
+        assert found["older"] == older
+    assert list_runs(pod, with_facts=False, last=1, prefix="b")["older"] == 0
+
+
+def test_the_index_is_rid_of_what_is_gone(pod: Pod) -> None:
+    for name in ("a", "b"):
+        start(pod, name, "SUCCEEDED")
+    survey(pod)
+    shutil.rmtree(pod.runs / "a")
+    tidy(pod)
+    assert [row.split()[0] for row in index_path(pod).read_text().splitlines()] == ["b"]
 
 
 def test_more_than_fits_are_looked_for(pod: Pod) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import click
 import pytest
 
-from moola_remote.cli.safety import MAX_LISTED, require_verified_copies
+from moola_remote.cli.safety import MAX_LISTED, ask, require_verified_copies
 from moola_remote.errors import LimitError, UnreachableError
 from moola_remote.protocol.state import RunState
 
@@ -35,6 +37,26 @@ def test_a_pod_that_can_not_be_asked_is_not_stopped_unseen(session: Any) -> None
         "host: no answer; so what would be lost isn't known; moola-remote stop --force does it "
         "unseen"
     )
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_without_a_terminal_nothing_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    with pytest.raises(click.UsageError, match=r"Remove it\? No terminal .*, expected --yes"):
+        ask("Remove it?")
+
+
+def test_a_no_and_no_answer_are_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    for answer in ("n\n", "\n", ""):
+        monkeypatch.setattr("sys.stdin", Terminal(answer))
+        with pytest.raises(click.Abort):
+            ask("Remove it?")
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    ask("Remove it?")
 
 
 def test_many_runs_are_counted_and_the_newest_named(

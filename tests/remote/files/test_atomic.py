@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -37,3 +38,23 @@ def test_a_block_that_raises_leaves_the_old_file_and_nothing_beside_it(tmp_path:
         stop_half_way()
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("sync", [True, False])
+def test_content_is_on_the_disk_before_it_has_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sync: bool
+) -> None:
+    path = tmp_path / "file"
+    atomic.write(path, "old")
+    flushed: list[tuple[bytes, str]] = []
+
+    def fsync(fd: int) -> None:
+        (aside,) = tmp_path.glob(".file.*")
+        assert os.path.samestat(os.fstat(fd), aside.stat())
+        flushed.append((aside.read_bytes(), path.read_text()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    atomic.write(path, "néw", mode=0o640, sync=sync)
+    assert flushed == [("néw".encode(), "old")] * sync
+    assert path.read_text(encoding="utf-8") == "néw"
+    assert path.stat().st_mode & 0o777 == 0o640

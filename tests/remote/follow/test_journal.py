@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from moola_remote.errors import LimitError
+from moola_remote.follow import journal
 from moola_remote.follow.journal import Journal
 from tests.support.following import LINES, Laptop, Watcher
 from tests.support.pods import AgentPod, wait_until
@@ -27,6 +29,27 @@ def test_a_journal_knows_how_far_it_is_and_which_file_that_was(tmp_path: Path) -
         journal.restart("log")
         assert (journal.size("log"), journal.generation("log")) == (0, None)
     assert (tmp_path / "pod" / "run").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_journal_has_an_end_to_the_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "MAX_JOURNAL_BYTES", 10)
+    with Journal(tmp_path) as kept:
+        kept.write("log", 0, b"0123456789")
+        for offset, data in ((9, b"9a"), (10, b"a"), (0, b"0123456789a")):
+            with pytest.raises(LimitError, match="expected at most"):
+                kept.write("log", offset, data)
+        assert kept.size("log") == 10
+
+
+def test_what_the_system_writes_in_parts_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pwrite = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, offset: pwrite(fd, data[:3], offset))
+    with Journal(tmp_path) as kept:
+        kept.write("log", 0, b"0123456789")
+        kept.write("log", 10, b"abcd")
+        assert b"".join(kept.read("log", 0, 99)) == b"0123456789abcd"
 
 
 def test_a_torn_note_of_the_offsets_is_no_harm(tmp_path: Path) -> None:

@@ -296,8 +296,11 @@ def test_the_caps_hold_for_all_fetches_of_a_run_together(pod: Pod) -> None:
 
 
 def test_caps_of_count_size_and_disk(pod: Pod) -> None:
+    total = sum(map(len, FILES.values()))
     assert "4 files" in pod.refusal(LimitError, caps=Caps(max_files=3))
-    assert "bytes" in pod.refusal(LimitError, caps=Caps(max_bytes=1000))
+    assert f"{total} bytes" in pod.refusal(LimitError, caps=Caps(max_bytes=total - 1))
+    assert pod.fetch(caps=Caps(max_files=4, max_bytes=total)).files == 4
+    shutil.rmtree(pod.results)
     pod.declare_file(size=10**17)
     assert "free on this disk" in pod.refusal(LimitError, caps=Caps(max_bytes=10**18))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from moola_remote.agent_client import verbs
 from moola_remote.agent_client.client import Agent
@@ -39,13 +40,14 @@ class Place:
                 (folder / path).write_bytes(content)
         self.stand()
 
-    def stand(self, **changes: Any) -> None:
-        """Write the manifest, and a state that names it."""
+    def stand(self, declared: dict[str, Any] | None = None, **changes: Any) -> None:
+        """Write the manifest, with more than files if `declared`, and a state that names it."""
         files = [
             {"path": path, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
             for path, data in FILES.items()
         ]
-        content = json.dumps({"schema": 1, "run_id": RUN, "files": files}).encode()
+        manifest = {"schema": 1, "run_id": RUN, "files": files, **(declared or {})}
+        content = json.dumps(manifest).encode()
         for folder in (self.run, self.results / RUN):
             (folder / "manifest.json").write_bytes(content)
         digest = hashlib.sha256(content).hexdigest()
@@ -88,6 +90,35 @@ def test_a_manifest_here_that_is_not_the_runs_own_proves_nothing(place: Place) -
     (place.results / RUN / "log").unlink()
     (found,) = place.look()
     assert found.paths == ("log",)
+
+
+def test_a_run_that_goes_on_would_be_lost_with_what_it_has_said(place: Place) -> None:
+    """Nothing of it is declared yet, whatever lies here."""
+    (state,) = list_runs(place.agent)
+    alive = structs.replace(state, state="RUNNING", log_size=5, events_size=37)
+    place.transport.commands.clear()
+    found = find_unsaved(place.transport, place.agent, [alive], place.results)
+    assert found == [UnfetchedRun(RUN, "is RUNNING", False, (), 42)]
+    assert place.transport.commands == []
+
+
+def test_what_the_pod_can_not_read_would_be_lost_if_it_has_bytes(place: Place) -> None:
+    unread = {"reason": "Permission denied"}
+    place.stand({"unreadable": [{"path": "key", "size": 30, **unread}, {"path": "pipe", **unread}]})
+    (found,) = place.look()
+    why = "1 of 5 files are not here, 1 can't be read on the pod"
+    assert found == UnfetchedRun(RUN, why, True, ("key",), 30)
+
+
+def test_links_and_empty_folders_are_here_with_the_manifest_that_names_them(place: Place) -> None:
+    links = [{"path": "latest", "target": "checkpoints/epoch-0001"}]
+    place.stand({"links": links, "folders": [{"path": "hollow"}]})
+    assert place.look() == []
+    copy = place.results / RUN / "manifest.json"
+    copy.write_bytes(copy.read_bytes() + b"\n")
+    (found,) = place.look()
+    why = "2 of 5 files are not here"
+    assert found == UnfetchedRun(RUN, why, True, ("latest", "hollow"), 0)
 
 
 def test_a_run_whose_state_can_not_be_read_is_not_overlooked(place: Place) -> None:
