@@ -98,7 +98,7 @@ def test_a_run_that_goes_on_would_be_lost_with_what_it_has_said(place: Place) ->
     alive = structs.replace(state, state="RUNNING", log_size=5, events_size=37)
     place.transport.commands.clear()
     found = find_unsaved(place.transport, place.agent, [alive], place.results)
-    assert found == [UnfetchedRun(RUN, "is RUNNING", False, (), 42)]
+    assert found == [UnfetchedRun(RUN, "", "is RUNNING", False, (), 42)]
     assert place.transport.commands == []
 
 
@@ -107,7 +107,7 @@ def test_what_the_pod_can_not_read_would_be_lost_if_it_has_bytes(place: Place) -
     place.stand({"unreadable": [{"path": "key", "size": 30, **unread}, {"path": "pipe", **unread}]})
     (found,) = place.look()
     why = "1 of 5 files are not here, 1 can't be read on the pod"
-    assert found == UnfetchedRun(RUN, why, True, ("key",), 30)
+    assert found == UnfetchedRun(RUN, "SUCCEEDED", why, True, ("key",), 30)
 
 
 def test_links_and_empty_folders_are_here_with_the_manifest_that_names_them(place: Place) -> None:
@@ -118,7 +118,7 @@ def test_links_and_empty_folders_are_here_with_the_manifest_that_names_them(plac
     copy.write_bytes(copy.read_bytes() + b"\n")
     (found,) = place.look()
     why = "2 of 5 files are not here"
-    assert found == UnfetchedRun(RUN, why, True, ("latest", "hollow"), 0)
+    assert found == UnfetchedRun(RUN, "SUCCEEDED", why, True, ("latest", "hollow"), 0)
 
 
 def test_a_run_whose_state_can_not_be_read_is_not_overlooked(place: Place) -> None:
