@@ -46,6 +46,8 @@ MAX_GPUS = 64
 COMMAND_CHARS = 200
 TICK_S = 0.2
 HEARTBEAT_S = 5.0
+# Without one for so long it is asked whether the disk is full.
+SILENT_S = 15.0
 TELEMETRY_S = 10.0
 TIMES_S = 1.0
 # A run of another boot whose heart beat as lately as this may live on another machine that shares
@@ -60,6 +62,8 @@ LIMIT_REACHED = "its limit was reached"
 IDLE_PERCENT = 5
 # A rename on btrfs wants about 0.3 MB to be left of a quota.
 RESERVE_BYTES = 1 << 19
+# A state takes at most so much, but for its last lines.
+STATE_BYTES = 1 << 12
 ROOM_BYTES = 1 << 24
 BLOCK = 1 << 18
 JSON_BYTES = 1 << 26

@@ -172,6 +172,20 @@ def reservation_of(tree: Path) -> Path:
     return tree.with_name(f".reserved-{tree.name}")
 
 
+def write_error(folder: Path, size: int) -> Optional[str]:
+    """Return why so much can't be written: a quota shows in no number of the file system."""
+    path = folder / f".room-{os.getpid()}"
+    try:
+        with path.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as err:
+        return os.strerror(err.errno or errno.EIO)
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink()
+    return None
+
+
 def put_aside(path: Path) -> Path:
     """Out of sight in one step; what a cut leaves behind goes with the next sweep."""
     aside = path.with_name(f".removed-{path.name}-{os.getpid()}")

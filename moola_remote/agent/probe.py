@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import re
@@ -14,6 +13,7 @@ from typing import Any, List, Optional
 
 from moola_remote.agent.constants import ROOM_BYTES, Json
 from moola_remote.agent.errors import AgentError
+from moola_remote.agent.files import write_error
 from moola_remote.agent.gpus import gpu_rows, mebibytes
 from moola_remote.agent.layout import Pod
 from moola_remote.agent.lazy import subprocess
@@ -100,20 +100,6 @@ def has_module(name: str) -> bool:
     import importlib.util
 
     return importlib.util.find_spec(name) is not None
-
-
-def write_error(folder: Path, size: int) -> Optional[str]:
-    """Return why so much can't be written: a quota shows in no number of the file system."""
-    path = folder / f".room-{os.getpid()}"
-    try:
-        with path.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, size)
-    except OSError as err:
-        return os.strerror(err.errno or errno.EIO)
-    finally:
-        with contextlib.suppress(OSError):
-            path.unlink()
-    return None
 
 
 def room(pod: Pod, size: int) -> Json:

@@ -12,9 +12,17 @@ import time
 from pathlib import Path
 from typing import List, Optional, Tuple
 
-from moola_remote.agent.constants import BLOCK, ENDED, FACTS, FRESH_S, Json
+from moola_remote.agent.constants import (
+    BLOCK,
+    ENDED,
+    FACTS,
+    FRESH_S,
+    SILENT_S,
+    STATE_BYTES,
+    Json,
+)
 from moola_remote.agent.errors import AgentError
-from moola_remote.agent.files import head, open_file, size_of
+from moola_remote.agent.files import head, open_file, size_of, write_error
 from moola_remote.agent.layout import RUN_ID, Pod, Run, stored_state
 from moola_remote.agent.locks import is_locked
 from moola_remote.agent.processes import boot
@@ -71,7 +79,10 @@ def program() -> str:
 
 
 def view(pod: Pod, state: Json, others: Optional[List[Json]] = None) -> Json:
-    """Return a state to show: with the place in the queue, the pod's clock, current sizes."""
+    """Return a state to show: with the place in the queue, the pod's clock, current sizes.
+
+    One that is no longer recorded, since the disk is full, says so as its reason.
+    """
     position = None
     if state["state"] == "QUEUED":
         if others is None:
@@ -79,7 +90,13 @@ def view(pod: Pod, state: Json, others: Optional[List[Json]] = None) -> Json:
         position = 1 + sum(is_before(other, state) for other in others)
     run = pod.run(state["run_id"])
     sizes = {"log_size": size_of(run.log), "events_size": size_of(run.events)}
-    return {**state, **sizes, "queue_position": position, "now": time.time()}
+    shown = {**state, **sizes, "queue_position": position, "now": time.time()}
+    is_silent = time.time() - (state.get("heartbeat_at") or 0) > SILENT_S
+    if state["state"] in ("PREPARING", "RUNNING") and is_silent:
+        error = write_error(run.own, STATE_BYTES)
+        if error is not None:
+            shown["reason"] = f"nothing can be recorded, {error}: make room on the pod, then it is"
+    return shown
 
 
 def is_before(other: Json, state: Json) -> bool:

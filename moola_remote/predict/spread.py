@@ -29,7 +29,7 @@ from moola_remote.predict.tasks import (
 from moola_remote.protocol.spec import Spec, new_run_id
 from moola_remote.runs.launch import RunRequest, new_spec
 from moola_remote.runs.local_state import notes_of
-from moola_remote.text.sanitize import Screen
+from moola_remote.text.sanitize import Screen, safe
 
 if TYPE_CHECKING:
     from moola_remote.deploy.deploy import Deployed
@@ -161,7 +161,9 @@ class Spread:
                 self.say(f"pod {begun.pod}: {line}")
 
         return Listener(
-            on_log=lambda data: say(*screen.feed(data)), on_notice=lambda notice: say(notice.text)
+            on_log=lambda data: say(*screen.feed(data)),
+            on_state=lambda state: say(state.trouble or ""),
+            on_notice=lambda notice: say(notice.text),
         )
 
     def _take(self, begun: Begun, folder: Path | None) -> None:
@@ -193,8 +195,6 @@ class Spread:
 
 def _failed(folder: Path) -> dict[str, str]:
     """Return the series that the job could not read, with the reason."""
-    from moola_remote.text.sanitize import safe
-
     with suppress(OSError, ValueError, AttributeError):
         table = json.loads((folder / OUT / "failed.json").read_bytes())["failed"]
         return {safe(str(name), 200): safe(str(why), 300) for name, why in table.items()}

@@ -62,6 +62,11 @@ class RunState(Remote, frozen=True):
         return self.state in ENDED
 
     @property
+    def trouble(self) -> str | None:
+        """Why nothing is recorded of a run that goes on, such as a full disk."""
+        return None if self.has_ended else self.reason
+
+    @property
     def took_s(self) -> float | None:
         """Seconds from the job's start to its end, or to now."""
         end = self.now if self.ended_at is None else self.ended_at

@@ -213,5 +213,11 @@ class Runner:
         def on_notice(text: str) -> None:
             self.watcher.on_note(f"trial {job.trial.number}: {text}")
 
-        listener = Listener(on_event=on_event, on_notice=lambda notice: on_notice(notice.text))
+        def on_state(state: RunState) -> None:
+            if state.trouble:
+                on_notice(state.trouble)
+
+        listener = Listener(
+            on_event=on_event, on_state=on_state, on_notice=lambda notice: on_notice(notice.text)
+        )
         return self._run.follow(run_id, listener)

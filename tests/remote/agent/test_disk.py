@@ -50,6 +50,9 @@ def test_without_even_the_reserve_the_end_is_reported_once_there_is_room(
     (small_pod.folder(run_id) / ".go").touch()
     wait_until(lambda: not Path(f"/proc/{job}").exists())
     assert small_pod.stored(run_id)["state"] == "RUNNING"
+    wait_until(lambda: small_pod.state(run_id)["reason"])  # whoever follows it is told why
+    why = "nothing can be recorded, No space left on device: make room on the pod, then it is"
+    assert small_pod.state(run_id)["reason"] == why
     (small_pod.folder(run_id) / "big").unlink()
     state = small_pod.wait(run_id)
     assert (state["state"], state["returncode"]) == ("FAILED", 7)
