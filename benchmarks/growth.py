@@ -116,7 +116,7 @@ def installed(folder: Path) -> Path:
 
     That of a checkout starts .03 s of CPU later: what is there for its tests is imported, too.
     """
-    client_size.measure(folder / "client", client_size.build(folder), "")
+    client_size.measure(folder / "client", client_size.build(folder), "report")
     return folder / "client" / "bin" / "moola-remote"
 
 
