@@ -17,6 +17,7 @@ from moola_remote.deploy import upload
 from moola_remote.ssh.endpoint import Endpoint
 from tests.support.lanes import HANGS_S
 from tests.support.projects import NOWHERE, PROGRAM, Project, pod_file
+from tests.support.small_disks import disk_or_skip
 
 pytestmark = [pytest.mark.e2e, pytest.mark.process]
 
@@ -92,13 +93,8 @@ def test_no_rsync_on_the_pod(offline: Project, without_rsync: str) -> None:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 2 MB; only root can make one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
-    if os.getuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("no disk can be mounted here")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with disk_or_skip(tmp_path / "disk", megabytes=2) as disk:
+        yield disk
 
 
 def test_a_full_disk_on_the_pod_leaves_nothing_that_counts(

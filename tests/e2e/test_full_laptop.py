@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from moola_remote.cli.error_handler import run
 from moola_remote.config.settings import find_project
 from tests.support.projects import Project, make_project
+from tests.support.small_disks import disk_or_skip
 from tests.support.sweeps import SweepProject, sweep_project
 
 pytestmark = [pytest.mark.e2e, pytest.mark.process]
@@ -22,13 +22,8 @@ ROOM = "make room there, then run this again"
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 4 MB; only root can make one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
-    if os.getuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("no disk can be mounted here")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with disk_or_skip(tmp_path / "disk", megabytes=4) as disk:
+        yield disk
 
 
 @pytest.fixture

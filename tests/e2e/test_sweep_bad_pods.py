@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -23,6 +21,7 @@ from tests.support.prepared import prepare
 from tests.support.projects import pod_file
 from tests.support.pythons import find_python
 from tests.support.servers import SSHD, running_openssh
+from tests.support.small_disks import disk_or_skip
 from tests.support.sweeps import SweepProject, states_of, sweep_project
 
 pytestmark = [
@@ -58,13 +57,7 @@ class Scene:
 
     def small_disk(self) -> Path:
         """A disk that a deploy finds full; only root can make one."""
-        disk = self.folder / "disk"
-        disk.mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)]
-        if os.getuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
-            pytest.skip("no disk can be mounted here")
-        self.stack.callback(subprocess.run, ["umount", "--lazy", str(disk)], check=True)
-        return disk
+        return self.stack.enter_context(disk_or_skip(self.folder / "disk", megabytes=2))
 
 
 @pytest.fixture

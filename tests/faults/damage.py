@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.faults.scene import Findings, Scene, check_fetched, reported, steady, steady_log
+from tests.support.small_disks import small_disk
 
 NUM_LINES = 50
 # Each of a repository's working folder, of Hydra's and Lightning's kind, and a link.
@@ -135,13 +136,7 @@ def _ended(scene: Scene) -> str:
 @contextlib.contextmanager
 def _small_folder(folder: Path, found: Findings) -> Iterator[bool]:
     """A folder with four megabytes of its own; False where that can't be had."""
-    folder.mkdir(exist_ok=True)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        found.skipped = "no right to mount a small file system here"
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with small_disk(folder, megabytes=4) as is_there:
+        if not is_there:
+            found.skipped = "no right to mount a small file system here"
+        yield is_there

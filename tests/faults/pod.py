@@ -24,6 +24,7 @@ from tests.faults.scene import (
     steady,
     steady_log,
 )
+from tests.support import small_disks
 from tests.support.pods import AgentPod, is_alive, is_gone, wait_until
 from tests.support.projects import make_project
 
@@ -164,21 +165,17 @@ class OlderAgent(Agent):
 def small_disk(scene: Scene, found: Findings) -> Iterator[Scene | None]:
     """The same scene with the pod's root on a small file system; None where that can't be had."""
     folder = scene.folder / f"small-{time.monotonic_ns()}"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={ROOMY_MB}m,mode=700", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        found.skipped = "no right to mount a small file system here"
-        yield None
-        return
-    try:
+    with small_disks.small_disk(folder, ROOMY_MB) as is_there:
+        if not is_there:
+            found.skipped = "no right to mount a small file system here"
+            yield None
+            return
         endpoint = replace(scene.endpoint, root=str(folder / "root"))
         near = replace(endpoint, port=scene.line.port)
         project = make_project(folder.with_suffix(".project"), scene.project.state, near, "host")
         project.ok("deploy")
         yield replace(scene, endpoint=endpoint, project=project)
         AgentPod(folder / "root").clear()
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def resize(small: Scene, megabytes: int) -> None:

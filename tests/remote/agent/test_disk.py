@@ -11,6 +11,7 @@ import pytest
 
 from moola_remote.agent import constants, layout
 from tests.support.pods import AgentPod, wait_until
+from tests.support.small_disks import disk_or_skip
 
 pytestmark = pytest.mark.process
 
@@ -20,17 +21,12 @@ FILLS_THE_DISK = 'cat /dev/zero >"$MOOLA_RUN_DIR/big" 2>/dev/null; '
 @pytest.fixture
 def small_pod(tmp_path: Path) -> Iterator[AgentPod]:
     """A pod on a file system of one megabyte."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    argv = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", str(folder)]
-    if subprocess.run(argv, capture_output=True, check=False).returncode != 0:
-        pytest.skip("needs the right to mount a small file system")
-    pod = AgentPod(folder / "root")
-    yield pod
-    for big in folder.rglob("big"):
-        big.unlink()
-    pod.clear()
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with disk_or_skip(tmp_path / "small", megabytes=1) as disk:
+        pod = AgentPod(disk / "root")
+        yield pod
+        for big in disk.rglob("big"):
+            big.unlink()
+        pod.clear()
 
 
 def test_a_full_disk_changes_nothing_of_how_the_end_is_reported(small_pod: AgentPod) -> None:
