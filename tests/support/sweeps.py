@@ -155,6 +155,7 @@ PACKED = (
     *("jobs/__init__.py", "jobs/many.py", "jobs/common/__init__.py", "jobs/common/entry.py"),
     *("jobs/common/memory.py", "jobs/common/signals.py", "jobs/common/trial.py"),
     *("moola_core/__init__.py", "moola_core/errors.py"),
+    *(f"moola_core/io/{name}.py" for name in ("__init__", "atomic", "json_file")),
 )
 
 
