@@ -70,7 +70,8 @@ def _looking_at(folder: Path, names: Sequence[bytes]) -> Iterator[Path | None]:
     where = os.fsdecode(git(folder, "rev-parse", "--git-path", "index").removesuffix(b"\n"))
     with tempfile.TemporaryDirectory(prefix="moola-") as made:
         index = Path(made, "index")
-        shutil.copyfile(folder / where, index)
+        # With its time: by that git knows which files were written too lately to trust theirs.
+        shutil.copy2(folder / where, index)
         for flag in ("--no-assume-unchanged", "--no-skip-worktree"):
             whole = ("update-index", "--no-split-index", flag, "-z", "--stdin")
             git(folder, *whole, stdin=asked, index=index)

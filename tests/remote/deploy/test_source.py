@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -43,6 +44,21 @@ def test_a_change_that_git_was_told_to_overlook_is_recorded(project: Path, flag:
     below = source(project / "sub")
     assert below.dirty
     assert "-two\n+2\n" in below.diff
+
+
+def test_a_change_within_the_moment_of_the_index_is_recorded(project: Path) -> None:
+    """Same size, same time: git then compares what is in the file."""
+    file, index = project / "plain", project / ".git" / "index"
+    moment = (1_700_000_000, 1_700_000_000)
+    text = file.read_text()
+    git(project, "config", "core.trustctime", "false")  # nobody can set that time
+    os.utime(file, moment)
+    git(project, "update-index", "--refresh")
+    hide(project, "assume-unchanged", "plain")
+    file.write_text(text[::-1].swapcase())
+    os.utime(file, moment)
+    os.utime(index, moment)
+    assert source(project).dirty
 
 
 def test_what_was_deleted_and_overlooked_is_recorded(project: Path) -> None:
