@@ -32,6 +32,7 @@ from tests.support.penalties import running_penalised
 from tests.support.pythons import find_python
 from tests.support.quotas import missing_for_quota, quota_folder
 from tests.support.servers import NEWER_SSHD, running_local_pod, running_openssh
+from tests.support.small_disks import small_disk
 
 DOC = Path(__file__).parents[1] / "docs" / "compatibility.md"
 NOISE = {
@@ -162,16 +163,10 @@ def without_rsync(folder: Path) -> Iterator[Endpoint]:
 @contextlib.contextmanager
 def mounted(folder: Path, place: str, options: str) -> Iterator[Endpoint]:
     """OpenSSH on a pod whose root or home is a file system of its own."""
-    with openssh(folder) as endpoint:
-        path = folder / "sshd" / place
-        path.mkdir(exist_ok=True)
-        argv = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(path)]
-        if subprocess.run(argv, capture_output=True, check=False).returncode != 0:
+    with openssh(folder) as endpoint, small_disk(folder / "sshd" / place, options) as is_there:
+        if not is_there:
             raise NotHereError("a mount needs root and its capability")
-        try:
-            yield endpoint
-        finally:
-            subprocess.run(["umount", "-l", str(path)], check=True)
+        yield endpoint
 
 
 @contextlib.contextmanager

@@ -136,7 +136,7 @@ def _ended(scene: Scene) -> str:
 @contextlib.contextmanager
 def _small_folder(folder: Path, found: Findings) -> Iterator[bool]:
     """A folder with four megabytes of its own; False where that can't be had."""
-    with small_disk(folder, megabytes=4) as is_there:
+    with small_disk(folder, "size=4m") as is_there:
         if not is_there:
             found.skipped = "no right to mount a small file system here"
         yield is_there

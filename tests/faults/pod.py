@@ -165,7 +165,7 @@ class OlderAgent(Agent):
 def small_disk(scene: Scene, found: Findings) -> Iterator[Scene | None]:
     """The same scene with the pod's root on a small file system; None where that can't be had."""
     folder = scene.folder / f"small-{time.monotonic_ns()}"
-    with small_disks.small_disk(folder, ROOMY_MB) as is_there:
+    with small_disks.small_disk(folder, f"size={ROOMY_MB}m,mode=700") as is_there:
         if not is_there:
             found.skipped = "no right to mount a small file system here"
             yield None
