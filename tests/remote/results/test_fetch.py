@@ -7,12 +7,14 @@ import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from moola_remote.agent.files import bytes_of
 from moola_remote.agent_client.client import Agent
 from moola_remote.agent_client.verbs import get_state, submit
 from moola_remote.errors import LimitError, TransferError, UnreachableError
@@ -24,6 +26,7 @@ from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.transport import Transport
 from tests.support.fetching import FILES, RUN, Pod, content_of
+from tests.support.lanes import HANGS_S
 from tests.support.lines import Line
 from tests.support.pods import put_agent, wait_until
 
@@ -249,7 +252,7 @@ def test_a_fetch_over_a_line_that_is_cut_sends_nothing_again(
 ) -> None:
     files = {f"checkpoints/epoch-000{number}/state": os.urandom(5_000_000) for number in range(3)}
     line = Line(endpoint.port)
-    line.resets = iter([8_000_000])  # in the second file
+    line.silent_after = 8_000_000  # in the second file
     place = dataclasses.replace(endpoint, port=line.port)
 
     @contextmanager
@@ -260,9 +263,18 @@ def test_a_fetch_over_a_line_that_is_cut_sends_nothing_again(
         yield pod
         transport.close()
 
+    def cut_once_written(staging: Path) -> None:
+        """A reset throws away what has not been read yet, on a slow machine all of it."""
+        wait_until(lambda: bytes_of(staging) > 6_000_000)
+        line.silent_after = float("inf")
+        line.drop()
+        line.speak()
+
     try:
-        with connected() as pod:
+        with connected() as pod, ThreadPoolExecutor() as threads:
+            cutting = threads.submit(cut_once_written, pod.staging)
             pod.refusal(UnreachableError)
+            cutting.result(HANGS_S)
             arrived = sum(path.stat().st_size for path in pod.staging.rglob("state"))
         before = line.num_moved
         with connected() as pod:
