@@ -60,7 +60,7 @@ def look(pod: Pod, version: str, lists: Optional[str], gpus: List[str]) -> Optio
 
 
 def describe_base(version: str) -> Json:
-    """Return what `DESCRIBE_BASE` prints, without a second Python: that is a fifth of a deploy.
+    """Return what `DESCRIBE_BASE` prints, without a second Python: a fifth of a deploy on the pod.
 
     We run without ``site``, which knows a virtual environment by its file and where packages are;
     it is asked without having it run what packages put there to be run. Where what that does
