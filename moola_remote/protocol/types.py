@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
@@ -106,7 +107,9 @@ def read_small(path: Path) -> bytes:
     where = safe(str(path))
     try:
         with path.open("rb") as file:
-            content = file.read(MAX_RESULT_BYTES + 1)
+            # No buffer of the limit's size: the system would map and clear it for each file.
+            size = os.fstat(file.fileno()).st_size
+            content = file.read(min(size, MAX_RESULT_BYTES) + 1)
     except OSError as err:
         raise ConfigError(f"{where}: can't be read, {err.strerror}") from err
     if len(content) > MAX_RESULT_BYTES:
