@@ -45,6 +45,11 @@ def render(template: str, data: Any, *, scripts: Sequence[str] = SCRIPTS, **name
     )
 
 
+def macro(template: str, name: str) -> Any:
+    """Return what a template defines, to be called; what it is given is escaped."""
+    return getattr(_environment().get_template(template).module, name)
+
+
 def write(path: Path, page: str) -> None:
     """Replace `path` by `page`, at once or not at all.
 

@@ -5,30 +5,23 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from moola_remote.protocol.result import Scores
 from moola_remote.report import html
-from moola_remote.report.index_rows import INDEX, MEMORY, PAGE, Field, Row, RowMemory
+from moola_remote.report.index_rows import INDEX, MEMORY, PAGE, Row, RowMemory
 from moola_remote.report.metadata import instant
 from moola_remote.report.run_files import RunFiles, read_run
 from moola_remote.report.score_names import SCORES, is_low_good
 from moola_remote.report.score_tables import cell_of
+from moola_remote.report.sortable import Field, Head, cells_of
 from moola_remote.text.format import duration
 
 # As many as fit on a desk; each run's page has all. A pre-training run has the last alone.
 SHOWN = ("f1", "iou50", "type_f1", "reconstruction")
-
-
-@dataclass(frozen=True)
-class Head:
-    """One column; the first press on its head sorts it downwards, or upwards."""
-
-    text: str
-    is_number: bool = False
-    is_down_first: bool = True
+_FACTS = (Head("run"), Head("state"), Head("recipe"), Head("on"))
+_COSTS = (Head("took", True), Head("cost", True))
 
 
 def write_index(folder: Path) -> Path:
@@ -48,23 +41,29 @@ def write_index(folder: Path) -> Path:
 def index(known: Sequence[Row]) -> str:
     """Return the page, as HTML."""
     names = [name for name in SHOWN if any(name in row.scores for row in known)]
-    heads = [
-        *(Head("run"), Head("state"), Head("recipe"), Head("on")),
-        *(Head(SCORES[name], True, not is_low_good(name)) for name in names),
-        *(Head("took", True), Head("cost", True)),
-    ]
+    heads = [*_FACTS, *map(_score_head, names), *_COSTS]
+    empty = cells_of([Field("")], [Head("", True)])
     rows = [
-        [*row.facts, *(row.scores.get(name, Field("")) for name in names), *row.costs]
+        "".join([row.facts, *(row.scores.get(name, empty) for name in names), row.costs])
         for row in known
     ]
     return html.render("index.html", None, scripts=("index.js",), heads=heads, rows=rows)
 
 
+def _score_head(name: str) -> Head:
+    return Head(SCORES[name], True, not is_low_good(name))
+
+
 def _row(folder: Path) -> Row:
     run = read_run(folder, is_brief=True)
     judged = _judged(run)
-    scores = {name: _score(judged, name) for name in SHOWN if name in judged}
-    return Row(_facts(run), scores, _costs(run))
+    scores = {
+        name: cells_of([_score(judged, name)], [_score_head(name)])
+        for name in SHOWN
+        if name in judged
+    }
+    facts = cells_of(_facts(run), _FACTS, has_name=True)
+    return Row(facts, scores, cells_of(_costs(run), _COSTS))
 
 
 def _judged(run: RunFiles) -> Scores:

@@ -6,9 +6,10 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from moola_remote import __version__
 from moola_remote.files import atomic
@@ -17,29 +18,15 @@ PAGE, INDEX, MEMORY = "report.html", "index.html", ".index.json"
 # A run's row is made of these, and of whether there is a page.
 FILES = ("spec.json", "state.json", "result.json", "config.yaml", PAGE)
 # To be raised with each change of a row's content.
-FORMAT = f"1 {__version__}"
+FORMAT = f"2 {__version__}"
 
 
-@dataclass(frozen=True)
-class Field:
-    """One cell: what is read, what it is sorted by (empty where there is nothing), what is below.
+class Row(msgspec.Struct, frozen=True):
+    """One run as HTML of its cells: what it is, the scores that it has by name, what it took."""
 
-    `link` is where the run's page is, or empty.
-    """
-
-    text: str
-    order: float | str = ""
-    small: str = ""
-    link: str = ""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One run: what it is, the scores that it has by name, and what it took."""
-
-    facts: list[Field]
-    scores: dict[str, Field]
-    costs: list[Field]
+    facts: str
+    scores: dict[str, str]
+    costs: str
 
 
 class RowMemory:
@@ -66,17 +53,12 @@ class RowMemory:
     def row(self, folder: Path, make: Callable[[Path], Row]) -> Row:
         """Return the row of the run in `folder`; call `make` if it is unknown or has changed."""
         signature = _signatures(folder)
-        with contextlib.suppress(LookupError, TypeError, AttributeError):
-            known = self._known[folder.name]
-            if known["signature"] == signature:
-                return _read(known)
+        known = self._known.get(folder.name)
+        if isinstance(known, dict) and known.get("signature") == signature:
+            with contextlib.suppress(msgspec.ValidationError):
+                return msgspec.convert(known, Row)
         row = make(folder)
-        self._known[folder.name] = {
-            "signature": signature,
-            "facts": [vars(field) for field in row.facts],
-            "scores": {name: vars(field) for name, field in row.scores.items()},
-            "costs": [vars(field) for field in row.costs],
-        }
+        self._known[folder.name] = {"signature": signature, **msgspec.structs.asdict(row)}
         self._is_changed = True
         return row
 
@@ -114,9 +96,3 @@ def _signature(path: str) -> list[int]:
     except OSError:
         return []
     return [found.st_mode, found.st_size, found.st_mtime_ns, found.st_ino]
-
-
-def _read(known: dict[str, Any]) -> Row:
-    """Return a row as it was kept; a TypeError or LookupError where it is none."""
-    facts, costs = ([Field(**field) for field in known[key]] for key in ("facts", "costs"))
-    return Row(facts, {name: Field(**field) for name, field in known["scores"].items()}, costs)

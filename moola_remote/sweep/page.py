@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import quote
 
 from moola_remote.report import html
-from moola_remote.report.index_page import Head
-from moola_remote.report.index_rows import PAGE, Field
+from moola_remote.report.index_rows import PAGE
+from moola_remote.report.sortable import Field, Head, cells_of
 from moola_remote.sweep.checks import describe
 from moola_remote.sweep.differences import Difference, differences
 from moola_remote.sweep.format import (
@@ -186,7 +186,7 @@ def _point(value: Value, space: Space) -> float | str | None:
 
 def _table(
     plan: Plan, trials: Sequence[Trial], best: Trial | None, results: Path
-) -> tuple[list[Head], list[list[Field]]]:
+) -> tuple[list[Head], list[str]]:
     is_down = plan.goal.direction == "maximize"
     keys = [space.key for space in plan.tried]
     heads = [
@@ -194,7 +194,8 @@ def _table(
         *(Head(short(key), True) for key in keys),
         *(Head("took", True), Head("runs", True), Head("run")),
     ]
-    return heads, [_row(trial, keys, best, results) for trial in trials]
+    rows = [_row(trial, keys, best, results) for trial in trials]
+    return heads, [cells_of(row, heads, has_name=True) for row in rows]
 
 
 def _row(trial: Trial, keys: Sequence[str], best: Trial | None, results: Path) -> list[Field]:
