@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 SYNC_THREADS = 8
 # To hand over a file each costs as much as to flush it.
 SYNCED_AT_ONCE = 32
+# For so many all that waits for the disk is written first: to flush each then costs a fifth.
+FLUSHED_FROM = 500
 
 
 @contextlib.contextmanager
@@ -92,6 +94,8 @@ def promote(staging: Path, final: Path, paths: Sequence[str], *, is_whole: bool)
     parts = [
         paths[first : first + SYNCED_AT_ONCE] for first in range(0, len(paths), SYNCED_AT_ONCE)
     ]
+    if len(paths) >= FLUSHED_FROM:
+        _flush_disk_of(staging)
     with ThreadPoolExecutor(SYNC_THREADS) as threads:  # the disk takes several at once in one go
         for _ in threads.map(partial(_sync_all, staging), parts):
             pass
@@ -112,6 +116,19 @@ def promote(staging: Path, final: Path, paths: Sequence[str], *, is_whole: bool)
             shutil.rmtree(staging)
         sync(final)
     sync(final.parent.resolve())  # it may be a link of the user's, to another disk
+
+
+def _flush_disk_of(folder: Path) -> None:
+    """Have Linux write what waits for the disk of `folder`; errors are seen file by file."""
+    import ctypes
+
+    syncfs = getattr(ctypes.CDLL(None), "syncfs", None)
+    if syncfs is not None:
+        fd = os.open(folder, os.O_RDONLY)
+        try:
+            syncfs(fd)
+        finally:
+            os.close(fd)
 
 
 def _sync_all(folder: Path, paths: Sequence[str]) -> None:

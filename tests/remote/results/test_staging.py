@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from moola_remote.errors import TransferError
+from moola_remote.results import staging
 from moola_remote.results.staging import move, promote, real_folder, staging_folder, sweep
 from moola_remote.rsync.argv import PARTIAL_DIR
 from tests.support.fetching import RUN
@@ -68,6 +71,29 @@ def test_what_has_come_whole_appears_at_once_without_what_rsync_left(tmp_path: P
     assert not staging.exists()
     assert below(final) == ["a", "sub/b"]
     assert sorted(path.name for path in final.iterdir()) == ["a", "sub"]
+
+
+@pytest.mark.parametrize("has_syncfs", [True, False])  # macOS has none
+def test_of_many_files_each_is_flushed_before_it_is_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_syncfs: bool
+) -> None:
+    flushed, disks = [], []
+
+    def fsync(fd: int) -> None:
+        flushed.append(os.fstat(fd).st_ino)
+
+    def syncfs(fd: int) -> None:
+        assert not flushed
+        disks.append(os.fstat(fd).st_dev)
+
+    library = SimpleNamespace(**({"syncfs": syncfs} if has_syncfs else {}))
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: library)
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(staging, "FLUSHED_FROM", 2)
+    write(tmp_path / "staging", "a", "sub/b")
+    promote(tmp_path / "staging", tmp_path / RUN, ["a", "sub/b"], is_whole=True)
+    assert {(tmp_path / RUN / name).stat().st_ino for name in ("a", "sub/b")} < set(flushed)
+    assert disks == [tmp_path.stat().st_dev] * has_syncfs
 
 
 @pytest.mark.parametrize("is_there", [False, True])
