@@ -96,7 +96,7 @@ def predict(arguments: argparse.Namespace) -> None:
     import torch
 
     from jobs.common.data import find_device
-    from moola_core.inference.sliding import answer, find_spans
+    from moola_core.inference.sliding import answer, find_spans, sure_length
     from moola_core.inference.trained_model import load_model
 
     torch.set_num_threads(arguments.threads)
@@ -105,6 +105,14 @@ def predict(arguments: argparse.Namespace) -> None:
         print(
             f"note: {arguments.run}: its model uses the position within the window, which means"
             " nothing on a stream; train it with --set candidates.place=false",
+            file=sys.stderr,
+        )
+    sure = sure_length(trained.window_bars, trained.longest, arguments.stride)
+    if sure < trained.longest:
+        print(
+            f"note: {arguments.run}: spans of more than {sure} bars may be cut by every window of"
+            f" {trained.window_bars}, and lost; find more of them in more time with --stride 1,"
+            " or train on longer windows: jobs.windows --length",
             file=sys.stderr,
         )
     file = open_named(arguments.bars, arguments)

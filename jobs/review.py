@@ -75,11 +75,11 @@ def review(arguments: argparse.Namespace) -> None:
     by_kind = {kind: [one for one in findings if one.kind == kind] for kind in KINDS}
     worst = {kind: some[: arguments.worst] for kind, some in by_kind.items() if some}
     print(f"{arguments.file}: {len(windows)} windows, {len(findings)} findings")
-    print(f"\n{'kind':>14} {'findings':>8} {'windows':>8} {'share':>6}")
-    for kind, some in by_kind.items():
-        rows = {row for one in some for row in (one.row, one.other) if row >= 0}
-        print(f"{kind:>14} {len(some):8} {len(rows):8} {len(rows) / len(windows):6.0%}")
-    _print_worst(windows, worst)
+    if findings:
+        _print_kinds(windows, by_kind)
+        _print_worst(windows, worst)
+    else:
+        print("no span is cut, and no two windows contradict or nearly repeat one another")
     if arguments.out is not None:
         _write(arguments.out, windows, findings, worst)
     if arguments.html is not None:
@@ -126,6 +126,13 @@ def _ask_model(arguments: argparse.Namespace, windows: Windows) -> list[Claim]:
         sure = float(said.type_confidence[row]) if kind >= 0 else 0.0
         claims.append(claim_of_model(label, found, float(said.confidence[row]), sure))
     return claims
+
+
+def _print_kinds(windows: Windows, by_kind: dict[str, list[Finding]]) -> None:
+    print(f"\n{'kind':>14} {'findings':>8} {'windows':>8} {'share':>6}")
+    for kind, some in by_kind.items():
+        rows = {row for one in some for row in (one.row, one.other) if row >= 0}
+        print(f"{kind:>14} {len(some):8} {len(rows):8} {len(rows) / len(windows):6.0%}")
 
 
 def _print_worst(windows: Windows, worst: dict[str, list[Finding]]) -> None:

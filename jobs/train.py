@@ -28,7 +28,7 @@ from jobs.common.signals import STOPPED, StopRequest
 from moola_core.config.recipe import dump_recipe, load_recipe
 from moola_core.config.sections import Recipe
 from moola_core.errors import ConfigError
-from moola_core.io.event_log import EventLog
+from moola_core.io.event_log import EventLog, epochs_in
 from moola_core.io.json_file import write_json
 
 if TYPE_CHECKING:
@@ -111,6 +111,11 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
     recipe = load_recipe(arguments.config, _overrides(arguments))
     if not arguments.run_dir:
         raise ConfigError("run folder: not given, expected --run-dir or MOOLA_RUN_DIR")
+    if not arguments.resume and epochs_in(Path(arguments.run_dir, "events.jsonl")):
+        raise ConfigError(
+            f"--run-dir {arguments.run_dir}: holds a training, which would be replaced, expected a"
+            " new folder; name another, or go on with that training: --resume"
+        )
     # numpy reads it when it is imported: sums in another order differ in the last bit.
     os.environ["OPENBLAS_NUM_THREADS"] = str(recipe.training.threads)
     return recipe

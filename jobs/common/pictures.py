@@ -6,8 +6,8 @@ from pathlib import Path
 
 from jobs.common.fitting import Loaded, truth_of
 from jobs.common.forked import beside, can_fork
-from moola_core.decoding.decode import Predictions, decode
-from moola_core.decoding.sweep import THRESHOLDS, sweep, thresholds
+from moola_core.decoding.decode import Decoded, Predictions
+from moola_core.decoding.sweep import THRESHOLDS, sweep, thresholds, tried
 from moola_core.evaluation.matching import said_sets
 from moola_core.evaluation.metrics import window_sums
 from moola_core.evaluation.reliability import reliability
@@ -18,14 +18,14 @@ from moola_core.plots.style import import_matplotlib
 
 
 def draw_pictures(
-    loaded: Loaded, folder: Path, trained: TrainedModel, predictions: Predictions | None
+    loaded: Loaded, folder: Path, trained: TrainedModel, said: tuple[Predictions, Decoded] | None
 ) -> None:
-    """Each picture as PNG and SVG; `predictions` are those of ``loaded.judged``."""
+    """Each picture as PNG and SVG; `said` is what was said of ``loaded.judged``, if anything."""
     windows = loaded.judged
-    if windows is None or predictions is None:
+    if windows is None or said is None:
         _draw_training(loaded, folder)
         return
-    decoded = decode(predictions, trained.decoder)
+    predictions, decoded = said
     found, probs = said_sets(decoded), predictions.span_probs
     names = [str(name) for name in windows.window_id]
 
@@ -41,7 +41,7 @@ def draw_pictures(
         diagnostics.draw_span_probs(folder / "span_probs_soft.png", probs, windows.inside)
         if trained.decoder.kind != "disjoint":  # thresholds give one span a window
             swept = sweep(predictions, windows.spans, thresholds(THRESHOLDS))
-            own = sweep(predictions, windows.spans, [trained.decoder])[0]
+            own = tried(trained.decoder, decoded, windows.spans)
             diagnostics.draw_sweeps(folder / "thresholds.png", {"threshold": swept}, own)
         sums = window_sums(decoded, predictions, truth_of(windows))
         pooled = {name: part.sum(axis=0) for name, part in sums.items()}

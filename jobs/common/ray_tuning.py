@@ -114,9 +114,8 @@ class RayTrial(ray_tune.Trainable):  # type: ignore[misc]
         if "MOOLA_DATA_DIR" not in os.environ and self._data_dir:
             os.environ["MOOLA_DATA_DIR"] = self._data_dir
         words = self._asked.argv(self._params)
-        is_resumed = any(folder.glob("checkpoints/**/SHA256SUMS"))
         with HandOver(self._keeper, number, folder):
-            code, _ = do_trial(self._job, words, folder, is_resumed=is_resumed)
+            code, _ = do_trial(self._job, words, folder)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the job's own handler was for the job
         if code == STOPPED:
             raise ProcessesError(f"trial {number}: stopped with its node")

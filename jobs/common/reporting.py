@@ -78,7 +78,8 @@ def finish(loaded: Loaded, run_dir: Path, *, seconds: float) -> dict[str, Any]:
     write_json(folder / "metrics.json", {"scores": result["scores"], "history": history(loaded)})
     if parts:
         pq.write_table(predictions_table(parts), folder / "predictions.parquet")
-    draw_pictures(loaded, folder, trained, predictions)
+    seen = next(((said, found) for side, _, said, found in parts if side == "validation"), None)
+    draw_pictures(loaded, folder, trained, seen)
     print_sigmas(result)
     if not parts:
         print(

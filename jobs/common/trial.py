@@ -17,16 +17,15 @@ from moola_core.io.json_file import write_json
 END, LOG = "end.json", "log"
 
 
-def do_trial(
-    job: str, words: list[str], folder: Path, *, is_resumed: bool = False
-) -> tuple[int, float]:
+def do_trial(job: str, words: list[str], folder: Path) -> tuple[int, float]:
     """Do one trial in this process; its end is written unless it was asked to stop.
+
+    One that was begun before goes on from its checkpoint, or else starts over.
 
     Args:
         job: the module.
         words: of its command line.
         folder: of the trial.
-        is_resumed: go on from the checkpoint that is in the folder.
 
     Returns:
         Its exit code, and its seconds.
@@ -35,8 +34,10 @@ def do_trial(
     folder.mkdir(parents=True, exist_ok=True)
     os.environ["MOOLA_RUN_DIR"] = str(folder)
     os.environ.pop("MOOLA_RESUME_DIR", None)  # of the whole run, which has no checkpoint
-    if is_resumed:
+    if any(folder.glob("checkpoints/**/SHA256SUMS")):
         os.environ["MOOLA_RESUME_DIR"] = str(folder)
+    else:
+        (folder / "events.jsonl").unlink(missing_ok=True)
     began = time.monotonic()
     with _printing_to(folder / LOG):
         try:

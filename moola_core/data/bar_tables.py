@@ -123,33 +123,43 @@ def _parquet(path: Path) -> pq.ParquetFile:
 def _open_parquet(path: Path) -> BarTable:
     with readable(path), _parquet(path) as file:
         schema = file.schema_arrow
-        first = next(file.iter_batches(HEAD_ROWS), None)
-        if first is not None:
-            first.validate(full=True)
-        rows = schema.empty_table() if first is None else pa.Table.from_batches([first])
-        head = _head(path, rows)
+        parts = _in_parts(file.iter_batches(HEAD_ROWS), HEAD_ROWS)
+        head = _head(path, next(parts, schema.empty_table()))
 
     def read(columns: list[int], chunk_rows: int) -> Iterator[list[pa.ChunkedArray]]:
         names = [schema.names[i] for i in columns]
         with _parquet(path) as file:
-            for batch in file.iter_batches(chunk_rows, columns=names):
-                batch.validate(full=True)
-                if len(batch):
-                    yield [pa.chunked_array([batch.column(name)]) for name in names]
+            for part in _in_parts(file.iter_batches(chunk_rows, columns=names), chunk_rows):
+                yield [part[name] for name in names]
 
     return BarTable(head, len(schema), "Parquet", read)
 
 
 def read_arrow(path: Path, start: bytes) -> pa.Table:
     """Return the table in a file of Feather or Arrow IPC that begins with `start`."""
-    if start[:4] == b"FEA1":
-        table = pyarrow.feather.read_table(path)
-    else:
-        source = pa.memory_map(str(path))
-        opened = pa.ipc.open_file(source) if start[:6] == b"ARROW1" else pa.ipc.open_stream(source)
-        table = opened.read_all()
+    schema, batches = _arrow_batches(path, start)
+    table = pa.Table.from_batches(batches, schema)
     table.validate(full=True)
     return _without_views(table)
+
+
+def _arrow_batches(
+    path: Path, start: bytes, columns: list[int] | None = None
+) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    """Return the schema of such a file, and its rows by batches as they were written.
+
+    Of columns that are not named none is held; a file of Feather's first version is held whole.
+    """
+    if start[:4] == b"FEA1":
+        table = pyarrow.feather.read_table(path, columns)
+        return table.schema, iter(table.to_batches())
+    options = pa.ipc.IpcReadOptions(included_fields=columns)
+    source = pa.memory_map(str(path))
+    if start[:6] != b"ARROW1":
+        stream = pa.ipc.open_stream(source, options=options)
+        return stream.schema, iter(stream)
+    file = pa.ipc.open_file(source, options=options)
+    return file.schema, (file.get_batch(i) for i in range(file.num_record_batches))
 
 
 def _without_views(table: pa.Table) -> pa.Table:
@@ -172,15 +182,35 @@ def _without_views(table: pa.Table) -> pa.Table:
 
 def _open_arrow(path: Path, start: bytes) -> BarTable:
     with readable(path):
-        table = read_arrow(path, start)
-        head = _head(path, table.slice(0, HEAD_ROWS))
+        schema, batches = _arrow_batches(path, start)
+        head = _head(path, next(_in_parts(batches, HEAD_ROWS), schema.empty_table()))
 
     def read(columns: list[int], chunk_rows: int) -> Iterator[list[pa.ChunkedArray]]:
-        for first in range(0, table.num_rows, chunk_rows):
-            part = table.slice(first, chunk_rows)
-            yield [pa.chunked_array(part.column(i).combine_chunks()) for i in columns]
+        chosen = sorted(set(columns))  # as they come
+        for part in _in_parts(_arrow_batches(path, start, chosen)[1], chunk_rows):
+            yield [part[chosen.index(i)] for i in columns]
 
-    return BarTable(head, table.num_columns, "Arrow IPC", read)
+    return BarTable(head, len(schema), "Arrow IPC", read)
+
+
+def _in_parts(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    """Yield what batches of any size hold, so many rows at a time and none empty, in one piece."""
+    held, count = list[pa.RecordBatch](), 0
+    for batch in batches:
+        batch.validate(full=True)
+        held.append(batch)
+        count += len(batch)
+        if count >= rows:
+            table = _joined(held)
+            for first in range(0, count - rows + 1, rows):
+                yield table.slice(first, rows)
+            held, count = table.slice(count - count % rows).to_batches(), count % rows
+    if count:
+        yield _joined(held)
+
+
+def _joined(batches: list[pa.RecordBatch]) -> pa.Table:
+    return _without_views(pa.Table.from_batches(batches)).combine_chunks()
 
 
 def _open_text(path: Path, symbol: str | None) -> BarTable:

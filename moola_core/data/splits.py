@@ -109,10 +109,18 @@ def _split_at(order: IntArray, num_validation: int) -> Split:
 
 
 def _group_order(windows: Windows, rng: np.random.Generator | None) -> IntArray:
-    """Return groups (as ranks) shuffled, or by their first bar where there is no `rng`."""
+    """Return groups (as ranks) shuffled, or by their first bar where there is no `rng`.
+
+    Shuffled, those with a span lie evenly among those without: few are on both sides of any cut.
+    """
     names, rank = np.unique(windows.group, return_inverse=True)
     if rng is not None:
-        return rng.permutation(len(names))
+        order = rng.permutation(len(names))
+        has_span = np.isin(order, rank[windows.has_span])
+        place = np.empty(len(names))
+        for kind in (has_span, ~has_span):
+            place[kind] = (np.arange(kind.sum()) + 0.5) / max(kind.sum(), 1)
+        return order[np.argsort(place, kind="stable")]
     first = np.full(len(names), np.iinfo(np.int64).max)
     np.minimum.at(first, rank, windows.start_time)
     return np.argsort(first, kind="stable")

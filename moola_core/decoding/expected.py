@@ -1,16 +1,19 @@
 """The span of the greatest expected IoU + [IoU >= 0.5], without a table of each two spans.
 
-For a span q and all spans p that begin at one bar, what p adds to q's gain depends on where p stops
-in one of two ways: inside q or beyond it. So sums over the stops are prefix sums but for one. And
-few spans can be the best: the IoU is at most the shared bars over the bars of q, or of p, whose
-means are prefix sums, too; it is below 0.5 where p is no hit. A span that can't reach what another
-one gains is not looked at (branch and bound, Land & Doig 1960). Compiled, in float64.
+A span p adds to q's gain by both of its ends. But of all p that begin at one bar before q and stop
+inside it, the union with q depends on that bar alone; so it does of all that begin inside q and
+stop at one bar beyond it. So a span costs three sums along lines of prefix sums, which are kept in
+the order in which they are read. And few spans can be the best: the IoU is at most the shared bars
+over the bars of q, or of p, whose means are prefix sums, too; it is below 0.5 where p is no hit. A
+span that can't reach what another one gains is not looked at (branch and bound, Land & Doig 1960).
 
 Letters: B windows, T bars, L bars of the longest span, S spans of `moola_core.spans.grid`; p begins
 at bar c, q is [a, b).
 """
 
 from __future__ import annotations
+
+from typing import TypeAlias
 
 import numpy as np
 
@@ -19,6 +22,7 @@ from moola_core.spans.grid import MIN_LENGTH, first_places, longest_of
 from moola_core.spans.intervals import BoolArray, FloatArray, IntArray
 
 SLACK = 1e-12  # of rounding, in a bound
+Sums: TypeAlias = tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]
 
 
 def best_spans(
@@ -74,11 +78,10 @@ def _worthwhile(
 ) -> tuple[FloatArray, FloatArray]:
     num_bars = len(first) - 1
     more, near = np.zeros(posterior.shape), np.zeros(posterior.shape)
-    mass, bars = np.zeros((2, num_bars, longest + 1))
-    inverse = _inverse(2 * longest + 1)
+    sums = _no_sums(num_bars, longest)
     ends, shared = np.empty((2, num_bars + 1)), np.empty((2, num_bars + 1))
     for row in range(len(posterior)):
-        _sum_rows(posterior[row], first, mass, bars)
+        _sum_rows(posterior[row], first, sums)
         _sum_ends(posterior[row], first, ends, shared)
         for a in range(num_bars):
             for b in range(a + lengths[0], min(a + lengths[1], num_bars) + 1):
@@ -86,10 +89,10 @@ def _worthwhile(
                 iou = min((shared[0, b] - shared[0, a]) / (b - a), shared[1, b] - shared[1, a])
                 if 3.0 * iou + SLACK < least:
                     continue
-                hits = _hits(mass, a, b, 1)
+                hits = _hits(sums[0], a, b, 1)
                 if iou + hits + SLACK < least:
                     continue
-                gain = hits + _expected_iou(posterior[row], first, (mass, bars, inverse), a, b)
+                gain = hits + _expected_iou(sums, a, b)
                 if gain > least:
                     i = first[a] + b - a - MIN_LENGTH
                     more[row, i], near[row, i] = gain - least, hits
@@ -102,13 +105,12 @@ def _best(
 ) -> IntArray:
     num_bars = len(first) - 1
     spans = np.zeros((len(posterior), 2), dtype=np.int64)
-    mass, bars = np.zeros((2, num_bars, longest + 1))
-    inverse = _inverse(2 * longest + 1)
+    sums = _no_sums(num_bars, longest)
     ends, shared = np.empty((2, num_bars + 1)), np.empty((2, num_bars + 1))
     for row in range(len(posterior)):
-        _sum_rows(posterior[row], first, mass, bars)
+        _sum_rows(posterior[row], first, sums)
         _sum_ends(posterior[row], first, ends, shared)
-        best = _gain_of_likeliest(posterior[row], first, lengths, (mass, bars, inverse)) - SLACK
+        best = _gain_of_likeliest(posterior[row], first, lengths, sums) - SLACK
         for a in range(num_bars):
             # neither IoU nor hits are more than the mass that shares a bar with the longest
             shares = ends[0, num_bars] - ends[0, a] - ends[1, min(a + lengths[1], num_bars)]
@@ -120,10 +122,10 @@ def _best(
                 iou = min((shared[0, b] - shared[0, a]) / (b - a), shared[1, b] - shared[1, a])
                 if iou + min(shares, 2.0 * iou) + SLACK < best:
                     continue
-                hits = _hits(mass, a, b)
+                hits = _hits(sums[0], a, b)
                 if min(iou, hits + 0.5 * (shares - hits)) + hits + SLACK < best:
                     continue
-                gain = hits + _expected_iou(posterior[row], first, (mass, bars, inverse), a, b)
+                gain = hits + _expected_iou(sums, a, b)
                 if gain > best:
                     best = gain
                     spans[row, 0], spans[row, 1] = a, b
@@ -149,39 +151,58 @@ def _is_near(spans: IntArray, first: IntArray) -> BoolArray:
 def _all_gains(posterior: FloatArray, first: IntArray, longest: int) -> FloatArray:
     num_bars = len(first) - 1
     out = np.empty(posterior.shape)
-    mass, bars = np.zeros((2, num_bars, longest + 1))
-    inverse = _inverse(2 * longest + 1)
+    sums = _no_sums(num_bars, longest)
     for row in range(len(posterior)):
-        _sum_rows(posterior[row], first, mass, bars)
+        _sum_rows(posterior[row], first, sums)
         for a in range(num_bars):
             for i in range(first[a], first[a + 1]):
                 b = a + MIN_LENGTH + i - first[a]
-                iou = _expected_iou(posterior[row], first, (mass, bars, inverse), a, b)
-                out[row, i] = iou + _hits(mass, a, b)
+                iou = _expected_iou(sums, a, b)
+                out[row, i] = iou + _hits(sums[0], a, b)
     return out
 
 
 @compiled()
-def _inverse(most: int) -> FloatArray:
-    """``1 / n`` at n, and 0 at 0."""
-    out = np.zeros(most + 1)
-    for n in range(1, most + 1):
-        out[n] = 1.0 / n
-    return out
+def _no_sums(num_bars: int, longest: int) -> Sums:
+    """Return what `_sum_rows` fills in, and ``1 / n`` at n, 0 at 0."""
+    width = min(2 * longest, num_bars) + 1
+    inverse = np.zeros(2 * longest + 1)
+    for n in range(1, len(inverse)):
+        inverse[n] = 1.0 / n
+    early, late = np.zeros((3, num_bars + 1, width)), np.zeros((2, num_bars + 1, width))
+    return np.zeros((num_bars, longest + 1)), early, late, np.zeros(num_bars + 1), inverse
 
 
 @compiled()
-def _sum_rows(row: FloatArray, first: IntArray, mass: FloatArray, bars: FloatArray) -> None:
-    """Fill in ``(T, L + 1)``: of what begins at a bar, up to each length: mass, mass x length."""
-    longest = mass.shape[1] - 1
-    for c in range(len(mass)):
-        total, weighed = 0.0, 0.0
-        for n in range(MIN_LENGTH, longest + 1):
+def _sum_rows(row: FloatArray, first: IntArray, sums: Sums) -> None:
+    """Fill in sums of the mass of spans ``(S,)``.
+
+    ``(T, L + 1)``: mass of what begins at a bar, up to each length. ``(3, T + 1, N)``: of what
+    begins n bars before a bar and has stopped there, mass, mass x length, mass / length. ``(2, T +
+    1, N)``: of what stops n bars after a bar and has begun there or later, mass, mass x length.
+    ``(T + 1,)``: of what begins before a bar, mass / length.
+    """
+    mass, early, late, shares, inverse = sums
+    num_bars, longest, width = len(mass), mass.shape[1] - 1, early.shape[2]
+    for c in range(num_bars):
+        total, weighed, share = 0.0, 0.0, 0.0
+        for n in range(MIN_LENGTH, min(width, num_bars - c + 1)):
             i = first[c] + n - MIN_LENGTH
             if i < first[c + 1]:
                 total += row[i]
                 weighed += row[i] * n
-            mass[c, n], bars[c, n] = total, weighed
+                share += row[i] * inverse[n]
+            early[0, c + n, n], early[1, c + n, n], early[2, c + n, n] = total, weighed, share
+            if n <= longest:
+                mass[c, n] = total
+        shares[c + 1] = shares[c] + share
+        mass[c, max(num_bars - c + 1, MIN_LENGTH) : longest + 1] = total
+    for a in range(num_bars - 1, -1, -1):
+        for n in range(1, min(width, num_bars - a + 1)):
+            i = first[a] + n - MIN_LENGTH
+            own = row[i] if n >= MIN_LENGTH and i < first[a + 1] else 0.0
+            late[0, a, n] = late[0, a + 1, n - 1] + own
+            late[1, a, n] = late[1, a + 1, n - 1] + own * n
 
 
 @compiled()
@@ -222,7 +243,7 @@ def _gain_of_likeliest(
     row: FloatArray,
     first: IntArray,
     lengths: tuple[int, int],
-    sums: tuple[FloatArray, FloatArray, FloatArray],
+    sums: Sums,
 ) -> float:
     top, start, stop = -1.0, 0, 0
     for a in range(len(first) - 1):
@@ -232,7 +253,7 @@ def _gain_of_likeliest(
                 top, start, stop = row[i], a, a + length
     if stop == 0:
         return 0.0
-    return _hits(sums[0], start, stop) + _expected_iou(row, first, sums, start, stop)
+    return _hits(sums[0], start, stop) + _expected_iou(sums, start, stop)
 
 
 @compiled()
@@ -254,28 +275,25 @@ def _hits(mass: FloatArray, a: int, b: int, above: int = 0) -> float:
 
 
 @compiled(fastmath={"contract", "reassoc"})
-def _expected_iou(
-    row: FloatArray,
-    first: IntArray,
-    sums: tuple[FloatArray, FloatArray, FloatArray],
-    a: int,
-    b: int,
-) -> float:
+def _expected_iou(sums: Sums, a: int, b: int) -> float:
     """Return the sum over spans of their mass and their IoU with ``[a, b)``."""
-    mass, bars, inverse = sums
-    longest, n, total = mass.shape[1] - 1, b - a, 0.0
-    for c in range(max(a - longest + 1, 0), a):
-        early, inner = a - c, min(b - c, longest)
-        # stops inside q: (l - early) / (b - c); beyond it: n / l
-        inside = bars[c, inner] - bars[c, early]
-        inside -= early * (mass[c, inner] - mass[c, early])
-        total += inside * (1.0 / (b - c))
-        for i in range(first[c] + max(b - c + 1 - MIN_LENGTH, 0), first[c + 1]):
-            total += n * row[i] * inverse[i - first[c] + MIN_LENGTH]
-    for c in range(a, b):
-        m, late = b - c, c - a
-        # stops inside q: l / n; beyond it: m / (l + late)
-        total += bars[c, min(m, longest)] * inverse[n]
-        for i in range(first[c] + max(m + 1 - MIN_LENGTH, 0), first[c + 1]):
-            total += m * row[i] * inverse[i - first[c] + MIN_LENGTH + late]
+    mass, early, late, shares, inverse = sums
+    num_bars, longest, n = len(mass), mass.shape[1] - 1, b - a
+    most = min(longest - 1, a)  # bars before q, at most
+    total = n * (shares[a] - shares[a - most])
+    for before in range(1, most + 1):
+        # begins so early; stops inside q: (l - before) / (n + before); beyond it: n / l
+        k = n + before
+        inside = early[1, b, k] - early[1, a, before]
+        inside -= before * (early[0, b, k] - early[0, a, before])
+        total += inside * inverse[k] - n * early[2, b, k]
+    within = 0.0
+    for k in range(1, n + 1):
+        within += early[1, b, k]
+    total += within * inverse[n]  # begins and stops inside q: l / n
+    for over in range(1, min(longest - 1, num_bars - b) + 1):
+        # begins inside q and stops so far beyond it: (l - over) / (n + over)
+        inside = late[1, a, n + over] - late[1, b, over]
+        inside -= over * (late[0, a, n + over] - late[0, b, over])
+        total += inside * inverse[n + over]
     return total

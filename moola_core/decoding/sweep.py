@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from moola_core.config.sections import DecoderConfig
-from moola_core.decoding.decode import Predictions, decode
+from moola_core.decoding.decode import Decoded, Predictions, decode
 from moola_core.spans.intervals import IntArray, span_iou, span_mask
 
 SEED_THRESHOLDS = tuple(k / 10 for k in range(1, 10))
@@ -35,20 +35,20 @@ def sweep(
     predictions: Predictions, spans: IntArray, decoders: Iterable[DecoderConfig]
 ) -> list[Tried]:
     """Try each decoder on windows with true spans ``(B, 2)``."""
-    truth = span_mask(spans, predictions.span_logits.shape[1])
-    tried = []
-    for decoder in decoders:
-        decoded = decode(predictions, decoder)
-        hits, said = int((decoded.mask & truth).sum()), int(decoded.mask.sum())
-        one = Tried(
-            decoder,
-            f1=2 * hits / max(said + int(truth.sum()), 1),
-            precision=hits / max(said, 1),
-            recall=hits / max(int(truth.sum()), 1),
-            iou50=float((span_iou(decoded.spans, spans) >= 0.5).mean()),
-        )
-        tried.append(one)
-    return tried
+    return [tried(decoder, decode(predictions, decoder), spans) for decoder in decoders]
+
+
+def tried(decoder: DecoderConfig, decoded: Decoded, spans: IntArray) -> Tried:
+    """Return how good it is what `decoder` made of windows with true spans ``(B, 2)``."""
+    truth = span_mask(spans, decoded.mask.shape[1])
+    hits, said = int((decoded.mask & truth).sum()), int(decoded.mask.sum())
+    return Tried(
+        decoder,
+        f1=2 * hits / max(said + int(truth.sum()), 1),
+        precision=hits / max(said, 1),
+        recall=hits / max(int(truth.sum()), 1),
+        iou50=float((span_iou(decoded.spans, spans) >= 0.5).mean()),
+    )
 
 
 def thresholds(

@@ -29,6 +29,7 @@ from moola_core.features.bars import window_views
 from moola_core.spans.intervals import WINDOW_BARS, FloatArray, IntArray
 
 SHARE = 3  # windows that a bar is in, unless a stride is given
+MOST_SHARE = 10  # the same where spans may be as long as windows
 LONGEST = 25  # bars of a span, unless a model knows longer ones
 BATCH_BARS = 256 * WINDOW_BARS
 
@@ -167,7 +168,8 @@ def find_spans(
     Args:
         chunks: the series, piece by piece.
         answerer: what says where the span of each window is.
-        stride: bars from window to window, so many that the longest span is whole in one at most;
+        stride: bars from window to window, at most so many that the longest span lies inside one,
+            or else a tenth of a window: longer spans may be cut by all windows, and are lost then.
             None: a third of a window, if it may be so many.
         floor: spans of less confidence are dropped.
         window_bars: T, as `answerer` knows them.
@@ -177,10 +179,7 @@ def find_spans(
         ConfigError: `stride` is out of range.
         DataError: the series is shorter than a window.
     """
-    most = max(window_bars - longest, 1)
-    stride = min(max(window_bars // SHARE, 1), most) if stride is None else stride
-    if not 1 <= stride <= most:
-        raise ConfigError(f"stride: expected 1..{most} bars, got {stride}")
+    stride = _stride(window_bars, longest, stride)
     num_bars, num_windows, parts = 0, 0, []
     for first, windows, time in _slide(chunks, stride, window_bars):
         parts.append(_in_series(answerer(windows), first, time, floor))
@@ -195,6 +194,22 @@ def find_spans(
     columns = {name: column[kept] for name, column in columns.items()}
     time = columns.pop("time", None)
     return Found(**columns, windows=counts, time=time, num_bars=num_bars, num_windows=num_windows)
+
+
+def sure_length(window_bars: int, longest: int, stride: int | None) -> int:
+    """Return the bars of the longest span that is whole in some window wherever it is.
+
+    Args and errors as of `find_spans`.
+    """
+    return min(longest, window_bars - _stride(window_bars, longest, stride) - 1)
+
+
+def _stride(window_bars: int, longest: int, asked: int | None) -> int:
+    most = max(window_bars - longest - 1, window_bars // MOST_SHARE, 1)
+    stride = min(max(window_bars // SHARE, 1), most) if asked is None else asked
+    if not 1 <= stride <= most:
+        raise ConfigError(f"stride: expected 1..{most} bars, got {stride}")
+    return stride
 
 
 def suppress(spans: IntArray, confidence: FloatArray, num_bars: int) -> tuple[IntArray, IntArray]:

@@ -34,7 +34,7 @@ class EventLog:
     """
 
     def __init__(self, path: Path) -> None:
-        self.epochs = frozenset(_epochs(path.read_bytes()) if path.is_file() else ())
+        self.epochs = epochs_in(path)
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
     def write(self, kind: str, **keys: Any) -> None:
@@ -50,6 +50,11 @@ class EventLog:
     def had_epochs(self) -> bool:
         """Whether it had epochs when it was opened: a run that is resumed in place."""
         return bool(self.epochs)
+
+
+def epochs_in(path: Path) -> frozenset[int]:
+    """Return the numbers of the epochs in a file of events; none where there is no such file."""
+    return frozenset(_epochs(path.read_bytes()) if path.is_file() else ())
 
 
 def _epochs(lines: bytes) -> Iterator[int]:

@@ -51,8 +51,8 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--stride",
-    type=click.IntRange(1, 80),
-    help="Bars from window to window; default: 35.",
+    type=click.IntRange(min=1),
+    help="Bars from window to window; default: a third of a window.",
 )
 @click.option(
     "--min-confidence", type=click.FloatRange(0, 1), help="Leave out spans with a lower confidence."

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from jobs.common.trial import do_trial
 from jobs.many import main
 from jobs.train import main as train
 from tests.support.lanes import HANGS_S
@@ -169,3 +170,33 @@ def _without_times(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_times(item) for key, item in value.items() if key != "seconds"}
     return [_without_times(item) for item in value] if isinstance(value, list) else value
+
+
+NOTED = """
+import os
+from pathlib import Path
+
+def main(argv):
+    run_dir = Path(os.environ["MOOLA_RUN_DIR"])
+    source = os.environ.get("MOOLA_RESUME_DIR")
+    (run_dir / "seen").write_text(f"{source} {(run_dir / 'events.jsonl').exists()}")
+    return 0
+"""
+
+
+def test_a_trial_that_was_stopped_goes_on_or_starts_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "noted.py").write_text(NOTED)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("MOOLA_RUN_DIR", "MOOLA_RESUME_DIR"):
+        monkeypatch.setenv(name, "")  # what the trial sets is undone
+    over, on = tmp_path / "over", tmp_path / "on"
+    (on / "checkpoints" / "epoch-0002").mkdir(parents=True)
+    (on / "checkpoints" / "epoch-0002" / "SHA256SUMS").touch()
+    for folder in (on, over):
+        folder.mkdir(exist_ok=True)
+        (folder / "events.jsonl").touch()
+        assert do_trial("noted", [], folder)[0] == 0
+    assert (on / "seen").read_text() == f"{on} True"
+    assert (over / "seen").read_text() == "None False"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
@@ -36,3 +37,16 @@ def test_without_out_nothing_is_written(
 def test_a_missing_file_is_one_line(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["labelled/none.parquet", "--data", str(data)]) == 10
     assert "none.parquet: no such file" in capsys.readouterr().err
+
+
+def test_no_finding_is_a_sentence(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = pq.read_table(data / "labelled" / "train_210.parquet")
+    whole = table.filter(pc.equal(table["overlap_fraction"], 1)).slice(0, 1)
+    pq.write_table(whole, tmp_path / "one.parquet")
+    assert main([str(tmp_path / "one.parquet")]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{tmp_path / 'one.parquet'}: 1 windows, 0 findings",
+        "no span is cut, and no two windows contradict or nearly repeat one another",
+    ]

@@ -283,3 +283,18 @@ def test_bad_input_is_refused_in_one_line_with_exit_code_10(
     assert expected in printed
     assert printed.startswith("error: ")
     assert printed.count("\n") == 1
+
+
+def test_a_folder_that_holds_a_training_is_not_used_for_another(
+    whole_run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    lines = (whole_run / "events.jsonl").read_bytes()
+    (run_dir / "events.jsonl").write_bytes(lines)
+    assert main(_argv("seed", run_dir, data, "--epochs", "1")) == 10
+    said = capsys.readouterr().err
+    assert f"--run-dir {run_dir}: holds a training, which would be replaced" in said
+    assert said.count("\n") == 1
+    assert (run_dir / "events.jsonl").read_bytes() == lines
+    assert [path.name for path in run_dir.iterdir()] == ["events.jsonl"]

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 
 from moola_core.data import series as series_module
-from moola_core.data.series import Bars, read_bars, read_chunks
+from moola_core.data.series import Bars, open_bars, read_bars, read_chunks
 from moola_core.data.synthetic import Market, bars_table
 from moola_core.errors import DataError
 
@@ -141,3 +142,42 @@ def test_of_a_parquet_file_no_more_is_held_than_is_read(
         most, seen = max(most, pa.total_allocated_bytes() - before), seen + len(chunk)
     assert seen == number
     assert most < 16e6
+
+
+def test_arrow_files_are_held_in_parts(tmp_path: Path) -> None:
+    num_bars = 20 * series_module.CHUNK_BARS + 5
+    prices = {name: np.arange(num_bars) + 1.0 for name in ("open", "high", "low", "close")}
+    stamps = pa.array(60 * np.arange(num_bars), pa.timestamp("s", "UTC"))
+    table = pa.table({"close": prices.pop("close"), "time": stamps, **prices, "v": stamps})
+    pyarrow.feather.write_feather(table, tmp_path / "bars.feather", compression="lz4")
+    before, sizes, last = pa.total_allocated_bytes(), [], -1
+    for chunk in read_chunks(tmp_path / "bars.feather"):
+        assert pa.total_allocated_bytes() - before < table.nbytes / 2
+        assert chunk.time is not None
+        assert chunk.prices[0].tolist() == [last + 2] * 4
+        last += len(chunk)
+        assert chunk.time[-1] == last * 60_000_000_000
+        sizes.append(len(chunk))
+    assert sizes == [series_module.CHUNK_BARS] * 20 + [5]
+
+
+@pytest.mark.parametrize("kind", ["file", "stream", "parquet"])
+@pytest.mark.parametrize("size", [1, 7, 30_000])
+def test_the_size_of_batches_does_not_matter(
+    kind: str, size: int, market: Market, tmp_path: Path
+) -> None:
+    table, path = bars_table(market).slice(0, 500 if size == 1 else None), tmp_path / "bars"
+    table = table.append_column("symbol", pa.array(["A"] * len(table)).dictionary_encode())
+    if kind == "parquet":
+        pq.write_table(table, path, row_group_size=size)
+    else:
+        new = pa.ipc.new_file if kind == "file" else pa.ipc.new_stream
+        with new(path, table.schema) as writer:
+            writer.write_table(table, max_chunksize=size)
+    file = open_bars(path)
+    assert file.bar_ns == 60_000_000_000
+    chunks = list(file.chunks())
+    np.testing.assert_array_equal(
+        np.concatenate([one.prices for one in chunks]), market.bars[: len(table)]
+    )
+    assert len(chunks) == -(-len(table) // series_module.CHUNK_BARS)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -88,6 +89,19 @@ def test_blocks_are_stretches_of_time() -> None:
     for fold in make_folds(windows, 4, SplitConfig(kind="blocked"), seed=0):
         first = _first(windows)[fold.validation]
         assert first.max() - first.min() < 2000
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_few_spans_among_many_windows_without_are_on_both_sides(seed: int) -> None:
+    windows = cut(MARKET, [90 * i for i in range(60)])
+    spans = windows.spans.copy()
+    spans[2:] = 0
+    windows = replace(windows, spans=spans, types=np.where(np.arange(60) < 2, windows.types, -1))
+    assert windows.has_span.sum() == 2
+    config = SplitConfig(validation_share=0.5, purge=False)
+    for split in [make_split(windows, config, seed), *make_folds(windows, 2, config, seed)]:
+        assert windows.has_span[split.train].sum() == 1
+        assert windows.has_span[split.validation].sum() == 1
 
 
 def test_the_random_split_is_the_seeds_168_and_42() -> None:

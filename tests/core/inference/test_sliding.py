@@ -8,7 +8,7 @@ import pytest
 
 from moola_core.data.series import Bars
 from moola_core.errors import ConfigError, DataError
-from moola_core.inference.sliding import Answers, find_spans, suppress
+from moola_core.inference.sliding import Answers, find_spans, suppress, sure_length
 from moola_core.spans.intervals import FloatArray, IntArray, find_runs
 
 NUM_BARS = 1000
@@ -40,7 +40,7 @@ def _chunks(bars: Bars, size: int) -> list[Bars]:
     return [Bars(bars.prices[a : a + size], bars.time[a : a + size]) for a in cuts]
 
 
-@pytest.mark.parametrize("stride", [1, 7, 35, 80])
+@pytest.mark.parametrize("stride", [1, 7, 35, 79])
 @pytest.mark.parametrize("size", [64, 333, 1000])
 def test_each_planted_run_is_found_once(stride: int, size: int) -> None:
     found = find_spans(_chunks(_series(), size), _answer, stride=stride)
@@ -88,10 +88,28 @@ def test_a_series_of_one_window_is_enough_and_less_is_refused() -> None:
         find_spans([bars.after(1)], _answer)
 
 
-@pytest.mark.parametrize("stride", [0, 81])
+@pytest.mark.parametrize("stride", [0, 80])
 def test_a_stride_that_would_miss_runs_is_refused(stride: int) -> None:
-    with pytest.raises(ConfigError, match=r"stride: expected 1\.\.80"):
+    with pytest.raises(ConfigError, match=r"stride: expected 1\.\.79"):
         find_spans([_series()], _answer, stride=stride)
+
+
+@pytest.mark.parametrize("longest", [25, 75, 94])
+def test_the_longest_span_is_found_wherever_it_is(longest: int) -> None:
+    stride = 105 - longest - 1
+    for start in range(200, 200 + stride):
+        planted = np.array([[start, start + longest]])
+        found = find_spans([_series(planted, 500)], _answer, stride=stride, longest=longest)
+        assert found.spans.tolist() == planted.tolist()
+
+
+@pytest.mark.parametrize("longest", [96, 105])
+def test_spans_as_long_as_windows_cost_ten_windows_a_bar(longest: int) -> None:
+    found = find_spans([_series()], _answer, longest=longest)
+    assert found.num_windows == -(-(NUM_BARS - 105) // 10) + 1
+    assert sure_length(105, longest, None) == 94
+    assert sure_length(105, longest, 3) == min(longest, 101)
+    assert sure_length(105, 25, None) == 25
 
 
 def test_only_a_few_chunks_are_held() -> None:
@@ -130,7 +148,7 @@ def _answer_all(windows: FloatArray) -> Answers:
     return Answers(spans, confidence, np.arange(len(spans)) * 0, confidence, window)
 
 
-@pytest.mark.parametrize("stride", [7, 80])
+@pytest.mark.parametrize("stride", [7, 79])
 def test_so_it_is_where_a_window_gives_several(stride: int) -> None:
     planted = np.array([[3, 9], [10, 14], [20, 31], [500, 520], [523, 530], [990, 1000]])
     found = find_spans(_chunks(_series(planted), 64), _answer_all, stride=stride)
