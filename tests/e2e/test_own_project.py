@@ -201,6 +201,7 @@ def test_a_package_with_a_lock(stranger: Project, wheels: Path) -> None:
     assert "uv.lock (extra fast)" in stranger.ok("deploy")
 
 
+@pytest.mark.parametrize("stranger", ["host"], indirect=True)
 def test_packages_that_lie_in_the_repository(stranger: Project, wheels: Path) -> None:
     """Built ones that git ignores, in lists that include each other; nothing else is asked for."""
     make_wheel(stranger.folder / "dist", "lamp", "1.0", code="VALUE = 1\n")

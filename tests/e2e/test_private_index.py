@@ -29,7 +29,7 @@ class Private(IndexHandler):
         """Answer as an index of packages does."""
         token = f"/{PATH_TOKEN}/"
         if self.path.startswith(token):
-            self.path = "/" + self.path.removeprefix(token)
+            self.path = "/open/" + self.path.removeprefix(token)
         elif self.headers.get("Authorization") != NEEDED:
             self.send_response(401)
             self.send_header("WWW-Authenticate", "Basic realm=packages")
@@ -43,8 +43,10 @@ class Private(IndexHandler):
 
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[str]:
-    """The host and port of an index with `lamp`."""
-    make_wheel(tmp_path / "index" / "simple" / "lamp", "lamp", "1.0")
+    """The host and port of an index with `lamp` and `oil`; below the token it has `wick` alone."""
+    for name in ("lamp", "oil"):
+        make_wheel(tmp_path / "index" / "simple" / name, name, "1.0")
+    make_wheel(tmp_path / "index" / "open" / "simple" / "wick", "wick", "1.0")
     with serving(tmp_path / "index", Private) as address:
         yield address
 
@@ -75,19 +77,33 @@ def train(project: Project) -> str:
 
 
 @pytest.mark.parametrize(
-    ("lines", "variables"),
+    ("lines", "needed", "variables"),
     [
-        ("--extra-index-url http://{who}@{host}/simple/\nlamp\n", {}),
-        ("lamp @ http://{who}@{host}/simple/lamp/lamp-1.0-py3-none-any.whl\n", {}),
-        ("--index-url=http://reader:${{WORD}}@{host}/simple/\nlamp\n", {"WORD": WHO[7:]}),
-        ("--extra-index-url http://{host}/${{TOKEN}}/simple/\nlamp\n", {"TOKEN": PATH_TOKEN}),
+        (
+            """--extra-index-url http://{who}@{host}/simple/
+lamp
+oil @ http://{who}@{host}/simple/oil/oil-1.0-py3-none-any.whl
+""",
+            "oil",
+            {},
+        ),
+        (
+            """--index-url=http://reader:${{WORD}}@{host}/simple/
+--extra-index-url http://{host}/${{TOKEN}}/simple/
+lamp
+wick
+""",
+            "wick",
+            {"WORD": WHO[7:], "TOKEN": PATH_TOKEN},
+        ),
     ],
-    ids=["index", "address", "password", "path"],
+    ids=["written", "variables"],
 )
 def test_a_password_in_a_list_installs_and_is_written_nowhere(
-    alone: Project, host: str, lines: str, variables: dict[str, str]
+    alone: Project, host: str, lines: str, needed: str, variables: dict[str, str]
 ) -> None:
     use(alone, "requirements.txt")
+    alone.write("train.py", f"import lamp, {needed}\nprint('lit', lamp.VALUE * {needed}.VALUE)\n")
     alone.write("requirements.txt", lines.format(who=WHO, host=host))
     alone.env |= variables
     printed = train(alone)

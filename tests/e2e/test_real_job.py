@@ -47,19 +47,16 @@ def test_the_seed_recipe_is_trained_fetched_and_compared(jade: Project) -> None:
     assert artifacts >= {"model.safetensors", "model.json", "metrics.json", *pictures}
     assert {path.name for path in folder.iterdir()} >= {"config.yaml", "events.jsonl", "log"}
     assert "largest bar" in jade.ok("compare")
-    assert_replays_are_equal(jade, folder)
+    assert_a_replay_is_equal(jade, folder)
 
 
-def assert_replays_are_equal(jade: Project, folder: Path) -> None:
-    """Two replays give the numbers of the run, bit for bit, although the code here has changed."""
+def assert_a_replay_is_equal(jade: Project, folder: Path) -> None:
+    """A replay gives the numbers of the run, bit for bit, although the code here has changed."""
     jade.write("moola_core/extra.py", "CHANGED = True\n")
-    numbers = [numbers_of(folder)]
-    for _ in range(2):
-        again = jade.run("train", "--replay", folder.name)
-        assert again.returncode == 0, again.stderr
-        assert "not as it was" not in again.stderr
-        numbers.append(numbers_of(Path(jade.ok("fetch", "results").splitlines()[0])))
-    assert numbers[0] == numbers[1] == numbers[2]
+    again = jade.run("train", "--replay", folder.name)
+    assert again.returncode == 0, again.stderr
+    assert "not as it was" not in again.stderr
+    assert numbers_of(Path(jade.ok("fetch", "results").splitlines()[0])) == numbers_of(folder)
 
 
 def numbers_of(folder: Path) -> tuple[object, ...]:
@@ -71,24 +68,19 @@ def numbers_of(folder: Path) -> tuple[object, ...]:
     return scores, history, (folder / "artifacts" / "model.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("fault", ["no column", "nan", "impossible bar"])
 def test_a_bad_window_fails_the_run_with_its_own_line(
-    jade: Project, data: Path, tmp_path: Path, fault: str
+    jade: Project, data: Path, tmp_path: Path
 ) -> None:
     table = pq.read_table(data / "labelled" / "train_210.parquet")
-    if fault == "no column":
-        table = table.drop_columns("expansion_end")
-    else:
-        windows = table.column("features").to_pylist()
-        windows[7][3][1] = float("nan") if fault == "nan" else windows[7][3][2] - 1.0  # high < low
-        table = table.set_column(
-            table.column_names.index("features"), table.field("features"), [windows]
-        )
+    windows = table.column("features").to_pylist()
+    windows[7][3][1] = windows[7][3][2] - 1.0  # high < low
+    table = table.set_column(
+        table.column_names.index("features"), table.field("features"), [windows]
+    )
     bad = tmp_path / "bad"
     bad.mkdir()
     pq.write_table(table, bad / "train_210.parquet")
     line = jade.refused(20, "train", "--recipe", "seed", "--data", f"labelled={bad}")
     assert ": failed, exit code " in line
     assert "train_210.parquet: " in line.partition("error: ")[2]
-    said = {"no column": "expansion_end", "nan": "7", "impossible bar": "7"}
-    assert said[fault] in line.partition("train_210.parquet: ")[2]
+    assert "7" in line.partition("train_210.parquet: ")[2]

@@ -25,31 +25,51 @@ def pod(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ag
     pod.clear()
 
 
-def test_it_is_one_run_that_is_cancelled_and_resumed(
+def test_it_is_cancelled_and_resumed_with_the_same_bits(
     pod: AgentPod, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    data = market(tmp_path_factory)
+    # Of dropout each process draws its own, which a checkpoint has to hold.
     words = [
         *(sys.executable, "-m", "jobs.train", "--config", "configs/train/pretrain.yaml"),
         *("--set", "pretrain.bars=[bars/synthetic_1m.parquet]", "--set", "pretrain.windows=64"),
         *("--set", "model.hidden_size=8", "--set", "training.batch_size=16", "--device", "cpu"),
-        *("--data", str(data), "--set", "training.learning_rate=0.01"),
+        *("--data", str(market(tmp_path_factory)), "--set", "training.learning_rate=0.01"),
+        *("--set", "model.input_dropout=0.2", "--epochs", "20"),
     ]
-    script = f"cd '{ROOT}' && exec \"$@\""
-    run_id = pod.start("sh", "-c", script, "sh", *words, "--epochs", "400", gpus=2)
-    events = pod.folder(run_id) / "events.jsonl"
-    wait_until(lambda: events.exists() and '"kind": "epoch"' in events.read_text())
-    assert "2 processes" in (pod.folder(run_id) / "log").read_text()
+    command = ["sh", "-c", f"cd '{ROOT}' && exec \"$@\"", "sh", *words]
+    run_id = pod.start(*command, gpus=2)
+    wait_until(lambda: epochs_of(pod, run_id))
     assert pod.ask("cancel", run_id)["ok"]
     state = pod.wait(run_id)
     assert (state["state"], state["returncode"]) == ("CANCELLED", 143)
+    log = (pod.folder(run_id) / "log").read_text()
+    assert "2 processes" in log
+    assert "checkpoint written" in log
+    assert "Traceback" not in log
+    assert not (pod.folder(run_id) / "result.json").exists()
     assert list((pod.folder(run_id) / "checkpoints").glob("epoch-*/SHA256SUMS"))
     manifest = json.loads((pod.folder(run_id) / "manifest.json").read_text())
     names = {file["path"] for file in manifest["files"]}
     assert {"ranks/1.log", "events.jsonl", "log"} <= names
-    done = int(json.loads(events.read_text().splitlines()[-1]).get("epoch", 0)) + 2
-    again = [*words, "--epochs", str(done)]
-    second = pod.start("sh", "-c", script, "sh", *again, gpus=2, parent=run_id)
-    state = pod.wait(second)
-    assert state["state"] == "SUCCEEDED", (pod.folder(second) / "log").read_text()
+    done = len(epochs_of(pod, run_id))
+    second = pod.start(*command, gpus=2, parent=run_id)
+    whole = pod.start(*command, gpus=2)
+    for one in (second, whole):
+        state = pod.wait(one)
+        assert state["state"] == "SUCCEEDED", (pod.folder(one) / "log").read_text()
     assert "resuming after epoch" in (pod.folder(second) / "log").read_text()
+    assert epochs_of(pod, second) == epochs_of(pod, whole)
+    assert 0 < done < len(epochs_of(pod, whole)) == 20
+    assert encoder_of(pod, second) == encoder_of(pod, whole)
+
+
+def epochs_of(pod: AgentPod, run_id: str) -> list[float]:
+    """Return the validation loss of each epoch that a run reported."""
+    path = pod.folder(run_id) / "events.jsonl"
+    events = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return [one["validation"]["total"] for one in events if one["kind"] == "epoch"]
+
+
+def encoder_of(pod: AgentPod, run_id: str) -> bytes:
+    """Return the bytes of what a run learnt."""
+    return (pod.folder(run_id) / "artifacts" / "encoder.safetensors").read_bytes()

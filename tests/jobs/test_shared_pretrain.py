@@ -132,29 +132,6 @@ def test_a_shared_run_is_one_run(shared: Job) -> None:
 
 
 @pytest.mark.train
-def test_it_is_stopped_and_resumed_with_the_same_bits(
-    shared: Job, data: Path, tmp_path: Path
-) -> None:
-    # Of dropout each process draws its own, which a checkpoint has to hold.
-    draws = ["--set", "model.input_dropout=0.2", "--processes", "2"]
-    whole = Job(tmp_path / "whole", data, "--epochs", "16", *draws)
-    job = Job(tmp_path / "run", data, "--epochs", "16", *draws)
-    job.wait_until(lambda: len(job.epochs()) >= 2)
-    # As the agent does it: to each process; torchrun sends the signal on to the ranks once more.
-    for pid in (job.rank(1), job.rank(0), job.process.pid):
-        os.kill(pid, signal.SIGTERM)
-    assert job.end() == 143, job.log.read_text()
-    assert "checkpoint written" in job.log.read_text()
-    assert "Traceback" not in job.log.read_text()
-    assert not (job.run_dir / "result.json").exists()
-    again = Job(tmp_path / "run", data, "--epochs", "16", "--resume", *draws)
-    assert again.end() == 0, again.log.read_text()
-    assert whole.end() == 0, whole.log.read_text()
-    assert again.encoder() == whole.encoder()
-    assert again.epochs() == whole.epochs()
-
-
-@pytest.mark.train
 def test_another_number_of_processes_goes_on_with_a_note(
     shared: Job, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+import runpy
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -100,7 +100,12 @@ def test_tuning_a_fetched_run_changes_no_file_of_its_manifest(
 
 
 @pytest.mark.parametrize("name", JOBS)
-def test_the_help_of_each_job_has_an_example(name: str) -> None:
-    command = [sys.executable, "-m", f"jobs.{name}", "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert f"    python -m jobs.{name} " in done.stdout
+def test_the_help_of_each_job_has_an_example(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, f"jobs.{name}", raising=False)
+    monkeypatch.setattr(sys, "argv", [name, "--help"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module(f"jobs.{name}", run_name="__main__", alter_sys=True)
+    assert end.value.code == 0
+    assert f"    python -m jobs.{name} " in capsys.readouterr().out

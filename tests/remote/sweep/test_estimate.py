@@ -50,3 +50,14 @@ def test_earlier_runs_count_and_a_packed_one_by_its_trials(tmp_path: Path) -> No
     assert found is not None
     assert (found.num_runs, found.low_s, found.high_s) == (2, 8.0, 40.0)
     assert found.median_s == pytest.approx(24.0)
+
+
+def test_without_a_recipe_runs_of_the_same_script_count_whatever_it_was_given(
+    tmp_path: Path,
+) -> None:
+    project = Project(folder=tmp_path, results=Path("results"))
+    plan = structs.replace(plan_of(), recipe=None, command=["python", "train.py", "{x}"])
+    fetched(tmp_path / "results", "a", 40.0, argv=["python", "train.py", "0.1"])
+    fetched(tmp_path / "results", "b", 900.0, argv=["python", "other.py", "0.1"])
+    fetched(tmp_path / "results", "c", 900.0, argv=["python", "train.py"], recipe="quick")
+    assert estimate(project, plan) == Estimate(1, 40.0, 40.0, 40.0)
