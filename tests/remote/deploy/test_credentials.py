@@ -11,7 +11,11 @@ import pytest
 from moola_remote.config.settings import Project
 from moola_remote.config.typed import typed
 from moola_remote.deploy import sealed_list
-from moola_remote.deploy.credentials import take_credentials, without_credentials
+from moola_remote.deploy.credentials import (
+    take_credentials,
+    with_index_credentials,
+    without_credentials,
+)
 from moola_remote.deploy.declared import Dependencies
 from moola_remote.deploy.dependencies import reader_of
 from moola_remote.deploy.deploy import dependencies_on_pod
@@ -92,3 +96,21 @@ def test_a_text_is_shown_with_stars() -> None:
         without_credentials("+-i https://a:b@h/\n https://h/a@1")
         == "+-i https://****@h/\n https://h/a@1"
     )
+
+
+@pytest.mark.parametrize(
+    ("variables", "who"),
+    [
+        ({"USERNAME": "token"}, "token@"),
+        ({"PASSWORD": "a/b"}, ":a%2Fb@"),
+        ({"USERNAME": "me", "PASSWORD": "tok"}, "me:tok@"),
+        ({}, ""),
+    ],
+)
+def test_a_login_of_an_index_may_be_a_name_or_a_password_alone(
+    variables: dict[str, str], who: str
+) -> None:
+    held = {f"UV_INDEX_MY_OWN_{end}": value for end, value in variables.items()}
+    text = "--extra-index-url https://h/simple\n"
+    listed = with_index_credentials(text, {"https://h/simple": "my-own"}, held)
+    assert listed == f"--extra-index-url https://{who}h/simple\n"

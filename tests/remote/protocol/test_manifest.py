@@ -184,3 +184,9 @@ def test_a_name_that_passes_stays_below_its_folder(path: str) -> None:
 def test_any_bytes_are_read_or_refused(content: bytes) -> None:
     with pytest.raises(TransferError):
         read_manifest(content, RUN)
+
+
+@pytest.mark.parametrize("content", [b"[]", b"3", b"{"])
+def test_what_is_no_manifest_as_a_whole_is_said_of_the_whole(content: bytes) -> None:
+    with pytest.raises(TransferError, match=r"^run r-1: manifest\.json: the whole: ."):
+        read_manifest(content, "r-1")

@@ -50,10 +50,10 @@ def test_a_rented_pod_costs_while_the_laptop_is_off(tmp_path: Path, clock: Clock
     path = tmp_path / "money.json"
     before = Budget(path, 1.0, clock=clock)
     before.open("rented", 0.36, is_rented=True)
-    before.open("own", 0.36)
+    before.open("own", 0.72)
     clock.now += 10_000
     after = Budget(path, 1.0, last_seen=2000.0, clock=clock)
-    assert after.spent() == pytest.approx(1.0 + 0.1)
+    assert after.spent() == pytest.approx(1.0 + 0.2)
 
 
 def test_one_trial_more_has_to_fit(tmp_path: Path, clock: Clock) -> None:
