@@ -94,7 +94,7 @@ def test_a_model_that_goes_by_the_place_is_reported(
     [
         (["--out", "spans.txt"], "expected a name that ends in .parquet or .csv"),
         (["--out", "nowhere/spans.csv"], "no such folder"),
-        (["--stride", "90"], "stride: expected 1..80 bars, got 90"),
+        (["--stride", "90"], "stride: expected 1..79 bars, got 90"),
         (["--run", "nowhere"], "expected a trained model"),
         (["--bars", "none.csv"], "none.csv: no such file"),
     ],
