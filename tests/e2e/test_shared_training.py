@@ -34,7 +34,7 @@ def test_it_is_cancelled_and_resumed_with_the_same_bits(
         *("--set", "pretrain.bars=[bars/synthetic_1m.parquet]", "--set", "pretrain.windows=64"),
         *("--set", "model.hidden_size=8", "--set", "training.batch_size=16", "--device", "cpu"),
         *("--data", str(market(tmp_path_factory)), "--set", "training.learning_rate=0.01"),
-        *("--set", "model.input_dropout=0.2", "--epochs", "20"),
+        *("--set", "model.input_dropout=0.2", "--epochs", "60"),
     ]
     command = ["sh", "-c", f"cd '{ROOT}' && exec \"$@\"", "sh", *words]
     run_id = pod.start(*command, gpus=2)
@@ -59,7 +59,7 @@ def test_it_is_cancelled_and_resumed_with_the_same_bits(
         assert state["state"] == "SUCCEEDED", (pod.folder(one) / "log").read_text()
     assert "resuming after epoch" in (pod.folder(second) / "log").read_text()
     assert epochs_of(pod, second) == epochs_of(pod, whole)
-    assert 0 < done < len(epochs_of(pod, whole)) == 20
+    assert 0 < done < len(epochs_of(pod, whole)) == 60
     assert encoder_of(pod, second) == encoder_of(pod, whole)
 
 
