@@ -255,7 +255,7 @@ def test_another_recipes_checkpoint_is_refused(
 def test_a_folder_with_a_longer_run_keeps_and_resumes_this_ones_checkpoints(
     whole_run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copytree(whole_run, tmp_path / "run")
+    shutil.copytree(whole_run / "checkpoints", tmp_path / "run" / "checkpoints")
     argv = _argv("jade", tmp_path / "run", data, "--seed", "3")
     assert main([*argv, "--epochs", "2"]) == 0
     capsys.readouterr()
