@@ -59,6 +59,7 @@ STRAGGLER_GRACE_S = 2.0
 KILL_PATIENCE_S = 10.0
 LAST_LINES = 25
 LIMIT_REACHED = "its limit was reached"
+NO_ROOM = "not even 16 MB can be written on the pod"  # `sweep/verdict.py` knows it
 IDLE_PERCENT = 5
 # A rename on btrfs wants about 0.3 MB to be left of a quota.
 RESERVE_BYTES = 1 << 19

@@ -13,12 +13,14 @@ from moola_remote.agent.constants import (
     ENDED,
     GRACE_S,
     LIMIT_REACHED,
+    NO_ROOM,
     POD_STOP_GRACE_S,
+    ROOM_BYTES,
     STRAGGLER_GRACE_S,
     Json,
 )
 from moola_remote.agent.errors import report
-from moola_remote.agent.files import last_lines, put_aside, read_json
+from moola_remote.agent.files import last_lines, put_aside, read_json, write_error
 from moola_remote.agent.job import JobProcess
 from moola_remote.agent.layout import Pod, Run
 from moola_remote.agent.lazy import subprocess
@@ -116,6 +118,11 @@ class Supervisor:
             self.run.add_event("note", text=f"{left_behind} {processes} left behind, ended")
         self.live.values.update(outcome(end, self.live.values.get("stopping"), self.run.job()))
         self.live.values.update(ended_at=end.get("ended_at") or time.time())
+        if self.live.values["state"] == "FAILED" and self.live.values["returncode"] is not None:
+            # An exit code does not say why; a disk that is full now is told to who judges it.
+            error = write_error(self.pod.root, ROOM_BYTES)
+            if error is not None:
+                self.live.values["reason"] += f"; {NO_ROOM}, {error}"
         wipe_secrets(self.run)
         self.live.values.update(last_lines=last_lines(self.run.log))
         self.check_code()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from moola_remote.agent_client import verbs
 from moola_remote.deploy.deploy import deploy
-from moola_remote.errors import ConfigError, MoolaError, PodGoneError, UnreachableError
+from moola_remote.errors import ConfigError, LimitError, MoolaError, PodGoneError, UnreachableError
 from moola_remote.follow.follower import Listener
 from moola_remote.follow.whole_run import PATIENCE_S, WholeRun, fetched_state
 from moola_remote.pods.pod import Pod
@@ -31,7 +31,7 @@ from moola_remote.sweep.packs import claim_packs, take_pack
 from moola_remote.sweep.plan import Plan
 from moola_remote.sweep.run_end import report_end
 from moola_remote.sweep.trial import Job
-from moola_remote.sweep.verdict import judge
+from moola_remote.sweep.verdict import has_no_room, judge
 from moola_remote.sweep.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -141,6 +141,13 @@ class Runner:
             self._fetch(state, jobs)
         for job in jobs:
             report_end(self.coordinator, self.plan, self.pod.project.results_folder, job, state)
+        if has_no_room(state):  # the next trial would fail like it
+            full = LimitError(
+                f"pod {name}: run {run_id}: {state.reason}",
+                "remove runs and old code there, or make the volume or its quota larger",
+            )
+            full.is_of_pod = True
+            raise full
 
     def _fetch(self, state: RunState, jobs: list[Job]) -> None:
         """Fetch what a run left; what a pod that is to be stopped needs, of lost runs, too."""

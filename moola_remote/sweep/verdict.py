@@ -12,7 +12,8 @@ from moola_remote.sweep.trial import SETTLED, Job, Score, Trial
 
 # Runs of one trial, where those before were ended by the machine and not by the job.
 MAX_ATTEMPTS = 6
-MAX_OUT_OF_MEMORY = 2
+# Of memory or disk: it may be the trial that takes so much.
+MAX_OUT_OF_ROOM = 2
 # A sweep is stopped when so many trials failed and none succeeded, or more than half of so many.
 FIRST_FAILED = 3
 MIN_JUDGED = 6
@@ -20,6 +21,8 @@ MIN_JUDGED = 6
 WIDE = 0.2
 # What a run that reached a limit of its own gives as its reason.
 _OWN_LIMITS = ("max_time_s", "max_cost_usd")
+# What the agent adds to the reason of a run that failed on a full disk.
+_NO_ROOM = "; not even 16 MB can be written on the pod, "
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,11 @@ def is_own_time_limit(state: RunState) -> bool:
     return state.state != "SUCCEEDED" and (state.reason or "").startswith(_OWN_LIMITS[0])
 
 
+def has_no_room(state: RunState) -> bool:
+    """Return whether a run failed on a pod whose disk was full at its end."""
+    return state.state == "FAILED" and _NO_ROOM in (state.reason or "")
+
+
 def judge(state: RunState, num_attempts: int) -> Verdict:
     """Return what an ended run means.
 
@@ -48,11 +56,11 @@ def judge(state: RunState, num_attempts: int) -> Verdict:
     if state.state == "CANCELLED":
         return Verdict("cancelled", why)
     is_killed = state.signal == "SIGKILL" or state.returncode == 137
-    if state.state == "FAILED" and not is_killed:
+    if state.state == "FAILED" and not is_killed and not has_no_room(state):
         return Verdict("failed", why)
     if why.startswith(_OWN_LIMITS):
         return Verdict("failed", f"reached its limit, {why}")
-    most = MAX_OUT_OF_MEMORY if state.oom_killed else MAX_ATTEMPTS
+    most = MAX_OUT_OF_ROOM if state.oom_killed or has_no_room(state) else MAX_ATTEMPTS
     if num_attempts >= most:
         return Verdict("failed", f"{why}, {num_attempts} times")
     return Verdict("again", why)

@@ -107,6 +107,31 @@ def test_bad_pods_are_named_and_the_good_ones_do_all(
     assert not used & {"changed", "full"}
 
 
+def test_a_disk_that_fills_up_midway_fails_no_trial(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    filling = """\
+import os, sys
+from pathlib import Path
+if "/filling/" in os.environ["MOOLA_RUN_DIR"]:
+    with open(Path(os.environ["MOOLA_RUN_DIR"], "checkpoint"), "wb", buffering=0) as file:
+        while file.write(bytes(1 << 20)):
+            pass
+"""
+    job = scene.project.folder / "job.py"
+    job.write_text(filling + job.read_text())
+    scene.server("good")
+    disk = scene.stack.enter_context(disk_or_skip(scene.folder / "filling", megabytes=700))
+    scene.server("filling-pod", root=disk / "root")
+    words = scene.project.words("--trials", "8", "--pods", "filling-pod,good", seconds=1.5)
+    code = run(list(words))
+    said = capsys.readouterr().err
+    assert code == 0, said
+    check_each_once(scene.project, 8)
+    (line,) = [one for one in said.splitlines() if "pod filling-pod is no longer used" in one]
+    assert "exit code 1; not even 16 MB can be written on the pod, No space left" in line
+
+
 @pytest.mark.parametrize("how", ["grid", "try"])
 def test_a_sweep_whose_pods_are_all_bad_ends_with_the_first_reason(
     scene: Scene, capsys: pytest.CaptureFixture[str], how: str

@@ -33,6 +33,15 @@ def test_a_full_disk_changes_nothing_of_how_the_end_is_reported(small_pod: Agent
     run_id = small_pod.shell(FILLS_THE_DISK + "exit 7")
     state = small_pod.wait(run_id)
     assert (state["state"], state["returncode"]) == ("FAILED", 7)
+    why = "not even 16 MB can be written on the pod, No space left on device"
+    assert state["reason"] == f"exit code 7; {why}"
+
+
+def test_a_run_that_ended_well_or_had_room_is_not_blamed_on_the_disk(
+    small_pod: AgentPod, pod: AgentPod
+) -> None:
+    assert small_pod.wait(small_pod.shell(FILLS_THE_DISK + "exit 0"))["reason"] is None
+    assert pod.wait(pod.shell("exit 7"))["reason"] == "exit code 7"
 
 
 def test_without_even_the_reserve_the_end_is_reported_once_there_is_room(
