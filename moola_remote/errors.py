@@ -118,6 +118,10 @@ class PodGoneError(UnreachableError):
         self.is_removed = is_removed
 
 
+class NoPythonError(UnreachableError):
+    """The pod has no Python that is new enough: to try again does not help."""
+
+
 class HostKeyError(MoolaError):
     """The pod's host key is unknown or has changed."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from moola_remote.errors import UnreachableError
+from moola_remote.errors import NoPythonError
 from moola_remote.text.sanitize import safe
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def find_interpreter(transport: Transport, asked: str) -> Interpreter:
         asked: the ``python`` of the pod's file, which was tried.
 
     Raises:
-        UnreachableError: there is none that is new enough, or the pod's file names an old one;
+        NoPythonError: there is none that is new enough, or the pod's file names an old one;
             each that was found is named with its version.
     """
     names = [asked, DEFAULT, *(f"{DEFAULT}.{minor}" for minor in _MINORS[1:]), "python3.14"]
@@ -91,7 +91,7 @@ def find_interpreter(transport: Transport, asked: str) -> Interpreter:
         if good
         else f"install Python {oldest} to {newest} there, for example: apt-get install python3"
     )
-    raise UnreachableError(
+    raise NoPythonError(
         f"{safe(asked, 100)}: not on the pod, or older than {oldest} (found: {listed})", cure
     )
 

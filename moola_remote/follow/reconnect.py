@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from moola_remote.agent_client.client import Agent
-from moola_remote.errors import PodGoneError, UnreachableError
+from moola_remote.errors import NoPythonError, PodGoneError, UnreachableError
 
 BACKOFF_S = (0.3, 0.6, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
@@ -48,7 +48,7 @@ class Outage:
             UnreachableError: `err`, when patience is over.
         """
         self.num_attempts += 1
-        self._num_hopeless += isinstance(err, (MuteAgentError, PodGoneError))
+        self._num_hopeless += isinstance(err, (MuteAgentError, NoPythonError, PodGoneError))
         give_up_s = self._link.give_up_s
         is_over = give_up_s is not None and time.monotonic() - self._since > give_up_s
         if is_over or self._num_hopeless >= MAX_HOPELESS:

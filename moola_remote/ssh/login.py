@@ -70,11 +70,27 @@ class KeyLogin:
                 raise self._other_methods(more)
         if more:  # one was right, and another is wanted beside it
             raise self._other_methods(["a second key"])
-        # Some servers know the user by other means (a private network), and ask for no key.
-        with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
-            transport.auth_none(self._endpoint.user)
+        if self._needs_no_key(transport):
             return []
         raise refused(self._endpoint, self._ring)
+
+    def _needs_no_key(self, transport: paramiko.Transport) -> bool:
+        """Return whether the server knows the user by other means, as of a private network.
+
+        Raises:
+            UnreachableError: it takes no key at all.
+        """
+        import paramiko
+
+        try:
+            transport.auth_none(self._endpoint.user)
+        except paramiko.BadAuthenticationType as err:
+            if "publickey" not in err.allowed_types:
+                raise self._other_methods(err.allowed_types) from err
+            return False
+        except (paramiko.SSHException, EOFError, OSError):
+            return False
+        return True
 
     def _other_methods(self, methods: list[str]) -> UnreachableError:
         wanted = safe(", ".join(methods), 100)

@@ -244,6 +244,17 @@ def test_a_server_may_want_two_keys(through: Through, home: Path, tmp_path: Path
         assert "the server wants a second key" in str(error)
 
 
+@pytest.mark.parametrize("has_key", [False, True])
+def test_a_server_that_wants_no_key_says_what_it_wants(
+    has_key: bool, home: Path, tmp_path: Path
+) -> None:
+    settings = "PubkeyAuthentication no\nKbdInteractiveAuthentication yes"
+    with running_openssh(tmp_path / "sshd", settings=settings) as server:
+        key = server.identity_file if has_key else None
+        error = _refusal(dataclasses.replace(server, identity_file=key), tmp_path)
+    assert "the server wants keyboard-interactive, expected a key to be enough" in str(error)
+
+
 def test_a_hardware_key_works_through_an_agent_and_is_named_without(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
