@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -74,6 +75,8 @@ def _wanted(
 ) -> tuple[list[ManifestFile], list[Missing], int]:
     """Return the files that are not here, those whose place is taken, the last change of others."""
     final = str(way.final)
+    if not os.path.lexists(final):
+        return list(files), [], 0
     wanted, in_the_way, changed_ns = [], [], 0
     for file in files:
         try:

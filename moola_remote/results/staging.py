@@ -59,23 +59,23 @@ def sweep(staging: Path, wanted: set[str]) -> list[str]:
     """Remove all but wanted files, whole or in part; what that was."""
     removed = []
     top = len(f"{staging}/")
-    for path, status in below(staging):
-        name = path[top:]
+    for entry in below(staging):
+        name = entry.path[top:]
         is_wanted = name.replace(f"{PARTIAL_DIR}/", "") in wanted
-        if not stat.S_ISDIR(status.st_mode) and not (is_wanted and stat.S_ISREG(status.st_mode)):
-            os.unlink(path)  # noqa: PTH108 - one of many
+        is_file = is_wanted and entry.is_file(follow_symlinks=False)
+        if not is_file and not entry.is_dir(follow_symlinks=False):
+            os.unlink(entry.path)  # noqa: PTH108 - one of many
             removed.append(name)
     return removed
 
 
-def below(top: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Everything below a folder, if it is one, with its ``lstat``; links are not followed."""
+def below(top: Path) -> Iterator[os.DirEntry[str]]:
+    """Everything below a folder, if it is one; links are not followed."""
     folders = [str(top)] if top.is_dir() else []
     while folders:
         for entry in list(os.scandir(folders.pop())):
-            status = entry.stat(follow_symlinks=False)
-            yield entry.path, status
-            if stat.S_ISDIR(status.st_mode):
+            yield entry
+            if entry.is_dir(follow_symlinks=False):
                 folders.append(entry.path)
 
 
@@ -100,7 +100,8 @@ def promote(staging: Path, final: Path, paths: Sequence[str], *, is_whole: bool)
         for _ in threads.map(partial(_sync_all, staging), parts):
             pass
     if is_whole and not final.exists():
-        folders = [Path(path) for path, status in below(staging) if stat.S_ISDIR(status.st_mode)]
+        inside = below(staging)
+        folders = [Path(one.path) for one in inside if one.is_dir(follow_symlinks=False)]
         for folder in reversed(folders):  # the deepest first
             if folder.name == PARTIAL_DIR:
                 shutil.rmtree(folder)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,7 +42,8 @@ def status_of(path: str, file: ManifestFile, hashes: HashCache) -> os.stat_resul
 
 def check_caps(run_id: str, final: Path, files: Sequence[ManifestFile], caps: Caps) -> None:
     """Raise a LimitError where `files`, with what is here already, pass the caps."""
-    there = [status.st_size for _, status in below(final) if stat.S_ISREG(status.st_mode)]
+    inside = (one for one in below(final) if one.is_file(follow_symlinks=False))
+    there = [one.stat(follow_symlinks=False).st_size for one in inside]
     total, count = sum(there) + sum(file.size for file in files), len(there) + len(files)
     if count > caps.max_files:
         raise LimitError(
