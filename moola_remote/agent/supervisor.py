@@ -118,8 +118,8 @@ class Supervisor:
             self.run.add_event("note", text=f"{left_behind} {processes} left behind, ended")
         self.live.values.update(outcome(end, self.live.values.get("stopping"), self.run.job()))
         self.live.values.update(ended_at=end.get("ended_at") or time.time())
-        if self.live.values["state"] == "FAILED" and self.live.values["returncode"] is not None:
-            # An exit code does not say why; a disk that is full now is told to who judges it.
+        if self.live.values["state"] == "FAILED" and self.live.values["signal"] is None:
+            # Neither an exit code nor a failed start says enough of why: a full disk is named.
             error = write_error(self.pod.root, ROOM_BYTES)
             if error is not None:
                 self.live.values["reason"] += f"; {NO_ROOM}, {error}"

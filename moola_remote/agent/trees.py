@@ -48,7 +48,10 @@ def reserve(pod: Pod, kind: str, digest: str) -> bool:
         if not record.is_file():
             return False
         with contextlib.suppress(OSError):  # a full disk: the deploy reports it
-            reservation_of(record.with_suffix("")).touch()
+            reserved, now = reservation_of(record.with_suffix("")), time.time_ns()
+            reserved.touch()
+            # The kernel's own time may be a tick old, that of a spec before it.
+            os.utime(reserved, ns=(now, now))
     return True
 
 

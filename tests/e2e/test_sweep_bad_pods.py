@@ -75,7 +75,7 @@ def scene(
 def check_each_once(project: SweepProject, count: int) -> None:
     """Each trial is complete, by one run that reached its end."""
     trials = project.trials()
-    assert [one["state"] for one in trials] == ["complete"] * count
+    assert [one["state"] for one in trials] == ["complete"] * count, trials
     assert [len(project.ended(number)) for number in range(count)] == [1] * count
     assert not list(project.marks.glob("*.twice"))
 
