@@ -25,6 +25,7 @@ VERBS = {
     "state": ("state", "current", "pod run"),
     "show": ("state", "show", "pod run"),
     "checkpoints": ("manifest", "checkpoints", "run object"),
+    "send": ("sending", "send_files", "run object"),
     "manifest": ("manifest", "manifest", "pod run"),
     "manifests": ("manifest", "manifests", "pod object"),
     "clean": ("clean", "clean", "pod object"),

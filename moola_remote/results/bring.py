@@ -9,18 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from moola_remote.config.paths import RunPaths
 from moola_remote.errors import PartialTransferError, TransferError
 from moola_remote.results.fetched import Caps, Fetched, Missing
 from moola_remote.results.links import make_links_and_folders
+from moola_remote.results.small_files import SMALL, receive
 from moola_remote.results.staging import promote, staging_folder, sweep
-from moola_remote.results.verify import check_caps, check_space, status_of, verify
+from moola_remote.results.verify import check_caps, check_space, not_as_declared, status_of, verify
 from moola_remote.results.way import Way
 from moola_remote.text.sanitize import safe
 
 if TYPE_CHECKING:
     from moola_remote.protocol.manifest import Manifest, ManifestFile
-    from moola_remote.ssh.transport import Transport
 # Bytes so far, bytes in all.
 Progress = Callable[[int, int], None]
 
@@ -45,9 +44,7 @@ def bring(
         with staging_folder(way.dest_root, way.run_id) as staging:
             sweep(staging, {file.name for file in wanted})
             check_space(staging, wanted)
-            with contextlib.suppress(PartialTransferError):  # what is missing is seen below
-                _pull(way.transport, way.far, staging, wanted, progress)
-            not_come = verify(f"run {way.run_id}", staging, wanted)
+            not_come = _take(way, staging, wanted, progress)
             lost = {one.path for one in not_come}
             came = [file for file in wanted if file.shown not in lost]
             if came:
@@ -91,19 +88,33 @@ def _wanted(
     return wanted, in_the_way, changed_ns
 
 
-def _pull(
-    transport: Transport,
-    far: RunPaths,
-    staging: Path,
-    wanted: Sequence[ManifestFile],
-    progress: Progress | None,
-) -> None:
-    total, largest = sum(file.size for file in wanted), max(file.size for file in wanted)
-    transport.pull(
-        far.path,
-        staging,
-        files=[file.name for file in wanted],
-        max_file=largest,
-        max_bytes=total + largest,  # rsync sends a file twice if its own check fails
-        progress=(lambda done: progress(min(done, total), total)) if progress else None,
-    )
+def _take(
+    way: Way, staging: Path, wanted: Sequence[ManifestFile], progress: Progress | None
+) -> list[Missing]:
+    """Bring files to the staging folder; return what has not come as the manifest says."""
+    total = sum(file.size for file in wanted)
+
+    def say(done: int) -> None:
+        if progress:
+            progress(min(done, total), total)
+
+    small = [file for file in wanted if file.size <= SMALL]
+    large = [file for file in wanted if file.size > SMALL]
+    names = [file.name for file in small]
+    not_come: list[Missing] = []
+    before = sum(file.size for file in large)
+    if large:
+        largest = max(file.size for file in large)
+        with contextlib.suppress(PartialTransferError):  # what is missing is seen below
+            way.transport.pull(
+                way.far.path,
+                staging,
+                files=[file.name for file in large],
+                max_file=largest,
+                max_bytes=before + largest,  # rsync sends a file twice if its own check fails
+                progress=say,
+            )
+        not_come = verify(f"run {way.run_id}", staging, large, names)
+    # Last, so that rsync, were it deceived, writes to none of them.
+    came = receive(way.agent, way.run_id, staging, small, lambda done: say(before + done))
+    return [*not_come, *(not_as_declared(file) for file in small if file.name not in came)]

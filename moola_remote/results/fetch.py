@@ -74,7 +74,7 @@ def fetch_run(  # noqa: PLR0913 - each has its own source
     """
     _check_run_id(run_id)
     state = known or verbs.get_state(agent, run_id)
-    way = Way(transport, agent.folder.run(run_id), dest_root, HashCache(cache))
+    way = Way(transport, agent, run_id, dest_root, HashCache(cache))
     content = manifest_content(transport, agent, state, way.read(MANIFEST), named)
     stored = json_of(
         {
@@ -139,7 +139,7 @@ def fetch_checkpoints(
     answer = agent.call("checkpoints", run_id, stdin={"known": sorted(known)}, timeout_s=HASH_S)
     table = {"schema": 1, "run_id": run_id, "files": answer.get("files")}
     manifest, _ = chosen_of(read_manifest(json.dumps(table).encode(), run_id), "checkpoints")
-    way = Way(transport, agent.folder.run(run_id), dest_root, HashCache(None))
+    way = Way(transport, agent, run_id, dest_root, HashCache(None))
     fetched = bring(way, manifest, {}, (), caps, None)
     if fetched.missing:
         raise TransferError(f"run {run_id}: {fetched.missing[0].path}: {fetched.missing[0].why}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,28 +69,37 @@ def check_space(staging: Path, files: Sequence[ManifestFile]) -> None:
         )
 
 
-def verify(what: str, staging: Path, wanted: Sequence[ManifestFile]) -> list[Missing]:
+def verify(
+    what: str, staging: Path, wanted: Sequence[ManifestFile], others: Collection[str] = ()
+) -> list[Missing]:
     """Return what has not come as the manifest says; what came otherwise is removed.
 
     Args:
         what: a run or a tree, as errors name it.
         staging: where it came to.
         wanted: all that was asked for.
+        others: names of files that may lie there too.
 
     Raises:
         TransferError: something came that was not asked for.
     """
-    unasked = sweep(staging, {file.name for file in wanted})
+    unasked = sweep(staging, {*others, *(file.name for file in wanted)})
     if unasked:
         raise TransferError(f"{what}: this was not asked for: {safe(unasked[0], 80)}")
     return [
-        Missing(file.shown, "missing, or not as the manifest says", file.size)
+        not_as_declared(file)
         for file in wanted
-        if not _is_as_declared(f"{staging}/{file.name}", file)
+        if not is_as_declared(f"{staging}/{file.name}", file)
     ]
 
 
-def _is_as_declared(path: str, file: ManifestFile) -> bool:
+def not_as_declared(file: ManifestFile) -> Missing:
+    """Return what is said of a file that has not come as the manifest says."""
+    return Missing(file.shown, "missing, or not as the manifest says", file.size)
+
+
+def is_as_declared(path: str, file: ManifestFile) -> bool:
+    """Return whether a file is as the manifest says; another regular one is removed."""
     try:
         if sha256_of(path) == (file.size, file.sha256):
             return True

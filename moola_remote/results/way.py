@@ -12,6 +12,7 @@ from moola_remote.files import atomic
 from moola_remote.files.hashing import HashCache
 
 if TYPE_CHECKING:
+    from moola_remote.agent_client.client import Agent
     from moola_remote.config.paths import RunPaths
     from moola_remote.ssh.transport import Transport
 
@@ -20,14 +21,15 @@ class Way(NamedTuple):
     """From a run's folder on the pod to the folder of fetched runs."""
 
     transport: Transport
-    far: RunPaths
+    agent: Agent
+    run_id: str
     dest_root: Path
     hashes: HashCache
 
     @property
-    def run_id(self) -> str:
-        """Whose folders they are."""
-        return self.far.path.name
+    def far(self) -> RunPaths:
+        """The run's folder on the pod."""
+        return self.agent.folder.run(self.run_id)
 
     @property
     def final(self) -> Path:

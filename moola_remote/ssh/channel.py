@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from moola_remote.ssh.marks import MarkedChannel
 BLOCK = 1 << 16
 STDERR_KEPT = 1 << 16
+# Behind stdout that nobody reads, the end of stderr does not come.
+STDERR_S = 2.0
 
 
 class SSHChannel:
@@ -92,7 +94,7 @@ class SSHChannel:
     def stderr(self) -> bytes:
         """See `Channel.stderr`."""
         if self._channel.eof_received:
-            self._drain.join()
+            self._drain.join(STDERR_S)
         return self._stderr
 
     def close(self) -> None:

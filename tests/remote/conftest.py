@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from moola_remote.results import bring
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.hostkeys import KnownHosts
@@ -84,3 +85,9 @@ def line(openssh_server: Endpoint) -> Iterator[Line]:
     made = Line(openssh_server.port)
     yield made
     made.cut()
+
+
+@pytest.fixture
+def by_rsync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of any size come by rsync."""
+    monkeypatch.setattr(bring, "SMALL", -1)

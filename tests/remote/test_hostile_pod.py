@@ -64,7 +64,10 @@ def lying_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[End
 
 @pytest.fixture
 def liar(
-    lying_server: tuple[Endpoint, Path], tmp_path: Path, request: pytest.FixtureRequest
+    lying_server: tuple[Endpoint, Path],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    by_rsync: None,
 ) -> Iterator[Pod]:
     """A pod whose rsync lies as the parameter says."""
     server, program = lying_server

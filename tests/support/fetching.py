@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,14 @@ class Pod:
         self.final = self.results / RUN
         self.staging = self.results / f".staging-{RUN}"
         self.transport = transport
-        put_agent(str(top / "root"))
-        self.agent = Agent(transport, root=str(top / "root"), python=python)
+        self.agent = self.agent_of(top, transport, python)
         self.write(FILES)
+
+    @staticmethod
+    def agent_of(top: Path, transport: Transport, python: str) -> Agent:
+        """Return its agent over another connection."""
+        put_agent(str(top / "root"))
+        return Agent(transport, root=str(top / "root"), python=python)
 
     def write(self, files: dict[str, bytes], **declared: Any) -> None:
         for path, content in files.items():
@@ -73,6 +79,11 @@ class Pod:
         manifest = json.loads((self.run / "manifest.json").read_bytes())
         manifest["files"][0].update(changes)
         self.declare(manifest)
+
+    def stage(self, path: str) -> None:
+        """Put a file where a fetch that was cut off leaves it."""
+        (self.staging / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(self.run / path, self.staging / path)
 
     def fetch(self, what: Any = "all", **options: Any) -> Fetched:
         return fetch_run(self.transport, self.agent, RUN, self.results, what=what, **options)

@@ -59,7 +59,10 @@ class Lying:
     """An agent that declares what it likes."""
 
     def __init__(self, agent: Agent, *files: dict[str, Any]) -> None:
-        self.folder, self.files = agent.folder, list(files)
+        self._agent, self.files = agent, list(files)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._agent, name)
 
     def call(self, *_: str, **__: Any) -> dict[str, Any]:
         return {"ok": True, "files": self.files}
@@ -109,7 +112,6 @@ def test_a_mirror_bears_a_lost_connection_and_a_vanished_checkpoint_but_not_for_
 
     gone = {"path": "checkpoints/gone/state", "size": 5, "sha256": "0" * 64}
     lying: Any = Lying(pod.agent, gone)
-    lying.transport = pod.transport
     mirror = Mirror(lambda: lying, RUN, pod.results, reported.append)
     for _ in range(MAX_FAILED - 1):
         mirror.look()

@@ -235,10 +235,10 @@ def test_what_is_whole_is_looked_at_and_not_compared_again(
     assert content_of(pod.final) == {**FILES, "more": b"more"}
 
 
+@pytest.mark.usefixtures("by_rsync")
 def test_an_interrupted_fetch_goes_on(pod: Pod) -> None:
     done = "checkpoints/epoch-0001/state"
-    (pod.staging / done).parent.mkdir(parents=True)
-    shutil.copy2(pod.run / done, pod.staging / done)
+    pod.stage(done)
     (pod.staging / "stray").write_text("of another fetch")
     counting = Counting(pod.transport)
     fetched = fetch_run(counting, pod.agent, RUN, pod.results, what="all")
@@ -315,12 +315,3 @@ def test_caps_of_count_size_and_disk(pod: Pod) -> None:
     shutil.rmtree(pod.results)
     pod.declare_file(size=10**17)
     assert "free on this disk" in pod.refusal(LimitError, caps=Caps(max_bytes=10**18))
-
-
-# ---- a pod that lies in what it has on its disk, through the real rsync
-
-
-# ---- a pod whose rsync lies: another program under its name
-
-
-# ---- a hole in our own rsync: whatever the pull puts into the staging folder

@@ -19,7 +19,7 @@ from tests.support.fakes import ShellTransport
 from tests.support.fetching import FILES, Pod, content_of
 from tests.support.servers import SSHD, running_openssh
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("by_rsync")]
 
 
 def test_a_link_in_the_place_of_the_staging_folder_is_not_followed(

@@ -47,10 +47,17 @@ SPOILS: list[tuple[str, Callable[[Path], object]]] = [
 ]
 
 
+@pytest.mark.parametrize("way", ["by_agent", "by_rsync"])
 @pytest.mark.parametrize(("names", "spoil"), SPOILS)
 def test_what_is_spoiled_is_named_and_costs_no_other(
-    names: str, spoil: Callable[[Path], object], pod: Pod
+    names: str,
+    spoil: Callable[[Path], object],
+    way: str,
+    pod: Pod,
+    request: pytest.FixtureRequest,
 ) -> None:
+    if way == "by_rsync":
+        request.getfixturevalue(way)
     spoil(pod.run)
     missing = pod.lacking()
     assert sorted(missing) == names.split()

@@ -47,6 +47,13 @@ def test_a_flood_on_stderr_holds_nothing_up(transport: Transport) -> None:
     assert len(done.stderr) == channel.STDERR_KEPT
 
 
+def test_what_was_said_on_stderr_is_known_though_stdout_is_not_read(transport: Transport) -> None:
+    channel = transport.open(["sh", "-c", "echo said >&2; head -c 1000000 /dev/zero"])
+    assert channel.returncode(HANGS_S) == 0
+    assert channel.stderr() == b"said\n"
+    channel.close()
+
+
 def test_a_command_need_not_read_its_stdin(transport: Transport) -> None:
     assert transport.run(["true"], stdin=bytes(8_000_000)).returncode == 0
 
