@@ -29,6 +29,8 @@ UPLOAD = (
     'umask 077; mkdir -p "$1" && cat >"$1/.$2.$$" && [ "$(wc -c <"$1/.$2.$$")" -eq "$3" ] '
     '&& mv "$1/.$2.$$" "$1/$2"'
 )
+# As programs end their line; the path before it may have such words, too: /workspace.
+NO_ROOM = ("no space left on device", "quota exceeded")
 # Of a user who may write there.
 HOME = 'cd && [ -w . ] && printf %s "$HOME"'
 
@@ -118,7 +120,7 @@ class Agent:
         """Return what to do where nothing can be written below the root."""
         if not said:
             return "do it again"
-        if "space" in said or "uota" in said:
+        if said.lower().endswith(NO_ROOM):
             return "make room on the pod, or name another `root` in the pod's file"
         asked = self.transport.run(["sh", "-c", HOME])
         home = asked.stdout.decode("utf-8", "replace")
