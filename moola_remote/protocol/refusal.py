@@ -24,7 +24,7 @@ CURES = {
     "different": "send it again with: moola-remote deploy",
     "no_checkpoint": "start over with: moola-remote train",
     "disk_full": "make room on the pod, for example with: moola-remote clean",
-    "io": "see there to this file, its owner and its disk; or name another `root` in the pod's file",
+    "io": "see to that file there, its owner and disk; or name another `root` in the pod's file",
 }
 # Of "environment", which has other causes too.
 NOT_INSTALLED = "installing packages failed"

@@ -236,7 +236,7 @@ def test_each_refusal_has_its_class(code: str, error: type[MoolaError]) -> None:
 
 def test_a_file_that_the_system_refuses_has_a_cure() -> None:
     text = str(refusal({"error": "io", "message": "pod: /x/queue.lock: Read-only file system"}))
-    assert text.startswith("pod: /x/queue.lock: Read-only file system; see there to this file")
+    assert text.startswith("pod: /x/queue.lock: Read-only file system; see to that file there")
 
 
 def test_a_refusal_names_some_files_and_hides_no_escape() -> None:
