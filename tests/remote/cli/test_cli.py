@@ -136,6 +136,22 @@ def test_without_settings_it_is_said_what_is_assumed(
         assert said in done.err, done.err
 
 
+def test_the_pods_of_a_sweep_are_those_that_are_named(
+    here: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.write("pyproject.toml", "")
+    shutil.rmtree(here.folder / "configs")
+    monkeypatch.setattr("moola_remote.cli.sweep_actions._drive", lambda *_: None)
+    words = ["--try", "x=0..1", "--goal", "loss:min", "--", "python", "tiny/train.py", "{x}"]
+    for given, said in (
+        (["--pods", "local.2,local.3"], "  pods:         local.2, local.3\n"),
+        (["--pods", "local.2"], "  pod:          local.2\n"),
+        ([], "  pod:          local, on this machine\n"),
+    ):
+        assert run(["sweep", *given, *words]) == 0
+        assert said in capsys.readouterr().err
+
+
 def test_a_home_is_no_project(
     here: Project, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
