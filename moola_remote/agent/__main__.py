@@ -14,6 +14,7 @@ from typing import List
 from moola_remote.agent.cli import answer, parse
 from moola_remote.agent.compiled import keep_bytecode
 from moola_remote.agent.errors import AgentError
+from moola_remote.agent.files import words_of
 
 
 def main(argv: List[str]) -> int:
@@ -31,7 +32,9 @@ def main(argv: List[str]) -> int:
         return 0
     except OSError as err:
         code = "disk_full" if err.errno in (errno.ENOSPC, errno.EDQUOT) else "io"
-        print(json.dumps({"ok": False, "error": code, "message": f"pod: {err}"}), flush=True)
+        print(
+            json.dumps({"ok": False, "error": code, "message": f"pod: {words_of(err)}"}), flush=True
+        )
         return 1
     if said is not None:
         print(json.dumps({"ok": True, **said}), flush=True)

@@ -186,6 +186,17 @@ def write_error(folder: Path, size: int) -> Optional[str]:
     return None
 
 
+def says_full(words: str) -> bool:
+    """Return whether an answer of `write_error` is that of a full disk, or of a quota."""
+    return words in (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
+
+
+def words_of(err: OSError) -> str:
+    """Return the file that an error is about, where it names one, and what the system says."""
+    why = err.strerror or str(err) or type(err).__name__
+    return why if err.filename is None else f"{os.fsdecode(err.filename)}: {why}"
+
+
 def put_aside(path: Path) -> Path:
     """Out of sight in one step; what a cut leaves behind goes with the next sweep."""
     aside = path.with_name(f".removed-{path.name}-{os.getpid()}")

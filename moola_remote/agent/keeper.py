@@ -14,7 +14,7 @@ from typing import Dict, List, NamedTuple
 from moola_remote.agent.bytecode import cache_of, drop_torn
 from moola_remote.agent.constants import Json
 from moola_remote.agent.errors import AgentError
-from moola_remote.agent.files import read_json
+from moola_remote.agent.files import read_json, words_of
 from moola_remote.agent.layout import Pod, Run, as_text
 from moola_remote.agent.processes import identity, oom_kills
 from moola_remote.agent.redaction import Mask
@@ -67,7 +67,7 @@ def prepare(pod: Pod, run: Run, spec: Json) -> Launch:
     try:
         make_workdir(run, needs["code"])
     except OSError as err:
-        raise AgentError("io", f"working copy of the code: {err}") from err
+        raise AgentError("io", f"working copy of the code: {words_of(err)}") from err
     return Launch(argv, env, run.workdir)
 
 

@@ -22,7 +22,7 @@ from moola_remote.agent.constants import (
     Json,
 )
 from moola_remote.agent.errors import AgentError
-from moola_remote.agent.files import head, open_file, size_of, write_error
+from moola_remote.agent.files import head, open_file, says_full, size_of, write_error
 from moola_remote.agent.layout import RUN_ID, Pod, Run, stored_state
 from moola_remote.agent.locks import is_locked
 from moola_remote.agent.processes import boot
@@ -81,7 +81,7 @@ def program() -> str:
 def view(pod: Pod, state: Json, others: Optional[List[Json]] = None) -> Json:
     """Return a state to show: with the place in the queue, the pod's clock, current sizes.
 
-    One that is no longer recorded, since the disk is full, says so as its reason.
+    One that is no longer recorded, since the disk is full or read-only, says so as its reason.
     """
     position = None
     if state["state"] == "QUEUED":
@@ -95,7 +95,8 @@ def view(pod: Pod, state: Json, others: Optional[List[Json]] = None) -> Json:
     if state["state"] in ("PREPARING", "RUNNING") and is_silent:
         error = write_error(run.own, STATE_BYTES)
         if error is not None:
-            shown["reason"] = f"nothing can be recorded, {error}: make room on the pod, then it is"
+            cure = "make room on the pod" if says_full(error) else "make its disk writable"
+            shown["reason"] = f"nothing can be recorded, {error}: {cure}, then it is"
     return shown
 
 

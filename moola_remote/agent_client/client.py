@@ -15,7 +15,7 @@ from moola_remote.agent_client.interpreters import find_interpreter, is_unusable
 from moola_remote.agent_client.program import agent_program
 from moola_remote.config.paths import PodPaths
 from moola_remote.errors import ConfigError, UnreachableError
-from moola_remote.protocol.refusal import last_words
+from moola_remote.protocol.refusal import last_words, says_full
 from moola_remote.text.sanitize import safe
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Agent:
         """Return what to do where nothing can be written below the root."""
         if not said:
             return "do it again"
-        if "space" in said or "uota" in said:
+        if says_full(said):
             return "make room on the pod, or name another `root` in the pod's file"
         asked = self.transport.run(["sh", "-c", HOME])
         home = asked.stdout.decode("utf-8", "replace")

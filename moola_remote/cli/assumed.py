@@ -27,8 +27,14 @@ if TYPE_CHECKING:
     from moola_remote.deploy.snapshot import Tree
 
 
-def report_assumed(app: App, plan: Plan) -> None:
-    """Print on stderr what was assumed where there are no settings; nothing where there are any."""
+def report_assumed(app: App, plan: Plan, pods: Sequence[str] = ()) -> None:
+    """Print on stderr what was assumed where there are no settings; nothing where there are any.
+
+    Args:
+        app: the command's.
+        plan: what is sent.
+        pods: where it is sent to, by name; empty is the command's pod.
+    """
     project = app.project
     if project.file is not None:
         return
@@ -40,7 +46,7 @@ def report_assumed(app: App, plan: Plan) -> None:
         "code": f"{count} {'file' if count == 1 else 'files'} of {folder}, {listed}",
         "dependencies": plan.dependencies.source or _no_dependencies(plan),
         "data": data if plan.data else "none; --data NAME=PATH sends some",
-        "pod": f"{app.pod.name}, on this machine" if _is_local(app) else app.pod.name,
+        **_pods_row(app, pods or (app.pod.name,)),
         "results": f"{project.results_folder}, after: moola-remote fetch results",
     }
     click.echo("no [tool.moola-remote] here or above, so these settings are assumed:", err=True)
@@ -72,8 +78,11 @@ def _no_dependencies(plan: Plan) -> str:
     return "none: no file declares any"
 
 
-def _is_local(app: App) -> bool:
-    return app.pod.config.provider == "local"
+def _pods_row(app: App, names: Sequence[str]) -> dict[str, str]:
+    if len(names) > 1:
+        return {"pods": ", ".join(names)}
+    is_local = app.pod.name == names[0] and app.pod.config.provider == "local"
+    return {"pod": f"{names[0]}, on this machine" if is_local else names[0]}
 
 
 def check_script(project: Project, argv: Sequence[str], here: Path) -> None:

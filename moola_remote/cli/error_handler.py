@@ -5,6 +5,7 @@ What only an error needs is imported when there is one.
 
 from __future__ import annotations
 
+import errno
 import gc
 import sys
 from collections.abc import Sequence
@@ -39,9 +40,9 @@ def run(args: Sequence[str] | None) -> int:
         print_error(err.format_message())
         return err.exit_code
     except OSError as err:
-        full = _full_disk(err)
-        print_error(str(full) if full else _bug(err))
-        return full.exit_code if full else 1
+        known = _of_disk(err)
+        print_error(str(known) if known else _bug(err))
+        return known.exit_code if known else 1
     except (click.Abort, KeyboardInterrupt):
         print_error("interrupted")
         return INTERRUPTED
@@ -63,11 +64,19 @@ def print_error(message: str) -> None:
     click.echo(strike(message), err=True)
 
 
-def _full_disk(err: OSError) -> MoolaError | None:
-    """Return the error of a full disk, or None where `err` is another one."""
+def _of_disk(err: OSError) -> MoolaError | None:
+    """Return the error of a full or read-only disk, or None where `err` is another one."""
     from moola_remote.config.paths import LaptopPaths
-    from moola_remote.files.disk import full_disk, is_full, no_temporary, usual_places
+    from moola_remote.files.disk import (
+        full_disk,
+        is_full,
+        no_temporary,
+        unwritable,
+        usual_places,
+    )
 
+    if err.errno == errno.EROFS and isinstance(err.filename, str):
+        return unwritable(Path(err.filename), err)
     if not is_full(err):
         return no_temporary(err)
     return full_disk(err, [LaptopPaths.of_user().state, Path("results"), *usual_places()])

@@ -36,7 +36,7 @@ def start_sweep(app: App, plan: Plan, secrets: Mapping[str, str]) -> None:
     from moola_remote.sweep.plan import folder_of
 
     deploy_plan, _ = plan_deploy(app, plan, is_all=app.is_verbose)
-    report_assumed(app, deploy_plan)
+    report_assumed(app, deploy_plan, plan.pods)
     folder = folder_of(app.project, plan.sweep_id)
     folder.write_plan(plan)
     click.echo(f"sweep {plan.sweep_id}: {describe(plan)}, on {', '.join(plan.pods)}", err=True)

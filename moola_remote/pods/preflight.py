@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from moola_remote.errors import ConfigError, LimitError, UnreachableError
-from moola_remote.protocol.refusal import word_of
+from moola_remote.protocol.refusal import says_full, word_of
 from moola_remote.text.sanitize import safe
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def check_pod(name: str, facts: PodInfo, to_send: int = 0) -> None:
 
     Raises:
         UnreachableError: no rsync.
-        ConfigError: no module for virtual environments.
+        ConfigError: no module for virtual environments, or the root can't be written to.
         LimitError: the volume is full, or has no room for what is sent.
     """
     if not facts.rsync:
@@ -42,6 +42,8 @@ def check_pod(name: str, facts: PodInfo, to_send: int = 0) -> None:
             f"pod {name}: its Python {facts.python} has no module venv",
             "there: apt-get install python3-venv; or name another `python` in the pod's file",
         )
+    if facts.write_error and not says_full(facts.write_error):
+        raise _unwritable(name, facts.write_error)
     if facts.write_error:
         raise LimitError(
             f"pod {name}: not even 16 MB can be written below its root, {facts.write_error}",
@@ -73,17 +75,29 @@ def check_room(name: str, agent: Agent, to_send: int) -> None:
 
     Raises:
         LimitError: it doesn't.
+        ConfigError: the root can't be written to.
     """
     if to_send <= TRIED_BYTES:
         return
     size = min(to_send + SPARE_BYTES, MAX_TRIED_BYTES)
-    why = agent.call("room", str(size), timeout_s=ROOM_TIMEOUT_S).get("write_error")
-    if why is not None:
-        raise LimitError(
-            f"pod {name}: {size / 1e9:.1f} GB can't be written below its root, "
-            f"{safe(word_of(why), 200)}; expected room for what is sent and what a run writes",
-            "remove runs with moola-remote clean, or make the volume or its quota larger",
-        )
+    found = agent.call("room", str(size), timeout_s=ROOM_TIMEOUT_S).get("write_error")
+    if found is None:
+        return
+    why = safe(word_of(found), 200)
+    if not says_full(why):
+        raise _unwritable(name, why)
+    raise LimitError(
+        f"pod {name}: {size / 1e9:.1f} GB can't be written below its root, "
+        f"{why}; expected room for what is sent and what a run writes",
+        "remove runs with moola-remote clean, or make the volume or its quota larger",
+    )
+
+
+def _unwritable(name: str, why: str) -> ConfigError:
+    return ConfigError(
+        f"pod {name}: nothing can be written below its root, {why}",
+        "make its disk writable there, or name another `root` in the pod's file",
+    )
 
 
 def check_gpu(name: str, facts: PodInfo, torch: Torch | None) -> None:

@@ -24,10 +24,14 @@ CURES = {
     "different": "send it again with: moola-remote deploy",
     "no_checkpoint": "start over with: moola-remote train",
     "disk_full": "make room on the pod, for example with: moola-remote clean",
+    "io": "see to that file there, its owner and disk; or name another `root` in the pod's file",
 }
 # Of "environment", which has other causes too.
 NOT_INSTALLED = "installing packages failed"
 PACKAGES = "correct what the project declares; moola-remote config show names the file"
+
+# As a system and its programs end their line; a path before it may have such words: /workspace.
+_FULL = ("no space left on device", "quota exceeded", "file too large")
 
 _ERRORS: dict[str, type[MoolaError]] = {
     "unknown_run": ConfigError,
@@ -63,6 +67,11 @@ def _names(answer: Mapping[str, Any], key: str) -> list[str]:
 def word_of(value: Any) -> str:
     """Return a string of the pod's; anything else, however deep, is only named as not a string."""
     return value if isinstance(value, str) else f"no text but {type(value).__name__}"
+
+
+def says_full(words: str) -> bool:
+    """Return whether a pod's words are those of a full disk, a quota or a limit of size."""
+    return words.lower().endswith(_FULL)
 
 
 def last_words(stderr: bytes) -> str:

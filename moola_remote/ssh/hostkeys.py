@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from moola_remote.errors import ConfigError, HostKeyError
 from moola_remote.files import atomic
+from moola_remote.files.disk import is_full, unwritable
 
 if TYPE_CHECKING:
     import paramiko
@@ -217,6 +218,9 @@ class KnownHosts:
             return {}
         except UnicodeDecodeError as err:
             raise ConfigError(f"{self.path}: not a file of host keys", "remove it") from err
+        except OSError as err:
+            why = f"{self.path}: can't be read, {err.strerror}"
+            raise ConfigError(why, "make it a file that you may read") from err
         return dict(self._parse(at, line) for at, line in enumerate(lines, 1) if line.strip())
 
     def _parse(self, number: int, line: str) -> tuple[str, bytes]:
@@ -240,10 +244,15 @@ class KnownHosts:
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with self.path.with_name(f"{self.path.name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with self.path.with_name(f"{self.path.name}.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+        except OSError as err:
+            if is_full(err):  # said once for all files of this machine
+                raise
+            raise unwritable(Path(err.filename or self.path), err, ConfigError) from err
 
 
 def _known_key(endpoint: Endpoint) -> bytes | None:

@@ -47,4 +47,5 @@ def keeping(state: Path, seconds: int) -> Keeping | None:
     except OSError:
         return None
     is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+    is_ours = is_ours and os.access(folder, os.W_OK | os.X_OK)  # a disk may be read-only
     return Keeping(folder, seconds) if is_ours and not found.st_mode & 0o077 else None

@@ -8,11 +8,13 @@ configuration below HOME is read instead.
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import logging
 import os
 import pwd
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
@@ -225,12 +227,10 @@ def _make(host: str, arguments: tuple[str, ...], values: dict[str, list[str]]) -
     def command_of(keyword: str) -> str | None:
         return first(keyword) if is_set(first(keyword)) else None
 
-    files = [first(f"{key}knownhostsfile") for key in ("user", "global")]
-    # `ssh -G` shows a name with a blank in it without quotes.
     known = [
-        word
-        for file in files
-        for word in ([file] if file and Path(expand(file, tokens)).exists() else file.split())
+        file
+        for key in ("user", "global")
+        for file in _files_of(first(f"{key}knownhostsfile"), tokens)
     ]
     command, revoked = command_of("proxycommand"), first("revokedhostkeys")
     interval, count = first("serveraliveinterval", "0"), first("serveralivecountmax", "3")
@@ -259,6 +259,24 @@ def _make(host: str, arguments: tuple[str, ...], values: dict[str, list[str]]) -
         bind_interface=first("bindinterface") or None,
         alive=(float(interval), int(count)) if interval.isdecimal() and int(interval) else None,
     )
+
+
+def _files_of(line: str, tokens: dict[str, str]) -> list[str]:
+    """Return the files of a list: `ssh -G` shows names with blanks in them without quotes.
+
+    As many words are one name as make the longest of a file that is there; else each is one.
+    """
+    if '"' in line:  # as paramiko leaves it
+        with contextlib.suppress(ValueError):
+            return shlex.split(line)
+    words, files = line.split(" "), []
+    while words:
+        ends = range(len(words), 1, -1)
+        names = (_below_home(expand(" ".join(words[:end]), tokens)) for end in ends)
+        end = next((end for end, name in zip(ends, names, strict=True) if name.exists()), 1)
+        files.append(" ".join(words[:end]))
+        del words[:end]
+    return [file for file in files if file]
 
 
 def _below_home(path: str) -> Path:

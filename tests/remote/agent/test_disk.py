@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from moola_remote.agent import constants, layout
+from moola_remote.agent.state import view
 from tests.support.pods import AgentPod, wait_until
 from tests.support.small_disks import disk_or_skip
 
@@ -19,14 +20,26 @@ FILLS_THE_DISK = 'cat /dev/zero >"$MOOLA_RUN_DIR/big" 2>/dev/null; '
 
 
 @pytest.fixture
-def small_pod(tmp_path: Path) -> Iterator[AgentPod]:
-    """A pod on a file system of one megabyte."""
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte."""
     with disk_or_skip(tmp_path / "small", megabytes=1) as disk:
-        pod = AgentPod(disk / "root")
-        yield pod
-        for big in disk.rglob("big"):
-            big.unlink()
-        pod.clear()
+        yield disk
+
+
+def make_read_only(disk: Path) -> None:
+    """As a system does after an error of the disk; whatever writes there has ended."""
+    mount = ["mount", "-o", "remount,ro", str(disk)]
+    wait_until(lambda: subprocess.run(mount, capture_output=True, check=False).returncode == 0)
+
+
+@pytest.fixture
+def small_pod(small_disk: Path) -> Iterator[AgentPod]:
+    """A pod on a file system of one megabyte."""
+    pod = AgentPod(small_disk / "root")
+    yield pod
+    for big in small_disk.rglob("big"):
+        big.unlink()
+    pod.clear()
 
 
 def test_a_full_disk_changes_nothing_of_how_the_end_is_reported(small_pod: AgentPod) -> None:
@@ -131,3 +144,32 @@ def test_a_start_does_not_look_at_the_bytecode_of_every_run(pod: AgentPod) -> No
     pod.wait(pod.start("true"))
     assert (of_runs / "a.pyc").exists()
     assert not (of_others / "a.pyc").exists()
+
+
+def test_a_disk_that_became_read_only_is_named_with_the_file(
+    small_disk: Path, small_pod: AgentPod
+) -> None:
+    run_id = small_pod.shell("exit 0")
+    small_pod.wait(run_id)
+    make_read_only(small_disk)
+    spec = {"run_id": "test-later", "argv": ["true"]}
+    asked = [("clean", {"force": True}), ("start", spec)]
+    for verb, stdin in asked:
+        answer = small_pod.ask(verb, stdin=stdin)
+        assert (answer["ok"], answer["error"]) == (False, "io")
+        where, _, why = answer["message"].removeprefix("pod: ").rpartition(": ")
+        assert why == "Read-only file system"
+        assert Path(where).is_relative_to(small_pod.root)
+    # What is there can be read all the same.
+    assert small_pod.state(run_id)["state"] == "SUCCEEDED"
+    assert small_pod.ask("manifest", run_id)["ok"]
+    subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+
+
+def test_a_run_that_a_read_only_disk_keeps_from_being_recorded_says_so(small_disk: Path) -> None:
+    pod = layout.Pod(small_disk)
+    (pod.runs / "test-run").mkdir(parents=True)
+    make_read_only(small_disk)
+    shown = view(pod, {"run_id": "test-run", "state": "RUNNING", "heartbeat_at": 0}, [])
+    why = "nothing can be recorded, Read-only file system: make its disk writable, then it is"
+    assert shown["reason"] == why

@@ -234,6 +234,11 @@ def test_each_refusal_has_its_class(code: str, error: type[MoolaError]) -> None:
     assert type(refusal({"error": code, "message": "m"})) is error
 
 
+def test_a_file_that_the_system_refuses_has_a_cure() -> None:
+    text = str(refusal({"error": "io", "message": "pod: /x/queue.lock: Read-only file system"}))
+    assert text.startswith("pod: /x/queue.lock: Read-only file system; see to that file there")
+
+
 def test_a_refusal_names_some_files_and_hides_no_escape() -> None:
     names = ["a\x1b[2J", "b", "c", "d"]
     text = str(refusal({"error": "different", "message": "no", "missing": names}))

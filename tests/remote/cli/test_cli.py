@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -134,6 +135,35 @@ def test_without_settings_it_is_said_what_is_assumed(
     assert "command: python tiny/train.py" in done.out
     for said in ("assumed", "that git lists", "requirements.txt", "local, on this machine"):
         assert said in done.err, done.err
+
+
+def test_a_read_only_disk_of_this_machine_is_no_internal_error(
+    here: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", "/state/snapshots")
+
+    monkeypatch.setattr("moola_remote.cli.sweep_actions._drive", write)
+    words = ["--try", "x=0..1", "--goal", "loss:min", "--", "python", "tiny/train.py", "{x}"]
+    assert run(["sweep", *words]) == 14
+    said = "error: /state/snapshots: can't be written, Read-only file system; make /state/snapshots"
+    assert said in capsys.readouterr().err
+
+
+def test_the_pods_of_a_sweep_are_those_that_are_named(
+    here: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.write("pyproject.toml", "")
+    shutil.rmtree(here.folder / "configs")
+    monkeypatch.setattr("moola_remote.cli.sweep_actions._drive", lambda *_: None)
+    words = ["--try", "x=0..1", "--goal", "loss:min", "--", "python", "tiny/train.py", "{x}"]
+    for given, said in (
+        (["--pods", "local.2,local.3"], "  pods:         local.2, local.3\n"),
+        (["--pods", "local.2"], "  pod:          local.2\n"),
+        ([], "  pod:          local, on this machine\n"),
+    ):
+        assert run(["sweep", *given, *words]) == 0
+        assert said in capsys.readouterr().err
 
 
 def test_a_home_is_no_project(

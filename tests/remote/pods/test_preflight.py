@@ -21,6 +21,7 @@ GOOD: dict[str, Any] = {"python": "3.12.3", "rsync": "3.2.7", "disk_free": 50 * 
         ({"rsync": None}, UnreachableError, "no rsync on the pod; there: apt-get install rsync"),
         ({"has_venv": False}, ConfigError, "no module venv; there: apt-get install python3-venv"),
         ({"write_error": "Disk quota exceeded"}, LimitError, "16 MB .*, Disk quota exceeded; rem"),
+        ({"write_error": "Read-only file system"}, ConfigError, "root, Read-only .*; make its"),
         ({"disk_free": 10**9}, LimitError, r"1.0 GB free, expected 2.5 GB"),
     ],
 )

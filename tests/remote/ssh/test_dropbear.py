@@ -46,17 +46,19 @@ def test_commands_the_agent_and_transfers(dropbear: Endpoint, tmp_path: Path) ->
         transport.close()
 
 
+@pytest.mark.parametrize("root", ["/no-such-disk/moola", "/no-workspace/moola", "/quotas/moola"])
 def test_a_root_that_the_user_may_not_make_names_one_of_the_users_home(
-    dropbear: Endpoint, tmp_path: Path
+    root: str, dropbear: Endpoint, tmp_path: Path
 ) -> None:
     """As `pods add` writes it, for root."""
     transport = connect(dropbear, known_hosts=tmp_path / "pins")
     try:
         with pytest.raises(ConfigError) as caught:
-            probe(Agent(transport, root="/no-such-disk/moola", python=dropbear.python))
+            probe(Agent(transport, root=root, python=dropbear.python))
         assert "Permission denied" in caught.value.message
-        root = caught.value.cure.removeprefix("in the pod's file: root: ")
-        assert probe(Agent(transport, root=root, python=dropbear.python)).rsync
+        said, _, other = caught.value.cure.partition(" root: ")
+        assert said == "in the pod's file:"
+        assert probe(Agent(transport, root=other, python=dropbear.python)).rsync
     finally:
         transport.close()
 

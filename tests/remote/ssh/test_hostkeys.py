@@ -17,6 +17,7 @@ from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.host_key_options import pin_options
 from moola_remote.ssh.hostkeys import KnownHosts, alias, fingerprint
 from tests.support.servers import running_openssh
+from tests.support.small_disks import small_disk
 
 pytestmark = pytest.mark.process
 
@@ -184,3 +185,28 @@ def test_a_name_that_known_hosts_reads_otherwise_is_refused(name: str) -> None:
         ConfigError, match=r": expected letters, digits, '\.', '-' and '_' in its name"
     ):
         alias(name)
+
+
+def test_a_folder_that_takes_no_pin_is_named(endpoint: Endpoint, path: Path) -> None:
+    """It is this machine's fault, and not the connection's."""
+    with small_disk(path.parent, "size=1m,mode=700") as is_there:
+        if not is_there:
+            pytest.skip("needs the right to mount a small file system")
+        subprocess.run(["mount", "-o", "remount,ro", str(path.parent)], check=True)
+        with pytest.raises(ConfigError) as caught:
+            connect(endpoint, known_hosts=path / "of" / "pins")
+    assert caught.value.message == f"{path}: can't be written, Read-only file system"
+    assert caught.value.cure == f"make {path} writable for you"
+
+
+@pytest.mark.parametrize("made", ["a file as its folder", "a folder as its file"])
+def test_what_is_no_file_of_pins_is_named(made: str, endpoint: Endpoint, path: Path) -> None:
+    if made == "a folder as its file":
+        path.mkdir(parents=True)
+        said = f"{path}: can't be read, Is a directory; make it a file that you may read"
+    else:
+        path.parent.write_text("")
+        said = f"{path}: can't be read, Not a directory; make it a file that you may read"
+    with pytest.raises(ConfigError) as caught:
+        connect(endpoint, known_hosts=path)
+    assert str(caught.value) == said

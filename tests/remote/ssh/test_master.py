@@ -7,6 +7,8 @@ import contextlib
 import dataclasses
 import os
 import signal
+import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -30,6 +32,7 @@ from tests.support.lines import Line
 from tests.support.masters import end_masters, masters, sockets
 from tests.support.pods import wait_until
 from tests.support.servers import SSHD, running_openssh
+from tests.support.small_disks import small_disk
 
 pytestmark = pytest.mark.process
 
@@ -316,6 +319,20 @@ def test_a_folder_that_others_may_enter_is_not_used(tmp_path: Path) -> None:
     assert keeping(tmp_path, 300) is None
     assert keeping(tmp_path / "other", 0) is None
     assert not (tmp_path / "other").exists()
+
+
+def test_a_folder_on_a_read_only_disk_is_not_used() -> None:
+    # A longer path would have its sockets elsewhere.
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        disk = Path(name, "d")
+        with small_disk(disk, "size=1m,mode=700") as is_there:
+            if not is_there:
+                pytest.skip("needs the right to mount a small file system")
+            made = keeping(disk, 300)
+            assert made
+            assert made.folder.parent == disk
+            subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+            assert keeping(disk, 300) is None
 
 
 def test_a_state_folder_with_a_long_path_has_its_sockets_elsewhere(

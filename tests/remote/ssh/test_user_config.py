@@ -174,3 +174,25 @@ def test_a_token_that_is_not_known_is_named(config: Path) -> None:
     config.write_text("Host a\n  ProxyCommand nc ${NO_SUCH_VARIABLE} %h\n")
     with pytest.raises(ConfigError, match=r"NO_SUCH_VARIABLE.*write the value itself"):
         resolve("a")
+
+
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [
+        ('~/.ssh/one "~/.ssh/a file"', ["one", "a file"]),
+        ('"~/.ssh/a file" ~/.ssh/one', ["a file", "one"]),
+        ('~/.ssh/one "~/.ssh/a file" "~/.ssh/a file of two"', ["one", "a file", "a file of two"]),
+        ('"~/.ssh/a file" ~/.ssh/missing', ["a file", "missing"]),
+        ("~/.ssh/one ~/.ssh/%h", ["one", "203.0.113.7"]),
+        ('"~/.ssh/a  file"', ["a  file"]),
+    ],
+)
+def test_lists_of_known_hosts_have_names_with_blanks(
+    either: Path, home: Path, value: str, names: list[str]
+) -> None:
+    folder = home / ".ssh"
+    for name in ("one", "a file", "a file of two", "a  file"):
+        (folder / name).touch()
+    either.write_text(f"Host box\n    HostName 203.0.113.7\n    UserKnownHostsFile {value}\n")
+    found = resolve("box").known_hosts
+    assert found[: len(names)] == tuple(folder / name for name in names)
