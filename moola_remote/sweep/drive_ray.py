@@ -316,4 +316,7 @@ class Driving:
                 state = verbs.cancel(pod.agent, node.run_id).state
                 break
             time.sleep(0.5)
+        if state.state == "FAILED":
+            why = safe(state.reason or "failed")
+            self.crew.watcher.on_note(f"{node.role} on {node.pod}: {why}")
         run.fetch(state, "all" if self.plan.then else "results", self.crew.watcher.on_note)
