@@ -72,7 +72,9 @@ def test_pandas_own_type_says_which_ends_are_inside(
     bars: Path, tmp_path: Path, kind: str, closed: str, suffix: str
 ) -> None:
     path = tmp_path / f"s.{suffix}"
-    table = frame(kind, closed).rename_axis("interval").reset_index()
+    table = frame(kind, closed)
+    if suffix == "feather":  # which has no index; Parquet writes it as the last column
+        table = table.rename_axis("interval").reset_index()
     getattr(table, f"to_{suffix}")(path)
     code, out = run(bars, path)
     assert code == 0
