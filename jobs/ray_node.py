@@ -5,8 +5,8 @@
 
 The node listens on `--port` and the 99 after it, and does one trial a GPU, or one without any. The
 token of $RAY_AUTH_TOKEN has to be that of the head. A worker whose Ray processes die is started
-again; so is a node that does not come up, as Ray gives up after 15 s on a busy machine. The driver
-of a head that dies ends.
+again; so is a node that does not come up, as Ray gives up after 15 s on a busy machine. A worker
+whose disk is full leaves the cluster. The driver of a head that dies ends.
 
 Exit code 0 where the sweep ended, 20 where the node can't be kept up, 143 after SIGTERM.
 """
@@ -24,7 +24,8 @@ from pathlib import Path
 from types import FrameType
 
 from jobs.common.entry import exit_code_of
-from jobs.common.ray_asked import NODE, SCRATCH, finished_file, session_folder
+from jobs.common.ray_asked import NODE, SCRATCH, WORKER, finished_file, session_folder
+from jobs.common.ray_room import LEAVE, ROOM_BYTES
 from jobs.common.signals import STOPPED
 from moola_core.errors import ConfigError, ProcessesError
 
@@ -64,6 +65,14 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise SystemExit(STOPPED)
 
 
+def _leave(number: int, frame: FrameType | None) -> None:
+    """End, as a trial on this node found its disk full."""
+    del number, frame
+    raise ProcessesError(
+        f"ray: not even {ROOM_BYTES >> 20} MB can be written on this node, which leaves the cluster"
+    )
+
+
 def _keep(arguments: argparse.Namespace) -> int:
     """Keep the node up.
 
@@ -73,12 +82,15 @@ def _keep(arguments: argparse.Namespace) -> int:
     """
     if os.environ.get("RAY_AUTH_MODE") != "token" or not os.environ.get("RAY_AUTH_TOKEN"):
         raise ConfigError("ray: no token, expected RAY_AUTH_MODE=token and RAY_AUTH_TOKEN")
+    if arguments.head:
+        signal.signal(LEAVE, _leave)
     finished = finished_file(Path.cwd())
     folder = session_folder(arguments.port)
     shutil.rmtree(folder, ignore_errors=True)
     try:
         for number in range(STARTS):
-            code = _run(start_words(arguments, num_slots()), finished, folder)
+            words = start_words(arguments, num_slots())
+            code = _run(words, finished, folder, is_worker=arguments.head is not None)
             if finished.exists():
                 return 0
             print(f"ray start ended with {code}, start {number + 1} of {STARTS}", flush=True)
@@ -90,13 +102,14 @@ def _keep(arguments: argparse.Namespace) -> int:
     raise ProcessesError("ray: the node can't be kept up, see the lines before")
 
 
-def _run(words: list[str], finished: Path, folder: Path) -> int:
+def _run(words: list[str], finished: Path, folder: Path, *, is_worker: bool) -> int:
     """Run ``ray start`` until it ends or the sweep does; its exit code."""
     paths = [str(Path.cwd()), *filter(None, [os.environ.get("PYTHONPATH")])]
     env = {
         **os.environ,
         NODE: str(Path.cwd()),
         SCRATCH: str(folder),
+        **({WORKER: str(os.getpid())} if is_worker else {}),
         "PYTHONPATH": os.pathsep.join(paths),
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # 30 s otherwise, for what has ended

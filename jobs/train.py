@@ -111,14 +111,24 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
     recipe = load_recipe(arguments.config, _overrides(arguments))
     if not arguments.run_dir:
         raise ConfigError("run folder: not given, expected --run-dir or MOOLA_RUN_DIR")
-    if not arguments.resume and epochs_in(Path(arguments.run_dir, "events.jsonl")):
+    run_dir = Path(arguments.run_dir)
+    if epochs_in(run_dir / "events.jsonl") and not _resumes(arguments.resume, run_dir):
         raise ConfigError(
-            f"--run-dir {arguments.run_dir}: holds a training, which would be replaced, expected a"
-            " new folder; name another, or go on with that training: --resume"
+            f"--run-dir {run_dir}: holds a training, which would be replaced, expected a new"
+            f" folder; name another, or go on with that training: --resume {run_dir}"
         )
     # numpy reads it when it is imported: sums in another order differ in the last bit.
     os.environ["OPENBLAS_NUM_THREADS"] = str(recipe.training.threads)
     return recipe
+
+
+def _resumes(source: str | None, run_dir: Path) -> bool:
+    """Return whether the training of `run_dir` itself is resumed, not another's."""
+    if not source or source == "here":
+        return bool(source)
+    checkpoints = (run_dir / "checkpoints").resolve()
+    path = Path(source).resolve()
+    return path == run_dir.resolve() or path.is_relative_to(checkpoints)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -55,6 +55,11 @@ class MoolaError(Exception):
         return f"{self.message}; {self.cure}" if self.cure else self.message
 
 
+def behind_pod(name: str, text: str) -> str:
+    """Return what an error says, for a line that has named its pod already."""
+    return text.removeprefix(f"pod {name}: ")
+
+
 class ConfigError(MoolaError):
     """A pod, recipe, setting or data file is missing or wrong."""
 

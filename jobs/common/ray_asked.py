@@ -15,6 +15,8 @@ from moola_core.errors import ConfigError
 NODE = "MOOLA_RAY_NODE"
 # Likewise: a folder that is removed with the node, whatever was killed before.
 SCRATCH = "MOOLA_RAY_SCRATCH"
+# Likewise on a worker: the process that keeps it.
+WORKER = "MOOLA_RAY_WORKER"
 
 
 class Asked(BaseModel):

@@ -25,8 +25,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from jobs.common.ray_asked import NODE, SCRATCH, Asked, finished_file, goal_of, read_asked
 from jobs.common.ray_keeper import Keeper, files_of
-from jobs.common.signals import STOPPED
-from jobs.common.trial import END, do_trial
+from jobs.common.ray_room import do_with_room
+from jobs.common.trial import END
 from moola_core.errors import ProcessesError
 
 HAND_OVER_S = 2.0
@@ -109,16 +109,16 @@ class RayTrial(ray_tune.Trainable):  # type: ignore[misc]
         """Run the job in the trial's folder, from the newest checkpoint that is there.
 
         Raises:
-            ProcessesError: it was stopped, as its node is.
+            ProcessesError: it was stopped, as its node is, or the disk there is full.
         """
         if "MOOLA_DATA_DIR" not in os.environ and self._data_dir:
             os.environ["MOOLA_DATA_DIR"] = self._data_dir
         words = self._asked.argv(self._params)
         with HandOver(self._keeper, number, folder):
-            code, _ = do_trial(self._job, words, folder)
+            is_again = do_with_room(self._job, words, folder)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the job's own handler was for the job
-        if code == STOPPED:
-            raise ProcessesError(f"trial {number}: stopped with its node")
+        if is_again:
+            raise ProcessesError(f"trial {number}: stopped with its node, or no room there")
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Save nothing: the keeper has it."""

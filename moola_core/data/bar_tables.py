@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.feather
 import pyarrow.parquet as pq
 
@@ -140,7 +141,7 @@ def read_arrow(path: Path, start: bytes) -> pa.Table:
     schema, batches = _arrow_batches(path, start)
     table = pa.Table.from_batches(batches, schema)
     table.validate(full=True)
-    return _without_views(table)
+    return _plain_types(table)
 
 
 def _arrow_batches(
@@ -162,21 +163,24 @@ def _arrow_batches(
     return file.schema, (file.get_batch(i) for i in range(file.num_record_batches))
 
 
-def _without_views(table: pa.Table) -> pa.Table:
-    """Return it with polars' views of strings as strings: pyarrow can't take from the former."""
-    for i, kind in enumerate(table.schema.types):
+def _plain_types(table: pa.Table) -> pa.Table:
+    """Return it without run ends, and with polars' views of strings as strings."""
+    for i, name in enumerate(table.column_names):
         column = table.column(i)
+        if pa.types.is_run_end_encoded(column.type):
+            parts = [pc.run_end_decode(part) for part in column.chunks]
+            column = pa.chunked_array(parts, column.type.value_type)
+        kind = column.type
         if pa.types.is_dictionary(kind) and pa.types.is_string_view(kind.value_type):
             parts = [
                 pa.DictionaryArray.from_arrays(part.indices, part.dictionary.cast(pa.string()))
                 for part in column.chunks
             ]
-            plain = pa.chunked_array(parts, pa.dictionary(kind.index_type, pa.string()))
+            column = pa.chunked_array(parts, pa.dictionary(kind.index_type, pa.string()))
         elif pa.types.is_string_view(kind):
-            plain = column.cast(pa.string())
-        else:
-            continue
-        table = table.set_column(i, table.schema.names[i], plain)
+            column = column.cast(pa.string())
+        if column.type != table.schema.field(i).type:
+            table = table.set_column(i, name, column)
     return table
 
 
@@ -210,7 +214,7 @@ def _in_parts(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.Table
 
 
 def _joined(batches: list[pa.RecordBatch]) -> pa.Table:
-    return _without_views(pa.Table.from_batches(batches)).combine_chunks()
+    return _plain_types(pa.Table.from_batches(batches)).combine_chunks()
 
 
 def _open_text(path: Path, symbol: str | None) -> BarTable:

@@ -85,6 +85,8 @@ class PriceReader:
         self, column: pa.ChunkedArray, price: str, file_rows: IntArray, *, may_lack: bool
     ) -> FloatArray:
         name = price if self.names[price].isdigit() else self.names[price]
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
         is_null = np.asarray(pc.is_null(column).to_numpy(), dtype=bool)
         if is_null.any() and not may_lack:
             row = int(file_rows[np.argmax(is_null)])
@@ -93,8 +95,6 @@ class PriceReader:
                 f"{self.where}: {fault}; leave such bars out:"
                 " python -m jobs.bars FILE --repair --out FILE.parquet"
             )
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
         kind = column.type
         if pa.types.is_string_view(kind):
             column, kind = column.cast(pa.string()), pa.string()

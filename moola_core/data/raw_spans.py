@@ -38,6 +38,7 @@ class RawSpans:
         stamp: which end of a bar its time is.
         zone: of times that have none, where the columns' names say it.
         symbols: of each row the instrument, where a column says it.
+        brackets: about the ends where they came as intervals, such as ``(]``; round ones are open.
     """
 
     starts: pa.ChunkedArray
@@ -57,6 +58,12 @@ class RawSpans:
     stamp: Stamp = "open"
     zone: str | None = None
     symbols: list[str] | None = None
+    brackets: str = ""
+
+    @property
+    def is_start_open(self) -> bool:
+        """Whether the bar at the start is not inside."""
+        return self.brackets.startswith("(")
 
     def of_symbol(self, path: Path, symbol: str | None) -> RawSpans:
         """Return the spans of one instrument; without a column of them all are.

@@ -11,6 +11,7 @@ import pyarrow as pa
 from moola_core.data.bar_labels import PLACES, place_in
 from moola_core.data.bar_tables import require_zones
 from moola_core.data.bar_tags import BarWords
+from moola_core.data.interval_column import split_intervals
 from moola_core.data.label_studio import KEY, Region, regions_of_cells, words_of
 from moola_core.data.raw_spans import Ends, RawSpans
 from moola_core.data.span_lengths import SECONDS_OF, is_length, unit_in
@@ -46,6 +47,11 @@ def of_table(path: Path, table: pa.Table) -> RawSpans:
     if cells is not None:
         tasks = table.column(names.index("id")).to_pylist() if "id" in names else ["0"] * len(cells)
         return of_regions(path, regions_of_cells(cells, [str(task) for task in tasks]))
+    brackets = ""
+    if not (set(names) & set(STARTS) and set(names) & set(STOPS)):
+        table, brackets = split_intervals(path, table)
+        found = SpanNames.of(table.column_names)
+        names = found.names
     trades = None if set(names) & set(STARTS) else places_of(names)
     if trades is not None:
         return _of_trades(path, [table.column(i).to_pylist() for i in trades])
@@ -71,14 +77,15 @@ def of_table(path: Path, table: pa.Table) -> RawSpans:
     at = next((names.index(name) for name in INSTRUMENTS if name in names), None)
     is_rectangle = names[start] in RECTANGLE
     is_length_given = stop == length
-    ends: Ends | None = "inclusive" if is_rectangle else None
+    ends: Ends | None = "inclusive" if is_rectangle or brackets.endswith("]") else None
+    ends = "half-open" if names[start] == "tmin" or brackets.endswith(")") else ends
     return RawSpans(
         _with_day(table, names, table.column(start)),
         table.column(stop) if is_length_given else _with_day(table, names, table.column(stop)),
         words,
         table.column_names[start],
         table.column_names[stop],
-        "half-open" if names[start] == "tmin" else ends,
+        ends,
         "seconds" if unit else "bars",
         SECONDS_OF.get(unit or "", 1.0),
         is_rectangle,
@@ -88,6 +95,7 @@ def of_table(path: Path, table: pa.Table) -> RawSpans:
         others=others,
         zone=_zone_of(path, table.column_names[start], table.column_names[stop]),
         symbols=None if at is None else [str(one) for one in table.column(at).to_pylist()],
+        brackets=brackets,
     )
 
 

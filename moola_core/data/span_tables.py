@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from moola_core.data.bar_labels import words_of_bars
 from moola_core.data.bar_tables import read_arrow
 from moola_core.data.excel_table import is_excel, read_excel
+from moola_core.data.interval_column import interval_text
 from moola_core.data.label_studio import is_export, regions_of_tasks
 from moola_core.data.packed import open_bytes, text_encoding
 from moola_core.data.raw_spans import RawSpans
@@ -199,9 +200,10 @@ def _is_nested(value: Any) -> bool:
 
 
 def _is_row(value: Any) -> bool:
-    return isinstance(value, dict) and are_names(
-        [name for name, cell in value.items() if not _is_nested(cell)]
-    )
+    if not isinstance(value, dict):
+        return False
+    names = [name for name, cell in value.items() if not _is_nested(cell)]
+    return are_names(names) or any(interval_text(cell) for cell in value.values())
 
 
 def _of_rows(path: Path, rows: list[Any]) -> RawSpans:
@@ -221,6 +223,7 @@ def _cell(value: Any) -> str | None:
     """Return a value as text; a list of one, such as Grafana's tags, as what it holds."""
     if isinstance(value, list) and len(value) < 2:
         value = value[0] if value else None
+    value = interval_text(value) or value
     return None if value is None else str(value)
 
 

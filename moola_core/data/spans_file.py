@@ -89,6 +89,11 @@ def read_spans(  # noqa: PLR0913 - each option is the user's own
         return _of_bars(path, bars, clock, raw, raw.per_bar, ends)
     if raw.length_unit is not None:
         return _of_lengths(path, bars, clock, raw, ends, unit)
+    if raw.brackets and ends not in (None, raw.ends):
+        raise DataError(
+            f"{path}: intervals with the brackets {raw.brackets} say themselves which ends are"
+            f" inside, expected no --ends {ends}; leave it out"
+        )
     ends = ends or raw.ends
     if ends is None:
         raise DataError(
@@ -109,7 +114,15 @@ def read_spans(  # noqa: PLR0913 - each option is the user's own
     start, stop = (
         _bars_of(first, last, bars, ends) if is_time else (first, last + (ends == "inclusive"))
     )
+    if raw.is_start_open:
+        start = start + (_is_open_of(start, first, bars) if is_time else 1)
     return _sort_out(raw, is_empty, np.stack([start, stop], axis=1), len(bars))
+
+
+def _is_open_of(start: IntArray, time: IntArray, bars: Bars) -> BoolArray:
+    """Return which of the times are those at which the bars `start` open."""
+    assert bars.time is not None
+    return bars.time[np.clip(start, 0, len(bars) - 1)] == time
 
 
 def _of_bars(

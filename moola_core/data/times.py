@@ -18,12 +18,13 @@ from moola_core.data.time_text import count_ns, day_or_month, digits_of, split_t
 from moola_core.data.window_checks import Fault
 from moola_core.data.zones import Fold, offset_name, offset_ns, readings, resolve_fold
 from moola_core.errors import DataError
-from moola_core.spans.intervals import BoolArray, IntArray
+from moola_core.spans.intervals import BoolArray, FloatArray, IntArray
 
 Dates = Literal["dmy", "mdy", "excel", "excel-1904"]
 ORDERS = ("dmy", "mdy")
 UNITS = ((1e17, "nanoseconds", 1), (1e14, "microseconds", 10**3), (1e11, "milliseconds", 10**6))
-SECOND = 10**9
+SECOND, MICROSECOND = 10**9, 10**3
+EXACT = pa.decimal128(28, 9)  # any Unix time, in whatever unit, to 1e-9 of that
 NO_ZONE = "no zone in the file, taken as UTC"
 EXPECTED = "a time like 2024-01-31 09:30:00 (or -05:00 behind it, or a Unix time)"
 
@@ -78,10 +79,11 @@ class Clock:
             DataError: a value is missing or is no time; a local time is none or two.
             ConfigError: there is no such zone.
         """
+        columns = [_plain(column) for column in columns]
         for column in columns:
             empty = np.asarray(pc.is_null(column).to_numpy(), dtype=bool)
             _refuse(self.where, empty, column, name, file_rows, EXPECTED)
-        column = _plain(columns[0])
+        column = columns[0]
         if is_serial(str(column[0].as_py())):
             return self._days(columns, name, file_rows)
         if len(columns) == 2:
@@ -95,7 +97,8 @@ class Clock:
             kind = column.type
         if pa.types.is_timestamp(kind):
             return self._typed(column, name, file_rows)
-        if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+        is_decimal = pa.types.is_decimal(kind)
+        if is_decimal or pa.types.is_integer(kind) or pa.types.is_floating(kind):
             return self._counted(column, name, file_rows)
         if pa.types.is_string(kind) or pa.types.is_large_string(kind):
             return self._text(pc.utf8_trim_whitespace(column.cast(pa.string())), name, file_rows)
@@ -150,20 +153,25 @@ class Clock:
         text = column[0].as_py()
         if isinstance(text, int) and _DIGITS.fullmatch(str(text)):
             return self._text(column.cast(pa.string()), name, file_rows)
-        values = column.to_numpy()
-        size = np.abs(values.astype(np.float64))
+        kind = column.type
+        if pa.types.is_float16(kind) or pa.types.is_float32(kind):
+            raise DataError(
+                f"{self.where}: column {name}: Unix times as {kind}, which holds them to minutes,"
+                " expected int64 or float64; write the times before they are cast"
+            )
+        size = np.abs(column.cast(pa.float64(), safe=False).to_numpy())
         _refuse(self.where, ~(size >= 1e8) | (size > 9.2e18), column, name, file_rows, EXPECTED)
-        scale = np.full(len(values), SECOND, dtype=np.int64)
-        unit = np.zeros(len(values), dtype=np.int64)
+        scale = np.full(len(size), SECOND, dtype=np.int64)
+        unit = np.zeros(len(size), dtype=np.int64)
         for i, (least, _, factor) in reversed(list(enumerate(UNITS, 1))):
             scale[size >= least], unit[size >= least] = factor, i
         self.units |= {UNITS[i - 1][1] if i else "seconds" for i in np.unique(unit)}
         self.zones.add("UTC")
-        if np.issubdtype(values.dtype, np.integer):
-            return values.astype(np.int64) * scale
-        whole = np.floor(values)
-        part = np.rint((values - whole) * scale).astype(np.int64)
-        return whole.astype(np.int64) * scale + part
+        whole, part = _whole_and_part(column)
+        count = whole * scale + np.rint(part * scale).astype(np.int64)
+        if pa.types.is_floating(kind):  # float64 holds them to a quarter of a microsecond
+            return (count + MICROSECOND // 2) // MICROSECOND * MICROSECOND
+        return count
 
     def _text(self, column: pa.ChunkedArray, name: str, file_rows: IntArray) -> IntArray:
         first = column[0].as_py()
@@ -264,14 +272,30 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
         column = column.cast(column.type.value_type)
     if pa.types.is_string_view(column.type):
         column = column.cast(pa.string())
-    if pa.types.is_decimal(column.type):
-        column = column.cast(pa.float64())
+    if pa.types.is_decimal(column.type) and column.type.scale <= 0:
+        column = column.cast(pa.int64())
     return column
+
+
+def _whole_and_part(column: pa.ChunkedArray) -> tuple[IntArray, FloatArray]:
+    """Return numbers as integers, and what is behind the point."""
+    if pa.types.is_integer(column.type):
+        return column.cast(pa.int64()).to_numpy(), np.zeros(len(column))
+    if pa.types.is_decimal(column.type):
+        column = column.cast(EXACT, safe=False)
+        whole = pc.floor(column)
+        part = pc.subtract(column, whole).cast(pa.float64())
+        return whole.cast(pa.int64()).to_numpy(), part.to_numpy()
+    values = column.to_numpy()
+    return np.floor(values).astype(np.int64), values % 1
 
 
 def _numbers(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     with contextlib.suppress(pa.ArrowInvalid):
         return column.cast(pa.int64())
+    is_float = pc.any(pc.match_substring_regex(column, "[eE]")).as_py()  # as numpy writes them
+    with contextlib.suppress(pa.ArrowInvalid):
+        return column.cast(pa.float64() if is_float else EXACT)
     with contextlib.suppress(pa.ArrowInvalid):
         return column.cast(pa.float64())
     return None

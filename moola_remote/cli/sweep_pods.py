@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from moola_remote.cli.app import App
-from moola_remote.errors import LimitError, MoolaError, PodGoneError, UnreachableError
+from moola_remote.errors import LimitError, MoolaError, PodGoneError, UnreachableError, behind_pod
 
 if TYPE_CHECKING:
     from moola_remote.deploy.deploy import Deployed
@@ -157,7 +157,8 @@ class SweepPods:
                 with self._one_at_a_time, self.output.paused():
                     self._end(name, self.plan.then)
             except MoolaError as err:
-                click.echo(f"pod {name} is still running, and billed if rented; {err}", err=True)
+                why = behind_pod(name, str(err))
+                click.echo(f"pod {name} is still running, and billed if rented; {why}", err=True)
                 return False
         else:
             with self.app.for_pod(name) as one:

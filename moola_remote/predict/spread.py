@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from moola_remote.errors import ConfigError, MoolaError
+from moola_remote.errors import ConfigError, MoolaError, behind_pod
 from moola_remote.files import atomic
 from moola_remote.files.hashing import sha256_of
 from moola_remote.follow.follower import Listener
@@ -190,7 +190,7 @@ class Spread:
 
     def _lose(self, name: str, err: MoolaError) -> None:
         self._errors[name] = err
-        self.say(f"pod {name} is no longer used: {err}")
+        self.say(f"pod {name} is no longer used: {behind_pod(name, str(err))}")
 
 
 def _failed(folder: Path) -> dict[str, str]:

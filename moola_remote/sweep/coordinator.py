@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from moola_remote.errors import MoolaError
+from moola_remote.errors import MoolaError, behind_pod
 from moola_remote.protocol.spec import new_run_id
 from moola_remote.sweep.assignment import Assignment, previous_on
 from moola_remote.sweep.plan import Plan
@@ -184,7 +184,7 @@ class Coordinator:
         with self._changed:
             if not self.assigned.lose(pod, err, is_gone=is_gone):
                 return
-            self._watcher.on_note(f"pod {pod} is no longer used: {err}")
+            self._watcher.on_note(f"pod {pod} is no longer used: {behind_pod(pod, str(err))}")
             self._changed.notify_all()
 
     def check_end(self) -> None:

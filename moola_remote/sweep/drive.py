@@ -12,6 +12,7 @@ from moola_remote.errors import (
     MoolaError,
     PodGoneError,
     UnreachableError,
+    behind_pod,
 )
 from moola_remote.follow.whole_run import PATIENCE_S, persist
 from moola_remote.pods.pod import Pod
@@ -161,7 +162,8 @@ class Team:
         with self.coordinator.quiet():
             if self.coordinator.is_stopped or self.coordinator.is_over:
                 raise err
-        self.crew.watcher.on_note(f"pod {self.name}: {err.message}; trying again")
+        said = behind_pod(self.name, err.message)
+        self.crew.watcher.on_note(f"pod {self.name}: {said}; trying again")
 
     def _start(self, station: Station) -> list[threading.Thread]:
         threads = []

@@ -17,7 +17,6 @@ from moola_remote.errors import (
     JobCancelledError,
     JobFailedError,
     MoolaError,
-    NoCapacityError,
     PodGoneError,
     UnreachableError,
 )
@@ -40,7 +39,7 @@ from moola_remote.sweep.command import node_argv, ray_argv
 from moola_remote.sweep.coordinator import Coordinator
 from moola_remote.sweep.drive import Crew
 from moola_remote.sweep.money import require_left
-from moola_remote.sweep.packed import read_begun
+from moola_remote.sweep.packed import Begun, is_lost, read_begun
 from moola_remote.sweep.plan import Plan, SweepFolder
 from moola_remote.sweep.run_end import report_end
 from moola_remote.sweep.study import Study
@@ -68,7 +67,7 @@ def drive_ray(folder: SweepFolder, plan: Plan, crew: Crew) -> Coordinator:
         The coordinator; `check_end` says how it ended.
 
     Raises:
-        MoolaError: a pod can't be used; runs that were started keep running.
+        MoolaError: it can't be driven on; runs that were started keep running.
     """
     study = Study(folder.journal, plan, is_writing=True)
     coordinator = Coordinator(study, plan, crew.watcher)
@@ -109,39 +108,67 @@ class Driving:
     coordinator: Coordinator
     _deployed: dict[str, Deployed] = field(default_factory=dict)
 
-    def begin(self) -> Cluster:
+    def begin(self) -> Cluster | None:
         """Bring pods up, send code and data, start head, workers and driver.
 
+        A pod that can't be used takes no part; the coordinator knows why. Where a run can't be
+        started there, the cluster is begun again without it.
+
+        Returns:
+            None where no pod is left.
+
         Raises:
-            MoolaError: no pod is there, or a run can't be started.
+            MoolaError: a run can't be started, whatever the pod.
         """
         hosts = self._hosts()
-        cluster = new_cluster(self.plan, len(self.study.trials()), hosts)
+        while hosts:
+            cluster = new_cluster(self.plan, len(self.study.trials()), hosts)
+            bad = self._start_all(cluster)
+            if bad is None:
+                return cluster
+            hosts = [one for one in hosts if one[0] != bad]
+        return None
+
+    def _start_all(self, cluster: Cluster) -> str | None:
+        """Start the runs of a cluster; return the pod that can't, once the others have ended."""
         write_cluster(self.folder, cluster)
         token = secrets.token_hex(32)
-        try:
-            for member in cluster.members:
+        for member in cluster.members:
+            try:
                 self._start(cluster, member, token)
-                self.crew.watcher.on_note(f"{member.role} on {member.pod}: run {member.run_id}")
-        except MoolaError:
-            self.end_nodes(cluster, patience_s=0.0)
-            self.folder.cluster.unlink(missing_ok=True)
-            raise
-        return cluster
+            except MoolaError as err:
+                self.end_nodes(cluster, patience_s=0.0)
+                self.folder.cluster.unlink(missing_ok=True)
+                if not (err.is_of_pod or isinstance(err, UnreachableError)):
+                    raise
+                self._drop(member.pod, err)
+                return member.pod
+            self.crew.watcher.on_note(f"{member.role} on {member.pod}: run {member.run_id}")
+        return None
 
     def _hosts(self) -> list[tuple[str, str]]:
         """Return the pods that are up and have code and data, and what others reach each by."""
-        hosts: list[tuple[str, str]] = []
-        for name in self.plan.pods:
-            host = self._bring_up(name)
-            if host is not None:
-                hosts.append((name, host))
-        if not hosts:
-            self.coordinator.check_end()  # raises why the first was refused
+        found = [(name, self._bring_up(name)) for name in self.plan.pods]
+        hosts = [(name, host) for name, host in found if host is not None]
         self.crew.share([name for name, _ in hosts])
-        for name, _ in hosts:
+        return [(name, host) for name, host in hosts if self._has_code(name)]
+
+    def _has_code(self, name: str) -> bool:
+        """Send a pod code and data; return whether it has them."""
+        try:
             self._deployed[name] = self.crew.deploy(name)
-        return hosts
+        except MoolaError as err:
+            self._drop(name, err)
+            return False
+        return True
+
+    def _drop(self, name: str, err: MoolaError) -> None:
+        """Leave a pod out that was brought up, and release it where it can be."""
+        self.coordinator.lose_pod(name, err, is_gone=False)
+        if isinstance(err, PodGoneError):
+            self.crew.lose(name)
+        elif not isinstance(err, UnreachableError):
+            self.crew.release(name)
 
     def _bring_up(self, name: str) -> str | None:
         """Return what other pods reach a pod by; None of one that takes no part."""
@@ -149,12 +176,10 @@ class Driving:
             self.crew.bring_up(name)
             with Pod(name) as pod:
                 host = pod.endpoint.private_host or ""
-        except (NoCapacityError, UnreachableError) as err:
+            if not host and self.plan.address is None:
+                raise UnreachableError(f"pod {name}: has no address for other pods")
+        except MoolaError as err:
             self.coordinator.lose_pod(name, err, is_gone=False)
-            return None
-        if not host and self.plan.address is None:
-            no_address = UnreachableError(f"pod {name}: has no address for other pods")
-            self.coordinator.lose_pod(name, no_address, is_gone=False)
             return None
         return host
 
@@ -242,14 +267,25 @@ class Driving:
         self.coordinator.fail(err)
 
     def _take_over(self, cluster: Cluster, state: RunState, results: Path) -> None:
-        """Write the driver's trials into the study, each once."""
-        driver = cluster.driver
-        while (number := len(self.study.trials())) < self.plan.trials:
-            begun = read_begun(results / driver.run_id / "trials" / str(number))
-            if begun is None:
+        """Write the driver's trials into the study, each once.
+
+        The newest that were lost with it are left to the next driver, which begins with them.
+        """
+        driver, first = cluster.driver, len(self.study.trials())
+        folder = results / driver.run_id / "trials"
+        begun = list[Begun]()
+        while (at := first + len(begun)) < self.plan.trials:
+            found = read_begun(folder / str(at))
+            if found is None:
                 break
+            begun.append(found)
+        while begun and is_lost(state, folder / str(first + len(begun) - 1)):
+            begun.pop()
+            number = first + len(begun)
+            self.crew.watcher.on_note(f"trial {number}: lost with the driver, to be done again")
+        for one in begun:
             attempt = Attempt(driver.run_id, driver.pod, is_packed=True)
-            self.study.adopt(begun.params, [attempt] * min(len(begun.nodes), MAX_ATTEMPTS))
+            self.study.adopt(one.params, [attempt] * min(len(one.nodes), MAX_ATTEMPTS))
         for trial in self.study.trials():
             if trial.state not in SETTLED and trial.attempt is not None:
                 job = Job(trial, trial.attempt, None, is_new=False)
@@ -280,4 +316,7 @@ class Driving:
                 state = verbs.cancel(pod.agent, node.run_id).state
                 break
             time.sleep(0.5)
+        if state.state == "FAILED":
+            why = safe(state.reason or "failed")
+            self.crew.watcher.on_note(f"{node.role} on {node.pod}: {why}")
         run.fetch(state, "all" if self.plan.then else "results", self.crew.watcher.on_note)

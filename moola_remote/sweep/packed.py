@@ -12,7 +12,7 @@ from moola_remote.config.typed import read_json, typed
 from moola_remote.protocol.state import RunState
 from moola_remote.protocol.types import Name, Remote
 from moola_remote.sweep.trial import Attempt, Trial
-from moola_remote.sweep.verdict import Verdict, is_own_time_limit, judge
+from moola_remote.sweep.verdict import Verdict, is_own_limit, is_own_time_limit, judge
 from moola_remote.text.sanitize import safe
 
 MAX_END_BYTES = 1 << 16
@@ -47,6 +47,17 @@ def read_begun(folder: Path) -> Begun | None:
     with suppress(OSError, ValueError), (folder / "params.json").open("rb") as file:
         return typed(Begun, read_json(file.read(MAX_END_BYTES)))
     return None
+
+
+def is_lost(state: RunState, folder: Path) -> bool:
+    """Return whether a trial on a cluster has no end because its driver ended, and not by itself.
+
+    Args:
+        state: of the driver's run, which has ended.
+        folder: of the trial, as fetched.
+    """
+    is_unfit = state.state in ("SUCCEEDED", "CANCELLED") or is_own_limit(state)
+    return not is_unfit and read_end(folder) is None
 
 
 def num_tries(trial: Trial, results: Path) -> int:

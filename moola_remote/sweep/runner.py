@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING
 
 from moola_remote.agent_client import verbs
 from moola_remote.deploy.deploy import deploy
-from moola_remote.errors import ConfigError, LimitError, MoolaError, PodGoneError, UnreachableError
+from moola_remote.errors import (
+    ConfigError,
+    LimitError,
+    MoolaError,
+    PodGoneError,
+    UnreachableError,
+    behind_pod,
+)
 from moola_remote.follow.follower import Listener
 from moola_remote.follow.whole_run import PATIENCE_S, WholeRun, fetched_state
 from moola_remote.pods.pod import Pod
@@ -135,7 +142,7 @@ class Runner:
                     raise
                 self.station.deploy_again(self.pod, seen)
                 for job in jobs:
-                    why = f"pod {name} does not know it any more: {err.message}"
+                    why = f"pod {name} does not know it any more: {behind_pod(name, err.message)}"
                     self.coordinator.again(job, why)
                 return
             self._fetch(state, jobs)

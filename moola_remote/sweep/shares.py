@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from moola_remote.errors import MoolaError, PodGoneError
+from moola_remote.errors import MoolaError, PodGoneError, behind_pod
 from moola_remote.follow.whole_run import persist
 from moola_remote.sweep.money import FETCH_S, Budget
 
@@ -71,7 +71,7 @@ class Shares:
     def _set_first_end(self, name: str, end: float) -> None:
         persist(
             lambda: self.set_end(name, end),
-            lambda err: self.say(f"pod {name}: {err.message}; trying again"),
+            lambda err: self.say(f"pod {name}: {behind_pod(name, err.message)}; trying again"),
             FIRST_END_S,
         )
 
@@ -107,7 +107,7 @@ class Shares:
             try:
                 self.set_end(name, end)
             except MoolaError as err:
-                self.say(f"pod {name}: its end stays where it was; {err}")
+                self.say(f"pod {name}: its end stays where it was; {behind_pod(name, str(err))}")
                 if later_s < 0:  # what it was to give up is not free
                     return
                 continue

@@ -38,6 +38,11 @@ def is_own_time_limit(state: RunState) -> bool:
     return state.state != "SUCCEEDED" and (state.reason or "").startswith(_OWN_LIMITS[0])
 
 
+def is_own_limit(state: RunState) -> bool:
+    """Return whether a run ended by a limit of its own."""
+    return state.state != "SUCCEEDED" and (state.reason or "").startswith(_OWN_LIMITS)
+
+
 def has_no_room(state: RunState) -> bool:
     """Return whether a run failed on a pod whose disk was full at its end."""
     return state.state == "FAILED" and _NO_ROOM in (state.reason or "")
@@ -58,7 +63,7 @@ def judge(state: RunState, num_attempts: int) -> Verdict:
     is_killed = state.signal == "SIGKILL" or state.returncode == 137
     if state.state == "FAILED" and not is_killed and not has_no_room(state):
         return Verdict("failed", why)
-    if why.startswith(_OWN_LIMITS):
+    if is_own_limit(state):
         return Verdict("failed", f"reached its limit, {why}")
     most = MAX_OUT_OF_ROOM if state.oom_killed or has_no_room(state) else MAX_ATTEMPTS
     if num_attempts >= most:

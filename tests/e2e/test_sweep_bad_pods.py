@@ -101,6 +101,7 @@ def test_bad_pods_are_named_and_the_good_ones_do_all(
     ):
         (line,) = [one for one in said if f"pod {name} is no longer used" in one]
         assert reason in line
+        assert line.count(f"pod {name}") == 1
         assert cure in line
     used = {run["pod"] for one in scene.project.trials() for run in one["runs"]}
     assert {"good", "old"} <= used

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import signal
+import subprocess
+import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jobs.common.ray_asked import goal_of, read_asked
+from jobs.common.ray_asked import WORKER, goal_of, read_asked
 from jobs.common.ray_keeper import PARAMS, Keeper, files_of
+from jobs.common.ray_room import LEAVE, do_with_room
+from jobs.common.signals import STOPPED
+from jobs.common.trial import END
 from jobs.many_ray import main as many_ray
 from jobs.ray_node import main as ray_node
 from jobs.ray_node import num_slots, start_words
 from moola_core.errors import ConfigError
+from tests.support.lanes import HANGS_S
+from tests.support.pods import wait_until
+from tests.support.small_disks import disk_or_skip
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -107,3 +119,69 @@ def test_a_checkpoint_that_a_trial_dropped_is_dropped(tmp_path: Path) -> None:
 def test_a_node_does_a_trial_a_gpu(monkeypatch: pytest.MonkeyPatch, shown: str, slots: int) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
     assert num_slots() == slots
+
+
+# A node whose `ray start` is another program.
+NODE_JOB = """
+import sys
+import jobs.ray_node as node
+node.start_words = lambda *_: ["sleep", "60"]
+sys.exit(node.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("is_worker", [True, False])
+def test_a_worker_whose_disk_is_full_leaves_and_a_head_stays(
+    tmp_path: Path, is_worker: bool
+) -> None:
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "t", "PYTHONPATH": str(ROOT)}
+    words = ["--host", "127.0.0.1", "--port", "31900", *(["--head", "h:1"] if is_worker else [])]
+    process = subprocess.Popen(
+        [sys.executable, "-c", NODE_JOB, *words], cwd=tmp_path, env={**os.environ, **token},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    child = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    wait_until(child.read_text)
+    environment = Path(f"/proc/{child.read_text().split()[0]}/environ").read_bytes()
+    known = f"{WORKER}={process.pid}".encode() in environment.split(b"\0")
+    assert known is is_worker
+    process.send_signal(LEAVE if is_worker else signal.SIGTERM)
+    said, _ = process.communicate(timeout=HANGS_S)
+    assert process.returncode == (20 if is_worker else STOPPED)
+    full = "not even 16 MB can be written on this node, which leaves the cluster"
+    assert (full in said) is is_worker
+
+
+FILLING = """
+import os
+from pathlib import Path
+def main(argv):
+    if argv == ["bad"]:
+        return 3
+    with open(Path(os.environ["MOOLA_RUN_DIR"], "checkpoint"), "wb", buffering=0) as file:
+        while file.write(bytes(1 << 20)):
+            pass
+"""
+
+
+@pytest.mark.process
+def test_a_trial_on_a_full_disk_has_no_end_and_its_node_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+    before = signal.signal(LEAVE, lambda number, _: told.append(number))
+    (tmp_path / "filling.py").write_text(FILLING)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv(WORKER, str(os.getpid()))
+    monkeypatch.setenv("MOOLA_RUN_DIR", "")
+    try:
+        with disk_or_skip(tmp_path / "disk", megabytes=64) as disk:
+            assert do_with_room("filling", ["bad"], disk / "0") is False
+            assert (disk / "0" / END).exists()
+            assert told == []
+            assert do_with_room("filling", [], disk / "1") is True
+            assert not (disk / "1" / END).exists()
+            assert told == [LEAVE]
+    finally:
+        signal.signal(LEAVE, before)

@@ -285,16 +285,45 @@ def test_bad_input_is_refused_in_one_line_with_exit_code_10(
     assert printed.count("\n") == 1
 
 
+@pytest.mark.parametrize("resumed", [False, True])
 def test_a_folder_that_holds_a_training_is_not_used_for_another(
-    whole_run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    whole_run: Path,
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    resumed: bool,
 ) -> None:
     run_dir = tmp_path / "run"
     run_dir.mkdir()
     lines = (whole_run / "events.jsonl").read_bytes()
     (run_dir / "events.jsonl").write_bytes(lines)
-    assert main(_argv("seed", run_dir, data, "--epochs", "1")) == 10
+    more = ["--resume", str(whole_run)] if resumed else ["--epochs", "1"]
+    assert main(_argv("jade", run_dir, data, *more)) == 10
     said = capsys.readouterr().err
     assert f"--run-dir {run_dir}: holds a training, which would be replaced" in said
+    assert said.endswith(f"go on with that training: --resume {run_dir}\n")
     assert said.count("\n") == 1
     assert (run_dir / "events.jsonl").read_bytes() == lines
     assert [path.name for path in run_dir.iterdir()] == ["events.jsonl"]
+
+
+@pytest.mark.parametrize("source", ["run", "run/checkpoints", "run/../run/checkpoints/epoch-0002"])
+def test_a_folder_named_in_full_is_resumed_in_place(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    argv = _argv("jade", Path("run"), data.absolute())
+    assert main([*argv, "--epochs", "2"]) == 0
+    assert main([*argv, "--epochs", "3", "--resume", source]) == 0
+    epochs = [event["epoch"] for event in _events(tmp_path / "run") if event["kind"] == "epoch"]
+    assert epochs == [1, 2, 3]
+
+
+def test_another_run_is_resumed_into_a_new_folder(
+    whole_run: Path, data: Path, tmp_path: Path
+) -> None:
+    argv = _argv("jade", tmp_path / "run", data, "--epochs", "31", "--resume", str(whole_run))
+    assert main(argv) == 0
+    epochs = [event["epoch"] for event in _events(tmp_path / "run") if event["kind"] == "epoch"]
+    assert epochs == list(range(1, 32))

@@ -17,7 +17,8 @@ import pytest
 
 from tests.scale.scene import begun, marked, processes_of, ray_project, result
 from tests.support.pods import is_gone, wait_until
-from tests.support.projects import PROGRAM
+from tests.support.projects import PROGRAM, pod_file
+from tests.support.servers import SSHD, running_openssh
 from tests.support.sweeps import SweepProject, states_of
 
 pytestmark = [
@@ -186,7 +187,7 @@ def test_cancel_ends_driver_workers_and_head(project: SweepProject) -> None:
     assert {one["state"] for one in project.trials()} <= {"complete", "failed"}
 
 
-def test_a_head_that_dies_costs_what_was_running_and_resume_does_the_rest(
+def test_a_head_that_dies_costs_no_trial_as_resume_does_what_was_running(
     project: SweepProject,
 ) -> None:
     asked = words(project, "--trials", "3", seconds=1)
@@ -196,11 +197,29 @@ def test_a_head_that_dies_costs_what_was_running_and_resume_does_the_rest(
         os.kill(gcs_of(project), signal.SIGKILL)
         assert process.wait(timeout=END_S) == 20, errors.read_text()
     assert processes_of(project) == []
-    assert [one["state"] for one in project.trials()] == ["failed"]
+    assert project.trials() == []
+    assert "trial 0: lost with the driver, to be done again" in errors.read_text()
     (project.marks / "go").touch()
     with project.running(PROGRAM, "sweep", "resume", stderr=subprocess.DEVNULL) as process:
         assert process.wait(timeout=START_S + END_S) == 0
-    assert [one["state"] for one in project.trials()] == ["failed", "complete", "complete"]
+    assert [one["state"] for one in project.trials()] == ["complete"] * 3
+
+
+@pytest.mark.skipif(not SSHD.exists(), reason="no OpenSSH server here")
+def test_pods_that_are_bad_take_no_part(project: SweepProject, tmp_path: Path) -> None:
+    (project.marks / "go").touch()
+    with running_openssh(tmp_path / "changed") as endpoint:
+        other_key = f"SHA256:{'A' * 43}"
+        project.write(
+            "configs/pods/changed.yaml",
+            pod_file(endpoint, host_key=other_key, private_host="127.0.0.1"),
+        )
+        asked = words(project, "--pods", "changed,local", "--trials", "2", seconds=1)
+        errors = project.state / "stderr"
+        with errors.open("w") as file, project.running(PROGRAM, *asked, stderr=file) as process:
+            assert process.wait(timeout=START_S + END_S) == 0, errors.read_text()
+    assert [one["state"] for one in project.trials()] == ["complete"] * 2
+    assert "pod changed is no longer used: not its host key" in errors.read_text()
 
 
 def gcs_of(project: SweepProject) -> int:

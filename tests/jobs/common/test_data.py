@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from jobs.common.data import find_device
 from jobs.common.fitting import load
 from jobs.common.window_sets import split_windows
 from moola_core.config.recipe import load_recipe
 from moola_core.data.recrop import locate
 from moola_core.data.series import read_bars
 from moola_core.data.windows import read_windows
-from moola_core.errors import DataError
+from moola_core.errors import ConfigError, DataError
 
 SEED = Path(__file__).parents[3] / "configs" / "train" / "seed.yaml"
 
@@ -63,3 +64,12 @@ def test_crops_join_the_training_windows_and_show_no_bar_of_validation(data: Pat
     ]
     assert not shown[0] & shown[1]
     assert torch.isfinite(loaded.train_tensors.weight).all()
+
+
+def test_a_gpu_that_is_not_there_is_refused_and_not_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert [find_device(name).type for name in ("auto", "cpu")] == ["cpu", "cpu"]
+    with pytest.raises(ConfigError, match="--device cuda: this machine has no usable GPU"):
+        find_device("cuda")

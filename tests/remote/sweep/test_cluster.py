@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,27 @@ import pytest
 
 from jobs.common.ray_asked import read_asked
 from moola_remote.config.settings import find_project
-from moola_remote.errors import ConfigError, PodGoneError
+from moola_remote.errors import (
+    ConfigError,
+    HostKeyError,
+    LimitError,
+    MoolaError,
+    NoPythonError,
+    PodGoneError,
+    UnreachableError,
+)
+from moola_remote.protocol.state import RunState
 from moola_remote.sweep.checks import check_plan
-from moola_remote.sweep.cluster import asked_of, new_cluster, read_cluster, write_cluster
+from moola_remote.sweep.cluster import (
+    Cluster,
+    Member,
+    asked_of,
+    new_cluster,
+    read_cluster,
+    write_cluster,
+)
 from moola_remote.sweep.command import node_argv, ray_argv
+from moola_remote.sweep.coordinator import Coordinator
 from moola_remote.sweep.drive import Crew
 from moola_remote.sweep.drive_ray import Driving, drive_ray
 from moola_remote.sweep.packed import read_begun
@@ -159,6 +177,138 @@ def test_a_head_that_is_gone_ends_the_workers_and_a_stopped_one_may_come_back(
     assert folder.cluster.exists() is not is_removed
     with pytest.raises(PodGoneError):
         coordinator.check_end()
+
+
+class Asked:
+    """What a cluster asks of its pods; `bad` are those whose runs can't be started."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, bad: Mapping[str, MoolaError]) -> None:
+        self.bad, self.heard, self.seen = bad, Heard(), list[str]()
+        monkeypatch.setattr(Driving, "_bring_up", lambda _, name: f"host-{name}")
+        monkeypatch.setattr(Driving, "_start", self.start)
+        monkeypatch.setattr(Driving, "end_nodes", lambda *_, **__: self.seen.append("ended"))
+
+    def start(self, cluster: Cluster, member: Member, token: str) -> None:
+        del cluster, token
+        if member.pod in self.bad:
+            raise self.bad[member.pod]
+        self.seen.append(f"{member.role} on {member.pod}")
+
+    def driving(self, folder: SweepFolder, plan: Plan, deploy: Callable[[str], Any]) -> Driving:
+        study = Study(folder.journal, plan, is_writing=True)
+        release = lambda name: self.seen.append(f"release {name}")  # noqa: E731
+        crew = Crew(deploy, self.heard, release=release)
+        return Driving(folder, plan, crew, study, Coordinator(study, plan, self.heard))
+
+
+def test_a_pod_that_can_not_be_sent_code_takes_no_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = {
+        "full": LimitError("pod full: not even 16 MB can be written", "make it larger"),
+        "changed": HostKeyError("pod changed: not its host key"),
+        "old": NoPythonError("pod old: no Python"),
+    }
+
+    def deploy(name: str) -> None:
+        if name in errors:
+            raise errors[name]
+
+    asked = Asked(monkeypatch, {})
+    plan = plan_of(pods=["full", "a", "changed", "old", "b"])
+    cluster = asked.driving(SweepFolder(tmp_path), plan, deploy).begin()
+    assert cluster is not None
+    assert [one.pod for one in cluster.members] == ["a", "b", "a"]
+    assert asked.heard.notes[:3] == [
+        "pod full is no longer used: not even 16 MB can be written; make it larger",
+        "pod changed is no longer used: not its host key",
+        "pod old is no longer used: no Python",
+    ]
+    runs = ["head on a", "worker on b", "driver on a"]
+    assert asked.seen == ["release full", "release changed", *runs]
+
+
+@pytest.mark.parametrize("bad", ["a", "b"])
+def test_a_cluster_is_begun_without_the_pod_whose_run_can_not_be_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: str
+) -> None:
+    asked = Asked(monkeypatch, {bad: UnreachableError(f"pod {bad}: no route")})
+    driving = asked.driving(SweepFolder(tmp_path), plan_of(pods=["a", "b"]), lambda _: None)
+    cluster = driving.begin()
+    assert cluster is not None
+    good = {"a": "b", "b": "a"}[bad]
+    before = ["head on a"] if bad == "b" else []
+    assert asked.seen == [*before, "ended", f"head on {good}", f"driver on {good}"]
+    assert read_cluster(SweepFolder(tmp_path)) == cluster
+
+
+def test_a_cluster_whose_pods_are_all_bad_ends_with_the_first_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = {name: UnreachableError(f"pod {name}: no route") for name in ("a", "b")}
+    asked, folder = Asked(monkeypatch, errors), SweepFolder(tmp_path)
+    driving = asked.driving(folder, plan_of(pods=["a", "b"]), lambda _: None)
+    assert driving.begin() is None
+    assert not folder.cluster.exists()
+    with pytest.raises(UnreachableError, match="pod a: no route"):
+        driving.coordinator.check_end()
+
+
+def test_what_is_wrong_whatever_the_pod_ends_the_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Asked(monkeypatch, {"b": LimitError("nothing is left of --max-cost")})
+    driving = asked.driving(SweepFolder(tmp_path), plan_of(pods=["a", "b"]), lambda _: None)
+    with pytest.raises(LimitError, match="nothing is left"):
+        driving.begin()
+    assert asked.seen == ["head on a", "ended"]
+
+
+def begun_in(folder: Path, number: int, exit_code: int | None) -> None:
+    """Write what a driver has of a trial; without an end where it has no exit code."""
+    trial = folder / "trials" / str(number)
+    trial.mkdir(parents=True)
+    begun = {"params": {"model.hidden_size": 16 + number}, "nodes": ["n"]}
+    (trial / "params.json").write_text(json.dumps(begun))
+    scores = {"validation": {"f1": {"value": 0.5, "low": 0.4, "high": 0.6}}}
+    if exit_code is not None:
+        end = {"exit_code": exit_code, "signal": None, "seconds": 1.0}
+        (trial / "end.json").write_text(json.dumps(end))
+        (trial / "result.json").write_text(json.dumps({"scores": scores}))
+
+
+@pytest.mark.parametrize(
+    ("ended", "states"),
+    [
+        ({"state": "LOST"}, ["complete", "failed", "complete"]),
+        ({"state": "FAILED", "returncode": 20}, ["complete", "failed", "complete"]),
+        ({"state": "PREEMPTED"}, ["complete", "failed", "complete"]),
+        ({"state": "SUCCEEDED"}, ["complete", "failed", "complete", "failed"]),
+        ({"state": "CANCELLED"}, ["complete", "failed", "complete", "failed"]),
+        (
+            {"state": "FAILED", "reason": "max_time_s: 60 s"},
+            ["complete", "failed", "complete", "failed"],
+        ),
+    ],
+)
+def test_the_newest_trials_that_were_lost_with_the_driver_are_left_to_the_next(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ended: dict[str, Any],
+    states: list[str],
+) -> None:
+    folder, plan = SweepFolder(tmp_path), plan_of()
+    asked = Asked(monkeypatch, {})
+    driving = asked.driving(folder, plan, lambda _: None)
+    cluster = new_cluster(plan, 0, HOSTS)
+    for number, exit_code in enumerate([0, 1, 0, None]):
+        begun_in(tmp_path / cluster.driver.run_id, number, exit_code)
+    state = RunState(run_id=cluster.driver.run_id, **ended)
+    driving._take_over(cluster, state, tmp_path)
+    assert [one.state for one in driving.study.trials()] == states
+    assert driving.coordinator.is_over is (len(states) == 4)
+    said = "trial 3: lost with the driver, to be done again"
+    assert (said in asked.heard.notes) is (len(states) == 3)
 
 
 def test_what_a_trial_was_begun_with_is_read_as_far_as_it_can_be(tmp_path: Path) -> None:

@@ -227,7 +227,7 @@ def test_a_pod_out_of_reach_keeps_its_trials(tmp_path: Path) -> None:
     away = UnreachableError("pod a: no route")
     coordinator.lose_pod("a", away, is_gone=False)
     assert coordinator.take("b") is None
-    assert heard.notes == ["pod a is no longer used: pod a: no route"]
+    assert heard.notes == ["pod a is no longer used: no route"]
     assert coordinator.trials()[0].state == "running"
     with pytest.raises(UnreachableError):
         coordinator.check_end()

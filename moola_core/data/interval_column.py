@@ -1,0 +1,149 @@
+"""Intervals in one column, ``[09:30, 09:45)``: pandas writes them as text or an extension type.
+
+Brackets say whether the ends are inside. ``[a, b]`` may be a list as well, whose end is not said.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from moola_core.data.span_lengths import unit_of_word
+from moola_core.data.table_head import is_number, looks_like_date, normalise
+from moola_core.data.window_checks import Fault
+from moola_core.errors import DataError
+
+_TEXT = re.compile(r"\s*([\[(])([^,\[\]()]+),([^,\[\]()]+)([\])])\s*")
+BRACKETS = {"left": "[)", "right": "(]", "both": "[]", "neither": "()"}  # pandas' closed
+STATE = b"ARROW:extension:metadata"
+_CLOSED = re.compile(rb'"closed": "(\w+)"')
+ENDS = (("left", "right"), ("start", "end"), ("start", "stop"), ("begin", "end"), ("from", "to"))
+_BEHIND = re.compile(r"\s*[(\[][^)\]]+[)\]]\s*$")  # a zone or a unit behind a name
+CURE = "write the ends in columns start and end"
+
+
+def split_intervals(path: Path, table: pa.Table) -> tuple[pa.Table, str]:
+    """Return the table with starts and ends for its column of intervals; and their brackets.
+
+    The brackets are empty where there is no such column, or where it does not say them.
+
+    Raises:
+        DataError: there are two such columns, or brackets that differ or may be of a pair.
+    """
+    found = [i for i in range(table.num_columns) if _is_interval(table, i)]
+    if not found:
+        return table, ""
+    names = [table.column_names[i] or "(no name)" for i in found]
+    if len(found) > 1:
+        raise DataError(
+            f"{path}: columns {', '.join(names)}: intervals, expected them in one; drop the others"
+        )
+    at, field = found[0], table.schema.field(found[0])
+    if pa.types.is_struct(_storage(field.type)):
+        brackets, (starts, stops) = _of_struct(table, at)
+    else:
+        brackets, (starts, stops) = _of_text(path, names[0], table.column(at))
+    behind = _suffix(field.name)
+    table = table.set_column(at, f"start{behind}", starts)
+    return table.add_column(at + 1, f"end{behind}", stops), brackets
+
+
+def interval_text(value: Any) -> str | None:
+    """Return a value of JSON as an interval in text, if it is one: so itself, or as an object."""
+    if isinstance(value, str):
+        return value if _is_text(value) else None
+    names = {normalise(name): name for name in value} if isinstance(value, dict) else {}
+    ends = _ends_among(names)
+    if ends is None:
+        return None
+    about = BRACKETS.get(str(value.get("closed")), "[]")
+    return f"{about[0]}{value[ends[0]]}, {value[ends[1]]}{about[1]}"
+
+
+def _is_text(text: str) -> bool:
+    match = _TEXT.fullmatch(text)
+    return match is not None and all(map(_is_place, match.group(2, 3)))
+
+
+def _is_interval(table: pa.Table, at: int) -> bool:
+    kind = _storage(table.schema.field(at).type)
+    if pa.types.is_struct(kind):
+        return _ends_of(kind) is not None
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        return False
+    texts = (text for text in table.column(at).to_pylist() if text)
+    return _is_text(next(texts, ""))
+
+
+def _is_place(text: str) -> bool:
+    return is_number(text) or looks_like_date(text)
+
+
+def _storage(kind: pa.DataType) -> pa.DataType:
+    return kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
+
+
+def _ends_of(kind: pa.StructType) -> tuple[str, str] | None:
+    """Return the names of the fields of a struct that are its ends."""
+    return _ends_among({normalise(field.name): field.name for field in kind})
+
+
+def _ends_among(names: dict[str, str]) -> tuple[str, str] | None:
+    return next(((names[a], names[b]) for a, b in ENDS if a in names and b in names), None)
+
+
+def _of_struct(table: pa.Table, at: int) -> tuple[str, tuple[pa.ChunkedArray, pa.ChunkedArray]]:
+    """Return brackets and ends of pandas' extension type, whether it is loaded or not."""
+    field, column = table.schema.field(at), table.column(at)
+    said: bytes = (field.metadata or {}).get(STATE, b"")
+    if isinstance(field.type, pa.BaseExtensionType):
+        said = field.type.__arrow_ext_serialize__()
+        column = pa.chunked_array([part.storage for part in column.chunks], field.type.storage_type)
+    ends = _ends_of(column.type)
+    assert ends is not None
+    first, last = (pc.struct_field(column, name) for name in ends)
+    found = _CLOSED.search(said) or _noted_by_pandas(table.schema, field.name)
+    return BRACKETS.get(found[1].decode() if found else "", ""), (first, last)
+
+
+def _noted_by_pandas(schema: pa.Schema, name: str) -> re.Match[bytes] | None:
+    """Return the same as pandas notes it of a file: Parquet drops the type of whole seconds."""
+    column = rb'"field_name": ' + re.escape(json.dumps(name).encode())
+    kind = rb'[^}]*"numpy_type": "interval\[[^"]*, (\w+)\]"'
+    return re.search(column + kind, (schema.metadata or {}).get(b"pandas", b""))
+
+
+def _of_text(
+    path: Path, name: str, column: pa.ChunkedArray
+) -> tuple[str, tuple[pa.ChunkedArray, pa.ChunkedArray]]:
+    texts = column.to_pylist()
+    matches = [_TEXT.fullmatch(text) if text else None for text in texts]
+    brackets = next(one[1] + one[4] for one in matches if one)
+    if brackets == "()":
+        raise DataError(
+            f"{path}: column {name}: {next(filter(None, texts))!r} may be a pair or an interval"
+            f" without its ends, expected [a, b) or (a, b]; {CURE}"
+        )
+    for row, (text, match) in enumerate(zip(texts, matches, strict=True)):
+        if text and (match is None or match[1] + match[4] != brackets):
+            expected = f"an interval like {brackets[0]}a, b{brackets[1]}, as above"
+            raise DataError(f"{path}: {Fault(row, name, repr(text), expected)}; {CURE}")
+    starts, stops = ([one and one[i].strip() for one in matches] for i in (2, 3))
+    columns = [pa.chunked_array([pa.array(part, pa.string())]) for part in (starts, stops)]
+    return ("" if brackets == "[]" else brackets), (columns[0], columns[1])
+
+
+def _suffix(name: str) -> str:
+    """Return what a name says behind itself of zone or unit, as in ``interval_ms``."""
+    behind = _BEHIND.search(name)
+    if behind is not None:
+        return behind[0]
+    word = re.split(r"[_\s]", name)[-1].lower()
+    return f"_{word}" if unit_of_word(word) is not None and word != name.lower() else ""
