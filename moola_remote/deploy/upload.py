@@ -60,7 +60,8 @@ def send(
         Bytes of file content that went over the line.
 
     Raises:
-        TransferError: a file was changed while it was sent, or the disk is full.
+        LimitError: the pod's disk is full.
+        TransferError: a file was changed while it was sent.
         UnreachableError: the connection was lost.
     """
     known = {"code": facts.trees.code, "data": facts.trees.data}.get(kind, [])

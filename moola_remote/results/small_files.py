@@ -56,7 +56,8 @@ def receive(
         The names of those that are there as the manifest says.
 
     Raises:
-        TransferError: this disk is full, or what comes is no answer of the agent.
+        LimitError: this disk is full.
+        TransferError: what comes is no answer of the agent.
         UnreachableError: the connection was lost, or nothing came for `SILENCE_S`.
     """
     left = {entry.path for entry in below(staging) if entry.is_file(follow_symlinks=False)}
@@ -169,7 +170,7 @@ class _Writer:
         """Write a file; return its name, or nothing where this disk takes none of that name.
 
         Raises:
-            TransferError: the disk is full.
+            LimitError: the disk is full.
         """
         folder = name.rpartition("/")[0]
         try:
@@ -179,7 +180,7 @@ class _Writer:
             _write(f"{self._top}/{name}", content, modified_ns)
         except OSError as err:
             if is_full(err):
-                raise unwritable(self._top, err, TransferError) from err
+                raise unwritable(self._top, err) from err
             logger.info("%s: %s", name, err)
             return set()
         return {name}

@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from moola_remote.errors import MoolaError, PartialTransferError, TransferError, UnreachableError
+from moola_remote.errors import (
+    LimitError,
+    MoolaError,
+    PartialTransferError,
+    TransferError,
+    UnreachableError,
+)
 from moola_remote.rsync.argv import STALL_S
 
 FULL = {
@@ -39,7 +45,9 @@ def failure(where: str, code: int, stderr: bytes, *, here: Path | None = None) -
     for words, what in FULL.items():
         if words in said:  # only who writes can say so
             place = where if here is None else f"{here} on this machine"
-            return TransferError(f"{place}: {what}", "free some space, then run it again")
+            full = LimitError(f"{place}: {what}", "free some space, then run it again")
+            full.is_of_pod = here is None
+            return full
     if code == 127 or ("rsync" in said and "not found" in said):
         return UnreachableError(
             f"{where}: rsync is missing on the pod", "there: apt-get install rsync"

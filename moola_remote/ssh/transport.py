@@ -108,7 +108,8 @@ class Transport(Protocol):
             Bytes of file content that went over the line.
 
         Raises:
-            TransferError: a file is missing, the disk is full, or rsync failed otherwise.
+            LimitError: the pod's disk is full.
+            TransferError: a file is missing, or rsync failed otherwise.
             UnreachableError: the connection was lost, or rsync is missing on the pod.
         """
         ...
@@ -140,6 +141,7 @@ class Transport(Protocol):
             Bytes of file content that went over the line.
 
         Raises:
+            LimitError: this machine's disk is full.
             TransferError: a file is missing, a cap was reached, or rsync failed otherwise.
             UnreachableError: the connection was lost, or rsync is missing on the pod.
         """

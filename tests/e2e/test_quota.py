@@ -65,7 +65,7 @@ def test_results_over_the_quota_of_this_machine(
     local_project.ok("run", "--", "sh", "-c", program)
     (limited / "results").mkdir()
     (local_project.folder / "results").symlink_to(limited / "results")
-    line = local_project.refused(15, "fetch", "results")
+    line = local_project.refused(14, "fetch", "results")
     assert "on this machine: its quota is used up; free some space" in line
     set_limit(limited, None)
     folder = Path(local_project.ok("fetch", "results").splitlines()[0])

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from moola_remote.agent_client.client import Agent
-from moola_remote.errors import MoolaError, TransferError, UnreachableError
+from moola_remote.errors import LimitError, MoolaError, TransferError, UnreachableError
 from moola_remote.results import small_files
 from moola_remote.results.fetch import fetch_run
 from moola_remote.ssh.connect import connect
@@ -137,7 +137,7 @@ def test_a_disk_that_takes_no_further_file_is_named(pod: Pod) -> None:
     with small_disk(pod.results, "size=8m,nr_inodes=40,mode=700") as is_there:
         if not is_there:
             pytest.skip("needs the right to mount a small file system")
-        said = pod.refusal()
+        said = pod.refusal(LimitError)
         staged = [path for path in pod.staging.rglob("*") if path.is_file()]
     assert "can't be written, No space left on device; make room there" in said
     assert str(pod.staging) in said

@@ -9,6 +9,7 @@ import pytest
 
 from moola_remote.errors import (
     ConfigError,
+    LimitError,
     MoolaError,
     PartialTransferError,
     TransferError,
@@ -109,7 +110,7 @@ def test_too_old_versions_are_refused() -> None:
 @pytest.mark.parametrize(
     ("code", "stderr", "kind", "reported"),
     [
-        (11, b"rsync: write failed: No space left on device (28)", TransferError, "disk is full"),
+        (11, b"rsync: write failed: No space left on device (28)", LimitError, "disk is full"),
         (12, b"bash: line 1: rsync: command not found", UnreachableError, "rsync is missing"),
         (12, b"sh: 1: rsync: not found\nrsync error: x", UnreachableError, "rsync is missing"),
         (30, b"rsync error: timeout", UnreachableError, "no data for 60 s"),
@@ -129,3 +130,10 @@ def test_an_exit_code_becomes_one_line(
     with pytest.raises(kind, match=reported):
         raise error
     assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(("here", "is_of_pod"), [(None, True), (Path("/here"), False)])
+def test_a_full_disk_is_of_who_writes(here: Path | None, is_of_pod: bool) -> None:
+    error = output.failure("pod:/x", 11, b"rsync: write failed: Disk quota exceeded", here=here)
+    assert (error.exit_code, error.is_of_pod) == (14, is_of_pod)
+    assert ("/here on this machine" in str(error)) is not is_of_pod
