@@ -146,15 +146,22 @@ class Runner:
                     self.coordinator.again(job, why)
                 return
             self._fetch(state, jobs)
+        if not has_no_room(state):
+            self._report(jobs, state)
+            return
+        full = LimitError(
+            f"pod {name}: run {run_id}: {state.reason}",
+            "remove runs and old code there, or make the volume or its quota larger",
+        )
+        full.is_of_pod = True
+        with self.coordinator.quiet():  # or another worker of this pod takes what is begun again
+            self._report(jobs, state)
+            self.coordinator.lose_pod(name, full, is_gone=False)
+        raise full
+
+    def _report(self, jobs: list[Job], state: RunState) -> None:
         for job in jobs:
             report_end(self.coordinator, self.plan, self.pod.project.results_folder, job, state)
-        if has_no_room(state):  # the next trial would fail like it
-            full = LimitError(
-                f"pod {name}: run {run_id}: {state.reason}",
-                "remove runs and old code there, or make the volume or its quota larger",
-            )
-            full.is_of_pod = True
-            raise full
 
     def _fetch(self, state: RunState, jobs: list[Job]) -> None:
         """Fetch what a run left; what a pod that is to be stopped needs, of lost runs, too."""
