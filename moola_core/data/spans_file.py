@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,14 +16,15 @@ import pyarrow as pa
 from moola_core.data.bar_labels import bars_at, runs_of
 from moola_core.data.bar_tables import readable
 from moola_core.data.bar_tags import BarWords
+from moola_core.data.bars_between import bars_between, by_opens, is_open_of
 from moola_core.data.layouts import Stamp
 from moola_core.data.raw_spans import Ends, RawSpans
-from moola_core.data.series import Bars, step_ns
+from moola_core.data.series import Bars
 from moola_core.data.span_columns import MAX_BAR
 from moola_core.data.span_lengths import Unit, read_lengths
 from moola_core.data.span_tables import read_raw
 from moola_core.data.table_head import END_SERIAL, FIRST_SERIAL, is_number
-from moola_core.data.time_limits import FIRST_YEARS, whole_close
+from moola_core.data.time_limits import FIRST_YEARS
 from moola_core.data.times import Clock
 from moola_core.data.window_checks import Fault
 from moola_core.errors import DataError
@@ -112,17 +113,11 @@ def read_spans(  # noqa: PLR0913 - each option is the user's own
     if raw.is_rectangle:  # drawn from right to left as well
         first, last = np.minimum(first, last), np.maximum(first, last)
     start, stop = (
-        _bars_of(first, last, bars, ends) if is_time else (first, last + (ends == "inclusive"))
+        bars_between(first, last, bars, ends) if is_time else (first, last + (ends == "inclusive"))
     )
     if raw.is_start_open:
-        start = start + (_is_open_of(start, first, bars) if is_time else 1)
+        start = start + (is_open_of(start, first, bars) if is_time else 1)
     return _sort_out(raw, is_empty, np.stack([start, stop], axis=1), len(bars))
-
-
-def _is_open_of(start: IntArray, time: IntArray, bars: Bars) -> BoolArray:
-    """Return which of the times are those at which the bars `start` open."""
-    assert bars.time is not None
-    return bars.time[np.clip(start, 0, len(bars) - 1)] == time
 
 
 def _of_bars(
@@ -162,10 +157,10 @@ def _of_lengths(
     length, is_ns = read_lengths(path, lengths, raw.stop_name, said, rows.tolist())
     if is_ns:
         begin = first if is_time else _opens(path, first, raw, bars)
-        start, stop = _bars_of(begin, begin + length, bars, "half-open")
+        start, stop = bars_between(begin, begin + length, bars, "half-open")
         start = start if is_time else first
     else:
-        start = _bars_of(first, first, bars, "inclusive")[0] if is_time else first
+        start = bars_between(first, first, bars, "inclusive")[0] if is_time else first
         stop = start + length
     return _sort_out(raw, is_empty, np.stack([start, stop], axis=1), len(bars))
 
@@ -250,14 +245,7 @@ def _places(
     if name == "onset" and (time < FIRST_YEARS).all():  # MNE, of a recording without a date
         clock.units.add(COUNTED)
         return time + bars.time[0], True
-    return (_by_opens(time, bars.time) if raw.stamp == "close" else time), True
-
-
-def _by_opens(time: IntArray, opens: IntArray) -> IntArray:
-    """Return times with the open of each bar for its close."""
-    step, whole = step_ns(opens) or 0, whole_close(time)  # as the bars were moved
-    closes = np.append(opens + step, opens[-1] + 2 * step)  # a half-open span ends behind the last
-    return np.where(np.isin(whole, closes), whole - step, time)
+    return (by_opens(time, bars.time) if raw.stamp == "close" else time), True
 
 
 def _numbers(path: Path, column: pa.ChunkedArray, name: str, rows: IntArray) -> np.ndarray | None:
@@ -291,20 +279,3 @@ def _are_times(numbers: FloatArray, clock: Clock, unit: Unit) -> bool:
     is_days = (numbers >= FIRST_SERIAL) & (numbers < END_SERIAL)
     is_said = clock.dates in ("excel", "excel-1904") or bool((numbers % 1 != 0).any())
     return bool(is_days.all() and is_said)
-
-
-def _bars_of(first: IntArray, last: IntArray, bars: Bars, ends: Ends) -> tuple[IntArray, IntArray]:
-    """Return the bars between two times: those that `first` and `last` are in, or lie between.
-
-    A time in a gap stands for the next bar if it begins a span, for the one before if it ends it.
-    """
-    assert bars.time is not None
-    time = bars.time
-    step = step_ns(time) or 1
-    start = np.searchsorted(time, first, side="right") - 1
-    in_gap = (start >= 0) & (first >= time[np.maximum(start, 0)] + step)
-    start = start + in_gap
-    side: Literal["left", "right"] = "right" if ends == "inclusive" else "left"
-    stop = np.searchsorted(time, last, side=side)
-    beyond = last > time[-1] + step  # behind the series
-    return start.astype(np.int64), np.where(beyond, len(time) + 1, stop).astype(np.int64)

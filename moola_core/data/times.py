@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from dataclasses import dataclass, field
 from typing import Literal
@@ -15,16 +14,14 @@ from moola_core.data.excel_days import EXPECTED as EXPECTED_DAYS
 from moola_core.data.excel_days import days_to_ns
 from moola_core.data.table_head import is_epoch, is_part_of_day, is_serial
 from moola_core.data.time_text import count_ns, day_or_month, digits_of, split_times, whole
+from moola_core.data.unix_times import count_unix, numbers_of
 from moola_core.data.window_checks import Fault
 from moola_core.data.zones import Fold, offset_name, offset_ns, readings, resolve_fold
 from moola_core.errors import DataError
-from moola_core.spans.intervals import BoolArray, FloatArray, IntArray
+from moola_core.spans.intervals import BoolArray, IntArray
 
 Dates = Literal["dmy", "mdy", "excel", "excel-1904"]
 ORDERS = ("dmy", "mdy")
-UNITS = ((1e17, "nanoseconds", 1), (1e14, "microseconds", 10**3), (1e11, "milliseconds", 10**6))
-SECOND, MICROSECOND = 10**9, 10**3
-EXACT = pa.decimal128(28, 9)  # any Unix time, in whatever unit, to 1e-9 of that
 NO_ZONE = "no zone in the file, taken as UTC"
 EXPECTED = "a time like 2024-01-31 09:30:00 (or -05:00 behind it, or a Unix time)"
 
@@ -161,22 +158,15 @@ class Clock:
             )
         size = np.abs(column.cast(pa.float64(), safe=False).to_numpy())
         _refuse(self.where, ~(size >= 1e8) | (size > 9.2e18), column, name, file_rows, EXPECTED)
-        scale = np.full(len(size), SECOND, dtype=np.int64)
-        unit = np.zeros(len(size), dtype=np.int64)
-        for i, (least, _, factor) in reversed(list(enumerate(UNITS, 1))):
-            scale[size >= least], unit[size >= least] = factor, i
-        self.units |= {UNITS[i - 1][1] if i else "seconds" for i in np.unique(unit)}
         self.zones.add("UTC")
-        whole, part = _whole_and_part(column)
-        count = whole * scale + np.rint(part * scale).astype(np.int64)
-        if pa.types.is_floating(kind):  # float64 holds them to a quarter of a microsecond
-            return (count + MICROSECOND // 2) // MICROSECOND * MICROSECOND
+        count, units = count_unix(column, size)
+        self.units |= units
         return count
 
     def _text(self, column: pa.ChunkedArray, name: str, file_rows: IntArray) -> IntArray:
         first = column[0].as_py()
         if is_epoch(first) and not _DIGITS.fullmatch(first):
-            numbers = _numbers(column)
+            numbers = numbers_of(column)
             if numbers is not None:
                 return self._counted(numbers, name, file_rows)
         if _DIGITS.fullmatch(first) and len(first) > 8:
@@ -275,30 +265,6 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_decimal(column.type) and column.type.scale <= 0:
         column = column.cast(pa.int64())
     return column
-
-
-def _whole_and_part(column: pa.ChunkedArray) -> tuple[IntArray, FloatArray]:
-    """Return numbers as integers, and what is behind the point."""
-    if pa.types.is_integer(column.type):
-        return column.cast(pa.int64()).to_numpy(), np.zeros(len(column))
-    if pa.types.is_decimal(column.type):
-        column = column.cast(EXACT, safe=False)
-        whole = pc.floor(column)
-        part = pc.subtract(column, whole).cast(pa.float64())
-        return whole.cast(pa.int64()).to_numpy(), part.to_numpy()
-    values = column.to_numpy()
-    return np.floor(values).astype(np.int64), values % 1
-
-
-def _numbers(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    with contextlib.suppress(pa.ArrowInvalid):
-        return column.cast(pa.int64())
-    is_float = pc.any(pc.match_substring_regex(column, "[eE]")).as_py()  # as numpy writes them
-    with contextlib.suppress(pa.ArrowInvalid):
-        return column.cast(pa.float64() if is_float else EXACT)
-    with contextlib.suppress(pa.ArrowInvalid):
-        return column.cast(pa.float64())
-    return None
 
 
 def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from moola_remote.agent_client import verbs
 from moola_remote.errors import (
     JobCancelledError,
     JobFailedError,
@@ -39,8 +38,9 @@ from moola_remote.sweep.command import node_argv, ray_argv
 from moola_remote.sweep.coordinator import Coordinator
 from moola_remote.sweep.drive import Crew
 from moola_remote.sweep.money import require_left
-from moola_remote.sweep.packed import Begun, is_lost, read_begun
+from moola_remote.sweep.packed import read_all_begun
 from moola_remote.sweep.plan import Plan, SweepFolder
+from moola_remote.sweep.ray_nodes import NODE_END_S, end_node
 from moola_remote.sweep.run_end import report_end
 from moola_remote.sweep.study import Study
 from moola_remote.sweep.trial import SETTLED, Attempt, Job
@@ -51,8 +51,6 @@ if TYPE_CHECKING:
     from moola_remote.deploy.deploy import Deployed
 
 NO_GPU = -1
-# Nodes end by themselves after their driver, within this.
-NODE_END_S = 20.0
 
 
 def drive_ray(folder: SweepFolder, plan: Plan, crew: Crew) -> Coordinator:
@@ -273,15 +271,8 @@ class Driving:
         """
         driver, first = cluster.driver, len(self.study.trials())
         folder = results / driver.run_id / "trials"
-        begun = list[Begun]()
-        while (at := first + len(begun)) < self.plan.trials:
-            found = read_begun(folder / str(at))
-            if found is None:
-                break
-            begun.append(found)
-        while begun and is_lost(state, folder / str(first + len(begun) - 1)):
-            begun.pop()
-            number = first + len(begun)
+        begun, lost = read_all_begun(folder, range(first, self.plan.trials), state)
+        for number in lost:
             self.crew.watcher.on_note(f"trial {number}: lost with the driver, to be done again")
         for one in begun:
             attempt = Attempt(driver.run_id, driver.pod, is_packed=True)
@@ -295,28 +286,4 @@ class Driving:
         """See the nodes end, or cancel them, workers before the head; fetch what they printed."""
         deadline = time.monotonic() + patience_s
         for node in cluster.backwards[1:]:
-            problem = self._end_node(node, deadline)
-            if problem:
-                self.crew.watcher.on_note(f"{node.role} on {node.pod}: {problem}")
-
-    def _end_node(self, node: Member, deadline: float) -> MoolaError | None:
-        try:
-            with Pod(node.pod) as pod:
-                self._see_end(pod, node, deadline)
-        except MoolaError as err:
-            return err
-        return None
-
-    def _see_end(self, pod: Pod, node: Member, deadline: float) -> None:
-        run = WholeRun(pod, self.crew.patience_s)
-        if run.is_unknown(node.run_id):
-            return
-        while not (state := verbs.get_state(pod.agent, node.run_id)).has_ended:
-            if time.monotonic() > deadline:
-                state = verbs.cancel(pod.agent, node.run_id).state
-                break
-            time.sleep(0.5)
-        if state.state == "FAILED":
-            why = safe(state.reason or "failed")
-            self.crew.watcher.on_note(f"{node.role} on {node.pod}: {why}")
-        run.fetch(state, "all" if self.plan.then else "results", self.crew.watcher.on_note)
+            end_node(node, deadline, self.plan, self.crew)

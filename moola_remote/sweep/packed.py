@@ -49,6 +49,29 @@ def read_begun(folder: Path) -> Begun | None:
     return None
 
 
+def read_all_begun(folder: Path, numbers: range, state: RunState) -> tuple[list[Begun], list[int]]:
+    """Return the trials that a driver on a cluster has begun, less the newest that were lost.
+
+    Args:
+        folder: where they lie, as fetched.
+        numbers: that they may have, one after the other.
+        state: of the driver's run, which has ended.
+
+    Returns:
+        Those from the first number on, and the numbers of the lost ones.
+    """
+    begun, lost = list[Begun](), list[int]()
+    for number in numbers:
+        found = read_begun(folder / str(number))
+        if found is None:
+            break
+        begun.append(found)
+    while begun and is_lost(state, folder / str(numbers[len(begun) - 1])):
+        begun.pop()
+        lost.append(numbers[len(begun)])
+    return begun, lost
+
+
 def is_lost(state: RunState, folder: Path) -> bool:
     """Return whether a trial on a cluster has no end because its driver ended, and not by itself.
 
