@@ -95,7 +95,7 @@ def test_words_that_are_no_utf8_are_recorded_as_they_are(local_project: Project)
     spec = local_project.json("runs", "show")[0]["spec"]
     assert (spec["argv"][-1], spec["env"]) == (word, {"KEY": word})
     assert r"a\udcffb" in local_project.ok("runs", "show")
-    assert local_project.json("runs")[0]["state"] == "SUCCEEDED"
+    assert local_project.json("runs")[-1]["state"] == "SUCCEEDED"
     assert replayed(local_project, spec["run_id"]) == []
     assert local_project.ok("logs").splitlines()[-1] == r"b'a\xffba\xffb'"
 
