@@ -155,8 +155,10 @@ def test_runs_are_chosen_by_their_sweep(project: SweepProject) -> None:
     assert "trial 1\n" in project.ok("runs", "show", row["run_id"])
 
 
-def test_random_kills_lose_nothing(tmp_path: Path) -> None:
-    with place(tmp_path / "faults", seed=5, trials=8) as scene:
+def test_random_kills_lose_nothing(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with place(tmp_path / "faults", seed=5, trials=8, factory=tmp_path_factory) as scene:
         found = torment(scene, 5, lambda _: None)
     assert found.lost == []
     assert scene.kills.total() == 5

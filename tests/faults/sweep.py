@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moola_remote.providers.local.state import LocalPodFolder
 from moola_remote.sweep.verdict import MAX_ATTEMPTS
@@ -30,6 +30,8 @@ from tests.support.projects import PROGRAM, pod_file
 from tests.support.servers import running_local_pod
 from tests.support.sweeps import SweepProject, make_recipe_project, states_of, sweep_project
 
+if TYPE_CHECKING:
+    import pytest
 PODS = "local,local.2,wire"
 TRIALS = 24
 JOB_S = 1.0
@@ -146,9 +148,18 @@ def _parent(pid: int) -> int:
 
 
 @contextlib.contextmanager
-def place(folder: Path, seed: int, trials: int = TRIALS, pack: int = 1) -> Iterator[Place]:
-    """Three pods and a project; all that they started ends with them."""
-    with sweep_project(folder) as project, running_local_pod(project.state / "local-pod.3") as far:
+def place(
+    folder: Path,
+    seed: int,
+    trials: int = TRIALS,
+    pack: int = 1,
+    factory: pytest.TempPathFactory | None = None,
+) -> Iterator[Place]:
+    """Three pods, new ones without a `factory`, and a project; all that they started ends too."""
+    with (
+        sweep_project(folder, factory) as project,
+        running_local_pod(project.state / "local-pod.3") as far,
+    ):
         if pack > 1:
             make_recipe_project(project)
         line = Line(far.port)

@@ -86,11 +86,11 @@ def sweep_project(
 ) -> Iterator[SweepProject]:
     """A project in `folder`; its pods, and all that they started, end with it.
 
-    With a `factory` its first two pods are not new (prepared.py).
+    With a `factory` its first three pods are not new (prepared.py).
     """
     project = SweepProject(folder / "project", folder / "state")
     if factory:
-        for number in (1, 2):
+        for number in (1, 2, 3):
             prepare(project.pod(number).root, factory)
     project.folder.mkdir(parents=True)
     project.marks.mkdir(parents=True)
