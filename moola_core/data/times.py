@@ -24,8 +24,6 @@ Dates = Literal["dmy", "mdy", "excel", "excel-1904"]
 ORDERS = ("dmy", "mdy")
 NO_ZONE = "no zone in the file, taken as UTC"
 EXPECTED = "a time like 2024-01-31 09:30:00 (or -05:00 behind it, or a Unix time)"
-
-# Digits in a row, a day and a clock: Interactive Brokers, NinjaTrader and databases write them.
 FOLD_CURE = (
     "say which hour is meant: --fold 0 (the first), --fold 1 (the second) or --fold order"
     " (as rows follow)"
@@ -35,6 +33,7 @@ ORDER_CURE = (
     " or say --fold 0 (the first) or --fold 1 (the second)"
 )
 EXCEL_CURE = "give the cells a format with seconds in Excel, and save them again"
+# Digits in a row, a day and a clock: Interactive Brokers, NinjaTrader and databases write them.
 _DIGITS = re.compile(r"(19|20)\d{6}(\d{4}|\d{6})?")
 
 
@@ -169,8 +168,6 @@ class Clock:
             numbers = numbers_of(column)
             if numbers is not None:
                 return self._counted(numbers, name, file_rows)
-        if _DIGITS.fullmatch(first) and len(first) > 8:
-            column = pc.replace_substring_regex(column, r"^(\d{8})(\d+)$", r"\1 \2")
         parts, is_year_last = split_times(column)
         bad = np.asarray(pc.is_null(parts).to_numpy(zero_copy_only=False), dtype=bool)
         _refuse(self.where, bad, column, name, file_rows, EXPECTED)

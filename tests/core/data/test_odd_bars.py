@@ -59,6 +59,33 @@ def test_what_may_be_a_time_is_not_lost(times: tuple[str, str], name: str, tmp_p
         read_bars(path)
 
 
+def test_the_day_of_a_year_is_no_month_and_day(tmp_path: Path) -> None:
+    path = written(tmp_path / "bars.csv", f"time,{OHLC}", "2024-123 14:30", "2024-123 14:31")
+    with pytest.raises(DataError, match="row 0, column time: expected a time like"):
+        read_bars(path)  # 2024-12-03 it was
+
+
+@pytest.mark.parametrize(
+    ("rows", "day", "first"),
+    [
+        # QuantConnect's Lean, hours in units of 1e-4; a daily index in points; a day and a clock.
+        (["20240102 00:00,998100,998300,998000,998200,7"] * 2, "2024-01-02T00:00", 998100),
+        (["2024-01-02,1430,1450,1420,1440,1000"] * 2, "2024-01-02T00:00", 1430),
+        (["20240102,0930,1450,1455,1440,1445,9"] * 2, "2024-01-02T09:30", 1450),
+        (["01.02.2024,9:30,1450,1455,1440,1445,9"] * 2, "2024-02-01T09:30", 1450),
+    ],
+)
+def test_a_whole_price_behind_a_day_is_no_time_of_day(
+    rows: list[str], day: str, first: float, tmp_path: Path
+) -> None:
+    later = [rows[0], rows[1].replace("02", "03", 1).replace("01.03", "02.02")]
+    (tmp_path / "bars.csv").write_text("\n".join(later) + "\n")
+    bars = read_bars(tmp_path / "bars.csv")
+    assert bars.time is not None
+    assert str(bars.time[0].astype("datetime64[ns]").astype("datetime64[m]")) == day
+    assert bars.prices[0, 0] == first
+
+
 def test_days_of_another_count_are_not_excels(tmp_path: Path) -> None:
     path = written(tmp_path / "bars.csv", f"time,{OHLC}", "19724", "19725")  # days since 1970
     with pytest.raises(DataError, match="row 0, column time: expected a time like"):
