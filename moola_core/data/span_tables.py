@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,8 @@ def _of_text(path: Path, text: str) -> RawSpans:
     lines = [line for line in text.splitlines() if line.strip() and line[0] not in "\\#"]
     lines = lines[1:] if lines and lines[0].startswith("sep=") else lines  # for Excel
     delimiter = max(",;|", key=lines[0].count) if lines and "\t" not in lines[0] else "\t"
+    # a quote opens a value at its start alone, not behind a blank
+    lines = [re.sub(rf'{re.escape(delimiter)} +"', f'{delimiter}"', line) for line in lines]
     first = next(csv.reader(lines[:1], delimiter=delimiter), [])
     if len(lines) < 1 + are_names(first):
         raise DataError(f"{path}: holds no span, expected at least 1 row; mark some")

@@ -325,3 +325,46 @@ def test_a_time_at_which_no_bar_trades_is_in_a_gap_beside_bars_that_miss_often(
         path.write_text(rows("start,end,label", f"{clock(1)},{clock(minute)},up"))
         found, _ = read_spans(path, bars, Clock("s.csv", "UTC"), "inclusive")
         assert len(found) == number
+
+
+@pytest.mark.parametrize("word", ["n/a", "NaN", "nan", "#N/A", "<NA>"])
+def test_a_label_that_is_missing_is_none(word: str, tmp_path: Path) -> None:
+    content = rows("start,end,label", "10,14,up", f"20,24,{word}", "30,41,down")
+    (tmp_path / "spans.csv").write_text(content)
+    spans, faults = read_spans(tmp_path / "spans.csv", BARS, Clock("spans"), "inclusive")
+    assert [(one.start, one.stop, one.label) for one in spans] == TWO
+    assert [(fault.row, fault.column) for fault in faults] == [(1, "label")]
+    spans, _ = read_spans(tmp_path / "spans.csv", BARS, Clock("spans"), "inclusive", None, "flat")
+    assert [one.label for one in spans] == ["up", "flat", "down"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_number_is_the_same_word_in_a_float_column(kind: str, tmp_path: Path) -> None:
+    import pandas as pd
+
+    # pandas makes floats of whole numbers where one is missing
+    columns = {"start": [10, 30, 50], "end": [14, 41, 52], "label": [1, 2, None]}
+    table, path = pd.DataFrame(columns), tmp_path / f"spans.{kind}"
+    table.to_csv(path, index=False) if kind == "csv" else table.to_parquet(path)
+    spans, _ = read_spans(path, BARS, Clock("spans"), "inclusive")
+    assert [one.label for one in spans] == ["1", "2"]
+
+
+def test_quotes_may_stand_behind_a_blank(tmp_path: Path) -> None:
+    content = rows('start, end, "label"', '10, 14, "up"', '30, 41, "down"')
+    (tmp_path / "s.csv").write_text(content)
+    assert spans_of(tmp_path / "s.csv", ends="inclusive") == TWO
+
+
+@pytest.mark.parametrize("freq", ["min", "h", "D"])
+def test_periods_of_pandas_are_no_bar_numbers(freq: str, tmp_path: Path) -> None:
+    # Their numbers count those since 1970, and are of this type where pandas isn't loaded.
+    noted = {
+        b"ARROW:extension:name": b"pandas.period",
+        b"ARROW:extension:metadata": f'{{"freq": "{freq}"}}'.encode(),
+    }
+    fields = [pa.field(name, pa.int64(), metadata=noted) for name in ("start", "end")]
+    table = pa.table([[10, 30], [14, 41]], schema=pa.schema(fields))
+    pq.write_table(table, tmp_path / "spans.parquet")
+    with pytest.raises(DataError, match=rf"column start: pandas' periods \({freq}\), expected"):
+        read_spans(tmp_path / "spans.parquet", BARS, Clock("spans"), "inclusive")
