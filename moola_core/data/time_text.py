@@ -23,8 +23,8 @@ _CLOCK = (
 )
 _YEAR_FIRST = r"^(?P<y>\d{4})[-./]?(?P<a>\d{1,2})[-./]?(?P<b>\d{1,2})" + _CLOCK
 _YEAR_LAST = r"^(?P<a>\d{1,2})[-./](?P<b>\d{1,2})[-./](?P<y>\d{4}|\d{2})" + _CLOCK
-# 202401021430; 20240102-14:30:00 of FIX and of Interactive Brokers' API
-_RUN = re.compile(r"\d{8}((\d\d){2,3}$|-\d\d:)")
+# 202401021430, 20240102143000123; 20240102-14:30:00 of FIX and of Interactive Brokers' API
+_RUN = re.compile(r"\d{8}((\d\d){2,3}$|\d{9}$|-\d\d:)")
 _DAY_OF_YEAR = re.compile(r"\d{4}[-./]?\d{3}(?!\d)")
 _SHORT = re.compile(r"\d{1,2}[./]\d{1,2}[./]\d{2}(?!\d)")
 
@@ -38,6 +38,7 @@ def split_times(column: pa.ChunkedArray) -> tuple[pa.StructArray, bool]:
     """
     first = column[0].as_py()
     if _RUN.match(first):
+        column = pc.replace_substring_regex(column, r"^(\d{14})(\d{3})$", r"\1.\2")
         column = pc.replace_substring_regex(column, r"^(\d{8})-?(\d)", r"\1 \2")
     elif _DAY_OF_YEAR.match(first):  # 2024-123 is no third of December
         column = pc.replace_substring_regex(column, r"^\d+[-./]?", "")

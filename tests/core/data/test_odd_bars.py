@@ -203,13 +203,26 @@ def test_a_column_named_data_and_rows_that_count_from_30000_are_no_times(tmp_pat
         ((20240102, 20240103), "2024-01-02T00:00:00"),
         ((202401021430, 202401021431), "2024-01-02T14:30:00"),
         ((20240102143000, 20240102143100), "2024-01-02T14:30:00"),
+        ((20240102143000000, 20240102143100123), "2024-01-02T14:30:00"),  # with milliseconds
     ],
 )
+@pytest.mark.parametrize("kind", [pa.int64(), pa.float64(), pa.string()])
 def test_whole_numbers_of_the_digits_of_a_date_are_dates(
-    numbers: tuple[int, int], text: str, tmp_path: Path
+    numbers: tuple[int, int], text: str, kind: pa.DataType, tmp_path: Path
 ) -> None:
+    if kind == pa.float64() and numbers[0] > 2**53:
+        pytest.skip("a float does not hold them")
     columns = {name: [1.0] * 2 for name in OHLC.split(",")}
-    pq.write_table(pa.table({"date": numbers, **columns}), tmp_path / "bars.parquet")
+    dates = pa.array(numbers).cast(kind)
+    pq.write_table(pa.table({"date": dates, **columns}), tmp_path / "bars.parquet")
     time = read_bars(tmp_path / "bars.parquet").time
     assert time is not None
     assert str(time[0].astype("datetime64[ns]").astype("datetime64[s]")) == text
+    assert time[1] % 10**9 == (123_000_000 if numbers[1] % 1000 == 123 else 0)
+
+
+@pytest.mark.parametrize("number", [9_300_000_000, 2 * 10**13, 2 * 10**16])  # of 2264 and later
+def test_numbers_beyond_the_times_that_there_are_are_refused(number: int, tmp_path: Path) -> None:
+    path = written(tmp_path / "bars.csv", f"time,{OHLC}", f"{number}", f"{number + 60}")
+    with pytest.raises(DataError, match=f"row 0, column time: expected a time .* got '{number}'"):
+        read_bars(path)  # they overflowed, and were times of any year
