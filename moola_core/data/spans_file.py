@@ -31,7 +31,8 @@ from moola_core.errors import DataError
 from moola_core.spans.intervals import BoolArray, FloatArray, IntArray
 
 SECOND = 10**9
-COUNTED = "from the first bar"  # among a clock's units: numbers that are no times, and no bars
+# Among a clock's units: numbers that are no times, and no bars; numbers of bars.
+COUNTED, NUMBERED = "from the first bar", "bar numbers"
 
 
 @dataclass(frozen=True)
@@ -235,6 +236,7 @@ def _places(
         if len(wrong):
             fault = Fault(int(rows[wrong[0]]), name, str(numbers[wrong[0]]), "a whole bar number")
             raise DataError(f"{path}: {fault}; fix that row")
+        clock.units.add(NUMBERED)
         return numbers.astype(np.int64), False
     if bars.time is None:
         raise DataError(
