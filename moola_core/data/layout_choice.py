@@ -40,6 +40,8 @@ class Columns:
         prices: of open, high, low, close.
         time: of the time, of a day and a clock, or of nothing.
         symbol: of the name of what was traded, if the file has one.
+        stamp: whether times are those of the bars' opens or closes.
+        instrument: what the first row says was traded.
     """
 
     layout: Layout
@@ -47,6 +49,7 @@ class Columns:
     time: tuple[int, ...] = ()
     symbol: int | None = None
     stamp: Stamp = "open"
+    instrument: str | None = None
 
 
 def choose(head: Head, layout: str | None = None, time_column: str | None = None) -> Columns:
@@ -88,6 +91,7 @@ def choose(head: Head, layout: str | None = None, time_column: str | None = None
         time,
         symbols[0] if symbols else None,
         "close" if stamp == "close" else chosen.stamp,
+        head.rows[0][symbols[0]] if symbols and head.rows else None,
     )
 
 
