@@ -131,7 +131,10 @@ def word_of(value: object, none: Collection[str] = MISSING) -> str:
         value: as its file has it.
         none: what is no word, in lower case.
     """
-    text = "" if value is None else str(value).strip()
+    if isinstance(value, list):  # of several words none is the type
+        value = value[0] if len(value) == 1 else None
+    text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    text = "" if value is None else text.strip()
     whole = _WHOLE.fullmatch(text)
     text = whole[1] if whole else text
     return "" if text.lower() in none else text

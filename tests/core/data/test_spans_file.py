@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -368,3 +369,69 @@ def test_periods_of_pandas_are_no_bar_numbers(freq: str, tmp_path: Path) -> None
     pq.write_table(table, tmp_path / "spans.parquet")
     with pytest.raises(DataError, match=rf"column start: pandas' periods \({freq}\), expected"):
         read_spans(tmp_path / "spans.parquet", BARS, Clock("spans"), "inclusive")
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "expected"),
+    [
+        # 1,010 is one bar; 1,5 is none; of seconds it may be 1.01 as well
+        ('start,end,label\n"1,010","1,014",up\n', {}, [(1010, 1015, "up")]),
+        ("start;end;label\n1,010;1,014;up\n", {}, [(1010, 1015, "up")]),
+        ("start;end;label\n10,0;14,0;up\n", {}, [(10, 15, "up")]),
+        ("start;end;label\n600,5;840,250;up\n", {"unit": "seconds"}, [(10, 15, "up")]),
+        ('start,bars,label\n"1,010",5,up\n', {"ends": None}, [(1010, 1015, "up")]),
+    ],
+)
+def test_a_comma_is_for_thousands_of_bars(
+    content: str,
+    options: dict[str, str | None],
+    expected: list[tuple[int, int, str]],
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "s.csv").write_text(content)
+    bars = Bars(np.ones((2000, 4)), (FIRST + 60 * np.arange(2000)) * 10**9)
+    chosen: dict[str, Any] = {"ends": "inclusive", "unit": None, **options}
+    found, _ = read_spans(tmp_path / "s.csv", bars, Clock("s.csv", "UTC"), **chosen)
+    assert [(one.start, one.stop, one.label) for one in found] == expected
+
+
+def test_a_comma_in_seconds_that_may_be_either_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text(rows("start,end,label", '600,"1,200",up'))
+    with pytest.raises(DataError, match=r"row 0, column end: expected a decimal point.* '1,200'"):
+        spans_of(tmp_path / "s.csv", unit="seconds", ends="inclusive")
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.string()), pa.binary()])
+def test_a_list_of_one_word_and_bytes_are_a_word(kind: pa.DataType, tmp_path: Path) -> None:
+    words = [["up"], ["down"]] if pa.types.is_list(kind) else [b"up", b"down"]
+    table = pa.table({"start": [10, 30], "end": [15, 42], "label": pa.array(words, kind)})
+    pq.write_table(table, tmp_path / "s.parquet")
+    assert spans_of(tmp_path / "s.parquet", ends="half-open") == TWO
+
+
+@pytest.mark.parametrize("kind", ["json", "parquet"])
+def test_several_words_are_no_type(kind: str, tmp_path: Path) -> None:
+    lines = [{"start": 10, "end": 15, "label": ["up"]}, {"start": 1, "end": 2, "label": ["a", "b"]}]
+    path = tmp_path / f"s.{kind}"
+    if kind == "json":
+        path.write_text(json.dumps(lines))
+    else:
+        pq.write_table(pa.Table.from_pylist(lines), path)
+    found, faults = read_spans(path, BARS, Clock("s"), "half-open")
+    assert [one.label for one in found] == ["up"]
+    assert [(fault.row, fault.column) for fault in faults] == [(1, "label")]
+
+
+@pytest.mark.parametrize("kind", ["csv", "date", "timestamp"])
+def test_days_as_last_bars_are_no_midnights(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    if kind == "csv":
+        path.write_text(rows("start,end,label", "2024-01-02 14:40,2024-01-03,up"))
+    else:
+        times = pa.array([np.datetime64("2024-01-03", "us")])
+        ends = times.cast(pa.date32()) if kind == "date" else times
+        pq.write_table(pa.table({"start": times, "end": ends, "label": ["up"]}), path)
+    with pytest.raises(DataError, match=r"column end: days without a time of day.* --ends half-o"):
+        spans_of(path, ends="inclusive")
+    found = spans_of(path, ends="half-open") if kind == "csv" else []
+    assert found == ([(10, 570, "up")] if kind == "csv" else [])
