@@ -154,6 +154,16 @@ def test_a_column_of_durations_is_read(tmp_path: Path) -> None:
             "row 0, column bars: expected a length, got nothing",
         ),
         (
+            rows("start_s,length,label", "600,300,up"),  # of an onset alone it is in seconds, too
+            {},
+            "column length: numbers, 300 the first, expected their unit to be known",
+        ),
+        (
+            rows("start,end,label,Label", "10,15,up,down"),
+            {"ends": "half-open"},
+            "column label is there twice, expected it once; drop one",
+        ),
+        (
             rows("start,end,note", "10,15,up"),
             {"ends": "half-open"},
             "column label is missing, expected one of label, labels, type",
