@@ -25,7 +25,7 @@ from jobs.common.paths import found, output, require_place
 from moola_core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from moola_core.data.series import Bars
+    from moola_core.data.series import BarFile, Bars
     from moola_core.data.series_checks import Check
 
 
@@ -44,6 +44,9 @@ def main(argv: list[str] | None = None) -> int:
         "--mend",
         action="store_true",
         help="sort the bars, leave out repeated and impossible ones",
+    )
+    parser.add_argument(
+        "--any-bar-length", action="store_true", help="also join files of other bar lengths"
     )
     parser.add_argument("--calendar", help="an exchange, like XNYS: gaps by its sessions")
     add_bar_options(parser)
@@ -88,9 +91,11 @@ def _joined(arguments: argparse.Namespace) -> Bars:
 
     from moola_core.data.series import Bars
 
-    parts = []
+    parts, files = [], []
     for path in arguments.files:
-        chunks = list(open_named(path, arguments).chunks(check=False))
+        file = open_named(path, arguments)
+        chunks = list(file.chunks(check=False))
+        files.append(file)
         times = [chunk.time for chunk in chunks if chunk.time is not None]
         prices = np.concatenate([chunk.prices for chunk in chunks])
         parts.append(Bars(prices, np.concatenate(times) if times else None))
@@ -101,10 +106,38 @@ def _joined(arguments: argparse.Namespace) -> Bars:
             )
     if len(parts) == 1:
         return parts[0]
+    _require_alike(files, arguments)
     times = [part.time for part in parts if part.time is not None]
     order = sorted(range(len(parts)), key=lambda i: int(times[i].min()))
     prices = np.concatenate([parts[i].prices for i in order])
     return Bars(prices, np.concatenate([times[i] for i in order]))
+
+
+def _require_alike(files: list[BarFile], arguments: argparse.Namespace) -> None:
+    """Refuse to join files of several instruments or bar lengths, or of which some have no zone.
+
+    Raises:
+        DataError: they are such.
+    """
+    from moola_core.data.series_checks import require_length
+    from moola_core.data.times import NO_ZONE
+
+    first = files[0]
+    for file in files[1:]:
+        one, other = file.columns.instrument, first.columns.instrument
+        if arguments.symbol is None and None not in (one, other) and one != other:
+            raise DataError(
+                f"{file.path}: bars of {one}, expected {other}, as {first.path} has; join files of"
+                " one instrument, or drop that column"
+            )
+        if first.bar_ns is not None and not arguments.any_bar_length:
+            require_length(str(file.path), file.bar_ns, first.bar_ns, f"{first.path} has")
+    bare = [file.path for file in files if NO_ZONE in file.clock.zones]
+    zoned = [file.path for file in files if NO_ZONE not in file.clock.zones]
+    if bare and zoned:
+        raise DataError(
+            f"{bare[0]}: times without a zone, expected one, as {zoned[0]} has; say which: --tz"
+        )
 
 
 def _name(files: list[Path]) -> str:

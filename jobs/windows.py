@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from moola_core.data.layouts import Stamp
+    from moola_core.data.series import BarFile
     from moola_core.data.times import Clock
 
 
@@ -191,20 +192,22 @@ def _cut(arguments: argparse.Namespace) -> tuple[pa.Table, list[str]]:
     if arguments.several:
         words = [word for row in table[LABELS].to_pylist() for word in row]
     lines = summarise(report, len(spans) + len(faults), words)
-    return table, [*lines, *_notes(arguments, clock, stamp, has_zone=bool(file.clock.named))]
+    return table, [*lines, *_notes(arguments, clock, stamp, file)]
 
 
 def _notes(
-    arguments: argparse.Namespace, clock: Clock, stamp: Stamp, *, has_zone: bool
+    arguments: argparse.Namespace, clock: Clock, stamp: Stamp, file: BarFile
 ) -> Iterator[str]:
-    """Yield how the times of spans were read, where the user did not say it."""
-    from moola_core.data.spans_file import COUNTED
+    """Yield how times and numbers of spans were read, where the user did not say it."""
+    from moola_core.data.spans_file import COUNTED, NUMBERED
 
-    if clock.read_bare and arguments.tz is None and has_zone:
+    if NUMBERED in clock.units and file.newest_first:
+        yield f"bar numbers count from the oldest bar, 0, the last row of {arguments.bars}"
+    if clock.read_bare and arguments.tz is None and file.clock.named:
         yield f"times of spans have no zone: read as {clock.tz}, as the bars; else --tz"
     if COUNTED in clock.units and arguments.unit is None:
         yield "spans are placed by time from the first bar's open; bar numbers: --unit bars"
-    if stamp == "close" and clock.units - {COUNTED}:  # it has read a time
+    if stamp == "close" and clock.units - {COUNTED, NUMBERED}:  # it has read a time
         yield "times of spans are those of the bars' closes; else --span-stamp open"
 
 

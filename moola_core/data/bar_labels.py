@@ -6,7 +6,7 @@ Bars in a row with one label are a span. Letters: N rows.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,7 +24,8 @@ PLACES = (
     *(name for name in TIME_NAMES if not name.startswith(("start", "begin", "period_start"))),
     *("bar", "bar_number", "bar_index", "sample", "frame", *INDEX_NAMES),
 )
-OUTSIDE = frozenset(("", "0", "-0", "false", "none", "nan", "null", "na", "<na>", "nat"))
+MISSING = frozenset(("", "nan", "n/a", "#n/a", "<na>", "nat"))  # of BIDS, Excel, pandas, polars
+OUTSIDE = MISSING | {"0", "-0", "false", "none", "null", "na"}
 MASK = frozenset(("1", "true"))
 _WHOLE = re.compile(r"([+-]?\d+)\.0*")
 
@@ -45,7 +46,7 @@ def words_of_bars(path: Path, values: Sequence[object], mask_word: str) -> BarWo
     Raises:
         DataError: no row is within a span, or each one is.
     """
-    words = [_word(value) for value in values]
+    words = [word_of(value, OUTSIDE) for value in values]
     used = set(words) - {""}
     if not used:
         raise DataError(
@@ -123,12 +124,20 @@ def bars_at(path: Path, name: str, place: IntArray, is_time: bool, bars: Bars) -
     return found
 
 
-def _word(value: object) -> str:
-    """Return a value as a word: 1.0, which a float column makes of 1, is 1."""
-    text = "" if value is None else str(value).strip()
+def word_of(value: object, none: Collection[str] = MISSING) -> str:
+    """Return a value as a word: nothing for what is missing, 1 for 1.0, as float columns have it.
+
+    Args:
+        value: as its file has it.
+        none: what is no word, in lower case.
+    """
+    if isinstance(value, list):  # of several words none is the type
+        value = value[0] if len(value) == 1 else None
+    text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    text = "" if value is None else text.strip()
     whole = _WHOLE.fullmatch(text)
     text = whole[1] if whole else text
-    return "" if text.lower() in OUTSIDE else text
+    return "" if text.lower() in none else text
 
 
 def _first(is_wrong: np.ndarray) -> int | None:

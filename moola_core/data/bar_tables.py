@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import json
 import lzma
 import zipfile
 import zlib
@@ -229,18 +230,27 @@ def _head(path: Path, rows: pa.Table) -> Head:
         for i, column in enumerate(rows.schema)
         if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)
     ]
-    require_zones(path, rows.schema)
+    require_times(path, rows.schema)
     texts = [[str(value) for value in column.to_pylist()] for column in rows.columns]
     return Head(str(path), rows.schema.names, list(zip(*texts, strict=True)), times)
 
 
-def require_zones(path: Path, schema: pa.Schema) -> None:
+def require_times(path: Path, schema: pa.Schema) -> None:
     """Refuse times whose type names no zone that Python knows, as ``Z`` and Windows' names.
+
+    Refuse pandas' periods of minutes and longer as well: their numbers count those since 1970.
 
     Raises:
         DataError: a column has such.
     """
     for field in schema:
+        kind, said = extension_of(field)
+        freq = json.loads(said)["freq"] if kind == "pandas.period" else ""
+        if freq not in ("", "s", "ms", "us", "ns"):
+            raise DataError(
+                f"{path}: column {field.name}: pandas' periods ({freq}), expected times; cast them:"
+                f" df[{field.name!r}].dt.to_timestamp()"
+            )
         if not pa.types.is_timestamp(field.type):
             continue
         try:
@@ -251,3 +261,15 @@ def require_zones(path: Path, schema: pa.Schema) -> None:
                 " expected one like UTC, +01:00 or America/New_York; cast it:"
                 f" pyarrow.timestamp({field.type.unit!r}, 'UTC')"
             ) from err
+
+
+def extension_of(field: pa.Field) -> tuple[str, bytes]:
+    """Return the name of a column's extension type and what it says, whether it is loaded or not.
+
+    Both are empty where there is none.
+    """
+    if isinstance(field.type, pa.BaseExtensionType):
+        return field.type.extension_name, field.type.__arrow_ext_serialize__()
+    noted: dict[bytes, bytes] = field.metadata or {}
+    name, said = (noted.get(b"ARROW:extension:" + key, b"") for key in (b"name", b"metadata"))
+    return name.decode(), said

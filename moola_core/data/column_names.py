@@ -41,6 +41,7 @@ END_NAMES = ("close_time", "closetime", "end_time", "period_end", "time_period_e
 DAY_AND_CLOCK = (
     *(("date", "time"), ("day", "time"), ("datum", "uhrzeit"), ("datum", "zeit"), ("data", "czas")),
     ("fecha", "hora"),
+    ("dtyyyymmdd", "time"),  # ASCII of MetaStock, as Forex Tester has it
 )
 # An index without a name: CSV of pandas, Parquet of pandas, reset_index of pandas, polars.
 INDEX_NAMES = ("", "_index_level_0_", "index", "unnamed:_0")

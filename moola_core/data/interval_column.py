@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from moola_core.data.bar_tables import extension_of
 from moola_core.data.span_lengths import unit_of_word
 from moola_core.data.table_head import is_number, looks_like_date, normalise
 from moola_core.data.window_checks import Fault
@@ -20,7 +21,6 @@ from moola_core.errors import DataError
 
 _TEXT = re.compile(r"\s*([\[(])([^,\[\]()]+),([^,\[\]()]+)([\])])\s*")
 BRACKETS = {"left": "[)", "right": "(]", "both": "[]", "neither": "()"}  # pandas' closed
-STATE = b"ARROW:extension:metadata"
 _CLOSED = re.compile(rb'"closed": "(\w+)"')
 ENDS = (("left", "right"), ("start", "end"), ("start", "stop"), ("begin", "end"), ("from", "to"))
 _BEHIND = re.compile(r"\s*[(\[][^)\]]+[)\]]\s*$")  # a zone or a unit behind a name
@@ -102,9 +102,8 @@ def _ends_among(names: dict[str, str]) -> tuple[str, str] | None:
 def _of_struct(table: pa.Table, at: int) -> tuple[str, tuple[pa.ChunkedArray, pa.ChunkedArray]]:
     """Return brackets and ends of pandas' extension type, whether it is loaded or not."""
     field, column = table.schema.field(at), table.column(at)
-    said: bytes = (field.metadata or {}).get(STATE, b"")
+    _, said = extension_of(field)
     if isinstance(field.type, pa.BaseExtensionType):
-        said = field.type.__arrow_ext_serialize__()
         column = pa.chunked_array([part.storage for part in column.chunks], field.type.storage_type)
     ends = _ends_of(column.type)
     assert ends is not None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from moola_core.data.column_names import PRICE_NAMES, PRICES, SYMBOL_NAMES
 from moola_core.data.layouts import (
     BARE,
     BARE_TABLE,
     HEADED,
+    HISTDATA_ZONE,
     NAMES,
     TABLE,
     TRADINGVIEW,
@@ -39,6 +40,8 @@ class Columns:
         prices: of open, high, low, close.
         time: of the time, of a day and a clock, or of nothing.
         symbol: of the name of what was traded, if the file has one.
+        stamp: whether times are those of the bars' opens or closes.
+        instrument: what the first row says was traded.
     """
 
     layout: Layout
@@ -46,6 +49,7 @@ class Columns:
     time: tuple[int, ...] = ()
     symbol: int | None = None
     stamp: Stamp = "open"
+    instrument: str | None = None
 
 
 def choose(head: Head, layout: str | None = None, time_column: str | None = None) -> Columns:
@@ -87,6 +91,7 @@ def choose(head: Head, layout: str | None = None, time_column: str | None = None
         time,
         symbols[0] if symbols else None,
         "close" if stamp == "close" else chosen.stamp,
+        head.rows[0][symbols[0]] if symbols and head.rows else None,
     )
 
 
@@ -153,7 +158,10 @@ def _choose_bare(head: Head, layout: str | None) -> Columns:
         )
     if not fitting:
         return _bare_table(head, row)
-    return _of_bare(fitting[0])
+    chosen = fitting[0]
+    if chosen.name == "metatrader4" and _is_histdatas(head.name):
+        chosen = replace(chosen, zone=HISTDATA_ZONE)
+    return _of_bare(chosen)
 
 
 def _of_bare(layout: Layout) -> Columns:
@@ -165,8 +173,7 @@ def _of_bare(layout: Layout) -> Columns:
 
 def _bare_table(head: Head, row: list[str]) -> Columns:
     has_time = looks_like_time(row[0]) and len(row) >= 5
-    has_clock = has_time and len(row) >= 6 and is_clock(row[1]) and not is_epoch(row[0])
-    first = has_time + has_clock
+    first = has_time + (has_time and len(row) >= 6 and _has_clock(head, row))
     if len(row) < first + 4 or not all(is_number(value) for value in row[first : first + 4]):
         raise DataError(
             f"{head.name}: row 0: no header, and the layout is not known, expected a time and then"
@@ -174,6 +181,17 @@ def _bare_table(head: Head, row: list[str]) -> Columns:
         )
     places = tuple(range(first))
     return Columns(BARE_TABLE, (first, first + 1, first + 2, first + 3), places)
+
+
+def _has_clock(head: Head, row: list[str]) -> bool:
+    """Return whether the second value is a time of day, and not a whole price such as 4725."""
+    is_day = ":" not in row[0] and re.match(r"\d{8}[T ]\d", row[0]) is None
+    if not is_day or is_epoch(row[0]) or not is_clock(row[1]):
+        return False
+    if ":" in row[1]:
+        return True
+    behind, here = (Layout("", columns=("_",) * first + PRICES) for first in (2, 1))
+    return _is_possible(behind, head.rows) or not _is_possible(here, head.rows)
 
 
 _BY_FIRST: dict[str, Callable[[list[str]], bool]] = {
@@ -206,7 +224,11 @@ def _is_possible(layout: Layout, rows: Sequence[Sequence[str]]) -> bool:
 
 
 def _file_is_of(layout: Layout, name: str) -> bool:
-    base = re.split(r"[/\\]", name)[-1]
     if layout.name == "histdata":
-        return base.startswith("DAT_ASCII_")
-    return layout.name == "ninjatrader" and re.search(r"\.(Last|Bid|Ask)\.", base) is not None
+        return _is_histdatas(name)
+    return layout.name == "ninjatrader" and re.search(r"\.(Last|Bid|Ask)\.", name) is not None
+
+
+def _is_histdatas(name: str) -> bool:
+    """Return whether a file is named as HistData names its own, and their archives."""
+    return re.search(r"(^|[/\\])(DAT_(ASCII|MT|NT)|HISTDATA_COM)_[^/\\]*$", name) is not None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Stamp = Literal["open", "close"]
+HISTDATA_ZONE = "Etc/GMT+5"  # EST without summer time, in each of its formats
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,14 @@ HEADED = (
         source="MetaTrader 5 build 4150, Symbols > Bars > Export: server time",
     ),
     Layout(
+        "tradestation",
+        _names(f"date time {_OHLC} up down"),
+        time=("date", "time"),
+        zone=None,
+        stamp="close",
+        source="TradeStation 10 help, ASCII data: Time is the closing time of the bar",
+    ),
+    Layout(
         "metatrader5-days",
         _names(f"date {_OHLC} tickvol"),
         time=("date",),
@@ -228,7 +237,7 @@ BARE = (
     Layout(
         "histdata",
         columns=_columns(f"time {_OHLC} _"),
-        zone="Etc/GMT+5",
+        zone=HISTDATA_ZONE,
         source="HistData.com, Generic ASCII, 1 minute bars: EST without summer time",
     ),
     Layout(

@@ -77,6 +77,11 @@ def _open_zip(path: Path) -> Any:
         raise DataError(
             f"{path}: an Excel workbook, expected a text table; in Excel: Save as > CSV UTF-8"
         )
+    if "mimetype" in names and "content.xml" in names:
+        raise DataError(
+            f"{path}: an OpenDocument sheet, expected a text table; in LibreOffice:"
+            " Save As > Text CSV"
+        )
     tables = [name for name in names if name.lower().endswith((".csv", ".txt", ".tsv"))] or names
     # HistData's archives hold a .txt with a report beside the .csv.
     tables = [name for name in tables if name.lower().endswith(".csv")] or tables

@@ -38,6 +38,7 @@ class RawSpans:
         stamp: which end of a bar its time is.
         zone: of times that have none, where the columns' names say it.
         symbols: of each row the instrument, where a column says it.
+        is_decimal_comma: whether a comma in numbers is for decimals, as none parts them.
         brackets: about the ends where they came as intervals, such as ``(]``; round ones are open.
     """
 
@@ -58,6 +59,7 @@ class RawSpans:
     stamp: Stamp = "open"
     zone: str | None = None
     symbols: list[str] | None = None
+    is_decimal_comma: bool = False
     brackets: str = ""
 
     @property

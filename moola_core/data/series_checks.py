@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 
 from moola_core.data.series import Bars, step_ns
-from moola_core.data.time_limits import in_utc
+from moola_core.data.time_limits import DAY_NS, in_utc
 from moola_core.errors import ConfigError, DataError
 from moola_core.spans.intervals import BoolArray, IntArray
 
-DAY_NS = 86_400_000_000_000
 MINUTE_NS = 60_000_000_000
 FLAT_BARS = 10  # a stretch of so many bars that do not move is reported
 GLITCH_RANGES = 20.0  # a wick of so many usual ranges that is gone in the next bar

@@ -8,8 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from moola_core.data.bar_labels import PLACES, place_in
-from moola_core.data.bar_tables import require_zones
+from moola_core.data.bar_labels import PLACES, place_in, word_of
+from moola_core.data.bar_tables import require_times
 from moola_core.data.bar_tags import BarWords
 from moola_core.data.interval_column import split_intervals
 from moola_core.data.label_studio import KEY, Region, regions_of_cells, words_of
@@ -40,7 +40,7 @@ def of_table(path: Path, table: pa.Table) -> RawSpans:
     Raises:
         DataError: a column is missing, or there twice.
     """
-    require_zones(path, table.schema)
+    require_times(path, table.schema)
     found = SpanNames.of(table.column_names)
     names = found.names
     cells = _label_studio(table)
@@ -67,7 +67,7 @@ def of_table(path: Path, table: pa.Table) -> RawSpans:
     word = _word_place(path, table, names)
     words = None
     if word is not None:
-        words = ["" if one is None else str(one) for one in table.column(word).to_pylist()]
+        words = [word_of(one) for one in table.column(word).to_pylist()]
     used = (start, stop, word, length)
     others = [
         name

@@ -39,6 +39,7 @@ _ISO = re.compile(
     r"P(?:(?P<d>\d+)D)?(?:T(?:(?P<h>\d+)H)?(?:(?P<mi>\d+)M)?(?:(?P<s>\d+(?:\.\d+)?)S)?)?"
 )
 _PART = re.compile(r"(\d+(?:\.\d+)?) *([a-z]+)\s*")
+_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 EXPECTED = "a length like 5 (with --unit bars or seconds), 0:05 (hours:minutes), 0:05:30 or PT5M"
 
 
@@ -98,6 +99,24 @@ def read_lengths(
         _refuse(path, name, values, rows, is_part, "a whole number of bars")
         return numbers.astype(np.int64), False
     return np.rint(numbers * SECONDS_OF[unit] * SECOND).astype(np.int64), True
+
+
+def with_point(text: str, unit: Unit) -> str:
+    """Return a number with a point for decimals; bars are whole, so that 1,500 is bar 1500."""
+    is_grouped = unit == "bars" and _GROUPED.fullmatch(text)
+    return text.replace(",", "" if is_grouped else ".")
+
+
+def require_plain(path: Path, texts: Sequence[str], name: str, rows: Sequence[int]) -> None:
+    """Refuse seconds whose commas may all be for thousands, or for decimals.
+
+    Raises:
+        DataError: they may.
+    """
+    are_grouped = [_GROUPED.fullmatch(text) is not None for text in texts]
+    if all(are_grouped[i] for i, text in enumerate(texts) if "," in text):
+        expected = "a decimal point, since a comma may be one or be for thousands"
+        _refuse(path, name, texts, rows, are_grouped, expected)
 
 
 def _seconds(text: str) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,8 @@ def _of_text(path: Path, text: str) -> RawSpans:
     lines = [line for line in text.splitlines() if line.strip() and line[0] not in "\\#"]
     lines = lines[1:] if lines and lines[0].startswith("sep=") else lines  # for Excel
     delimiter = max(",;|", key=lines[0].count) if lines and "\t" not in lines[0] else "\t"
+    # a quote opens a value at its start alone, not behind a blank
+    lines = [re.sub(rf'{re.escape(delimiter)} +"', f'{delimiter}"', line) for line in lines]
     first = next(csv.reader(lines[:1], delimiter=delimiter), [])
     if len(lines) < 1 + are_names(first):
         raise DataError(f"{path}: holds no span, expected at least 1 row; mark some")
@@ -110,7 +113,8 @@ def _of_text(path: Path, text: str) -> RawSpans:
                 " them; add it: start,end,label (with a length start,duration_s,label)"
             )
         first, lines = (names, [delimiter.join(names), *lines]) if names else (first, lines)
-    return of_table(path, _of_lines(path, lines, first, delimiter))
+    raw = of_table(path, _of_lines(path, lines, first, delimiter))
+    return replace(raw, is_decimal_comma=delimiter != ",")
 
 
 def _names_in_comment(text: str, delimiter: str, number: int) -> list[str]:
@@ -220,9 +224,12 @@ def _of_rows(path: Path, rows: list[Any]) -> RawSpans:
 
 
 def _cell(value: Any) -> str | None:
-    """Return a value as text; a list of one, such as Grafana's tags, as what it holds."""
-    if isinstance(value, list) and len(value) < 2:
-        value = value[0] if value else None
+    """Return a value as text; a list of one, such as Grafana's tags, as what it holds.
+
+    Of several words none is the type, as in Label Studio's.
+    """
+    if isinstance(value, list) and (len(value) < 2 or isinstance(value[0], str)):
+        value = value[0] if len(value) == 1 else None
     value = interval_text(value) or value
     return None if value is None else str(value)
 
@@ -244,4 +251,5 @@ def _of_track(path: Path, lines: list[str]) -> RawSpans:
         words if any(word.strip() for word in words) else None,
         ends="half-open",
         unit="seconds",
+        is_decimal_comma=True,
     )

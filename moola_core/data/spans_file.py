@@ -19,19 +19,19 @@ from moola_core.data.bar_tags import BarWords
 from moola_core.data.bars_between import bars_between, by_opens, is_open_of
 from moola_core.data.layouts import Stamp
 from moola_core.data.raw_spans import Ends, RawSpans
-from moola_core.data.series import Bars
+from moola_core.data.series import Bars, step_ns
 from moola_core.data.span_columns import MAX_BAR
-from moola_core.data.span_lengths import Unit, read_lengths
+from moola_core.data.span_lengths import Unit, read_lengths, require_plain, with_point
 from moola_core.data.span_tables import read_raw
 from moola_core.data.table_head import END_SERIAL, FIRST_SERIAL, is_number
-from moola_core.data.time_limits import FIRST_YEARS
+from moola_core.data.time_limits import DAY_NS, FIRST_YEARS, SECOND
+from moola_core.data.time_text import are_days
 from moola_core.data.times import Clock
 from moola_core.data.window_checks import Fault
 from moola_core.errors import DataError
 from moola_core.spans.intervals import BoolArray, FloatArray, IntArray
 
-SECOND = 10**9
-COUNTED = "from the first bar"  # among a clock's units: numbers that are no times, and no bars
+COUNTED, NUMBERED = "from the first bar", "bar numbers"  # units of a clock that are no times
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,8 @@ def read_spans(  # noqa: PLR0913 - each option is the user's own
             f" as bar numbers, got {'times' if is_time else 'bar numbers'} in the first alone;"
             " write both alike"
         )
+    if is_time and ends == "inclusive" and not raw.brackets:
+        _require_clocks(path, raw, is_empty, bars)
     if raw.is_rectangle:  # drawn from right to left as well
         first, last = np.minimum(first, last), np.maximum(first, last)
     start, stop = (
@@ -118,6 +120,17 @@ def read_spans(  # noqa: PLR0913 - each option is the user's own
     if raw.is_start_open:
         start = start + (is_open_of(start, first, bars) if is_time else 1)
     return _sort_out(raw, is_empty, np.stack([start, stop], axis=1), len(bars))
+
+
+def _require_clocks(path: Path, raw: RawSpans, is_empty: BoolArray, bars: Bars) -> None:
+    """Refuse days as the last bars inside, where bars are shorter: midnight's alone would be."""
+    assert bars.time is not None
+    if are_days(_filled(raw.stops, is_empty)) and (step_ns(bars.time) or DAY_NS) < DAY_NS:
+        raise DataError(
+            f"{path}: column {raw.stop_name}: days without a time of day, of which the bar of"
+            " midnight alone would be inside, expected times; write the last bar's, such as"
+            " 2024-01-31 15:59, or the day behind it with --ends half-open"
+        )
 
 
 def _of_bars(
@@ -220,7 +233,7 @@ def _places(
 ) -> tuple[IntArray, bool]:
     """Bar numbers, or nanoseconds since 1970; and which it is."""
     rows = np.arange(len(column)) if raw.rows is None else np.array(raw.rows)
-    numbers = _numbers(path, column, name, rows)
+    numbers = _numbers(path, column, name, rows, raw)
     are_times = numbers is not None and _are_times(numbers * raw.seconds, clock, raw.unit)
     if numbers is not None and raw.unit == "seconds" and not are_times:
         if bars.time is None:
@@ -235,6 +248,7 @@ def _places(
         if len(wrong):
             fault = Fault(int(rows[wrong[0]]), name, str(numbers[wrong[0]]), "a whole bar number")
             raise DataError(f"{path}: {fault}; fix that row")
+        clock.units.add(NUMBERED)
         return numbers.astype(np.int64), False
     if bars.time is None:
         raise DataError(
@@ -248,13 +262,18 @@ def _places(
     return (by_opens(time, bars.time) if raw.stamp == "close" else time), True
 
 
-def _numbers(path: Path, column: pa.ChunkedArray, name: str, rows: IntArray) -> np.ndarray | None:
+def _numbers(
+    path: Path, column: pa.ChunkedArray, name: str, rows: IntArray, raw: RawSpans
+) -> np.ndarray | None:
     kind = column.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return None
     values = column.to_pylist()
     _require_all(path, values, name, "a bar number or a time", rows)
-    texts = [str(value).replace(",", ".") for value in values]
+    texts = [str(value) for value in values]
+    if raw.unit == "seconds" and not raw.is_decimal_comma:
+        require_plain(path, texts, name, rows.tolist())
+    texts = [with_point(text, raw.unit) for text in texts]
     is_count = [is_number(text) for text in texts]
     if all(is_count):
         return np.array([float(text) for text in texts])

@@ -53,7 +53,7 @@ def normalise(name: str) -> str:
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?(\s*[ap]\.?m\.?)?|\d{6}|\d{4}", re.IGNORECASE)
 _DATE = re.compile(
     r"\d{4}[-./]\d{1,2}[-./]\d{1,2}.*|\d{1,2}[-./]\d{1,2}[-./]\d{2}(\D.*|\d\d.*)?"
-    rf"|(19|20)\d{{6}}([ T]\s*\d.*)?|\d{{1,2}}[- ]({MONTHS})[a-z]*\.?[- ](\d\d){{1,2}}\b.*"
+    rf"|(19|20)\d{{6}}([ T-]\s*\d.*)?|\d{{1,2}}[- ]({MONTHS})[a-z]*\.?[- ](\d\d){{1,2}}\b.*"
     rf"|({MONTHS})[a-z]*\.? \d{{1,2}},? \d{{4}}.*",
     re.IGNORECASE,
 )

@@ -8,6 +8,7 @@ from moola_core.errors import DataError
 from moola_core.spans.intervals import IntArray
 
 SECOND = 10**9
+DAY_NS = 86_400 * SECOND
 LAST_MS = 999 * 10**6
 FIRST_YEARS = 10**17  # nanoseconds, until 1973
 

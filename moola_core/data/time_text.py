@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from moola_core.data.table_head import MONTHS
+from moola_core.data.time_limits import DAY_NS
 from moola_core.spans.intervals import BoolArray, IntArray
 
 SECOND = 10**9
@@ -23,6 +24,10 @@ _CLOCK = (
 )
 _YEAR_FIRST = r"^(?P<y>\d{4})[-./]?(?P<a>\d{1,2})[-./]?(?P<b>\d{1,2})" + _CLOCK
 _YEAR_LAST = r"^(?P<a>\d{1,2})[-./](?P<b>\d{1,2})[-./](?P<y>\d{4}|\d{2})" + _CLOCK
+# 202401021430, 20240102143000123; 20240102-14:30:00 of FIX and of Interactive Brokers' API
+_RUN = re.compile(r"\d{8}((\d\d){2,3}$|\d{9}$|-\d\d:)")
+_DAY_OF_YEAR = re.compile(r"\d{4}[-./]?\d{3}(?!\d)")
+_DAY = re.compile(r"\s*(\d{4}[-./]\d{1,2}[-./]\d{1,2}|\d{1,2}[-./]\d{1,2}[-./]\d{4})\s*")
 _SHORT = re.compile(r"\d{1,2}[./]\d{1,2}[./]\d{2}(?!\d)")
 
 
@@ -34,6 +39,11 @@ def split_times(column: pa.ChunkedArray) -> tuple[pa.StructArray, bool]:
         `a` is the day or the month.
     """
     first = column[0].as_py()
+    if _RUN.match(first):
+        column = pc.replace_substring_regex(column, r"^(\d{14})(\d{3})$", r"\1.\2")
+        column = pc.replace_substring_regex(column, r"^(\d{8})-?(\d)", r"\1 \2")
+    elif _DAY_OF_YEAR.match(first):  # 2024-123 is no third of December
+        column = pc.replace_substring_regex(column, r"^\d+[-./]?", "")
     has_name = MONTH_NAME.search(first) is not None
     if has_name:
         column = _with_numbers(column)
@@ -85,6 +95,16 @@ def _with_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
         name_first = rf"^{name}\s+(\d{{1,2}})"
         column = pc.replace_substring_regex(column, name_first + year, rf"\1-{number:02}-\2")
     return column
+
+
+def are_days(column: pa.ChunkedArray) -> bool:
+    """Return whether times are days without a time of day; times of a type: all midnights."""
+    kind = column.type
+    if pa.types.is_timestamp(kind):
+        count = column.cast(pa.timestamp("ns", tz=kind.tz)).cast(pa.int64()).to_numpy()
+        return kind.tz is None and bool((count % DAY_NS == 0).all())
+    texts = (str(value or "") for value in column.to_pylist())
+    return pa.types.is_date(kind) or all(map(_DAY.fullmatch, texts))
 
 
 def whole(parts: pa.StructArray, name: str) -> IntArray:

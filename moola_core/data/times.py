@@ -14,7 +14,7 @@ from moola_core.data.excel_days import EXPECTED as EXPECTED_DAYS
 from moola_core.data.excel_days import days_to_ns
 from moola_core.data.table_head import is_epoch, is_part_of_day, is_serial
 from moola_core.data.time_text import count_ns, day_or_month, digits_of, split_times, whole
-from moola_core.data.unix_times import count_unix, numbers_of
+from moola_core.data.unix_times import count_unix, is_unix, numbers_of
 from moola_core.data.window_checks import Fault
 from moola_core.data.zones import Fold, offset_name, offset_ns, readings, resolve_fold
 from moola_core.errors import DataError
@@ -24,8 +24,6 @@ Dates = Literal["dmy", "mdy", "excel", "excel-1904"]
 ORDERS = ("dmy", "mdy")
 NO_ZONE = "no zone in the file, taken as UTC"
 EXPECTED = "a time like 2024-01-31 09:30:00 (or -05:00 behind it, or a Unix time)"
-
-# Digits in a row, a day and a clock: Interactive Brokers, NinjaTrader and databases write them.
 FOLD_CURE = (
     "say which hour is meant: --fold 0 (the first), --fold 1 (the second) or --fold order"
     " (as rows follow)"
@@ -35,7 +33,8 @@ ORDER_CURE = (
     " or say --fold 0 (the first) or --fold 1 (the second)"
 )
 EXCEL_CURE = "give the cells a format with seconds in Excel, and save them again"
-_DIGITS = re.compile(r"(19|20)\d{6}(\d{4}|\d{6})?")
+# Digits in a row, a day and a clock: Interactive Brokers, NinjaTrader and databases write them.
+_DIGITS = re.compile(r"(19|20)\d{6}(\d{4}|\d{6}|\d{9})?")
 
 
 @dataclass
@@ -147,9 +146,9 @@ class Clock:
 
     def _counted(self, column: pa.ChunkedArray, name: str, file_rows: IntArray) -> IntArray:
         """Unix times; each value by its own size, since Binance changed from ms to µs."""
-        text = column[0].as_py()
-        if isinstance(text, int) and _DIGITS.fullmatch(str(text)):
-            return self._text(column.cast(pa.string()), name, file_rows)
+        digits = _in_digits(column)
+        if digits is not None:
+            return self._text(digits, name, file_rows)
         kind = column.type
         if pa.types.is_float16(kind) or pa.types.is_float32(kind):
             raise DataError(
@@ -157,7 +156,7 @@ class Clock:
                 " expected int64 or float64; write the times before they are cast"
             )
         size = np.abs(column.cast(pa.float64(), safe=False).to_numpy())
-        _refuse(self.where, ~(size >= 1e8) | (size > 9.2e18), column, name, file_rows, EXPECTED)
+        _refuse(self.where, ~is_unix(size), column, name, file_rows, EXPECTED)
         self.zones.add("UTC")
         count, units = count_unix(column, size)
         self.units |= units
@@ -169,8 +168,6 @@ class Clock:
             numbers = numbers_of(column)
             if numbers is not None:
                 return self._counted(numbers, name, file_rows)
-        if _DIGITS.fullmatch(first) and len(first) > 8:
-            column = pc.replace_substring_regex(column, r"^(\d{8})(\d+)$", r"\1 \2")
         parts, is_year_last = split_times(column)
         bad = np.asarray(pc.is_null(parts).to_numpy(zero_copy_only=False), dtype=bool)
         _refuse(self.where, bad, column, name, file_rows, EXPECTED)
@@ -265,6 +262,14 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_decimal(column.type) and column.type.scale <= 0:
         column = column.cast(pa.int64())
     return column
+
+
+def _in_digits(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """Return numbers that are digits of a day and a clock, 20240102143000, as text; else None."""
+    first = column[0].as_py()
+    if first % 1 != 0 or _DIGITS.fullmatch(str(int(first))) is None:
+        return None
+    return column.cast(pa.int64()).cast(pa.string())
 
 
 def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:

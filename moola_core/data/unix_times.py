@@ -8,11 +8,25 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from moola_core.spans.intervals import FloatArray, IntArray
+from moola_core.spans.intervals import BoolArray, FloatArray, IntArray
 
 UNITS = ((1e17, "nanoseconds", 1), (1e14, "microseconds", 10**3), (1e11, "milliseconds", 10**6))
 SECOND, MICROSECOND = 10**9, 10**3
+LEAST, LAST_NS = 1e8, 9.2e18  # seconds of 1973, nanoseconds of 2261
 EXACT = pa.decimal128(28, 9)  # any Unix time, in whatever unit, to 1e-9 of that
+
+
+def is_unix(size: FloatArray) -> BoolArray:
+    """Return which absolute values ``(T,)`` are Unix times of some unit from 1973 to 2261."""
+    return (size >= LEAST) & (size * _scales(size) <= LAST_NS)
+
+
+def _scales(size: FloatArray) -> IntArray:
+    """Return how many nanoseconds one of a value's unit is, by the value itself."""
+    scale = np.full(len(size), SECOND, dtype=np.int64)
+    for least, _, factor in reversed(UNITS):
+        scale[size >= least] = factor
+    return scale
 
 
 def count_unix(column: pa.ChunkedArray, size: FloatArray) -> tuple[IntArray, set[str]]:
@@ -22,11 +36,9 @@ def count_unix(column: pa.ChunkedArray, size: FloatArray) -> tuple[IntArray, set
         column: integers, decimals or float64, without nulls.
         size: ``(T,)`` their absolute values, each of which says its own unit.
     """
-    scale = np.full(len(size), SECOND, dtype=np.int64)
-    unit = np.zeros(len(size), dtype=np.int64)
-    for i, (least, _, factor) in reversed(list(enumerate(UNITS, 1))):
-        scale[size >= least], unit[size >= least] = factor, i
-    words = {UNITS[i - 1][1] if i else "seconds" for i in np.unique(unit)}
+    scale = _scales(size)
+    names = {SECOND: "seconds", **{factor: name for _, name, factor in UNITS}}
+    words = {names[factor] for factor in np.unique(scale).tolist()}
     whole, part = _whole_and_part(column)
     count = whole * scale + np.rint(part * scale).astype(np.int64)
     if pa.types.is_floating(column.type):  # float64 holds them to a quarter of a microsecond

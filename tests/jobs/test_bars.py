@@ -116,6 +116,39 @@ def test_files_are_joined_by_their_times(
     assert "d.csv: no times, expected some to join files by" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("header", "second", "says", "option"),
+    [
+        ("", [row(10), row(15)], "bars of 5 min, expected 1 min, as", ["--any-bar-length"]),
+        ("", [row(2), row(3)], "times without a zone, expected one, as", ["--tz", "UTC"]),
+        (",symbol", [row(2), row(3)], "bars of NQ, expected ES, as", ["--symbol", "ES"]),
+    ],
+)
+def test_files_that_are_not_alike_are_not_joined(
+    header: str,
+    second: list[str],
+    says: str,
+    option: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first = [row(0), row(1)]
+    if "zone" in says:
+        first = [one.replace(",", "Z,", 1) for one in first]
+    if header:
+        first = [one.replace("\n", ",ES\n") for one in first]
+        second = [one.replace("\n", ",NQ\n") for one in second]
+    names = HEADER.replace("\n", f"{header}\n")
+    for name, lines in (("a", first), ("b", second)):
+        (tmp_path / f"{name}.csv").write_text(names + "".join(lines))
+    a, *others = tmp_path / "a.csv", str(tmp_path / "b.csv"), "--out", str(tmp_path / "all.parquet")
+    assert run(a, *others) == 10
+    assert f"b.csv: {says} {tmp_path / 'a.csv'} has" in capsys.readouterr().err
+    # of NQ's file no bar is left
+    assert run(a, *others, *option) == (10 if header else 0)
+    assert header == "" or "no bar of it" in capsys.readouterr().err
+
+
 def test_gaps_flat_stretches_and_glitches_are_counted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -216,6 +216,8 @@ def test_points_of_several_tasks_are_no_bars_of_one_series(
     if are_bars:
         assert code == 10
         assert f"regions of {len(SPANS)} tasks (0, 1, " in capsys.readouterr().err
+        spans.write_text(json.dumps({"id": 0, "csv": "x", "label": [one for _, one in tasks[:1]]}))
+        assert run(bars, spans)[0] == 0  # of one task they are
     else:
         assert code == 0
         assert_the_spans(bars, out)

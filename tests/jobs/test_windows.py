@@ -230,3 +230,19 @@ def test_windows_of_any_words_are_trained_on(
     assert card["types"] == sorted(words)
     assert card["recipe"]["model"]["num_types"] == 4
     assert card["bar_ns"] == 60_000_000_000
+
+
+def test_bar_numbers_beside_bars_in_falling_order_count_from_the_oldest(
+    bars: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    falling = pq.read_table(bars)
+    falling = falling.take(pa.array(np.arange(len(falling))[::-1]))
+    pq.write_table(falling, tmp_path / "falling.parquet")
+    (tmp_path / "s.csv").write_text(table(SPANS))
+    found = []
+    for one in (bars, tmp_path / "falling.parquet"):
+        assert run(one, tmp_path / "s.csv", "--ends", "half-open")[0] == 0
+        found.append(read_windows(tmp_path / "windows.parquet")[0].bars)
+        is_said = "bar numbers count from the oldest bar, 0" in capsys.readouterr().out
+        assert is_said == (one != bars)
+    assert np.array_equal(found[0], found[1])

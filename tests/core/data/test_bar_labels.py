@@ -195,6 +195,7 @@ REFUSED: dict[str, Callable[[], pd.DataFrame]] = {
     "each row has a label .down, up., expected 0": lambda: frame().dropna(),
     "holds no span, expected a label in at least 1 row": lambda: frame().assign(label=0),
     "no row for bar 33 .2024-01-02 15:03:00 UTC., expected one": lambda: frame().drop(index=33),
+    "no row for bar 1 .2024-01-02 14:31:00 UTC., expected one": lambda: frame().drop(index=1),
     "rows 0 and 600, column timestamp: of one bar": twice,
     "row 0, column timestamp: 2024-01-02 14:30:07 UTC, expected the time at which a bar": lambda: (
         frame().assign(timestamp=times().shift(freq="7s"))

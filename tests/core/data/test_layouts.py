@@ -122,6 +122,15 @@ CASES = {
         text("", "2024.01.02,14:30", "2024.01.02,14:31", end=",7"),
         "no zone in the file",
     ),
+    "tradestation": (
+        text(
+            '"Date","Time","Open","High","Low","Close","Up","Down"',
+            "2024-01-02,14:31",
+            "2024-01-02,14:32",
+            end=",3,4",
+        ),
+        "stamp = close",
+    ),
     "metatrader5-python": (
         text(
             f"time,{OHLC},tick_volume,spread,real_volume", "1704205800", "1704205860", end=",1,2,3"
@@ -248,6 +257,15 @@ def test_two_layouts_without_a_header_are_asked_for(tmp_path: Path) -> None:
     assert_read(path, ReadOptions(layout="ninjatrader"), "stamp = close")
 
 
+@pytest.mark.parametrize("name", ["DAT_NT_EURUSD_M1_2024.csv", "DAT_MT_EURUSD_M1_2024.csv"])
+def test_histdatas_times_are_of_one_zone_in_each_of_its_formats(name: str, tmp_path: Path) -> None:
+    content = EST
+    if "_MT_" in name:
+        content = text("", "2024.01.02,09:30", "2024.01.02,09:31", end=",0")
+    (tmp_path / name).write_text(content)
+    assert_read(tmp_path / name, None, "Etc/GMT+5, stamp = open")
+
+
 def test_the_name_of_a_file_distinguishes_them(tmp_path: Path) -> None:
     path = tmp_path / "DAT_ASCII_EURUSD_M1_2024.zip"
     with zipfile.ZipFile(path, "w") as archive:
@@ -282,6 +300,8 @@ def test_every_layout_has_its_source_and_a_name_of_its_own() -> None:
         (" Time , Open , High , Low , Close ", ("2024-01-02T14:30", "2024-01-02T14:31")),
         ("Time,Open (USD),High (USD),Low [USD],Close(USD)", ("1704205800", "1704205860")),
         ("Date,Time,Open,High,Low,Close", ("01/02/2024,2:30 PM", "01/02/2024,2:31 PM")),
+        ("<DTYYYYMMDD>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>", ("20240102,143000", "20240102,143100")),
+        ("time,open,high,low,close", ("20240102-14:30:00.000", "20240102-14:31:00.000")),  # FIX
         ("Date,Time,Open,High,Low,Close", ("2024-01-02,02:30:00 p.m.", "2024-01-02,02:31:00 p.m.")),
     ],
 )

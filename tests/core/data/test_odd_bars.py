@@ -59,6 +59,33 @@ def test_what_may_be_a_time_is_not_lost(times: tuple[str, str], name: str, tmp_p
         read_bars(path)
 
 
+def test_the_day_of_a_year_is_no_month_and_day(tmp_path: Path) -> None:
+    path = written(tmp_path / "bars.csv", f"time,{OHLC}", "2024-123 14:30", "2024-123 14:31")
+    with pytest.raises(DataError, match="row 0, column time: expected a time like"):
+        read_bars(path)  # 2024-12-03 it was
+
+
+@pytest.mark.parametrize(
+    ("rows", "day", "first"),
+    [
+        # QuantConnect's Lean, hours in units of 1e-4; a daily index in points; a day and a clock.
+        (["20240102 00:00,998100,998300,998000,998200,7"] * 2, "2024-01-02T00:00", 998100),
+        (["2024-01-02,1430,1450,1420,1440,1000"] * 2, "2024-01-02T00:00", 1430),
+        (["20240102,0930,1450,1455,1440,1445,9"] * 2, "2024-01-02T09:30", 1450),
+        (["01.02.2024,9:30,1450,1455,1440,1445,9"] * 2, "2024-02-01T09:30", 1450),
+    ],
+)
+def test_a_whole_price_behind_a_day_is_no_time_of_day(
+    rows: list[str], day: str, first: float, tmp_path: Path
+) -> None:
+    later = [rows[0], rows[1].replace("02", "03", 1).replace("01.03", "02.02")]
+    (tmp_path / "bars.csv").write_text("\n".join(later) + "\n")
+    bars = read_bars(tmp_path / "bars.csv")
+    assert bars.time is not None
+    assert str(bars.time[0].astype("datetime64[ns]").astype("datetime64[m]")) == day
+    assert bars.prices[0, 0] == first
+
+
 def test_days_of_another_count_are_not_excels(tmp_path: Path) -> None:
     path = written(tmp_path / "bars.csv", f"time,{OHLC}", "19724", "19725")  # days since 1970
     with pytest.raises(DataError, match="row 0, column time: expected a time like"):
@@ -176,13 +203,26 @@ def test_a_column_named_data_and_rows_that_count_from_30000_are_no_times(tmp_pat
         ((20240102, 20240103), "2024-01-02T00:00:00"),
         ((202401021430, 202401021431), "2024-01-02T14:30:00"),
         ((20240102143000, 20240102143100), "2024-01-02T14:30:00"),
+        ((20240102143000000, 20240102143100123), "2024-01-02T14:30:00"),  # with milliseconds
     ],
 )
+@pytest.mark.parametrize("kind", [pa.int64(), pa.float64(), pa.string()])
 def test_whole_numbers_of_the_digits_of_a_date_are_dates(
-    numbers: tuple[int, int], text: str, tmp_path: Path
+    numbers: tuple[int, int], text: str, kind: pa.DataType, tmp_path: Path
 ) -> None:
+    if kind == pa.float64() and numbers[0] > 2**53:
+        pytest.skip("a float does not hold them")
     columns = {name: [1.0] * 2 for name in OHLC.split(",")}
-    pq.write_table(pa.table({"date": numbers, **columns}), tmp_path / "bars.parquet")
+    dates = pa.array(numbers).cast(kind)
+    pq.write_table(pa.table({"date": dates, **columns}), tmp_path / "bars.parquet")
     time = read_bars(tmp_path / "bars.parquet").time
     assert time is not None
     assert str(time[0].astype("datetime64[ns]").astype("datetime64[s]")) == text
+    assert time[1] % 10**9 == (123_000_000 if numbers[1] % 1000 == 123 else 0)
+
+
+@pytest.mark.parametrize("number", [9_300_000_000, 2 * 10**13, 2 * 10**16])  # of 2264 and later
+def test_numbers_beyond_the_times_that_there_are_are_refused(number: int, tmp_path: Path) -> None:
+    path = written(tmp_path / "bars.csv", f"time,{OHLC}", f"{number}", f"{number + 60}")
+    with pytest.raises(DataError, match=f"row 0, column time: expected a time .* got '{number}'"):
+        read_bars(path)  # they overflowed, and were times of any year

@@ -76,7 +76,8 @@ def test_two_units_of_one_span_are_refused(header: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "scale"), [("time_s,label", 60), ("frame,label", 1), ("sample,label", 1)]
+    ("header", "scale"),
+    [("time_s,label", 60), ("Time (ms),label", 60_000), ("frame,label", 1), ("sample,label", 1)],
 )
 def test_labels_per_bar_may_count_seconds_or_bars(header: str, scale: int, tmp_path: Path) -> None:
     words = {bar: word for a, b, word in TWO for bar in range(a, b)}

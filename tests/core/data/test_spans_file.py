@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -151,6 +152,16 @@ def test_a_column_of_durations_is_read(tmp_path: Path) -> None:
             rows("start,bars,label", "10,,up"),
             {},
             "row 0, column bars: expected a length, got nothing",
+        ),
+        (
+            rows("start_s,length,label", "600,300,up"),  # of an onset alone it is in seconds, too
+            {},
+            "column length: numbers, 300 the first, expected their unit to be known",
+        ),
+        (
+            rows("start,end,label,Label", "10,15,up,down"),
+            {"ends": "half-open"},
+            "column label is there twice, expected it once; drop one",
         ),
         (
             rows("start,end,note", "10,15,up"),
@@ -325,3 +336,112 @@ def test_a_time_at_which_no_bar_trades_is_in_a_gap_beside_bars_that_miss_often(
         path.write_text(rows("start,end,label", f"{clock(1)},{clock(minute)},up"))
         found, _ = read_spans(path, bars, Clock("s.csv", "UTC"), "inclusive")
         assert len(found) == number
+
+
+@pytest.mark.parametrize("word", ["n/a", "NaN", "nan", "#N/A", "<NA>"])
+def test_a_label_that_is_missing_is_none(word: str, tmp_path: Path) -> None:
+    content = rows("start,end,label", "10,14,up", f"20,24,{word}", "30,41,down")
+    (tmp_path / "spans.csv").write_text(content)
+    spans, faults = read_spans(tmp_path / "spans.csv", BARS, Clock("spans"), "inclusive")
+    assert [(one.start, one.stop, one.label) for one in spans] == TWO
+    assert [(fault.row, fault.column) for fault in faults] == [(1, "label")]
+    spans, _ = read_spans(tmp_path / "spans.csv", BARS, Clock("spans"), "inclusive", None, "flat")
+    assert [one.label for one in spans] == ["up", "flat", "down"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_number_is_the_same_word_in_a_float_column(kind: str, tmp_path: Path) -> None:
+    import pandas as pd
+
+    # pandas makes floats of whole numbers where one is missing
+    columns = {"start": [10, 30, 50], "end": [14, 41, 52], "label": [1, 2, None]}
+    table, path = pd.DataFrame(columns), tmp_path / f"spans.{kind}"
+    table.to_csv(path, index=False) if kind == "csv" else table.to_parquet(path)
+    spans, _ = read_spans(path, BARS, Clock("spans"), "inclusive")
+    assert [one.label for one in spans] == ["1", "2"]
+
+
+def test_quotes_may_stand_behind_a_blank(tmp_path: Path) -> None:
+    content = rows('start, end, "label"', '10, 14, "up"', '30, 41, "down"')
+    (tmp_path / "s.csv").write_text(content)
+    assert spans_of(tmp_path / "s.csv", ends="inclusive") == TWO
+
+
+@pytest.mark.parametrize("freq", ["min", "h", "D"])
+def test_periods_of_pandas_are_no_bar_numbers(freq: str, tmp_path: Path) -> None:
+    # Their numbers count those since 1970, and are of this type where pandas isn't loaded.
+    noted = {
+        b"ARROW:extension:name": b"pandas.period",
+        b"ARROW:extension:metadata": f'{{"freq": "{freq}"}}'.encode(),
+    }
+    fields = [pa.field(name, pa.int64(), metadata=noted) for name in ("start", "end")]
+    table = pa.table([[10, 30], [14, 41]], schema=pa.schema(fields))
+    pq.write_table(table, tmp_path / "spans.parquet")
+    with pytest.raises(DataError, match=rf"column start: pandas' periods \({freq}\), expected"):
+        read_spans(tmp_path / "spans.parquet", BARS, Clock("spans"), "inclusive")
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "expected"),
+    [
+        # 1,010 is one bar; 1,5 is none; of seconds it may be 1.01 as well
+        ('start,end,label\n"1,010","1,014",up\n', {}, [(1010, 1015, "up")]),
+        ("start;end;label\n1,010;1,014;up\n", {}, [(1010, 1015, "up")]),
+        ("start;end;label\n10,0;14,0;up\n", {}, [(10, 15, "up")]),
+        ("start;end;label\n600,5;840,250;up\n", {"unit": "seconds"}, [(10, 15, "up")]),
+        ('start,bars,label\n"1,010",5,up\n', {"ends": None}, [(1010, 1015, "up")]),
+    ],
+)
+def test_a_comma_is_for_thousands_of_bars(
+    content: str,
+    options: dict[str, str | None],
+    expected: list[tuple[int, int, str]],
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "s.csv").write_text(content)
+    bars = Bars(np.ones((2000, 4)), (FIRST + 60 * np.arange(2000)) * 10**9)
+    chosen: dict[str, Any] = {"ends": "inclusive", "unit": None, **options}
+    found, _ = read_spans(tmp_path / "s.csv", bars, Clock("s.csv", "UTC"), **chosen)
+    assert [(one.start, one.stop, one.label) for one in found] == expected
+
+
+def test_a_comma_in_seconds_that_may_be_either_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text(rows("start,end,label", '600,"1,200",up'))
+    with pytest.raises(DataError, match=r"row 0, column end: expected a decimal point.* '1,200'"):
+        spans_of(tmp_path / "s.csv", unit="seconds", ends="inclusive")
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.string()), pa.binary()])
+def test_a_list_of_one_word_and_bytes_are_a_word(kind: pa.DataType, tmp_path: Path) -> None:
+    words = [["up"], ["down"]] if pa.types.is_list(kind) else [b"up", b"down"]
+    table = pa.table({"start": [10, 30], "end": [15, 42], "label": pa.array(words, kind)})
+    pq.write_table(table, tmp_path / "s.parquet")
+    assert spans_of(tmp_path / "s.parquet", ends="half-open") == TWO
+
+
+@pytest.mark.parametrize("kind", ["json", "parquet"])
+def test_several_words_are_no_type(kind: str, tmp_path: Path) -> None:
+    lines = [{"start": 10, "end": 15, "label": ["up"]}, {"start": 1, "end": 2, "label": ["a", "b"]}]
+    path = tmp_path / f"s.{kind}"
+    if kind == "json":
+        path.write_text(json.dumps(lines))
+    else:
+        pq.write_table(pa.Table.from_pylist(lines), path)
+    found, faults = read_spans(path, BARS, Clock("s"), "half-open")
+    assert [one.label for one in found] == ["up"]
+    assert [(fault.row, fault.column) for fault in faults] == [(1, "label")]
+
+
+@pytest.mark.parametrize("kind", ["csv", "date", "timestamp"])
+def test_days_as_last_bars_are_no_midnights(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    if kind == "csv":
+        path.write_text(rows("start,end,label", "2024-01-02 14:40,2024-01-03,up"))
+    else:
+        times = pa.array([np.datetime64("2024-01-03", "us")])
+        ends = times.cast(pa.date32()) if kind == "date" else times
+        pq.write_table(pa.table({"start": times, "end": ends, "label": ["up"]}), path)
+    with pytest.raises(DataError, match=r"column end: days without a time of day.* --ends half-o"):
+        spans_of(path, ends="inclusive")
+    found = spans_of(path, ends="half-open") if kind == "csv" else []
+    assert found == ([(10, 570, "up")] if kind == "csv" else [])

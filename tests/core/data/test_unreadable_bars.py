@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import zipfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -156,6 +157,14 @@ def test_another_kind_of_file_is_named(
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=expected):
         read_bars(tmp_path / name)
+
+
+def test_a_sheet_of_libreoffice_is_named(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "bars.ods", "w") as archive:
+        for name in ("mimetype", "content.xml", "styles.xml", "META-INF/manifest.xml"):
+            archive.writestr(name, "")
+    with pytest.raises(DataError, match=r"an OpenDocument sheet, .* Save As > Text CSV"):
+        read_bars(tmp_path / "bars.ods")
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,14 @@ def test_the_strongest_run_has_the_greatest_sum(seed: int) -> None:
         assert probs[row, a:b].sum() == pytest.approx(max(sums, default=0.0))
 
 
+def test_of_runs_as_strong_the_first_is_as_sure_as_its_bars() -> None:
+    probs = np.array([[0.0, 0.5, 0.75, 0.25, 0.0, 0.75, 0.75], [0.5, 0.0, 0.5, 0.0, 0.0, 0.0, 0.0]])
+    for floor in (0.0, 0.5):  # a floor that is just reached
+        decoded = strongest_run(probs > 0, probs, floor)
+        assert decoded.spans.tolist() == [[1, 4], [0, 1]]
+        assert decoded.confidence.tolist() == [0.5, 0.5]
+
+
 def _run_sums(mask: BoolArray, probs: FloatArray) -> list[float]:
     sums, inside = [], False
     for t, is_in in enumerate(mask):
