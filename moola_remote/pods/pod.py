@@ -145,6 +145,16 @@ class Pod:
             agent.python = self.agent.python
         return agent
 
+    def reconnect(self) -> Agent:
+        """Return the agent on a new connection, as `reach`, in the place of a lost one.
+
+        The next use of `agent` or `transport` opens its own.
+        """
+        agent = self.reach()
+        with contextlib.suppress(UnreachableError, OSError):
+            self.close()
+        return agent
+
     def _connect_to(self, endpoint: Endpoint) -> Transport:
         from moola_remote.ssh.connect import connect
 
