@@ -35,9 +35,10 @@ def write_json(path: Path, value: Any, *, sync: bool = True, folder: bool = True
             if sync:
                 os.fsync(file.fileno())
         aside.replace(path)
-    except OSError:
+    except OSError as err:
         with contextlib.suppress(OSError):
             aside.unlink()
+        err.filename = str(path)  # of another name nobody has heard
         raise
     if sync and folder:
         sync_folder(path.parent)

@@ -204,4 +204,4 @@ class Pod:
 def _agent(transport: Transport, endpoint: Endpoint) -> Agent:
     from moola_remote.agent_client.client import Agent
 
-    return Agent(transport, root=endpoint.root, python=endpoint.python)
+    return Agent(transport, root=endpoint.root, python=endpoint.python, name=endpoint.name)

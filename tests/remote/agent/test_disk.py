@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from moola_remote.agent import constants, layout
+from moola_remote.agent import activity, constants, layout
 from moola_remote.agent.state import view
-from tests.support.pods import AgentPod, wait_until
+from tests.support.pods import AgentPod, is_alive, wait_until
 from tests.support.small_disks import disk_or_skip
 
 pytestmark = pytest.mark.process
@@ -74,6 +76,29 @@ def test_without_even_the_reserve_the_end_is_reported_once_there_is_room(
     (small_pod.folder(run_id) / "big").unlink()
     state = small_pod.wait(run_id)
     assert (state["state"], state["returncode"]) == ("FAILED", 7)
+
+
+def test_the_guard_does_not_wait_for_an_end_that_can_not_be_recorded(
+    small_pod: AgentPod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says_much = "for n in $(seq 25); do printf '%01000d\\n' $n; done; "
+    waits = 'while [ ! -e "$MOOLA_RUN_DIR/.go" ]; do sleep 0.02; done; '
+    run_id = small_pod.shell(f"{says_much}{waits}{FILLS_THE_DISK}exit 7")
+    small_pod.wait(run_id, "RUNNING")
+    job = small_pod.process(run_id, "job")
+    (small_pod.folder(run_id) / ".moola" / ".reserve").unlink()
+    (small_pod.folder(run_id) / ".go").touch()
+    wait_until(lambda: not Path(f"/proc/{job}").exists())
+    big = small_pod.folder(run_id) / "big"
+    os.truncate(big, big.stat().st_size - 8192)  # the wish has room, the log's last lines have none
+    monkeypatch.setattr(activity, "GRACE_S", 0.2)
+    monkeypatch.setattr(activity, "SILENT_S", 1.0)
+    monkeypatch.setattr(activity, "END_RUNS_S", 30.0)
+    began = time.monotonic()
+    activity.Activity(layout.Pod(small_pod.root)).end_runs("over")
+    assert time.monotonic() - began < 15
+    assert (small_pod.folder(run_id) / ".moola" / ".cancel.json").exists()
+    assert small_pod.stored(run_id)["state"] == "RUNNING"
 
 
 def test_a_start_on_a_full_disk_is_refused_and_can_be_tried_again(small_pod: AgentPod) -> None:
@@ -164,6 +189,26 @@ def test_a_disk_that_became_read_only_is_named_with_the_file(
     assert small_pod.state(run_id)["state"] == "SUCCEEDED"
     assert small_pod.ask("manifest", run_id)["ok"]
     subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+
+
+def test_a_run_on_a_read_only_disk_is_ended_all_the_same(
+    small_disk: Path, small_pod: AgentPod
+) -> None:
+    run_id = small_pod.shell("trap '' TERM; echo ready; while :; do sleep 0.05; done")
+    small_pod.wait_for_log(run_id, "ready")
+    job = small_pod.process(run_id, "job")
+    # Read-only for the verb alone: what has files open keeps a disk from becoming it for all.
+    script = f'mount -o remount,bind,ro {small_disk}; exec "$@"'
+    small_pod.enter = ["unshare", "--mount", "sh", "-c", script, "sh"]
+    answer = small_pod.ask("cancel", run_id, "--grace", "0.2")
+    assert (answer["ok"], answer["error"]) == (False, "io")
+    assert answer["message"] == (
+        f"pod: run {run_id}: its processes were ended, which can't be recorded: "
+        "Read-only file system"
+    )
+    assert not is_alive(job)
+    small_pod.enter = []
+    assert small_pod.wait(run_id)["reason"] == "killed by SIGKILL"
 
 
 def test_a_run_that_a_read_only_disk_keeps_from_being_recorded_says_so(small_disk: Path) -> None:
