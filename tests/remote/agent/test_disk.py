@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from moola_remote.agent import activity, constants, layout
+from moola_remote.agent import constants, layout
 from moola_remote.agent.state import view
 from tests.support.pods import AgentPod, is_alive, wait_until
 from tests.support.small_disks import disk_or_skip
@@ -76,29 +74,6 @@ def test_without_even_the_reserve_the_end_is_reported_once_there_is_room(
     (small_pod.folder(run_id) / "big").unlink()
     state = small_pod.wait(run_id)
     assert (state["state"], state["returncode"]) == ("FAILED", 7)
-
-
-def test_the_guard_does_not_wait_for_an_end_that_can_not_be_recorded(
-    small_pod: AgentPod, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    says_much = "for n in $(seq 25); do printf '%01000d\\n' $n; done; "
-    waits = 'while [ ! -e "$MOOLA_RUN_DIR/.go" ]; do sleep 0.02; done; '
-    run_id = small_pod.shell(f"{says_much}{waits}{FILLS_THE_DISK}exit 7")
-    small_pod.wait(run_id, "RUNNING")
-    job = small_pod.process(run_id, "job")
-    (small_pod.folder(run_id) / ".moola" / ".reserve").unlink()
-    (small_pod.folder(run_id) / ".go").touch()
-    wait_until(lambda: not Path(f"/proc/{job}").exists())
-    big = small_pod.folder(run_id) / "big"
-    os.truncate(big, big.stat().st_size - 8192)  # the wish has room, the log's last lines have none
-    monkeypatch.setattr(activity, "GRACE_S", 0.2)
-    monkeypatch.setattr(activity, "SILENT_S", 1.0)
-    monkeypatch.setattr(activity, "END_RUNS_S", 30.0)
-    began = time.monotonic()
-    activity.Activity(layout.Pod(small_pod.root)).end_runs("over")
-    assert time.monotonic() - began < 15
-    assert (small_pod.folder(run_id) / ".moola" / ".cancel.json").exists()
-    assert small_pod.stored(run_id)["state"] == "RUNNING"
 
 
 def test_a_start_on_a_full_disk_is_refused_and_can_be_tried_again(small_pod: AgentPod) -> None:
