@@ -14,6 +14,7 @@ from moola_remote.errors import (
 )
 from moola_remote.rsync.argv import STALL_S
 
+AGAIN = "run it again: what has arrived is not sent twice"
 FULL = {
     "No space left on device": "the disk is full",
     "Disk quota exceeded": "its quota is used up",
@@ -53,7 +54,7 @@ def failure(where: str, code: int, stderr: bytes, *, here: Path | None = None) -
             f"{where}: rsync is missing on the pod", "there: apt-get install rsync"
         )
     if code == 30:
-        return UnreachableError(f"{where}: no data for {STALL_S} s")
+        return UnreachableError(f"{where}: no data for {STALL_S} s", AGAIN)
     if "File too large" in said or code == -25:
         return TransferError(f"{where}: a file grew beyond what the pod had announced")
     if code == 2 or "is your shell clean" in said:
@@ -66,6 +67,11 @@ def failure(where: str, code: int, stderr: bytes, *, here: Path | None = None) -
             f"{where}: not everything could be sent, {said}", "run it again"
         )
     return TransferError(f"{where}: rsync ended with {code}, {said or 'and said nothing'}")
+
+
+def cut(err: UnreachableError) -> UnreachableError:
+    """Return the error for a transfer that a lost connection has cut."""
+    return UnreachableError(err.message, AGAIN)
 
 
 def _said(stderr: bytes) -> str:
