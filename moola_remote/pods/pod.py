@@ -67,7 +67,7 @@ class Pod:
         """The settings of the pod."""
         from moola_remote.config.settings import load_pod
 
-        return load_pod(self.project, self._name or self.project.pod)
+        return load_pod(self.project, self.project.pod if self._name is None else self._name)
 
     @property
     def name(self) -> str:
