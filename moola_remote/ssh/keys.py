@@ -105,7 +105,8 @@ class KeyRing:
                     yield key
 
     def _all(self, in_agent: Sequence[paramiko.AgentKey]) -> Iterator[paramiko.PKey]:
-        files = [path for path in self.source.files if path.is_file()]
+        # As OpenSSH has it, the public half beside a name is enough where an agent has the other.
+        files = [path for path in self.source.files if path.is_file() or public_key(path)]
         named = {public_key(path): path for path in files if public_key(path)}
         held = {key.asbytes(): key for key in in_agent if not _is_certificate(key)}
         for path in self._certificates(files):

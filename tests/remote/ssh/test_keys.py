@@ -68,6 +68,16 @@ def test_of_many_keys_in_an_agent_the_named_one_goes_first(
     assert "Too many authentication failures" not in log
 
 
+def test_the_public_half_beside_a_name_is_enough_for_a_key_of_the_agent(
+    strict: Endpoint, through: Through, agent: Path, tmp_path: Path
+) -> None:
+    _fill(agent, tmp_path, 7)
+    add_key(agent, str(_key_of(strict)))
+    (tmp_path / "held.pub").write_bytes(_key_of(strict).with_suffix(".pub").read_bytes())
+    text = f"IdentityAgent {agent}\n  IdentitiesOnly yes\n  IdentityFile {tmp_path / 'held'}"
+    _connects(_by_config(strict, through, text), tmp_path)
+
+
 def test_a_key_of_a_file_is_reached_behind_an_agent_that_has_too_many(
     strict: Endpoint, agent: Path, dot_ssh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,6 +120,7 @@ def test_identities_only_leaves_the_agents_other_keys_out(
             "is the public half",
             "ssh-add",
         ),
+        (lambda path: keygen(path).unlink(), "is not here, but for its public half", "ssh-add"),
     ],
 )
 def test_a_named_key_that_can_not_be_offered_is_the_reason(
