@@ -12,6 +12,7 @@ from moola_remote.errors import (
     TransferError,
     UnreachableError,
 )
+from moola_remote.files.disk import NO_INODES, REMOVE_FILES, has_no_inodes
 from moola_remote.rsync.argv import STALL_S
 
 AGAIN = "run it again: what has arrived is not sent twice"
@@ -46,7 +47,10 @@ def failure(where: str, code: int, stderr: bytes, *, here: Path | None = None) -
     for words, what in FULL.items():
         if words in said:  # only who writes can say so
             place = where if here is None else f"{here} on this machine"
-            full = LimitError(f"{place}: {what}", "free some space, then run it again")
+            if here is not None and has_no_inodes(here):
+                full = LimitError(f"{place}: {NO_INODES}", REMOVE_FILES)
+            else:
+                full = LimitError(f"{place}: {what}", "free some space, then run it again")
             full.is_of_pod = here is None
             return full
     if code == 127 or ("rsync" in said and "not found" in said):
