@@ -35,9 +35,10 @@ def write_json(path: Path, value: Any, *, sync: bool = True, folder: bool = True
             if sync:
                 os.fsync(file.fileno())
         aside.replace(path)
-    except OSError:
+    except OSError as err:
         with contextlib.suppress(OSError):
             aside.unlink()
+        err.filename = str(path)  # of another name nobody has heard
         raise
     if sync and folder:
         sync_folder(path.parent)
@@ -179,7 +180,8 @@ def write_error(folder: Path, size: int) -> Optional[str]:
         with path.open("wb") as file:
             os.posix_fallocate(file.fileno(), 0, size)
     except OSError as err:
-        return os.strerror(err.errno or errno.EIO)
+        words = os.strerror(err.errno or errno.EIO)
+        return f"no inodes left (df -i), {words}" if has_no_inodes(err, folder) else words
     finally:
         with contextlib.suppress(OSError):
             path.unlink()
@@ -188,7 +190,15 @@ def write_error(folder: Path, size: int) -> Optional[str]:
 
 def says_full(words: str) -> bool:
     """Return whether an answer of `write_error` is that of a full disk, or of a quota."""
-    return words in (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
+    return words.endswith((os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT)))
+
+
+def has_no_inodes(err: OSError, folder: Path) -> bool:
+    """Return whether a disk is full of files; some have no such limit."""
+    with contextlib.suppress(OSError):
+        found = os.statvfs(folder)
+        return err.errno == errno.ENOSPC and found.f_files > 0 and found.f_favail == 0
+    return False
 
 
 def words_of(err: OSError) -> str:

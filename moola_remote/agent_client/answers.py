@@ -34,8 +34,10 @@ def is_missing(returncode: int, stderr: bytes) -> bool:
     return returncode == 2 and b"can't open file" in stderr
 
 
-def read_answer(stdout: bytes, returncode: int, stderr: bytes, *, what: str) -> dict[str, Any]:
-    """Return the JSON line that a verb printed.
+def read_answer(
+    stdout: bytes, returncode: int, stderr: bytes, *, what: str, where: str = "pod"
+) -> dict[str, Any]:
+    """Return the JSON line that a verb printed; `where` is the pod, in an error.
 
     Raises:
         UnreachableError: it is none; a pod without our Python is one cause.
@@ -54,5 +56,5 @@ def read_answer(stdout: bytes, returncode: int, stderr: bytes, *, what: str) -> 
         said = last_words(stderr) or "nothing"
         raise UnreachableError(f"{what}: exit code {returncode}, expected an answer, got: {said}")
     if answer.get("ok") is not True:
-        raise refusal(answer)
+        raise refusal(answer, where)
     return answer

@@ -40,10 +40,14 @@ class Agent:
         transport: the connection.
         root: the folder on the pod that is ours.
         python: its Python, 3.8 or newer.
+        name: of the pod, for messages.
     """
 
-    def __init__(self, transport: Transport, *, root: str, python: str = "python3") -> None:
+    def __init__(
+        self, transport: Transport, *, root: str, python: str = "python3", name: str = ""
+    ) -> None:
         self.transport = transport
+        self.where = f"pod {name}" if name else "pod"
         self.root = root
         self.python = python
         self.folder = PodPaths(PurePosixPath(root))
@@ -74,7 +78,13 @@ class Agent:
             self._take_another_python()
             done = self._run(verb, args, data, timeout_s)
         logger.info("agent %s: %.0f ms", verb, 1000 * (time.monotonic() - started))
-        return read_answer(done.stdout, done.returncode, done.stderr, what=f"agent {verb}")
+        return self.read_answer(done.stdout, done.returncode, done.stderr, verb)
+
+    def read_answer(
+        self, stdout: bytes, returncode: int, stderr: bytes, verb: str
+    ) -> dict[str, Any]:
+        """Return what a verb has answered, see the function; its errors name the pod."""
+        return read_answer(stdout, returncode, stderr, what=f"agent {verb}", where=self.where)
 
     def _run(self, verb: str, args: Sequence[str], data: bytes, timeout_s: float) -> Completed:
         done = self.transport.run(self.argv(verb, *args), stdin=data, timeout_s=timeout_s)
@@ -89,7 +99,8 @@ class Agent:
         """Continue with another Python of the pod: this one is missing or too old."""
         found = find_interpreter(self.transport, self.python)
         logger.warning(
-            "pod: %s is missing or older than 3.8; using %s (Python %s)",
+            "%s: %s is missing or older than 3.8; using %s (Python %s)",
+            self.where,
             safe(self.python, 100),
             safe(found.path, 200),
             found.text,
@@ -109,7 +120,7 @@ class Agent:
         if done.returncode != 0:
             said = last_words(done.stderr)
             raise ConfigError(
-                f"pod: {safe(folder)} can't be written: {said or 'it arrived in part'}",
+                f"{self.where}: {safe(folder)} can't be written: {said or 'it arrived in part'}",
                 self._other_root(said),
             )
         logger.info("agent %s: uploaded, %d bytes", self.digest, len(self._content))
@@ -153,7 +164,7 @@ class Agent:
         if is_missing(code, last):
             self.upload()
             code, last = self._make_environment(digest, asked, say, timeout_s)
-        return read_answer(last, code, last, what="agent environment")
+        return self.read_answer(last, code, last, "environment")
 
     def _make_environment(
         self, digest: str, asked: Mapping[str, Any], say: Callable[[str], None], timeout_s: float

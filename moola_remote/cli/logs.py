@@ -100,7 +100,7 @@ def print_log(app: App, run: RunState, part: Part) -> None:
     try:
         with _journal(app, run, place) as journal, contextlib.suppress(_EnoughError):
             ended = follow(
-                Link(app.pod.agent, app.pod.reach),
+                Link(app.pod.agent, app.pod.reconnect),
                 run.run_id,
                 journal,
                 away.beside(listener),

@@ -205,10 +205,11 @@ def show(app: App, sweep_id: str | None) -> None:
 @secret_option
 @click.pass_obj
 def resume(app: App, sweep_id: str | None, secrets: dict[str, str]) -> None:
-    """Resume a sweep after Ctrl-C, a crash or an unreachable pod.
+    """Resume a sweep after Ctrl-C, a crash, an unreachable pod or `sweep cancel`.
 
     The state of each trial is that of its run: an active one is followed, one that ended is
-    fetched, one that was never started is started. Nothing is done twice.
+    fetched, one that was never started is started, one that was cancelled with the sweep is
+    begun again. Nothing is done twice.
 
     \b
     Example:

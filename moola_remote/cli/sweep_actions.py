@@ -166,7 +166,7 @@ def print_sweep(app: App, folder: SweepFolder) -> None:
 
 def print_trials(app: App, plan: Plan, trials: Sequence[Trial]) -> None:
     """Print a table of trials, or a JSON line each."""
-    from moola_remote.sweep.format import counts_line, ranked
+    from moola_remote.sweep.format import counts_line, ranked, state_of
     from moola_remote.sweep.study import best_of
     from moola_remote.ui.sweep_output import trial_fields
     from moola_remote.ui.sweep_table import trials_table
@@ -174,7 +174,7 @@ def print_trials(app: App, plan: Plan, trials: Sequence[Trial]) -> None:
 
     if app.as_json:
         for trial in trials:
-            app.answer(trial_fields(trial, trial.state))
+            app.answer(trial_fields(trial, state_of(trial)))
         return
     if trials:
         show(trials_table(ranked(trials, plan), plan, best_of(trials, plan)))
@@ -182,10 +182,11 @@ def print_trials(app: App, plan: Plan, trials: Sequence[Trial]) -> None:
 
 
 def cancel_sweep(app: App, folder: SweepFolder) -> None:
-    """Start no further trial, cancel active runs, and record that in the study."""
+    """Start no further trial, cancel active runs, and note in the study which are left to do."""
     from moola_remote.sweep.cluster import cancel_members, read_cluster
     from moola_remote.sweep.started_runs import cancel_runs
     from moola_remote.sweep.study import Study
+    from moola_remote.sweep.trial import WITH_SWEEP
 
     require_optuna()
     plan = folder.read_plan()
@@ -201,11 +202,11 @@ def cancel_sweep(app: App, folder: SweepFolder) -> None:
     with folder.held():
         study = Study(folder.journal, plan, is_writing=True)
         for trial in study.trials():
-            if trial.state == "running" and trial.attempt is None:
-                study.tell(trial.number, "failed", why="cancelled before it was started")
+            if trial.state == "running" and plan.engine == "pods":
+                study.note(trial.number, "why", WITH_SWEEP)
     click.echo(
-        f"sweep {plan.sweep_id}: cancelled; what ended comes with: "
-        f"moola-remote sweep resume {plan.sweep_id}"
+        f"sweep {plan.sweep_id}: cancelled; what ended comes, and what did not is begun again, "
+        f"with: moola-remote sweep resume {plan.sweep_id}"
     )
 
 

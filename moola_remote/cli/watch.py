@@ -30,7 +30,7 @@ def watch(app: App, run_id: str, results: Path) -> None:
     )
     try:
         with contextlib.closing(mirror), app.journal(run_id) as journal:
-            state = follow(Link(app.pod.agent, app.pod.reach), run_id, journal, listener)
+            state = follow(Link(app.pod.agent, app.pod.reconnect), run_id, journal, listener)
     except KeyboardInterrupt:
         click.echo(f"\nrun {run_id} keeps running; what has arrived stays here", err=True)
         raise

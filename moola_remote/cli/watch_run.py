@@ -52,7 +52,7 @@ def watch(app: App, run_id: str, *, gpu: str = "", then: str | None = None) -> N
                 on_notice=lambda notice: shown.on_link(notice.text),
             )
             listener = CatchUp(notes_of(app.pod, run_id), shown.on_away).beside(listener)
-            link = Link(app.pod.agent, app.pod.reach)
+            link = Link(app.pod.agent, app.pod.reconnect)
             state = follow(link, run_id, journal, listener, replay=True)
     except KeyboardInterrupt:
         leave(app, run_id)

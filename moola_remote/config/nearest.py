@@ -26,3 +26,9 @@ def nearest(word: str, known: Sequence[str]) -> str | None:
         return min(begun, key=len)
     found = difflib.get_close_matches(word, known, n=1, cutoff=0.0)
     return found[0] if found else None
+
+
+def meant(word: str, known: Sequence[str], otherwise: str) -> str:
+    """Return the question whether one of `known` was meant; `otherwise` where none is like it."""
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {near[0]}?" if near else otherwise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import os
 import re
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 import yaml
 from msgspec import Meta, Struct, field
 
+from moola_remote.config.nearest import meant
 from moola_remote.config.text import as_text
 from moola_remote.config.typed import Model, WrongValueError, keyed_by, read_by, shown, typed
 from moola_remote.errors import ConfigError
@@ -237,9 +237,10 @@ def load_pod(project: Project, name: str) -> PodConfig:
     if file == LOCAL and not path.is_file():
         return PodConfig(name=name, provider="local")
     if file not in known:
+        where = f"{project.file}: " if name == project.pod else ""
         raise ConfigError(
-            f"pod {name!r}: unknown, expected one of {', '.join(known)}",
-            f"choose with --pod, or write {project.pods_folder / name}.yaml",
+            f"{where}pod {name!r}: unknown, expected one of {', '.join(known)}",
+            meant(file, known, "choose one with --pod, or add one with: moola-remote pods add"),
         )
     try:
         table = yaml.safe_load(read_text(path))
@@ -284,10 +285,9 @@ def _validate(model: type[Model], table: Any, path: Path, **given: Any) -> Model
     known = [name for name in model.__struct_fields__ if name not in {*given, "given"}]
     for key in table:
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            cure = f"did you mean {near[0]}?" if near else "remove it"
             raise ConfigError(
-                f"{path}: unknown key {shown(key)}, expected one of {', '.join(known)}", cure
+                f"{path}: unknown key {shown(key)}, expected one of {', '.join(known)}",
+                meant(str(key), known, "remove it"),
             )
     try:
         return typed(model, {**table, **given, "given": frozenset(table)})

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from moola_remote.agent_client.client import probe
-from moola_remote.config.settings import Project
+from moola_remote.config.settings import OWN_FILE, Project
 from moola_remote.deploy import snapshot, upload
 from moola_remote.deploy.declared import Dependencies
 from moola_remote.deploy.dependencies import read_dependencies, reader_of
@@ -124,7 +124,7 @@ def data_paths(
             known = ", ".join(project.data) or "none"
             raise ConfigError(
                 f"--data {name}: unknown name, expected one of {known}",
-                "add it to [tool.moola-remote.data] in pyproject.toml",
+                f"add it to {_table_of_data(project)}",
             )
     given = {name: [Path.cwd() / path] for name, path in chosen.items()}
     needed = given or (project.data if needed is None else needed)
@@ -134,6 +134,11 @@ def data_paths(
         for name, candidates in {**listed, **given}.items()
         if name in needed or any(path.exists() for path in candidates)
     }
+
+
+def _table_of_data(project: Project) -> str:
+    is_own = project.file is not None and project.file.name == OWN_FILE
+    return f"[data] in {OWN_FILE}" if is_own else "[tool.moola-remote.data] in pyproject.toml"
 
 
 def _first_there(name: str, candidates: Sequence[Path], project: Project) -> Path:
@@ -219,9 +224,11 @@ def _missed(
         return ""
     some = ", ".join(described(folder, found[:MAX_NAMED]))
     more = f", and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
+    # Where there are settings, only the names in them can be sent.
+    other = ", or send it with --data NAME=PATH" if project.file is None else ""
     return (
         f"ignored by git and not named as data: {some}{more}; name what the job reads in "
-        "[tool.moola-remote.data], or send it with --data NAME=PATH"
+        f"{_table_of_data(project)}{other}"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +9,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
+from moola_remote.config.nearest import meant
 from moola_remote.deploy.bundled import Bundle
 from moola_remote.deploy.declared import PYPROJECT, Dependencies, Reader
 from moola_remote.deploy.import_paths import import_paths
@@ -245,10 +245,9 @@ def _lines(value: Any, where: str) -> list[str]:
 
 
 def _unknown(path: PurePosixPath, kind: str, name: str, known: Sequence[str]) -> ConfigError:
-    near = difflib.get_close_matches(name, known, n=1)
     return ConfigError(
         f"{path}: {kind} {name!r}: unknown, expected one of {', '.join(known) or 'none'}",
-        f"did you mean {near[0]}?" if near else f"correct `{kind}s` in [tool.moola-remote]",
+        meant(name, known, f"correct `{kind}s` in [tool.moola-remote]"),
     )
 
 

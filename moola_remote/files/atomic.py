@@ -26,10 +26,15 @@ def replacing(path: Path) -> Iterator[Path]:
         if aside.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         aside.replace(path)
+    except OSError as err:
+        if err.filename == str(aside):  # a name that nobody knows
+            err.filename = str(path)
+        raise
     finally:
         if aside.is_dir():
             shutil.rmtree(aside, ignore_errors=True)
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a read-only disk has an error of its own for that
+            aside.unlink()
 
 
 def write(path: Path, content: bytes | str, *, mode: int = 0o600, sync: bool = True) -> None:

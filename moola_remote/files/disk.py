@@ -16,6 +16,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 # A disk with less can't be distinguished from a full one.
 LITTLE_BYTES = 1 << 20
 MAKE_ROOM = "make room there, then run this again"
+NO_INODES = "no inodes left, as df -i shows"
+REMOVE_FILES = "remove files there, however small, then run this again"
 # What Python says where no folder takes temporary files: on a full disk, none does.
 NO_TEMPORARY = "No usable temporary directory found in "
 
@@ -36,8 +38,10 @@ def unwritable(
         kind: class of the error.
         where: the path as it is shown, where it is not safe as it is.
     """
-    cure = MAKE_ROOM if is_full(err) else f"make {where or path} writable for you"
-    return kind(f"{where or path}: can't be written, {err.strerror}", cure)
+    why, cure = err.strerror, f"make {where or path} writable for you"
+    if is_full(err):
+        why, cure = (NO_INODES, REMOVE_FILES) if has_no_inodes(path) else (why, MAKE_ROOM)
+    return kind(f"{where or path}: can't be written, {why}", cure)
 
 
 def no_temporary(err: OSError) -> LimitError | None:
@@ -62,6 +66,8 @@ def full_disk(err: OSError, places: Iterable[Path]) -> LimitError:
     found = named or [place for place in places if is_without_room(place)]
     disks = sorted({str(_disk_of(place)) for place in found})
     where = f"the disk of {' and of '.join(disks)}" if disks else "a disk of this machine"
+    if any(has_no_inodes(place) for place in found):
+        return LimitError(f"{where}: {NO_INODES}", REMOVE_FILES)
     what = "its quota is used up" if err.errno == errno.EDQUOT else "no space left"
     return LimitError(f"{where}: {what}", MAKE_ROOM)
 
@@ -77,7 +83,15 @@ def usual_places() -> list[Path]:
 
 def is_without_room(place: Path) -> bool:
     """Return whether a disk can't be distinguished from a full one."""
-    return _room(place) < LITTLE_BYTES
+    return _room(place) < LITTLE_BYTES or has_no_inodes(place)
+
+
+def has_no_inodes(place: Path) -> bool:
+    """Return whether a disk takes no further file, whatever its size; some have no such limit."""
+    with contextlib.suppress(OSError):
+        found = os.statvfs(_existing(place))
+        return found.f_files > 0 and found.f_favail == 0
+    return False
 
 
 def _disk_of(path: Path) -> Path:
@@ -90,7 +104,11 @@ def _disk_of(path: Path) -> Path:
 
 def _room(path: Path) -> float:
     with contextlib.suppress(OSError):
-        while not path.exists():
-            path = path.parent
-        return shutil.disk_usage(path).free
+        return shutil.disk_usage(_existing(path)).free
     return float("inf")
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists():
+        path = path.parent
+    return path

@@ -109,7 +109,7 @@ class WholeRun:
     def follow(self, run_id: str, listener: Listener) -> RunState:
         """Follow a run to its end, from its beginning."""
         agent = self.persist(lambda: self.pod.agent)
-        link = Link(agent, self.pod.reach, give_up_s=self.patience_s)
+        link = Link(agent, self.pod.reconnect, give_up_s=self.patience_s)
         with Journal(self.pod.laptop.journal(self.pod.name, run_id)) as journal:
             return follow(link, run_id, journal, listener, replay=True)
 

@@ -67,7 +67,7 @@ class Pod:
         """The settings of the pod."""
         from moola_remote.config.settings import load_pod
 
-        return load_pod(self.project, self._name or self.project.pod)
+        return load_pod(self.project, self.project.pod if self._name is None else self._name)
 
     @property
     def name(self) -> str:
@@ -145,6 +145,16 @@ class Pod:
             agent.python = self.agent.python
         return agent
 
+    def reconnect(self) -> Agent:
+        """Return the agent on a new connection, as `reach`, in the place of a lost one.
+
+        The next use of `agent` or `transport` opens its own.
+        """
+        agent = self.reach()
+        with contextlib.suppress(UnreachableError, OSError):
+            self.close()
+        return agent
+
     def _connect_to(self, endpoint: Endpoint) -> Transport:
         from moola_remote.ssh.connect import connect
 
@@ -194,4 +204,4 @@ class Pod:
 def _agent(transport: Transport, endpoint: Endpoint) -> Agent:
     from moola_remote.agent_client.client import Agent
 
-    return Agent(transport, root=endpoint.root, python=endpoint.python)
+    return Agent(transport, root=endpoint.root, python=endpoint.python, name=endpoint.name)

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from moola_remote.errors import ConfigError, LimitError, UnreachableError
-from moola_remote.protocol.refusal import says_full, word_of
+from moola_remote.protocol.refusal import MAKE_WRITABLE, says_full, word_of
 from moola_remote.text.sanitize import safe
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def check_room(name: str, agent: Agent, to_send: int) -> None:
 def _unwritable(name: str, why: str) -> ConfigError:
     return ConfigError(
         f"pod {name}: nothing can be written below its root, {why}",
-        "make its disk writable there, or name another `root` in the pod's file",
+        MAKE_WRITABLE,
     )
 
 

@@ -26,12 +26,17 @@ CURES = {
     "disk_full": "make room on the pod, for example with: moola-remote clean",
     "io": "see to that file there, its owner and disk; or name another `root` in the pod's file",
 }
+MAKE_WRITABLE = "make its disk writable there, or name another `root` in the pod's file"
 # Of "environment", which has other causes too.
 NOT_INSTALLED = "installing packages failed"
 PACKAGES = "correct what the project declares; moola-remote config show names the file"
 
 # As a system and its programs end their line; a path before it may have such words: /workspace.
+_READ_ONLY = "Read-only file system"
 _FULL = ("no space left on device", "quota exceeded", "file too large")
+
+# How the agent begins what is about its machine.
+_OF_POD = "pod: "
 
 _ERRORS: dict[str, type[MoolaError]] = {
     "unknown_run": ConfigError,
@@ -46,14 +51,20 @@ _ERRORS: dict[str, type[MoolaError]] = {
 }
 
 
-def refusal(answer: Mapping[str, Any]) -> MoolaError:
-    """Return what the agent refuses, as an error of ours."""
+def refusal(answer: Mapping[str, Any], where: str = "pod") -> MoolaError:
+    """Return what the agent refuses, as an error of ours; it does not know the pod's name."""
     code = word_of(answer.get("error"))
     message = safe(word_of(answer.get("message")), MAX_LINE) or "refused by the pod without a word"
+    if message.startswith(_OF_POD):
+        message = f"{where}: {message[len(_OF_POD) :]}"
     names = [*_names(answer, "missing"), *_names(answer, "different")]
     if names:
         message += f": {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
-    cure = PACKAGES if message.startswith(NOT_INSTALLED) else CURES.get(code, "")
+    cure = CURES.get(code, "")
+    if message.startswith(NOT_INSTALLED):
+        cure = PACKAGES
+    elif message.endswith(_READ_ONLY):
+        cure = MAKE_WRITABLE
     err = _ERRORS.get(code, UnreachableError)(message, cure)
     err.is_of_pod = True
     return err

@@ -41,10 +41,10 @@ def bring(
     came: list[ManifestFile] = []
     not_come: list[Missing] = []
     if wanted:
-        with staging_folder(way.dest_root, way.run_id) as staging:
+        with staging_folder(way.dest_root, way.run_id) as (staging, lock):
             sweep(staging, {file.name for file in wanted})
             check_space(staging, wanted)
-            not_come = _take(way, staging, wanted, progress)
+            not_come = _take(way, staging, lock, wanted, progress)
             lost = {one.path for one in not_come}
             came = [file for file in wanted if file.shown not in lost]
             if came:
@@ -89,7 +89,11 @@ def _wanted(
 
 
 def _take(
-    way: Way, staging: Path, wanted: Sequence[ManifestFile], progress: Progress | None
+    way: Way,
+    staging: Path,
+    lock: int,
+    wanted: Sequence[ManifestFile],
+    progress: Progress | None,
 ) -> list[Missing]:
     """Bring files to the staging folder; return what has not come as the manifest says."""
     total = sum(file.size for file in wanted)
@@ -113,6 +117,7 @@ def _take(
                 max_file=largest,
                 max_bytes=before + largest,  # rsync sends a file twice if its own check fails
                 progress=say,
+                held=lock,
             )
         not_come = verify(f"run {way.run_id}", staging, large, names)
     # Last, so that rsync, were it deceived, writes to none of them.

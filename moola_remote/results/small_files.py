@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from moola_remote.agent_client.answers import read_answer
 from moola_remote.errors import TransferError, UnreachableError
 from moola_remote.files.disk import is_full, unwritable
 from moola_remote.results.staging import below, real_folder
@@ -77,7 +76,7 @@ def receive(
         reader = _Reader(channel)
         done = said_at = 0
         for file in wanted:
-            found = _next(reader, channel, file)
+            found = _next(reader, channel, agent, file)
             if found and hashlib.sha256(found[0]).hexdigest() == file.sha256:
                 came |= writer.write(file.name, *found)
             done += file.size
@@ -104,7 +103,9 @@ def _ask(channel: Channel, request: bytes) -> None:
         channel.close_stdin()
 
 
-def _next(reader: _Reader, channel: Channel, file: ManifestFile) -> tuple[bytes, int] | None:
+def _next(
+    reader: _Reader, channel: Channel, agent: Agent, file: ManifestFile
+) -> tuple[bytes, int] | None:
     """Return what the next file holds, and its time; None where the pod has not what it says."""
     line = reader.line()
     kind, _, time = line.partition(b" ")
@@ -116,9 +117,9 @@ def _next(reader: _Reader, channel: Channel, file: ManifestFile) -> tuple[bytes,
             if len(content) == file.size:
                 return content, modified_ns
     if reader.has_ended:
-        read_answer(line, channel.returncode(SILENCE_S), channel.stderr(), what="agent send")
+        agent.read_answer(line, channel.returncode(SILENCE_S), channel.stderr(), "send")
     elif line.startswith(b"{"):
-        read_answer(line, 1, b"", what="agent send")
+        agent.read_answer(line, 1, b"", "send")
     shown = safe(line[:60].decode("latin-1"))
     raise TransferError(f"agent send: expected a file, got: {shown or 'an empty line'}")
 

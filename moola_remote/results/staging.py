@@ -9,6 +9,7 @@ import logging
 import os
 import shutil
 import stat
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -25,11 +26,17 @@ SYNC_THREADS = 8
 SYNCED_AT_ONCE = 32
 # For so many all that waits for the disk is written first: to flush each then costs a fifth.
 FLUSHED_FROM = 500
+# How long an rsync may write on whose fetch was killed: it sees that when it next sends.
+LAST_WRITES_S = 3.0
 
 
 @contextlib.contextmanager
-def staging_folder(dest_root: Path, run_id: str) -> Iterator[Path]:
-    """Yield the folder where files arrive, locked; an earlier fetch may have left files there."""
+def staging_folder(dest_root: Path, run_id: str) -> Iterator[tuple[Path, int]]:
+    """Yield the folder where files arrive, and the descriptor that locks it.
+
+    An earlier fetch may have left files there. Whoever else writes there holds the descriptor too:
+    it may outlive us.
+    """
     staging = dest_root / f".staging-{run_id}"
     dest_root.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
@@ -40,19 +47,32 @@ def staging_folder(dest_root: Path, run_id: str) -> Iterator[Path]:
         raise TransferError(f"{staging}: expected a folder, {err.strerror}", "remove it") from err
     try:
         _lock(fd, staging, run_id)
-        yield staging
+        yield staging, fd
     finally:
         os.close(fd)
 
 
 def _lock(fd: int, staging: Path, run_id: str) -> None:
+    give_up = time.monotonic() + LAST_WRITES_S
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(fd), staging.lstat()):
-            return
-    except (BlockingIOError, FileNotFoundError) as err:
+        while not _is_locked(fd):
+            if time.monotonic() > give_up:
+                break
+            time.sleep(0.05)
+        else:
+            if os.path.samestat(os.fstat(fd), staging.lstat()):
+                return
+    except FileNotFoundError as err:
         logger.info("%s: %s", staging, err)
     raise TransferError(f"run {run_id}: another fetch of it is in progress", "wait for it")
+
+
+def _is_locked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def sweep(staging: Path, wanted: set[str]) -> list[str]:

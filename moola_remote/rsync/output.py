@@ -12,8 +12,10 @@ from moola_remote.errors import (
     TransferError,
     UnreachableError,
 )
+from moola_remote.files.disk import NO_INODES, REMOVE_FILES, has_no_inodes
 from moola_remote.rsync.argv import STALL_S
 
+AGAIN = "run it again: what has arrived is not sent twice"
 FULL = {
     "No space left on device": "the disk is full",
     "Disk quota exceeded": "its quota is used up",
@@ -45,7 +47,10 @@ def failure(where: str, code: int, stderr: bytes, *, here: Path | None = None) -
     for words, what in FULL.items():
         if words in said:  # only who writes can say so
             place = where if here is None else f"{here} on this machine"
-            full = LimitError(f"{place}: {what}", "free some space, then run it again")
+            if here is not None and has_no_inodes(here):
+                full = LimitError(f"{place}: {NO_INODES}", REMOVE_FILES)
+            else:
+                full = LimitError(f"{place}: {what}", "free some space, then run it again")
             full.is_of_pod = here is None
             return full
     if code == 127 or ("rsync" in said and "not found" in said):
@@ -53,7 +58,7 @@ def failure(where: str, code: int, stderr: bytes, *, here: Path | None = None) -
             f"{where}: rsync is missing on the pod", "there: apt-get install rsync"
         )
     if code == 30:
-        return UnreachableError(f"{where}: no data for {STALL_S} s")
+        return UnreachableError(f"{where}: no data for {STALL_S} s", AGAIN)
     if "File too large" in said or code == -25:
         return TransferError(f"{where}: a file grew beyond what the pod had announced")
     if code == 2 or "is your shell clean" in said:
@@ -66,6 +71,11 @@ def failure(where: str, code: int, stderr: bytes, *, here: Path | None = None) -
             f"{where}: not everything could be sent, {said}", "run it again"
         )
     return TransferError(f"{where}: rsync ended with {code}, {said or 'and said nothing'}")
+
+
+def cut(err: UnreachableError) -> UnreachableError:
+    """Return the error for a transfer that a lost connection has cut."""
+    return UnreachableError(err.message, AGAIN)
 
 
 def _said(stderr: bytes) -> str:

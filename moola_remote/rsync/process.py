@@ -34,6 +34,7 @@ class Rsync:
         where: the pod and the folder, for messages.
         progress: called with the bytes so far.
         max_bytes: above these the process is ended. Those of earlier runs count.
+        held: a descriptor that the process keeps open.
     """
 
     def __init__(
@@ -43,11 +44,13 @@ class Rsync:
         *,
         progress: Callable[[int], None] | None = None,
         max_bytes: int | None = None,
+        held: int | None = None,
     ) -> None:
         self._start = start
         self.where = where
         self._progress = progress
         self._max_bytes = max_bytes
+        self._held = () if held is None else (held,)
         # Of earlier runs: bytes as rsync reports them, and all that the pod has sent.
         self._before = self._done = self._received = 0
 
@@ -80,6 +83,7 @@ class Rsync:
                 stderr=subprocess.PIPE,
                 env=environment,
                 start_new_session=True,
+                pass_fds=self._held,
             ) as process:
                 return self._attend(process, names, tunnel)
 
@@ -108,7 +112,7 @@ class Rsync:
         for line in _lines(stdout):
             # rsync's own timeout does not hold once it has nothing left to do but to wait.
             if time.monotonic() - tunnel.heard_at > argv.STALL_S + TICK_S:
-                raise UnreachableError(f"{self.where}: no data for {argv.STALL_S} s")
+                raise UnreachableError(f"{self.where}: no data for {argv.STALL_S} s", output.AGAIN)
             # Counted here, whatever rsync says of it or is made to say.
             received = self._received + tunnel.num_received
             self._check(received * 63 // 64 - LISTING_MAX)

@@ -45,7 +45,14 @@ def _keys(endpoint: Endpoint) -> Iterator[str]:
         yield f'IdentityFile "{endpoint.identity_file}"'
         yield "IdentitiesOnly yes"
     elif config:
-        yield from (f'IdentityFile "{path}"' for path in config.identity_files)
+        # Those of its defaults that are not there ssh would report with each call.
+        there = (path for path in config.identity_files if _is_there(path))
+        yield from (f'IdentityFile "{path}"' for path in there)
         yield from (f'CertificateFile "{path}"' for path in config.certificate_files)
         if config.identities_only:
             yield "IdentitiesOnly yes"
+
+
+def _is_there(key: Path) -> bool:
+    """Return whether a key is a file here, or an agent's, whose public half is."""
+    return key.exists() or Path(f"{key}.pub").exists()

@@ -33,6 +33,7 @@ Ask = Callable[[str], bool]
 # where they have another key of its type for the host.
 Vouches = Callable[[bytes, "bytes | None"], "bool | None"]
 SSH_PORT = 22
+_LOCK = ".lock"
 
 
 def alias(pod: str) -> str:
@@ -246,13 +247,14 @@ class KnownHosts:
     def _lock(self) -> Iterator[None]:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with self.path.with_name(f"{self.path.name}.lock").open("w") as lock:
+            with self.path.with_name(f"{self.path.name}{_LOCK}").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield
         except OSError as err:
             if is_full(err):  # said once for all files of this machine
                 raise
-            raise unwritable(Path(err.filename or self.path), err, ConfigError) from err
+            named = str(err.filename or self.path).removesuffix(_LOCK)
+            raise unwritable(Path(named), err) from err
 
 
 def _known_key(endpoint: Endpoint) -> bytes | None:

@@ -108,6 +108,8 @@ def fault_of(path: Path) -> tuple[str, str]:
             return "is a folder", "name the key in it"
         content = path.read_bytes()
     except OSError as err:
+        if public_key(path):
+            return "is not here, but for its public half, and no agent holds it", f"ssh-add {word}"
         return f"can't be read, {err.strerror}", f"correct IdentityFile, or ssh-keygen -f {word}"
     if b"PRIVATE KEY" in content:
         open_to = is_open_to_others(path)

@@ -38,6 +38,10 @@ AskPassphrase = Callable[[str], "str | None"]
 DEFAULT_KEYS = ("id_rsa", "id_ecdsa", "id_ed25519")
 # What `ssh -G` names where nobody has named any.
 USUAL_KEYS = (*DEFAULT_KEYS, "id_ecdsa_sk", "id_ed25519_sk", "id_xmss", "id_dsa")
+# What paramiko raises where an agent says no.
+_UNSIGNED = "key cannot be used for signing"
+# What an agent may take to list its keys; to sign may take as long as its user.
+AGENT_S = 10.0
 # Keys that were opened with a passphrase, for as long as this process lives.
 _opened: dict[Path, Any] = {}
 
@@ -87,6 +91,8 @@ class KeyRing:
         offered: the public keys that a server was offered.
         locked: files whose passphrase was not given.
         hardware: files whose key is in a device, which only an agent can ask.
+        unsigned: keys that the agent offers, and refuses to sign with.
+        silent: sockets of agents that do not answer.
     """
 
     source: KeySource
@@ -94,18 +100,26 @@ class KeyRing:
     offered: set[bytes] = field(default_factory=set)
     locked: list[Path] = field(default_factory=list)
     hardware: list[Path] = field(default_factory=list)
+    unsigned: list[str] = field(default_factory=list)
+    silent: list[str] = field(default_factory=list)
 
     def candidates(self) -> Iterator[paramiko.PKey]:
         """Yield each key that was not offered yet, the likely ones first."""
-        with _agent_keys(self.source.agent) as in_agent:
+        with _agent_keys(self.source.agent, self.silent) as in_agent:
             for key in self._all(in_agent):
                 shown = _shown(key)
                 if shown not in self.offered:
                     self.offered.add(shown)
                     yield key
 
+    def note(self, key: paramiko.PKey, err: Exception) -> None:
+        """Take note of why a key was of no use, where that was not the server."""
+        if _UNSIGNED in str(err):
+            self.unsigned.append(getattr(key, "comment", "") or key.get_name())
+
     def _all(self, in_agent: Sequence[paramiko.AgentKey]) -> Iterator[paramiko.PKey]:
-        files = [path for path in self.source.files if path.is_file()]
+        # As OpenSSH has it, the public half beside a name is enough where an agent has the other.
+        files = [path for path in self.source.files if path.is_file() or public_key(path)]
         named = {public_key(path): path for path in files if public_key(path)}
         held = {key.asbytes(): key for key in in_agent if not _is_certificate(key)}
         for path in self._certificates(files):
@@ -185,8 +199,11 @@ class KeyRing:
 
 
 @contextlib.contextmanager
-def _agent_keys(path: str | None) -> Iterator[list[paramiko.AgentKey]]:
-    """Yield the keys of the agent behind the socket `path`; none where it does not answer."""
+def _agent_keys(path: str | None, silent: list[str]) -> Iterator[list[paramiko.AgentKey]]:
+    """Yield the keys of the agent behind the socket `path`; none where it does not answer.
+
+    One that takes us in and then says nothing is added to `silent`.
+    """
     import paramiko
     from paramiko.agent import AgentSSH
 
@@ -196,10 +213,14 @@ def _agent_keys(path: str | None) -> Iterator[list[paramiko.AgentKey]]:
         if path:
             # paramiko's own Agent knows no socket but that of SSH_AUTH_SOCK.
             conn = stack.enter_context(socket.socket(socket.AF_UNIX))
+            conn.settimeout(AGENT_S)
             try:
                 conn.connect(path)
                 agent._connect(conn)  # type: ignore[attr-defined]
                 keys = list(agent.get_keys())
+                conn.settimeout(None)
+            except TimeoutError:
+                silent.append(path)
             except (OSError, paramiko.SSHException, EOFError):
                 keys = []
         for key in keys:
@@ -221,6 +242,12 @@ def _shown(key: Any) -> bytes:
 
 def cure_for(ring: KeyRing) -> tuple[str, str]:
     """Return what stands in the way of other keys, and the command that removes it."""
+    if ring.silent:
+        path = safe(ring.silent[0], 200)
+        return f"the agent at {path} does not answer", "start it again, or unset SSH_AUTH_SOCK"
+    if ring.unsigned:
+        why = f"the agent refuses to sign with {safe(ring.unsigned[0], 200)}"
+        return why, "answer its question, or ssh-add the key again without -c"
     if ring.hardware:
         path = safe(str(ring.hardware[0]), 200)
         return f"{path} is a hardware key, which only an agent can ask", f"ssh-add {path}"

@@ -58,6 +58,7 @@ class KeyLogin:
             except paramiko.BadAuthenticationType as err:
                 raise self._other_methods(err.allowed_types) from err
             except (paramiko.SSHException, EOFError, OSError) as err:
+                self._ring.note(key, err)
                 if not transport.is_active():
                     raise TooManyKeysError from err
                 if "timeout" in str(err).lower():

@@ -188,7 +188,7 @@ class SSHTransport:
         job = process.Rsync(self.start, f"{self._where}:{dest}", progress=progress)
         return self._rsync(words, files or (), job)
 
-    def pull(
+    def pull(  # noqa: PLR0913 - caps, and what goes with them
         self,
         source: PurePosixPath,
         dest: Path,
@@ -197,14 +197,14 @@ class SSHTransport:
         max_file: int,
         max_bytes: int,
         progress: Progress | None = None,
+        held: int | None = None,
     ) -> int:
         """See `Transport.pull`."""
         from moola_remote.rsync import argv, process, tunnel
 
         words = argv.pull_argv(source, dest, rsh=tunnel.RSH, max_file=max_file)
-        job = process.Rsync(
-            self.start, f"{self._where}:{source}", progress=progress, max_bytes=max_bytes
-        )
+        where = f"{self._where}:{source}"
+        job = process.Rsync(self.start, where, progress=progress, max_bytes=max_bytes, held=held)
         return _in_parts(lambda part: self._rsync(words, part, job, here=dest), files)
 
     def _rsync(
@@ -216,7 +216,7 @@ class SSHTransport:
         code, sent, stderr = job.run(argv, _list_of(files))
         if code != 0:
             if self._link.vitals.is_lost():
-                raise self._link.vitals.lost()
+                raise output.cut(self._link.vitals.lost())
             raise output.failure(job.where, code, stderr, here=here)
         logger.info("%s: %d bytes in %.0f ms", job.where, sent, 1000 * (time.monotonic() - started))
         return sent

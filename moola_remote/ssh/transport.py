@@ -114,7 +114,7 @@ class Transport(Protocol):
         """
         ...
 
-    def pull(
+    def pull(  # noqa: PLR0913 - caps, and what goes with them
         self,
         source: PurePosixPath,
         dest: Path,
@@ -123,6 +123,7 @@ class Transport(Protocol):
         max_file: int,
         max_bytes: int,
         progress: Progress | None = None,
+        held: int | None = None,
     ) -> int:
         """Bring files of the pod's folder `source` into `dest`.
 
@@ -136,6 +137,7 @@ class Transport(Protocol):
             max_file: no single file grows above these bytes here.
             max_bytes: the transfer is stopped above these bytes in all.
             progress: called with the bytes so far.
+            held: a descriptor that stays open for as long as anything here writes to `dest`.
 
         Returns:
             Bytes of file content that went over the line.

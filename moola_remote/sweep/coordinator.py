@@ -9,12 +9,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from moola_remote.errors import MoolaError, behind_pod
+from moola_remote.errors import JobCancelledError, MoolaError, behind_pod
 from moola_remote.protocol.spec import new_run_id
 from moola_remote.sweep.assignment import Assignment, previous_on
 from moola_remote.sweep.plan import Plan
 from moola_remote.sweep.study import Study
-from moola_remote.sweep.trial import Attempt, Job, Score, State, Trial
+from moola_remote.sweep.trial import WITH_SWEEP, Attempt, Job, Score, State, Trial
 from moola_remote.sweep.verdict import failure_of, noise_note
 from moola_remote.sweep.watcher import Watcher
 
@@ -62,11 +62,9 @@ class Coordinator:
         """
         with self._changed:
             while True:
-                job = self.poll(pod, is_spare=is_spare)
-                if job is not None:
+                if (job := self.poll(pod, is_spare=is_spare)) is not None:
                     return job
-                is_left = self._plan.then is not None
-                if self._error is not None or self.assigned.is_idle(pod, is_left=is_left):
+                if self._error or self.assigned.is_idle(pod, is_left=self._plan.then is not None):
                     return None
                 self._changed.wait(1.0)
 
@@ -79,8 +77,7 @@ class Coordinator:
     def going_on(self, pod: str, run_id: str | None = None) -> Job | None:
         """Return a trial that is running unwatched on a pod; only of `run_id`, if given."""
         with self._changed:
-            job = self.assigned.running_on(pod, run_id)
-            if job is not None:
+            if (job := self.assigned.running_on(pod, run_id)) is not None:
                 self.assigned.watch(job)
             return job
 
@@ -88,19 +85,16 @@ class Coordinator:
         """Return a trial that is to be begun, in a new run or in `run_id`; `quiet` is held."""
         if self._error is not None:
             return None
-        again = self.assigned.next_again()
-        if again is not None:
+        if (again := self.assigned.next_again()) is not None:
             return self._begin(again, pod, run_id)
-        cut_off = self.assigned.without_run()
-        if cut_off is not None:
+        if (cut_off := self.assigned.without_run()) is not None:
             return self._begin(self._study.complete_params(cut_off.number), pod, run_id)
         if self.assigned.left() <= (self.assigned.num_pods if is_spare else 0):
             return None
         return None if self._refusal() else self._begin(self._study.ask(), pod, run_id)
 
     def _refusal(self) -> MoolaError | None:
-        refusal = self._may_ask()
-        if refusal is not None and self._error is None:
+        if (refusal := self._may_ask()) is not None and self._error is None:
             self._error = refusal
             self._watcher.on_note(f"no further trial is begun: {refusal.message}")
             self._changed.notify_all()
@@ -142,11 +136,18 @@ class Coordinator:
                 self._watcher.on_note(note)
 
     def cancelled(self, job: Job, why: str, seconds: float) -> None:
-        """Record that a run was cancelled: by us, which prunes its trial, or by the user."""
+        """Record a cancelled run: by us, which prunes its trial, with the sweep, or by the user."""
         with self._changed:
-            noted = self._study.trial(job.trial.number).why
-            state: State = "pruned" if noted.startswith("pruned") else "failed"
-            self._report(job, state, seconds, why=noted if state == "pruned" else why)
+            noted, over = self._study.trial(job.trial.number).why, self._may_ask()
+            if isinstance(over, JobCancelledError) and not noted.startswith("pruned"):
+                self.fail(over)
+                self._study.note(job.trial.number, "why", noted := WITH_SWEEP)
+            if noted == WITH_SWEEP:
+                self.again(job, noted)
+            elif noted.startswith("pruned"):
+                self._report(job, "pruned", seconds, why=noted)
+            else:
+                self._report(job, "failed", seconds, why=why)
 
     def failed(self, job: Job, why: str, seconds: float) -> None:
         """Record that a trial failed by itself; its parameters are not tried again."""
@@ -159,7 +160,8 @@ class Coordinator:
         """Start a trial again, whose run the machine ended, on whichever pod is free."""
         with self._changed:
             self.assigned.repeat(job.trial.number)
-            self._watcher.on_trial(self._study.trial(job.trial.number), f"lost, {why}")
+            what = why if why == WITH_SWEEP else f"lost, {why}"
+            self._watcher.on_trial(self._study.trial(job.trial.number), what)
             self._changed.notify_all()
 
     def release(self, job: Job) -> None:
@@ -182,10 +184,9 @@ class Coordinator:
     def lose_pod(self, pod: str, err: MoolaError, *, is_gone: bool) -> None:
         """Drop a pod: its runs are lost where it is gone, else out of sight."""
         with self._changed:
-            if not self.assigned.lose(pod, err, is_gone=is_gone):
-                return
-            self._watcher.on_note(f"pod {pod} is no longer used: {behind_pod(pod, str(err))}")
-            self._changed.notify_all()
+            if self.assigned.lose(pod, err, is_gone=is_gone):
+                self._watcher.on_note(f"pod {pod} is no longer used: {behind_pod(pod, str(err))}")
+                self._changed.notify_all()
 
     def check_end(self) -> None:
         """Raise what ended the sweep, where that was not its last trial.
@@ -196,8 +197,7 @@ class Coordinator:
         with self._changed:
             if self._error is not None:
                 raise self._error
-            away = self.assigned.away()
-            if away and not self.is_over:
+            if (away := self.assigned.away()) and not self.is_over:
                 raise away[0]
 
     def fail(self, err: BaseException) -> None:

@@ -10,6 +10,8 @@ from moola_remote.sweep.trial import Score, Trial
 from moola_remote.text.format import score
 from moola_remote.text.sanitize import safe
 
+CANCELLED = "cancelled"
+
 
 def params_words(params: Mapping[str, Value]) -> str:
     """Return parameters on one line, by the last part of their keys."""
@@ -41,14 +43,19 @@ def number_words(value: float) -> str:
     return f"{value:.3g}" if 0 < abs(value) < 0.01 else score(value)
 
 
+def state_of(trial: Trial) -> str:
+    """Return the state of a trial, or that it waits for its sweep to be resumed."""
+    return CANCELLED if trial.is_cancelled else trial.state
+
+
 def counts_line(trials: Sequence[Trial], plan: Plan) -> str:
-    """Return ``21 done, 9 pruned, 4 running, 30 to go``; the runs that were lost, too."""
-    states = ("complete", "pruned", "failed", "running")
-    counts = {state: sum(one.state == state for one in trials) for state in states}
+    """Return ``21 done, 9 pruned, 4 running, 30 to go``, and what was begun again."""
+    states = ("complete", "pruned", "failed", CANCELLED, "running")
+    counts = {state: sum(state_of(one) == state for one in trials) for state in states}
     words = [f"{counts['complete']} done"]
     words += [f"{counts[state]} {state}" for state in states[1:] if counts[state]]
     lost = sum(max(0, len(one.attempts) - 1) for one in trials)
-    words += [f"{lost} lost and asked again"] if lost else []
+    words += [f"{lost} begun again"] if lost else []
     left = plan.trials - sum(counts.values())
     words += [f"{left} to go"] if left > 0 else []
     return ", ".join(words)

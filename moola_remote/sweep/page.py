@@ -19,6 +19,7 @@ from moola_remote.sweep.format import (
     params_words,
     ranked,
     short,
+    state_of,
     value_words,
 )
 from moola_remote.sweep.plan import Plan, SweepFolder
@@ -207,7 +208,7 @@ def _row(trial: Trial, keys: Sequence[str], best: Trial | None, results: Path) -
     if attempt is not None and (results / attempt.run_id / PAGE).is_file():
         link = f"../../{quote(attempt.run_id)}/{PAGE}"
     run = Field(attempt.run_id, attempt.run_id, attempt.pod, link) if attempt else Field("")
-    state = "best" if best is not None and best.number == trial.number else trial.state
+    state = "best" if best is not None and best.number == trial.number else state_of(trial)
     return [
         Field(str(trial.number), trial.number),
         Field(state, state, safe(trial.why, 200)),

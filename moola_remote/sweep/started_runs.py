@@ -37,13 +37,15 @@ def _noted(laptop: LaptopPaths, pod: str, run_id: str) -> Spec | None:
 
 
 def cancel_runs(pod: Pod, trials: Sequence[Trial]) -> Iterator[str]:
-    """Cancel the runs of trials that have not ended; yield a line about each.
+    """Cancel the runs of trials that have not ended, the newest first; yield a line about each.
+
+    Those that wait in a pod's queue would be started in the place of those before them.
 
     Args:
         pod: any pod of the project.
         trials: of the sweep.
     """
-    going_on = [trial for trial in trials if trial.state == "running" and trial.attempt]
+    going_on = [one for one in reversed(trials) if one.state == "running" and one.attempt]
     for name in dict.fromkeys(trial.attempt.pod for trial in going_on if trial.attempt):
         with pod.other(name) as other:
             for trial in going_on:

@@ -158,8 +158,10 @@ class Study:
 
     def note_attempt(self, number: int, attempt: Attempt) -> None:
         """Write down which run is about to be started for a trial."""
-        attempts = [*self.trial(number).attempts, attempt]
-        self._open(number).set_user_attr("runs", _pairs(attempts))
+        trial = self.trial(number)
+        self._open(number).set_user_attr("runs", _pairs([*trial.attempts, attempt]))
+        if trial.is_cancelled:
+            self.note(number, "why", "")
 
     def note(self, number: int, key: str, value: Any) -> None:
         """Write down something about a trial that has not ended."""

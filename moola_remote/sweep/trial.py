@@ -10,6 +10,8 @@ from typing import Literal, TypeAlias
 from moola_remote.sweep.space import Value
 
 State: TypeAlias = Literal["waiting", "running", "complete", "pruned", "failed"]
+# Of a trial that is still to be done: `sweep resume` begins it again.
+WITH_SWEEP = "cancelled with the sweep"
 SETTLED: frozenset[State] = frozenset({"complete", "pruned", "failed"})
 
 
@@ -63,6 +65,11 @@ class Trial:
     def attempt(self) -> Attempt | None:
         """The run that counts: the newest."""
         return self.attempts[-1] if self.attempts else None
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether its run was cancelled with the sweep, so that it is begun again."""
+        return self.state == "running" and self.why == WITH_SWEEP
 
     def folder(self, results: Path) -> Path | None:
         """Return where what the newest run left of this trial lies once it is fetched."""

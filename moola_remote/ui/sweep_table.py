@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from moola_remote.sweep.format import number_words, params_words, score_words, short, value_words
+from moola_remote.sweep.format import (
+    number_words,
+    params_words,
+    score_words,
+    short,
+    state_of,
+    value_words,
+)
 from moola_remote.sweep.plan import Plan
 from moola_remote.sweep.trial import Trial
 from moola_remote.text.format import duration
@@ -46,7 +53,7 @@ def trials_table(trials: Sequence[Trial], plan: Plan, best: Trial | None) -> Col
 
 def _row(trial: Trial, keys: Sequence[str], best: Trial | None) -> list[Cell]:
     attempt = trial.attempt
-    state = "best" if best is not None and trial.number == best.number else trial.state
+    state = "best" if best is not None and trial.number == best.number else state_of(trial)
     what = f"{state}: {trial.why}" if trial.why and state in ("failed", "pruned") else state
     scored = score_words(trial.score)
     if state == "running" and trial.steps:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from moola_remote.agent.files import says_full, write_error
 from moola_remote.cli.error_handler import run
 from moola_remote.config.settings import find_project
+from moola_remote.files.disk import full_disk, unwritable
+from moola_remote.rsync.output import failure
 from tests.support.projects import Project, make_project
-from tests.support.small_disks import disk_or_skip
+from tests.support.small_disks import disk_or_skip, small_disk
 from tests.support.sweeps import SweepProject, sweep_project
 
 pytestmark = [pytest.mark.e2e, pytest.mark.process]
@@ -78,6 +84,41 @@ def test_a_local_pod_that_finds_no_room_says_so(disk: Path, fill: Callable[[], N
     line = project.refused(11, "up")
     said = f"pod local: server did not start, the disk of {disk}: no space left; {ROOM}"
     assert line == f"error: {said}"
+
+
+def test_a_disk_without_inodes_is_not_said_to_lack_room(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "size=4m,nr_inodes=8") as is_there:
+        if not is_there:
+            pytest.skip("needs the right to mount a small file system")
+        for number in range(8):
+            with contextlib.suppress(OSError):
+                (tmp_path / "disk" / str(number)).touch()
+        where = f"the disk of {tmp_path / 'disk'}: no inodes left, as df -i shows"
+        cure = "remove files there, however small, then run this again"
+        with pytest.raises(OSError, match="No space left") as caught:
+            (tmp_path / "disk" / "more").touch()
+        assert str(full_disk(caught.value, [])) == f"{where}; {cure}"
+        assert str(full_disk(OSError(errno.ENOSPC, "x"), [tmp_path / "disk"])).startswith(where)
+        said = str(unwritable(tmp_path / "disk" / "more", caught.value))
+        assert said.endswith(f"can't be written, no inodes left, as df -i shows; {cure}")
+        stderr = b"rsync: mkstemp failed: No space left on device (28)"
+        full = failure("pod", 11, stderr, here=tmp_path / "disk")
+        place = f"{tmp_path / 'disk'} on this machine"
+        assert str(full) == f"{place}: no inodes left, as df -i shows; {cure}"
+        of_pod = write_error(tmp_path / "disk", 10)
+        assert of_pod == "no inodes left (df -i), No space left on device"
+        assert says_full(of_pod)
+
+
+@pytest.mark.parametrize("words", ["up", "runs"])
+def test_a_local_pod_whose_folder_is_read_only_says_so(disk: Path, words: str) -> None:
+    project = make_project(disk / "project", disk / "state")
+    (disk / "state").mkdir()
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    folder = disk / "state" / "local-pod"
+    assert project.refused(14, words) == (
+        f"error: {folder}: can't be written, Read-only file system; make {folder} writable for you"
+    )
 
 
 def test_no_room_for_temporary_files_is_said(

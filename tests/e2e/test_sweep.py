@@ -17,7 +17,7 @@ from tests.faults.sweep import place, torment
 from tests.support.lanes import HANGS_S
 from tests.support.pods import wait_until
 from tests.support.projects import PROGRAM
-from tests.support.sweeps import SweepProject, states_of, sweep_project
+from tests.support.sweeps import JOB, SweepProject, states_of, sweep_project
 
 pytestmark = [pytest.mark.e2e, pytest.mark.process]
 
@@ -101,8 +101,12 @@ def test_ctrl_c_leaves_the_runs_and_a_second_process_is_refused(project: SweepPr
     assert len(project.begun(0)) == 1
 
 
-def test_every_combination_is_given_out_at_once_and_cancelled(project: SweepProject) -> None:
+def test_every_combination_is_given_out_at_once_cancelled_and_resumed(
+    project: SweepProject,
+) -> None:
     project.write("configs/pods/local.yaml", "provider: local\n")
+    waits = 'while not (marks / "go").exists(): time.sleep(0.02)'
+    project.write("job.py", JOB.replace("time.sleep(seconds)", waits))
     words = (
         "sweep",
         "--goal",
@@ -112,14 +116,33 @@ def test_every_combination_is_given_out_at_once_and_cancelled(project: SweepProj
         "--env",
         f"MARKS={project.marks}",
     )
-    with project.running(PROGRAM, *words, "--", "python", "job.py", "{x}", "60") as process:
+    with project.running(PROGRAM, *words, "--", "python", "job.py", "{x}", "0") as process:
         wait_until(lambda: len(states_of(project.pod(1))) == 3)
         wait_until(lambda: project.begun(0))
         said = project.run("sweep", "cancel").stderr
         assert said.count("CANCELLED") == 3
         assert process.wait(timeout=HANGS_S) == 21
-    assert [one["state"] for one in project.trials()] == ["failed"] * 3
+    assert [one["what"] for one in project.trials()] == ["cancelled"] * 3
     assert all(one["state"] == "CANCELLED" for one in states_of(project.pod(1)))
+    assert [len(project.begun(number)) for number in range(3)] == [1, 0, 0]
+    (project.marks / "go").touch()
+    assert "3 done, 3 begun again" in project.run("sweep", "resume").stderr
+    check_each_once(project, 3)
+
+
+def test_a_sweep_that_nobody_drives_is_cancelled_and_resumed(project: SweepProject) -> None:
+    waits = 'while not (marks / "go").exists(): time.sleep(0.02)'
+    project.write("job.py", JOB.replace("time.sleep(seconds)", waits))
+    with project.running(PROGRAM, *project.words("--trials", "3")) as process:
+        wait_until(lambda: project.begun(0))
+        wait_until(lambda: len(states_of(project.pod(1))) == 2)
+        process.kill()
+        process.wait()
+    assert "is begun again" in project.ok("sweep", "cancel")
+    assert [one["what"] for one in project.trials()] == ["cancelled"] * 2
+    (project.marks / "go").touch()
+    assert "3 done, 2 begun again" in project.run("sweep", "resume").stderr
+    check_each_once(project, 3)
 
 
 def test_what_fails_at_once_ends_the_sweep(project: SweepProject) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -54,4 +57,33 @@ def test_a_watch_brings_each_checkpoint_and_goes_on_after_it_was_killed(
     assert Path(out.splitlines()[0]) == here
     assert f"run {run_id}: SUCCEEDED" in talk
     assert is_here(1)  # what the run has dropped stays
+    assert (here / "manifest.json").read_bytes() == (there / "manifest.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "first", "last"),
+    [
+        (("fetch", "all", "--watch"), "verified: ", "verified: "),
+        (("attach", "--then", "stop"), ": RUNNING", "pod local: stopped"),
+    ],
+)
+def test_what_comes_after_a_run_outlives_the_connection_of_its_beginning(
+    alone: Project, words: tuple[str, ...], first: str, last: str
+) -> None:
+    run_id = alone.ok("run", "--detach", "--", "sh", "-c", JOB).strip()
+    there = pod_of(alone).folder(run_id)
+    (there / "go-1").touch()
+    with alone.running(PROGRAM, *words, run_id) as watching:
+        assert watching.stderr
+        talk = iter(watching.stderr)
+        assert next(line for line in talk if first in line)
+        server = json.loads((alone.state / "local-pod" / "pod.json").read_bytes())
+        os.kill(server["pid"], signal.SIGKILL)
+        assert next(line for line in talk if "connected again" in line)
+        for number in (2, 3, 4):
+            (there / f"go-{number}").touch()
+        said = list(talk)
+        assert watching.wait(timeout=HANGS_S) == 0, said
+    assert any(line.startswith(last) for line in said[-4:]), said
+    here = alone.folder / "results" / run_id
     assert (here / "manifest.json").read_bytes() == (there / "manifest.json").read_bytes()

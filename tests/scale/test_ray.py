@@ -125,7 +125,7 @@ def test_no_trial_is_lost_when_a_process_and_a_node_are_killed(swept: Swept) -> 
         assert trial["value"] == pytest.approx(1 - (trial["params"]["job.x"] - 0.3) ** 2)
     for killed in swept.killed:
         assert len(trials[killed["number"]]["runs"]) > 1, killed
-    assert "lost and asked again" in swept.said
+    assert "begun again" in swept.said
 
 
 def test_a_trial_resumes_from_the_checkpoint_that_was_handed_over(swept: Swept) -> None:

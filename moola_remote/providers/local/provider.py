@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -18,7 +19,7 @@ import moola_remote
 from moola_remote.config.paths import LaptopPaths
 from moola_remote.config.settings import base_of
 from moola_remote.errors import ConfigError, UnreachableError, missing_package
-from moola_remote.files.disk import full_disk, is_without_room
+from moola_remote.files.disk import full_disk, is_without_room, unwritable
 from moola_remote.providers.base import Confirm, PodStatus, Say, decline, quiet
 from moola_remote.providers.local.state import VERSION, LocalPodFolder, PodRecord
 from moola_remote.ssh.endpoint import Endpoint
@@ -155,6 +156,7 @@ class LocalProvider:
             said = f"no answer in {START_LIMIT_S:.0f} s"
         record = self.folder.running()
         if not record:
+            self._check_folder()
             why = said.splitlines()[-1] if said else "ended at once"
             cure = f"see {self.folder.log}"
             if is_without_room(self.folder.path):  # it may have had none to say so
@@ -162,6 +164,15 @@ class LocalProvider:
                 why, cure = full.message, full.cure
             raise UnreachableError(f"pod {self.name}: server did not start, {why}", cure)
         return record
+
+    def _check_folder(self) -> None:
+        """Raise a LimitError where nothing can be written to the pod's folder."""
+        try:
+            self.folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder.path):
+                pass
+        except OSError as err:
+            raise unwritable(self.folder.path, err) from err
 
     def _endpoint(self, record: PodRecord) -> Endpoint:
         return Endpoint(

@@ -11,7 +11,7 @@ import pytest
 
 from moola_remote.agent import constants, layout
 from moola_remote.agent.state import view
-from tests.support.pods import AgentPod, wait_until
+from tests.support.pods import AgentPod, is_alive, wait_until
 from tests.support.small_disks import disk_or_skip
 
 pytestmark = pytest.mark.process
@@ -164,6 +164,26 @@ def test_a_disk_that_became_read_only_is_named_with_the_file(
     assert small_pod.state(run_id)["state"] == "SUCCEEDED"
     assert small_pod.ask("manifest", run_id)["ok"]
     subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+
+
+def test_a_run_on_a_read_only_disk_is_ended_all_the_same(
+    small_disk: Path, small_pod: AgentPod
+) -> None:
+    run_id = small_pod.shell("trap '' TERM; echo ready; while :; do sleep 0.05; done")
+    small_pod.wait_for_log(run_id, "ready")
+    job = small_pod.process(run_id, "job")
+    # Read-only for the verb alone: what has files open keeps a disk from becoming it for all.
+    script = f'mount -o remount,bind,ro {small_disk}; exec "$@"'
+    small_pod.enter = ["unshare", "--mount", "sh", "-c", script, "sh"]
+    answer = small_pod.ask("cancel", run_id, "--grace", "0.2")
+    assert (answer["ok"], answer["error"]) == (False, "io")
+    assert answer["message"] == (
+        f"pod: run {run_id}: its processes were ended, which can't be recorded: "
+        "Read-only file system"
+    )
+    assert not is_alive(job)
+    small_pod.enter = []
+    assert small_pod.wait(run_id)["reason"] == "killed by SIGKILL"
 
 
 def test_a_run_that_a_read_only_disk_keeps_from_being_recorded_says_so(small_disk: Path) -> None:

@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
+from moola_remote.agent import activity
 from moola_remote.agent.layout import Pod
 from moola_remote.agent.locks import is_locked
 from moola_remote.agent.watchdog import read_settings
 from tests.support.lanes import HANGS_S
-from tests.support.pods import AGENT, AgentPod, wait_until
+from tests.support.pods import AGENT, AgentPod, is_alive, wait_until
 from tests.support.stop_api import Api
 
 pytestmark = pytest.mark.process
@@ -193,6 +194,7 @@ BARE = """
 import os, resource, signal, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
+from moola_remote.agent import activity
 from moola_remote.agent.layout import Pod
 from moola_remote.agent.watchdog import Guard, prepare_imports
 guard = Guard(Pod(Path(sys.argv[2])), {"api": sys.argv[3], "stop_at": 1, "tick_s": 0.05})
@@ -234,6 +236,7 @@ sys.path.insert(0, sys.argv[1])
 sys.argv[0] = sys.argv[1]
 from pathlib import Path
 from moola_remote.agent.activity import Activity
+from moola_remote.agent import activity
 from moola_remote.agent.layout import Pod
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
@@ -248,6 +251,29 @@ def test_a_job_that_can_not_be_asked_in_writing_is_sent_the_signal(rented: Agent
     subprocess.run(argv, check=True, timeout=HANGS_S)
     state = rented.wait(run_id)
     assert (state["state"], state["signal"]) == ("FAILED", "SIGTERM")
+
+
+def test_an_end_that_is_not_recorded_is_not_waited_for(
+    rented: AgentPod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = 'while [ ! -e "$MOOLA_RUN_DIR/go" ]; do sleep 0.02; done'
+    run_id = rented.shell(waits, gpu=-1)
+    rented.wait(run_id, "RUNNING")
+    job, supervisor = rented.process(run_id, "job"), rented.process(run_id, "supervisor")
+    os.kill(supervisor, signal.SIGSTOP)  # as one whose every write waits, or fails
+    try:
+        (rented.folder(run_id) / "go").touch()
+        wait_until(lambda: not is_alive(job))
+        monkeypatch.setattr(activity, "GRACE_S", 0.2)
+        monkeypatch.setattr(activity, "SILENT_S", 1.0)
+        monkeypatch.setattr(activity, "END_RUNS_S", 2 * HANGS_S)
+        began = time.monotonic()
+        activity.Activity(Pod(rented.root)).end_runs("over")
+        assert time.monotonic() - began < HANGS_S
+        assert rented.stored(run_id)["state"] == "RUNNING"
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    assert rented.wait(run_id)["state"] == "SUCCEEDED"
 
 
 def test_a_cost_limit_without_a_price_is_refused(pod: AgentPod) -> None:

@@ -188,8 +188,8 @@ def test_a_pod_without_our_python_is_said_to_have_none(transport: ShellTransport
 
 
 def test_a_root_that_can_not_be_written_is_one_line(transport: ShellTransport) -> None:
-    with pytest.raises(ConfigError, match="pod: /dev/null/agent can't be written: "):
-        Agent(transport, root="/dev/null", python=sys.executable).call("probe")
+    with pytest.raises(ConfigError, match=r"^pod far: /dev/null/agent can't be written: "):
+        Agent(transport, root="/dev/null", python=sys.executable, name="far").call("probe")
 
 
 @pytest.fixture
@@ -235,8 +235,15 @@ def test_each_refusal_has_its_class(code: str, error: type[MoolaError]) -> None:
 
 
 def test_a_file_that_the_system_refuses_has_a_cure() -> None:
-    text = str(refusal({"error": "io", "message": "pod: /x/queue.lock: Read-only file system"}))
-    assert text.startswith("pod: /x/queue.lock: Read-only file system; see to that file there")
+    refused = {"error": "io", "message": "pod: /x/queue.lock: Permission denied"}
+    text = str(refusal(refused, "pod far"))
+    assert text.startswith("pod far: /x/queue.lock: Permission denied; see to that file there")
+    refused["message"] = "pod: /x/queue.lock: Read-only file system"
+    text = str(refusal(refused, "pod far"))
+    assert text == (
+        "pod far: /x/queue.lock: Read-only file system; make its disk writable there, or name "
+        "another `root` in the pod's file"
+    )
 
 
 def test_a_refusal_names_some_files_and_hides_no_escape() -> None:

@@ -44,7 +44,10 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        ("--pod moon deploy", 10, "pod 'moon': unknown, expected one of host, local"),
+        ("--pod moon deploy", 10, "pod 'moon': unknown, expected one of host, local; choose one"),
+        ("--pod hst deploy", 10, "expected one of host, local; did you mean host?"),
+        ("--pod locl.2 deploy", 10, "expected one of host, local; did you mean local?"),
+        ("--pod= deploy", 10, "error: pod '': unknown"),
         ("--pod ../../x deploy", 10, "unknown"),
         ("train --recipe wild", 10, "recipe 'wild': unknown, expected one of calm"),
         ("train --epochs 0", 2, "'--epochs': 0 is not in the range x>=1; see moola-remote train"),

@@ -38,6 +38,15 @@ def test_a_pod_has_the_name_of_its_file(files: Project) -> None:
     assert (pod.name, pod.provider, pod.port) == ("host", "ssh", 1)
 
 
+def test_an_unknown_pod_of_the_projects_settings_names_their_file(files: Project) -> None:
+    files.write("pyproject.toml", '[tool.moola-remote]\npod = "hsot"\n')
+    project = find_project(files.folder)
+    with pytest.raises(ConfigError) as caught:
+        load_pod(project, project.pod)
+    said = "pod 'hsot': unknown, expected one of host, local; did you mean host?"
+    assert str(caught.value) == f"{files.folder}/pyproject.toml: {said}"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -77,9 +77,15 @@ def test_what_git_ignores_and_no_data_names_is_reported(files: Project) -> None:
     files.write("start.ckpt", "weights\n")
     missed = make_plan(Pod()).missed
     assert missed.startswith("ignored by git and not named as data: more/ (1.2 MB), start.ckpt (")
-    assert "[tool.moola-remote.data]" in missed
+    assert missed.endswith("name what the job reads in [tool.moola-remote.data] in pyproject.toml")
     files.write("pyproject.toml", '[tool.moola-remote.data]\nm = ["more"]\nd = ["data"]\n')
     assert "more/" not in make_plan(Pod()).missed
+    (files.folder / "pyproject.toml").unlink()
+    files.write("moola-remote.toml", "")
+    missed = make_plan(Pod()).missed
+    assert missed.endswith("name what the job reads in [data] in moola-remote.toml")
+    with pytest.raises(ConfigError, match=r"add it to \[data\] in moola-remote.toml"):
+        data_paths(find_project(files.folder), {"more": Path("more")})
 
 
 def test_a_gpu_is_reported_with_its_memory() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from moola_remote.files import atomic
+from tests.support.small_disks import disk_or_skip
 
 
 def test_two_threads_that_write_one_file_at_once_both_succeed(tmp_path: Path) -> None:
@@ -58,3 +60,14 @@ def test_content_is_on_the_disk_before_it_has_the_name(
     assert flushed == [("néw".encode(), "old")] * sync
     assert path.read_text(encoding="utf-8") == "néw"
     assert path.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.process
+def test_a_read_only_disk_names_the_file_and_not_its_temporary_name(tmp_path: Path) -> None:
+    with disk_or_skip(tmp_path / "disk", megabytes=1) as disk:
+        atomic.write(disk / "file", "old")
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        with pytest.raises(OSError, match="Read-only file system") as caught:
+            atomic.write(disk / "file", "new")
+        assert str(caught.value.filename) == str(disk / "file")
+        assert (disk / "file").read_text() == "old"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -153,3 +154,21 @@ def test_a_lost_line_keeps_the_staging_folder(tmp_path: Path) -> None:
     pod = Pod(tmp_path, Planting(tmp_path, lose), sys.executable)
     assert pod.refusal(UnreachableError) == "lost"
     assert (pod.staging / "log").exists()
+
+
+def test_what_outlives_a_fetch_is_waited_for_by_the_next(tmp_path: Path) -> None:
+    ended: list[subprocess.Popen[bytes]] = []
+
+    class Outlived(ShellTransport):
+        def pull(self, *_: Any, **options: Any) -> int:
+            argv = ["sh", "-c", "sleep 0.5"]  # as the rsync of a fetch that was killed
+            ended.append(subprocess.Popen(argv, pass_fds=(options["held"],)))
+            raise UnreachableError("lost")
+
+    pod = Pod(tmp_path, Outlived(tmp_path), sys.executable)
+    pod.refusal(UnreachableError)
+    assert ended[0].poll() is None
+    pod.transport = Planting(tmp_path, bool)
+    pod.fetch()
+    assert ended[0].poll() == 0
+    assert content_of(pod.final) == FILES

@@ -29,12 +29,12 @@ def below(top: Path) -> list[str]:
 
 
 def test_two_fetches_of_a_run_never_share_its_folder(tmp_path: Path) -> None:
-    with staging_folder(tmp_path, RUN) as staging:
+    with staging_folder(tmp_path, RUN) as (staging, _):
         assert staging.is_dir()
         refused = "another fetch of it is in progress; wait for it"
         with pytest.raises(TransferError, match=refused), staging_folder(tmp_path, RUN):
             pytest.fail("both are in it")
-    with staging_folder(tmp_path, RUN) as again:
+    with staging_folder(tmp_path, RUN) as (again, _):
         assert again == staging
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path, PurePosixPath
 
@@ -17,6 +18,7 @@ from moola_remote.errors import (
 )
 from moola_remote.rsync import output
 from moola_remote.rsync.argv import pull_argv, push_argv, rsh_option
+from moola_remote.rsync.process import Rsync
 from moola_remote.rsync.version import check_version, known_holes, parse_version
 
 
@@ -55,6 +57,16 @@ def test_rsync_splits_the_rsh_option_as_we_quote_it(tmp_path: Path) -> None:
     rsh = rsh_option([str(program), "one 'word'"])
     subprocess.run(["rsync", f"--rsh={rsh}", "pod:/x", str(tmp_path)], check=False, stderr=-3)
     assert Path(f"{program}.out").read_text().startswith("one 'word'|pod|rsync|")
+
+
+@pytest.mark.process
+def test_rsync_keeps_the_lock_of_its_folder_open(tmp_path: Path) -> None:
+    fd = os.open(tmp_path, os.O_RDONLY)
+    looks = ["sh", "-c", f"[ /dev/fd/{fd} -ef {tmp_path} ]"]
+    for held, expected in ((fd, 0), (None, 1)):
+        code, _, _ = Rsync(pytest.fail, "pod:/x", held=held).run(looks, b"")
+        assert code == expected
+    os.close(fd)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -68,6 +69,16 @@ def test_of_many_keys_in_an_agent_the_named_one_goes_first(
     assert "Too many authentication failures" not in log
 
 
+def test_the_public_half_beside_a_name_is_enough_for_a_key_of_the_agent(
+    strict: Endpoint, through: Through, agent: Path, tmp_path: Path
+) -> None:
+    _fill(agent, tmp_path, 7)
+    add_key(agent, str(_key_of(strict)))
+    (tmp_path / "held.pub").write_bytes(_key_of(strict).with_suffix(".pub").read_bytes())
+    text = f"IdentityAgent {agent}\n  IdentitiesOnly yes\n  IdentityFile {tmp_path / 'held'}"
+    _connects(_by_config(strict, through, text), tmp_path)
+
+
 def test_a_key_of_a_file_is_reached_behind_an_agent_that_has_too_many(
     strict: Endpoint, agent: Path, dot_ssh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,6 +121,7 @@ def test_identities_only_leaves_the_agents_other_keys_out(
             "is the public half",
             "ssh-add",
         ),
+        (lambda path: keygen(path).unlink(), "is not here, but for its public half", "ssh-add"),
     ],
 )
 def test_a_named_key_that_can_not_be_offered_is_the_reason(
@@ -268,6 +280,30 @@ def test_a_hardware_key_works_through_an_agent_and_is_named_without(
         with device:
             monkeypatch.setenv("SSH_AUTH_SOCK", str(device.path))
             _connects(endpoint, tmp_path)
+
+
+def test_an_agent_that_refuses_to_sign_is_the_reason(
+    strict: Endpoint, through: Through, agent: Path, tmp_path: Path
+) -> None:
+    add_key(agent, "-c", str(_key_of(strict)))  # to be confirmed, where nobody can be asked
+    text = f"IdentityAgent {agent}\n  IdentityFile {_key_of(strict)}.pub"
+    error = _refusal(_by_config(strict, through, text), tmp_path)
+    assert "the agent refuses to sign with " in str(error)
+    assert "ssh-add the key again without -c" in error.cure
+
+
+def test_an_agent_that_does_not_answer_is_not_waited_for(
+    strict: Endpoint, through: Through, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "AGENT_S", 0.2)
+    with socket.socket(socket.AF_UNIX) as frozen:
+        frozen.bind(str(tmp_path / "frozen"))
+        frozen.listen()
+        alone = f"IdentityAgent {tmp_path / 'frozen'}\n  IdentityFile {tmp_path / 'none'}"
+        error = _refusal(_by_config(strict, through, alone), tmp_path)
+        assert f"the agent at {tmp_path / 'frozen'} does not answer" in str(error)
+        beside = f"IdentityAgent {tmp_path / 'frozen'}\n  IdentityFile {_key_of(strict)}"
+        _connects(_by_config(strict, through, beside), tmp_path)
 
 
 def test_no_key_at_all_is_named(strict: Endpoint, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from moola_remote.errors import JobFailedError, LimitError, UnreachableError
+from moola_remote.errors import JobCancelledError, JobFailedError, LimitError, UnreachableError
 from moola_remote.sweep.coordinator import Coordinator
 from moola_remote.sweep.packs import take_pack
 from moola_remote.sweep.plan import Plan
@@ -268,6 +268,37 @@ def test_a_pruned_trial_is_recorded_as_such_and_a_cancelled_one_as_failed(tmp_pa
     states = {trial.number: (trial.state, trial.why) for trial in coordinator.trials()}
     assert states[bad.trial.number] == ("pruned", "pruned at 1")
     assert states[other.trial.number] == ("failed", "cancelled (exit code 143)")
+
+
+def test_what_is_cancelled_with_the_sweep_is_begun_again_when_that_is_resumed(
+    tmp_path: Path,
+) -> None:
+    plan, over = plan_of(trials=2), list[JobCancelledError]()
+    study = Study(tmp_path / "j", plan, is_writing=True)
+    coordinator = Coordinator(study, plan, Heard(), may_ask=lambda: next(iter(over), None))
+    coordinator.join("a")
+    job = coordinator.take("a")
+    assert job
+    over.append(JobCancelledError("sweep s: cancelled"))
+    coordinator.cancelled(job, "cancelled (exit code 143)", 1.0)
+    assert coordinator.take("a") is None
+    with pytest.raises(JobCancelledError):
+        coordinator.check_end()
+    assert coordinator.trials()[0].is_cancelled
+
+    resumed = Coordinator(Study(tmp_path / "j", plan, is_writing=True), plan, Heard())
+    resumed.join("a")
+    known = resumed.take("a")
+    assert known
+    assert known.attempt == job.attempt  # its run is asked first: it may have reached its end
+    resumed.cancelled(known, "cancelled (exit code 143)", 1.0)
+    again = resumed.take("a")
+    assert again
+    assert again.trial.number == 0
+    assert again.attempt != job.attempt
+    assert again.earlier == job.attempt
+    resumed.cancelled(again, "cancelled (exit code 143)", 1.0)  # by the user, and this run alone
+    assert resumed.trials()[0].state == "failed"
 
 
 def test_no_trial_is_begun_past_a_limit(tmp_path: Path) -> None:
