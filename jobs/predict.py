@@ -135,10 +135,10 @@ def predict(arguments: argparse.Namespace) -> None:
             file=sys.stderr,
         )
     table = to_table(found, trained.labels, file.clock.output_zone)
-    if arguments.format == "tradingview":
+    kind = arguments.format or out.suffix.removeprefix(".")
+    if kind == "tradingview":
         table = for_charts(table)
-    is_csv = arguments.format in ("csv", "tradingview") if arguments.format else None
-    write(out, table, is_csv=out.suffix == ".csv" if is_csv is None else is_csv)
+    write(out, table, is_csv=kind != "parquet")
     print(
         f"{out}: {len(found.spans):,} spans in {found.num_bars:,} bars,"
         f" {found.num_windows:,} windows, {seconds:.1f} s"

@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 
 from moola_core.data.table_head import is_number
+from moola_core.data.time_limits import SECOND
 from moola_core.data.window_checks import Fault
 from moola_core.errors import DataError
 from moola_core.spans.intervals import IntArray
 
 Unit = Literal["seconds", "bars"]
-SECOND = 10**9
 SECONDS_OF = {"s": 1.0, "ms": 1e-3, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 _UNITS = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), "s"),

@@ -10,10 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from moola_core.data.table_head import MONTHS
-from moola_core.data.time_limits import DAY_NS
+from moola_core.data.time_limits import DAY_NS, SECOND
 from moola_core.spans.intervals import BoolArray, IntArray
 
-SECOND = 10**9
 MONTH_NAME = re.compile(rf"\b({MONTHS})[a-z]*\b", re.IGNORECASE)
 _CLOCK = (
     r"(?:[T,\s]+(?P<h>\d{1,2}):?(?P<mi>\d{2})(?::?(?P<s>\d{2})(?:[.,](?P<f>\d{1,9})\d*)?)?"

@@ -8,10 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from moola_core.data.time_limits import SECOND
 from moola_core.spans.intervals import BoolArray, FloatArray, IntArray
 
 UNITS = ((1e17, "nanoseconds", 1), (1e14, "microseconds", 10**3), (1e11, "milliseconds", 10**6))
-SECOND, MICROSECOND = 10**9, 10**3
+MICROSECOND = 10**3
 LEAST, LAST_NS = 1e8, 9.2e18  # seconds of 1973, nanoseconds of 2261
 EXACT = pa.decimal128(28, 9)  # any Unix time, in whatever unit, to 1e-9 of that
 

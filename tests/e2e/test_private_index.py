@@ -136,6 +136,8 @@ def test_a_lock_of_a_private_index_needs_what_uv_needs_here(
         [[tool.uv.index]]
         name = "my-own"
         url = "http://{host}/simple/"
+        [[tool.uv.index]]
+        url = "http://{host}/without-a-name/"
         [tool.moola-remote]
         requirements = "uv.lock"
         """,

@@ -41,6 +41,12 @@ def test_a_change_moves_the_copies_of_its_window() -> None:
     ]
 
 
+def test_a_copy_that_shows_just_a_third_is_kept() -> None:
+    change = {"action": "change", "start": 47, "stop": 65, "label": "flat"}
+    rows = corrected({"window_id": "a", **change})
+    assert rows[2] == ("a-52", 99, 104, "flat", 6 / 18)
+
+
 def test_a_drop_drops_the_copies_but_not_those_that_are_kept() -> None:
     assert [row[0] for row in corrected({"window_id": "a", "action": "drop"})] == ["b"]
     kept = corrected({"window_id": "a", "action": "drop"}, {"window_id": "a+52", "action": "keep"})
@@ -52,6 +58,9 @@ def test_a_span_that_touches_an_edge_moves_no_other_window() -> None:
     rows = corrected({"window_id": "a+52", **change})
     assert rows[0] == ("a", 50, 59, "up", 1.0)
     assert rows[1] == ("a+52", 0, 9, "up", 0.8)
+    rows = corrected({"window_id": "a-52", **change, "start": 95, "stop": 105})
+    assert rows[0] == ("a", 50, 59, "up", 1.0)
+    assert rows[2] == ("a-52", 95, 104, "up", 0.3)
 
 
 def test_keep_changes_nothing() -> None:
@@ -84,6 +93,14 @@ def test_corrections_of_other_windows_are_refused(one: dict[str, Any], expected:
         (
             {"corrections": [{"window_id": "a", "action": "change", "start": 9, "stop": 9}]},
             "correction 0: expected start < stop and a label, got 9, 9, ''",
+        ),
+        (
+            {
+                "corrections": [
+                    {"window_id": "a", "action": "change", "start": 9, "stop": 9, "label": "up"}
+                ]
+            },
+            "correction 0: expected start < stop and a label, got 9, 9, 'up'",
         ),
         (
             {"corrections": [{"window_id": "a", "action": "change", "start": 9, "stop": 2001}]},

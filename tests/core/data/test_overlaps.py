@@ -59,6 +59,9 @@ def test_equal_prices_at_times_that_contradict_are_no_overlap(market: Market) ->
     swapped = Windows(**{**windows.__dict__, "start_time": start})
     assert find_overlaps(windows).shift.tolist() == [50]
     assert find_overlaps(swapped).shift.tolist() == []
+    start[1] = -1  # not known of one: nothing contradicts
+    unknown = Windows(**{**windows.__dict__, "start_time": start})
+    assert find_overlaps(unknown).shift.tolist() == [50]
 
 
 def test_concurrency_counts_the_windows_of_each_bar(

@@ -84,6 +84,15 @@ def test_folds_validate_each_window_once() -> None:
         assert sorted(rows.tolist()) == list(range(60))
 
 
+def test_there_may_be_as_many_folds_as_spans() -> None:
+    windows = _grouped(60)
+    number = len(np.unique(windows.group))
+    folds = make_folds(windows, number, SplitConfig(kind="grouped", purge=False), seed=0)
+    assert all(len(np.unique(windows.group[fold.validation])) == 1 for fold in folds)
+    with pytest.raises(DataError, match=f"at least {number + 1} spans, got {number}"):
+        make_folds(windows, number + 1, SplitConfig(kind="grouped", purge=False), seed=0)
+
+
 def test_blocks_are_stretches_of_time() -> None:
     windows = _grouped(60)
     for fold in make_folds(windows, 4, SplitConfig(kind="blocked"), seed=0):
