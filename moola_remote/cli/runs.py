@@ -13,7 +13,7 @@ from moola_remote.cli.app import App
 from moola_remote.cli.group import Group
 from moola_remote.cli.options import moment, run_argument
 from moola_remote.cli.then import then_option
-from moola_remote.errors import ConfigError
+from moola_remote.errors import ConfigError, LimitError
 
 if TYPE_CHECKING:
     from moola_remote.agent_client.verbs import Page
@@ -84,7 +84,11 @@ def print_away(app: App, states: Sequence[RunState]) -> None:
             continue
         from moola_remote.follow.catch_up import catch_up  # the stream: for who has news alone
 
-        lines = catch_up(app.pod, state)
+        try:
+            lines = catch_up(app.pod, state)
+        except LimitError as err:  # a disk here that is full or read-only hides no run
+            click.echo(f"note: {err}", err=True)
+            return
         if lines:
             click.echo(f"{state.run_id}: {'; '.join(lines)}", err=True)
             shown += 1

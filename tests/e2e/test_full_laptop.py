@@ -17,6 +17,11 @@ from moola_remote.cli.error_handler import run
 from moola_remote.config.settings import find_project
 from moola_remote.files.disk import full_disk, unwritable
 from moola_remote.rsync.output import failure
+from moola_remote.runs.local_state import LastSeen, LocalRun
+from moola_remote.ssh.endpoint import Endpoint
+from moola_remote.ssh.keeping import keeping
+from tests.support.masters import end_masters
+from tests.support.pods import AgentPod, wait_until
 from tests.support.projects import Project, make_project
 from tests.support.small_disks import disk_or_skip, small_disk
 from tests.support.sweeps import SweepProject, sweep_project
@@ -119,6 +124,25 @@ def test_a_local_pod_whose_folder_is_read_only_says_so(disk: Path, words: str) -
     assert project.refused(14, words) == (
         f"error: {folder}: can't be written, Read-only file system; make {folder} writable for you"
     )
+
+
+def test_a_read_only_state_folder_hides_no_run(
+    disk: Path, openssh_server: Endpoint, tmp_path: Path
+) -> None:
+    project = make_project(tmp_path / "project", disk / "state", openssh_server, "host")
+    (disk / "state").mkdir()
+    run_id = project.ok("run", "--detach", "--", "true").strip()
+    wait_until(lambda: AgentPod(Path(openssh_server.root)).stored(run_id)["state"] == "SUCCEEDED")
+    notes = LocalRun(disk / "state" / "journals" / "host" / run_id)
+    assert notes.seen
+    notes.see(LastSeen(notes.seen.at - 600, "QUEUED"))  # so that there is news of it
+    end_masters(keeping(disk / "state", 1))
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    done = project.run("runs")
+    assert done.returncode == 0, done.stderr
+    assert run_id in done.stdout
+    assert "note: " in done.stderr
+    assert "can't be written, Read-only file system; make " in done.stderr
 
 
 def test_no_room_for_temporary_files_is_said(

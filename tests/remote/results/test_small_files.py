@@ -139,7 +139,7 @@ def test_a_disk_that_takes_no_further_file_is_named(pod: Pod) -> None:
             pytest.skip("needs the right to mount a small file system")
         said = pod.refusal(LimitError)
         staged = [path for path in pod.staging.rglob("*") if path.is_file()]
-    assert "can't be written, No space left on device; make room there" in said
+    assert "can't be written, no inodes left, as df -i shows; remove files there" in said
     assert str(pod.staging) in said
     assert 20 < len(staged) < 40
 
