@@ -95,9 +95,8 @@ class Coordinator:
 
     def _refusal(self) -> MoolaError | None:
         if (refusal := self._may_ask()) is not None and self._error is None:
-            self._error = refusal
             self._watcher.on_note(f"no further trial is begun: {refusal.message}")
-            self._changed.notify_all()
+            self.fail(refusal)
         return refusal
 
     def _begin(self, trial: Trial, pod: str, run_id: str | None) -> Job:
@@ -139,13 +138,14 @@ class Coordinator:
         """Record a cancelled run: by us, which prunes its trial, with the sweep, or by the user."""
         with self._changed:
             noted, over = self._study.trial(job.trial.number).why, self._may_ask()
-            if isinstance(over, JobCancelledError) and not noted.startswith("pruned"):
-                self.fail(over)
-                self._study.note(job.trial.number, "why", noted := WITH_SWEEP)
-            if noted == WITH_SWEEP:
-                self.again(job, noted)
-            elif noted.startswith("pruned"):
+            if noted.startswith("pruned"):
                 self._report(job, "pruned", seconds, why=noted)
+            elif isinstance(over, JobCancelledError):
+                self.fail(over)
+                self._study.note(job.trial.number, "why", WITH_SWEEP)
+                self.again(job, WITH_SWEEP)
+            elif noted == WITH_SWEEP:
+                self.again(job, noted)
             else:
                 self._report(job, "failed", seconds, why=why)
 
