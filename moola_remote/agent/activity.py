@@ -9,22 +9,13 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
-from moola_remote.agent.cancel import signal_job
-from moola_remote.agent.constants import (
-    ENDED,
-    GRACE_S,
-    IDLE_PERCENT,
-    LIMIT_REACHED,
-    SILENT_S,
-    TICK_S,
-    Json,
-)
+from moola_remote.agent.constants import ENDED, GRACE_S, IDLE_PERCENT, LIMIT_REACHED, TICK_S, Json
 from moola_remote.agent.files import write_json
 from moola_remote.agent.gpus import gpu_rows, number
 from moola_remote.agent.layout import Pod, Run
-from moola_remote.agent.processes import is_alive, living_members
+from moola_remote.agent.processes import is_alive, living_members, send_signal
 from moola_remote.agent.restart_guard import WATCH
-from moola_remote.agent.state import settle, settled
+from moola_remote.agent.state import is_silent, settle, settled
 
 # After a run's own limit the pod waits so long for somebody to fetch, then stops.
 AFTER_LIMIT_S = 120.0
@@ -137,7 +128,7 @@ class Activity:
                     helpless_since.pop(run.id, None)
                 elif run.id not in helpless_since:
                     helpless_since[run.id] = time.monotonic()
-                    signal_job(run, signal.SIGTERM)
+                    end_job(run)
             now = time.monotonic()
             if min(now - helpless_since.get(run.id, now) for run in alive) > GRACE_S:
                 return
@@ -150,7 +141,15 @@ class Activity:
                 run.write(".cancel.json", {"grace_s": None, "why": why})
             settle(self.pod, run)
             if not living_members(run.id, run.job()):
-                return time.time() - (run.state().get("heartbeat_at") or 0) < SILENT_S
+                return not is_silent(run.state())
         except Exception:  # noqa: BLE001 - no disk, no process numbers
             return False
         return True
+
+
+def end_job(run: Run) -> None:
+    """Send SIGTERM to a job whose supervisor can't be asked: no room on the disk, or for it."""
+    with contextlib.suppress(Exception):
+        for member in living_members(run.id, run.job()).values():
+            with contextlib.suppress(OSError):
+                send_signal(member, signal.SIGTERM)

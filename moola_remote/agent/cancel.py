@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import time
-from typing import Optional
+from functools import partial
+from typing import Dict, Optional
 
 from moola_remote.agent.constants import ENDED, GRACE_S, Json
 from moola_remote.agent.errors import AgentError
 from moola_remote.agent.layout import Pod, Run
-from moola_remote.agent.processes import living_members, send_signal
+from moola_remote.agent.processes import Process, end_all, living_members
 from moola_remote.agent.state import settle, view
 
 
@@ -27,7 +26,7 @@ def cancel(pod: Pod, run: Run, grace_s: Optional[float], patience_s: float) -> J
         try:
             run.write(".cancel.json", {"grace_s": grace_s})
         except OSError as err:  # its supervisor, which can't record an end either, hears nothing
-            if not _end_processes(run, grace, give_up):
+            if not _end_processes(run, grace, patience_s):
                 raise
             why = f"its processes were ended, which can't be recorded: {err.strerror}"
             raise OSError(err.errno, why, f"run {run.id}") from err
@@ -42,23 +41,11 @@ def cancel(pod: Pod, run: Run, grace_s: Optional[float], patience_s: float) -> J
     return {"state": view(pod, state), "killed": state.get("killed") or 0}
 
 
-def _end_processes(run: Run, grace_s: float, give_up: float) -> bool:
-    """End a run's processes by SIGTERM, then SIGKILL; whether there were any, and none is left."""
-    kill_at = time.monotonic() + grace_s
-    has_any = bool(living_members(run.id, run.job()))
-    signal_job(run, signal.SIGTERM)
-    while living_members(run.id, run.job()):
-        if time.monotonic() > give_up:
-            return False
-        if time.monotonic() > kill_at:
-            signal_job(run, signal.SIGKILL)
-        time.sleep(0.05)
-    return has_any
+def _end_processes(run: Run, grace_s: float, patience_s: float) -> bool:
+    """End a run's processes; return whether there were any, and none is left."""
 
+    def look() -> Dict[int, Process]:
+        return living_members(run.id, run.job())
 
-def signal_job(run: Run, number: int) -> None:
-    """Send a signal to a job whose supervisor can't be asked: no room on the disk, or for it."""
-    with contextlib.suppress(Exception):
-        for member in living_members(run.id, run.job()).values():
-            with contextlib.suppress(OSError):
-                send_signal(member, number)
+    ended, left = end_all(look, partial(time.sleep, 0.05), grace_s, patience_s)
+    return ended > 0 and left == 0

@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import time
-from typing import Dict, Optional, Set, Tuple
+from typing import Dict, Optional
 
-from moola_remote.agent.constants import KILL_PATIENCE_S, RESERVE_BYTES, Json
+from moola_remote.agent.constants import RESERVE_BYTES, Json
 from moola_remote.agent.errors import AgentError, report
 from moola_remote.agent.files import read_json
 from moola_remote.agent.keeper import Launch, keep, prepare, record_end
 from moola_remote.agent.layout import Pod
 from moola_remote.agent.live_state import LiveState
 from moola_remote.agent.locks import is_locked, lock
-from moola_remote.agent.processes import (
-    Process,
-    boot,
-    is_alive,
-    living_members,
-    oom_kills,
-    process,
-    send_signal,
-)
+from moola_remote.agent.processes import Process, boot, end_all, is_alive, living_members, oom_kills
 
 
 class JobProcess:
@@ -137,10 +128,7 @@ class JobProcess:
                 self.reaped[pid] = status
 
     def stop(self, why: Optional[str], grace_s: float) -> int:
-        """End every process of the run by SIGTERM, then SIGKILL.
-
-        Each is found again by pid and start time before each signal. A process that was seen once
-        stays known, also when it leaves the session or loses the mark.
+        """End every process of the run by SIGTERM, then SIGKILL; see `end_all`.
 
         Args:
             why: what the state gives as the reason; None saves none.
@@ -151,29 +139,14 @@ class JobProcess:
         """
         if why is not None:
             self.live.save(stopping=why)
-        kill_at = time.monotonic() + grace_s
-        known: Dict[int, Process] = {}
-        sent: Set[Tuple[int, int, int]] = set()
-        was_clear = False
-        while True:
+
+        def look() -> Dict[int, Process]:
             spared = frozenset(filter(None, (self.keeper, self.live.telemetry.pid)))
-            known.update(living_members(self.run.id, self.run.job(), os.getpid(), spared))
-            left = [one for one in known.values() if still_lives(one)]
-            now = time.monotonic()
-            if (not left and was_clear) or now > kill_at + KILL_PATIENCE_S:
-                return len({key[:2] for key in sent}) - len(left)
-            was_clear = not left  # one look misses a process in the middle of an exec
-            number = signal.SIGTERM if now < kill_at else signal.SIGKILL
-            for one in left:
-                key = (one.pid, one.start_ticks, int(number))
-                if key not in sent:
-                    sent.add(key)
-                    send_signal(one, number)
+            return living_members(self.run.id, self.run.job(), os.getpid(), spared)
+
+        def pause() -> None:
             self.live.pause(0.05)
             self.reap()
 
-
-def still_lives(one: Process) -> bool:
-    """Return whether it is still the same, living process."""
-    now = process(one.pid)
-    return now is not None and now.is_alive and now.start_ticks == one.start_ticks
+        ended, left = end_all(look, pause, grace_s)
+        return ended - left

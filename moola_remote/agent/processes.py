@@ -8,10 +8,11 @@ import os
 import re
 import signal
 import sys
+import time
 from pathlib import Path
-from typing import Dict, FrozenSet, List, NamedTuple, Optional, Set
+from typing import Callable, Dict, FrozenSet, List, NamedTuple, Optional, Set, Tuple
 
-from moola_remote.agent.constants import Json
+from moola_remote.agent.constants import KILL_PATIENCE_S, Json
 
 
 class Process(NamedTuple):
@@ -134,6 +135,52 @@ def send_signal(target: Process, number: int) -> None:
     finally:
         if fd is not None:
             os.close(fd)
+
+
+def end_all(
+    look: Callable[[], Dict[int, Process]],
+    pause: Callable[[], None],
+    grace_s: float,
+    patience_s: float = KILL_PATIENCE_S,
+) -> Tuple[int, int]:
+    """End processes by SIGTERM, then SIGKILL.
+
+    Each is found again by pid and start time before each signal. A process that was seen once
+    stays known, also when it is no longer found.
+
+    Args:
+        look: finds those to end, by pid.
+        pause: called between two looks.
+        grace_s: between SIGTERM and SIGKILL, seconds.
+        patience_s: after SIGKILL, seconds.
+
+    Returns:
+        How many were sent a signal, and how many still live.
+    """
+    kill_at = time.monotonic() + grace_s
+    known: Dict[int, Process] = {}
+    sent: Set[Tuple[int, int, int]] = set()
+    was_clear = False
+    while True:
+        known.update(look())
+        left = [one for one in known.values() if still_lives(one)]
+        now = time.monotonic()
+        if (not left and was_clear) or now > kill_at + patience_s:
+            return len({key[:2] for key in sent}), len(left)
+        was_clear = not left  # one look misses a process in the middle of an exec
+        number = signal.SIGTERM if now < kill_at else signal.SIGKILL
+        for one in left:
+            key = (one.pid, one.start_ticks, int(number))
+            if key not in sent:
+                sent.add(key)
+                send_signal(one, number)
+        pause()
+
+
+def still_lives(one: Process) -> bool:
+    """Return whether it is still the same, living process."""
+    now = process(one.pid)
+    return now is not None and now.is_alive and now.start_ticks == one.start_ticks
 
 
 def adopt_orphans(is_on: bool = True) -> None:

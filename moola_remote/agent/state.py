@@ -91,13 +91,17 @@ def view(pod: Pod, state: Json, others: Optional[List[Json]] = None) -> Json:
     run = pod.run(state["run_id"])
     sizes = {"log_size": size_of(run.log), "events_size": size_of(run.events)}
     shown = {**state, **sizes, "queue_position": position, "now": time.time()}
-    is_silent = time.time() - (state.get("heartbeat_at") or 0) > SILENT_S
-    if state["state"] in ("PREPARING", "RUNNING") and is_silent:
+    if state["state"] in ("PREPARING", "RUNNING") and is_silent(state):
         error = write_error(run.own, STATE_BYTES)
         if error is not None:
             cure = "make room on the pod" if says_full(error) else "make its disk writable"
             shown["reason"] = f"nothing can be recorded, {error}: {cure}, then it is"
     return shown
+
+
+def is_silent(state: Json) -> bool:
+    """Return whether nothing was recorded of a run for a while."""
+    return time.time() - (state.get("heartbeat_at") or 0) > SILENT_S
 
 
 def is_before(other: Json, state: Json) -> bool:

@@ -119,8 +119,9 @@ class KeyRing:
 
     def _all(self, in_agent: Sequence[paramiko.AgentKey]) -> Iterator[paramiko.PKey]:
         # As OpenSSH has it, the public half beside a name is enough where an agent has the other.
-        files = [path for path in self.source.files if path.is_file() or public_key(path)]
-        named = {public_key(path): path for path in files if public_key(path)}
+        halves = {path: public_key(path) for path in self.source.files}
+        files = [path for path, half in halves.items() if half or path.is_file()]
+        named = {half: path for path, half in halves.items() if half}
         held = {key.asbytes(): key for key in in_agent if not _is_certificate(key)}
         for path in self._certificates(files):
             yield from self._with_certificate(path, named, held)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from moola_remote.agent import activity
+from moola_remote.agent import activity, state
 from moola_remote.agent.layout import Pod
 from moola_remote.agent.locks import is_locked
 from moola_remote.agent.watchdog import read_settings
@@ -265,7 +265,7 @@ def test_an_end_that_is_not_recorded_is_not_waited_for(
         (rented.folder(run_id) / "go").touch()
         wait_until(lambda: not is_alive(job))
         monkeypatch.setattr(activity, "GRACE_S", 0.2)
-        monkeypatch.setattr(activity, "SILENT_S", 1.0)
+        monkeypatch.setattr(state, "SILENT_S", 1.0)
         monkeypatch.setattr(activity, "END_RUNS_S", 2 * HANGS_S)
         began = time.monotonic()
         activity.Activity(Pod(rented.root)).end_runs("over")
