@@ -17,7 +17,7 @@ from tests.faults.sweep import place, torment
 from tests.support.lanes import HANGS_S
 from tests.support.pods import wait_until
 from tests.support.projects import PROGRAM
-from tests.support.sweeps import JOB, SweepProject, states_of, sweep_project
+from tests.support.sweeps import JOB_THAT_WAITS, SweepProject, states_of, sweep_project
 
 pytestmark = [pytest.mark.e2e, pytest.mark.process]
 
@@ -67,7 +67,7 @@ def test_a_command_over_two_pods(project: SweepProject) -> None:
 def test_a_killed_laptop_goes_on_where_it_was(project: SweepProject) -> None:
     words = project.words("--trials", "4", "--pods", "2", seconds=2)
     with project.running(PROGRAM, *words) as process:
-        wait_until(lambda: len(list(project.marks.glob("*.begun"))) >= 2)
+        wait_until(lambda: len(project.begun()) >= 2)
         process.kill()
         process.wait()
     # What was begun goes on with the code that it was begun with.
@@ -79,34 +79,37 @@ def test_a_killed_laptop_goes_on_where_it_was(project: SweepProject) -> None:
 
 
 def test_a_killed_job_is_begun_again(project: SweepProject) -> None:
-    with project.running(PROGRAM, *project.words("--trials", "2", seconds=1)) as process:
-        wait_until(lambda: project.begun(0))
+    project.write("job.py", JOB_THAT_WAITS)
+    with project.running(PROGRAM, *project.words("--trials", "2")) as process:
+        wait_until(project.begun)
         (state,) = [one for one in states_of(project.pod(1)) if one["state"] == "RUNNING"]
         os.kill(state["job"]["pid"], signal.SIGKILL)
+        (project.marks / "go").touch()
         assert process.wait(timeout=HANGS_S) == 0
     check_each_once(project, 2)
-    assert len(project.trials()[0]["runs"]) == 2
+    assert sorted(len(one["runs"]) for one in project.trials()) == [1, 2]
 
 
 def test_ctrl_c_leaves_the_runs_and_a_second_process_is_refused(project: SweepProject) -> None:
-    with project.running(PROGRAM, *project.words("--trials", "2", seconds=2)) as process:
-        wait_until(lambda: project.begun(0))
+    project.write("job.py", JOB_THAT_WAITS)
+    with project.running(PROGRAM, *project.words("--trials", "2")) as process:
+        wait_until(project.begun)
         assert "another moola-remote is working on it" in project.refused(10, "sweep", "resume")
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=HANGS_S)
         assert process.returncode == 130, err
         assert "sweep resume" in err.splitlines()[-1]
+    (project.marks / "go").touch()
     project.ok("sweep", "resume")
     check_each_once(project, 2)
-    assert len(project.begun(0)) == 1
+    assert [len(project.begun(number)) for number in range(2)] == [1, 1]
 
 
 def test_every_combination_is_given_out_at_once_cancelled_and_resumed(
     project: SweepProject,
 ) -> None:
     project.write("configs/pods/local.yaml", "provider: local\n")
-    waits = 'while not (marks / "go").exists(): time.sleep(0.02)'
-    project.write("job.py", JOB.replace("time.sleep(seconds)", waits))
+    project.write("job.py", JOB_THAT_WAITS)
     words = (
         "sweep",
         "--goal",
@@ -118,23 +121,22 @@ def test_every_combination_is_given_out_at_once_cancelled_and_resumed(
     )
     with project.running(PROGRAM, *words, "--", "python", "job.py", "{x}", "0") as process:
         wait_until(lambda: len(states_of(project.pod(1))) == 3)
-        wait_until(lambda: project.begun(0))
+        wait_until(project.begun)
         said = project.run("sweep", "cancel").stderr
         assert said.count("CANCELLED") == 3
         assert process.wait(timeout=HANGS_S) == 21
     assert [one["what"] for one in project.trials()] == ["cancelled"] * 3
     assert all(one["state"] == "CANCELLED" for one in states_of(project.pod(1)))
-    assert [len(project.begun(number)) for number in range(3)] == [1, 0, 0]
+    assert len(project.begun()) == 1
     (project.marks / "go").touch()
     assert "3 done, 3 begun again" in project.run("sweep", "resume").stderr
     check_each_once(project, 3)
 
 
 def test_a_sweep_that_nobody_drives_is_cancelled_and_resumed(project: SweepProject) -> None:
-    waits = 'while not (marks / "go").exists(): time.sleep(0.02)'
-    project.write("job.py", JOB.replace("time.sleep(seconds)", waits))
+    project.write("job.py", JOB_THAT_WAITS)
     with project.running(PROGRAM, *project.words("--trials", "3")) as process:
-        wait_until(lambda: project.begun(0))
+        wait_until(project.begun)
         wait_until(lambda: len(states_of(project.pod(1))) == 2)
         process.kill()
         process.wait()

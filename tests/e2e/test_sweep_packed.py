@@ -69,7 +69,7 @@ def test_trials_share_a_process_and_one_that_dies_costs_no_other(project: SweepP
 def test_a_killed_laptop_goes_on_with_the_run_that_goes_on(project: SweepProject) -> None:
     asked = words(project, "--pack", "3", "--trials", "5", "--try", "job.x=0.0..0.4", seconds=1)
     with project.running(PROGRAM, *asked) as process:
-        wait_until(lambda: len(list(project.marks.glob("*.begun"))) >= 2)
+        wait_until(lambda: len(project.begun()) >= 2)
         process.kill()
         process.wait()
     project.ok("sweep", "resume")

@@ -38,6 +38,10 @@ time.sleep(seconds)
 Path("result.json").write_text(json.dumps({"loss": (x - 0.3) ** 2}))
 mine.with_suffix(".ended").touch()
 """
+# Ends once there is a file `go` beside the marks.
+JOB_THAT_WAITS = JOB.replace(
+    "time.sleep(seconds)", 'while not (marks / "go").exists(): time.sleep(0.02)'
+)
 
 
 class SweepProject(Project):
@@ -63,9 +67,13 @@ class SweepProject(Project):
         """What `sweep show` says of the latest sweep."""
         return self.json("sweep", "show")
 
-    def begun(self, trial: int) -> list[str]:
-        """The runs of a trial whose job was begun."""
-        return sorted(path.name for path in self.marks.glob(f"{trial}-*.begun"))
+    def begun(self, trial: int | None = None) -> list[str]:
+        """The runs whose job was begun; of one trial, if given.
+
+        A pod is given two at once, by two workers: which of them is first there is not settled.
+        """
+        which = "*" if trial is None else trial
+        return sorted(path.name for path in self.marks.glob(f"{which}-*.begun"))
 
     def ended(self, trial: int) -> list[str]:
         """The runs of a trial whose job reached its end."""

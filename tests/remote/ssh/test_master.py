@@ -356,12 +356,18 @@ def test_a_state_folder_with_a_long_path_has_its_sockets_elsewhere(
 def test_nobody_uses_it_and_it_ends(server: Endpoint, pins: Path, tmp_path: Path) -> None:
     brief = keeping(tmp_path / "s", 1)
     assert brief
-    transport = connect(configured(server), known_hosts=pins, keep=brief)
-    used = transport.open(["cat"])  # it stays as long, however slow this process is
-    used.write(b"in use")
-    assert used.read(10, HANGS_S) == b"in use"
-    (pid,) = masters(brief.folder)
-    transport.close()
+
+    def masters_in_use() -> list[int]:
+        transport = connect(configured(server), known_hosts=pins, keep=brief)
+        used = transport.open(["cat"])  # it stays as long, however slow this process is
+        used.write(b"in use")
+        assert used.read(10, HANGS_S) == b"in use"
+        found = masters(brief.folder)
+        transport.close()
+        return found
+
+    # One that ended before it was used has none: it has a connection of its own.
+    (pid,) = wait_until(masters_in_use)
     wait_until(lambda: not sockets(brief.folder))
     wait_until(lambda: not Path(f"/proc/{pid}").exists())
 
