@@ -16,13 +16,13 @@ from moola_remote.ssh.keeping import keeping
 from moola_remote.sweep.drive import Crew
 from tests.support.lanes import HANGS_S
 from tests.support.masters import end_masters
-from tests.support.pods import AgentPod, wait_until
+from tests.support.pods import wait_until
 from tests.support.prepared import prepare
 from tests.support.projects import pod_file
 from tests.support.pythons import find_python
 from tests.support.servers import SSHD, running_openssh
 from tests.support.small_disks import disk_or_skip
-from tests.support.sweeps import SweepProject, states_of, sweep_project
+from tests.support.sweeps import SweepProject, sweep_project
 
 pytestmark = [
     pytest.mark.e2e,
@@ -30,6 +30,17 @@ pytestmark = [
     pytest.mark.skipif(not SSHD.exists(), reason="no OpenSSH server here"),
 ]
 OTHER_KEY = f"SHA256:{'A' * 43}"
+# Before a job: one on another pod than NAME waits until one was begun on that.
+WAITS = """\
+import os, time
+from pathlib import Path
+is_first = Path(os.environ["MARKS"], "first")
+is_here = "/NAME/" in os.environ["MOOLA_RUN_DIR"]
+if is_here:
+    is_first.touch()
+while not is_first.exists():
+    time.sleep(0.02)
+"""
 
 
 class Scene:
@@ -54,6 +65,14 @@ class Scene:
             prepare(Path(endpoint.root), self.factory)
         self.project.write(f"configs/pods/{name}.yaml", pod_file(endpoint, **changes))
         return endpoint
+
+    def begin_on(self, name: str, more: str = "") -> None:
+        """Have no trial end before one was begun on a pod, however long its deploy takes.
+
+        `more` is code that the job runs then; `is_here` says whether it is on that pod.
+        """
+        job = self.project.folder / "job.py"
+        job.write_text(WAITS.replace("NAME", name) + more + job.read_text())
 
     def small_disk(self) -> Path:
         """A disk that a deploy finds full; only root can make one."""
@@ -91,6 +110,7 @@ def test_bad_pods_are_named_and_the_good_ones_do_all(
     scene.server("old", **({"python": python} if python else {}))
     scene.server("ancient", python=find_python("3.6") or "/nowhere")
     names = "changed,full,ancient,old,good"
+    scene.begin_on("old")
     words = scene.project.words("--trials", "8", "--pods", names, seconds=0.5)
     assert run(list(words)) == 0
     said = capsys.readouterr().err.splitlines()
@@ -111,20 +131,17 @@ def test_bad_pods_are_named_and_the_good_ones_do_all(
 def test_a_disk_that_fills_up_midway_fails_no_trial(
     scene: Scene, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    filling = """\
-import os, sys
-from pathlib import Path
-if "/filling/" in os.environ["MOOLA_RUN_DIR"]:
+    fill = """\
+if is_here:
     with open(Path(os.environ["MOOLA_RUN_DIR"], "checkpoint"), "wb", buffering=0) as file:
         while file.write(bytes(1 << 20)):
             pass
 """
-    job = scene.project.folder / "job.py"
-    job.write_text(filling + job.read_text())
+    scene.begin_on("filling", fill)
     scene.server("good")
     disk = scene.stack.enter_context(disk_or_skip(scene.folder / "filling", megabytes=700))
     scene.server("filling-pod", root=disk / "root")
-    words = scene.project.words("--trials", "8", "--pods", "filling-pod,good", seconds=1.5)
+    words = scene.project.words("--trials", "8", "--pods", "filling-pod,good")
     code = run(list(words))
     said = capsys.readouterr().err
     assert code == 0, said
@@ -166,10 +183,10 @@ def test_a_server_that_dies_in_between_leaves_its_trials_to_the_next_sweep_resum
     endpoint = power.enter_context(running_openssh(doomed))
     prepare(Path(endpoint.root), scene.factory)
     project.write("configs/pods/doomed.yaml", pod_file(endpoint))
-    pod = AgentPod(Path(endpoint.root))
+    scene.begin_on("doomed")
 
     def cut() -> None:
-        wait_until(lambda: [one for one in states_of(pod) if one["state"] == "RUNNING"])
+        wait_until((project.marks / "first").exists)
         power.close()
 
     with patience(monkeypatch, 3.0), ThreadPoolExecutor() as threads:
