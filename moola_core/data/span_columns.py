@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from moola_core.data.bar_tags import BarWords
 from moola_core.data.interval_column import split_intervals
 from moola_core.data.label_studio import KEY, Region, regions_of_cells, words_of
 from moola_core.data.raw_spans import Ends, RawSpans
+from moola_core.data.span_days import DAYS, are_clocks, behind_days, join_days
 from moola_core.data.span_lengths import SECONDS_OF, is_length, unit_in
 from moola_core.data.span_names import (
     INSTRUMENTS,
@@ -24,13 +24,11 @@ from moola_core.data.span_names import (
     SpanNames,
     zone_of,
 )
-from moola_core.data.table_head import is_clock, is_number
+from moola_core.data.table_head import is_number
 from moola_core.data.trades_list import places_of, read_trades
 from moola_core.errors import DataError
 
-DAYS = ("date", "day")
 MAX_BAR = 10**8  # a larger number counts from 1970
-_MIDNIGHT = re.compile(r"[ T]00:00(:00(\.0+)?)?$")
 RECTANGLE = ("time1", "time_1", "x1", "left")
 
 
@@ -41,6 +39,7 @@ def of_table(path: Path, table: pa.Table) -> RawSpans:
         DataError: a column is missing, or there twice.
     """
     require_times(path, table.schema)
+    table = join_days(table)
     found = SpanNames.of(table.column_names)
     names = found.names
     cells = _label_studio(table)
@@ -130,13 +129,10 @@ def _of_bars(path: Path, table: pa.Table, found: SpanNames) -> RawSpans:
 
 def _with_day(table: pa.Table, names: list[str], column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return a column of times; times of day behind the day of their row, where one has it."""
-    texts = [None if one is None else str(one) for one in column.to_pylist()]
     day = next((names.index(one) for one in DAYS if one in names), None)
-    if day is None or not all(is_clock(one) and ":" in one for one in texts if one):
+    if day is None or not are_clocks(column):
         return column
-    days = [_MIDNIGHT.sub("", str(one or "")) for one in table.column(day).to_pylist()]
-    texts = [one and f"{at} {one}" for at, one in zip(days, texts, strict=True)]
-    return pa.chunked_array([pa.array(texts, pa.string())])
+    return behind_days(table.column(day), column)
 
 
 def _unit_of(

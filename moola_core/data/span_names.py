@@ -98,6 +98,11 @@ def zone_of(where: str, name: str) -> str | None:
     return None if is_unit else zone_in_name(where, name)
 
 
+def words_in(name: str) -> list[str]:
+    """Return the words of a name: start and date of ``StartDate`` and of ``Start Date``."""
+    return re.findall(r"[a-z0-9.:]+", normalise(_HUMP.sub("_", name)))
+
+
 def _without_unit(name: str) -> tuple[list[str], str | None]:
     """Return the words of a name without the one that is a unit, and that unit; and no zone."""
     found = _BRACKETS.search(name)
@@ -105,8 +110,8 @@ def _without_unit(name: str) -> tuple[list[str], str | None]:
         "/" in found[1] or (found[1].isupper() and unit_of_word(found[1].lower()) is None)
     ):
         name = name[: found.start()]
-    words = re.findall(r"[a-z0-9.:]+", normalise(_HUMP.sub("_", name)))
-    words = ["s" if word == "ss.msec" else word for word in words]  # ELAN: seconds, three decimals
+    # ELAN: seconds, three decimals
+    words = ["s" if word == "ss.msec" else word for word in words_in(name)]
     units = [unit for unit in map(unit_of_word, words) if unit is not None]
     if len(units) > 1:
         return [], None
