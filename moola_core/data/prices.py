@@ -22,6 +22,7 @@ CURRENCIES = "$€£¥"  # $100.25, as nasdaq.com has it
 LEAST_FIXED = 1e6  # 0.001 in units of 1e-9
 # With a comma for decimals and dots for thousands; or the other way round, or with no comma.
 _DECIMAL_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d*)?([eE][+-]?\d+)?")
+_DOTS = re.compile(r"[+-]?\d{1,3}(\.\d{3}){2,}(,\d*)?")  # two, which no decimal number has
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?|[^,]*")
 # Between thousands in French, Polish or Swiss: blanks of three kinds, apostrophes of two.
 _GAP = "[ \u00a0\u2009\u202f'\u2019]"
@@ -57,6 +58,8 @@ class PriceReader:
         self._first = next((abs(float(one)) for one in shown if is_number(one)), 0.0)
         with_comma = [value for value in shown if "," in value]
         self.is_decimal_comma: bool | None = None
+        if any(map(_DOTS.fullmatch, shown)):
+            self.is_decimal_comma = True
         if with_comma:
             is_plain = is_abroad and not self._has_point
             is_decimal = is_plain or not all(map(_THOUSANDS.fullmatch, with_comma))

@@ -23,7 +23,7 @@ from moola_core.data.time_column import zone_in_name
 from moola_core.data.time_limits import require_years, whole_close
 from moola_core.data.times import Clock, Dates
 from moola_core.data.window_checks import Fault
-from moola_core.data.zones import Fold
+from moola_core.data.zones import Fold, earlier_by
 from moola_core.errors import DataError
 from moola_core.spans.intervals import BoolArray, FloatArray, IntArray
 
@@ -166,7 +166,7 @@ class BarFile:
         name = self._names[self.columns.time[0]] or "(no name)"
         time = self.clock.read(columns[4 : 4 + len(self.columns.time)], name, rows)
         if self.columns.stamp == "close":
-            time = whole_close(time) - (self.bar_ns or 0)
+            time = earlier_by(self.bar_ns or 0, whole_close(time), self.clock.output_zone)
         return Bars(prices, time)
 
 

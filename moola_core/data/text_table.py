@@ -6,13 +6,16 @@ What comes before the header (an address, ``sep=;``, lines with #) is passed ove
 from __future__ import annotations
 
 import csv
+import functools
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from moola_core.data.column_names import PRICE_NAMES
@@ -24,6 +27,7 @@ BLOCK_BYTES = 1 << 22
 HEAD_BYTES = 1 << 16
 HEAD_ROWS = 20
 HEADER_LINES = 12  # a header stands in the first so many lines
+_FOOTER = re.compile(r'"?[^\W\d]|\(')  # "Downloaded from Barchart.com as of ...", (3 rows)
 ENCODINGS = {"utf-8": "utf8", "cp1252": "latin-1"}  # which knows all bytes; prices are ASCII
 DELIMITERS = {
     ",": "comma",
@@ -93,23 +97,30 @@ class TextTable:
             include_columns=list(dict.fromkeys(wanted)),
             strings_can_be_null=True,
         )
-        wrong: list[Any] = []
+        wrong, below = list[Any](), list[Any]()
 
         def refuse(row: Any) -> str:
-            wrong.append(row)
-            return "error"
+            is_text = row.actual_columns == 1 and _FOOTER.match(row.text)
+            (below if is_text else wrong).append(row)
+            return "skip" if is_text else "error"
 
         parse = pa.csv.ParseOptions(
             delimiter=self.shape.delimiter, invalid_row_handler=refuse, newlines_in_values=False
         )
         with open_bytes(self.path) as stream:
             stream.read(self.mark_bytes)
+            num_rows = 0
             try:
-                yield from self._batches(stream, read, parse, convert, wanted)
+                for batch in self._batches(stream, read, parse, convert, wanted):
+                    num_rows += len(batch[0])
+                    yield batch
             except pa.ArrowInvalid as err:
                 if not wrong:
                     raise
                 raise wrong_width(self.path, wrong[0], self.shape.skip + 1, self._cure()) from err
+        for i, row in enumerate(below):  # a line of text below the rows, not among them
+            if num_rows > row.number - self.shape.skip - i - 1:
+                raise wrong_width(self.path, row, self.shape.skip + 1, self._cure())
 
     def _batches(
         self, stream: Any, read: Any, parse: Any, convert: Any, wanted: list[str]
@@ -117,8 +128,12 @@ class TextTable:
         options = {"read_options": read, "parse_options": parse, "convert_options": convert}
         with pa.csv.open_csv(pa.PythonFile(stream, "r"), **options) as reader:
             for batch in reader:
-                if len(batch):
-                    yield [pa.chunked_array([batch.column(name)]) for name in wanted]
+                columns = [batch.column(name) for name in wanted]
+                if all(column.null_count for column in columns):  # rows of commas alone
+                    there = functools.reduce(pc.or_, map(pc.is_valid, columns))
+                    columns = [column.filter(there) for column in columns]
+                if len(columns[0]):
+                    yield [pa.chunked_array([column]) for column in columns]
 
 
 def wrong_width(path: Path, row: Any, above: int, cure: str) -> DataError:
@@ -240,7 +255,9 @@ def _with_header(
             name if i == 0 or tickers[i] == symbol else f"{name} of {tickers[i]}"
             for i, name in enumerate(names)
         ]
-    values = [row for row in rows[first:] if any(row)]
+    values = [
+        row for row in rows[first:] if len(row) > 1 or (any(row) and not _FOOTER.match(row[0]))
+    ]
     width = len(values[0]) if values else len(names)
     if width == len(names) + 1:  # a trailing delimiter, or names of rows that have no name (R)
         names = [*names, "_"] if not values[0][-1] else ["", *names]

@@ -1,0 +1,127 @@
+"""Bars as programs and web sites export them: footers, forms of times, names, days, scales."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from moola_core.data.bars_between import by_opens
+from moola_core.data.series import Bars, ReadOptions, read_bars
+from moola_core.data.series_checks import JUMPS, check_series
+from moola_core.errors import DataError
+from tests.support.bar_texts import OHLC, PRICES, ROWS, assert_read, text
+
+UTC = ("2024-01-02 14:30", "2024-01-02 14:31")
+BARCHART = '"Downloaded from Barchart.com as of 01-02-2024 04:15pm CST"\n'
+
+
+@pytest.mark.parametrize("footer", [BARCHART, BARCHART.replace('"', ""), "(2 rows)\n", "Total: 2"])
+@pytest.mark.parametrize("before", ["", "\n", ",,,,,,,\n"])
+@pytest.mark.parametrize("last", ["Last", "Latest"])
+def test_a_line_of_text_below_the_bars_is_none(
+    last: str, before: str, footer: str, tmp_path: Path
+) -> None:
+    header = f"Time,Open,High,Low,{last},Change,%Chg,Volume"
+    content = text(header, *UTC, end=",0.5,0.5%,1000") + before + footer
+    (tmp_path / "bars.csv").write_text(content)
+    assert_read(tmp_path / "bars.csv")
+
+
+@pytest.mark.parametrize(
+    ("below", "says"),
+    [
+        (f"Total\n2024-01-02 14:32,{ROWS[1]}\n", "row 2: expected 5 values a row, got 1: 'Total'"),
+        ("2024-01-02 14", "row 2: expected 5 values a row, got 1"),  # a file that was cut short
+        ("2024-01-02 14:32,100.75\n", "row 2: expected 5 values a row, got 2"),
+    ],
+)
+def test_a_short_row_that_is_no_footer_is_refused(below: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "bars.csv").write_text(text(f"time,{OHLC}", *UTC) + below)
+    with pytest.raises(DataError, match=says):
+        read_bars(tmp_path / "bars.csv")
+
+
+TIMES = {
+    "javascript": "Tue Jan 02 2024 09:{mi}:00 GMT-0500 (Eastern Standard Time)",
+    "c": "Tue Jan  2 14:{mi}:00 2024",
+    "unix": "Tue Jan  2 14:{mi}:00 UTC 2024",
+    "oracle": "02-JAN-24 02.{mi}.00.000000 PM",
+    "oracle with an offset": "02-JAN-24 09.{mi}.00.000000000 AM -05:00",
+    "oracle with a zone": "02-JAN-24 09.{mi}.00.000000000 AM America/New_York",
+    "italian": "02-01-2024 14.{mi}",
+    "italian with seconds": "02.01.2024 14.{mi}.00",
+    "tickstory": "20240102 14:{mi}:00:000",
+    "interactive brokers": "20240102;14{mi}00",
+}
+
+
+@pytest.mark.parametrize("name", TIMES)
+def test_times_as_programs_write_them(name: str, tmp_path: Path) -> None:
+    times = [TIMES[name].format(mi=mi) for mi in (30, 31)]
+    (tmp_path / "bars.csv").write_text(text(f"time,{OHLC}", *times))
+    assert_read(tmp_path / "bars.csv", ReadOptions(dates="dmy"))
+
+
+@pytest.mark.parametrize("name", ["javascript", "c", "unix"])
+def test_the_same_is_the_time_in_a_column_of_any_name(name: str, tmp_path: Path) -> None:
+    times = [TIMES[name].format(mi=mi) for mi in (30, 31)]
+    (tmp_path / "bars.csv").write_text(text(f"seen,{OHLC}", *times))
+    assert_read(tmp_path / "bars.csv")
+
+
+@pytest.mark.parametrize(("year", "full"), [("62", 1962), ("99", 1999), ("00", 2000), ("24", 2024)])
+def test_a_year_of_two_digits_is_none_to_come(year: str, full: int, tmp_path: Path) -> None:
+    times = [f"02-Jan-{year}", f"03-Jan-{year}"]
+    (tmp_path / "bars.csv").write_text(text(f"date,{OHLC}", *times))
+    time = read_bars(tmp_path / "bars.csv").time
+    assert time is not None
+    assert str(time.astype("datetime64[ns]")[0])[:10] == f"{full}-01-02"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "startTime,openPrice,highPrice,lowPrice,closePrice",  # Bybit
+        "Dates,PX_OPEN,PX_HIGH,PX_LOW,PX_LAST",  # Bloomberg
+        "Date,Open Price,High Price,Low Price,Last Price",
+        "时间,开盘,最高,最低,收盘",  # AKShare
+        "日時,始値,高値,安値,終値",
+    ],
+)
+def test_names_of_columns_of_exports(header: str, tmp_path: Path) -> None:
+    (tmp_path / "bars.csv").write_text(text(header, *UTC), encoding="utf-8")
+    assert_read(tmp_path / "bars.csv")
+
+
+def test_two_dots_in_a_price_are_for_thousands(tmp_path: Path) -> None:
+    lines = [f"{UTC[0]};58.123.000;58.200.000;999.500;58.100.000", f"{UTC[1]};1;3;1;2"]
+    (tmp_path / "bars.csv").write_text("\n".join([f"time,{OHLC}".replace(",", ";"), *lines]))
+    prices = read_bars(tmp_path / "bars.csv").prices
+    assert prices.tolist() == [[58_123_000, 58_200_000, 999_500, 58_100_000], [1, 3, 1, 2]]
+
+
+@pytest.mark.parametrize("month", [3, 11])
+@pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin", "UTC"])
+def test_days_stamped_at_their_close_open_at_the_same_hour(
+    month: int, zone: str, tmp_path: Path
+) -> None:
+    pd = pytest.importorskip("pandas")
+    days = pd.date_range(f"2024-{month:02}-01", periods=35, freq="D", unit="ns")
+    lines = [f"{day:%Y-%m-%d},{ROWS[0]}" for day in days]
+    (tmp_path / "bars.csv").write_text("\n".join([f"date,{OHLC}", *lines]))
+    time = read_bars(tmp_path / "bars.csv", ReadOptions(tz=zone, stamp="close")).time
+    at = (days - pd.Timedelta("1D")).tz_localize(zone, nonexistent="shift_forward")
+    assert time is not None
+    assert time.tolist() == at.asi8.tolist()
+    closes = days.tz_localize(zone, nonexistent="shift_forward").asi8
+    assert by_opens(closes, time).tolist() == time.tolist()  # as spans have them
+
+
+def test_a_jump_to_another_scale_is_counted() -> None:
+    prices = np.repeat(PRICES[:1], 8, axis=0) * np.array([1] * 4 + [10] * 4)[:, None]
+    found = [one for one in check_series(Bars(prices, None)) if one.name == JUMPS]
+    assert [(one.count, one.row, one.note) for one in found] == [(1, 4, "from 100.75 to 1002.5")]
+    assert not found[0].is_fault
+    assert [one.count for one in check_series(Bars(prices[:4], None)) if one.name == JUMPS] == [0]
