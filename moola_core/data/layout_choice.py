@@ -101,7 +101,8 @@ def require_instruments(head: Head, columns: Columns, symbol: str | None) -> Non
     Raises:
         DataError: there is no such column.
     """
-    if symbol is not None and columns.symbol is None and not head.tickers:
+    is_chosen = columns.symbol is not None or head.tickers or head.is_chosen
+    if symbol is not None and not is_chosen:
         raise DataError(
             f"{head.name}: --symbol {symbol}: no column of instruments, expected one named"
             f" {', '.join(SYMBOL_NAMES[:4])} ...; rename it, or leave --symbol out"

@@ -10,7 +10,8 @@ import functools
 import io
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,13 @@ import pyarrow.csv
 
 from moola_core.data.column_names import PRICE_NAMES
 from moola_core.data.packed import is_packed, open_bytes, text_encoding
-from moola_core.data.table_head import Head, is_number, looks_like_time, normalise
+from moola_core.data.table_head import (
+    Head,
+    choose_prices,
+    is_number,
+    looks_like_time,
+    normalise,
+)
 from moola_core.errors import DataError
 
 BLOCK_BYTES = 1 << 22
@@ -49,6 +56,7 @@ class _Shape:
         skip: lines before the first row of values.
         names: of the columns; None without a header.
         tickers: of each column, where a second header row has them.
+        is_chosen: whether the prices' names said the instrument.
         width: values a row.
     """
 
@@ -57,6 +65,7 @@ class _Shape:
     names: list[str] | None
     tickers: list[str] | None
     width: int
+    is_chosen: bool = False
 
 
 @dataclass(frozen=True)
@@ -170,7 +179,7 @@ def open_text(path: Path, symbol: str | None = None) -> TextTable:
     lines = text.splitlines()
     shape, rows = _shape(path, lines, symbol)
     names = shape.names
-    head = Head(str(path), names, rows, (), shape.tickers is not None)
+    head = Head(str(path), names, rows, (), shape.tickers is not None, shape.is_chosen)
     kind = f"{DELIMITERS[shape.delimiter]}-separated text"
     extra = ("" if encoding == "utf-8" else f", {encoding}") + (", compressed" * is_packed(path))
     return TextTable(path, head, shape.width, kind + extra, encoding, mark_bytes, shape)
@@ -180,9 +189,13 @@ def _shape(path: Path, lines: list[str], symbol: str | None) -> tuple[_Shape, li
     best: tuple[int, _Shape, list[list[str]]] | None = None
     for delimiter in DELIMITERS:
         parsed = [_split(line, delimiter) for line in lines[: HEADER_LINES + HEAD_ROWS]]
+        chosen = [choose_prices(str(path), row, symbol) for row in parsed[:HEADER_LINES]]
+        parsed = [a or b for a, b in zip_longest(chosen, parsed)]
         header = _find_header(parsed[:HEADER_LINES])
         if header is not None:
             candidate = _with_header(delimiter, parsed, header, symbol)
+            is_chosen = chosen[header] is not None
+            candidate = replace(candidate[0], is_chosen=is_chosen), candidate[1]
         else:
             bare = _without_header(delimiter, parsed)
             if bare is None:
@@ -245,7 +258,10 @@ def _with_header(
         first += 1
     elif first_names[header] == "price" and first_names[header - 1 : header] == ["ticker"]:
         tickers = rows[header - 1]  # grouped by ticker
-    if tickers is not None:
+    if tickers is None and first < len(rows) and _are_words(rows[first]):
+        tickers = rows[first]  # the same behind reset_index(): the first column has its own name
+        first += 1
+    elif tickers is not None:
         names[0] = ""  # the first of a header row names the row itself
         if first < len(rows) and not any(rows[first][1:]):
             names[0] = rows[first][0]
@@ -262,6 +278,11 @@ def _with_header(
     if width == len(names) + 1:  # a trailing delimiter, or names of rows that have no name (R)
         names = [*names, "_"] if not values[0][-1] else ["", *names]
     return _Shape(delimiter, first, names, tickers, len(names)), values[:HEAD_ROWS]
+
+
+def _are_words(row: list[str]) -> bool:
+    """Return whether a row has words alone behind an empty first value."""
+    return len(row) > 1 and not row[0] and all(one and not is_number(one) for one in row[1:])
 
 
 def _without_header(delimiter: str, rows: list[list[str]]) -> tuple[_Shape, list[list[str]]] | None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.feather
+import pyarrow.parquet as pq
 import pytest
 
 from moola_core.data.bars_between import by_opens
-from moola_core.data.series import Bars, ReadOptions, read_bars
+from moola_core.data.series import Bars, ReadOptions, open_bars, read_bars
 from moola_core.data.series_checks import JUMPS, check_series
 from moola_core.errors import DataError
 from tests.support.bar_texts import OHLC, PRICES, ROWS, assert_read, text
@@ -125,3 +129,72 @@ def test_a_jump_to_another_scale_is_counted() -> None:
     assert [(one.count, one.row, one.note) for one in found] == [(1, 4, "from 100.75 to 1002.5")]
     assert not found[0].is_fault
     assert [one.count for one in check_series(Bars(prices[:4], None)) if one.name == JUMPS] == [0]
+
+
+def test_a_table_of_yfinance_without_its_index_is_read(tmp_path: Path) -> None:
+    lines = ["Datetime,Open,High,Low,Close,Volume", ",AAPL,AAPL,AAPL,AAPL,AAPL"]
+    lines += [f"{time}:00+00:00,{row},5" for time, row in zip(UTC, ROWS, strict=True)]
+    (tmp_path / "bars.csv").write_text("\n".join(lines))
+    assert_read(tmp_path / "bars.csv", None, "yfinance")
+
+
+ONE = ["AAPL.{}", "AAPL {}", "AAPL_{}", "{}_AAPL", "{}.AAPL", "('AAPL', '{}')", "('{}', 'AAPL')"]
+
+
+@pytest.mark.parametrize("form", ONE)
+@pytest.mark.parametrize("kind", ["csv", "parquet", "arrow"])
+def test_names_of_prices_may_say_the_instrument(form: str, kind: str, tmp_path: Path) -> None:
+    path = tmp_path / f"bars.{kind}"
+    write(path, form)
+    assert_read(path, ReadOptions(symbol="AAPL"), "symbol AAPL")
+    assert_read(path, None)
+
+
+@pytest.mark.parametrize("form", ONE)
+@pytest.mark.parametrize("kind", ["csv", "parquet", "arrow"])
+def test_of_the_prices_of_two_instruments_those_of_one_are_chosen(
+    form: str, kind: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"bars.{kind}"
+    write(path, form, "MSFT")
+    with pytest.raises(DataError, match=r"prices of 2 instruments \(AAPL, MSFT\), expected one"):
+        open_bars(path)
+    assert_read(path, ReadOptions(symbol="AAPL"))
+    other = read_bars(path, ReadOptions(symbol="MSFT"))
+    np.testing.assert_array_equal(other.prices, PRICES + 7)
+
+
+@pytest.mark.parametrize("form", ["Bid{},Ask{}", "bid.{},ask.{}", "bid_{},ask_{}"])
+@pytest.mark.parametrize("short", [False, True])
+def test_bids_are_chosen_beside_asks(form: str, short: bool, tmp_path: Path) -> None:
+    if short and "." not in form:
+        pytest.skip("b.o alone, of OANDA")
+    bid, ask = form.split(",")
+    words = [word[0] if short else word for word in OHLC.split(",")]
+    names = [one.format(word) for one in (bid, ask) for word in words]
+    rows = [
+        f"{time},{row},{','.join(map(str, more))}"
+        for time, row, more in zip(UTC, ROWS, PRICES + 1, strict=True)
+    ]
+    (tmp_path / "bars.csv").write_text("\n".join([",".join(["time", *names]), *rows]))
+    assert_read(tmp_path / "bars.csv", ReadOptions(symbol="bid"))
+    np.testing.assert_array_equal(
+        read_bars(tmp_path / "bars.csv", ReadOptions(symbol="ask")).prices, PRICES + 1
+    )
+
+
+def write(path: Path, form: str, other: str = "") -> None:
+    """Write bars of AAPL, and of another instrument 7 above, under names of a form."""
+    words = ["Open", "High", "Low", "Close"]
+    times = pa.array(np.array(UTC, dtype="datetime64[us]"))
+    columns = {form.format(word): PRICES[:, i] for i, word in enumerate(words)}
+    if other:
+        name = form.replace("AAPL", other)
+        columns |= {name.format(word): PRICES[:, i] + 7 for i, word in enumerate(words)}
+    table = pa.table({"time": times, **columns})
+    if path.suffix == ".csv":
+        pyarrow.csv.write_csv(table, path)
+    elif path.suffix == ".parquet":
+        pq.write_table(table, path)
+    else:
+        pyarrow.feather.write_feather(table, path)
