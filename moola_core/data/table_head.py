@@ -140,6 +140,17 @@ def is_epoch(text: str) -> bool:
     return is_number(text) and abs(float(text)) >= 1e8
 
 
+def is_of_day(text: str) -> bool:
+    """Return whether `text` may count the milliseconds of a day, in whole seconds."""
+    return text.isdigit() and int(text) < 86_400_000 and int(text) % 1000 == 0
+
+
+def day_in_name(path: str) -> str | None:
+    """Return the day in a file's name where Lean's have it: 20240102 of ``20240102_trade.zip``."""
+    found = re.search(r"(?:^|[/\\])(\d{8})_(?:\w+_)?(?:trade|quote)\.(?:zip|csv)$", path)
+    return found[1] if found else None
+
+
 def is_serial(text: str) -> bool:
     """Return whether `text` counts days as Excel does, from 1970 to 2100."""
     number = text.replace(",", ".", 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -198,3 +199,33 @@ def write(path: Path, form: str, other: str = "") -> None:
         pq.write_table(table, path)
     else:
         pyarrow.feather.write_feather(table, path)
+
+
+LEAN = [
+    f"{ms},{','.join(f'{10_000 * one:.0f}' for one in row)}"
+    for ms, row in zip((52_200_000, 52_260_000), PRICES.tolist(), strict=True)
+]
+
+
+@pytest.mark.parametrize("kind", ["trade", "quote"])
+def test_bars_of_lean_count_from_the_midnight_of_the_day_in_their_name(
+    kind: str, tmp_path: Path
+) -> None:
+    end = ",500" if kind == "trade" else ",5,1100000,1110000,1090000,1100000,7"
+    path = tmp_path / f"20240102_{kind}.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(
+            f"20240102_spy_minute_{kind}.csv", "".join(f"{one}{end}\n" for one in LEAN)
+        )
+    name = "lean" if kind == "trade" else "lean-quote"
+    assert_read(path, None, f"read as: {name}, ")
+    assert_read(path, ReadOptions(tz="UTC"), "stamp = open, prices in units of 1e-4")
+    time = read_bars(path, ReadOptions(tz="America/New_York")).time
+    assert time is not None
+    assert str(time[0].astype("datetime64[ns]")).startswith("2024-01-02T19:30")
+
+
+def test_bars_of_lean_that_have_no_day_in_their_name_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "bars.csv").write_text("".join(f"{one},500\n" for one in LEAN))
+    with pytest.raises(DataError):
+        read_bars(tmp_path / "bars.csv")
