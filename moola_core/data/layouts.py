@@ -91,6 +91,14 @@ HEADED = (
         source="Bitfinex REST v2, candles",
     ),
     Layout(
+        "bitmex",
+        _names(f"timestamp {_OHLC} homenotional foreignnotional"),
+        time=("timestamp",),
+        zone="UTC",
+        stamp="close",
+        source="BitMEX REST, trade/bucketed: the timestamp is the end of the bucket",
+    ),
+    Layout(
         "cryptodatadownload",
         _names(f"unix date symbol {_OHLC}"),
         time=("unix",),

@@ -41,6 +41,8 @@ def split_times(column: pa.ChunkedArray) -> tuple[pa.StructArray, bool]:
         A struct of strings, null where a value is no time; whether the year stands last, so that
         `a` is the day or the month.
     """
+    if pc.match_substring(column[:1], "年")[0].as_py():
+        column = pc.replace_substring_regex(column, r"^(\d+)年(\d+)月(\d+)日", r"\1-\2-\3")
     first = column[0].as_py()
     if _RUN.match(first):
         column = pc.replace_substring_regex(column, r"^(\d{14})(\d{3})$", r"\1.\2")
@@ -63,16 +65,21 @@ def split_times(column: pa.ChunkedArray) -> tuple[pa.StructArray, bool]:
     return parts.combine_chunks() if isinstance(parts, pa.ChunkedArray) else parts, is_year_last
 
 
-def day_or_month(first: str, a: IntArray, b: IntArray) -> Literal["dmy", "mdy"] | None:
+def day_or_month(
+    first: str, a: IntArray, b: IntArray, said: str | None
+) -> Literal["dmy", "mdy"] | None:
     """Return which of day and month stands first in dates whose year stands last; None: either.
 
     Args:
         first: the first value.
         a: ``(T,)``, the first number of each.
         b: ``(T,)``, the second.
+        said: by the user; of numbers alone, not of names of months.
     """
     if MONTH_NAME.search(first):
-        return "dmy"
+        return "dmy"  # as `split_times` has them
+    if said in ("dmy", "mdy"):
+        return "dmy" if said == "dmy" else "mdy"
     if _SHORT.match(first):
         return None  # 24/01/02 may begin with its year, too
     if re.match(r"\d{1,2}\.", first):

@@ -22,7 +22,6 @@ from moola_core.errors import DataError
 from moola_core.spans.intervals import BoolArray, IntArray
 
 Dates = Literal["dmy", "mdy", "excel", "excel-1904"]
-ORDERS = ("dmy", "mdy")
 NO_ZONE = "no zone in the file, taken as UTC"
 EXPECTED = "a time like 2024-01-31 09:30:00 (or -05:00 behind it, or a Unix time)"
 FOLD_CURE = (
@@ -185,8 +184,8 @@ class Clock:
         return self._zoned(count, parts.field("z"), column, name, file_rows)
 
     def _day_first(self, first: str, a: IntArray, b: IntArray, name: str) -> bool:
-        self.dates = day_or_month(first, a, b) if self.dates not in ORDERS else self.dates
-        if self.dates not in ORDERS:
+        self.dates = day_or_month(first, a, b, self.dates)
+        if self.dates is None:
             raise DataError(
                 f"{self.where}: column {name}: {first!r} may be day or month first, expected dates"
                 " that can be read in one way only; say which: --dates dmy or --dates mdy"

@@ -15,6 +15,7 @@ import pytest
 from moola_core.data.bars_between import by_opens
 from moola_core.data.series import Bars, ReadOptions, open_bars, read_bars
 from moola_core.data.series_checks import JUMPS, check_series
+from moola_core.data.times import Dates
 from moola_core.errors import DataError
 from tests.support.bar_texts import OHLC, PRICES, ROWS, assert_read, text
 
@@ -93,6 +94,10 @@ def test_a_year_of_two_digits_is_none_to_come(year: str, full: int, tmp_path: Pa
         "Date,Open Price,High Price,Low Price,Last Price",
         "时间,开盘,最高,最低,收盘",  # AKShare
         "日時,始値,高値,安値,終値",
+        "时间,开盘价,最高价,最低价,收盘价",
+        "Data,Apertura,Massimo,Minimo,Ultimo",
+        "Data,Abertura,Máxima,Mínima,Último",
+        "Datum,Eröffn.,Hoch,Tief,Zuletzt",
     ],
 )
 def test_names_of_columns_of_exports(header: str, tmp_path: Path) -> None:
@@ -229,3 +234,42 @@ def test_bars_of_lean_that_have_no_day_in_their_name_are_refused(tmp_path: Path)
     (tmp_path / "bars.csv").write_text("".join(f"{one},500\n" for one in LEAN))
     with pytest.raises(DataError):
         read_bars(tmp_path / "bars.csv")
+
+
+@pytest.mark.parametrize("form", ["Jan {} 2024", "{}-Jan-2024", "{} January 2024", "Jan {}, 2024"])
+@pytest.mark.parametrize("dates", ["dmy", "mdy"])
+def test_names_of_months_are_read_whatever_dates_says_of_numbers(
+    form: str, dates: Dates, tmp_path: Path
+) -> None:
+    times = [f'"{form.format("02")} {time[11:]}"' for time in UTC]
+    (tmp_path / "bars.csv").write_text(text(f"time,{OHLC}", *times))
+    assert_read(tmp_path / "bars.csv", ReadOptions(dates=dates))
+
+
+def test_buckets_of_bitmex_are_stamped_at_their_end(tmp_path: Path) -> None:
+    header = f"timestamp,symbol,{OHLC},trades,volume,vwap,homeNotional,foreignNotional"
+    lines = [f"2024-01-02T14:3{i + 1}:00.000Z,XBTUSD,{ROWS[i]},1,1,1,1,1" for i in range(2)]
+    (tmp_path / "bars.csv").write_text("\n".join([header, *lines]))
+    assert_read(tmp_path / "bars.csv", None, "UTC, stamp = close")
+
+
+def test_of_four_times_of_a_day_its_open_counts(tmp_path: Path) -> None:
+    """As CoinMarketCap exports days."""
+    header = "timeOpen;timeClose;timeHigh;timeLow;name;open;high;low;close;volume;timestamp"
+    lines = [
+        f"{day}T00:00:00.000Z;{day}T23:59:59.999Z;{day}T03:00:00.000Z;{day}T05:00:00.000Z;"
+        f"2781;{ROWS[0].replace(',', ';')};7;{day}T23:59:59.999Z"
+        for day in ("2024-01-02", "2024-01-03")
+    ]
+    (tmp_path / "bars.csv").write_text("\n".join([header, *lines]))
+    time = read_bars(tmp_path / "bars.csv").time
+    assert time is not None
+    days = np.array(["2024-01-02", "2024-01-03"], dtype="datetime64[ns]")
+    assert time.tolist() == days.astype(np.int64).tolist()
+
+
+def test_days_in_japanese_are_times(tmp_path: Path) -> None:
+    times = [f"2024年01月02日 {time[11:]}" for time in UTC]
+    header = "日付け,始値,高値,安値,終値"
+    (tmp_path / "bars.csv").write_text(text(header, *times), encoding="utf-8")
+    assert_read(tmp_path / "bars.csv")
