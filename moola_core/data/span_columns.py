@@ -13,7 +13,7 @@ from moola_core.data.bar_tags import BarWords
 from moola_core.data.interval_column import split_intervals
 from moola_core.data.label_studio import KEY, Region, regions_of_cells, words_of
 from moola_core.data.raw_spans import Ends, RawSpans
-from moola_core.data.span_days import DAYS, are_clocks, behind_days, join_days
+from moola_core.data.span_days import DAYS, are_clocks, behind_days, join_days, with_colons
 from moola_core.data.span_lengths import SECONDS_OF, is_length, unit_in
 from moola_core.data.span_names import (
     INSTRUMENTS,
@@ -29,6 +29,7 @@ from moola_core.data.trades_list import places_of, read_trades
 from moola_core.errors import DataError
 
 MAX_BAR = 10**8  # a larger number counts from 1970
+SERIES = ("series",)  # of TRAINSET, each of which has a row a bar
 RECTANGLE = ("time1", "time_1", "x1", "left")
 
 
@@ -39,7 +40,7 @@ def of_table(path: Path, table: pa.Table) -> RawSpans:
         DataError: a column is missing, or there twice.
     """
     require_times(path, table.schema)
-    table = join_days(table)
+    table = join_days(with_colons(path, table))
     found = SpanNames.of(table.column_names)
     names = found.names
     cells = _label_studio(table)
@@ -73,7 +74,6 @@ def of_table(path: Path, table: pa.Table) -> RawSpans:
         for i, name in enumerate(table.column_names)
         if i not in used and names[i] not in (*NO_WORDS, *DAYS, *STARTS, *STOPS, *INSTRUMENTS)
     ]
-    at = next((names.index(name) for name in INSTRUMENTS if name in names), None)
     is_rectangle = names[start] in RECTANGLE
     is_length_given = stop == length
     ends: Ends | None = "inclusive" if is_rectangle or brackets.endswith("]") else None
@@ -93,7 +93,7 @@ def of_table(path: Path, table: pa.Table) -> RawSpans:
         length_default=unit if names[start] == "onset" and unit == "s" else None,
         others=others,
         zone=_zone_of(path, table.column_names[start], table.column_names[stop]),
-        symbols=None if at is None else [str(one) for one in table.column(at).to_pylist()],
+        symbols=_symbols(table, names, INSTRUMENTS),
         brackets=brackets,
     )
 
@@ -124,7 +124,17 @@ def _of_bars(path: Path, table: pa.Table, found: SpanNames) -> RawSpans:
         seconds=SECONDS_OF.get(unit or "", 1.0),
         per_bar=BarWords.of(words),
         zone=zone_of(str(path), table.column_names[at]),
+        symbols=_symbols(table, names, (*INSTRUMENTS, *SERIES)),
     )
+
+
+def _symbols(table: pa.Table, names: list[str], known: tuple[str, ...]) -> list[str] | None:
+    """Return the instrument of each row; None without a column of them, or with a single series."""
+    at = next((names.index(name) for name in known if name in names), None)
+    if at is None:
+        return None
+    symbols = [str(one) for one in table.column(at).to_pylist()]
+    return None if names[at] in SERIES and len(set(symbols)) < 2 else symbols
 
 
 def _with_day(table: pa.Table, names: list[str], column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -3,15 +3,48 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pyarrow as pa
 
-from moola_core.data.span_names import words_in
+from moola_core.data.span_lengths import unit_of_word
+from moola_core.data.span_names import STARTS, STOPS, SpanNames, words_in
 from moola_core.data.table_head import is_clock, looks_like_date
+from moola_core.errors import DataError
 
 DAYS = ("date", "day")
 _CLOCKS = frozenset(("time", "clock"))
+_HHMM = re.compile(r"([01]?\d|2[0-3])[0-5]\d([0-5]\d)?")
 _MIDNIGHT = re.compile(r"[ T]00:00(:00(\.0+)?)?$")
+
+
+def with_colons(path: Path, table: pa.Table) -> pa.Table:
+    """Return the table with colons in times of day such as 0930 or 93000, beside days.
+
+    Raises:
+        DataError: they may be bar numbers as well.
+    """
+    names = SpanNames.of(table.column_names).names
+    words = [words_in(name) for name in table.column_names]
+    if not any(set(words[i]) & set(DAYS) and _are_days(table.column(i)) for i in range(len(names))):
+        return table
+    for i, given in enumerate(table.column_names):
+        texts = [None if one is None else str(one) for one in table.column(i).to_pylist()]
+        there = [one for one in texts if one]
+        is_bar = any(unit_of_word(word) == "bars" for word in words[i])
+        if is_bar or names[i] not in (*STARTS, *STOPS) or not all(map(_HHMM.fullmatch, there)):
+            continue
+        longest = max(map(len, there), default=0)
+        if not (_CLOCKS & set(words[i]) or longest > 4 or any(one[0] == "0" for one in there)):
+            raise DataError(
+                f"{path}: column {given}: {there[0]} may be a bar number or, behind its day, a time"
+                " of day, expected what can be read in one way only; write 09:30, or drop the days"
+            )
+        texts = [
+            one and ":".join(re.findall("..", one.zfill(4 + 2 * (longest > 4)))) for one in texts
+        ]
+        table = table.set_column(i, given, pa.array(texts, pa.string()))
+    return table
 
 
 def join_days(table: pa.Table) -> pa.Table:

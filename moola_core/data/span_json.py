@@ -32,6 +32,8 @@ def of_json(path: Path, text: str) -> RawSpans:
         # Beside the rows pandas writes their types: orient="table".
         held = [value for key, value in content.items() if key != "schema"]
         content = held[0] if len(held) == 1 and isinstance(held[0], list) else content
+    if isinstance(content, list) and all(map(_is_triple, content)):
+        content = [dict(zip(("start", "end", "label"), one, strict=False)) for one in content]
     if isinstance(content, list) and any(_is_row(one) for one in content):
         return _of_rows(path, content)
     raise DataError(
@@ -64,6 +66,12 @@ def _json(text: str) -> Any:
 
 def _is_nested(value: Any) -> bool:
     return isinstance(value, list | dict)
+
+
+def _is_triple(value: Any) -> bool:
+    """Return whether it is a list of start and end, or of these and a label."""
+    is_one = isinstance(value, list) and 2 <= len(value) <= 3
+    return is_one and interval_text(value[:2]) is not None
 
 
 def _is_row(value: Any) -> bool:

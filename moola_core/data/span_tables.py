@@ -120,6 +120,8 @@ def _of_text(path: Path, text: str) -> RawSpans:
     lines = [line for line in text.splitlines() if line.strip() and line[0] not in "\\#"]
     lines = lines[1:] if lines and lines[0].startswith("sep=") else lines  # for Excel
     delimiter = max(",;|", key=lines[0].count) if lines and "\t" not in lines[0] else "\t"
+    if lines and delimiter not in lines[0] and are_names(lines[0].split()):  # blanks between
+        delimiter, lines = "\t", ["\t".join(line.split()) for line in lines]
     # a quote opens a value at its start alone, not behind a blank
     lines = [re.sub(rf'{re.escape(delimiter)} +"', f'{delimiter}"', line) for line in lines]
     first = next(csv.reader(lines[:1], delimiter=delimiter), [])

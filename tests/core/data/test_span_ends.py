@@ -10,8 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from moola_core.data.spans_file import read_spans
+from moola_core.data.times import Clock
 from moola_core.errors import DataError
-from tests.support.span_lists import TWO, clock, rows, spans_of
+from tests.support.span_lists import BARS, TWO, clock, rows, spans_of
 
 
 @pytest.mark.parametrize("name", ["span", "bars", "Start-End", "interval"])
@@ -155,3 +157,77 @@ def test_a_comment_behind_a_label_is_no_type_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text(rows(*lines))
     with pytest.raises(DataError, match=r"label 'up # strong': a type of its own, or 'up' and"):
         spans_of(tmp_path / "s.csv", ends="half-open")
+
+
+LATE = [(570, 575, "up"), (580, 590, "down")]  # 2024-01-03 00:00 and 00:10 on
+
+
+@pytest.mark.parametrize("form", ["%H%M", "%H%M%S"])
+@pytest.mark.parametrize(
+    "header", ["date,start,end,label", "start_date,start_time,end_date,end_time,label"]
+)
+def test_digits_beside_a_day_are_times_of_day(header: str, form: str, tmp_path: Path) -> None:
+    lines = []
+    for a, b, word in LATE:
+        ends = [dt.datetime.fromisoformat(clock(one)) for one in (a, b)]
+        days = [f"{one:%Y-%m-%d}" for one in ends]
+        clocks = [one.strftime(form) for one in ends]
+        cells = [days[0], *clocks] if header.startswith("date") else [days[0], clocks[0]]
+        cells += [] if header.startswith("date") else [days[1], clocks[1]]
+        lines.append(",".join([*cells, word]))
+    assert "00:" not in lines[0]
+    (tmp_path / "s.csv").write_text(rows(header, *lines))
+    assert spans_of(tmp_path / "s.csv", ends="half-open") == LATE
+
+
+def test_whole_numbers_in_a_column_of_times_are_times_of_day(tmp_path: Path) -> None:
+    columns = {"date": ["2024-01-02"], "start_time": [1440], "end_time": [1445], "label": ["up"]}
+    pq.write_table(pa.table(columns), tmp_path / "s.parquet")
+    assert spans_of(tmp_path / "s.parquet", ends="half-open") == TWO[:1]
+
+
+@pytest.mark.parametrize(
+    ("header", "line", "found"),
+    [
+        ("date,start_bar,end_bar,label", "2024-01-02,130,145,up", [(130, 145, "up")]),
+        ("date,start,end,label", "2024-01-02,10,15,up", [(10, 15, "up")]),
+        ("day,start,end,label", "1,130,145,up", [(130, 145, "up")]),
+    ],
+)
+def test_bar_numbers_beside_a_day_stay_what_they_are(
+    header: str, line: str, found: list[tuple[int, int, str]], tmp_path: Path
+) -> None:
+    (tmp_path / "s.csv").write_text(rows(header, line))
+    assert spans_of(tmp_path / "s.csv", ends="half-open") == found
+
+
+def test_digits_that_may_be_either_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text(rows("date,start,end,label", "2024-01-02,130,145,up"))
+    with pytest.raises(DataError, match="column start: 130 may be a bar number or, behind its day"):
+        spans_of(tmp_path / "s.csv", ends="half-open")
+
+
+def test_lists_in_json_and_blanks_between_values_are_tables(tmp_path: Path) -> None:
+    (tmp_path / "s.json").write_text(json.dumps(TWO))
+    assert spans_of(tmp_path / "s.json", ends="half-open") == TWO
+    lines = [f"{a:5} {b:5}   {word}" for a, b, word in TWO]
+    (tmp_path / "s.txt").write_text(rows("start   end  label", *lines))
+    assert spans_of(tmp_path / "s.txt", ends="half-open") == TWO
+
+
+@pytest.mark.parametrize("name", ["series", "symbol"])
+def test_of_labels_per_bar_those_of_one_series_are_chosen(name: str, tmp_path: Path) -> None:
+    lines = []
+    for series in ("close", "volume"):
+        words = {bar: word for a, b, word in TWO for bar in range(a, b)}
+        words = words if series == "close" else {}
+        lines += [f"{series},{clock(bar)},{bar},{words.get(bar, '')}" for bar in range(60)]
+    (tmp_path / "s.csv").write_text(rows(f"{name},timestamp,value,label", *lines))
+    times = Clock("s.csv", "UTC")
+    found, faults = read_spans(tmp_path / "s.csv", BARS, times, None, symbol="close")
+    assert ([(one.start, one.stop, one.label) for one in found], faults) == (TWO, [])
+    with pytest.raises(DataError, match=r"spans of 2 instruments \(close, volume\)"):
+        read_spans(tmp_path / "s.csv", BARS, Clock("s.csv", "UTC"), None)
+    alone = [line for line in lines if line.startswith("close")]
+    (tmp_path / "s.csv").write_text(rows("series,timestamp,value,label", *alone))
+    assert spans_of(tmp_path / "s.csv") == TWO
