@@ -34,7 +34,8 @@ BLOCK_BYTES = 1 << 22
 HEAD_BYTES = 1 << 16
 HEAD_ROWS = 20
 HEADER_LINES = 12  # a header stands in the first so many lines
-_FOOTER = re.compile(r'"?[^\W\d]|\(')  # "Downloaded from Barchart.com as of ...", (3 rows)
+# "Downloaded from Barchart.com as of ...", (3 rows); one word may be a ticker of a row cut short
+_FOOTER = re.compile(r'"?[^\W\d][^\s:]*[\s:]|\(')
 ENCODINGS = {"utf-8": "utf8", "cp1252": "latin-1"}  # which knows all bytes; prices are ASCII
 DELIMITERS = {
     ",": "comma",

@@ -17,7 +17,7 @@ from moola_core.data.time_cells import DIGITS, as_text, day_text, in_digits, pla
 from moola_core.data.time_text import count_ns, day_or_month, digits_of, split_times, whole
 from moola_core.data.unix_times import count_unix, is_unix, numbers_of
 from moola_core.data.window_checks import Fault
-from moola_core.data.zones import Fold, offset_name, offset_ns, readings, resolve_fold
+from moola_core.data.zones import Fold, known, offset_name, offset_ns, readings, resolve_fold
 from moola_core.errors import DataError
 from moola_core.spans.intervals import BoolArray, IntArray
 
@@ -214,7 +214,7 @@ class Clock:
             if zone == "":
                 out[rows] = self._localise(count[rows], name, file_rows[rows])
             elif offset is None:
-                out[rows] = self._localise(count[rows], name, file_rows[rows], zone)
+                out[rows] = self._localise(count[rows], name, file_rows[rows], known(zone))
             else:
                 out[rows] = count[rows] - offset
                 self.zones.add(offset_name(offset))

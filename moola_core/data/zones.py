@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Literal
+from zoneinfo import available_timezones
 
 import numpy as np
 import pyarrow as pa
@@ -47,6 +48,12 @@ def resolve_fold(
     is_second = twice & (seen > before)
     fell = np.bincount(run[twice], weights=falls[twice], minlength=run.max() + 1) > 0
     return np.where(is_second, second, first), twice & ~fell[run]
+
+
+def known(zone: str) -> str:
+    """Return a zone as the IANA list has it, where a file has capitals alone, as Oracle does."""
+    same = (one for one in available_timezones() if one.upper() == zone)
+    return next(same, zone) if zone.isupper() else zone
 
 
 def readings(count: IntArray, zone: str) -> tuple[pa.TimestampArray, IntArray, IntArray, BoolArray]:

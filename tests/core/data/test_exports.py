@@ -39,6 +39,7 @@ def test_a_line_of_text_below_the_bars_is_none(
     ("below", "says"),
     [
         (f"Total\n2024-01-02 14:32,{ROWS[1]}\n", "row 2: expected 5 values a row, got 1: 'Total'"),
+        ("AAP", "row 2: expected 5 values a row, got 1: 'AAP'; is the file cut short"),
         ("2024-01-02 14", "row 2: expected 5 values a row, got 1"),  # a file that was cut short
         ("2024-01-02 14:32,100.75\n", "row 2: expected 5 values a row, got 2"),
     ],
@@ -56,6 +57,7 @@ TIMES = {
     "oracle": "02-JAN-24 02.{mi}.00.000000 PM",
     "oracle with an offset": "02-JAN-24 09.{mi}.00.000000000 AM -05:00",
     "oracle with a zone": "02-JAN-24 09.{mi}.00.000000000 AM America/New_York",
+    "oracle in capitals": "02-JAN-24 09.{mi}.00.000000000 AM AMERICA/NEW_YORK",
     "italian": "02-01-2024 14.{mi}",
     "italian with seconds": "02.01.2024 14.{mi}.00",
     "tickstory": "20240102 14:{mi}:00:000",
