@@ -114,8 +114,9 @@ def _instrument_and_price(name: str) -> list[tuple[str, str]]:
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?(\s*[ap]\.?m\.?)?|\d{6}|\d{4}", re.IGNORECASE)
 _DATE = re.compile(
     r"\d{4}[-./]\d{1,2}[-./]\d{1,2}.*|\d{1,2}[-./]\d{1,2}[-./]\d{2}(\D.*|\d\d.*)?"
-    rf"|(19|20)\d{{6}}([ T-]\s*\d.*)?|\d{{1,2}}[- ]({MONTHS})[a-z]*\.?[- ](\d\d){{1,2}}\b.*"
-    rf"|((mon|tue|wed|thu|fri|sat|sun)[a-z]*,? )?({MONTHS})[a-z]*\.? +\d{{1,2}},? "
+    rf"|(19|20)\d{{6}}([ T-]\s*\d.*)?|\d{{1,2}}[-./ ]*({MONTHS})[a-z]*\.?[-./ ]*(\d\d){{1,2}}\b.*"
+    rf"|\d{{4}}[-./ ]*({MONTHS})[a-z]*\.?[-./ ]*\d{{1,2}}\b.*"
+    rf"|((mon|tue|wed|thu|fri|sat|sun)[a-z]*,? )?({MONTHS})[a-z]*\.?[- ]+\d{{1,2}}[-,]? ?"
     r"(\d\d:\d\d:\d\d .*)?\d{4}.*|\d{4}年\d{1,2}月\d{1,2}日.*",
     re.IGNORECASE,
 )

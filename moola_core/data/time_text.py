@@ -14,7 +14,8 @@ from moola_core.data.table_head import MONTHS
 from moola_core.data.time_limits import DAY_NS, SECOND
 from moola_core.spans.intervals import BoolArray, IntArray
 
-MONTH_NAME = re.compile(rf"\b({MONTHS})[a-z]*\b", re.IGNORECASE)
+# 02JAN2024 as well, but not the Juneau of a zone.
+MONTH_NAME = re.compile(rf"(?<![a-z_])(?<![a-z]/)({MONTHS})[a-z]*(?![a-z_])", re.IGNORECASE)
 _CLOCK = (
     r"(?:[T,\s]+(?P<h>\d{1,2}):?(?P<mi>\d{2})(?::?(?P<s>\d{2})(?:[.,:](?P<f>\d{1,9})\d*)?)?"
     r"(?:\s*(?P<p>[ap])\.?m\.?)?)?"
@@ -108,12 +109,16 @@ def _with_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
     column = pc.replace_substring_regex(column, r"\s*\([^)]*\)$", "")
     column = pc.replace_substring_regex(column, _YEAR_BEHIND, r"\1 \3\2")
     for number, month in enumerate(MONTHS.split("|"), 1):
-        name = rf"(?i)\b{month}[a-z]*\.?"
-        day_first, year = rf"^(\d{{1,2}})[-\s]+{name}", r"[-,\s]+(\d{4}|\d{2})\b"
-        column = pc.replace_substring_regex(column, day_first + year, rf"\1-{number:02}-\2")
-        name_first = rf"^{name}\s+(\d{{1,2}})"
-        column = pc.replace_substring_regex(column, name_first + year, rf"\1-{number:02}-\2")
-    return column
+        name = rf"(?i:{month})[a-z]*\.?"
+        year = r"[-,./\s]*(\d{4}|\d{2})\b"
+        for form, day in (
+            (rf"^(\d{{1,2}})[-./\s]*{name}{year}", rf"\1-{number:02}-\2"),
+            (rf"^{name}[-\s]+(\d{{1,2}}){year}", rf"\1-{number:02}-\2"),
+            (rf"^(\d{{4}})[-./\s]*{name}[-./\s]*(\d{{1,2}})\b", rf"\2-{number:02}-\1"),
+        ):
+            column = pc.replace_substring_regex(column, form, day)
+    # 02JAN2024:14:30:00 of SAS, 02/Jan/2024:14:30:00 of a server's log
+    return pc.replace_substring_regex(column, r"^(\d{1,2}-\d\d-\d{4}):", r"\1 ")
 
 
 def are_days(column: pa.ChunkedArray) -> bool:

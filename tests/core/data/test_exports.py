@@ -58,6 +58,12 @@ TIMES = {
     "oracle with an offset": "02-JAN-24 09.{mi}.00.000000000 AM -05:00",
     "oracle with a zone": "02-JAN-24 09.{mi}.00.000000000 AM America/New_York",
     "oracle in capitals": "02-JAN-24 09.{mi}.00.000000000 AM AMERICA/NEW_YORK",
+    "sas": "02JAN2024:14:{mi}:00",
+    "a server's log": "02/Jan/2024:14:{mi}:00 +0000",
+    "year and month first": "2024-Jan-02 14:{mi}",
+    "month first": "Jan-02-2024 14:{mi}",
+    "german": "2. Januar 2024 14:{mi}",
+    "a zone with a month": "2024-01-02 05:{mi}:00 America/Juneau",
     "italian": "02-01-2024 14.{mi}",
     "italian with seconds": "02.01.2024 14.{mi}.00",
     "tickstory": "20240102 14:{mi}:00:000",
@@ -72,7 +78,9 @@ def test_times_as_programs_write_them(name: str, tmp_path: Path) -> None:
     assert_read(tmp_path / "bars.csv", ReadOptions(dates="dmy"))
 
 
-@pytest.mark.parametrize("name", ["javascript", "c", "unix"])
+@pytest.mark.parametrize(
+    "name", ["javascript", "c", "unix", "sas", "a server's log", "year and month first", "german"]
+)
 def test_the_same_is_the_time_in_a_column_of_any_name(name: str, tmp_path: Path) -> None:
     times = [TIMES[name].format(mi=mi) for mi in (30, 31)]
     (tmp_path / "bars.csv").write_text(text(f"seen,{OHLC}", *times))
