@@ -55,7 +55,7 @@ def join_days(table: pa.Table) -> pa.Table:
     words = [words_in(name) for name in table.column_names]
     ends = [[one for one in some if one not in (*DAYS, *_CLOCKS)] for some in words]
     days = [i for i, some in enumerate(words) if set(some) & set(DAYS) and ends[i]]
-    clocks = [i for i in range(table.num_columns) if are_clocks(table.column(i))]
+    clocks = [i for i in range(table.num_columns) if days and are_clocks(table.column(i))]
     pairs = [(day, at) for day in days for at in clocks if ends[day] == ends[at]]
     pairs = [(day, at) for day, at in pairs if _are_days(table.column(day))]
     if len(pairs) == 1 and len(clocks) > 1 and not {*map(tuple, words)} & {(one,) for one in DAYS}:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,8 @@ def of_json(path: Path, text: str) -> RawSpans:
     regions = regions_of_tasks(content)
     if regions or is_export(content):
         return of_regions(path, regions)
-    if isinstance(content, dict) and not any(map(_is_nested, content.values())):
-        content = [content]  # a span alone
-    elif isinstance(content, dict):
-        # Beside the rows pandas writes their types: orient="table".
-        held = [value for key, value in content.items() if key != "schema"]
-        content = held[0] if len(held) == 1 and isinstance(held[0], list) else content
+    if isinstance(content, dict):
+        content = _rows_in(content)
     if isinstance(content, list) and all(map(_is_triple, content)):
         content = [dict(zip(("start", "end", "label"), one, strict=False)) for one in content]
     if isinstance(content, list) and any(_is_row(one) for one in content):
@@ -41,6 +38,25 @@ def of_json(path: Path, text: str) -> RawSpans:
         " label, or Label Studio's export of a time series; write that list alone, with pandas"
         " to_json(orient='records')"
     )
+
+
+def _rows_in(content: dict[str, Any]) -> Any:
+    """Return the rows in an object, in whichever way pandas or a program has it; else the same."""
+    values = list(content.values())
+    if not any(map(_is_nested, values)):
+        return [content]  # a span alone
+    if all(map(_is_row, values)):
+        return values  # orient="index"
+    if are_names(list(content)) and all(isinstance(one, dict) for one in values):
+        return [{name: content[name].get(key) for name in content} for key in values[0]]
+    if are_names(list(content)) and all(isinstance(one, list) for one in values):
+        return [dict(zip(content, row, strict=False)) for row in zip_longest(*values)]
+    if isinstance(content.get("columns"), list) and isinstance(content.get("data"), list):
+        return [dict(zip(content["columns"], row, strict=False)) for row in content["data"]]
+    # What stands beside the rows may say how they are meant, as a unit does; but pandas' types of
+    # orient="table".
+    held = [one for key, one in content.items() if key != "schema"]
+    return held[0] if len(held) == 1 and isinstance(held[0], list) else content
 
 
 def _shape(content: Any) -> str:

@@ -17,6 +17,7 @@ STARTS = (
     *("start", "begin", "from", "start_time", "start_timestamp", "start_bar", "first", "first_bar"),
     *("expansion_start", "first_timestamp", "time1", "time_1", "x1", "left", "begin_time"),
     *("start_idx", "start_index", "start_date", "start_datetime", "onset", "beginn", "von"),
+    *("début", "inicio", "início", "inizio", "entry_dt", "entry_datetime", "opened_at"),
     # Praat's Down to Table; backtesting.py, vectorbt, freqtrade; jobs.predict for charts
     *("tmin", "entrytime", "entry_timestamp", "entry_time", "entry_date", "open_date", "time"),
 )
@@ -24,11 +25,20 @@ STOPS = (
     *("end", "stop", "to", "end_time", "stop_time", "end_timestamp", "end_bar", "stop_bar", "last"),
     *("last_bar", "expansion_end", "last_timestamp", "time2", "time_2", "x2", "right"),
     *("end_idx", "end_index", "end_date", "end_datetime", "ende", "bis"),
+    *("fin", "fim", "fine", "exit_dt", "exit_datetime", "closed_at"),
     *("tmax", "exittime", "exit_timestamp", "exit_time", "exit_date", "close_date"),
 )
 WORDS = (
     *("label", "labels", "type", "class", "kind", "category", "tag", "text", "name", "pattern"),
-    *("description", "trial_type", "typ", "direction", "side", "annotation"),  # MNE-Python, BIDS
+    *(
+        "description",
+        "trial_type",
+        "typ",
+        "tipo",
+        "direction",
+        "side",
+        "annotation",
+    ),  # MNE-Python, BIDS
     "tags",  # Grafana
 )
 # Columns that are no labels, beside spans of one type.

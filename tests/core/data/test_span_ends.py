@@ -231,3 +231,25 @@ def test_of_labels_per_bar_those_of_one_series_are_chosen(name: str, tmp_path: P
     alone = [line for line in lines if line.startswith("close")]
     (tmp_path / "s.csv").write_text(rows("series,timestamp,value,label", *alone))
     assert spans_of(tmp_path / "s.csv") == TWO
+
+
+@pytest.mark.parametrize("orient", ["columns", "index", "split", "records", "table", "list"])
+def test_json_in_each_of_the_ways_of_pandas_is_a_table(orient: str, tmp_path: Path) -> None:
+    pd = pytest.importorskip("pandas")
+    table = pd.DataFrame(TWO, columns=["start", "end", "label"])
+    path = tmp_path / "s.json"
+    if orient == "list":
+        path.write_text(json.dumps(table.to_dict(orient="list")))
+    else:
+        table.to_json(path, orient=orient)
+    assert spans_of(path, ends="half-open") == TWO
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Début;Fin;Type", "Inicio;Fin;Tipo", "opened_at;closed_at;side", "entry_dt;exit_dt;side"],
+)
+def test_names_of_ends_in_other_languages(header: str, tmp_path: Path) -> None:
+    lines = [f"{clock(a)};{clock(b)};{word}" for a, b, word in TWO]
+    (tmp_path / "s.csv").write_text(rows(header, *lines), encoding="utf-8")
+    assert spans_of(tmp_path / "s.csv", ends="half-open") == TWO
