@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def look(arguments: argparse.Namespace) -> None:
     """Read, check, print, write."""
-    from moola_core.data.series_checks import check_series, require_one_instrument
+    from moola_core.data.series_checks import JUMPS, check_series, require_one_instrument
 
     out: Path | None = arguments.out
     if out is not None and out.suffix != ".parquet":
@@ -68,6 +68,10 @@ def look(arguments: argparse.Namespace) -> None:
     _print_range(name, bars)
     if arguments.check or out is None:
         _print_table(checks)
+    else:
+        for one in checks:
+            if one.name == JUMPS and one.count:
+                print(f"{one.name}: {one.count:,}, {one.note}; write all at one scale")
     faults = [one for one in checks if one.is_fault]
     if faults:
         require_one_instrument(name, bars)

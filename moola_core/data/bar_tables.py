@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.feather
 import pyarrow.parquet as pq
 
-from moola_core.data.table_head import Head
+from moola_core.data.table_head import Head, choose_prices
 from moola_core.data.text_table import HEAD_ROWS, open_text
 from moola_core.errors import DataError
 
@@ -32,6 +32,8 @@ EXTERNAL_FORMATS = (
     (b"SQLite format 3", "a SQLite data base", "DuckDB's COPY ... TO 'bars.parquet'"),
     (b"DBN", "Databento's DBN", "databento's DBNStore.to_parquet()"),
     (b"\xd0\xcf\x11\xe0", "an old Excel book", "Excel's Save as > CSV UTF-8"),
+    (b"ORC", "ORC", "pyarrow.parquet.write_table(pyarrow.orc.read_table(FILE), 'bars.parquet')"),
+    (b"\x93NUMPY", "an array of numpy", "polars' DataFrame.write_parquet(), with names"),
     (b"Obj\x01", "Avro", "polars' DataFrame.write_parquet()"),
     (b"[", "JSON", "pandas' DataFrame.to_csv() or DuckDB's COPY ... TO 'bars.parquet'"),
     (b'{"', "JSON", "pandas' DataFrame.to_csv() or DuckDB's COPY ... TO 'bars.parquet'"),
@@ -86,9 +88,9 @@ def open_table(path: Path, symbol: str | None = None) -> BarTable:
                 f"{path}: {what}, expected CSV, Parquet, Feather or Arrow IPC; write it with {cure}"
             )
     if start[:4] in (b"PAR1", b"PARE") or path.suffix == ".parquet":
-        return _open_parquet(path)
+        return _open_parquet(path, symbol)
     if start[:6] == b"ARROW1" or start[:4] in (b"FEA1", b"\xff\xff\xff\xff"):
-        return _open_arrow(path, start)
+        return _open_arrow(path, start, symbol)
     if path.suffix in (".feather", ".arrow", ".ipc"):
         raise DataError(
             f"{path}: not readable, expected Arrow IPC, as the name says; rename or write it again"
@@ -122,11 +124,11 @@ def _parquet(path: Path) -> pq.ParquetFile:
     return pq.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES)
 
 
-def _open_parquet(path: Path) -> BarTable:
+def _open_parquet(path: Path, symbol: str | None) -> BarTable:
     with readable(path), _parquet(path) as file:
         schema = file.schema_arrow
         parts = _in_parts(file.iter_batches(HEAD_ROWS), HEAD_ROWS)
-        head = _head(path, next(parts, schema.empty_table()))
+        head = _head(path, next(parts, schema.empty_table()), symbol)
 
     def read(columns: list[int], chunk_rows: int) -> Iterator[list[pa.ChunkedArray]]:
         names = [schema.names[i] for i in columns]
@@ -185,10 +187,11 @@ def _plain_types(table: pa.Table) -> pa.Table:
     return table
 
 
-def _open_arrow(path: Path, start: bytes) -> BarTable:
+def _open_arrow(path: Path, start: bytes, symbol: str | None) -> BarTable:
     with readable(path):
         schema, batches = _arrow_batches(path, start)
-        head = _head(path, next(_in_parts(batches, HEAD_ROWS), schema.empty_table()))
+        rows = next(_in_parts(batches, HEAD_ROWS), schema.empty_table())
+        head = _head(path, rows, symbol)
 
     def read(columns: list[int], chunk_rows: int) -> Iterator[list[pa.ChunkedArray]]:
         chosen = sorted(set(columns))  # as they come
@@ -224,7 +227,7 @@ def _open_text(path: Path, symbol: str | None) -> BarTable:
     return BarTable(text.head, text.num_columns, text.kind, text.read, text.shape.delimiter)
 
 
-def _head(path: Path, rows: pa.Table) -> Head:
+def _head(path: Path, rows: pa.Table, symbol: str | None) -> Head:
     times = [
         i
         for i, column in enumerate(rows.schema)
@@ -232,7 +235,9 @@ def _head(path: Path, rows: pa.Table) -> Head:
     ]
     require_times(path, rows.schema)
     texts = [[str(value) for value in column.to_pylist()] for column in rows.columns]
-    return Head(str(path), rows.schema.names, list(zip(*texts, strict=True)), times)
+    chosen = choose_prices(str(path), rows.schema.names, symbol)
+    names = chosen or rows.schema.names
+    return Head(str(path), names, list(zip(*texts, strict=True)), times, False, chosen is not None)
 
 
 def require_times(path: Path, schema: pa.Schema) -> None:

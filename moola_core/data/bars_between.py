@@ -8,8 +8,10 @@ import numpy as np
 
 from moola_core.data.raw_spans import Ends
 from moola_core.data.series import Bars, step_ns
-from moola_core.data.time_limits import whole_close
+from moola_core.data.time_limits import DAY_NS, whole_close
 from moola_core.spans.intervals import BoolArray, IntArray
+
+HOUR_NS = DAY_NS // 24  # by which clocks are moved
 
 
 def bars_between(
@@ -40,5 +42,11 @@ def is_open_of(start: IntArray, time: IntArray, bars: Bars) -> BoolArray:
 def by_opens(time: IntArray, opens: IntArray) -> IntArray:
     """Return times with the open of each bar for its close."""
     step, whole = step_ns(opens) or 0, whole_close(time)  # as the bars were moved
-    closes = np.append(opens + step, opens[-1] + 2 * step)  # a half-open span ends behind the last
-    return np.where(np.isin(whole, closes), whole - step, time)
+    closes = opens + step
+    if step % DAY_NS == 0:  # of days of 23 and 25 hours that of the next one's open
+        is_next = np.abs(opens[1:] - closes[:-1]) <= HOUR_NS
+        closes[:-1] = np.where(is_next, opens[1:], closes[:-1])
+    begins = np.append(opens, closes[-1])
+    closes = np.append(closes, closes[-1] + step)  # a half-open span ends behind the last
+    at = np.minimum(np.searchsorted(closes, whole), len(closes) - 1)
+    return np.where(closes[at] == whole, begins[at], time)

@@ -6,36 +6,58 @@ PRICES = ("open", "high", "low", "close")
 
 PRICE_NAMES = {
     "open": (
-        *("open", "o", "open_price", "price_open", "first", "mid.o"),
+        *("open", "o", "open_price", "price_open", "first", "mid.o", "openprice", "px_open"),
         "otwarcie",  # stooq.pl, CSV of daily and hourly bars, 2014 to 2026
         *("erster", "eröffnung"),  # ariva.de, historical prices
-        *("ouv.", "apertura"),  # Investing.com, French and Spanish
+        # Investing.com: French, Spanish and Italian, Portuguese, German
+        *("ouv.", "apertura", "abertura", "eröffn."),
+        *("开盘", "开盘价", "始値"),  # AKShare 1.18; Japanese, as Kabutan and Investing.com have it
     ),
     "high": (
-        *("high", "h", "high_price", "price_high", "max", "mid.h"),
-        *("najwyzszy", "hoch", "plus_haut", "máximo"),
+        *("high", "h", "high_price", "price_high", "max", "mid.h", "highprice", "px_high"),
+        *("najwyzszy", "hoch", "plus_haut", "máximo", "massimo", "máxima"),
+        *("最高", "最高价", "高値"),
     ),
     "low": (
-        *("low", "l", "low_price", "price_low", "min", "mid.l"),
-        *("najnizszy", "tief", "plus_bas", "mínimo"),
+        *("low", "l", "low_price", "price_low", "min", "mid.l", "lowprice", "px_low"),
+        *("najnizszy", "tief", "plus_bas", "mínimo", "minimo", "mínima"),
+        *("最低", "最低价", "安値"),
     ),
     "close": (
         *("close", "c", "close_price", "price_close", "last", "price", "close/last", "mid.c"),
-        *("zamkniecie", "schlusskurs", "schluss", "dernier", "último"),
+        *("latest", "closeprice", "px_last", "last_price"),  # Barchart, Bybit, Bloomberg
+        *("zamkniecie", "schlusskurs", "schluss", "dernier", "último", "ultimo", "zuletzt"),
+        *("收盘", "收盘价", "終値"),
     ),
 }
 # Of exports in languages that write a comma for decimals.
-COMMA_NAMES = frozenset(("otwarcie", "erster", "eröffnung", "ouv.", "apertura"))
+COMMA_NAMES = frozenset(
+    ("otwarcie", "erster", "eröffnung", "eröffn.", "ouv.", "apertura", "abertura")
+)
 # Names of the column of times.
 TIME_NAMES = (
-    *("open_time", "opentime", "window_start"),  # these say of themselves which time they are
+    *(
+        "open_time",
+        "opentime",
+        "timeopen",
+        "window_start",
+    ),  # these say of themselves which time they are
     *("timestamp", "time", "datetime", "date_time", "date/time", "date"),
     *("ts_event", "ts", "mts", "t", "unix", "unix_timestamp", "unix_time"),
     *("gmt_time", "local_time", "time_(utc)", "time_(eet)", "time_(est)", "bar_time", "timestamps"),
     *("start_time", "start", "begin", "period_start", "time_period_start", "open_timestamp"),
     "_time",  # InfluxDB, beside _start and _stop of the query
 )
-FOREIGN_TIME_NAMES = ("datum", "zeit", "data", "fecha")  # where their values are times
+FOREIGN_TIME_NAMES = (
+    "datum",
+    "zeit",
+    "data",
+    "fecha",
+    "日期",
+    "时间",
+    "日付",
+    "日時",
+)  # where their values are times
 END_NAMES = ("close_time", "closetime", "end_time", "period_end", "time_period_end", "bar_end")
 # A day and, beside it, a time of day.
 DAY_AND_CLOCK = (

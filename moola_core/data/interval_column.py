@@ -1,6 +1,7 @@
 """Intervals in one column, ``[09:30, 09:45)``: pandas writes them as text or an extension type.
 
-Brackets say whether the ends are inside. ``[a, b]`` may be a list as well, whose end is not said.
+Brackets say whether the ends are inside. ``[a, b]`` may be a list as well, whose end is not said;
+nor is that of ``10-15`` and ``09:30 to 09:45``.
 """
 
 from __future__ import annotations
@@ -15,11 +16,22 @@ import pyarrow.compute as pc
 
 from moola_core.data.bar_tables import extension_of
 from moola_core.data.span_lengths import unit_of_word
-from moola_core.data.table_head import is_number, looks_like_date, normalise
+from moola_core.data.table_head import is_clock, is_number, looks_like_date, normalise
 from moola_core.data.window_checks import Fault
 from moola_core.errors import DataError
 
 _TEXT = re.compile(r"\s*([\[(])([^,\[\]()]+),([^,\[\]()]+)([\])])\s*")
+_BARS = re.compile(r"\[\s*(\d+)\s+(\d+)\s*\]|(?:range|slice)\((\d+), (\d+)(?:, (?:None|1))?\)")
+# Between ends without brackets; a hyphen and a slash are within days as well.
+_BETWEEN = re.compile(r"\s*(?:\.{2,3}|…|[-=]>|→|~|\u2013|\u2014)\s*|\s+(?:-|to|until)\s+")
+_OF_DAYS = re.compile(r"\s*/\s*|(?<=\d)-(?=\d{4}-\d\d-\d\d)")
+_OF_NUMBERS, _OF_CLOCKS = re.compile(r"[-:]"), re.compile("-")
+_DAY = re.compile(r"(.*\d[T ]\s*)\d{1,2}:\d\d")  # before its clock
+# What a column is named whose 10-15 are the ends of a span, and neither a code nor a clock.
+_OF_SPANS = re.compile(
+    r"span|interval|range|bars|slice|segment|period|window|(start|begin|from)[^a-z]?(end|stop|to)"
+    r"|ind(ex|ices)|rows|candles|samples|frames"
+)
 BRACKETS = {"left": "[)", "right": "(]", "both": "[]", "neither": "()"}  # pandas' closed
 _CLOSED = re.compile(rb'"closed": "(\w+)"')
 ENDS = (("left", "right"), ("start", "end"), ("start", "stop"), ("begin", "end"), ("from", "to"))
@@ -37,7 +49,7 @@ def split_intervals(path: Path, table: pa.Table) -> tuple[pa.Table, str]:
     """
     found = [i for i in range(table.num_columns) if _is_interval(table, i)]
     if not found:
-        return table, ""
+        return _split_bare(path, table), ""
     names = [table.column_names[i] or "(no name)" for i in found]
     if len(found) > 1:
         raise DataError(
@@ -53,16 +65,74 @@ def split_intervals(path: Path, table: pa.Table) -> tuple[pa.Table, str]:
     return table.add_column(at + 1, f"end{behind}", stops), brackets
 
 
-def interval_text(value: Any) -> str | None:
-    """Return a value of JSON as an interval in text, if it is one: so itself, or as an object."""
+def interval_text(value: Any, name: str = "") -> str | None:
+    """Return a value of JSON as an interval in text: so itself, as a list or as an object, or None.
+
+    Args:
+        value: of a row.
+        name: its key.
+    """
     if isinstance(value, str):
-        return value if _is_text(value) else None
+        return value if _is_text(value) or _bare_ends(value, name) else None
+    if isinstance(value, list):
+        text = f"[{', '.join(map(str, value))}]"
+        return text if _is_text(text) else None
     names = {normalise(name): name for name in value} if isinstance(value, dict) else {}
     ends = _ends_among(names)
     if ends is None:
         return None
     about = BRACKETS.get(str(value.get("closed")), "[]")
     return f"{about[0]}{value[ends[0]]}, {value[ends[1]]}{about[1]}"
+
+
+def _split_bare(path: Path, table: pa.Table) -> pa.Table:
+    """Return the table with starts and ends for its first column of ``10-15`` and the like."""
+    for at, name in enumerate(table.column_names):
+        texts = table.column(at).to_pylist()
+        first = next(filter(None, texts), None)
+        if not isinstance(first, str) or _bare_ends(first, name) is None:
+            continue
+        pairs = [_bare_ends(text, name) if text else (None, None) for text in texts]
+        if None in pairs:
+            row = pairs.index(None)
+            fault = Fault(row, name, repr(texts[row]), f"two ends, as in {first!r}")
+            raise DataError(f"{path}: {fault}; {CURE}")
+        for behind, ends in enumerate(zip(*filter(None, pairs), strict=True)):
+            column = pa.array(ends, pa.string())
+            given = f"{('start', 'end')[behind]}{_suffix(name)}"
+            table = (table.add_column if behind else table.set_column)(at + behind, given, column)
+        return table
+    return table
+
+
+def _bare_ends(text: str, name: str) -> tuple[str, str] | None:
+    """Return the ends in ``10-15``, ``[10 15]``, ``slice(10, 15)``, ``09:30 to 09:45``; or None.
+
+    Args:
+        text: of a cell.
+        name: of its column; of one that does not speak of spans days alone are ends.
+    """
+    text = text.strip()
+    bars = _BARS.fullmatch(text)
+    if bars:
+        return bars[1] or bars[3], bars[2] or bars[4]
+    start, *others = _BETWEEN.split(text)
+    day = _DAY.match(start)
+    if len(others) == 1 and day and looks_like_date(start) and _is_clock(others[0]):
+        return start, day[1] + others[0]
+    kinds = [(_BETWEEN, looks_like_date), (_OF_DAYS, looks_like_date)]
+    if _OF_SPANS.search(normalise(name)):
+        kinds += [(_BETWEEN, is_number), (_OF_NUMBERS, is_number)]
+        kinds += [(_BETWEEN, _is_clock), (_OF_CLOCKS, _is_clock)]
+    for between, is_end in kinds:
+        ends = between.split(text)
+        if len(ends) == 2 and all(map(is_end, ends)):
+            return ends[0], ends[1]
+    return None
+
+
+def _is_clock(text: str) -> bool:
+    return ":" in text and is_clock(text)
 
 
 def _is_text(text: str) -> bool:

@@ -21,9 +21,11 @@ from moola_core.data.layouts import (
 )
 from moola_core.data.table_head import (
     Head,
+    day_in_name,
     is_clock,
     is_epoch,
     is_number,
+    is_of_day,
     looks_like_time,
     normalise,
 )
@@ -42,6 +44,7 @@ class Columns:
         symbol: of the name of what was traded, if the file has one.
         stamp: whether times are those of the bars' opens or closes.
         instrument: what the first row says was traded.
+        day: 20240102, of which times are milliseconds.
     """
 
     layout: Layout
@@ -50,6 +53,7 @@ class Columns:
     symbol: int | None = None
     stamp: Stamp = "open"
     instrument: str | None = None
+    day: str | None = None
 
 
 def choose(head: Head, layout: str | None = None, time_column: str | None = None) -> Columns:
@@ -101,7 +105,8 @@ def require_instruments(head: Head, columns: Columns, symbol: str | None) -> Non
     Raises:
         DataError: there is no such column.
     """
-    if symbol is not None and columns.symbol is None and not head.tickers:
+    is_chosen = columns.symbol is not None or head.tickers or head.is_chosen
+    if symbol is not None and not is_chosen:
         raise DataError(
             f"{head.name}: --symbol {symbol}: no column of instruments, expected one named"
             f" {', '.join(SYMBOL_NAMES[:4])} ...; rename it, or leave --symbol out"
@@ -140,6 +145,7 @@ def _choose_bare(head: Head, layout: str | None) -> Columns:
         one
         for one in BARE
         if layout in (None, one.name) and _is_of_kind(one, row) and len(one.columns) == width
+        if day_in_name(head.name) is not None or not one.of_day
     ]
     if layout is not None and not fitting:
         raise DataError(
@@ -161,14 +167,14 @@ def _choose_bare(head: Head, layout: str | None) -> Columns:
     chosen = fitting[0]
     if chosen.name == "metatrader4" and _is_histdatas(head.name):
         chosen = replace(chosen, zone=HISTDATA_ZONE)
-    return _of_bare(chosen)
+    return _of_bare(chosen, day_in_name(head.name) if chosen.of_day else None)
 
 
-def _of_bare(layout: Layout) -> Columns:
+def _of_bare(layout: Layout, day: str | None) -> Columns:
     places = {name: i for i, name in enumerate(layout.columns) if name != "_"}
     time = tuple(places[name] for name in ("time", "day", "clock") if name in places)
     opened, high, low, close = (places[price] for price in PRICES)
-    return Columns(layout, (opened, high, low, close), time, None, layout.stamp)
+    return Columns(layout, (opened, high, low, close), time, None, layout.stamp, None, day)
 
 
 def _bare_table(head: Head, row: list[str]) -> Columns:
@@ -195,6 +201,8 @@ def _has_clock(head: Head, row: list[str]) -> bool:
 
 
 _BY_FIRST: dict[str, Callable[[list[str]], bool]] = {
+    "lean": lambda row: is_of_day(row[0]) and all(map(is_number, row)),
+    "lean-quote": lambda row: is_of_day(row[0]) and is_number(row[1]),
     "histdata": lambda row: re.fullmatch(r"\d{8} \d{6}", row[0]) is not None,
     "ninjatrader": lambda row: re.fullmatch(r"\d{8} \d{6}", row[0]) is not None,
     "metatrader4": lambda row: (

@@ -24,7 +24,8 @@ class Layout:
         time: the column of times, or a day and a time of day; empty: by the usual names.
         zone: of times that have none of their own; None if the source does not fix it.
         stamp: whether the time is that of the bar's open or of its close.
-        fixed_point: whole prices count units of 1e-9.
+        fixed_point: what whole prices are divided by; 0 where they are as they stand.
+        of_day: times are milliseconds of the day in the file's name.
         source: what it was read from.
         any_of: at least one of these names must be there too.
     """
@@ -35,7 +36,8 @@ class Layout:
     time: tuple[str, ...] = ()
     zone: str | None = None
     stamp: Stamp = "open"
-    fixed_point: bool = False
+    fixed_point: float = 0.0
+    of_day: bool = False
     source: str = ""
     any_of: frozenset[str] = frozenset()
 
@@ -64,7 +66,7 @@ HEADED = (
         _names(f"ts_event {_OHLC}"),
         time=("ts_event",),
         zone="UTC",
-        fixed_point=True,
+        fixed_point=1e9,
         source="databento 0.70: DBNStore.to_csv, to_parquet, to_df of OHLCV schemas",
     ),
     Layout(
@@ -87,6 +89,14 @@ HEADED = (
         time=("mts",),
         zone="UTC",
         source="Bitfinex REST v2, candles",
+    ),
+    Layout(
+        "bitmex",
+        _names(f"timestamp {_OHLC} homenotional foreignnotional"),
+        time=("timestamp",),
+        zone="UTC",
+        stamp="close",
+        source="BitMEX REST, trade/bucketed: the timestamp is the end of the bucket",
     ),
     Layout(
         "cryptodatadownload",
@@ -232,6 +242,20 @@ BARE = (
         columns=_columns("time open close high low _ _"),
         zone="UTC",
         source="KuCoin REST, klines, as ccxt 4.5.90 parses them",
+    ),
+    Layout(
+        "lean",
+        columns=_columns(f"time {_OHLC} _"),
+        fixed_point=1e4,
+        of_day=True,
+        source="QuantConnect Lean, Data/equity: trades of minutes and seconds, 20240102_trade.zip",
+    ),
+    Layout(
+        "lean-quote",
+        columns=_columns(f"time {_OHLC} _ _ _ _ _ _"),
+        fixed_point=1e4,
+        of_day=True,
+        source="the same, quotes: the bids, beside asks",
     ),
     Layout("ccxt", columns=_columns(f"time {_OHLC} _"), zone="UTC", source="ccxt 4, fetch_ohlcv"),
     Layout(

@@ -17,11 +17,11 @@ from moola_core.data.window_checks import Fault
 from moola_core.errors import DataError
 from moola_core.spans.intervals import FloatArray, IntArray
 
-FIXED_POINT = 1e9
 CURRENCIES = "$€£¥"  # $100.25, as nasdaq.com has it
-LEAST_FIXED = 1e6  # 0.001 in units of 1e-9
+LEAST_FIXED = 1e-3  # of a price in units of 1e-9 or the like; below it is none
 # With a comma for decimals and dots for thousands; or the other way round, or with no comma.
 _DECIMAL_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d*)?([eE][+-]?\d+)?")
+_DOTS = re.compile(r"[+-]?\d{1,3}(\.\d{3}){2,}(,\d*)?")  # two, which no decimal number has
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?|[^,]*")
 # Between thousands in French, Polish or Swiss: blanks of three kinds, apostrophes of two.
 _GAP = "[ \u00a0\u2009\u202f'\u2019]"
@@ -46,9 +46,9 @@ class PriceReader:
         is_whole = all(
             re.fullmatch(r"-?\d+", value) for value in shown if value not in ("", "None")
         )
-        is_large = any(abs(float(one)) >= LEAST_FIXED for one in shown if is_number(one))
-        is_fixed = columns.layout.fixed_point and is_whole and is_large
-        self.scale = FIXED_POINT if is_fixed else 1.0
+        unit = columns.layout.fixed_point
+        is_large = any(abs(float(one)) >= LEAST_FIXED * unit for one in shown if is_number(one))
+        self.scale = unit if unit and is_whole and is_large else 1.0
         shown = [re.sub(_GAP, "", value).lstrip(CURRENCIES) for value in shown]
         # In Excel a comma is decimal where a semicolon is the delimiter, and in exports of some
         # languages: 1,100 is 1.1 there.
@@ -57,6 +57,8 @@ class PriceReader:
         self._first = next((abs(float(one)) for one in shown if is_number(one)), 0.0)
         with_comma = [value for value in shown if "," in value]
         self.is_decimal_comma: bool | None = None
+        if any(map(_DOTS.fullmatch, shown)):
+            self.is_decimal_comma = True
         if with_comma:
             is_plain = is_abroad and not self._has_point
             is_decimal = is_plain or not all(map(_THOUSANDS.fullmatch, with_comma))

@@ -93,6 +93,7 @@ class RawSpans:
             starts=self.starts.take(rows),
             stops=self.stops.take(rows),
             words=self.words and [self.words[row] for row in rows],
+            per_bar=self.per_bar and self.per_bar.take(rows),
             rows=rows,
             symbols=None,
         )

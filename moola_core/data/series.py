@@ -7,6 +7,7 @@ header of a text file is none. Letters: T bars.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from moola_core.data.time_column import zone_in_name
 from moola_core.data.time_limits import require_years, whole_close
 from moola_core.data.times import Clock, Dates
 from moola_core.data.window_checks import Fault
-from moola_core.data.zones import Fold
+from moola_core.data.zones import Fold, earlier_by
 from moola_core.errors import DataError
 from moola_core.spans.intervals import BoolArray, FloatArray, IntArray
 
@@ -111,7 +112,7 @@ class BarFile:
         if self.columns.time:
             parts.append(f"stamp = {self.columns.stamp}")
         if self._prices.scale != 1:
-            parts.append("prices in units of 1e-9")
+            parts.append(f"prices in units of 1e-{math.log10(self._prices.scale):.0f}")
         if self.newest_first:
             parts.append("newest first, turned round")
         if self._options.symbol is not None:
@@ -166,7 +167,7 @@ class BarFile:
         name = self._names[self.columns.time[0]] or "(no name)"
         time = self.clock.read(columns[4 : 4 + len(self.columns.time)], name, rows)
         if self.columns.stamp == "close":
-            time = whole_close(time) - (self.bar_ns or 0)
+            time = earlier_by(self.bar_ns or 0, whole_close(time), self.clock.output_zone)
         return Bars(prices, time)
 
 
@@ -184,12 +185,11 @@ def open_bars(path: Path, options: ReadOptions | None = None) -> BarFile:
     if not table.head.rows:
         raise DataError(f"{path}: holds no bar, expected at least 1 row; export it again")
     columns = replace(columns, stamp=options.stamp or columns.stamp)
-    names = list(table.head.names or [])
-    names += [f"{i}" for i in range(len(names), table.num_columns)]
+    names = list(table.head.names or map(str, range(table.num_columns)))
     zone = columns.layout.zone
     if zone is None and options.tz is None and columns.time:
         zone = zone_in_name(str(path), names[columns.time[0]])
-    clock = Clock(str(path), options.tz, zone, options.fold, options.dates)
+    clock = Clock(str(path), options.tz, zone, options.fold, options.dates, day=columns.day)
     prices = PriceReader(table.head, columns, names, table.delimiter)
     file = BarFile(path, columns, clock, None, False, table, prices, options, names)
     return _with_step(file) if columns.time else file

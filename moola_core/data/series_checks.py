@@ -8,7 +8,7 @@ Letters: T bars.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ from moola_core.spans.intervals import BoolArray, IntArray
 MINUTE_NS = 60_000_000_000
 FLAT_BARS = 10  # a stretch of so many bars that do not move is reported
 GLITCH_RANGES = 20.0  # a wick of so many usual ranges that is gone in the next bar
+JUMP_RATIO = 5.0  # of an open to the last close, beyond which it is no move of a market
+JUMPS = "jumps of the price (another scale, or a split)"
 NEAR_BARS = 50  # on either side, of which a usual range is the median
 
 
@@ -54,7 +56,7 @@ def check_series(bars: Bars, calendar: str | None = None) -> list[Check]:
     Raises:
         ConfigError: exchange_calendars is not installed, or has no such calendar.
     """
-    checks = [*_impossible(bars), *_flat(bars), _glitches(bars)]
+    checks = [*_impossible(bars), *_flat(bars), _glitches(bars), _jumps(bars)]
     if bars.time is not None:
         checks = [*_order(bars, bars.time), *_gaps(bars.time, calendar), *checks]
     return checks
@@ -229,6 +231,20 @@ def _glitches(bars: Bars) -> Check:
         wrong = (high - around_high > reach) | (around_low - low > reach)
     wrong[:1] = wrong[-1:] = False
     return _at("glitches (a wick that is gone at once)", np.flatnonzero(wrong), bars.time)
+
+
+def _jumps(bars: Bars) -> Check:
+    """Return bars that open at several times the last close, as at another scale or a split."""
+    before, after = bars.prices[:-1, 3], bars.prices[1:, 0]
+    with np.errstate(all="ignore"):
+        ratio = after / before
+        size = np.where(ratio > 1, ratio, 1 / ratio)
+    rows = np.flatnonzero(np.isfinite(size) & (size >= JUMP_RATIO)) + 1
+    found = _at(JUMPS, rows, bars.time)
+    if not len(rows):
+        return found
+    note = f"from {before[rows[0] - 1]:g} to {after[rows[0] - 1]:g}"
+    return replace(found, note=", ".join(one for one in (found.note, note) if one))
 
 
 def _at(name: str, rows: IntArray, time: IntArray | None, *, is_fault: bool = False) -> Check:

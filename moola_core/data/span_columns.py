@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from moola_core.data.bar_tags import BarWords
 from moola_core.data.interval_column import split_intervals
 from moola_core.data.label_studio import KEY, Region, regions_of_cells, words_of
 from moola_core.data.raw_spans import Ends, RawSpans
+from moola_core.data.span_days import DAYS, are_clocks, behind_days, join_days, with_colons
 from moola_core.data.span_lengths import SECONDS_OF, is_length, unit_in
 from moola_core.data.span_names import (
     INSTRUMENTS,
@@ -24,13 +24,12 @@ from moola_core.data.span_names import (
     SpanNames,
     zone_of,
 )
-from moola_core.data.table_head import is_clock, is_number
+from moola_core.data.table_head import is_number
 from moola_core.data.trades_list import places_of, read_trades
 from moola_core.errors import DataError
 
-DAYS = ("date", "day")
 MAX_BAR = 10**8  # a larger number counts from 1970
-_MIDNIGHT = re.compile(r"[ T]00:00(:00(\.0+)?)?$")
+SERIES = ("series",)  # of TRAINSET, each of which has a row a bar
 RECTANGLE = ("time1", "time_1", "x1", "left")
 
 
@@ -41,6 +40,7 @@ def of_table(path: Path, table: pa.Table) -> RawSpans:
         DataError: a column is missing, or there twice.
     """
     require_times(path, table.schema)
+    table = join_days(with_colons(path, table))
     found = SpanNames.of(table.column_names)
     names = found.names
     cells = _label_studio(table)
@@ -74,7 +74,6 @@ def of_table(path: Path, table: pa.Table) -> RawSpans:
         for i, name in enumerate(table.column_names)
         if i not in used and names[i] not in (*NO_WORDS, *DAYS, *STARTS, *STOPS, *INSTRUMENTS)
     ]
-    at = next((names.index(name) for name in INSTRUMENTS if name in names), None)
     is_rectangle = names[start] in RECTANGLE
     is_length_given = stop == length
     ends: Ends | None = "inclusive" if is_rectangle or brackets.endswith("]") else None
@@ -94,7 +93,7 @@ def of_table(path: Path, table: pa.Table) -> RawSpans:
         length_default=unit if names[start] == "onset" and unit == "s" else None,
         others=others,
         zone=_zone_of(path, table.column_names[start], table.column_names[stop]),
-        symbols=None if at is None else [str(one) for one in table.column(at).to_pylist()],
+        symbols=_symbols(table, names, INSTRUMENTS),
         brackets=brackets,
     )
 
@@ -125,18 +124,25 @@ def _of_bars(path: Path, table: pa.Table, found: SpanNames) -> RawSpans:
         seconds=SECONDS_OF.get(unit or "", 1.0),
         per_bar=BarWords.of(words),
         zone=zone_of(str(path), table.column_names[at]),
+        symbols=_symbols(table, names, (*INSTRUMENTS, *SERIES)),
     )
+
+
+def _symbols(table: pa.Table, names: list[str], known: tuple[str, ...]) -> list[str] | None:
+    """Return the instrument of each row; None without a column of them, or with a single series."""
+    at = next((names.index(name) for name in known if name in names), None)
+    if at is None:
+        return None
+    symbols = [str(one) for one in table.column(at).to_pylist()]
+    return None if names[at] in SERIES and len(set(symbols)) < 2 else symbols
 
 
 def _with_day(table: pa.Table, names: list[str], column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return a column of times; times of day behind the day of their row, where one has it."""
-    texts = [None if one is None else str(one) for one in column.to_pylist()]
     day = next((names.index(one) for one in DAYS if one in names), None)
-    if day is None or not all(is_clock(one) and ":" in one for one in texts if one):
+    if day is None or not are_clocks(column):
         return column
-    days = [_MIDNIGHT.sub("", str(one or "")) for one in table.column(day).to_pylist()]
-    texts = [one and f"{at} {one}" for at, one in zip(days, texts, strict=True)]
-    return pa.chunked_array([pa.array(texts, pa.string())])
+    return behind_days(table.column(day), column)
 
 
 def _unit_of(

@@ -17,6 +17,7 @@ STARTS = (
     *("start", "begin", "from", "start_time", "start_timestamp", "start_bar", "first", "first_bar"),
     *("expansion_start", "first_timestamp", "time1", "time_1", "x1", "left", "begin_time"),
     *("start_idx", "start_index", "start_date", "start_datetime", "onset", "beginn", "von"),
+    *("début", "inicio", "início", "inizio", "entry_dt", "entry_datetime", "opened_at"),
     # Praat's Down to Table; backtesting.py, vectorbt, freqtrade; jobs.predict for charts
     *("tmin", "entrytime", "entry_timestamp", "entry_time", "entry_date", "open_date", "time"),
 )
@@ -24,11 +25,20 @@ STOPS = (
     *("end", "stop", "to", "end_time", "stop_time", "end_timestamp", "end_bar", "stop_bar", "last"),
     *("last_bar", "expansion_end", "last_timestamp", "time2", "time_2", "x2", "right"),
     *("end_idx", "end_index", "end_date", "end_datetime", "ende", "bis"),
+    *("fin", "fim", "fine", "exit_dt", "exit_datetime", "closed_at"),
     *("tmax", "exittime", "exit_timestamp", "exit_time", "exit_date", "close_date"),
 )
 WORDS = (
     *("label", "labels", "type", "class", "kind", "category", "tag", "text", "name", "pattern"),
-    *("description", "trial_type", "typ", "direction", "side", "annotation"),  # MNE-Python, BIDS
+    *(
+        "description",
+        "trial_type",
+        "typ",
+        "tipo",
+        "direction",
+        "side",
+        "annotation",
+    ),  # MNE-Python, BIDS
     "tags",  # Grafana
 )
 # Columns that are no labels, beside spans of one type.
@@ -98,6 +108,11 @@ def zone_of(where: str, name: str) -> str | None:
     return None if is_unit else zone_in_name(where, name)
 
 
+def words_in(name: str) -> list[str]:
+    """Return the words of a name: start and date of ``StartDate`` and of ``Start Date``."""
+    return re.findall(r"[a-z0-9.:]+", normalise(_HUMP.sub("_", name)))
+
+
 def _without_unit(name: str) -> tuple[list[str], str | None]:
     """Return the words of a name without the one that is a unit, and that unit; and no zone."""
     found = _BRACKETS.search(name)
@@ -105,8 +120,8 @@ def _without_unit(name: str) -> tuple[list[str], str | None]:
         "/" in found[1] or (found[1].isupper() and unit_of_word(found[1].lower()) is None)
     ):
         name = name[: found.start()]
-    words = re.findall(r"[a-z0-9.:]+", normalise(_HUMP.sub("_", name)))
-    words = ["s" if word == "ss.msec" else word for word in words]  # ELAN: seconds, three decimals
+    # ELAN: seconds, three decimals
+    words = ["s" if word == "ss.msec" else word for word in words_in(name)]
     units = [unit for unit in map(unit_of_word, words) if unit is not None]
     if len(units) > 1:
         return [], None

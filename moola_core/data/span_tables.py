@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -13,16 +12,22 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from moola_core.data.bar_labels import words_of_bars
+from moola_core.data.bar_labels import PLACES, words_of_bars
 from moola_core.data.bar_tables import read_arrow
 from moola_core.data.excel_table import is_excel, read_excel
-from moola_core.data.interval_column import interval_text
-from moola_core.data.label_studio import is_export, regions_of_tasks
 from moola_core.data.packed import open_bytes, text_encoding
 from moola_core.data.raw_spans import RawSpans
-from moola_core.data.span_columns import of_regions, of_table
+from moola_core.data.span_columns import of_table
+from moola_core.data.span_json import of_json
 from moola_core.data.span_lengths import Unit
-from moola_core.data.span_names import WORDS, are_names, are_values
+from moola_core.data.span_names import (
+    STARTS,
+    STOPS,
+    WORDS,
+    SpanNames,
+    are_names,
+    are_values,
+)
 from moola_core.data.table_head import is_number
 from moola_core.data.text_table import wrong_width
 from moola_core.errors import DataError
@@ -48,6 +53,7 @@ def read_raw(path: Path, unit: Unit | None, label: str | None = None) -> RawSpan
     if raw.per_bar is not None:
         return replace(raw, per_bar=words_of_bars(path, raw.per_bar.words, label or ONE_TYPE))
     if raw.words:
+        _require_whole_words(path, raw.words)
         return replace(raw, words=[word if word.strip() else label or "" for word in raw.words])
     if raw.others and label is None:
         raise DataError(
@@ -56,6 +62,22 @@ def read_raw(path: Path, unit: Unit | None, label: str | None = None) -> RawSpan
             " one type their word: --label WORD"
         )
     return replace(raw, words=[label or ONE_TYPE] * len(raw.starts))
+
+
+def _require_whole_words(path: Path, words: list[str]) -> None:
+    """Refuse a label with a comment behind it, ``up # strong``, beside the label without one.
+
+    Raises:
+        DataError: there is one.
+    """
+    bare = set(map(str.strip, words))
+    for word in bare:
+        if " #" in word and word.split(" #")[0].strip() in bare:
+            raise DataError(
+                f"{path}: label {word!r}: a type of its own, or {word.split(' #')[0].strip()!r} and"
+                " a comment? expected no # behind a label; put comments in lines or a column of"
+                " their own"
+            )
 
 
 def _read(path: Path) -> RawSpans:
@@ -94,13 +116,17 @@ def _text(path: Path) -> str:
 
 def _of_text(path: Path, text: str) -> RawSpans:
     if text.lstrip().startswith(("[", "{")):
-        return _of_json(path, _json(text))
+        return of_json(path, text)
     lines = [line for line in text.splitlines() if line.strip() and line[0] not in "\\#"]
     lines = lines[1:] if lines and lines[0].startswith("sep=") else lines  # for Excel
     delimiter = max(",;|", key=lines[0].count) if lines and "\t" not in lines[0] else "\t"
+    if lines and delimiter not in lines[0] and are_names(lines[0].split()):  # blanks between
+        delimiter, lines = "\t", ["\t".join(line.split()) for line in lines]
     # a quote opens a value at its start alone, not behind a blank
     lines = [re.sub(rf'{re.escape(delimiter)} +"', f'{delimiter}"', line) for line in lines]
     first = next(csv.reader(lines[:1], delimiter=delimiter), [])
+    if are_names(first):
+        _require_comments(path, text, first, delimiter)
     if len(lines) < 1 + are_names(first):
         raise DataError(f"{path}: holds no span, expected at least 1 row; mark some")
     if delimiter == "\t" and len(first) > 1 and all(map(_is_count, first[:2])):
@@ -115,6 +141,27 @@ def _of_text(path: Path, text: str) -> RawSpans:
         first, lines = (names, [delimiter.join(names), *lines]) if names else (first, lines)
     raw = of_table(path, _of_lines(path, lines, first, delimiter))
     return replace(raw, is_decimal_comma=delimiter != ",")
+
+
+def _require_comments(path: Path, text: str, names: list[str], delimiter: str) -> None:
+    """Refuse lines with # that may be rows whose label or number begins with it, as ``#1,10,15``.
+
+    Raises:
+        DataError: there is one behind the names, of as many values, whose first is no start.
+    """
+    known = SpanNames.of(names).names[0]
+    if known in (*STARTS, *STOPS, *PLACES):
+        return
+    lines = text.splitlines()
+    above = next(i for i, line in enumerate(lines) if line.strip() and line[0] not in "\\#")
+    for i, line in enumerate(lines[above:], above):
+        if line.startswith("#") and len(next(csv.reader([line], delimiter=delimiter))) == len(
+            names
+        ):
+            raise DataError(
+                f"{path}: line {i + 1}: {line[:60]!r} may be a comment or a span, expected one that"
+                f" can be read in one way only; drop it, or put {names[0]} behind start and end"
+            )
 
 
 def _names_in_comment(text: str, delimiter: str, number: int) -> list[str]:
@@ -154,84 +201,8 @@ def _of_lines(path: Path, lines: list[str], names: list[str], delimiter: str) ->
         raise wrong_width(path, wrong[0], 2, cure) from err
 
 
-def _of_json(path: Path, content: Any) -> RawSpans:
-    """Label Studio's regions, rows of a table, or an object that holds such rows alone."""
-    regions = regions_of_tasks(content)
-    if regions or is_export(content):
-        return of_regions(path, regions)
-    if isinstance(content, dict) and not any(map(_is_nested, content.values())):
-        content = [content]  # a span alone
-    elif isinstance(content, dict):
-        # Beside the rows pandas writes their types: orient="table".
-        held = [value for key, value in content.items() if key != "schema"]
-        content = held[0] if len(held) == 1 and isinstance(held[0], list) else content
-    if isinstance(content, list) and any(_is_row(one) for one in content):
-        return _of_rows(path, content)
-    raise DataError(
-        f"{path}: JSON that is {_shape(content)}, expected a list of rows, each with start, end and"
-        " label, or Label Studio's export of a time series; write that list alone, with pandas"
-        " to_json(orient='records')"
-    )
-
-
-def _shape(content: Any) -> str:
-    """Return in words what JSON holds."""
-    if isinstance(content, dict):
-        return f"an object of {', '.join(map(repr, list(content)[:5])) or 'nothing'}"
-    if not isinstance(content, list):
-        return f"{str(content)[:20]!r}"
-    if not content:
-        return "an empty list"
-    if isinstance(content[0], dict | list):
-        return f"a list of {'objects' if isinstance(content[0], dict) else 'lists'}"
-    return "a list of values"
-
-
-def _json(text: str) -> Any:
-    """Return what JSON says; of JSON a line, the list of all."""
-    lines = text.splitlines()
-    if len(lines) > 1 and all(line.startswith("{") and line.endswith("}") for line in lines):
-        return [json.loads(line) for line in lines]
-    return json.loads(text)
-
-
 def _is_count(text: str) -> bool:
     return is_number(text.replace(",", "."))
-
-
-def _is_nested(value: Any) -> bool:
-    return isinstance(value, list | dict)
-
-
-def _is_row(value: Any) -> bool:
-    if not isinstance(value, dict):
-        return False
-    names = [name for name, cell in value.items() if not _is_nested(cell)]
-    return are_names(names) or any(interval_text(cell) for cell in value.values())
-
-
-def _of_rows(path: Path, rows: list[Any]) -> RawSpans:
-    """Rows of a table as JSON, as pandas writes them with ``orient="records"``."""
-    names = dict.fromkeys(name for row in rows if isinstance(row, dict) for name in row)
-    columns = {
-        name: [row.get(name) if isinstance(row, dict) else None for row in rows] for name in names
-    }
-    texts = {
-        name: pa.array([_cell(value) for value in column], pa.string())
-        for name, column in columns.items()
-    }
-    return of_table(path, pa.table(texts))
-
-
-def _cell(value: Any) -> str | None:
-    """Return a value as text; a list of one, such as Grafana's tags, as what it holds.
-
-    Of several words none is the type, as in Label Studio's.
-    """
-    if isinstance(value, list) and (len(value) < 2 or isinstance(value[0], str)):
-        value = value[0] if len(value) == 1 else None
-    value = interval_text(value) or value
-    return None if value is None else str(value)
 
 
 def _of_track(path: Path, lines: list[str]) -> RawSpans:

@@ -6,24 +6,36 @@ What comes before the header (an address, ``sep=;``, lines with #) is passed ove
 from __future__ import annotations
 
 import csv
+import functools
 import io
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from moola_core.data.column_names import PRICE_NAMES
 from moola_core.data.packed import is_packed, open_bytes, text_encoding
-from moola_core.data.table_head import Head, is_number, looks_like_time, normalise
+from moola_core.data.table_head import (
+    Head,
+    choose_prices,
+    is_number,
+    looks_like_time,
+    normalise,
+)
 from moola_core.errors import DataError
 
 BLOCK_BYTES = 1 << 22
 HEAD_BYTES = 1 << 16
 HEAD_ROWS = 20
 HEADER_LINES = 12  # a header stands in the first so many lines
+# "Downloaded from Barchart.com as of ...", (3 rows); one word may be a ticker of a row cut short
+_FOOTER = re.compile(r'"?[^\W\d][^\s:]*[\s:]|\(')
 ENCODINGS = {"utf-8": "utf8", "cp1252": "latin-1"}  # which knows all bytes; prices are ASCII
 DELIMITERS = {
     ",": "comma",
@@ -45,6 +57,7 @@ class _Shape:
         skip: lines before the first row of values.
         names: of the columns; None without a header.
         tickers: of each column, where a second header row has them.
+        is_chosen: whether the prices' names said the instrument.
         width: values a row.
     """
 
@@ -53,6 +66,7 @@ class _Shape:
     names: list[str] | None
     tickers: list[str] | None
     width: int
+    is_chosen: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,23 +107,30 @@ class TextTable:
             include_columns=list(dict.fromkeys(wanted)),
             strings_can_be_null=True,
         )
-        wrong: list[Any] = []
+        wrong, below = list[Any](), list[Any]()
 
         def refuse(row: Any) -> str:
-            wrong.append(row)
-            return "error"
+            is_text = row.actual_columns == 1 and _FOOTER.match(row.text)
+            (below if is_text else wrong).append(row)
+            return "skip" if is_text else "error"
 
         parse = pa.csv.ParseOptions(
             delimiter=self.shape.delimiter, invalid_row_handler=refuse, newlines_in_values=False
         )
         with open_bytes(self.path) as stream:
             stream.read(self.mark_bytes)
+            num_rows = 0
             try:
-                yield from self._batches(stream, read, parse, convert, wanted)
+                for batch in self._batches(stream, read, parse, convert, wanted):
+                    num_rows += len(batch[0])
+                    yield batch
             except pa.ArrowInvalid as err:
                 if not wrong:
                     raise
                 raise wrong_width(self.path, wrong[0], self.shape.skip + 1, self._cure()) from err
+        for i, row in enumerate(below):  # a line of text below the rows, not among them
+            if num_rows > row.number - self.shape.skip - i - 1:
+                raise wrong_width(self.path, row, self.shape.skip + 1, self._cure())
 
     def _batches(
         self, stream: Any, read: Any, parse: Any, convert: Any, wanted: list[str]
@@ -117,8 +138,12 @@ class TextTable:
         options = {"read_options": read, "parse_options": parse, "convert_options": convert}
         with pa.csv.open_csv(pa.PythonFile(stream, "r"), **options) as reader:
             for batch in reader:
-                if len(batch):
-                    yield [pa.chunked_array([batch.column(name)]) for name in wanted]
+                columns = [batch.column(name) for name in wanted]
+                if all(column.null_count for column in columns):  # rows of commas alone
+                    there = functools.reduce(pc.or_, map(pc.is_valid, columns))
+                    columns = [column.filter(there) for column in columns]
+                if len(columns[0]):
+                    yield [pa.chunked_array([column]) for column in columns]
 
 
 def wrong_width(path: Path, row: Any, above: int, cure: str) -> DataError:
@@ -155,7 +180,7 @@ def open_text(path: Path, symbol: str | None = None) -> TextTable:
     lines = text.splitlines()
     shape, rows = _shape(path, lines, symbol)
     names = shape.names
-    head = Head(str(path), names, rows, (), shape.tickers is not None)
+    head = Head(str(path), names, rows, (), shape.tickers is not None, shape.is_chosen)
     kind = f"{DELIMITERS[shape.delimiter]}-separated text"
     extra = ("" if encoding == "utf-8" else f", {encoding}") + (", compressed" * is_packed(path))
     return TextTable(path, head, shape.width, kind + extra, encoding, mark_bytes, shape)
@@ -165,9 +190,13 @@ def _shape(path: Path, lines: list[str], symbol: str | None) -> tuple[_Shape, li
     best: tuple[int, _Shape, list[list[str]]] | None = None
     for delimiter in DELIMITERS:
         parsed = [_split(line, delimiter) for line in lines[: HEADER_LINES + HEAD_ROWS]]
+        chosen = [choose_prices(str(path), row, symbol) for row in parsed[:HEADER_LINES]]
+        parsed = [a or b for a, b in zip_longest(chosen, parsed)]
         header = _find_header(parsed[:HEADER_LINES])
         if header is not None:
             candidate = _with_header(delimiter, parsed, header, symbol)
+            is_chosen = chosen[header] is not None
+            candidate = replace(candidate[0], is_chosen=is_chosen), candidate[1]
         else:
             bare = _without_header(delimiter, parsed)
             if bare is None:
@@ -230,7 +259,10 @@ def _with_header(
         first += 1
     elif first_names[header] == "price" and first_names[header - 1 : header] == ["ticker"]:
         tickers = rows[header - 1]  # grouped by ticker
-    if tickers is not None:
+    if tickers is None and first < len(rows) and _are_words(rows[first]):
+        tickers = rows[first]  # the same behind reset_index(): the first column has its own name
+        first += 1
+    elif tickers is not None:
         names[0] = ""  # the first of a header row names the row itself
         if first < len(rows) and not any(rows[first][1:]):
             names[0] = rows[first][0]
@@ -240,11 +272,18 @@ def _with_header(
             name if i == 0 or tickers[i] == symbol else f"{name} of {tickers[i]}"
             for i, name in enumerate(names)
         ]
-    values = [row for row in rows[first:] if any(row)]
+    values = [
+        row for row in rows[first:] if len(row) > 1 or (any(row) and not _FOOTER.match(row[0]))
+    ]
     width = len(values[0]) if values else len(names)
     if width == len(names) + 1:  # a trailing delimiter, or names of rows that have no name (R)
         names = [*names, "_"] if not values[0][-1] else ["", *names]
     return _Shape(delimiter, first, names, tickers, len(names)), values[:HEAD_ROWS]
+
+
+def _are_words(row: list[str]) -> bool:
+    """Return whether a row has words alone behind an empty first value."""
+    return len(row) > 1 and not row[0] and all(one and not is_number(one) for one in row[1:])
 
 
 def _without_header(delimiter: str, rows: list[list[str]]) -> tuple[_Shape, list[list[str]]] | None:

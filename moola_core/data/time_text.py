@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from typing import Literal
 
@@ -13,9 +14,10 @@ from moola_core.data.table_head import MONTHS
 from moola_core.data.time_limits import DAY_NS, SECOND
 from moola_core.spans.intervals import BoolArray, IntArray
 
-MONTH_NAME = re.compile(rf"\b({MONTHS})[a-z]*\b", re.IGNORECASE)
+# 02JAN2024 as well, but not the Juneau of a zone.
+MONTH_NAME = re.compile(rf"(?<![a-z_])(?<![a-z]/)({MONTHS})[a-z]*(?![a-z_])", re.IGNORECASE)
 _CLOCK = (
-    r"(?:[T,\s]+(?P<h>\d{1,2}):?(?P<mi>\d{2})(?::?(?P<s>\d{2})(?:[.,](?P<f>\d{1,9})\d*)?)?"
+    r"(?:[T,\s]+(?P<h>\d{1,2}):?(?P<mi>\d{2})(?::?(?P<s>\d{2})(?:[.,:](?P<f>\d{1,9})\d*)?)?"
     r"(?:\s*(?P<p>[ap])\.?m\.?)?)?"
     r"\s*(?:(?P<z>Z|UTC|GMT|(?:GMT|UTC)?[+-]\d{1,2}:?(?:\d{2})?|[A-Za-z_]+/[A-Za-z_/]+)"
     # the same once more: Z[UTC], -05:00[America/New_York] (RFC 9557, Java), -0500 EST (Go)
@@ -23,8 +25,11 @@ _CLOCK = (
 )
 _YEAR_FIRST = r"^(?P<y>\d{4})[-./]?(?P<a>\d{1,2})[-./]?(?P<b>\d{1,2})" + _CLOCK
 _YEAR_LAST = r"^(?P<a>\d{1,2})[-./](?P<b>\d{1,2})[-./](?P<y>\d{4}|\d{2})" + _CLOCK
-# 202401021430, 20240102143000123; 20240102-14:30:00 of FIX and of Interactive Brokers' API
-_RUN = re.compile(r"\d{8}((\d\d){2,3}$|\d{9}$|-\d\d:)")
+# 202401021430, 20240102143000123; 20240102-14:30:00 of FIX and of Interactive Brokers' API,
+# 20240102;143000 of their reports
+_RUN = re.compile(r"\d{8}((\d\d){2,3}$|\d{9}$|-\d\d:|;\d{6}$)")
+_DOTTED = r"^(\S+\s+\d{1,2})\.(\d\d)(?:\.(\d\d))?\b"  # 14.30.00 of Oracle and of Italy
+_YEAR_BEHIND = r"^([A-Za-z]+\s+\d{1,2})(\s+\d\d:\d\d:\d\d(?:\s\S+)?)\s+(\d{4})$"
 _DAY_OF_YEAR = re.compile(r"\d{4}[-./]?\d{3}(?!\d)")
 _DAY = re.compile(r"\s*(\d{4}[-./]\d{1,2}[-./]\d{1,2}|\d{1,2}[-./]\d{1,2}[-./]\d{4})\s*")
 _SHORT = re.compile(r"\d{1,2}[./]\d{1,2}[./]\d{2}(?!\d)")
@@ -37,35 +42,45 @@ def split_times(column: pa.ChunkedArray) -> tuple[pa.StructArray, bool]:
         A struct of strings, null where a value is no time; whether the year stands last, so that
         `a` is the day or the month.
     """
+    if pc.match_substring(column[:1], "年")[0].as_py():
+        column = pc.replace_substring_regex(column, r"^(\d+)年(\d+)月(\d+)日", r"\1-\2-\3")
     first = column[0].as_py()
     if _RUN.match(first):
         column = pc.replace_substring_regex(column, r"^(\d{14})(\d{3})$", r"\1.\2")
-        column = pc.replace_substring_regex(column, r"^(\d{8})-?(\d)", r"\1 \2")
+        column = pc.replace_substring_regex(column, r"^(\d{8})[-;]?(\d)", r"\1 \2")
     elif _DAY_OF_YEAR.match(first):  # 2024-123 is no third of December
         column = pc.replace_substring_regex(column, r"^\d+[-./]?", "")
     has_name = MONTH_NAME.search(first) is not None
     if has_name:
         column = _with_numbers(column)
         first = column[0].as_py()
-    if re.search(r"[AaPp]\.?[Mm]\.?$", first):
-        column = pc.replace_substring_regex(column, r"A(\.?)M(\.?)$", r"a\1m\2")
-        column = pc.replace_substring_regex(column, r"P(\.?)M(\.?)$", r"p\1m\2")
+    if re.match(_DOTTED, first):
+        column = pc.replace_substring_regex(column, _DOTTED, r"\1:\2:\3")
+        column = pc.replace_substring_regex(column, r":(\D|$)", r"\1")
+    if re.search(r"[AaPp]\.?[Mm]\.?(\s|$)", first):
+        column = pc.replace_substring_regex(column, r"A(\.?)M(\.?)(\s|$)", r"a\1m\2\3")
+        column = pc.replace_substring_regex(column, r"P(\.?)M(\.?)(\s|$)", r"p\1m\2\3")
     is_year_last = re.match(r"\d{1,2}[-./]\d{1,2}[-./]\d{4}", first) is not None
     is_year_last |= has_name or _SHORT.match(first) is not None
     parts = pc.extract_regex(column, _YEAR_LAST if is_year_last else _YEAR_FIRST)
     return parts.combine_chunks() if isinstance(parts, pa.ChunkedArray) else parts, is_year_last
 
 
-def day_or_month(first: str, a: IntArray, b: IntArray) -> Literal["dmy", "mdy"] | None:
+def day_or_month(
+    first: str, a: IntArray, b: IntArray, said: str | None
+) -> Literal["dmy", "mdy"] | None:
     """Return which of day and month stands first in dates whose year stands last; None: either.
 
     Args:
         first: the first value.
         a: ``(T,)``, the first number of each.
         b: ``(T,)``, the second.
+        said: by the user; of numbers alone, not of names of months.
     """
     if MONTH_NAME.search(first):
-        return "dmy"
+        return "dmy"  # as `split_times` has them
+    if said in ("dmy", "mdy"):
+        return "dmy" if said == "dmy" else "mdy"
     if _SHORT.match(first):
         return None  # 24/01/02 may begin with its year, too
     if re.match(r"\d{1,2}\.", first):
@@ -84,16 +99,26 @@ def digits_of(clock: pa.ChunkedArray) -> int:
 
 
 def _with_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return it with months as numbers: ``Tue, 02 Jan 2024``, ``Jan 2, 2024`` are 02-01-2024."""
+    """Return it with months as numbers: ``Tue, 02 Jan 2024``, ``Jan 2, 2024`` are 02-01-2024.
+
+    The year may stand behind the clock (``Jan 2 14:30:00 UTC 2024``, of C and of Unix), and the
+    zone's name in brackets behind all (JavaScript).
+    """
     day = r"(?i)^(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+"
     column = pc.replace_substring_regex(column, day, "")
+    column = pc.replace_substring_regex(column, r"\s*\([^)]*\)$", "")
+    column = pc.replace_substring_regex(column, _YEAR_BEHIND, r"\1 \3\2")
     for number, month in enumerate(MONTHS.split("|"), 1):
-        name = rf"(?i)\b{month}[a-z]*\.?"
-        day_first, year = rf"^(\d{{1,2}})[-\s]+{name}", r"[-,\s]+(\d{4}|\d{2})\b"
-        column = pc.replace_substring_regex(column, day_first + year, rf"\1-{number:02}-\2")
-        name_first = rf"^{name}\s+(\d{{1,2}})"
-        column = pc.replace_substring_regex(column, name_first + year, rf"\1-{number:02}-\2")
-    return column
+        name = rf"(?i:{month})[a-z]*\.?"
+        year = r"[-,./\s]*(\d{4}|\d{2})\b"
+        for form, day in (
+            (rf"^(\d{{1,2}})[-./\s]*{name}{year}", rf"\1-{number:02}-\2"),
+            (rf"^{name}[-\s]+(\d{{1,2}}){year}", rf"\1-{number:02}-\2"),
+            (rf"^(\d{{4}})[-./\s]*{name}[-./\s]*(\d{{1,2}})\b", rf"\2-{number:02}-\1"),
+        ):
+            column = pc.replace_substring_regex(column, form, day)
+    # 02JAN2024:14:30:00 of SAS, 02/Jan/2024:14:30:00 of a server's log
+    return pc.replace_substring_regex(column, r"^(\d{1,2}-\d\d-\d{4}):", r"\1 ")
 
 
 def are_days(column: pa.ChunkedArray) -> bool:
@@ -116,7 +141,8 @@ def whole(parts: pa.StructArray, name: str) -> IntArray:
 def count_ns(parts: pa.StructArray, month: IntArray, day: IntArray) -> tuple[IntArray, BoolArray]:
     """Nanoseconds since 1970 of the local clock ``(N,)``, and which rows are a time ``(N,)``."""
     year, hour, minute, second = (whole(parts, name) for name in ("y", "h", "mi", "s"))
-    year = np.where(year < 69, year + 2000, np.where(year < 100, year + 1900, year))
+    is_past = year + 2000 <= (dt.datetime.now(dt.timezone.utc) + dt.timedelta(days=1)).year
+    year = np.where(year >= 100, year, np.where(is_past, year + 2000, year + 1900))
     half = parts.field("p")
     is_late, is_early = (
         np.asarray(pc.equal(half, letter).to_numpy(zero_copy_only=False), dtype=bool)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,17 +11,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from moola_core.data.excel_days import EXPECTED as EXPECTED_DAYS
-from moola_core.data.excel_days import days_to_ns
-from moola_core.data.table_head import is_epoch, is_part_of_day, is_serial
+from moola_core.data.excel_days import MILLISECOND, days_to_ns
+from moola_core.data.table_head import is_epoch, is_of_day, is_part_of_day, is_serial
+from moola_core.data.time_cells import DIGITS, as_text, day_text, in_digits, plain
 from moola_core.data.time_text import count_ns, day_or_month, digits_of, split_times, whole
 from moola_core.data.unix_times import count_unix, is_unix, numbers_of
 from moola_core.data.window_checks import Fault
-from moola_core.data.zones import Fold, offset_name, offset_ns, readings, resolve_fold
+from moola_core.data.zones import Fold, known, offset_name, offset_ns, readings, resolve_fold
 from moola_core.errors import DataError
 from moola_core.spans.intervals import BoolArray, IntArray
 
 Dates = Literal["dmy", "mdy", "excel", "excel-1904"]
-ORDERS = ("dmy", "mdy")
 NO_ZONE = "no zone in the file, taken as UTC"
 EXPECTED = "a time like 2024-01-31 09:30:00 (or -05:00 behind it, or a Unix time)"
 FOLD_CURE = (
@@ -32,9 +32,9 @@ ORDER_CURE = (
     "the order of the rows does not show which: write the offset behind the times, such as -04:00,"
     " or say --fold 0 (the first) or --fold 1 (the second)"
 )
+DAYS = "days, as Excel counts them above"
+OF_DAY = "milliseconds of the day in the file's name"
 EXCEL_CURE = "give the cells a format with seconds in Excel, and save them again"
-# Digits in a row, a day and a clock: Interactive Brokers, NinjaTrader and databases write them.
-_DIGITS = re.compile(r"(19|20)\d{6}(\d{4}|\d{6}|\d{9})?")
 
 
 @dataclass
@@ -49,6 +49,7 @@ class Clock:
             round the earlier one.
         dates: the order of day and month in ``01/02/2024``; where Excel's days are counted from.
         clock_digits: of times of day without colons; whole numbers have lost their zeros.
+        day: 20240102, of which times are milliseconds.
         units, zones: what was seen.
         read_bare: whether there were times without a zone of their own.
     """
@@ -59,6 +60,7 @@ class Clock:
     fold: Fold | None = None
     dates: Dates | None = None
     clock_digits: int = 0
+    day: str | None = None
     units: set[str] = field(default_factory=set)
     zones: set[str] = field(default_factory=set)
     read_bare: bool = False
@@ -75,18 +77,21 @@ class Clock:
             DataError: a value is missing or is no time; a local time is none or two.
             ConfigError: there is no such zone.
         """
-        columns = [_plain(column) for column in columns]
-        for column in columns:
+        for column in (columns := [plain(column) for column in columns]):
             empty = np.asarray(pc.is_null(column).to_numpy(), dtype=bool)
             _refuse(self.where, empty, column, name, file_rows, EXPECTED)
         column = columns[0]
+        if self.day is not None:
+            self.units.add(OF_DAY)
+            count = _of_day(self.where, self.day, as_text(column), name, file_rows)
+            return self._localise(count, name, file_rows)
         if is_serial(str(column[0].as_py())):
             return self._days(columns, name, file_rows)
         if len(columns) == 2:
-            clock = _as_text(columns[1])
+            clock = as_text(columns[1])
             self.clock_digits = self.clock_digits or digits_of(clock)
             clock = pc.utf8_lpad(clock, self.clock_digits, "0")
-            column = pc.binary_join_element_wise(_day(column), clock, " ")
+            column = pc.binary_join_element_wise(day_text(column), clock, " ")
         kind = column.type
         if pa.types.is_date(kind):
             column = column.cast(pa.timestamp("s"))
@@ -134,10 +139,9 @@ class Clock:
     def _days(self, columns: list[pa.ChunkedArray], name: str, file_rows: IntArray) -> IntArray:
         """Days since 1900 or 1904, as Excel saves them."""
         since = "1904" if self.dates == "excel-1904" else "1900"
-        texts = [_as_text(column) for column in columns]
+        texts = [as_text(column) for column in columns]
         for text, is_one in zip(texts, (is_serial, is_part_of_day), strict=False):
-            wrong = np.array([not is_one(value) for value in text.to_pylist()], dtype=bool)
-            _refuse(self.where, wrong, text, name, file_rows, "days, as Excel counts them above")
+            _require(self.where, is_one, text, name, file_rows, DAYS)
         count, is_coarse = days_to_ns(texts, since)
         _refuse(self.where, is_coarse, texts[-1], name, file_rows, EXPECTED_DAYS, EXCEL_CURE)
         other = " (1904: --dates excel-1904)" if since == "1900" else ""
@@ -146,7 +150,7 @@ class Clock:
 
     def _counted(self, column: pa.ChunkedArray, name: str, file_rows: IntArray) -> IntArray:
         """Unix times; each value by its own size, since Binance changed from ms to µs."""
-        digits = _in_digits(column)
+        digits = in_digits(column)
         if digits is not None:
             return self._text(digits, name, file_rows)
         kind = column.type
@@ -164,7 +168,7 @@ class Clock:
 
     def _text(self, column: pa.ChunkedArray, name: str, file_rows: IntArray) -> IntArray:
         first = column[0].as_py()
-        if is_epoch(first) and not _DIGITS.fullmatch(first):
+        if is_epoch(first) and not DIGITS.fullmatch(first):
             numbers = numbers_of(column)
             if numbers is not None:
                 return self._counted(numbers, name, file_rows)
@@ -180,8 +184,8 @@ class Clock:
         return self._zoned(count, parts.field("z"), column, name, file_rows)
 
     def _day_first(self, first: str, a: IntArray, b: IntArray, name: str) -> bool:
-        self.dates = day_or_month(first, a, b) if self.dates not in ORDERS else self.dates
-        if self.dates not in ORDERS:
+        self.dates = day_or_month(first, a, b, self.dates)
+        if self.dates is None:
             raise DataError(
                 f"{self.where}: column {name}: {first!r} may be day or month first, expected dates"
                 " that can be read in one way only; say which: --dates dmy or --dates mdy"
@@ -210,7 +214,7 @@ class Clock:
             if zone == "":
                 out[rows] = self._localise(count[rows], name, file_rows[rows])
             elif offset is None:
-                out[rows] = self._localise(count[rows], name, file_rows[rows], zone)
+                out[rows] = self._localise(count[rows], name, file_rows[rows], known(zone))
             else:
                 out[rows] = count[rows] - offset
                 self.zones.add(offset_name(offset))
@@ -236,6 +240,28 @@ class Clock:
         return chosen
 
 
+def _of_day(
+    where: str, day: str, column: pa.ChunkedArray, name: str, file_rows: IntArray
+) -> IntArray:
+    """Return nanoseconds since 1970 of milliseconds of a day, 20240102."""
+    expected = f"milliseconds of the day {day}, in whole seconds"
+    _require(where, is_of_day, column, name, file_rows, expected)
+    midnight = np.datetime64(f"{day[:4]}-{day[4:6]}-{day[6:]}", "ms").astype(np.int64)
+    return (midnight + column.cast(pa.int64()).to_numpy()) * MILLISECOND
+
+
+def _require(
+    where: str,
+    is_one: Callable[[str], bool],
+    column: pa.ChunkedArray,
+    name: str,
+    file_rows: IntArray,
+    expected: str,
+) -> None:
+    wrong = np.array([not is_one(value) for value in column.to_pylist()], dtype=bool)
+    _refuse(where, wrong, column, name, file_rows, expected)
+
+
 def _refuse(  # noqa: PLR0913 - each part of the message has its own source
     where: str,
     bad: BoolArray,
@@ -252,29 +278,3 @@ def _refuse(  # noqa: PLR0913 - each part of the message has its own source
         got = "nothing" if value is None else repr(str(value))
         fault = Fault(int(file_rows[row]), name, got, expected)
         raise DataError(f"{where}: {fault}; {cure}")
-
-
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if pa.types.is_string_view(column.type):
-        column = column.cast(pa.string())
-    if pa.types.is_decimal(column.type) and column.type.scale <= 0:
-        column = column.cast(pa.int64())
-    return column
-
-
-def _in_digits(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """Return numbers that are digits of a day and a clock, 20240102143000, as text; else None."""
-    first = column[0].as_py()
-    if first % 1 != 0 or _DIGITS.fullmatch(str(int(first))) is None:
-        return None
-    return column.cast(pa.int64()).cast(pa.string())
-
-
-def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.utf8_trim_whitespace(_plain(column).cast(pa.string()))
-
-
-def _day(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.replace_substring_regex(_as_text(column), r"[ T]00:00(:00(\.0+)?)?$", "")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from typing import Literal
+from zoneinfo import available_timezones
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from moola_core.data.time_limits import DAY_NS
 from moola_core.errors import ConfigError
 from moola_core.spans.intervals import BoolArray, IntArray
 
@@ -48,6 +50,12 @@ def resolve_fold(
     return np.where(is_second, second, first), twice & ~fell[run]
 
 
+def known(zone: str) -> str:
+    """Return a zone as the IANA list has it, where a file has capitals alone, as Oracle does."""
+    same = (one for one in available_timezones() if one.upper() == zone)
+    return next(same, zone) if zone.isupper() else zone
+
+
 def readings(count: IntArray, zone: str) -> tuple[pa.TimestampArray, IntArray, IntArray, BoolArray]:
     """Read times of a zone's clocks.
 
@@ -72,6 +80,19 @@ def readings(count: IntArray, zone: str) -> tuple[pa.TimestampArray, IntArray, I
     back = pc.local_timestamp(early).cast(pa.int64()).to_numpy()
     first, second = (one.cast(pa.int64()).to_numpy() for one in (early, late))
     return local, first, second, back != count
+
+
+def earlier_by(length_ns: int, time: IntArray, zone: str) -> IntArray:
+    """Return instants ``(T,)`` by one length earlier; by days on the clocks of a zone.
+
+    A day on which clocks are moved has 23 or 25 hours.
+    """
+    if length_ns % DAY_NS:
+        return time - length_ns
+    local = pc.local_timestamp(pa.array(time, pa.timestamp("ns", tz=zone))).cast(pa.int64())
+    earlier = pa.array(local.to_numpy() - length_ns, pa.timestamp("ns"))
+    found = pc.assume_timezone(earlier, zone, ambiguous="earliest", nonexistent="latest")
+    return found.cast(pa.int64()).to_numpy()
 
 
 def offset_ns(zone: str) -> int | None:

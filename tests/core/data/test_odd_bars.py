@@ -159,9 +159,9 @@ def test_prices_with_a_currency_and_names_of_excel_are_read(tmp_path: Path) -> N
     text = "Datum;Eröffnung;Hoch;Tief;Schluss\n02.01.2024 14:30;1,1;1,3;1,0;1,2\n"
     (tmp_path / "bars.csv").write_bytes(text.encode("cp1252"))
     assert read_bars(tmp_path / "bars.csv").prices.tolist() == [[1.1, 1.3, 1.0, 1.2]]
-    text += "Summe: zehn Stück\n"
+    text += "Summe: zehn Stück;10\n"
     (tmp_path / "bars.csv").write_bytes(text.encode("cp1252"))
-    with pytest.raises(DataError, match="row 1: expected 5 values a row, got 1: 'Summe: zehn St"):
+    with pytest.raises(DataError, match="row 1: expected 5 values a row, got 2: 'Summe: zehn St"):
         read_bars(tmp_path / "bars.csv")
 
 

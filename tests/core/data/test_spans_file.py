@@ -251,11 +251,8 @@ def test_one_row_of_json_lines_is_a_span(tmp_path: Path) -> None:
     ("content", "says"),
     [
         ({"spans": ROWS, "unit": "seconds"}, "JSON that is an object of 'spans', 'unit', expected"),
-        (
-            {"start": [10, 30], "end": [15, 42]},
-            "JSON that is an object of 'start', 'end', expected",
-        ),
-        ([[10, 15], [30, 42]], "JSON that is a list of lists, expected a list of rows"),
+        ({"start": [10], "end": 15}, "JSON that is an object of 'start', 'end', expected"),
+        ([[10, 15, 1, 2]], "JSON that is a list of lists, expected a list of rows"),
         ({"spans": []}, "JSON that is an empty list, expected a list of rows"),
         ([{"id": 1, "annotations": []}], "no region of a time series, expected Label Studio's"),
     ],
