@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from moola_remote.errors import LimitError
+from moola_remote.errors import LimitError, UnreachableError
 from moola_remote.pods.pod import Pod
 from moola_remote.ui.prompts import (
     ask_on_terminal,
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from moola_remote.config.settings import Project
     from moola_remote.follow.journal import Journal
     from moola_remote.protocol.state import RunState
+Answer = TypeVar("Answer")
 
 
 class App:
@@ -82,6 +83,31 @@ class App:
             check_before_renting(self.pod)
         with signals_as_interrupts():
             self.left_s = self.pod.bring_up(say=say, confirm=confirm, idle_stop_s=self.idle_stop_s)
+
+    def persist(self, call: Callable[[], Answer]) -> Answer:
+        """Repeat `call` over lost connections, and say so; what else is wrong ends it at once.
+
+        Args:
+            call: goes on where it was cut; the pod was reached before.
+
+        Raises:
+            UnreachableError: the pod was out of reach for too long, or answers and is not as it
+                should be.
+        """
+        from moola_remote.follow.whole_run import PATIENCE_S, persist
+
+        said = ""
+
+        def on_lost(err: UnreachableError) -> None:
+            nonlocal said
+            if self.pod.answers():
+                raise err
+            if err.message != said:  # of many attempts that fail alike, one line
+                said = err.message
+                click.echo(f"{said}: trying again", err=True)
+            self.pod.forget()
+
+        return persist(call, on_lost, PATIENCE_S)
 
     def find_run(self, name: str | None) -> RunState:
         """Return the run that the user means; when none is named, the latest, named on stderr."""

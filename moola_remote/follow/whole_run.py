@@ -50,7 +50,7 @@ def persist(
     Args:
         call: can be repeated.
         on_lost: called after each failure; may raise it.
-        patience_s: of being out of reach, before it is given up.
+        patience_s: of waiting, in all, before it is given up.
 
     Raises:
         UnreachableError: the pod is gone, or was out of reach for too long.
