@@ -124,7 +124,7 @@ def test_a_run_is_started_once_though_the_line_broke(
     known = {run["run_id"] for run in project.json("runs")}
     before = line.num_moved
     project.ok("deploy")
-    # Past what a deploy asks that sends nothing, and before all that is asked of the start has gone.
+    # Past what a deploy asks that sends nothing, and in the middle of what the start is asked with.
     line.silent_after = 2 * line.num_moved - before + 50_000
     job = ("--env", f"WORDS={os.urandom(50_000).hex()}", "--", "sh", "-c", "echo ${#WORDS}")
     with project.running(PROGRAM, "run", *job) as starting:
