@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import socketserver
 import subprocess
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -134,6 +137,40 @@ def test_a_run_is_started_once_though_the_line_broke(
     assert "may have been started" in talk
     (run,) = [run for run in project.json("runs") if run["run_id"] not in known]
     assert run["state"] == "SUCCEEDED"
+
+
+class Greeter(socketserver.BaseRequestHandler):
+    """What runs on the pod, behind a port."""
+
+    def handle(self) -> None:
+        self.request.sendall(b"hello")
+
+
+def greeting(port: int) -> bytes:
+    with socket.create_connection(("127.0.0.1", port)) as caller:
+        return caller.recv(5)
+
+
+def test_a_port_is_forwarded_again_after_the_line_broke(project: Project, line: Line) -> None:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Greeter) as there:
+        threading.Thread(target=there.serve_forever, args=(0.05,)).start()
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            here = probe.getsockname()[1]
+        ports = f"{here}:{there.server_address[1]}"
+        try:
+            with project.running(PROGRAM, "forward", ports) as forwarding:
+                assert forwarding.stdout
+                assert forwarding.stderr
+                for _ in range(2):
+                    assert forwarding.stdout.readline().startswith(f"http://127.0.0.1:{here} is ")
+                    assert greeting(here) == b"hello"
+                    line.drop()
+                assert any("trying again" in said for said in forwarding.stderr)
+                forwarding.send_signal(signal.SIGINT)
+                _, talk = forwarding.communicate(timeout=HANGS_S)
+                assert (forwarding.returncode, "Traceback" in talk) == (0, False)
+        finally:
+            there.shutdown()
 
 
 @pytest.mark.parametrize("server", ["openssh_server"], indirect=True)

@@ -34,7 +34,7 @@ def test_how_long_the_work_itself_takes_is_no_outage(monkeypatch: pytest.MonkeyP
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     monkeypatch.setattr(time, "sleep", lambda _: None)
-    errors = [UnreachableError("connection lost"), UnreachableError("connection lost")]
+    errors = [UnreachableError("connection lost")] * 200  # one each hour
 
     def send_for_an_hour() -> str:
         now[0] += 3600
