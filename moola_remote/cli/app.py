@@ -119,6 +119,19 @@ class App:
         self.finish([run])
         return run
 
+    def where_to_look(self, name: str) -> str:
+        """Return where a run may be that the pod has not, in words."""
+        from moola_remote.config.settings import base_of, pod_names
+        from moola_remote.runs.local_state import pods_with
+
+        # Those of other projects are noted there, too.
+        files = {*pod_names(self.project)}
+        found = [pod for pod in pods_with(self.laptop, name) if {pod, base_of(pod)} & files]
+        for other in found:
+            if other != self.pod.name:
+                return f"it is on pod {other}: begin with {self.pod.other(other).command}"
+        return f"see them with: {self.pod.command} runs"
+
     def finish(self, runs: Iterable[RunState]) -> None:
         """Record the states of `runs`, and run the local commands that wait for their end."""
         from moola_remote.runs.hooks import run_hook
