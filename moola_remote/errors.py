@@ -105,6 +105,12 @@ def install_extra(extra: str) -> str:
     return f"{sys.executable} -m pip install {named}"
 
 
+class UnknownRunError(ConfigError):
+    """The pod has no such run; `name` is what it was asked for, empty where that is not known."""
+
+    name = ""
+
+
 class NoCheckpointError(ConfigError):
     """A run has left no checkpoint to resume from; it can only be started from scratch."""
 

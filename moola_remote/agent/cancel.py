@@ -26,10 +26,13 @@ def cancel(pod: Pod, run: Run, grace_s: Optional[float], patience_s: float) -> J
         try:
             run.write(".cancel.json", {"grace_s": grace_s})
         except OSError as err:  # its supervisor, which can't record an end either, hears nothing
-            if not _end_processes(run, grace, patience_s):
+            if _end_processes(run, grace, patience_s):
+                done = "its processes were ended, which can't be recorded"
+            elif state["state"] == "QUEUED":
+                done = "stays queued, a cancellation can't be recorded"
+            else:
                 raise
-            why = f"its processes were ended, which can't be recorded: {err.strerror}"
-            raise OSError(err.errno, why, f"run {run.id}") from err
+            raise OSError(err.errno, f"{done}: {err.strerror}", f"run {run.id}") from err
     while state["state"] not in ENDED and time.monotonic() < give_up:
         time.sleep(0.05)
         state = settle(pod, run)

@@ -113,8 +113,8 @@ def less(text: str, kept: Dict[str, str], pip: List[str], folder: Path) -> str:
         wishes = ", ".join(line.strip() for line in taken)
         say(
             f"note: the project asks for {wishes}; the pod's own "
-            f'{has} stays, since it fits its GPU; torch = "project" in [tool.moola-remote] '
-            "replaces it"
+            f'{has} stays, since it fits its GPU; torch = "project" in [tool.moola-remote] or '
+            "moola-remote.toml replaces it"
         )
     return "".join(line + "\n" for line in lines)
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from moola_remote.agent_client.client import Agent
-from moola_remote.errors import ConfigError, TransferError
+from moola_remote.errors import ConfigError, TransferError, UnknownRunError
 from moola_remote.protocol.refusal import CURES
 from moola_remote.protocol.state import RunState, read_state
 from moola_remote.text.sanitize import safe
@@ -213,8 +213,10 @@ def make_manifest(agent: Agent, run_id: str, *, timeout_s: float = 3600.0) -> st
     return str(agent.call("manifest", run_id, timeout_s=timeout_s).get("manifest_sha256"))
 
 
-def unknown_run(name: str, run_ids: Sequence[str]) -> ConfigError:
+def unknown_run(name: str, run_ids: Sequence[str]) -> UnknownRunError:
     """Return the error for a run that isn't there, with the nearest that are."""
     near = difflib.get_close_matches(name, run_ids, n=3, cutoff=0.5) or run_ids[-3:]
     expected = f"expected for example {', '.join(near)}" if near else "the pod has no runs"
-    return ConfigError(f"run {safe(name, 80)}: unknown, {expected}", CURES["unknown_run"])
+    err = UnknownRunError(f"run {safe(name, 80)}: unknown, {expected}", CURES["unknown_run"])
+    err.name = name
+    return err

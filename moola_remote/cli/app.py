@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from moola_remote.errors import LimitError
+from moola_remote.errors import LimitError, UnreachableError
 from moola_remote.pods.pod import Pod
 from moola_remote.ui.prompts import (
     ask_on_terminal,
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from moola_remote.config.settings import Project
     from moola_remote.follow.journal import Journal
     from moola_remote.protocol.state import RunState
+Answer = TypeVar("Answer")
 
 
 class App:
@@ -83,6 +84,31 @@ class App:
         with signals_as_interrupts():
             self.left_s = self.pod.bring_up(say=say, confirm=confirm, idle_stop_s=self.idle_stop_s)
 
+    def persist(self, call: Callable[[], Answer]) -> Answer:
+        """Repeat `call` over lost connections, and say so; what else is wrong ends it at once.
+
+        Args:
+            call: goes on where it was cut; the pod was reached before.
+
+        Raises:
+            UnreachableError: the pod was out of reach for too long, or answers and is not as it
+                should be.
+        """
+        from moola_remote.follow.whole_run import PATIENCE_S, persist
+
+        said = ""
+
+        def on_lost(err: UnreachableError) -> None:
+            nonlocal said
+            if self.pod.answers():
+                raise err
+            if err.message != said:  # of many attempts that fail alike, one line
+                said = err.message
+                click.echo(f"{said}: trying again", err=True)
+            self.pod.forget()
+
+        return persist(call, on_lost, PATIENCE_S)
+
     def find_run(self, name: str | None) -> RunState:
         """Return the run that the user means; when none is named, the latest, named on stderr."""
         from moola_remote.runs.select import resolve
@@ -92,6 +118,19 @@ class App:
             click.echo(f"latest run: {run.run_id}", err=True)
         self.finish([run])
         return run
+
+    def where_to_look(self, name: str) -> str:
+        """Return where a run may be that the pod has not, in words."""
+        from moola_remote.config.settings import base_of, pod_names
+        from moola_remote.runs.local_state import pods_with
+
+        # Those of other projects are noted there, too.
+        files = {*pod_names(self.project)}
+        found = [pod for pod in pods_with(self.laptop, name) if {pod, base_of(pod)} & files]
+        for other in found:
+            if other != self.pod.name:
+                return f"it is on pod {other}: begin with {self.pod.other(other).command}"
+        return f"see them with: {self.pod.command} runs"
 
     def finish(self, runs: Iterable[RunState]) -> None:
         """Record the states of `runs`, and run the local commands that wait for their end."""

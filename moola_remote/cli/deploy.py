@@ -25,7 +25,7 @@ def deploy(app: App, data: dict[str, Path], dry_run: bool) -> None:
     """Send code and data, make the environment, and report what is on the pod.
 
     Only what the pod does not have is sent. Code is git's own list of files; secrets and
-    results stay here.
+    results stay here. Where the connection is lost, it continues by itself.
 
     \b
     Example:
@@ -90,13 +90,17 @@ def report_absent(plan: Plan) -> None:
 
 
 def show_deploy(app: App, plan: Plan) -> Deployed:
-    """Deploy, and show how it goes."""
+    """Deploy, and show how it goes; a connection that is lost meanwhile is made again."""
     from moola_remote.deploy.deploy import deploy as deploy_plan
     from moola_remote.ui.progress import Progression
 
-    _ = app.pod.transport  # it may ask whether a host key is right: before anything is drawn
-    with Progression() as progression:
-        return deploy_plan(app.pod, plan, progression)
+    def deploy_once() -> Deployed:
+        _ = app.pod.transport  # it may ask whether a host key is right: before anything is drawn
+        with Progression() as progression:
+            return deploy_plan(app.pod, plan, progression)
+
+    _ = app.pod.transport  # who is not reached at all is reported at once
+    return app.persist(deploy_once)
 
 
 def print_components(app: App, deployed: Deployed) -> None:

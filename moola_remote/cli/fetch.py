@@ -70,9 +70,9 @@ def fetch(
     """Fetch runs' files into results/RUN, verified against the pod's manifest.
 
     WHAT is results, logs, checkpoints or all. RUN is a run's id or its beginning, or several;
-    the latest by default. An interrupted fetch continues where it stopped. Files that
-    can't be fetched are listed (exit code 15); the next fetch tries them again. Fetching results
-    also writes report.html, a page that shows them.
+    the latest by default. An interrupted fetch continues where it stopped, and by itself where it
+    was the connection. Files that can't be fetched are listed (exit code 15); the next fetch tries
+    them again. Fetching results also writes report.html, a page that shows them.
 
     \b
     Example:
@@ -169,20 +169,23 @@ def _fetch(
     from moola_remote.results.fetch import fetch_run
     from moola_remote.ui.progress import Progression
 
-    known = run if run.has_ended else None
-    with Progression() as progression:
-        fetched = fetch_run(
-            app.pod.transport,
-            app.pod.agent,
-            run.run_id,
-            folder,
-            what=what,
-            caps=caps,
-            progress=partial(progression.update, what),
-            known=known,
-            named=named,
-            cache=app.laptop.journal(app.pod.name, run.run_id) / "hashes.json",
-        )
+    def fetch_once() -> Fetched:
+        _ = app.pod.transport  # it may ask: before anything is drawn
+        with Progression() as progression:
+            return fetch_run(
+                app.pod.transport,
+                app.pod.agent,
+                run.run_id,
+                folder,
+                what=what,
+                caps=caps,
+                progress=partial(progression.update, what),
+                known=run if run.has_ended else None,
+                named=named,
+                cache=app.laptop.journal(app.pod.name, run.run_id) / "hashes.json",
+            )
+
+    fetched = app.persist(fetch_once)
     page = print_fetched(app, fetched, has_page=what != "checkpoints")
     if is_opening and page:
         open_page(page)

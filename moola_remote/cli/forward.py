@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 
@@ -37,24 +38,28 @@ def forward(app: App, ports: list[tuple[int, str, int]]) -> None:
     """Forward ports of the pod to this machine until Ctrl-C: TensorBoard, notebooks.
 
     The pod's PORT becomes 127.0.0.1:PORT here, or 127.0.0.1:HERE. With HERE:HOST:PORT it is a port
-    of HOST, a machine that the pod can reach.
+    of HOST, a machine that the pod can reach. A connection that is lost is made again.
 
     \b
     Example:
       moola-remote forward 6006
     """
-    import contextlib
+    _ = app.pod.transport  # who is not reached at all is reported at once
+    with contextlib.suppress(KeyboardInterrupt):
+        app.persist(lambda: _forward(app, ports))
 
+
+def _forward(app: App, ports: list[tuple[int, str, int]]) -> None:
+    """Forward ports until the connection is lost."""
     transport = app.pod.transport
     with contextlib.ExitStack() as stack:
         for here, host, there in ports:
             port = stack.enter_context(transport.forward((host, there), port=here, say=_note))
             click.echo(f"http://{LOOPBACK}:{port} is {host}:{there} on {app.pod.name}")
         click.echo("Ctrl-C ends it", err=True)
-        with contextlib.suppress(KeyboardInterrupt):
-            while True:
-                time.sleep(0.5)
-                transport.check()
+        while True:
+            time.sleep(0.5)
+            transport.check()
 
 
 def _note(line: str) -> None:

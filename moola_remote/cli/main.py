@@ -29,16 +29,18 @@ from moola_remote.cli import (
 from moola_remote.cli.app import App
 from moola_remote.cli.complete import pod_names
 from moola_remote.cli.group import Group, show_help
-from moola_remote.errors import BROKEN_PIPE
+from moola_remote.errors import BROKEN_PIPE, UnknownRunError
 
 
 class Program(Group):
-    """Ends quietly when stdout was closed, as in ``moola-remote logs | head``."""
+    """Says of an unknown run where it is; ends quietly when stdout was closed, as by ``| head``."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
             return super().invoke(ctx)
+        except UnknownRunError as err:
+            raise type(err)(err.message, ctx.obj.where_to_look(err.name)) from err
         except BrokenPipeError:
             # Python flushes stdout once more at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

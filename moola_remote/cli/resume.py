@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,14 @@ from moola_remote.cli.app import App
 
 if TYPE_CHECKING:
     from moola_remote.runs.launch import RunRequest
+    from moola_remote.runs.resume_sources import Sources
+
+
+def _send_checkpoints(sources: Sources) -> str | None:
+    from moola_remote.ui.progress import Progression
+
+    with Progression() as progression:
+        return replace(sources, watcher=progression).send_checkpoints()
 
 
 def resume_run(app: App, name: str | None, asked: RunRequest, *, detach: bool) -> None:
@@ -47,8 +56,7 @@ def resume_run(app: App, name: str | None, asked: RunRequest, *, detach: bool) -
         deployed = show_deploy(app, plan)
         for tree in filter(None, (plan.code, plan.data)):
             shutil.rmtree(app.laptop.relay(tree.digest), ignore_errors=True)
-        with Progression() as progression:
-            checkpoints = replace(sources, watcher=progression).send_checkpoints()
+        checkpoints = app.persist(partial(_send_checkpoints, sources))
     report_early_end(app, asked)
     spec = make_spec(app.pod, parent, deployed, checkpoints, asked.label)
     env = {**spec.env, **asked.env}

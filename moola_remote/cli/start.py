@@ -131,7 +131,8 @@ def launch(app: App, spec: Spec, asked: RunRequest, *, detach: bool, gpu: str = 
     on_pod = asked.on_finish_pod or spec.on_finish or app.project.on_finish.pod
     run_id = spec.run_id
     try:
-        state = submit(app.pod, spec.changed(on_finish=on_pod), asked)
+        # A run is started once for each id.
+        state = app.persist(lambda: submit(app.pod, spec.changed(on_finish=on_pod), asked))
     except KeyboardInterrupt:
         click.echo(f"\nrun {run_id}: may have been started\n{hints(app, run_id)}", err=True)
         raise

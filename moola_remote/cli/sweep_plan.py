@@ -102,15 +102,16 @@ def pods_of(app: App, text: str | None) -> list[str]:
     """Return the pods that ``--pods`` means: a number, or names.
 
     Raises:
-        ConfigError: one has no file.
+        ConfigError: one has no file, or its file is of one machine.
     """
     from moola_remote.config.settings import load_pod, numbered
 
     if text is None:
         return [app.pod.name]
     if text.isdigit() and 0 < int(text) < 1000:
-        return numbered(app.pod.name, int(text))
-    names = list(dict.fromkeys(filter(None, (name.strip() for name in text.split(",")))))
+        names = numbered(app.pod.name, int(text))
+    else:
+        names = list(dict.fromkeys(filter(None, (name.strip() for name in text.split(",")))))
     for name in names:
         load_pod(app.project, name)
     if not names:

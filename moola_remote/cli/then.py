@@ -8,7 +8,6 @@ import click
 
 from moola_remote.cli.app import App
 from moola_remote.cli.safety import require_verified_copies
-from moola_remote.errors import UnreachableError
 
 then_option = click.option(
     "--then",
@@ -26,14 +25,8 @@ def finish(app: App, run_id: str, verb: str) -> None:
         LimitError: another run on the pod is active, or has no verified copy here.
         MoolaError: a step failed; the pod is still running and still billed.
     """
-    from moola_remote.follow.whole_run import PATIENCE_S, persist
-
-    def lose(err: UnreachableError) -> None:
-        click.echo(f"{err.message}: trying again", err=True)
-        app.pod.forget()
-
     try:
-        persist(partial(_bring_home, app, run_id, verb), lose, PATIENCE_S)
+        app.persist(partial(_bring_home, app, run_id, verb))
         app.pod.close()
         if verb == "stop":
             app.pod.provider.stop()

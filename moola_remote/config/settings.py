@@ -177,9 +177,8 @@ def find_project(start: Path) -> Project:
             the user's home or the root of all files.
     """
     for folder in [start, *start.parents]:
-        found = [
-            (path, table) for path in _files(folder) if (table := _our_table(path)) is not None
-        ]
+        files = [path for name in (PYPROJECT, OWN_FILE) if (path := folder / name).is_file()]
+        found = [(path, table) for path in files if (table := _our_table(path)) is not None]
         if len(found) > 1:
             raise ConfigError(
                 f"{found[1][0]}: {TABLE} in pyproject.toml is there too, expected one of them",
@@ -195,10 +194,6 @@ def find_project(start: Path) -> Project:
             "change to the project's folder",
         )
     return Project(folder=folder)
-
-
-def _files(folder: Path) -> list[Path]:
-    return [path for name in (PYPROJECT, OWN_FILE) if (path := folder / name).is_file()]
 
 
 def _our_table(path: Path) -> Any:
@@ -246,7 +241,11 @@ def load_pod(project: Project, name: str) -> PodConfig:
         table = yaml.safe_load(read_text(path))
     except BROKEN_YAML as err:
         raise ConfigError(f"{path}: not YAML, {one_line(err)}", "fix that line") from err
-    return _validate(PodConfig, table, path, name=name, project=project.folder)
+    config = _validate(PodConfig, table, path, name=name, project=project.folder)
+    if config.provider == "ssh" and name != file:
+        wrong = f"pod {name}: {path} is one machine, expected {file!r}"
+        raise ConfigError(wrong, "add each machine of your own with: moola-remote pods add")
+    return config
 
 
 def base_of(name: str) -> str:

@@ -9,8 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Protocol
 
+from moola_remote.config.settings import OWN_FILE, TABLE
+
 LOCK = PurePosixPath("uv.lock")
 PYPROJECT = PurePosixPath("pyproject.toml")
+# The project's own, in the words of a cure: who reads lists does not know which of the two it has.
+SETTINGS = f"{TABLE} or {OWN_FILE}"
 
 
 class Reader(Protocol):

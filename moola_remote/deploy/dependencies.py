@@ -17,7 +17,7 @@ from moola_remote.config.text import as_text
 from moola_remote.deploy.bundled import is_built
 from moola_remote.deploy.checkout import is_lfs_pointer
 from moola_remote.deploy.credentials import take_credentials
-from moola_remote.deploy.declared import LOCK, PYPROJECT, Dependencies, Reader
+from moola_remote.deploy.declared import LOCK, PYPROJECT, SETTINGS, Dependencies, Reader
 from moola_remote.deploy.import_paths import import_paths
 from moola_remote.deploy.local_paths import package_of
 from moola_remote.deploy.pyproject import (
@@ -62,7 +62,7 @@ def read_dependencies(
         if path.is_absolute() or ".." in path.parts:
             raise ConfigError(
                 f"{path}: outside of the project, so it is not sent",
-                "move it into the project, and correct `requirements` in [tool.moola-remote]",
+                f"move it into the project, and correct `requirements` in {SETTINGS}",
             )
     if path is None:
         _refuse_choice(PurePosixPath("the project"), extras=project.extras, groups=project.groups)

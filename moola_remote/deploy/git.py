@@ -30,9 +30,12 @@ USERS_OWN = re.compile(
 )
 DUBIOUS = "dubious ownership"
 LOST = "not a git repository"
+NO_TREE = "must be run in a work tree"
+INDEX = "index file"
 UNREADABLE = "Permission denied"
 SILENT = "it says nothing"
 UNREAD = re.compile(r"warning: unable to access '(.+)': (Permission denied|Input/output error)")
+OTHER_TREE = "other working trees of this repository"
 # Of so many files that git ignores the sizes are looked at: a twentieth of a second.
 SIZED_FILES = 10_000
 
@@ -82,15 +85,28 @@ def git(
     if done.returncode not in fine:
         # Warnings come first.
         said = next((line for line in lines if line.startswith("fatal: ")), [*lines, SILENT][0])
-        cure = f"git config --global --add safe.directory {folder}" if DUBIOUS in said else ""
-        if LOST in said:  # its .git leads nowhere
-            cure = "git worktree repair, where it was moved; or remove the .git that leads there"
+        cure = _cure(folder, said)
         if not cure and any(UNREADABLE in line for line in lines):
             cure = "make it readable for you"
         raise ConfigError(f"{folder}: git {args[0]} failed, {safe(said, 300)}", cure)
     if args[0] == "ls-files":
         _require_ignore_files(folder, lines)
     return done.stdout
+
+
+def _cure(folder: Path, said: str) -> str:
+    if DUBIOUS in said:
+        return f"git config --global --add safe.directory {folder}"
+    if LOST in said:
+        tops = (one / ".git" for one in (folder, *folder.parents))
+        if next((top.is_dir() for top in tops if top.exists()), False):
+            return "its .git is damaged: repair it, or clone it again beside"
+        return "git worktree repair, where it was moved; or remove the .git that leads there"
+    if NO_TREE in said:
+        return "change to a working tree of it"
+    return (
+        "rm .git/index, then git reset: both leave your files as they are" if INDEX in said else ""
+    )
 
 
 def _require_ignore_files(folder: Path, warnings: Sequence[str]) -> None:
@@ -148,7 +164,9 @@ def git_list(
             # A repository inside this one. A submodule that is not there is an empty folder; where
             # its .git was removed, its files are no repository's.
             inner = folder / os.fsdecode(name)
-            if (inner / ".git").exists():
+            if _is_other_tree(folder, inner):
+                leavings.add(OTHER_TREE, os.fsdecode(prefix + name.rstrip(b"/")), 0)
+            elif (inner / ".git").exists():
                 below = prefix + name.rstrip(b"/") + b"/"
                 yield from git_list(inner, leavings, ignored_by_git(inner), below)
             elif not name.endswith(b"/") and _is_submodule(folder, name):
@@ -164,6 +182,21 @@ def git_list(
         leavings.overlooked[os.fsdecode(prefix)] = overlooked
     empty = _empty_in_git(folder, [*ignored, *without_git])
     yield from ((prefix + name, None) for name in empty)
+
+
+def _is_other_tree(folder: Path, inner: Path) -> bool:
+    """Return whether a repository inside is another working tree of the one around it."""
+    try:
+        leads_to = (inner / ".git").read_bytes()
+    except OSError:  # a folder: a repository of its own
+        return False
+    if b"/worktrees/" not in leads_to:
+        return False
+    ours, theirs = (
+        (one / os.fsdecode(git(one, "rev-parse", "--git-common-dir").rstrip(b"\n"))).resolve()
+        for one in (folder, inner)
+    )
+    return ours == theirs
 
 
 def _is_submodule(folder: Path, name: bytes) -> bool:
@@ -214,7 +247,12 @@ def _empty_in_git(folder: Path, names: Sequence[bytes]) -> Iterator[bytes]:
 def ignored_by_git(folder: Path) -> list[bytes]:
     """Return what git ignores here; a folder as a whole is one name."""
     ignored = git(folder, "ls-files", "-oi", "--exclude-standard", "--directory", "-z")
-    return ignored.split(b"\0")[:-1]
+    found: list[bytes] = []
+    for name in ignored.split(b"\0")[:-1]:
+        # Of a folder with nothing but ignored files git names the files, too.
+        if not (found and found[-1].endswith(b"/") and name.startswith(found[-1])):
+            found.append(name)
+    return found
 
 
 def list_ignored(folder: Path) -> list[str]:

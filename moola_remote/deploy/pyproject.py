@@ -11,7 +11,7 @@ from typing import Any
 
 from moola_remote.config.nearest import meant
 from moola_remote.deploy.bundled import Bundle
-from moola_remote.deploy.declared import PYPROJECT, Dependencies, Reader
+from moola_remote.deploy.declared import PYPROJECT, SETTINGS, Dependencies, Reader
 from moola_remote.deploy.import_paths import import_paths
 from moola_remote.deploy.local_paths import parse_local
 from moola_remote.deploy.requirements import read_requirements
@@ -247,7 +247,7 @@ def _lines(value: Any, where: str) -> list[str]:
 def _unknown(path: PurePosixPath, kind: str, name: str, known: Sequence[str]) -> ConfigError:
     return ConfigError(
         f"{path}: {kind} {name!r}: unknown, expected one of {', '.join(known) or 'none'}",
-        meant(name, known, f"correct `{kind}s` in [tool.moola-remote]"),
+        meant(name, known, f"correct `{kind}s` in {SETTINGS}"),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from moola_remote.deploy.bundled import Bundle, normal
-from moola_remote.deploy.declared import Dependencies, Reader
+from moola_remote.deploy.declared import SETTINGS, Dependencies, Reader
 from moola_remote.deploy.local_paths import Local, parse_local
 from moola_remote.errors import ConfigError
 
@@ -73,7 +73,7 @@ def _take(
         raise ConfigError(
             f"{where}: can't be read, No such file or directory; expected the packages "
             "that a job needs, a line each",
-            "write it, empty where it needs none, or correct `requirements` in [tool.moola-remote]",
+            f"write it, empty where it needs none, or correct `requirements` in {SETTINGS}",
         )
     for lines, words in logical_lines(content):
         included, local = _INCLUDE.match(words), parse_local(words)

@@ -6,7 +6,7 @@ import re
 import shlex
 from pathlib import Path, PurePosixPath
 
-from moola_remote.deploy.declared import PYPROJECT, Reader
+from moola_remote.deploy.declared import PYPROJECT, SETTINGS, Reader
 
 _FREEZE = "in its environment: pip list --format=freeze > requirements.txt"
 _WRITE = "write its install_requires into requirements.txt"
@@ -27,7 +27,7 @@ _CURES = {
     "Pipfile": "pipenv lock, then pipenv requirements > requirements.txt",
     **dict.fromkeys(_CONDA, _FREEZE),
     "requirements.in": "pip-compile, or name it as `requirements`",
-    **dict.fromkeys(_LISTS, "name it as `requirements` in [tool.moola-remote]"),
+    **dict.fromkeys(_LISTS, f"name it as `requirements` in {SETTINGS}"),
 }
 # Of these it is a word that declares; without it they only configure.
 _WORDS = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -25,7 +24,7 @@ class Patience(Protocol):
 
     @property
     def give_up_s(self) -> float | None:
-        """Seconds; None is for ever."""
+        """Seconds of waiting; None is for ever. How long an attempt takes does not count."""
 
     @property
     def backoff_s(self) -> Sequence[float]:
@@ -37,7 +36,7 @@ class Outage:
 
     def __init__(self, patience: Patience) -> None:
         self._link = patience
-        self._since = time.monotonic()
+        self._waited_s = 0.0
         self._num_hopeless = 0
         self.num_attempts = 0
 
@@ -50,14 +49,16 @@ class Outage:
         self.num_attempts += 1
         self._num_hopeless += isinstance(err, (MuteAgentError, NoPythonError, PodGoneError))
         give_up_s = self._link.give_up_s
-        is_over = give_up_s is not None and time.monotonic() - self._since > give_up_s
+        is_over = give_up_s is not None and self._waited_s >= give_up_s
         if is_over or self._num_hopeless >= MAX_HOPELESS:
             raise err
 
     def wait_s(self) -> float:
         """Return how long to wait now; at random, so that many clients don't come at once."""
         waits = self._link.backoff_s
-        return waits[min(self.num_attempts, len(waits)) - 1] * random.uniform(0.5, 1.0)
+        wait_s = waits[min(self.num_attempts, len(waits)) - 1] * random.uniform(0.5, 1.0)
+        self._waited_s += wait_s
+        return wait_s
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Link:
     Attributes:
         agent: to begin with; its maker closes it.
         reconnect: makes a new connection with its agent, which is closed by `follow`.
-        give_up_s: how long the pod may be unreachable; None is for ever.
+        give_up_s: of `Patience`.
         backoff_s: waits between two attempts, each shortened by chance by up to a half.
     """
 

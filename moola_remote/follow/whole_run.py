@@ -50,16 +50,19 @@ def persist(
     Args:
         call: can be repeated.
         on_lost: called after each failure; may raise it.
-        patience_s: of being out of reach, before it is given up.
+        patience_s: of waiting, in all, before it is given up; anew after a long attempt.
 
     Raises:
         UnreachableError: the pod is gone, or was out of reach for too long.
     """
     outage = Outage(_Patience(patience_s))
     while True:
+        began = time.monotonic()
         try:
             return call()
         except UnreachableError as err:
+            if time.monotonic() - began > PATIENCE_S:  # it was reached meanwhile
+                outage = Outage(_Patience(patience_s))
             outage.add(err)
             on_lost(err)
         time.sleep(outage.wait_s())

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from moola_remote.ssh.hostkeys import Ask
     from moola_remote.ssh.keys import AskPassphrase
     from moola_remote.ssh.transport import Transport
+# For a command that does nothing.
+ANSWER_S = 10.0
 
 
 class Pod:
@@ -174,6 +176,15 @@ class Pod:
     def other(self, name: str) -> Pod:
         """Return another pod of the project, which is not started. The caller must close it."""
         return Pod(name, may_start=False, ask=self._ask, ask_passphrase=self._ask_passphrase)
+
+    def answers(self) -> bool:
+        """Return whether the connection still carries a command; False where there is none."""
+        with contextlib.suppress(UnreachableError):
+            if "transport" in self.__dict__:
+                self.transport.check()
+                self.transport.run(["true"], timeout_s=ANSWER_S)
+                return True
+        return False
 
     @property
     def command(self) -> str:

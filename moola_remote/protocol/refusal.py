@@ -12,6 +12,7 @@ from moola_remote.errors import (
     NoCheckpointError,
     RunLostError,
     TransferError,
+    UnknownRunError,
     UnreachableError,
 )
 from moola_remote.text.sanitize import safe
@@ -39,7 +40,7 @@ _FULL = ("no space left on device", "quota exceeded", "file too large")
 _OF_POD = "pod: "
 
 _ERRORS: dict[str, type[MoolaError]] = {
-    "unknown_run": ConfigError,
+    "unknown_run": UnknownRunError,
     "bad_request": ConfigError,
     "environment": ConfigError,
     "different": TransferError,

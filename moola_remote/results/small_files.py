@@ -7,6 +7,7 @@ What comes is hashed before it is written.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import logging
@@ -68,7 +69,7 @@ def receive(
     wanted = [file for file in files if file.name not in came]
     if not wanted:
         return came
-    writer = _Writer(staging)
+    make_folder = functools.cache(functools.partial(real_folder, staging))
     channel = agent.open("send", run_id)
     try:
         asking = threading.Thread(target=_ask, args=(channel, _request(wanted)), daemon=True)
@@ -77,8 +78,12 @@ def receive(
         done = said_at = 0
         for file in wanted:
             found = _next(reader, channel, agent, file)
-            if found and hashlib.sha256(found[0]).hexdigest() == file.sha256:
-                came |= writer.write(file.name, *found)
+            if (
+                found
+                and hashlib.sha256(found[0]).hexdigest() == file.sha256
+                and _keep(staging, make_folder, file.name, *found)
+            ):
+                came.add(file.name)
             done += file.size
             if reader.num_blocks > said_at:
                 said_at = reader.num_blocks
@@ -160,31 +165,23 @@ class _Reader:
         return bool(block)
 
 
-class _Writer:
-    """Writes files below a folder that is ours; the folders between are made."""
+def _keep(
+    top: Path, make_folder: Callable[[str], object], name: str, content: bytes, modified_ns: int
+) -> bool:
+    """Write a file below `top`; return whether this disk takes one of that name.
 
-    def __init__(self, top: Path) -> None:
-        self._top = top
-        self._made: set[str] = set()
-
-    def write(self, name: str, content: bytes, modified_ns: int) -> set[str]:
-        """Write a file; return its name, or nothing where this disk takes none of that name.
-
-        Raises:
-            LimitError: the disk is full.
-        """
-        folder = name.rpartition("/")[0]
-        try:
-            if folder not in self._made:
-                real_folder(self._top, folder)
-                self._made.add(folder)
-            _write(f"{self._top}/{name}", content, modified_ns)
-        except OSError as err:
-            if is_full(err):
-                raise unwritable(self._top, err) from err
-            logger.info("%s: %s", name, err)
-            return set()
-        return {name}
+    Raises:
+        LimitError: the disk is full.
+    """
+    try:
+        make_folder(name.rpartition("/")[0])
+        _write(f"{top}/{name}", content, modified_ns)
+    except OSError as err:
+        if is_full(err):
+            raise unwritable(top, err) from err
+        logger.info("%s: %s", name, err)
+        return False
+    return True
 
 
 def _write(path: str, content: bytes, modified_ns: int) -> None:

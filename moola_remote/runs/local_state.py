@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from moola_remote.config.paths import LaptopPaths
 from moola_remote.config.typed import plain
 from moola_remote.files import atomic
 from moola_remote.files.disk import unwritable
@@ -49,6 +50,12 @@ class Hook:
 def notes_of(pod: Pod, run_id: str) -> LocalRun:
     """Return what this laptop has noted of a run on `pod`."""
     return LocalRun(pod.laptop.journal(pod.name, run_id))
+
+
+def pods_with(laptop: LaptopPaths, name: str) -> list[str]:
+    """Return the pods on which this laptop knows a run whose id begins with `name`."""
+    found = laptop.journals.glob("*/[!.]*") if name else ()
+    return sorted({path.parent.name for path in found if path.name.startswith(name)})
 
 
 def was_away(notes: LocalRun, run: RunState) -> bool:

@@ -63,6 +63,7 @@ def forwarding(
 
 
 class _Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True  # of connections that were cut the port keeps traces
     daemon_threads = True
     block_on_close = False
 

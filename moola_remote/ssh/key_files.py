@@ -13,6 +13,7 @@ from pathlib import Path
 from moola_remote.errors import ConfigError
 
 _MAGIC = b"openssh-key-v1\0"
+_OPENSSH = "OPENSSH PRIVATE KEY"
 
 
 def check_identity_file(pod: str, path: Path) -> None:
@@ -58,12 +59,30 @@ def public_key(path: Path) -> bytes:
     for candidate in (path, path.with_name(f"{path.name}.pub")):
         with contextlib.suppress(OSError, ValueError, IndexError, binascii.Error):
             text = candidate.read_text("ascii", "replace")
-            if "OPENSSH PRIVATE KEY" in text:
-                body = "".join(line for line in text.splitlines() if "-----" not in line)
-                return _public_part(base64.b64decode(body))
+            if _OPENSSH in text:
+                return _public_part(_content(text))
             if "PRIVATE KEY" not in text:
                 return base64.b64decode(text.split()[1], validate=True)
     return str(path).encode() if is_private(path) else b""
+
+
+def needs_no_agent(path: Path) -> bool:
+    """Return whether a file alone is enough: a private key, without passphrase, in no device."""
+    try:
+        text = path.read_text("ascii", "replace")
+    except OSError:
+        return False
+    if _OPENSSH in text:
+        with contextlib.suppress(ValueError, binascii.Error):
+            content = _content(text)
+            is_bare = content.startswith(_MAGIC + b"\0\0\0\4none")  # its cipher
+            return is_bare and not type_of(_public_part(content)).startswith("sk-")
+        return False
+    return "PRIVATE KEY" in text and "ENCRYPTED" not in text
+
+
+def _content(text: str) -> bytes:
+    return base64.b64decode("".join(line for line in text.splitlines() if "-----" not in line))
 
 
 def _public_part(content: bytes) -> bytes:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from moola_remote.ssh.key_files import (
     fault_of,
     is_open_to_others,
     is_private,
+    needs_no_agent,
     public_key,
     type_of,
 )
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     import paramiko
 
     from moola_remote.ssh.endpoint import Endpoint
+logger = logging.getLogger(__name__)
 # Asked for the passphrase of a key, once; None where the user gives none.
 AskPassphrase = Callable[[str], "str | None"]
 DEFAULT_KEYS = ("id_rsa", "id_ecdsa", "id_ed25519")
@@ -75,11 +78,22 @@ class KeySource:
         certificates = config.certificate_files if config else ()
         if path is not None:
             check_identity_file(endpoint.name, path)
-            return cls((path,), certificates, is_explicit=True, only_files=True, agent=agent)
-        if config is None:
+            source = cls((path,), certificates, is_explicit=True, only_files=True, agent=agent)
+        elif config is None:
             return cls(tuple(Path.home() / ".ssh" / name for name in DEFAULT_KEYS), agent=agent)
-        return cls(
-            config.identity_files, certificates, only_files=config.identities_only, agent=agent
+        else:
+            only = config.identities_only
+            source = cls(config.identity_files, certificates, only_files=only, agent=agent)
+        return replace(source, agent=None) if source.is_enough() else source
+
+    def is_enough(self) -> bool:
+        """Return whether the files alone have all that may be offered: no agent is waited for."""
+        there = [path for path in self.files if public_key(path)]
+        return (
+            self.only_files
+            and bool(there)
+            and not self.certificates
+            and all(needs_no_agent(path) and not is_open_to_others(path) for path in there)
         )
 
 
@@ -221,6 +235,7 @@ def _agent_keys(path: str | None, silent: list[str]) -> Iterator[list[paramiko.A
                 keys = list(agent.get_keys())
                 conn.settimeout(None)
             except TimeoutError:
+                logger.warning("%s does not answer within %.0f s", _named(path), AGENT_S)
                 silent.append(path)
             except (OSError, paramiko.SSHException, EOFError):
                 keys = []
@@ -230,6 +245,10 @@ def _agent_keys(path: str | None, silent: list[str]) -> Iterator[list[paramiko.A
                 blob: Any = paramiko.pkey.PublicBlob(key.name, key.blob)
                 key.public_blob = blob
         yield keys
+
+
+def _named(agent: str) -> str:
+    return f"the agent at {safe(agent, 200)}"
 
 
 def _is_certificate(key: paramiko.AgentKey) -> bool:
@@ -244,8 +263,8 @@ def _shown(key: Any) -> bytes:
 def cure_for(ring: KeyRing) -> tuple[str, str]:
     """Return what stands in the way of other keys, and the command that removes it."""
     if ring.silent:
-        path = safe(ring.silent[0], 200)
-        return f"the agent at {path} does not answer", "start it again, or unset SSH_AUTH_SOCK"
+        why = f"{_named(ring.silent[0])} does not answer"
+        return why, "start it again, or unset SSH_AUTH_SOCK"
     if ring.unsigned:
         why = f"the agent refuses to sign with {safe(ring.unsigned[0], 200)}"
         return why, "answer its question, or ssh-add the key again without -c"

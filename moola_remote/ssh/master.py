@@ -61,16 +61,18 @@ class Master:
         pins: the file that OpenSSH checks the host key by.
         pin: the key that it has of the endpoint.
         keep: how it stays open.
+        source: where its keys are.
         timeout_s: for the TCP connection.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each has its own source
         self,
         endpoint: Endpoint,
         config: HostConfig,
         pins: KnownHosts,
         pin: bytes,
         keep: Keeping,
+        source: KeySource,
         timeout_s: float,
     ) -> None:
         name = pins.name_of(endpoint)
@@ -94,6 +96,7 @@ class Master:
             *pin_options(pins.path, name),
             *(word for path in keys for word in ("-i", str(path))),
             *(("-o", "IdentitiesOnly=yes") if endpoint.identity_file else ()),
+            *(("-o", "IdentityAgent=none") if source.agent is None else ()),
             *config.arguments,
             *("--", config.host),
         ]
@@ -269,12 +272,12 @@ def find(endpoint: Endpoint, pins: KnownHosts, keep: Keeping, *, timeout_s: floa
     config = endpoint.host_config or _past_all_files(endpoint)
     if config.jumps or config.known_hosts_command:
         return None
-    KeySource.of(endpoint)  # a fault of the key that the pod's file names is an error in any case
+    source = KeySource.of(endpoint)  # a fault of the key that the pod's file names is an error
     others = {path for path in config.identity_files if path.name not in USUAL_KEYS}
     if endpoint.identity_file and any(path.is_file() for path in others - {endpoint.identity_file}):
         return None  # OpenSSH would offer them, too
     pin = pins.settled(endpoint)
     if pin is None or pin in read_known_hosts(config, pin).revoked:
         return None
-    master = Master(endpoint, config, pins, pin, keep, timeout_s)
+    master = Master(endpoint, config, pins, pin, keep, source, timeout_s)
     return master if master.is_able() else None

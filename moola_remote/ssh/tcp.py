@@ -36,8 +36,10 @@ def by_tcp(endpoint: Endpoint, timeout_s: float) -> ReadAheadSocket:
     try:
         sock = _connect(endpoint, config, timeout_s)
     except socket.gaierror as err:
+        family = config.address_family if config else ""
+        only = f" with AddressFamily {family}" if family in FAMILIES else ""
         raise UnreachableError(
-            f"{where}: no such host name",
+            f"{where}: no such host name{only}",
             "check the name, and this machine's network; an alias must be in ~/.ssh/config",
         ) from err
     except TimeoutError as err:

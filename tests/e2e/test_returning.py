@@ -11,7 +11,7 @@ import pytest
 from moola_remote.ssh.endpoint import Endpoint
 from tests.support.lanes import HANGS_S
 from tests.support.pods import AgentPod, wait_until
-from tests.support.projects import PROGRAM, Project, make_project
+from tests.support.projects import PROGRAM, Project, make_project, pod_file
 
 pytestmark = [pytest.mark.e2e, pytest.mark.process]
 
@@ -71,6 +71,21 @@ def test_two_laptops_see_a_run_at_the_same_time(
     for project, name in ((local_project, "local"), (other, "host")):
         kept = project.state / "journals" / name / run_id / "log"
         assert kept.read_bytes() == (pod.folder(run_id) / "log").read_bytes()
+
+
+def test_a_run_that_is_on_another_pod_is_said_to_be_there(
+    local_project: Project, local_pod: Endpoint, tmp_path: Path
+) -> None:
+    run_id = local_project.ok("run", "--detach", "--", "true").strip()
+    local_project.write("configs/pods/far.yaml", pod_file(local_pod, root=tmp_path / "far"))
+    for words in (("logs",), ("attach",), ("cancel",), ("fetch", "all")):
+        line = local_project.refused(10, "--pod", "far", *words, run_id)
+        assert line.endswith("; it is on pod local: begin with moola-remote"), line
+    line = local_project.refused(10, "--pod", "far", "logs", "20200101-000000")
+    assert line.endswith("; see them with: moola-remote --pod far runs")
+    local_project.write("pyproject.toml", pyproject(local_project).replace('"local"', '"far"'))
+    line = local_project.refused(10, "logs", run_id)
+    assert line.endswith("; it is on pod local: begin with moola-remote --pod local")
 
 
 def test_what_happened_meanwhile_is_reported_and_the_command_for_the_end_runs_once(

@@ -32,6 +32,12 @@ def make_read_only(disk: Path) -> None:
     wait_until(lambda: subprocess.run(mount, capture_output=True, check=False).returncode == 0)
 
 
+def read_only_for_a_verb(disk: Path) -> list[str]:
+    """Words before a verb; what has files open keeps a disk from becoming read-only for all."""
+    script = f'mount -o remount,bind,ro {disk}; exec "$@"'
+    return ["unshare", "--mount", "sh", "-c", script, "sh"]
+
+
 @pytest.fixture
 def small_pod(small_disk: Path) -> Iterator[AgentPod]:
     """A pod on a file system of one megabyte."""
@@ -172,9 +178,7 @@ def test_a_run_on_a_read_only_disk_is_ended_all_the_same(
     run_id = small_pod.shell("trap '' TERM; echo ready; while :; do sleep 0.05; done")
     small_pod.wait_for_log(run_id, "ready")
     job = small_pod.process(run_id, "job")
-    # Read-only for the verb alone: what has files open keeps a disk from becoming it for all.
-    script = f'mount -o remount,bind,ro {small_disk}; exec "$@"'
-    small_pod.enter = ["unshare", "--mount", "sh", "-c", script, "sh"]
+    small_pod.enter = read_only_for_a_verb(small_disk)
     answer = small_pod.ask("cancel", run_id, "--grace", "0.2")
     assert (answer["ok"], answer["error"]) == (False, "io")
     assert answer["message"] == (
@@ -184,6 +188,21 @@ def test_a_run_on_a_read_only_disk_is_ended_all_the_same(
     assert not is_alive(job)
     small_pod.enter = []
     assert small_pod.wait(run_id)["reason"] == "killed by SIGKILL"
+
+
+def test_a_queued_run_on_a_read_only_disk_is_said_to_stay_queued(
+    small_disk: Path, small_pod: AgentPod
+) -> None:
+    small_pod.wait(small_pod.shell("sleep 1000"), "RUNNING")
+    run_id = small_pod.shell("true")
+    small_pod.enter = read_only_for_a_verb(small_disk)
+    answer = small_pod.ask("cancel", run_id)
+    assert answer["message"] == (
+        f"pod: run {run_id}: stays queued, a cancellation can't be recorded: Read-only file system"
+    )
+    assert small_pod.state(run_id)["state"] == "QUEUED"
+    small_pod.enter = []
+    assert small_pod.ask("cancel", run_id)["state"]["state"] == "CANCELLED"
 
 
 def test_a_run_that_a_read_only_disk_keeps_from_being_recorded_says_so(small_disk: Path) -> None:

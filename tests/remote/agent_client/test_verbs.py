@@ -28,6 +28,7 @@ from moola_remote.errors import (
     MoolaError,
     RunLostError,
     TransferError,
+    UnknownRunError,
     UnreachableError,
 )
 from moola_remote.protocol.refusal import refusal
@@ -223,7 +224,7 @@ def test_an_environment_that_fails_says_why(
 @pytest.mark.parametrize(
     ("code", "error"),
     [
-        ("unknown_run", ConfigError),
+        ("unknown_run", UnknownRunError),
         ("different", TransferError),
         ("disk_full", LimitError),
         ("bad_run", RunLostError),

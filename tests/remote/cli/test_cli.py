@@ -169,6 +169,15 @@ def test_the_pods_of_a_sweep_are_those_that_are_named(
         assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("pods", ["2", "host,host.2"])
+def test_a_sweep_takes_no_machine_twice(here: Project, refused: Refused, pods: str) -> None:
+    sweep = "--try x=0..1 --goal loss:min -- python tiny/train.py {x}"
+    line = refused(10, f"--pod host sweep --pods {pods} {sweep}")
+    assert "pod host.2: " in line
+    assert "is one machine, expected 'host'" in line
+    assert not (here.folder / "results").exists()
+
+
 def test_a_home_is_no_project(
     here: Project, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:

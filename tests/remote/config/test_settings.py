@@ -69,6 +69,16 @@ def test_a_wrong_value_is_reported_with_file_and_key(files: Project, text: str, 
     assert "\n" not in str(caught.value)
 
 
+def test_a_machine_of_ones_own_has_no_number(files: Project) -> None:
+    files.write("configs/pods/far.yaml", "provider: ssh\nhost: far\n")
+    with pytest.raises(
+        ConfigError, match=r"pod far\.2: .*far\.yaml is one machine, expected 'far'"
+    ):
+        load_pod(find_project(files.folder), "far.2")
+    files.write("configs/pods/far.2.yaml", "provider: ssh\nhost: nearer\n")
+    assert load_pod(find_project(files.folder), "far.2").host == "nearer"
+
+
 def test_what_is_no_text_is_reported(files: Project) -> None:
     (files.folder / "configs/pods/host.yaml").write_bytes(b"provider: \xff\n")
     with pytest.raises(ConfigError, match="not UTF-8 text at byte 10"):

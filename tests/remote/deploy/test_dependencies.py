@@ -111,7 +111,7 @@ def test_what_an_installed_folder_declares_in_another_form_is_left_out_and_said(
         ("pdm.lock", "", "pdm export"),
         ("setup.py", "setup(install_requires=['six'])\n", "requirements.txt"),
         ("setup.cfg", "[options]\ninstall_requires =\n  six\n", "requirements.txt"),
-        ("requirements/base.txt", "six\n", "name it as `requirements`"),
+        ("requirements/base.txt", "six\n", "in [tool.moola-remote] or moola-remote.toml"),
         ("pyproject.toml", "[tool.flit.metadata]\nrequires = ['six']\n", "[project]"),
         ("pyproject.toml", "[tool.pixi.dependencies]\nnumpy = '*'\n", "pip list"),
         ("pyproject.toml", "[tool.pixi.feature.a.pypi-dependencies]\nsix = '*'\n", "pip list"),
@@ -210,6 +210,7 @@ def test_a_list_in_latin_1_is_one_line_with_the_cure(tmp_path: Path) -> None:
         ({"requirements.txt": "-r other.txt\n"}, "requirements.txt: other.txt: can't be read"),
         ({"requirements.txt": "-r requirements.txt\n"}, "includes itself"),
         ({"requirements.txt": "-r ../../etc/passwd\n"}, "outside of the project"),
+        ({"requirements.txt": "-r other.txt\n"}, "[tool.moola-remote] or moola-remote.toml"),
     ],
 )
 def test_an_include_that_leads_nowhere_is_one_line(
@@ -230,6 +231,7 @@ def test_extras_and_groups_are_taken_with_what_they_include(tmp_path: Path) -> N
     [
         ({"extras": ["trian"]}, "extra 'trian': unknown, expected one of train, plots; did you "),
         ({"groups": ["dev"]}, "group 'dev': unknown, expected one of gpu, speed"),
+        ({"groups": ["dev"]}, "`groups` in [tool.moola-remote] or moola-remote.toml"),
     ],
 )
 def test_an_unknown_extra_or_group_names_those_there_are(
@@ -249,7 +251,9 @@ def test_extras_where_nothing_declares_any_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["../requirements.txt", "/etc/hostname", "a/../../b.txt"])
 def test_a_list_outside_of_the_project_is_refused(tmp_path: Path, path: str) -> None:
-    assert "outside of the project" in refused(tmp_path, {"a.py": ""}, requirements=path)
+    said = refused(tmp_path, {"a.py": ""}, requirements=path)
+    assert "outside of the project" in said
+    assert said.endswith("`requirements` in [tool.moola-remote] or moola-remote.toml")
 
 
 def test_the_lists_that_setuptools_reads_are_read(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -405,3 +406,57 @@ def test_a_worktree_whose_repository_is_gone_is_one_line(tmp_path: Path) -> None
     _write(tmp_path, ".git", text="gitdir: /no/such/repository/.git/worktrees/x\n")
     with pytest.raises(ConfigError, match=r"not a git repository.*; git worktree repair"):
         _listed(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "cure"),
+    [
+        (lambda git: (git / "HEAD").write_bytes(b""), "its .git is damaged: repair it"),
+        (lambda git: (git / "index").write_bytes(b"cut"), "rm .git/index, then git reset"),
+    ],
+)
+def test_a_damaged_repository_is_one_line_that_costs_nobody_its_history(
+    repository: Path, damage: Callable[[Path], object], cure: str
+) -> None:
+    _write(repository, "a")
+    _git(repository, "add", ".")
+    damage(repository / ".git")
+    with pytest.raises(ConfigError) as caught:
+        _listed(repository)
+    assert caught.value.cure.startswith(cure)
+    assert "remove the .git" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_bare_repository_beside_its_trees_names_the_way_out(tmp_path: Path) -> None:
+    _git(tmp_path, "init", "-q", "--bare", ".bare")
+    _write(tmp_path, ".git", text="gitdir: .bare\n")
+    with pytest.raises(ConfigError, match="change to a working tree of it"):
+        _listed(tmp_path)
+
+
+def test_another_working_tree_of_the_same_repository_stays(
+    repository: Path, tmp_path: Path
+) -> None:
+    _write(repository, "a")
+    _git(repository, "add", ".")
+    _git(repository, "commit", "-qm", "x")
+    _git(repository, "worktree", "add", "-q", "trees/other", "-b", "other")
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    _git(foreign, "init", "-q")
+    _write(foreign, "b")
+    _git(foreign, "add", ".")
+    _git(foreign, "commit", "-qm", "x")
+    _git(foreign, "worktree", "add", "-q", str(repository / "vendor"), "-b", "other")
+    names, left = _listed(repository)
+    assert names == ["a", "vendor/b"]
+    assert left["other working trees of this repository"] == ("trees/other",)
+    # From within that tree it is the one that is sent.
+    assert _listed(repository / "trees" / "other")[0] == ["a"]
+
+
+def test_what_git_ignores_is_named_once(repository: Path) -> None:
+    _write(repository, "a/.gitignore", text="*.csv\n")
+    _write(repository, "a/b/one.csv", "a/b/two.csv", "a/c.csv")
+    assert _listed(repository)[1]["ignored by git"] == ("a/b/", "a/c.csv")

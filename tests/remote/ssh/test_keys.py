@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import socket
 import subprocess
@@ -14,8 +15,11 @@ from moola_remote.errors import UnreachableError
 from moola_remote.ssh import keys
 from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
+from moola_remote.ssh.keeping import keeping
+from moola_remote.ssh.key_files import needs_no_agent
 from tests.remote.ssh.conftest import Through, add_key, keygen
 from tests.remote.ssh.hardware import HardwareAgent, hardware_key_file
+from tests.support.masters import end_masters, masters
 from tests.support.servers import SSHD, running_openssh
 
 pytestmark = pytest.mark.process
@@ -292,18 +296,73 @@ def test_an_agent_that_refuses_to_sign_is_the_reason(
     assert "ssh-add the key again without -c" in error.cure
 
 
+@contextlib.contextmanager
+def frozen_agent(folder: Path) -> Iterator[socket.socket]:
+    """An agent that lets everybody in and says nothing."""
+    with socket.socket(socket.AF_UNIX) as frozen:
+        frozen.bind(str(folder / "frozen"))
+        frozen.listen()
+        yield frozen
+
+
 def test_an_agent_that_does_not_answer_is_not_waited_for(
-    strict: Endpoint, through: Through, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    strict: Endpoint,
+    through: Through,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(keys, "AGENT_S", 0.2)
-    with socket.socket(socket.AF_UNIX) as frozen:
-        frozen.bind(str(tmp_path / "frozen"))
-        frozen.listen()
+    with frozen_agent(tmp_path):
         alone = f"IdentityAgent {tmp_path / 'frozen'}\n  IdentityFile {tmp_path / 'none'}"
         error = _refusal(_by_config(strict, through, alone), tmp_path)
         assert f"the agent at {tmp_path / 'frozen'} does not answer" in str(error)
         beside = f"IdentityAgent {tmp_path / 'frozen'}\n  IdentityFile {_key_of(strict)}"
         _connects(_by_config(strict, through, beside), tmp_path)
+        assert f"the agent at {tmp_path / 'frozen'} does not answer" in caplog.text
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_key_that_lies_bare_in_a_file_asks_no_agent(
+    strict: Endpoint, through: Through, tmp_path: Path, is_kept: bool, is_named: bool
+) -> None:
+    _connects(strict, tmp_path)  # so that its pin lets OpenSSH connect
+    with frozen_agent(tmp_path) as agent:
+        text = f"IdentityAgent {tmp_path / 'frozen'}"
+        if not is_named:
+            text += f"\n  IdentitiesOnly yes\n  IdentityFile {_key_of(strict)}"
+        endpoint = _by_config(strict, through, text)
+        if is_named:
+            endpoint = dataclasses.replace(endpoint, identity_file=strict.identity_file)
+        endpoint = dataclasses.replace(endpoint, name=strict.name)
+        keep = keeping(tmp_path, 60) if is_kept else None
+        _connects(endpoint, tmp_path, keep=keep)
+        assert len(masters(keep.folder) if keep else []) == is_kept
+        end_masters(keep)
+        agent.setblocking(False)
+        with pytest.raises(BlockingIOError):  # nobody has come
+            agent.accept()
+
+
+@pytest.mark.parametrize(
+    ("words", "passphrase", "is_bare"),
+    [
+        ([], "", True),
+        ([], "secret", False),
+        (["-t", "rsa", "-m", "PEM"], "", True),
+        (["-t", "rsa", "-m", "PEM"], "secret", False),
+        (["-t", "rsa", "-m", "PKCS8"], "", True),
+        (["-t", "rsa", "-m", "PKCS8"], "secret", False),
+    ],
+)
+def test_a_file_alone_is_enough_where_nobody_is_asked_for_a_passphrase(
+    tmp_path: Path, words: list[str], passphrase: str, is_bare: bool
+) -> None:
+    path = keygen(tmp_path / "key", *words, passphrase=passphrase)
+    assert needs_no_agent(path) == is_bare
+    assert not needs_no_agent(path.with_suffix(".pub"))
+    assert not needs_no_agent(tmp_path / "missing")
 
 
 def test_no_key_at_all_is_named(strict: Endpoint, tmp_path: Path) -> None:

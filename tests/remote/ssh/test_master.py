@@ -22,6 +22,7 @@ from moola_remote.ssh.connect import connect
 from moola_remote.ssh.endpoint import Endpoint
 from moola_remote.ssh.hostkeys import KnownHosts, fingerprint
 from moola_remote.ssh.keeping import Keeping, keeping
+from moola_remote.ssh.keys import KeySource
 from moola_remote.ssh.link import ParamikoLink
 from moola_remote.ssh.master import MasterLink
 from moola_remote.ssh.transport import Transport
@@ -301,7 +302,7 @@ def test_a_socket_is_of_one_address_one_user_and_one_pin(
         (endpoint, pin[:-1] + b"x"),
     ]
     paths = {
-        master.Master(one, one.host_config, known, key, keep, 5).path
+        master.Master(one, one.host_config, known, key, keep, KeySource(()), 5).path
         for one, key in others
         if one.host_config
     }

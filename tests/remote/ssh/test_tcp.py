@@ -120,6 +120,13 @@ def test_what_an_ipv6_address_can_not_be_reached_from_is_named(
     assert said in str(refusal(endpoint, tmp_path))
 
 
+def test_a_family_that_the_host_has_not_is_named(
+    six: Endpoint, through: Through, tmp_path: Path
+) -> None:
+    error = refusal(through(f"Host box\n  {lines_of(six)}  AddressFamily inet\n"), tmp_path)
+    assert "no such host name with AddressFamily inet;" in str(error)
+
+
 @pytest.mark.parametrize("line", ["", "AddressFamily inet6", "BindInterface lo", "BindAddress ::1"])
 def test_each_address_of_a_name_is_tried(
     six: Endpoint, through: Through, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
