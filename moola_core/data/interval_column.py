@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from moola_core.data.bar_tables import extension_of
+from moola_core.data.span_days import DAYS
 from moola_core.data.span_lengths import unit_of_word
 from moola_core.data.table_head import is_clock, is_number, looks_like_date, normalise
 from moola_core.data.window_checks import Fault
@@ -39,17 +40,22 @@ _BEHIND = re.compile(r"\s*[(\[][^)\]]+[)\]]\s*$")  # a zone or a unit behind a n
 CURE = "write the ends in columns start and end"
 
 
-def split_intervals(path: Path, table: pa.Table) -> tuple[pa.Table, str]:
+def split_intervals(path: Path, table: pa.Table, *, are_bars: bool) -> tuple[pa.Table, str]:
     """Return the table with starts and ends for its column of intervals; and their brackets.
 
     The brackets are empty where there is no such column, or where it does not say them.
+
+    Args:
+        path: of the table.
+        table: without an end of its own.
+        are_bars: it may have labels per bar, whose ``0-100`` of a window is not the bar's.
 
     Raises:
         DataError: there are two such columns, or brackets that differ or may be of a pair.
     """
     found = [i for i in range(table.num_columns) if _is_interval(table, i)]
     if not found:
-        return _split_bare(path, table), ""
+        return _split_bare(path, table, are_bars=are_bars), ""
     names = [table.column_names[i] or "(no name)" for i in found]
     if len(found) > 1:
         raise DataError(
@@ -85,12 +91,17 @@ def interval_text(value: Any, name: str = "") -> str | None:
     return f"{about[0]}{value[ends[0]]}, {value[ends[1]]}{about[1]}"
 
 
-def _split_bare(path: Path, table: pa.Table) -> pa.Table:
+def _split_bare(path: Path, table: pa.Table, *, are_bars: bool) -> pa.Table:
     """Return the table with starts and ends for its first column of ``10-15`` and the like."""
+    has_days = bool(set(map(normalise, table.column_names)) & set(DAYS))
     for at, name in enumerate(table.column_names):
         texts = table.column(at).to_pylist()
         first = next(filter(None, texts), None)
-        if not isinstance(first, str) or _bare_ends(first, name) is None:
+        found = _bare_ends(first, name) if isinstance(first, str) else None
+        if found is None:
+            continue
+        is_time = looks_like_date(found[0]) or (has_days and _is_clock(found[0]))
+        if are_bars and not is_time:
             continue
         pairs = [_bare_ends(text, name) if text else (None, None) for text in texts]
         if None in pairs:

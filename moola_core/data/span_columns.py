@@ -48,8 +48,9 @@ def of_table(path: Path, table: pa.Table) -> RawSpans:
         tasks = table.column(names.index("id")).to_pylist() if "id" in names else ["0"] * len(cells)
         return of_regions(path, regions_of_cells(cells, [str(task) for task in tasks]))
     brackets = ""
-    if not (set(names) & set(STARTS) and set(names) & set(STOPS)):
-        table, brackets = split_intervals(path, table)
+    has_ends = bool(set(names) & set(STOPS)) or any(map(is_length, names))
+    if not (set(names) & set(STARTS) and has_ends):
+        table, brackets = split_intervals(path, table, are_bars=_are_bars(names))
         found = SpanNames.of(table.column_names)
         names = found.names
     trades = None if set(names) & set(STARTS) else places_of(names)

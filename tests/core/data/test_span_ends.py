@@ -50,6 +50,22 @@ def test_two_times_in_one_column_are_the_ends(name: str, form: str, tmp_path: Pa
     assert spans_of(tmp_path / "s.csv", ends="half-open") == TWO
 
 
+def test_a_window_beside_a_start_and_a_length_is_no_pair_of_ends(tmp_path: Path) -> None:
+    lines = [f"{a},{b - a},{word},0-100" for a, b, word in TWO]
+    (tmp_path / "s.csv").write_text(rows("start,bars,label,window", *lines))
+    assert spans_of(tmp_path / "s.csv") == TWO
+
+
+@pytest.mark.parametrize("window", ["0-100", "09:30-16:00", "1.5 - 2.5"])
+def test_a_window_beside_labels_per_bar_is_no_pair_of_ends(window: str, tmp_path: Path) -> None:
+    def word_at(bar: int) -> str:
+        return next((word for a, b, word in TWO if a <= bar < b), "")
+
+    lines = [f"{clock(bar)},{word_at(bar)},{window}" for bar in range(len(BARS))]
+    (tmp_path / "s.csv").write_text(rows("timestamp,label,window", *lines))
+    assert spans_of(tmp_path / "s.csv") == TWO
+
+
 @pytest.mark.parametrize("between", ["-", " - ", " to "])
 def test_times_of_day_in_one_column_are_of_the_day_beside_them(
     between: str, tmp_path: Path
