@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # tsaug 0.2.1, Crop(size, resize).augment(X, Y)
 # Guess: the mask of a cropped and resized window is still one of 0 and 1, as Resize and TimeWarp give it.
-# Seen: at each boundary the mask is interpolated and left so: 0.18 and 0.64. Output, for bars 4 to 9 of which 8 and 9 are
+# Seen: at each boundary the mask is interpolated and left so: 0.18 and 0.64. Output, for bars 4 to 9, 8 and 9 of them
 # marked, stretched to 12: `0 0 0 0 0 0 0 0.18 0.64 1 1 1; bars as integers: 3; Resize to 24: {0, 1}`.
-# Hurts: who augments labelled windows: cast to integers, as most losses want, the bars at a boundary are background, and
+# Hurts: who augments labelled windows: cast to integers, as most losses want, bars at a boundary are background, and
 # spans get shorter the more they are stretched.
 # Exit 0: it behaves as described; 1: the behaviour has changed.
 set -euo pipefail
