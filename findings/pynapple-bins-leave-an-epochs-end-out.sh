@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # pynapple 0.11.4, count(bin_size, ep) and bin_average
 # Guess: what is counted in bins adds up to what is counted by epoch, whatever the size of the bins.
-# Seen: an event at an epoch's last time is in the epoch, and in no bin that would begin there; a last bin that is cut by
-# the epoch's end is left out with all that is in it, or counted, by its size. bin_average does the same. Output, for two
-# epochs of 5 bars: `by epoch 10; bins of 1, 3, 5 s: 8, 6, 10; average without bars 4 and 14`.
+# Seen: an event at an epoch's last time is in the epoch, and in no bin that would begin there; a last bin that the
+# epoch's end cuts is left out with all that is in it, or counted, by its size. bin_average does the same. Output, for
+# two epochs of 5 bars: `by epoch 10; bins of 1, 3, 5 s: 8, 6, 10; average without bars 4 and 14`.
 # Hurts: who bins bars or samples by labelled spans: the last bar of each span is missing, or the last few, and nothing
 # says so.
 # Exit 0: it behaves as described; 1: the behaviour has changed.
