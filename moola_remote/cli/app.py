@@ -94,7 +94,7 @@ class App:
             UnreachableError: the pod was out of reach for too long, or answers and is not as it
                 should be.
         """
-        from moola_remote.follow.whole_run import PATIENCE_S, persist
+        from moola_remote.follow.reconnect import PATIENCE_S, persist
 
         said = ""
 

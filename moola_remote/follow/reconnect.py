@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from moola_remote.agent_client.client import Agent
 from moola_remote.errors import NoPythonError, PodGoneError, UnreachableError
 
-BACKOFF_S = (0.3, 0.6, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+if TYPE_CHECKING:
+    from moola_remote.agent_client.client import Agent
 
+Answer = TypeVar("Answer")
+BACKOFF_S = (0.3, 0.6, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+# A pod may be out of reach for so long before it is given up.
+PATIENCE_S = 600.0
 MAX_HOPELESS = 3
 
 
@@ -76,3 +81,37 @@ class Link:
     reconnect: Callable[[], Agent]
     give_up_s: float | None = None
     backoff_s: Sequence[float] = BACKOFF_S
+
+
+@dataclass(frozen=True)
+class _Patience:
+    """See `Patience`."""
+
+    give_up_s: float | None
+    backoff_s: Sequence[float] = BACKOFF_S
+
+
+def persist(
+    call: Callable[[], Answer], on_lost: Callable[[UnreachableError], None], patience_s: float
+) -> Answer:
+    """Repeat `call` over lost connections.
+
+    Args:
+        call: can be repeated.
+        on_lost: called after each failure; may raise it.
+        patience_s: of waiting, in all, before it is given up; anew after a long attempt.
+
+    Raises:
+        UnreachableError: the pod is gone, or was out of reach for too long.
+    """
+    outage = Outage(_Patience(patience_s))
+    while True:
+        began = time.monotonic()
+        try:
+            return call()
+        except UnreachableError as err:
+            if time.monotonic() - began > PATIENCE_S:  # it was reached meanwhile
+                outage = Outage(_Patience(patience_s))
+            outage.add(err)
+            on_lost(err)
+        time.sleep(outage.wait_s())

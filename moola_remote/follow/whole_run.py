@@ -6,12 +6,10 @@ and what was fetched is not fetched twice.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from moola_remote.agent_client import verbs
 from moola_remote.config.paths import STATE
@@ -19,7 +17,7 @@ from moola_remote.config.typed import read_json
 from moola_remote.errors import MoolaError, NoCheckpointError, TransferError, UnreachableError
 from moola_remote.follow.follower import Listener, follow
 from moola_remote.follow.journal import Journal
-from moola_remote.follow.reconnect import BACKOFF_S, Link, Outage
+from moola_remote.follow.reconnect import PATIENCE_S, Answer, Link, persist
 from moola_remote.pods.pod import Pod
 from moola_remote.protocol.spec import Spec
 from moola_remote.protocol.state import RunState, read_state
@@ -28,44 +26,6 @@ from moola_remote.results.selection import What
 from moola_remote.runs.hooks import run_hook
 from moola_remote.runs.launch import RunRequest, submit
 from moola_remote.runs.local_state import notes_of
-
-Answer = TypeVar("Answer")
-# A pod may be out of reach for so long before it is given up.
-PATIENCE_S = 600.0
-
-
-@dataclass(frozen=True)
-class _Patience:
-    """See `reconnect.Patience`."""
-
-    give_up_s: float | None
-    backoff_s: Sequence[float] = BACKOFF_S
-
-
-def persist(
-    call: Callable[[], Answer], on_lost: Callable[[UnreachableError], None], patience_s: float
-) -> Answer:
-    """Repeat `call` over lost connections.
-
-    Args:
-        call: can be repeated.
-        on_lost: called after each failure; may raise it.
-        patience_s: of waiting, in all, before it is given up; anew after a long attempt.
-
-    Raises:
-        UnreachableError: the pod is gone, or was out of reach for too long.
-    """
-    outage = Outage(_Patience(patience_s))
-    while True:
-        began = time.monotonic()
-        try:
-            return call()
-        except UnreachableError as err:
-            if time.monotonic() - began > PATIENCE_S:  # it was reached meanwhile
-                outage = Outage(_Patience(patience_s))
-            outage.add(err)
-            on_lost(err)
-        time.sleep(outage.wait_s())
 
 
 @dataclass(frozen=True)

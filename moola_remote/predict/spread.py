@@ -14,7 +14,8 @@ from moola_remote.errors import ConfigError, MoolaError, behind_pod
 from moola_remote.files import atomic
 from moola_remote.files.hashing import sha256_of
 from moola_remote.follow.follower import Listener
-from moola_remote.follow.whole_run import PATIENCE_S, WholeRun, persist
+from moola_remote.follow.reconnect import PATIENCE_S, persist
+from moola_remote.follow.whole_run import WholeRun
 from moola_remote.pods.pod import Pod
 from moola_remote.predict.tasks import (
     Begun,

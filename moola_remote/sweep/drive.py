@@ -14,7 +14,7 @@ from moola_remote.errors import (
     UnreachableError,
     behind_pod,
 )
-from moola_remote.follow.whole_run import PATIENCE_S, persist
+from moola_remote.follow.reconnect import PATIENCE_S, persist
 from moola_remote.pods.pod import Pod
 from moola_remote.sweep.coordinator import Coordinator
 from moola_remote.sweep.money import Budget

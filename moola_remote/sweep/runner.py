@@ -23,7 +23,8 @@ from moola_remote.errors import (
     behind_pod,
 )
 from moola_remote.follow.follower import Listener
-from moola_remote.follow.whole_run import PATIENCE_S, WholeRun, fetched_state
+from moola_remote.follow.reconnect import PATIENCE_S
+from moola_remote.follow.whole_run import WholeRun, fetched_state
 from moola_remote.pods.pod import Pod
 from moola_remote.protocol.events import EpochEvent, Event
 from moola_remote.protocol.spec import Spec

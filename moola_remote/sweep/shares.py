@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from moola_remote.errors import MoolaError, PodGoneError, behind_pod
-from moola_remote.follow.whole_run import persist
+from moola_remote.follow.reconnect import persist
 from moola_remote.sweep.money import FETCH_S, Budget
 
 FIRST_END_S = 60.0  # of being out of reach, until a limit can't be promised

@@ -7,8 +7,7 @@ import time
 import pytest
 
 from moola_remote.errors import NoPythonError, PodGoneError, UnreachableError
-from moola_remote.follow.reconnect import MAX_HOPELESS
-from moola_remote.follow.whole_run import persist
+from moola_remote.follow.reconnect import MAX_HOPELESS, persist
 
 
 @pytest.mark.parametrize(
