@@ -127,13 +127,14 @@ def _of_text(path: Path, text: str) -> RawSpans:
     first = next(csv.reader(lines[:1], delimiter=delimiter), [])
     if are_names(first):
         _require_comments(path, text, first, delimiter)
-    if len(lines) < 1 + are_names(first):
+    is_head = are_names(first) or not (are_values(first) or any(map(is_number, first)))
+    if len(lines) < 1 + is_head:
         raise DataError(f"{path}: holds no span, expected at least 1 row; mark some")
     if delimiter == "\t" and len(first) > 1 and all(map(_is_count, first[:2])):
         return _of_track(path, lines)
     if are_values(first) or not are_names(first):
         names = _names_in_comment(text, delimiter, len(first))
-        if not names and are_values(first):
+        if not names and (are_values(first) or len(lines) == 1):
             raise DataError(
                 f"{path}: begins with values, {lines[0][:60]!r}, expected a line of names above"
                 " them; add it: start,end,label (with a length start,duration_s,label)"

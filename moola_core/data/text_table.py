@@ -210,17 +210,19 @@ def _shape(path: Path, lines: list[str], symbol: str | None) -> tuple[_Shape, li
             best = (score, *candidate)
     if best is None:
         shown = next((line for line in lines if line.strip()), "")
-        missing = _almost_header(lines)
         if not shown:
             raise DataError(f"{path}: holds no bar, expected at least 1 row; export it again")
-        if missing:
+        if missing := _almost_header(lines):
             raise DataError(
                 f"{path}: column {missing} is missing, expected open, high, low, close"
                 f" (and timestamp, if known), got {shown[:200]}; rename it"
             )
+        is_row = sum(map(is_number, re.split("[,;|\t]", shown))) > 3
+        cure = "name its columns in a line above" if is_row else "rename its columns"
         raise DataError(
             f"{path}: no table of bars, expected a header with open, high, low, close, or a time"
-            f" and then those four as numbers, got {shown[:60]!r}; rename its columns"
+            f" and then those four as numbers, got {shown[:60]!r}; {cure}"
+            f"{'' if shown.isascii() else ', or save it as UTF-8'}"
         )
     return best[1], best[2]
 

@@ -104,6 +104,8 @@ def test_numbers_are_seconds_where_that_is_said(kind: str, tmp_path: Path) -> No
             b"start,end,label\n1,2,x\nTotal,,1\n",
             "row 1, column start: expected a number, as in row 0",
         ),
+        (b"first,last,what\n", "holds no span, expected at least 1 row"),
+        (b"10,15,up\n", "begins with values, '10,15,up', expected a line of names above"),
     ],
 )
 def test_files_that_can_not_be_are_named(content: bytes, says: str, tmp_path: Path) -> None:

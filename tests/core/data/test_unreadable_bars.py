@@ -126,6 +126,7 @@ FILES = Path(__file__).parent / "bar_files"
             "row 1, column open: expected a number with a comma for decimals, as above, got",
         ),
         ("a,b\n1,2\n", {}, "no table of bars"),
+        ("AAPL,2024-01-02 14:30,1,2,0.5,1.5,7\n", {}, "; name its columns in a line above"),
         ("", {}, "holds no bar"),
     ],
 )
@@ -147,6 +148,7 @@ def test_what_cannot_be_read_is_one_line(
         ("bars.csv.gz", gzip.compress(b"x" * 10_000, mtime=0)[:-10], "not readable"),
         ("bars.feather", b"x", "expected Arrow IPC"),
         ("bars.csv", b"a\0b", "neither text"),
+        ("bars.csv", "日付,始値,高値\n1,2,3\n".encode("shift-jis"), "or save it as UTF-8"),
         ("bars.json", b'[{"open": 1}]', "JSON, expected CSV"),
         ("bars.avro", b"Obj\x01xxxx", "Avro, expected CSV"),
     ],
