@@ -183,7 +183,9 @@ def test_a_server_that_dies_in_between_leaves_its_trials_to_the_next_sweep_resum
     endpoint = power.enter_context(running_openssh(doomed))
     prepare(Path(endpoint.root), scene.factory)
     project.write("configs/pods/doomed.yaml", pod_file(endpoint))
-    scene.begin_on("doomed")
+    # The first trial of the doomed server never ends; of the one in its place it does.
+    stays = 'while is_here and not is_first.with_name("cut").exists():\n    time.sleep(0.02)\n'
+    scene.begin_on("doomed", stays)
 
     def cut() -> None:
         wait_until((project.marks / "first").exists)
@@ -191,7 +193,7 @@ def test_a_server_that_dies_in_between_leaves_its_trials_to_the_next_sweep_resum
 
     with patience(monkeypatch, 3.0), ThreadPoolExecutor() as threads:
         cutting = threads.submit(cut)
-        words = project.words("--trials", "8", "--pods", "doomed,full,good", seconds=2)
+        words = project.words("--trials", "8", "--pods", "doomed,full,good")
         code = run(list(words))
         cutting.result(HANGS_S)
     said = capsys.readouterr().err
@@ -204,6 +206,7 @@ def test_a_server_that_dies_in_between_leaves_its_trials_to_the_next_sweep_resum
     assert "; then: moola-remote sweep resume " in said.splitlines()[-1]
 
     # Another server in its place, with its disk: its dead runs are begun again.
+    (project.marks / "cut").touch()
     with running_openssh(doomed) as endpoint:
         project.write("configs/pods/doomed.yaml", pod_file(endpoint))
         assert run(["sweep", "resume"]) == 0
