@@ -36,28 +36,16 @@ COMMA_NAMES = frozenset(
 )
 # Names of the column of times.
 TIME_NAMES = (
-    *(
-        "open_time",
-        "opentime",
-        "timeopen",
-        "window_start",
-    ),  # these say of themselves which time they are
+    # These say of themselves which time they are.
+    *("open_time", "opentime", "timeopen", "window_start"),
     *("timestamp", "time", "datetime", "date_time", "date/time", "date"),
     *("ts_event", "ts", "mts", "t", "unix", "unix_timestamp", "unix_time"),
     *("gmt_time", "local_time", "time_(utc)", "time_(eet)", "time_(est)", "bar_time", "timestamps"),
     *("start_time", "start", "begin", "period_start", "time_period_start", "open_timestamp"),
     "_time",  # InfluxDB, beside _start and _stop of the query
 )
-FOREIGN_TIME_NAMES = (
-    "datum",
-    "zeit",
-    "data",
-    "fecha",
-    "日期",
-    "时间",
-    "日付",
-    "日時",
-)  # where their values are times
+# Where their values are times.
+FOREIGN_TIME_NAMES = ("datum", "zeit", "data", "fecha", "日期", "时间", "日付", "日時")
 END_NAMES = ("close_time", "closetime", "end_time", "period_end", "time_period_end", "bar_end")
 # A day and, beside it, a time of day.
 DAY_AND_CLOCK = (

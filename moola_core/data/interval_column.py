@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from moola_core.data.bar_tables import extension_of
 from moola_core.data.span_days import DAYS
 from moola_core.data.span_lengths import unit_of_word
-from moola_core.data.table_head import is_clock, is_number, looks_like_date, normalise
+from moola_core.data.table_head import is_number, is_time_of_day, looks_like_date, normalise
 from moola_core.data.window_checks import Fault
 from moola_core.errors import DataError
 
@@ -100,7 +100,7 @@ def _split_bare(path: Path, table: pa.Table, *, are_bars: bool) -> pa.Table:
         found = _bare_ends(first, name) if isinstance(first, str) else None
         if found is None:
             continue
-        is_time = looks_like_date(found[0]) or (has_days and _is_clock(found[0]))
+        is_time = looks_like_date(found[0]) or (has_days and is_time_of_day(found[0]))
         if are_bars and not is_time:
             continue
         pairs = [_bare_ends(text, name) if text else (None, None) for text in texts]
@@ -129,21 +129,17 @@ def _bare_ends(text: str, name: str) -> tuple[str, str] | None:
         return bars[1] or bars[3], bars[2] or bars[4]
     start, *others = _BETWEEN.split(text)
     day = _DAY.match(start)
-    if len(others) == 1 and day and looks_like_date(start) and _is_clock(others[0]):
+    if len(others) == 1 and day and looks_like_date(start) and is_time_of_day(others[0]):
         return start, day[1] + others[0]
     kinds = [(_BETWEEN, looks_like_date), (_OF_DAYS, looks_like_date)]
     if _OF_SPANS.search(normalise(name)):
         kinds += [(_BETWEEN, is_number), (_OF_NUMBERS, is_number)]
-        kinds += [(_BETWEEN, _is_clock), (_OF_CLOCKS, _is_clock)]
+        kinds += [(_BETWEEN, is_time_of_day), (_OF_CLOCKS, is_time_of_day)]
     for between, is_end in kinds:
         ends = between.split(text)
         if len(ends) == 2 and all(map(is_end, ends)):
             return ends[0], ends[1]
     return None
-
-
-def _is_clock(text: str) -> bool:
-    return ":" in text and is_clock(text)
 
 
 def _is_text(text: str) -> bool:

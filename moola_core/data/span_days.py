@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from moola_core.data.span_lengths import unit_of_word
 from moola_core.data.span_names import STARTS, STOPS, SpanNames, words_in
-from moola_core.data.table_head import is_clock, looks_like_date
+from moola_core.data.table_head import is_time_of_day, looks_like_date
 from moola_core.errors import DataError
 
 DAYS = ("date", "day")
@@ -29,12 +29,14 @@ def with_colons(path: Path, table: pa.Table) -> pa.Table:
     if not any(set(words[i]) & set(DAYS) and _are_days(table.column(i)) for i in range(len(names))):
         return table
     for i, given in enumerate(table.column_names):
+        is_bar = any(unit_of_word(word) == "bars" for word in words[i])
+        if is_bar or names[i] not in (*STARTS, *STOPS):
+            continue
         texts = [None if one is None else str(one) for one in table.column(i).to_pylist()]
         there = [one for one in texts if one]
-        is_bar = any(unit_of_word(word) == "bars" for word in words[i])
-        if is_bar or names[i] not in (*STARTS, *STOPS) or not all(map(_HHMM.fullmatch, there)):
+        if not there or not all(map(_HHMM.fullmatch, there)):
             continue
-        longest = max(map(len, there), default=0)
+        longest = max(map(len, there))
         if not (_CLOCKS & set(words[i]) or longest > 4 or any(one[0] == "0" for one in there)):
             raise DataError(
                 f"{path}: column {given}: {there[0]} may be a bar number or, behind its day, a time"
@@ -70,7 +72,7 @@ def join_days(table: pa.Table) -> pa.Table:
 def are_clocks(column: pa.ChunkedArray) -> bool:
     """Return whether the values are times of day, such as 14:30."""
     texts = [str(one) for one in column.to_pylist() if one]
-    return bool(texts) and all(is_clock(one) and ":" in one for one in texts)
+    return bool(texts) and all(map(is_time_of_day, texts))
 
 
 def behind_days(days: pa.ChunkedArray, clocks: pa.ChunkedArray) -> pa.ChunkedArray:

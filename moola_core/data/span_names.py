@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from moola_core.data.bar_labels import place_in
 from moola_core.data.column_names import SYMBOL_NAMES
 from moola_core.data.span_lengths import unit_of_word
-from moola_core.data.table_head import is_clock, is_number, looks_like_date, normalise
+from moola_core.data.table_head import is_number, is_time_of_day, looks_like_date, normalise
 from moola_core.data.time_column import zone_in_name
 from moola_core.data.trades_list import places_of
 
@@ -92,7 +92,7 @@ def are_names(names: Sequence[str]) -> bool:
 def are_values(cells: Sequence[str]) -> bool:
     """Return whether a line has a time or a decimal number, as a line of names has not."""
     return any(
-        looks_like_date(one) or (is_clock(one) and ":" in one) or ("." in one and is_number(one))
+        looks_like_date(one) or is_time_of_day(one) or ("." in one and is_number(one))
         for one in cells
     )
 

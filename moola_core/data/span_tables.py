@@ -156,9 +156,8 @@ def _require_comments(path: Path, text: str, names: list[str], delimiter: str) -
     lines = text.splitlines()
     above = next(i for i, line in enumerate(lines) if line.strip() and line[0] not in "\\#")
     for i, line in enumerate(lines[above:], above):
-        if line.startswith("#") and len(next(csv.reader([line], delimiter=delimiter))) == len(
-            names
-        ):
+        row = next(csv.reader([line], delimiter=delimiter)) if line.startswith("#") else []
+        if len(row) == len(names):
             raise DataError(
                 f"{path}: line {i + 1}: {line[:60]!r} may be a comment or a span, expected one that"
                 f" can be read in one way only; drop it, or put {names[0]} behind start and end"

@@ -136,6 +136,11 @@ def is_clock(text: str) -> bool:
     return _CLOCK.fullmatch(text.strip()) is not None
 
 
+def is_time_of_day(text: str) -> bool:
+    """Return whether `text` is a time of day with a colon, which no number is."""
+    return ":" in text and is_clock(text)
+
+
 def is_epoch(text: str) -> bool:
     """Return whether `text` counts seconds, or parts of one, since 1970, as from 1973 on."""
     return is_number(text) and abs(float(text)) >= 1e8

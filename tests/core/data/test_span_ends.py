@@ -217,6 +217,12 @@ def test_bar_numbers_beside_a_day_stay_what_they_are(
     assert spans_of(tmp_path / "s.csv", ends="half-open") == found
 
 
+def test_ends_that_are_all_missing_beside_a_day_are_no_span(tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text(rows("date,start,end,label", "2024-01-02,,,up"))
+    with pytest.raises(DataError, match="holds no span, expected at least 1 row with start and"):
+        spans_of(tmp_path / "s.csv", ends="half-open")
+
+
 def test_digits_that_may_be_either_are_refused(tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text(rows("date,start,end,label", "2024-01-02,130,145,up"))
     with pytest.raises(DataError, match="column start: 130 may be a bar number or, behind its day"):
